@@ -1,0 +1,95 @@
+package filename
+
+import (
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+
+	"jetsend/internal/clean"
+)
+
+func TestSafe(t *testing.T) {
+	long := strings.Repeat("n", 251) + ".txt" // 255 bytes
+	for in, want := range map[string]string{
+		"a.iso":                    "a.iso",
+		"two words.txt":            "two words.txt",
+		"grüße – 日本.txt":           "grüße – 日本.txt",
+		"e\u0301":                  "é",
+		"../../etc/passwd":         "passwd",
+		`..\..\evil.exe`:           "evil.exe",
+		"/abs/olute":               "olute",
+		"dir/":                     fallback,
+		"":                         fallback,
+		".":                        fallback,
+		"..":                       fallback,
+		"...":                      fallback,
+		" . ":                      fallback,
+		".bashrc":                  "_bashrc",
+		"..x":                      "_.x",
+		"trailing. . ":             "trailing",
+		"a\x00b\x1b[2J\n":          "a_b_[2J_",
+		"exe.\u202etxt":            "exe._txt",
+		"NUL":                      "_NUL",
+		"con.txt":                  "_con.txt",
+		"COM1":                     "_COM1",
+		"lpt9.log":                 "_lpt9.log",
+		"COM10":                    "COM10",
+		"console":                  "console",
+		"bad\xff":                  "bad_",
+		"a:b|c?":                   "a_b_c_",
+		long:                       long,
+		"x" + long:                 "x" + strings.Repeat("n", 250) + ".txt",
+		"\u00a0nbsp":               "nbsp",
+		strings.Repeat("é", 200):   strings.Repeat("é", 127),
+		"-rf":                      "-rf",
+		"$(reboot);`x`&.txt":       "$(reboot);`x`&.txt",
+		".jetsend-0.part":          "_jetsend-0.part",
+		"con." + long[:251] + ".a": "_con." + strings.Repeat("n", 248) + ".a",
+	} {
+		if got := Safe(in); got != want {
+			t.Errorf("%q: %q (%d), want %q (%d)", in, got, len(got), want, len(want))
+		}
+	}
+}
+
+func TestNumbered(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		n    int
+		want string
+	}{
+		{"a.iso", 0, "a.iso"},
+		{"a.iso", 2, "a (2).iso"},
+		{"README", 1, "README (1)"},
+		{strings.Repeat("n", 251) + ".txt", 12, strings.Repeat("n", 246) + " (12).txt"},
+	} {
+		if got := Numbered(tt.name, tt.n); got != tt.want {
+			t.Errorf("%q %d: %q", tt.name, tt.n, got)
+		}
+	}
+}
+
+func FuzzSafe(f *testing.F) {
+	for _, s := range []string{"../a", "CON", strings.Repeat("é", 130) + ".x", ". .", "\u202e.\x00", "com¹.", "\u0344\u0344"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, in string) {
+		got := Safe(in)
+		switch {
+		case got == "", len(got) > MaxBytes, !utf8.ValidString(got), !norm.NFC.IsNormalString(got),
+			strings.ContainsAny(got, `/\`), strings.ContainsFunc(got, clean.Hidden),
+			got[0] == '.', strings.HasSuffix(got, "."), strings.HasSuffix(got, " "), device(got):
+			t.Fatalf("%q became %q", in, got)
+		}
+		if again := Safe(got); again != got {
+			t.Fatalf("%q: %q is not stable: %q", in, got, again)
+		}
+		for _, n := range []int{1, 999} {
+			if num := Numbered(got, n); len(num) > MaxBytes || !utf8.ValidString(num) || num == got {
+				t.Fatalf("%q numbered %q", got, num)
+			}
+		}
+	})
+}
