@@ -1,0 +1,198 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"jetsend/internal/clean"
+	"jetsend/internal/config"
+	"jetsend/internal/exitcode"
+	"jetsend/internal/inbox"
+	"jetsend/internal/jid"
+	"jetsend/internal/transfer"
+)
+
+func newReceiveCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "receive",
+		GroupID: groupFiles,
+		Short:   "Wait for files",
+		Long: `Go online and wait for files, until it is told to stop.
+
+A file appears under its own name only when it is complete and its
+authentication tag is right; until then it is a hidden .part file. A name that
+is taken already gets a number, unless --on-conflict says otherwise.
+
+Whose files are taken:
+  ask       contacts' files, each after a yes on the terminal (default there)
+  contacts  files of contacts who see you online, with a usable key
+  verified  files that come from a verified key
+  all       files of anybody who can encrypt to this device
+--from names who may send: alone it takes their files, with --accept it narrows
+the choice. Without a terminal and without any of this the command ends with 2:
+no policy is nobody, not everybody.
+
+SIGTERM lets running transfers end within --drain and exits with 0. SIGINT
+(Ctrl-C) stops at once.
+
+` + exitStatus(transferCodes()...),
+		Example: examples(
+			"jetsend receive --dir ~/Downloads",
+			"jetsend receive --once --from romeo@montague.example",
+			"jetsend --json receive --accept contacts --dir /srv/in --min-free 10GB",
+		),
+		Args: exactly(0, ""),
+		RunE: func(cmd *cobra.Command, _ []string) error { return runReceive(cmd, a) },
+	}
+	d := config.Default().Receive
+	k := keyed{cmd.Flags(), "receive"}
+	k.string("dir", d.Dir, "put files into `DIR`")
+	k.bool("once", false, "stop after the first accepted transfer")
+	k.choice("accept", "", "whose files to take", "ask", "contacts", "verified", "all")
+	k.strings("from", "take files only from this `CONTACT`; may be repeated")
+	k.size("max-size", 0, "take no file larger than this, like 200MB")
+	k.size("min-free", 0, "keep this much of the disk free")
+	k.choice("on-conflict", d.OnConflict, "when the name is taken", "rename", "skip", "overwrite")
+	k.bool("no-direct", false, "make no direct connection to the contact")
+	k.rate("limit-rate", 0, "receive no faster than this per second")
+	k.duration("drain", d.Drain, "how long running transfers may go on after SIGTERM")
+	return cmd
+}
+
+func runReceive(cmd *cobra.Command, a *app) error {
+	ctx := cmd.Context()
+	c, err := a.loadConfig(cmd)
+	if err != nil {
+		return err
+	}
+	o, err := a.receiveOptions(c)
+	if err != nil {
+		return err
+	}
+	o.Stop = a.signals.graceful()
+	e, err := a.connect(ctx, c, func(d *dialOptions) {
+		d.Receiver, d.Priority = true, int8(c.Receive.Priority)
+	})
+	if err != nil {
+		return err
+	}
+	defer a.hangUp(ctx, e)
+	a.print.Note("waiting for files as %s, in %s", e.JID(), clean.Text(o.Dir))
+	return e.Receive(ctx, o)
+}
+
+// receiveOptions turns the merged configuration into what the transfer needs.
+func (a *app) receiveOptions(c *config.Config) (o transfer.ReceiveOptions, err error) {
+	r := c.Receive
+	o = transfer.ReceiveOptions{
+		Once: r.Once, MaxSize: int64(r.MaxSize), MinFree: int64(r.MinFree), LimitRate: int64(r.LimitRate),
+		NoDirect: r.NoDirect, Drain: r.Drain, OnConflict: conflict(r.OnConflict),
+	}
+	for _, text := range r.From {
+		var j jid.JID
+		if j, err = resolveContact(c, text); err != nil {
+			return o, fmt.Errorf("--from: %w", err)
+		}
+		o.From = append(o.From, j)
+	}
+	if o.Accept, err = a.acceptPolicy(r.Accept, len(o.From) > 0); err != nil {
+		return o, err
+	}
+	if o.Accept == transfer.AcceptAsk {
+		o.Ask = a.askAccept
+	}
+	o.Dir, err = downloadDir(r.Dir)
+	return o, err
+}
+
+// acceptPolicy decides whose files are taken. Nothing said is never everybody.
+func (a *app) acceptPolicy(accept string, named bool) (transfer.Policy, error) {
+	policy := transfer.Policy(accept)
+	switch {
+	case accept == "" && named:
+		return transfer.AcceptFrom, nil
+	case accept == "":
+		policy = transfer.AcceptAsk
+	}
+	if policy != transfer.AcceptAsk || a.interactive() {
+		return policy, nil
+	}
+	if accept == "" {
+		return "", usagef("nobody's files would be taken: there is no accept policy, and no terminal to ask").
+			hint("name who may send, with --from name@domain, or a policy, with --accept contacts")
+	}
+	return "", usagef("there is no terminal to ask before each file, as the accept policy says").
+		hint("use --accept contacts, or --from name@domain")
+}
+
+func conflict(text string) inbox.Conflict {
+	switch text {
+	case "skip":
+		return inbox.Skip
+	case "overwrite":
+		return inbox.Overwrite
+	}
+	return inbox.Rename
+}
+
+// downloadDir makes the directory absolute and looks whether it is one.
+func downloadDir(dir string) (string, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return "", &transfer.Failure{Code: exitcode.LocalFile, Reason: "download directory", Err: err}
+	}
+	info, err := os.Stat(abs)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return "", &transfer.Failure{
+			Code: exitcode.LocalFile, Reason: "there is no download directory " + clean.Text(abs),
+			Hints: []string{"run `mkdir -p " + quote(abs) + "`"},
+		}
+	case err != nil:
+		return "", &transfer.Failure{Code: exitcode.LocalFile, Reason: "download directory", Err: err}
+	case !info.IsDir():
+		return "", &transfer.Failure{Code: exitcode.LocalFile, Reason: clean.Text(abs) + " is not a directory"}
+	}
+	return abs, nil
+}
+
+// askAccept asks about one offer on the terminal. Anything but a clear yes is
+// a no.
+func (a *app) askAccept(ctx context.Context, q transfer.Question) (bool, error) {
+	t, err := a.OpenTTY()
+	if err != nil {
+		return false, err
+	}
+	defer t.Close()
+	defer a.console.hold()()
+	answer, err := t.Ask(ctx, question(q))
+	if err != nil {
+		return false, err
+	}
+	switch strings.ToLower(answer) {
+	case "y", "yes":
+		return true, nil
+	}
+	return false, nil
+}
+
+// question shows who offers what, and how far the key behind it is trusted.
+func question(q transfer.Question) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s offers %s (%s)\n", clean.Text(q.Peer.String()), clean.Text(q.Name), bytesText(q.Size))
+	if q.Description != "" {
+		fmt.Fprintf(&b, "  %q\n", clean.Text(q.Description))
+	}
+	trust := clean.Text(q.Device.Trust)
+	if q.Device.New {
+		trust += ", new"
+	}
+	fmt.Fprintf(&b, "  device %d (%s), key %s\nAccept it? [y/N] ", q.Device.ID, trust, groups(q.Device.Fingerprint))
+	return b.String()
+}

@@ -1,0 +1,278 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"jetsend/internal/clean"
+	"jetsend/internal/config"
+	"jetsend/internal/exitcode"
+	"jetsend/internal/jid"
+	"jetsend/internal/transfer"
+)
+
+// unattendedAnswer is how long `send` waits for a yes or no when nobody watches
+// it: a script must come to an end.
+const unattendedAnswer = 5 * time.Minute
+
+func newSendCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "send FILE... CONTACT",
+		GroupID: groupFiles,
+		Short:   "Send files to a contact",
+		Long: `Send one or more files to CONTACT: an address such as romeo@montague.example,
+an address with a resource (that client and no other), or a name from the
+contacts: section of the configuration. Your own address sends to your other
+devices.
+
+Files are encrypted for the OMEMO devices of the contact before they leave this
+machine. The command ends with 0 only when the other end has confirmed, by a
+sealed receipt, that every file is verified and on its disk.
+
+The contact must be online with a client that takes encrypted files, such as
+"jetsend receive". The first such client that appears within --wait is used.
+
+` + exitStatus(append(transferCodes(), exitcode.Offline, exitcode.Incapable)...),
+		Example: examples(
+			"jetsend send balcony.jpg romeo@montague.example",
+			"jetsend send --wait 1h --limit-rate 2MB *.iso nas",
+			"jetsend --json send report.pdf romeo | jq -r .event",
+		),
+		Args: sendArgs,
+		RunE: func(cmd *cobra.Command, args []string) error { return runSend(cmd, a, args) },
+	}
+	d := config.Default().Send
+	k := keyed{cmd.Flags(), "send"}
+	k.duration("wait", d.Wait, "how long the contact may take to be online")
+	k.duration("answer-timeout", 0, "how long the contact may take to accept; 0: for ever (default: for ever on a terminal, 5m without one)")
+	k.choice("cipher", d.Cipher, "what encrypts the file", "auto", "aes-256-gcm", "aes-128-gcm")
+	k.bool("no-direct", false, "make no direct connection to the contact")
+	k.rate("limit-rate", 0, "send no faster than this per second, like 2MB or 500KiB")
+	k.string("name", "", "tell the contact this `NAME` instead of the file's own")
+	k.string("description", "", "a line of `TEXT` for the receiver")
+	k.bool("checksum", false, "compute SHA-256 at both ends and show it")
+	return cmd
+}
+
+// sendArgs wants at least one file and the contact.
+func sendArgs(cmd *cobra.Command, args []string) error {
+	switch len(args) {
+	case 0:
+		return usagef("no file and no contact given").hint("usage: %s", cmd.UseLine())
+	case 1:
+		return usagef("a file or the contact is missing").hint("usage: %s", cmd.UseLine())
+	}
+	return nil
+}
+
+// runSend checks usage, then configuration, then the local files, and only
+// then goes online.
+func runSend(cmd *cobra.Command, a *app, args []string) error {
+	ctx := cmd.Context()
+	files, who := args[:len(args)-1], args[len(args)-1]
+	if err := checkFileArgs(files); err != nil {
+		return err
+	}
+	c, err := a.loadConfig(cmd)
+	if err != nil {
+		return err
+	}
+	if err := swapped(cmd, c, args); err != nil {
+		return err
+	}
+	to, err := resolveContact(c, who)
+	if err != nil {
+		return err
+	}
+	o, err := a.sendOptions(c.Send, to, files)
+	if err != nil {
+		return err
+	}
+	if err := checkReadable(files); err != nil {
+		return err
+	}
+	e, err := a.connect(ctx, c, nil)
+	if err != nil {
+		return err
+	}
+	defer a.hangUp(ctx, e)
+	return e.Send(ctx, o)
+}
+
+// sendOptions turns the merged configuration into what the transfer needs.
+func (a *app) sendOptions(s config.Send, to jid.JID, files []string) (o transfer.SendOptions, err error) {
+	o = transfer.SendOptions{
+		To: to, Wait: s.Wait, LimitRate: int64(s.LimitRate), Description: s.Description,
+		NoDirect: s.NoDirect, Checksum: s.Checksum,
+	}
+	switch {
+	case s.AnswerTimeout != nil:
+		o.AnswerTimeout = *s.AnswerTimeout
+	case !a.interactive():
+		o.AnswerTimeout = unattendedAnswer
+	}
+	if s.Cipher == "aes-128-gcm" {
+		return o, &transfer.Failure{
+			Code: exitcode.Incapable, Reason: "between two jetsends only aes-256-gcm is spoken, aes-128-gcm is not",
+			Hints: []string{"leave --cipher out, or use --cipher aes-256-gcm"},
+		}
+	}
+	if s.Name != "" {
+		if len(files) > 1 {
+			return o, usagef("--name is for one file, %d were given", len(files))
+		}
+		if strings.ContainsAny(s.Name, `/\`) || s.Name == "." || s.Name == ".." {
+			return o, usagef("--name %q: a name has no directories in it", s.Name)
+		}
+	}
+	for _, f := range files {
+		o.Files = append(o.Files, transfer.Source{Path: f, Name: s.Name})
+	}
+	return o, nil
+}
+
+// checkFileArgs refuses what can be told from the arguments alone.
+func checkFileArgs(files []string) error {
+	for _, f := range files {
+		switch info, err := os.Stat(f); {
+		case f == "-":
+			return usagef("-: standard input is not a regular file").hint("write it to a file first, or name a file called - as ./-")
+		case f == "":
+			return usagef("an empty file name")
+		case err == nil && info.IsDir():
+			return usagef("%s is a directory, not a regular file", clean.Text(f)).
+				hint("send an archive of it: tar -cf %s.tar %s", quote(filepath.Base(filepath.Clean(f))), quote(f))
+		}
+	}
+	return nil
+}
+
+// checkReadable opens every file once, so that a typing error does not cost a
+// login and a question to the contact. Pipes and devices are not opened.
+func checkReadable(files []string) error {
+	var errs []error
+	for _, f := range files {
+		info, err := os.Stat(f)
+		if err == nil && !info.Mode().IsRegular() {
+			err = &fs.PathError{Op: "send", Path: f, Err: errors.New("not a regular file")}
+		}
+		if err == nil {
+			var opened *os.File
+			if opened, err = os.Open(f); err == nil {
+				err = opened.Close()
+			}
+		}
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if len(errs) == 0 {
+		return nil
+	}
+	return &transfer.Failure{Code: exitcode.LocalFile, Reason: "nothing was sent", Err: joinLine(errs)}
+}
+
+// lineError is several errors in one line.
+type lineError []error
+
+func joinLine(errs []error) error {
+	if len(errs) == 1 {
+		return errs[0]
+	}
+	return lineError(errs)
+}
+
+// Error implements error.
+func (l lineError) Error() string {
+	var texts []string
+	for _, err := range l {
+		texts = append(texts, err.Error())
+	}
+	return strings.Join(texts, "; ")
+}
+
+// Unwrap returns the errors.
+func (l lineError) Unwrap() []error { return l }
+
+// swapped recognises `send CONTACT FILE` and gives the command that was meant.
+func swapped(cmd *cobra.Command, c *config.Config, args []string) error {
+	first, last := args[0], args[len(args)-1]
+	if _, err := resolveContact(c, last); err == nil && !exists(last) {
+		return nil
+	}
+	if exists(first) || !exists(last) {
+		return nil
+	}
+	if _, err := resolveContact(c, first); err != nil {
+		return nil
+	}
+	line := []string{"jetsend", "send"}
+	cmd.Flags().Visit(func(f *pflag.Flag) { line = append(line, flagText(f)...) })
+	for _, f := range args[1:] {
+		line = append(line, quote(f))
+	}
+	line = append(line, quote(first))
+	return usagef("the arguments are the wrong way round: first the files, then the contact").
+		hint("run `%s`", strings.Join(line, " "))
+}
+
+// flagText writes a flag that was given as it can be typed again.
+func flagText(f *pflag.Flag) []string {
+	if values, ok := f.Value.(pflag.SliceValue); ok {
+		var out []string
+		for _, v := range values.GetSlice() {
+			out = append(out, "--"+f.Name+"="+quote(v))
+		}
+		return out
+	}
+	if f.Value.Type() == "bool" && f.Value.String() == "true" {
+		return []string{"--" + f.Name}
+	}
+	return []string{"--" + f.Name + "=" + quote(f.Value.String())}
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// resolveContact finds the address of CONTACT: a name of the configuration, or
+// an address with an @.
+func resolveContact(c *config.Config, text string) (jid.JID, error) {
+	if j, ok := c.Address(text); ok {
+		return j, nil
+	}
+	if !strings.Contains(text, "@") {
+		return jid.JID{}, usagef("%q is neither an address (name@domain) nor a name in contacts: of the configuration", clean.Text(text)).
+			hint("add it to %s: `contacts: {%s: name@domain}`", orDefault(c.File, "the configuration"), clean.Text(text))
+	}
+	j, err := jid.Parse(text)
+	if err != nil || j.Local() == "" {
+		return jid.JID{}, usagef("%q is not an XMPP address", clean.Text(text)).hint("an address is name@domain, or name@domain/resource")
+	}
+	return j, nil
+}
+
+func orDefault(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+// quote writes an argument for a POSIX shell.
+func quote(s string) string {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./_-"
+	if s != "" && strings.Trim(s, plain) == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"sync"
+)
+
+// console is standard error: lines for people, and below them, on a terminal,
+// a progress bar that makes way for them. It may be used from several
+// goroutines.
+type console struct {
+	terminal bool
+	color    bool
+
+	mu     sync.Mutex
+	w      io.Writer
+	bar    bar
+	held   *bytes.Buffer // what was written during a question; nil when there is none
+	closed bool
+}
+
+func newConsole(w io.Writer, terminal bool, env func(string) string) *console {
+	c := &console{w: w, terminal: terminal, bar: noBar{}}
+	if terminal {
+		c.bar = newTerminalBar(w)
+		c.color = env("NO_COLOR") == "" && env("TERM") != "dumb"
+	}
+	return c
+}
+
+// Write implements io.Writer for whole lines: usage texts, log lines, the
+// complaints of a password command.
+func (c *console) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.held != nil {
+		return c.held.Write(p)
+	}
+	c.bar.Clear()
+	return c.w.Write(p)
+}
+
+// line writes one line.
+func (c *console) line(format string, args ...any) {
+	_, _ = fmt.Fprintf(c, format+"\n", args...) // there is nowhere else to complain
+}
+
+// warn writes a warning.
+func (c *console) warn(format string, args ...any) {
+	c.line("jetsend: %s %s", c.paint("33", "warning:"), fmt.Sprintf(format, args...))
+}
+
+// fail writes an error and its hints.
+func (c *console) fail(reason string, hints []string) {
+	c.line("jetsend: %s %s", c.paint("31", "error:"), reason)
+	for _, h := range hints {
+		c.line("jetsend: hint: %s", h)
+	}
+}
+
+// paint puts s into an ANSI colour.
+func (c *console) paint(sgr, s string) string {
+	if !c.color {
+		return s
+	}
+	return "\x1b[" + sgr + "m" + s + "\x1b[0m"
+}
+
+// progress moves the bar.
+func (c *console) progress(label string, bytes, size int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.held == nil && !c.closed {
+		c.bar.Update(label, bytes, size)
+	}
+}
+
+// noProgress takes the bar away until the next progress.
+func (c *console) noProgress() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.bar.Clear()
+}
+
+// hold keeps the console still while a question stands on the terminal. The
+// function that it returns shows what was held back.
+func (c *console) hold() (release func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.bar.Clear()
+	c.held = new(bytes.Buffer)
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		_, _ = c.held.WriteTo(c.w)
+		c.held = nil
+	}
+}
+
+// close takes the bar away for good.
+func (c *console) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.bar.Clear()
+	c.closed = true
+}

@@ -1,0 +1,187 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"jetsend/internal/config"
+	"jetsend/internal/jid"
+	"jetsend/internal/transfer"
+)
+
+// endpoint is the account online, as far as the commands use it. The real one
+// is a *transfer.Endpoint.
+type endpoint interface {
+	JID() jid.JID
+	Send(context.Context, transfer.SendOptions) error
+	Receive(context.Context, transfer.ReceiveOptions) error
+	// Device returns our OMEMO device.
+	Device() (id uint32, fingerprint string)
+	// Withdraw takes our OMEMO device off the server's lists.
+	Withdraw(context.Context) error
+	Roster() roster
+	Close(context.Context) error
+}
+
+// roster is the account's list of contacts (RFC 6121).
+type roster interface {
+	List(context.Context) ([]contact, error)
+	// Subscribe asks to see the presence of a contact.
+	Subscribe(context.Context, jid.JID) error
+	// Approve lets a contact see ours.
+	Approve(context.Context, jid.JID) error
+	// Remove takes a contact off the list, which ends both directions.
+	Remove(context.Context, jid.JID) error
+}
+
+// contact is one entry of the roster, or a stranger who asks to become one.
+type contact struct {
+	JID          jid.JID
+	Name         string
+	Subscription string // none, to, from, both
+	Asked        bool   // we asked and they have not answered
+	Asks         bool   // they ask to see our presence
+}
+
+// keys is the trust table of the state directory, readable without a network.
+type keys interface {
+	Device() (id uint32, fingerprint string)
+	List(ctx context.Context, of jid.JID) ([]device, error) // zero: of all contacts
+	Close() error
+}
+
+// device is an OMEMO device of a contact.
+type device struct {
+	JID         jid.JID
+	ID          uint32
+	Fingerprint string
+	Trust       string
+	Active      bool // still on the contact's list
+	LastUsed    time.Time
+}
+
+// dialOptions says how to go online.
+type dialOptions struct {
+	Account  *config.Chosen
+	Password string
+	RootCAs  *x509.CertPool // nil: the system's
+	StateDir string
+	Trust    string // blind or verified
+	Receiver bool
+	Login    bool // the user asked for an OMEMO device by `jetsend login`
+	Priority int8
+	S5B      config.S5B
+	Report   func(transfer.Event)
+	Log      *slog.Logger
+}
+
+// loadConfig reads the configuration with the flags of cmd over it.
+func (a *app) loadConfig(cmd *cobra.Command) (*config.Config, error) {
+	file, named, err := a.configFile()
+	if err != nil {
+		return nil, &config.Error{Msg: "configuration file", Err: err}
+	}
+	return a.loadFile(cmd, file, named)
+}
+
+func (a *app) loadFile(cmd *cobra.Command, file string, mustExist bool) (*config.Config, error) {
+	return config.Load(config.Options{File: file, MustExist: mustExist, Home: a.home(), Flags: boundFlags(cmd.Flags())})
+}
+
+// selection is what flags and environment say about the account.
+func (a *app) selection() config.Selection {
+	name := a.global.account
+	if name == "" {
+		name = a.Env("JETSEND_ACCOUNT")
+	}
+	return config.Selection{
+		Name: name, JID: a.Env("JETSEND_JID"), Server: a.Env("JETSEND_SERVER"), TLSCAFile: a.Env("JETSEND_TLS_CA_FILE"),
+	}
+}
+
+// secrets is where passwords come from. The terminal is last, and only there
+// when there is a person.
+func (a *app) secrets() config.Secrets {
+	s := config.Secrets{
+		Password: a.Env("JETSEND_PASSWORD"), PasswordFile: a.Env("JETSEND_PASSWORD_FILE"),
+		Keyring: a.keyring, Stderr: a.Stderr,
+	}
+	if a.interactive() {
+		s.Prompt = a.askPassword
+	}
+	return s
+}
+
+// askPassword asks on the terminal.
+func (a *app) askPassword(ctx context.Context, account jid.JID) (string, error) {
+	t, err := a.OpenTTY()
+	if err != nil {
+		return "", err
+	}
+	defer t.Close()
+	defer a.console.hold()()
+	password, err := t.Password(ctx, "password of "+account.String()+": ")
+	if err == nil && password == "" {
+		err = &config.Error{Msg: "no password was typed"}
+	}
+	return password, err
+}
+
+// connect goes online with the account of the command. The password is found
+// before anything is dialled, so that a person may take time to type it.
+func (a *app) connect(ctx context.Context, c *config.Config, change func(*dialOptions)) (endpoint, error) {
+	account, err := c.Choose(a.selection())
+	if err != nil {
+		return nil, err
+	}
+	o := dialOptions{Account: account, Trust: c.Trust, Priority: -1, S5B: c.Transports.S5B, Report: a.print.Event, Log: a.log}
+	if change != nil {
+		change(&o)
+	}
+	if o.StateDir, err = a.stateDir(); err != nil {
+		return nil, err
+	}
+	if o.RootCAs, err = rootCAs(account.TLSCAFile); err != nil {
+		return nil, err
+	}
+	if o.Password == "" {
+		if o.Password, err = a.secrets().Lookup(ctx, account); err != nil {
+			return nil, err
+		}
+	}
+	return a.dial(ctx, o)
+}
+
+// closeTimeout bounds the farewell to the server.
+const closeTimeout = 5 * time.Second
+
+// hangUp closes e, also when ctx has ended. An error of the farewell changes
+// nothing that was done and is only logged.
+func (a *app) hangUp(ctx context.Context, e endpoint) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	if err := e.Close(ctx); err != nil {
+		a.log.Info("close the session", "error", err)
+	}
+}
+
+// rootCAs reads the certificates to trust; no file means the system's.
+func rootCAs(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, &config.Error{Msg: "tls_ca_file", Err: err}
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, &config.Error{Msg: "tls_ca_file: there is no certificate (PEM) in " + file}
+	}
+	return pool, nil
+}

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"jetsend/internal/clean"
+	"jetsend/internal/config"
+	"jetsend/internal/exitcode"
+	"jetsend/internal/omemo"
+	"jetsend/internal/session"
+	"jetsend/internal/transfer"
+)
+
+// exitCode is short for exitcode.Code.
+type exitCode = exitcode.Code
+
+// usageError is wrong usage: exit code 2.
+type usageError struct {
+	msg   string
+	hints []string
+}
+
+// Error implements error.
+func (e *usageError) Error() string { return e.msg }
+
+func usagef(format string, args ...any) *usageError {
+	return &usageError{msg: fmt.Sprintf(format, args...)}
+}
+
+func (e *usageError) hint(format string, args ...any) *usageError {
+	e.hints = append(e.hints, fmt.Sprintf(format, args...))
+	return e
+}
+
+// explain turns the error of a run into what is shown.
+func explain(ctx context.Context, err error) *failure {
+	code, hints := codeOf(ctx, err)
+	f := &failure{code: code, reason: clean.Text(err.Error()), hints: hints}
+	var known *transfer.Failure
+	if errors.As(err, &known) {
+		f.reported = known.Reported
+	}
+	switch code {
+	case exitcode.Cancelled:
+		f.reason = transfer.ErrInterrupted.Error()
+	case exitcode.Terminated:
+		f.reason = transfer.ErrTerminated.Error()
+	case exitcode.Unexpected:
+		if len(hints) == 0 {
+			f.hints = []string{"this is not expected: please report it, with what `--log-level debug` says"}
+		}
+	}
+	return f
+}
+
+// codeOf is the one place that gives an error its exit code and hints. ctx is
+// the context of the run; its cause decides for errors that came of its end.
+func codeOf(ctx context.Context, err error) (exitCode, []string) {
+	var (
+		failed *transfer.Failure
+		usage  *usageError
+		conf   *config.Error
+	)
+	switch {
+	case err == nil:
+		return exitcode.OK, nil
+	case errors.As(err, &failed):
+		return failed.Code, failed.Hints
+	case errors.As(err, &usage):
+		return exitcode.Usage, usage.hints
+	case cancelled(ctx, err, transfer.ErrInterrupted):
+		return exitcode.Cancelled, nil
+	case cancelled(ctx, err, transfer.ErrTerminated):
+		return exitcode.Terminated, nil
+	case errors.As(err, &conf):
+		return exitcode.Config, conf.Hints
+	}
+	if code, hints := codeOfLogin(err); code != exitcode.OK {
+		return code, hints
+	}
+	if code, hints := codeOfTrust(err); code != exitcode.OK {
+		return code, hints
+	}
+	if unreachable(err) {
+		return exitcode.Unreachable, []string{"check the network; JETSEND_SERVER=host:port names a server that DNS does not"}
+	}
+	return exitcode.Unexpected, nil
+}
+
+// cancelled tells whether err is cause, or came of the end of ctx with that
+// cause.
+func cancelled(ctx context.Context, err, cause error) bool {
+	return errors.Is(err, cause) || ctx.Err() != nil && errors.Is(context.Cause(ctx), cause)
+}
+
+// codeOfLogin is about refusals at the door: by the server or by us.
+func codeOfLogin(err error) (exitCode, []string) {
+	var (
+		auth *session.AuthError
+		cert *session.CertificateError
+	)
+	switch {
+	case errors.Is(err, session.ErrPlainOnly):
+		return exitcode.Login, []string{"set `allow_plain: true` for this account if its server may see the password"}
+	case errors.Is(err, session.ErrDowngrade):
+		return exitcode.Login, []string{
+			"somebody between you and the server may be hiding its better login methods: ask its operator",
+			"set `allow_sasl_downgrade: true` for this account if the server really changed",
+		}
+	case errors.As(err, &auth):
+		switch {
+		case auth.Condition == "not-authorized":
+			return exitcode.Login, []string{"run `jetsend login` to enter the password anew"}
+		case auth.Temporary():
+			return exitcode.Login, []string{"try again later"}
+		}
+		return exitcode.Login, nil
+	case errors.As(err, &cert):
+		return exitcode.Login, []string{"if the server has a certificate authority of its own, name its file with `tls_ca_file` or JETSEND_TLS_CA_FILE"}
+	case errors.Is(err, session.ErrNoMechanism), errors.Is(err, session.ErrServerProof),
+		errors.Is(err, session.ErrChallenge), errors.Is(err, session.ErrPlaintext):
+		return exitcode.Login, nil
+	}
+	return exitcode.OK, nil
+}
+
+// codeOfTrust is about OMEMO keys.
+func codeOfTrust(err error) (exitCode, []string) {
+	var trust *omemo.TrustError
+	switch {
+	case errors.Is(err, omemo.ErrTooManyDevices):
+		return exitcode.Untrusted, []string{
+			"keep and reuse one state directory (--state-dir) instead of making a device for every run",
+			"run `jetsend login` to add this device all the same",
+		}
+	case errors.As(err, &trust):
+		return exitcode.Untrusted, []string{"see `jetsend trust list " + clean.Text(trust.JID.String()) + "`"}
+	case errors.Is(err, omemo.ErrNoDevice):
+		return exitcode.Untrusted, nil
+	}
+	return exitcode.OK, nil
+}
+
+// unreachable tells whether the server could not be reached, or was lost.
+func unreachable(err error) bool {
+	var (
+		dial   *session.UnreachableError
+		stream *session.StreamError
+	)
+	if errors.As(err, &dial) || errors.As(err, &stream) || errors.Is(err, context.DeadlineExceeded) {
+		return true
+	}
+	for _, lost := range []error{session.ErrSessionLost, session.ErrClosed, session.ErrStreamEnd, session.ErrSilent} {
+		if errors.Is(err, lost) {
+			return true
+		}
+	}
+	return false
+}

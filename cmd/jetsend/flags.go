@@ -1,0 +1,124 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"jetsend/internal/config"
+)
+
+// keyAnnotation marks a flag with the configuration key of the same meaning,
+// such as "send::wait".
+const keyAnnotation = "jetsend_config_key"
+
+// keyed adds flags to a set, each tied to its key below a section of the
+// configuration: the value is read from there, after flag, file and default
+// have been merged.
+type keyed struct {
+	flags   *pflag.FlagSet
+	section string
+}
+
+func (k keyed) tie(name string) {
+	key := k.section + "::" + strings.ReplaceAll(name, "-", "_")
+	// Fails only for a flag that does not exist.
+	_ = k.flags.SetAnnotation(name, keyAnnotation, []string{key})
+}
+
+func (k keyed) value(v pflag.Value, name, usage string) {
+	k.flags.Var(v, name, usage)
+	k.tie(name)
+}
+
+func (k keyed) bool(name string, def bool, usage string) {
+	k.flags.Bool(name, def, usage)
+	k.tie(name)
+}
+
+func (k keyed) string(name, def, usage string) {
+	k.flags.String(name, def, usage)
+	k.tie(name)
+}
+
+func (k keyed) strings(name, usage string) {
+	k.flags.StringArray(name, nil, usage)
+	k.tie(name)
+}
+
+func (k keyed) duration(name string, def time.Duration, usage string) {
+	d := duration(def)
+	k.value(&d, name, usage)
+}
+
+func (k keyed) rate(name string, def config.Rate, usage string) { k.value(&def, name, usage) }
+
+func (k keyed) size(name string, def config.Size, usage string) { k.value(&def, name, usage) }
+
+func (k keyed) choice(name, def, usage string, words ...string) {
+	k.value(&choice{value: def, words: words}, name, usage+": "+strings.Join(words, ", "))
+}
+
+// boundFlags collects the tied flags for config.Load.
+func boundFlags(fs *pflag.FlagSet) map[string]*pflag.Flag {
+	m := make(map[string]*pflag.Flag)
+	fs.VisitAll(func(f *pflag.Flag) {
+		if key := f.Annotations[keyAnnotation]; len(key) == 1 {
+			m[key[0]] = f
+		}
+	})
+	return m
+}
+
+// duration is a time span that is not negative.
+type duration time.Duration
+
+// String implements pflag.Value.
+func (d *duration) String() string {
+	if *d == 0 {
+		return "0"
+	}
+	s := time.Duration(*d).String()
+	s = strings.TrimSuffix(s, "0s")
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	if s == "" || s[len(s)-1] >= '0' && s[len(s)-1] <= '9' { // it was "10s" or "1m20s"
+		return time.Duration(*d).String()
+	}
+	return s
+}
+
+// Set implements pflag.Value.
+func (d *duration) Set(s string) error {
+	v, err := config.ParseDuration(s)
+	*d = duration(v)
+	return err
+}
+
+// Type implements pflag.Value.
+func (*duration) Type() string { return "DURATION" }
+
+// choice is one of several words.
+type choice struct {
+	value string
+	words []string
+}
+
+// String implements pflag.Value.
+func (c *choice) String() string { return c.value }
+
+// Set implements pflag.Value.
+func (c *choice) Set(s string) error {
+	if !slices.Contains(c.words, s) {
+		return fmt.Errorf("it is one of %s", strings.Join(c.words, ", "))
+	}
+	c.value = s
+	return nil
+}
+
+// Type implements pflag.Value.
+func (*choice) Type() string { return "WORD" }

@@ -1,0 +1,6 @@
+//go:build !windows && !darwin
+
+package main
+
+// keyringNeedsBus: the Secret Service is reached over the D-Bus session bus.
+const keyringNeedsBus = true

@@ -1,0 +1,6 @@
+//go:build windows || darwin
+
+package main
+
+// keyringNeedsBus: the keyring is a part of the operating system.
+const keyringNeedsBus = false

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"jetsend/internal/transfer"
+)
+
+// printer shows what happens: as sentences for people or as one JSON object a
+// line. Standard output carries data and JSON only. All methods may be called
+// from several goroutines.
+type printer interface {
+	// Event shows something of a transfer.
+	Event(transfer.Event)
+	// Rows writes the data that a command was asked for.
+	Rows(rows []record)
+	// Note tells people something that is neither data nor trouble.
+	Note(format string, args ...any)
+	// Fail shows why the whole run failed.
+	Fail(*failure)
+	// Close takes the progress bar away.
+	Close()
+	// Err is the first error of writing to standard output.
+	Err() error
+}
+
+// record is one row of data. Its JSON form has the members of the struct.
+type record interface {
+	// Kind is the value of the "event" member of the JSON form.
+	Kind() string
+	// Columns are the cells of the text form, without peer-supplied control
+	// characters.
+	Columns() []string
+}
+
+// newPrinter returns the printer that the global flags ask for.
+func (a *app) newPrinter(asJSON bool) printer {
+	if asJSON {
+		return &jsonPrinter{console: a.console, out: a.Stdout, now: a.now}
+	}
+	return &textPrinter{console: a.console, out: a.Stdout, quiet: a.global.quiet, active: make(map[string]transfer.Progress)}
+}
+
+// failure is an error as it is shown: its exit code, one line, and the exact
+// next commands.
+type failure struct {
+	code     exitCode
+	reason   string
+	hints    []string
+	reported bool // has been shown; only the code is left to return
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"jetsend/internal/transfer"
+)
+
+// eventVersion is the "v" of every object. It changes when a member changes
+// its meaning or goes away, not when one is added.
+const eventVersion = 1
+
+// jsonPrinter writes NDJSON (docs/events.md): one object a line, written at
+// once. Warnings and errors go to standard error as well, for the log of a
+// script that fails.
+type jsonPrinter struct {
+	console *console
+	now     func() time.Time
+
+	mu  sync.Mutex
+	out io.Writer
+	err error
+}
+
+// Event implements printer.
+func (p *jsonPrinter) Event(e transfer.Event) {
+	switch e := e.(type) {
+	case transfer.Warning:
+		p.console.warn("%s", e.Text)
+		return
+	case transfer.Failed:
+		p.console.fail(failedLine(e), e.Hints)
+	case transfer.Negotiated:
+		if e.Devices == nil {
+			e.Devices = []transfer.DeviceInfo{}
+		}
+		p.write(e.Kind(), e)
+		return
+	case transfer.Received:
+		if e.Verified == nil {
+			e.Verified = []string{}
+		}
+		p.write(e.Kind(), e)
+		return
+	}
+	p.write(e.Kind(), e)
+}
+
+// Rows implements printer.
+func (p *jsonPrinter) Rows(rows []record) {
+	for _, r := range rows {
+		p.write(r.Kind(), r)
+	}
+}
+
+// Note implements printer: notes are for people only.
+func (p *jsonPrinter) Note(string, ...any) {}
+
+// Fail implements printer.
+func (p *jsonPrinter) Fail(f *failure) {
+	p.console.fail(f.reason, f.hints)
+	e := transfer.FailedEarly{Code: int(f.code), Reason: f.reason}
+	p.write(e.Kind(), e)
+}
+
+// Close implements printer.
+func (p *jsonPrinter) Close() { p.console.close() }
+
+// Err implements printer.
+func (p *jsonPrinter) Err() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.err
+}
+
+// write splices the members of body, a struct, into the common head.
+func (p *jsonPrinter) write(kind string, body any) {
+	line, err := encode(p.now(), kind, body)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err == nil {
+		_, err = p.out.Write(line)
+	}
+	if err != nil && p.err == nil {
+		p.err = err
+	}
+}
+
+func encode(now time.Time, kind string, body any) ([]byte, error) {
+	head := struct {
+		V     int    `json:"v"`
+		Time  string `json:"time"`
+		Event string `json:"event"`
+	}{eventVersion, now.UTC().Format(time.RFC3339Nano), kind}
+	first, err := marshal(head)
+	if err != nil {
+		return nil, err
+	}
+	rest, err := marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	if bytes.Equal(rest, []byte("{}")) {
+		return append(first, '\n'), nil
+	}
+	if rest[0] != '{' {
+		return nil, fmt.Errorf("event %s is not an object", kind)
+	}
+	line := append(first[:len(first)-1], ',')
+	return append(append(line, rest[1:]...), '\n'), nil
+}
+
+// marshal is json.Marshal without turning <, > and & into escapes: the output
+// is for programs and grep, not for web pages.
+func marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}

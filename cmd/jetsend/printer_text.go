@@ -1,0 +1,193 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"text/tabwriter"
+
+	"github.com/dustin/go-humanize"
+
+	"jetsend/internal/clean"
+	"jetsend/internal/transfer"
+)
+
+// textPrinter writes sentences to standard error and data to standard output.
+// Without a terminal it is silent about what is under way and says one line
+// for each file that came to its end.
+type textPrinter struct {
+	console *console
+	quiet   bool // nothing but warnings, errors and data
+
+	mu     sync.Mutex
+	out    io.Writer
+	err    error
+	active map[string]transfer.Progress // by transfer, for the bar
+}
+
+// Event implements printer.
+func (p *textPrinter) Event(e transfer.Event) {
+	switch e := e.(type) {
+	case transfer.Progress:
+		p.track(e.Transfer, &e)
+	case transfer.Failed:
+		p.track(e.Transfer, nil)
+		p.console.fail(failedLine(e), e.Hints)
+	case transfer.FailedEarly:
+		p.console.fail(clean.Text(e.Reason), nil)
+	case transfer.Warning:
+		p.console.warn("%s", clean.Text(e.Text))
+	case transfer.Sent:
+		p.track(e.Transfer, nil)
+		p.Note("%s", sentLine(e))
+	case transfer.Received:
+		p.track(e.Transfer, nil)
+		p.Note("%s", receivedLine(e))
+	case transfer.Online:
+		if p.console.terminal {
+			p.Note("online as %s", clean.Text(e.JID))
+		}
+	case transfer.Offer:
+		if p.console.terminal {
+			p.Note("%s", offerLine(e))
+		}
+	case transfer.Negotiated:
+		p.negotiated(e)
+	}
+}
+
+// negotiated tells on a terminal which path was taken, and everywhere which
+// devices were never met before.
+func (p *textPrinter) negotiated(e transfer.Negotiated) {
+	if p.console.terminal {
+		path := e.Transport
+		if e.Candidate != "" {
+			path += " " + e.Candidate
+		}
+		p.Note("%s: %s, %s", clean.Text(e.Name), clean.Text(path), clean.Text(e.Cipher))
+	}
+	for _, d := range e.Devices {
+		if d.New {
+			p.Note("new device of %s: %d, key %s (%s)", clean.Text(e.Peer), d.ID, groups(d.Fingerprint), clean.Text(d.Trust))
+		}
+	}
+}
+
+// track keeps the bar: one transfer by its name, several as their sum.
+func (p *textPrinter) track(id string, now *transfer.Progress) {
+	if p.quiet || !p.console.terminal {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now == nil {
+		delete(p.active, id)
+	} else {
+		p.active[id] = *now
+	}
+	label, done, size := "", int64(0), int64(0)
+	for _, t := range p.active {
+		label, done, size = clean.Text(t.Name), done+t.Bytes, size+t.Size
+	}
+	switch len(p.active) {
+	case 0:
+		p.console.noProgress()
+		return
+	case 1:
+	default:
+		label = fmt.Sprintf("%d files", len(p.active))
+	}
+	p.console.progress(label, done, size)
+}
+
+// Rows implements printer.
+func (p *textPrinter) Rows(rows []record) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
+	for _, r := range rows {
+		if _, err := fmt.Fprintln(w, strings.Join(r.Columns(), "\t")); err != nil && p.err == nil {
+			p.err = err
+		}
+	}
+	if err := w.Flush(); err != nil && p.err == nil {
+		p.err = err
+	}
+}
+
+// Note implements printer.
+func (p *textPrinter) Note(format string, args ...any) {
+	if !p.quiet {
+		p.console.line(format, args...)
+	}
+}
+
+// Fail implements printer.
+func (p *textPrinter) Fail(f *failure) { p.console.fail(f.reason, f.hints) }
+
+// Close implements printer.
+func (p *textPrinter) Close() { p.console.close() }
+
+// Err implements printer.
+func (p *textPrinter) Err() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.err
+}
+
+func offerLine(e transfer.Offer) string {
+	name, peer, size := clean.Text(e.Name), clean.Text(e.Peer), bytesText(e.Size)
+	if e.Direction == transfer.Receive {
+		return fmt.Sprintf("%s offers %s (%s)", peer, name, size)
+	}
+	return fmt.Sprintf("offering %s (%s) to %s", name, size, peer)
+}
+
+func sentLine(e transfer.Sent) string {
+	s := fmt.Sprintf("sent %s to %s: %s", clean.Text(e.Name), clean.Text(e.Peer), speed(e.Size, e.Seconds))
+	if e.VerifiedByPeer {
+		s += ", confirmed by a sealed receipt"
+	} else {
+		s += ", said to be complete by the contact's client, which proves less than a receipt"
+	}
+	return s + digest(e.SHA256)
+}
+
+func receivedLine(e transfer.Received) string {
+	return fmt.Sprintf("received %s from %s: %s, saved as %s%s",
+		clean.Text(e.Name), clean.Text(e.Peer), speed(e.Size, e.Seconds), clean.Text(e.Path), digest(e.SHA256))
+}
+
+func failedLine(e transfer.Failed) string {
+	return fmt.Sprintf("%s: %s", clean.Text(e.Name), clean.Text(e.Reason))
+}
+
+func digest(sha256 string) string {
+	if sha256 == "" {
+		return ""
+	}
+	return ", sha256 " + clean.Text(sha256)
+}
+
+func speed(size int64, seconds float64) string {
+	s := fmt.Sprintf("%s in %.1f s", bytesText(size), seconds)
+	if seconds > 0 && size > 0 {
+		s += fmt.Sprintf(" (%s/s)", bytesText(int64(float64(size)/seconds)))
+	}
+	return s
+}
+
+func bytesText(n int64) string { return humanize.Bytes(uint64(max(n, 0))) }
+
+// groups writes a fingerprint in groups of eight, as people compare it.
+func groups(fingerprint string) string {
+	var b strings.Builder
+	for i, r := range clean.Text(fingerprint) {
+		if i > 0 && i%8 == 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}

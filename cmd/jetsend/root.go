@@ -1,0 +1,158 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"jetsend/internal/config"
+)
+
+// globalFlags are the flags of every command.
+type globalFlags struct {
+	config   string
+	account  string
+	stateDir string
+	json     bool
+	quiet    bool
+	logLevel *choice
+	logFile  string
+}
+
+// The groups of the command list.
+const (
+	groupFiles   = "files"
+	groupAccount = "account"
+	groupOther   = "other"
+)
+
+func newRootCommand(a *app) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "jetsend",
+		Short: "Send files to XMPP contacts, end-to-end encrypted",
+		Long: `jetsend sends files to XMPP contacts and receives them, end-to-end encrypted
+with OMEMO keys, over the best path that both ends have.
+
+  jetsend login juliet@capulet.example      once on each machine
+  jetsend receive --dir ~/Downloads         where files shall arrive
+  jetsend send balcony.jpg romeo@montague.example
+
+` + exitStatus(offlineCodes()...) + `
+
+All exit codes: jetsend help exit-codes`,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		DisableAutoGenTag: true,
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+		PersistentPreRunE: func(*cobra.Command, []string) error { return a.prepare() },
+		Args:              unknownCommand,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return usagef("no command given").hint("run `jetsend help`")
+		},
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usagef("%v", err).hint("run `%s --help`", cmd.CommandPath())
+	})
+	a.addGlobalFlags(root.PersistentFlags())
+	root.AddGroup(
+		&cobra.Group{ID: groupFiles, Title: "Files:"},
+		&cobra.Group{ID: groupAccount, Title: "Account and keys:"},
+		&cobra.Group{ID: groupOther, Title: "Other:"},
+	)
+	root.AddCommand(
+		newSendCommand(a), newReceiveCommand(a),
+		newLoginCommand(a), newLogoutCommand(a), newContactsCommand(a), newTrustCommand(a),
+		newVersionCommand(a), newCompletionCommand(a), newGenDocsCommand(),
+	)
+	root.AddCommand(helpTopics()...)
+	root.SetHelpCommand(newHelpCommand())
+	root.InitDefaultHelpFlag()
+	return root
+}
+
+func (a *app) addGlobalFlags(fs *pflag.FlagSet) {
+	g := &a.global
+	g.logLevel = &choice{words: []string{"debug", "info", "warn", "error"}}
+	fs.StringVar(&g.config, "config", "", "read the configuration from `FILE`")
+	fs.StringVar(&g.account, "account", "", "use the account with this `NAME` or address")
+	fs.StringVar(&g.stateDir, "state-dir", "", "keep keys and journal in `DIR`")
+	fs.BoolVar(&g.json, "json", false, "write events and data as JSON, one object a line")
+	fs.BoolVar(&g.quiet, "quiet", false, "show nothing but warnings, errors and data")
+	fs.Var(g.logLevel, "log-level", "log from this `LEVEL` up: "+strings.Join(g.logLevel.words, ", "))
+	fs.StringVar(&g.logFile, "log-file", "", "append the log to `FILE` instead of standard error")
+}
+
+// prepare acts on the global flags, before any command runs.
+func (a *app) prepare() error {
+	a.print = a.newPrinter(a.global.json)
+	if a.global.logLevel.value == "" && a.global.logFile == "" {
+		return nil // no log
+	}
+	level := slog.LevelInfo
+	if text := a.global.logLevel.value; text != "" {
+		if err := level.UnmarshalText([]byte(text)); err != nil {
+			return usagef("--log-level: %v", err)
+		}
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if a.global.logFile == "" {
+		a.log = slog.New(slog.NewTextHandler(a.console, options))
+		return nil
+	}
+	f, err := os.OpenFile(a.global.logFile, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return &config.Error{Msg: "log file", Err: err}
+	}
+	a.logFile = f
+	a.log = slog.New(slog.NewTextHandler(f, options))
+	return nil
+}
+
+// unknownCommand is the argument rule of commands that only have subcommands.
+func unknownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	err := usagef("unknown command %q for %q", args[0], cmd.CommandPath())
+	cmd.SuggestionsMinimumDistance = 2
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		return err.hint("did you mean `%s %s`?", cmd.CommandPath(), near[0])
+	}
+	return err.hint("run `%s --help`", cmd.CommandPath())
+}
+
+// exactly is the argument rule of commands with a fixed number of arguments.
+func exactly(n int, names string) cobra.PositionalArgs {
+	return between(n, n, names)
+}
+
+// between is the argument rule of commands with optional arguments.
+func between(least, most int, names string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		var err *usageError
+		switch {
+		case len(args) > most && most == 0:
+			err = usagef("%s takes no argument, got %q", cmd.CommandPath(), args[0])
+		case len(args) > most:
+			err = usagef("%s takes %s and no more, got %q", cmd.CommandPath(), names, args[most])
+		case len(args) < least:
+			err = usagef("%s needs %s", cmd.CommandPath(), names)
+		default:
+			return nil
+		}
+		return err.hint("%s", "usage: "+cmd.UseLine())
+	}
+}
+
+// examples formats the example section of a help text.
+func examples(lines ...string) string {
+	var b strings.Builder
+	for _, l := range lines {
+		fmt.Fprintf(&b, "  %s\n", l)
+	}
+	return strings.TrimRight(b.String(), "\n")
+}

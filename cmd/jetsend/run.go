@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"golang.org/x/term"
+
+	"jetsend/internal/config"
+	"jetsend/internal/exitcode"
+)
+
+// system is the world around a run: what a process gets from its operating
+// system, so that a run can be had in a test as well.
+type system struct {
+	Stdin  io.Reader
+	Stdout io.Writer
+	Stderr io.Writer
+	Env    func(string) string // the value of a variable, "" when it is not set
+	Exit   func(code int)      // leaves at once; only for a second SIGINT
+	// OpenTTY opens the controlling terminal for questions.
+	OpenTTY func() (terminal, error)
+}
+
+// app is one run of jetsend: the system, what the global flags say, and the
+// doors to the network and the state, which tests replace by fakes.
+type app struct {
+	system
+	global  globalFlags
+	signals *signals
+	console *console
+	print   printer // set once the global flags are known
+	log     *slog.Logger
+	logFile io.Closer // nil without --log-file
+
+	keyring  config.Keyring
+	dial     func(context.Context, dialOptions) (endpoint, error)
+	openKeys func(ctx context.Context, stateDir string, account *config.Chosen, trust string) (keys, error)
+	now      func() time.Time
+}
+
+// run does what the arguments say and returns the exit code.
+func run(ctx context.Context, args []string, sys system) int {
+	a := newApp(sys)
+	wire(a)
+	return a.run(ctx, args)
+}
+
+func newApp(sys system) *app {
+	a := &app{system: sys, log: slog.New(slog.DiscardHandler), now: time.Now}
+	a.console = newConsole(sys.Stderr, isTerminal(sys.Stderr), sys.Env)
+	a.keyring = config.NoKeyring{}
+	if hasKeyring(sys.Env) {
+		a.keyring = config.SystemKeyring{}
+	}
+	return a
+}
+
+func (a *app) run(ctx context.Context, args []string) int {
+	ctx, a.signals = watchSignals(ctx, a.Exit)
+	defer a.signals.close()
+	root := newRootCommand(a)
+	root.SetArgs(args)
+	root.SetIn(a.Stdin)
+	root.SetOut(a.Stdout)
+	root.SetErr(a.console)
+	err := root.ExecuteContext(ctx)
+	if a.print == nil { // the flags were not understood
+		a.print = a.newPrinter(a.global.json || slices.Contains(args, "--json"))
+	}
+	code := a.finish(ctx, err)
+	if a.logFile != nil {
+		if err := a.logFile.Close(); err != nil && code == exitcode.OK {
+			a.console.warn("log file: %v", err)
+		}
+	}
+	return int(code)
+}
+
+// finish reports the error of a run and returns its exit code.
+func (a *app) finish(ctx context.Context, err error) exitcode.Code {
+	a.print.Close()
+	if err == nil {
+		if err := a.print.Err(); err != nil { // a script that lost our events must not read 0
+			return a.report(&failure{code: exitcode.LocalFile, reason: "write to standard output: " + err.Error()})
+		}
+		return exitcode.OK
+	}
+	return a.report(explain(ctx, err))
+}
+
+func (a *app) report(f *failure) exitcode.Code {
+	if !f.reported {
+		a.print.Fail(f)
+	}
+	return f.code
+}
+
+// interactive tells whether a person is there to be asked: standard input or
+// standard error is a terminal, and so a controlling terminal can be opened.
+func (a *app) interactive() bool {
+	if !isTerminal(a.Stdin) && !isTerminal(a.Stderr) {
+		return false
+	}
+	t, err := a.OpenTTY()
+	if err != nil {
+		return false
+	}
+	return t.Close() == nil
+}
+
+// isTerminal tells whether a stream is a terminal.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// home is the user's home directory, or "".
+func (a *app) home() string {
+	if h := a.Env("HOME"); h != "" {
+		return h
+	}
+	return a.Env("USERPROFILE")
+}
+
+// stateDir is where the OMEMO keys and the journal are.
+func (a *app) stateDir() (string, error) {
+	dir := a.global.stateDir
+	if dir == "" {
+		dir = a.Env("JETSEND_STATE_DIR")
+	}
+	if dir == "" {
+		base, err := a.xdg("XDG_STATE_HOME", ".local", "state")
+		if err != nil {
+			return "", &config.Error{Msg: "no place for the state", Err: err, Hints: []string{"give one with --state-dir or JETSEND_STATE_DIR"}}
+		}
+		dir = filepath.Join(base, "jetsend")
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return "", &config.Error{Msg: "state directory", Err: err}
+	}
+	return abs, nil
+}
+
+// configFile returns the file to read, and whether the user named it.
+func (a *app) configFile() (file string, named bool, err error) {
+	for _, file := range []string{a.global.config, a.Env("JETSEND_CONFIG")} {
+		if file != "" {
+			abs, err := filepath.Abs(file)
+			return abs, true, err
+		}
+	}
+	base, err := a.xdg("XDG_CONFIG_HOME", ".config")
+	if err != nil {
+		return "", false, nil // no home, no file: the environment may say everything
+	}
+	return filepath.Join(base, "jetsend", "config.yaml"), false, nil
+}
+
+// errNoHome: neither the XDG variable nor HOME is set.
+var errNoHome = errors.New("HOME is not set")
+
+// xdg returns a base directory. Relative paths in the variables are ignored,
+// as the XDG base directory specification demands.
+func (a *app) xdg(variable string, below ...string) (string, error) {
+	if dir := a.Env(variable); filepath.IsAbs(dir) {
+		return dir, nil
+	}
+	if a.home() == "" {
+		return "", errNoHome
+	}
+	return filepath.Join(append([]string{a.home()}, below...)...), nil
+}
+
+// hasKeyring tells whether asking the keyring makes sense. On a machine without
+// a session bus the keyring library would start one.
+func hasKeyring(env func(string) string) bool {
+	if !keyringNeedsBus || env("DBUS_SESSION_BUS_ADDRESS") != "" {
+		return true
+	}
+	if dir := env("XDG_RUNTIME_DIR"); dir != "" {
+		info, err := os.Stat(filepath.Join(dir, "bus"))
+		return err == nil && info.Mode()&fs.ModeSocket != 0
+	}
+	return false
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+
+	"jetsend/internal/exitcode"
+	"jetsend/internal/transfer"
+)
+
+// signals turns what the operating system sends into the end of a context.
+//
+// The first SIGINT cancels it with [transfer.ErrInterrupted], the second
+// leaves at once. SIGTERM and SIGHUP cancel it with [transfer.ErrTerminated],
+// unless the command asked for a graceful stop: then the first of them closes
+// the channel that graceful returned, and the second cancels.
+type signals struct {
+	ch     chan os.Signal
+	done   chan struct{} // closed by close
+	exited chan struct{} // closed by the goroutine
+	cancel context.CancelCauseFunc
+	exit   func(int)
+
+	mu   sync.Mutex
+	stop chan struct{} // nil until graceful was called
+}
+
+// signalBuffer: two impatient signals are kept, more tell nothing new.
+const signalBuffer = 2
+
+// watchSignals returns a context that ends with the signals of the process.
+// A SIGHUP that the parent had ignored (nohup) stays ignored.
+func watchSignals(ctx context.Context, exit func(int)) (context.Context, *signals) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	s := &signals{
+		ch: make(chan os.Signal, signalBuffer), done: make(chan struct{}), exited: make(chan struct{}),
+		cancel: cancel, exit: exit,
+	}
+	signal.Notify(s.ch, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(s.ch, syscall.SIGHUP)
+	}
+	go s.loop()
+	return ctx, s
+}
+
+func (s *signals) loop() {
+	defer close(s.exited)
+	interrupts, terminates := 0, 0
+	for {
+		select {
+		case <-s.done:
+			return
+		case sig := <-s.ch:
+			if sig == os.Interrupt {
+				interrupts++
+				s.interrupt(interrupts)
+			} else {
+				terminates++
+				s.terminate(terminates)
+			}
+		}
+	}
+}
+
+func (s *signals) interrupt(n int) {
+	if n > 1 {
+		s.exit(int(exitcode.Cancelled))
+	}
+	s.cancel(transfer.ErrInterrupted)
+}
+
+func (s *signals) terminate(n int) {
+	s.mu.Lock()
+	stop := s.stop
+	s.mu.Unlock()
+	if stop != nil && n == 1 {
+		close(stop)
+		return
+	}
+	s.cancel(transfer.ErrTerminated)
+}
+
+// graceful returns a channel that the first SIGTERM or SIGHUP closes, and keeps
+// that signal from cancelling the context. It is called once.
+func (s *signals) graceful() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stop = make(chan struct{})
+	return s.stop
+}
+
+// interrupted cancels the run as SIGINT does: for a Ctrl-C that was read as a
+// key.
+func (s *signals) interrupted() { s.cancel(transfer.ErrInterrupted) }
+
+// close ends the watch and waits for it.
+func (s *signals) close() {
+	signal.Stop(s.ch)
+	close(s.done)
+	<-s.exited
+	s.cancel(nil)
+}

@@ -1,0 +1,196 @@
+// Package config reads jetsend's configuration: one YAML file, laid under the
+// flags of a command and over the built-in defaults, checked key by key, and
+// handed on as a plain validated struct. It also finds the password of an
+// account (see [Secrets]) and writes accounts into the file (see [SetAccount]).
+//
+// The environment is never read here: the caller passes what it found.
+package config
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"jetsend/internal/jid"
+)
+
+// Config is the whole configuration after flags, file and defaults have been
+// merged and checked. It is not changed after [Load]. Names of accounts and
+// contacts are in lower case.
+type Config struct {
+	Accounts       map[string]Account `mapstructure:"accounts"`
+	DefaultAccount string             `mapstructure:"default_account"`
+	// Contacts are short names for addresses, bare or full.
+	Contacts map[string]string `mapstructure:"contacts" check:"jid"`
+	Send     Send              `mapstructure:"send"`
+	Receive  Receive           `mapstructure:"receive"`
+	// Trust is blind (trust before verification) or verified.
+	Trust      string     `mapstructure:"trust" choice:"blind verified"`
+	Transports Transports `mapstructure:"transports"`
+
+	// File is the file that was read, or would be written by login.
+	File string `mapstructure:"-"`
+	// Found tells whether File exists.
+	Found bool `mapstructure:"-"`
+}
+
+// Account says how one XMPP account logs in. At most one of Password,
+// PasswordFile, PasswordCommand and Keyring is set.
+type Account struct {
+	JID             string `mapstructure:"jid" check:"bare"`
+	Password        string `mapstructure:"password"`
+	PasswordFile    string `mapstructure:"password_file" check:"path"`
+	PasswordCommand string `mapstructure:"password_command"`
+	Keyring         bool   `mapstructure:"keyring"`
+	// Server is host:port, used instead of the SRV records of the domain.
+	Server string `mapstructure:"server" check:"hostport"`
+	// TLSCAFile holds the certificates (PEM) that are trusted instead of the
+	// system's.
+	TLSCAFile string `mapstructure:"tls_ca_file" check:"path"`
+	// SOCKS5 is host:port of a proxy for the stream to the server.
+	SOCKS5             string `mapstructure:"socks5" check:"hostport"`
+	AllowPlain         bool   `mapstructure:"allow_plain"`
+	AllowSASLDowngrade bool   `mapstructure:"allow_sasl_downgrade"`
+}
+
+// Send holds the choices of `jetsend send`, named like its flags.
+type Send struct {
+	Wait time.Duration `mapstructure:"wait"`
+	// AnswerTimeout is nil when neither flag nor file gives it; zero waits for
+	// ever.
+	AnswerTimeout *time.Duration `mapstructure:"answer_timeout"`
+	Cipher        string         `mapstructure:"cipher" choice:"auto aes-256-gcm aes-128-gcm"`
+	NoDirect      bool           `mapstructure:"no_direct"`
+	LimitRate     Rate           `mapstructure:"limit_rate"`
+	Name          string         `mapstructure:"name"`
+	Description   string         `mapstructure:"description"`
+	Checksum      bool           `mapstructure:"checksum"`
+}
+
+// Receive holds the choices of `jetsend receive`, named like its flags.
+type Receive struct {
+	Dir string `mapstructure:"dir" check:"path"`
+	// Accept is empty when neither flag nor file gives it.
+	Accept     string        `mapstructure:"accept" choice:"ask contacts verified all"`
+	From       []string      `mapstructure:"from"`
+	MaxSize    Size          `mapstructure:"max_size"`
+	MinFree    Size          `mapstructure:"min_free"`
+	OnConflict string        `mapstructure:"on_conflict" choice:"rename skip overwrite"`
+	LimitRate  Rate          `mapstructure:"limit_rate"`
+	Drain      time.Duration `mapstructure:"drain"`
+	Once       bool          `mapstructure:"once"`
+	NoDirect   bool          `mapstructure:"no_direct"`
+	// Priority is the presence priority; negative values never take a chat
+	// message away from the account's other clients (RFC 6121, section 4.7.2.3).
+	Priority int `mapstructure:"priority"`
+}
+
+// Transports bounds the paths that the bytes of a file may take.
+type Transports struct {
+	S5B S5B `mapstructure:"s5b"`
+}
+
+// S5B is about SOCKS5 bytestreams (XEP-0065, XEP-0260).
+type S5B struct {
+	ListenPorts []int    `mapstructure:"listen_ports"`
+	Advertise   []string `mapstructure:"advertise" check:"address"`
+	Interfaces  []string `mapstructure:"interfaces"`
+}
+
+// Default returns the built-in configuration. It is the one place where a
+// default is written; flags show these values in their help.
+func Default() Config {
+	return Config{
+		Trust: "blind",
+		Send:  Send{Wait: 10 * time.Second, Cipher: "auto"},
+		Receive: Receive{
+			Dir: ".", OnConflict: "rename", Drain: 10 * time.Second, Priority: -1,
+		},
+	}
+}
+
+// Error is a configuration that cannot be used. Its text names the file and,
+// when known, the line.
+type Error struct {
+	File  string
+	Line  int // 0: unknown
+	Msg   string
+	Hints []string // exact commands or the one thing to change
+	Err   error    // may be nil
+}
+
+// Error implements error.
+func (e *Error) Error() string {
+	var b strings.Builder
+	if e.File != "" {
+		b.WriteString(e.File)
+		if e.Line > 0 {
+			fmt.Fprintf(&b, ":%d", e.Line)
+		}
+		b.WriteString(": ")
+	}
+	b.WriteString(e.Msg)
+	if e.Err != nil {
+		fmt.Fprintf(&b, ": %v", e.Err)
+	}
+	return b.String()
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// validate checks what concerns several keys at once; single values have been
+// checked by the walk over the file and by the flags.
+func (c *Config) validate() error {
+	for name, a := range c.Accounts {
+		if a.JID == "" {
+			return &Error{File: c.File, Msg: fmt.Sprintf("account %s has no jid", name)}
+		}
+		if n := a.sources(); n > 1 {
+			return &Error{
+				File: c.File,
+				Msg:  fmt.Sprintf("account %s has %d of password, password_file, password_command and keyring; one is enough", name, n),
+			}
+		}
+	}
+	if c.DefaultAccount != "" {
+		if _, ok := c.Accounts[strings.ToLower(c.DefaultAccount)]; !ok {
+			return &Error{File: c.File, Msg: fmt.Sprintf("default_account %s is not among the accounts", c.DefaultAccount)}
+		}
+	}
+	for name := range c.Contacts {
+		if strings.ContainsAny(name, "@/") {
+			return &Error{File: c.File, Msg: fmt.Sprintf("contact name %q: a name has neither @ nor /", name)}
+		}
+	}
+	if p := c.Receive.Priority; p < -128 || p > 127 {
+		return &Error{File: c.File, Msg: fmt.Sprintf("receive.priority %d is not between -128 and 127", p)}
+	}
+	for _, port := range c.Transports.S5B.ListenPorts {
+		if port < 1 || port > 65535 {
+			return &Error{File: c.File, Msg: fmt.Sprintf("transports.s5b.listen_ports: %d is not a port", port)}
+		}
+	}
+	return nil
+}
+
+// sources counts the places that are named for the password.
+func (a Account) sources() int {
+	n := 0
+	for _, set := range []bool{a.Password != "", a.PasswordFile != "", a.PasswordCommand != "", a.Keyring} {
+		if set {
+			n++
+		}
+	}
+	return n
+}
+
+// Address returns the JID that a name of contacts: stands for.
+func (c *Config) Address(name string) (jid.JID, bool) {
+	text, ok := c.Contacts[strings.ToLower(name)]
+	if !ok {
+		return jid.JID{}, false
+	}
+	j, err := jid.Parse(text)
+	return j, err == nil
+}

@@ -1,0 +1,174 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// header opens a file that login makes.
+const header = `# jetsend configuration, written by "jetsend login" and yours to edit.
+# All keys: jetsend help config
+`
+
+// SetAccount writes account a under name into the YAML file and keeps the rest
+// of it, comments included. Keys of the account that a leaves empty are
+// removed when they are about the password and kept otherwise. The first
+// account of a file becomes its default_account. A missing file is made, its
+// directory too; the result has mode 0600.
+func SetAccount(file, name string, a Account) error {
+	root, err := editable(file)
+	if err != nil {
+		return err
+	}
+	if old := lookup(root, "accounts"); (old == nil || len(old.Content) == 0) && lookup(root, "default_account") == nil {
+		set(root, "default_account", text(name))
+	}
+	entry := section(section(root, "accounts"), name)
+	for _, kv := range []struct{ key, value string }{
+		{"jid", a.JID}, {"password", a.Password}, {"password_file", a.PasswordFile},
+		{"password_command", a.PasswordCommand}, {"server", a.Server}, {"tls_ca_file", a.TLSCAFile},
+	} {
+		switch {
+		case kv.value != "":
+			set(entry, kv.key, text(kv.value))
+		case strings.HasPrefix(kv.key, "password"):
+			remove(entry, kv.key)
+		}
+	}
+	remove(entry, "keyring")
+	if a.Keyring {
+		set(entry, "keyring", &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: "true"})
+	}
+	return write(file, root)
+}
+
+// RemoveAccount takes the account with that name out of the file, and
+// default_account when it names it. Nothing to remove is no error.
+func RemoveAccount(file, name string) error {
+	root, err := editable(file)
+	if err != nil {
+		return err
+	}
+	accounts := lookup(root, "accounts")
+	if accounts == nil || !remove(accounts, name) {
+		return nil
+	}
+	if d := lookup(root, "default_account"); d != nil && strings.EqualFold(d.Value, name) {
+		remove(root, "default_account")
+	}
+	return write(file, root)
+}
+
+// editable returns the root mapping of the file, an empty one when there is
+// none.
+func editable(file string) (*yaml.Node, error) {
+	root, err := parseFile(file)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if root == nil {
+		root = &yaml.Node{Kind: yaml.MappingNode}
+		data, err := readBounded(file, maxFile)
+		if comments := strings.TrimSpace(string(data)); err == nil && comments != "" && strings.HasPrefix(comments, "#") {
+			root.HeadComment = comments // a file of nothing but comments keeps them
+		} else {
+			root.HeadComment = strings.TrimSpace(header)
+		}
+	}
+	return root, nil
+}
+
+func text(s string) *yaml.Node {
+	n := new(yaml.Node)
+	n.SetString(s)
+	return n
+}
+
+// lookup returns the value of a key, its case ignored, or nil.
+func lookup(m *yaml.Node, key string) *yaml.Node {
+	if m.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := 0; i+1 < len(m.Content); i += 2 {
+		if strings.EqualFold(m.Content[i].Value, key) {
+			return m.Content[i+1]
+		}
+	}
+	return nil
+}
+
+// section returns the mapping under key and makes it when there is none.
+func section(m *yaml.Node, key string) *yaml.Node {
+	v := lookup(m, key)
+	if v == nil || v.Kind != yaml.MappingNode {
+		v = &yaml.Node{Kind: yaml.MappingNode}
+		set(m, key, v)
+	}
+	v.Style &^= yaml.FlowStyle
+	return v
+}
+
+func set(m *yaml.Node, key string, value *yaml.Node) {
+	for i := 0; i+1 < len(m.Content); i += 2 {
+		if old := m.Content[i+1]; strings.EqualFold(m.Content[i].Value, key) {
+			value.LineComment, value.HeadComment, value.FootComment = old.LineComment, old.HeadComment, old.FootComment
+			m.Content[i+1] = value
+			return
+		}
+	}
+	m.Content = append(m.Content, text(key), value)
+}
+
+func remove(m *yaml.Node, key string) bool {
+	if m.Kind != yaml.MappingNode {
+		return false
+	}
+	for i := 0; i+1 < len(m.Content); i += 2 {
+		if strings.EqualFold(m.Content[i].Value, key) {
+			m.Content = append(m.Content[:i], m.Content[i+2:]...)
+			return true
+		}
+	}
+	return false
+}
+
+// write replaces the file in one step: a crash leaves the old one or the new
+// one. A symbolic link keeps pointing to the file that it names.
+func write(file string, root *yaml.Node) (err error) {
+	defer func() {
+		if err != nil {
+			err = &Error{Msg: "write the configuration", Err: err}
+		}
+	}()
+	if target, err := filepath.EvalSymlinks(file); err == nil {
+		file = target
+	}
+	var b bytes.Buffer
+	enc := yaml.NewEncoder(&b)
+	enc.SetIndent(2)
+	if err := enc.Encode(root); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(file), ".config-*.yaml") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name()) // gone already after a rename
+	if _, err := tmp.Write(b.Bytes()); err != nil {
+		tmp.Close()
+		return err
+	}
+	if err := errors.Join(tmp.Sync(), tmp.Close()); err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), file)
+}

@@ -1,0 +1,113 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+func TestSetAccountMakesTheFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "new", "jetsend", "config.yaml")
+	want := Account{JID: "juliet@capulet.example", Password: "p: #\"'\n", Server: "127.0.0.1:5222", TLSCAFile: "/ca.pem"}
+	if err := SetAccount(file, want.JID, want); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(file)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatalf("%v, %v", info.Mode(), err)
+	}
+	if text := read(t, file); !strings.HasPrefix(text, "# jetsend configuration") {
+		t.Errorf("no header:\n%s", text)
+	}
+	c, err := Load(Options{File: file, MustExist: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, c.Accounts[want.JID]); diff != "" || c.DefaultAccount != want.JID {
+		t.Error(diff, c.DefaultAccount)
+	}
+}
+
+func TestSetAccountKeepsTheRest(t *testing.T) {
+	file := writeConfig(t, `# mine
+accounts:
+  home: # the first
+    jid: juliet@capulet.example
+    password: old
+    socks5: 127.0.0.1:9050 # tor
+# people
+contacts:
+  romeo: romeo@montague.example
+`)
+	link := filepath.Join(t.TempDir(), "link.yaml")
+	if err := os.Symlink(file, link); err != nil {
+		t.Fatal(err)
+	}
+	if err := SetAccount(link, "home", Account{JID: "juliet@capulet.example", Keyring: true}); err != nil {
+		t.Fatal(err)
+	}
+	if err := SetAccount(link, "work", Account{JID: "juliet@work.example"}); err != nil {
+		t.Fatal(err)
+	}
+	const want = `# mine
+accounts:
+  home: # the first
+    jid: juliet@capulet.example
+    socks5: 127.0.0.1:9050 # tor
+    keyring: true
+  work:
+    jid: juliet@work.example
+# people
+contacts:
+  romeo: romeo@montague.example
+`
+	if diff := cmp.Diff(want, read(t, file)); diff != "" {
+		t.Error(diff)
+	}
+	if info, err := os.Lstat(link); err != nil || info.Mode()&os.ModeSymlink == 0 {
+		t.Error("the symbolic link was replaced:", info, err)
+	}
+}
+
+func TestRemoveAccount(t *testing.T) {
+	file := writeConfig(t, "# mine\naccounts:\n  home: {jid: a@b.example, password: secret}\n  work: {jid: c@d.example}\ndefault_account: Home\ntrust: verified\n")
+	for range 2 { // the second time there is nothing left to do
+		if err := RemoveAccount(file, "home"); err != nil {
+			t.Fatal(err)
+		}
+		const want = "# mine\naccounts:\n  work: {jid: c@d.example}\ntrust: verified\n"
+		if diff := cmp.Diff(want, read(t, file)); diff != "" {
+			t.Error(diff)
+		}
+	}
+	missing := filepath.Join(t.TempDir(), "none.yaml")
+	if err := RemoveAccount(missing, "home"); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(missing); err == nil {
+		t.Error("removing made a file")
+	}
+}
+
+func TestSetAccountInCommentsOnly(t *testing.T) {
+	file := writeConfig(t, "# notes\n# more notes\n")
+	if err := SetAccount(file, "a", Account{JID: "a@b.example"}); err != nil {
+		t.Fatal(err)
+	}
+	const want = "# notes\n# more notes\ndefault_account: a\naccounts:\n  a:\n    jid: a@b.example\n"
+	if diff := cmp.Diff(want, read(t, file)); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -1,0 +1,193 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+	"github.com/spf13/viper"
+	"go.yaml.in/yaml/v3"
+)
+
+// delimiter separates the parts of a key inside viper. The usual dot would cut
+// account names such as juliet@example.org in pieces.
+const delimiter = "::"
+
+// maxFile bounds the configuration file: a hundred times what a long one is,
+// and small enough to read whole.
+const maxFile = 1 << 20
+
+// Options says what Load reads.
+type Options struct {
+	File      string // the YAML file
+	MustExist bool   // the user named File explicitly
+	Home      string // what ~/ stands for in the file
+	// Flags maps a key of the file ("send::wait") to the flag of the same
+	// meaning. Only flags that were given on the command line count.
+	Flags map[string]*pflag.Flag
+}
+
+// Load merges flags, file and defaults, in that order of precedence, and
+// checks the result. Errors are of type *[Error].
+func Load(o Options) (*Config, error) {
+	v := viper.NewWithOptions(viper.KeyDelimiter(delimiter))
+	setDefaults(v, Default())
+	settings, found, err := readFile(o)
+	if err != nil {
+		return nil, err
+	}
+	if err := v.MergeConfigMap(settings); err != nil {
+		return nil, &Error{File: o.File, Msg: "cannot be used", Err: err}
+	}
+	for key, flag := range o.Flags {
+		if flag == nil || !flag.Changed {
+			continue
+		}
+		if err := v.BindPFlag(key, flag); err != nil {
+			return nil, &Error{Msg: "flag --" + flag.Name, Err: err}
+		}
+	}
+	c := &Config{File: o.File, Found: found}
+	if err := v.UnmarshalExact(c, viper.DecodeHook(decodeText)); err != nil {
+		return nil, &Error{File: o.File, Msg: "cannot be used", Err: err}
+	}
+	if err := c.validate(); err != nil {
+		return nil, err
+	}
+	return c, checkMode(c)
+}
+
+// setDefaults tells viper the built-in values.
+func setDefaults(v *viper.Viper, d Config) {
+	v.SetDefault("trust", d.Trust)
+	v.SetDefault("send::wait", d.Send.Wait)
+	v.SetDefault("send::cipher", d.Send.Cipher)
+	v.SetDefault("receive::dir", d.Receive.Dir)
+	v.SetDefault("receive::on_conflict", d.Receive.OnConflict)
+	v.SetDefault("receive::drain", d.Receive.Drain)
+	v.SetDefault("receive::priority", d.Receive.Priority)
+}
+
+// readFile parses and checks the file. No file is an empty one, unless it was
+// named by the user.
+func readFile(o Options) (settings map[string]any, found bool, err error) {
+	root, err := parseFile(o.File)
+	if errors.Is(err, fs.ErrNotExist) && !o.MustExist {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	if root == nil { // nothing but comments
+		return nil, true, nil
+	}
+	w := walker{file: o.File, dir: filepath.Dir(o.File), home: o.Home}
+	if err := w.check(root, reflect.TypeFor[Config](), "", field{}); err != nil {
+		return nil, true, err
+	}
+	if err := root.Decode(&settings); err != nil {
+		return nil, true, &Error{File: o.File, Msg: "cannot be used", Err: err}
+	}
+	prune(settings)
+	return settings, true, nil
+}
+
+// prune drops keys without a value. To viper a section that is null would hide
+// the defaults below it.
+func prune(m map[string]any) {
+	for key, value := range m {
+		switch value := value.(type) {
+		case nil:
+			delete(m, key)
+		case map[string]any:
+			prune(value)
+		}
+	}
+}
+
+// parseFile returns the root mapping of a YAML file, or nil when the file
+// holds nothing.
+func parseFile(file string) (*yaml.Node, error) {
+	data, err := readBounded(file, maxFile)
+	if err != nil {
+		return nil, &Error{Msg: "read the configuration", Err: err}
+	}
+	var doc yaml.Node
+	if err := yaml.Unmarshal(data, &doc); err != nil {
+		return nil, &Error{File: file, Msg: strings.TrimPrefix(err.Error(), "yaml: ")}
+	}
+	if len(doc.Content) == 0 || doc.Content[0].Tag == "!!null" {
+		return nil, nil
+	}
+	if root := doc.Content[0]; root.Kind != yaml.MappingNode {
+		return nil, &Error{File: file, Line: root.Line, Msg: "the file is not a list of `key: value` lines"}
+	}
+	return doc.Content[0], nil
+}
+
+// readBounded reads a small regular file; a pipe or an endless device does not
+// hang or fill the memory.
+func readBounded(file string, limit int64) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(data)) > limit {
+		return nil, fmt.Errorf("%s is larger than %v", file, Size(limit))
+	}
+	return data, nil
+}
+
+// checkMode refuses a file that holds a password and can be read by others.
+func checkMode(c *Config) error {
+	if !c.Found || runtime.GOOS == "windows" { // no such mode bits there
+		return nil
+	}
+	info, err := os.Stat(c.File)
+	if err != nil {
+		return &Error{Msg: "read the configuration", Err: err}
+	}
+	if info.Mode().Perm()&0o077 == 0 {
+		return nil
+	}
+	for name, a := range c.Accounts {
+		if a.Password != "" {
+			return &Error{
+				File: c.File, Msg: fmt.Sprintf("holds the password of account %s and is open to others (mode %04o)", name, info.Mode().Perm()),
+				Hints: []string{"run `chmod 600 " + c.File + "`"},
+			}
+		}
+	}
+	return nil
+}
+
+// decodeText turns text into the types of this package; it has the shape of a
+// mapstructure.DecodeHookFuncType.
+func decodeText(from, to reflect.Type, data any) (any, error) {
+	if from == to {
+		return data, nil
+	}
+	text := strings.TrimSpace(fmt.Sprint(data))
+	switch to {
+	case reflect.TypeFor[Size]():
+		return ParseSize(text)
+	case reflect.TypeFor[Rate]():
+		return ParseRate(text)
+	case reflect.TypeFor[time.Duration]():
+		return ParseDuration(text)
+	}
+	return data, nil
+}

@@ -1,0 +1,209 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"jetsend/internal/jid"
+)
+
+// walker checks a parsed file against the Config struct, so that every error
+// names the key and its line, and makes the paths in it absolute.
+type walker struct {
+	file string // for error texts
+	dir  string // what relative paths in the file start from
+	home string // what ~/ stands for
+}
+
+// field is what the tags of a struct field ask for.
+type field struct {
+	choice []string // the allowed words
+	check  string   // path, jid, bare, hostport, address
+}
+
+func (w *walker) fail(n *yaml.Node, format string, args ...any) error {
+	return &Error{File: w.file, Line: n.Line, Msg: fmt.Sprintf(format, args...)}
+}
+
+// check compares n with a value of type t. key is the dotted name so far.
+func (w *walker) check(n *yaml.Node, t reflect.Type, key string, f field) error {
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	if n.Tag == "!!null" { // `send:` with everything below it commented out
+		return nil
+	}
+	switch {
+	case t.Kind() == reflect.Pointer:
+		return w.check(n, t.Elem(), key, f)
+	case t.Kind() == reflect.Struct:
+		return w.checkStruct(n, t, key)
+	case t.Kind() == reflect.Map:
+		return w.checkMap(n, t, key, f)
+	case t.Kind() == reflect.Slice:
+		if n.Kind != yaml.SequenceNode {
+			return w.fail(n, "%s is a list: write it as [one, two]", key)
+		}
+		for _, item := range n.Content {
+			if err := w.check(item, t.Elem(), key, f); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if n.Kind != yaml.ScalarNode {
+		return w.fail(n, "%s has one value, not several", key)
+	}
+	return w.checkScalar(n, t, key, f)
+}
+
+func (w *walker) checkStruct(n *yaml.Node, t reflect.Type, key string) error {
+	if n.Kind != yaml.MappingNode {
+		return w.fail(n, "%s is a section: write `key: value` lines below it", key)
+	}
+	known := make(map[string]reflect.StructField)
+	for i := range t.NumField() {
+		if name := t.Field(i).Tag.Get("mapstructure"); name != "-" {
+			known[name] = t.Field(i)
+		}
+	}
+	return w.eachKey(n, key, func(k, v *yaml.Node) error {
+		full := join(key, k.Value)
+		sf, ok := known[k.Value]
+		if !ok {
+			err := &Error{File: w.file, Line: k.Line, Msg: fmt.Sprintf("unknown key %q", full)}
+			if near := strings.ToLower(strings.ReplaceAll(k.Value, "-", "_")); known[near].Name != "" {
+				err.Hints = []string{fmt.Sprintf("did you mean %q?", join(key, near))}
+			} else {
+				err.Hints = []string{"run `jetsend help config` for the list of keys"}
+			}
+			return err
+		}
+		return w.check(v, sf.Type, full, field{choice: strings.Fields(sf.Tag.Get("choice")), check: sf.Tag.Get("check")})
+	})
+}
+
+func (w *walker) checkMap(n *yaml.Node, t reflect.Type, key string, f field) error {
+	if n.Kind != yaml.MappingNode {
+		return w.fail(n, "%s is a section: write `name: value` lines below it", key)
+	}
+	return w.eachKey(n, key, func(k, v *yaml.Node) error {
+		if v.Tag == "!!null" {
+			return w.fail(k, "%s is empty", join(key, k.Value))
+		}
+		return w.check(v, t.Elem(), join(key, k.Value), f)
+	})
+}
+
+// eachKey calls do for every pair of a mapping. Keys are compared without
+// their case, because viper keeps them so.
+func (w *walker) eachKey(n *yaml.Node, key string, do func(k, v *yaml.Node) error) error {
+	seen := make(map[string]bool)
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		k, v := n.Content[i], n.Content[i+1]
+		if k.Kind != yaml.ScalarNode || k.Tag == "!!merge" {
+			return w.fail(k, "%s: write plain `key: value` lines", join(key, k.Value))
+		}
+		if strings.Contains(k.Value, delimiter) {
+			return w.fail(k, "%s: a name cannot hold %q", join(key, k.Value), delimiter)
+		}
+		if lower := strings.ToLower(k.Value); seen[lower] {
+			return w.fail(k, "%s is there twice", join(key, k.Value))
+		} else {
+			seen[lower] = true
+		}
+		if err := do(k, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func join(key, name string) string {
+	if key == "" {
+		return name
+	}
+	return key + "." + name
+}
+
+func (w *walker) checkScalar(n *yaml.Node, t reflect.Type, key string, f field) error {
+	var err error
+	switch {
+	case t == reflect.TypeFor[Size]():
+		_, err = ParseSize(n.Value)
+	case t == reflect.TypeFor[Rate]():
+		_, err = ParseRate(n.Value)
+	case t == reflect.TypeFor[time.Duration]():
+		_, err = ParseDuration(n.Value)
+	case t.Kind() == reflect.Bool:
+		if n.Tag != "!!bool" {
+			err = fmt.Errorf("%q is neither true nor false", n.Value)
+		}
+	case t.Kind() == reflect.Int:
+		if _, e := strconv.Atoi(n.Value); e != nil {
+			err = fmt.Errorf("%q is not a whole number", n.Value)
+		}
+	case t.Kind() == reflect.String:
+		err = w.checkString(n, f)
+	}
+	if err != nil {
+		return w.fail(n, "%s: %v", key, err)
+	}
+	return nil
+}
+
+func (w *walker) checkString(n *yaml.Node, f field) error {
+	n.Tag = "!!str" // a password of digits is text all the same
+	if len(f.choice) > 0 && !slices.Contains(f.choice, n.Value) {
+		return fmt.Errorf("%q is not one of %s", n.Value, strings.Join(f.choice, ", "))
+	}
+	switch f.check {
+	case "path":
+		n.Value = w.path(n.Value)
+	case "jid":
+		_, err := jid.Parse(n.Value)
+		return err
+	case "bare":
+		_, err := parseBare(n.Value)
+		return err
+	case "hostport":
+		return checkHostPort(n.Value)
+	case "address":
+		if _, err := netip.ParseAddr(n.Value); err != nil {
+			return fmt.Errorf("%q is not an IP address", n.Value)
+		}
+	}
+	return nil
+}
+
+// path makes a path of the file absolute: ~/ is the home directory, and a
+// relative path starts at the file's own directory, wherever jetsend runs.
+func (w *walker) path(p string) string {
+	if rest, ok := strings.CutPrefix(p, "~/"); ok && w.home != "" {
+		return filepath.Join(w.home, rest)
+	}
+	if p == "" || filepath.IsAbs(p) {
+		return p
+	}
+	return filepath.Join(w.dir, p)
+}
+
+func checkHostPort(s string) error {
+	host, port, err := net.SplitHostPort(s)
+	if err != nil || host == "" {
+		return fmt.Errorf("%q is not host:port", s)
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
+		return fmt.Errorf("%q: %q is not a port", s, port)
+	}
+	return nil
+}

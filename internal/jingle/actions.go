@@ -1,0 +1,213 @@
+package jingle
+
+import (
+	"context"
+	"errors"
+
+	"jetsend/internal/stanza"
+	"jetsend/internal/xmltree"
+)
+
+// handle answers an action of the peer. The caller holds m.mu.
+func (s *Session) handle(ctx context.Context, r request) *stanza.Error {
+	if !s.speaksTruth(r) {
+		if r.action == SessionAccept {
+			return s.misfit(ctx, r, "accepted by somebody else")
+		}
+		return badRequest("initiator or responder does not match the session")
+	}
+	switch r.action {
+	case SessionAccept:
+		return s.handleAccept(ctx, r)
+	case SessionTerminate:
+		s.end(event{received, SessionTerminate}, ParseReason(r.reason), true)
+		return nil
+	case SessionInfo:
+		return s.handleInfo(ctx, r)
+	case TransportInfo, TransportReplace, TransportAccept, TransportReject:
+		return s.handleTransport(ctx, r)
+	case ContentAdd, ContentModify, ContentRemove:
+		return s.handleContent(ctx, r)
+	case DescriptionInfo, SecurityInfo:
+		// Neither file transfer nor JET defines one.
+		if err := s.received(r.action); err != nil {
+			return err
+		}
+		return unsupportedInfoError()
+	}
+	return s.received(r.action) // session-initiate, content-accept, content-reject
+}
+
+// received moves the state by an action of the peer and returns the error to
+// answer if it may not be.
+func (s *Session) received(a Action) *stanza.Error {
+	err := s.step(event{received, a})
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, ErrEnded):
+		return unknownSessionError()
+	case errors.Is(err, errTieBreak):
+		return tieBreakError()
+	}
+	return outOfOrderError()
+}
+
+// may tells whether the state allows an action, without moving it.
+func (s *Session) may(a Action) bool {
+	_, v := next(s.state, s.initiator, event{received, a})
+	return v == allowed
+}
+
+func (s *Session) handleAccept(ctx context.Context, r request) *stanza.Error {
+	if !s.may(SessionAccept) {
+		return s.received(SessionAccept)
+	}
+	if len(r.contents) != 1 {
+		return s.misfit(ctx, r, "accept without exactly one content")
+	}
+	c := r.contents[0].filled(s.offer)
+	if c.Name != s.offer.Name || c.Creator != s.offer.Creator || c.Senders != s.offer.Senders {
+		return s.misfit(ctx, r, "accept of another content")
+	}
+	if c.Transport == nil || s.offer.Transport != nil && c.Transport.Name != s.offer.Transport.Name {
+		return s.misfit(ctx, r, "accept with another transport")
+	}
+	if err := s.received(SessionAccept); err != nil {
+		return err
+	}
+	s.accepted <- c // the state machine lets one through
+	return nil
+}
+
+// misfit refuses a session-accept that does not fit the offer and ends the
+// session: the peer takes it for running, and a second accept cannot be told
+// from an attack.
+func (s *Session) misfit(ctx context.Context, r request, text string) *stanza.Error {
+	if !s.may(SessionAccept) {
+		return s.received(r.action)
+	}
+	s.terminateLater(ctx, Reason{Condition: IncompatibleParameters, Text: text}, false)
+	return badRequest(text)
+}
+
+func (s *Session) handleInfo(ctx context.Context, r request) *stanza.Error {
+	if err := s.received(SessionInfo); err != nil {
+		return err
+	}
+	for _, p := range r.payloads {
+		if !knownInfo(p.Name.Space) {
+			return unsupportedInfoError()
+		}
+	}
+	for _, p := range r.payloads { // none: a ping
+		if err := s.queue(ctx, s.infos, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Session) handleTransport(ctx context.Context, r request) *stanza.Error {
+	if !s.may(r.action) {
+		return s.received(r.action)
+	}
+	if len(r.contents) != 1 {
+		return badRequest("not exactly one content")
+	}
+	c := r.contents[0]
+	if c.Name != "" && c.Name != s.offer.Name {
+		return stanza.NewError(stanza.ItemNotFound)
+	}
+	if c.Transport == nil {
+		return badRequest("content without transport")
+	}
+	before := s.state
+	if err := s.received(r.action); err != nil {
+		return err
+	}
+	switch r.action {
+	case TransportReplace:
+		if before == Replacing {
+			if err := s.queue(ctx, s.answers, superseded); err != nil {
+				return err
+			}
+		}
+		return s.queue(ctx, s.replaces, c.Transport)
+	case TransportAccept:
+		return s.queue(ctx, s.answers, c.Transport)
+	case TransportReject:
+		return s.queue(ctx, s.answers, nil)
+	}
+	if s.state == Streaming {
+		return nil // too late to matter
+	}
+	return s.queue(ctx, s.tInfos, c.Transport)
+}
+
+// queue hands e to the owner of the session. An owner that does not keep up
+// with the peer is no reason to hold up the stream: the session ends.
+func (s *Session) queue(ctx context.Context, q chan *xmltree.Element, e *xmltree.Element) *stanza.Error {
+	select {
+	case q <- e:
+		return nil
+	default:
+		s.terminateLater(ctx, Reason{Condition: GeneralError, Text: "too many messages at once"}, false)
+		return stanza.NewError(stanza.ResourceConstraint)
+	}
+}
+
+// handleContent answers content-add, -modify and -remove: a session has its
+// one content as long as it lives.
+func (s *Session) handleContent(ctx context.Context, r request) *stanza.Error {
+	if err := s.received(r.action); err != nil {
+		return err
+	}
+	if len(r.contents) == 0 {
+		return stanza.NewError(stanza.BadRequest)
+	}
+	if r.action == ContentAdd {
+		return s.rejectContents(ctx, r.contents)
+	}
+	for _, c := range r.contents {
+		if c.Name != s.offer.Name {
+			return stanza.NewError(stanza.ItemNotFound)
+		}
+	}
+	if r.action == ContentModify {
+		if r.contents[0].filled(s.offer).Senders != s.offer.Senders {
+			return stanza.NewError(stanza.NotAcceptable)
+		}
+		return nil
+	}
+	// Nothing is left: XEP-0166 section 7.2.5 wants the session terminated.
+	reason := Reason{Condition: Cancel}
+	if r.reason != nil {
+		reason = ParseReason(r.reason)
+	}
+	s.terminateLater(ctx, reason, true)
+	return nil
+}
+
+// rejectContents acknowledges a content-add and rejects it, as XEP-0166
+// section 7.2.2 has it, one at a time.
+func (s *Session) rejectContents(ctx context.Context, cs []Content) *stanza.Error {
+	if s.rejecting || s.state == Initiating {
+		return stanza.NewError(stanza.ResourceConstraint)
+	}
+	s.rejecting = true
+	e := s.element(ContentReject)
+	for _, c := range cs {
+		e.Add(xmltree.New(NS, "content").Set("creator", orInitiator(c.Creator)).Set("name", c.Name))
+	}
+	e.Add(Reason{Condition: UnsupportedApplications}.Element())
+	s.m.wg.Go(func() {
+		if err := s.requestDetached(ctx, e); err != nil {
+			s.m.cfg.Log.Debug("content-reject without answer", "peer", s.peer.String(), "error", err)
+		}
+		s.m.mu.Lock()
+		s.rejecting = false
+		s.m.mu.Unlock()
+	})
+	return nil
+}

@@ -1,0 +1,171 @@
+package jingle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"jetsend/internal/jid"
+	"jetsend/internal/stanza"
+)
+
+// Bounds. A session costs a few kilobytes until somebody accepts it, so they
+// are about not being the victim of one contact rather than about memory.
+const (
+	// DefaultMaxSessions bounds the sessions that peers opened, and again
+	// those that we opened: far more than transfers that make sense at once.
+	DefaultMaxSessions = 64
+	// DefaultMaxPerContact bounds the sessions that one bare JID opened: a
+	// batch comes one by one, but several senders of a contact may be at work.
+	DefaultMaxPerContact = 16
+
+	// maxTransportInfos bounds the unread transport-infos of a session: ten
+	// candidates one by one, the reports, and room for a talkative peer.
+	maxTransportInfos = 32
+	// maxInfos bounds the unread session-infos of a session: a checksum and a
+	// receipt are what there should be.
+	maxInfos = 16
+	// maxSID bounds a session id, in bytes: it is kept, hashed and logged.
+	maxSID = 256
+
+	// terminateTimeout bounds how long we wait for the answer to a
+	// session-terminate, or to another action that nobody waits for:
+	// Conversations never answers, and who cancels does not want to wait.
+	terminateTimeout = 2 * time.Second
+)
+
+// Config is what a [Manager] needs. Port, Self and OnOffer are required.
+type Config struct {
+	Port Port
+	// Self returns our own full JID as it is now. It must not block.
+	Self func() jid.JID
+	// OnOffer is given each new session that a peer opened, in order, on the
+	// goroutine of [Manager.HandleIQ]: it must not block, and the peer gets
+	// the acknowledgement only after it returned.
+	OnOffer func(*Session)
+	// Admit, when set, is asked before anything that does not belong to an
+	// existing session is looked at; what it returns is the answer. So
+	// strangers can be refused with service-unavailable, as if we were
+	// offline. offer is nil unless the iq is a well-formed session-initiate.
+	// It must not block.
+	Admit func(from jid.JID, offer *Content) *stanza.Error
+
+	MaxSessions   int // 0 is DefaultMaxSessions
+	MaxPerContact int // 0 is DefaultMaxPerContact
+	Log           *slog.Logger
+}
+
+// Manager owns the Jingle sessions of an account.
+type Manager struct {
+	cfg Config
+
+	mu       sync.Mutex // guards all below and what changes in every session
+	sessions map[key]*Session
+	closed   bool
+
+	// wg counts stanzas on their way that Close must wait for. Add is called
+	// under mu and never once closed is set and all sessions are ended.
+	wg sync.WaitGroup
+}
+
+// key identifies a session: its id is only unique between two parties.
+type key struct {
+	peer jid.JID
+	sid  string
+}
+
+// NewManager makes a manager without sessions.
+func NewManager(cfg Config) *Manager {
+	if cfg.MaxSessions == 0 {
+		cfg.MaxSessions = DefaultMaxSessions
+	}
+	if cfg.MaxPerContact == 0 {
+		cfg.MaxPerContact = DefaultMaxPerContact
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Manager{cfg: cfg, sessions: make(map[key]*Session)}
+}
+
+// Initiate offers c to the full JID to and returns when the peer acknowledged
+// the offer; its answer comes out of [Session.Accepted] or [Session.Done]. On
+// an error there is no session any more; a *[stanza.Error] in it is the
+// refusal of the peer or its server. The peer may have accepted, or even ended
+// the session, before Initiate returns.
+func (m *Manager) Initiate(ctx context.Context, to jid.JID, sid string, c Content) (*Session, error) {
+	s := newSession(m, to, sid, true, c)
+	if err := m.add(s); err != nil {
+		return nil, fmt.Errorf("offer session to %s: %w", to, err)
+	}
+	err := s.request(ctx, s.element(SessionInitiate, c.Element()))
+
+	m.mu.Lock()
+	acted := s.state != Initiating && (s.state != Ended || s.byPeer)
+	if err == nil || acted { // an action of the peer is as good as the ack
+		if s.state != Ended {
+			_ = s.step(event{kind: acked}) // allowed in every other state
+		}
+		m.mu.Unlock()
+		return s, nil
+	}
+	var refused *stanza.Error
+	if errors.As(err, &refused) {
+		s.end(event{kind: aborted}, Reason{Condition: GeneralError, Text: "offer refused"}, false)
+	}
+	m.mu.Unlock()
+	reason := Reason{Condition: Timeout}
+	if ctx.Err() != nil {
+		reason.Condition = Cancel
+	}
+	_ = s.Terminate(ctx, reason) // the offer may have arrived all the same
+	return nil, fmt.Errorf("offer session to %s: %w", to, err)
+}
+
+// add registers a session of our own.
+func (m *Manager) add(s *Session) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return ErrEnded
+	}
+	if _, ok := m.sessions[s.key]; ok {
+		return ErrDuplicateSID
+	}
+	if n, _ := m.count(s); n >= m.cfg.MaxSessions {
+		return ErrTooManySessions
+	}
+	m.sessions[s.key] = s
+	return nil
+}
+
+// count returns how many sessions were opened by the same side as s, and how
+// many of them with the same contact. The caller holds m.mu.
+func (m *Manager) count(s *Session) (all, contact int) {
+	for k, o := range m.sessions {
+		if o.initiator != s.initiator {
+			continue
+		}
+		all++
+		if k.peer.Bare() == s.key.peer.Bare() {
+			contact++
+		}
+	}
+	return all, contact
+}
+
+// Close ends what is left of the sessions with the reason gone, and waits
+// until the peers are told or two seconds have passed. Afterwards offers are
+// refused and [Manager.Initiate] fails.
+func (m *Manager) Close(ctx context.Context) {
+	m.mu.Lock()
+	m.closed = true
+	for _, s := range m.sessions {
+		s.terminateLater(ctx, Reason{Condition: Gone}, false)
+	}
+	m.mu.Unlock()
+	m.wg.Wait()
+}

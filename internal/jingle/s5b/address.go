@@ -1,0 +1,103 @@
+package s5b
+
+import (
+	"crypto/sha1" // #nosec G505 -- an identifier that XEP-0065 prescribes, not a protection
+	"encoding/hex"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+
+	"jetsend/internal/jid"
+)
+
+// DestinationAddress is what a SOCKS5 client asks for instead of a host: the
+// lower-case hex SHA-1 of the stream id and both full JIDs (XEP-0065 section
+// 5.3.2). First comes the JID of the side that offered the candidate.
+func DestinationAddress(sid string, a, b jid.JID) string {
+	sum := sha1.Sum([]byte(sid + a.String() + b.String()))
+	return hex.EncodeToString(sum[:])
+}
+
+// mayDial tells whether a may be dialled because a peer asked for it. Global
+// and private unicast addresses may; loopback and link-local only if local is
+// set; unspecified, multicast and broadcast never. An IPv6 address that stands
+// for an IPv4 address is judged as that.
+func mayDial(a netip.Addr, local bool) bool {
+	a = underlying(a)
+	switch {
+	case !a.IsValid(), a.Zone() != "", a.IsUnspecified(), a.IsMulticast():
+		return false
+	case a.Is4() && (a.As4()[0] == 0 || a.As4()[0] >= 240): // this network, reserved, broadcast
+		return false
+	case a.IsLoopback(), a.IsLinkLocalUnicast():
+		return local
+	}
+	return true
+}
+
+// underlying returns the IPv4 address inside an IPv6 address that is mapped
+// (RFC 4291), compatible (RFC 4291, deprecated), 6to4 (RFC 3056) or NAT64
+// (RFC 6052), or a itself.
+func underlying(a netip.Addr) netip.Addr {
+	a = a.Unmap()
+	if !a.Is6() {
+		return a
+	}
+	b := a.As16()
+	v4 := func(i int) netip.Addr { return netip.AddrFrom4([4]byte(b[i : i+4])) }
+	switch {
+	case netip.MustParsePrefix("64:ff9b::/96").Contains(a):
+		return v4(12)
+	case b[0] == 0x20 && b[1] == 0x02:
+		return v4(2)
+	case netip.MustParsePrefix("::/96").Contains(a) && !a.IsLoopback() && !a.IsUnspecified():
+		return v4(12)
+	}
+	return a
+}
+
+// localAddrs returns the addresses of the interfaces of these names, or of all
+// that are up, which a peer may be able to reach: loopback ones last and only
+// if local is set. IPv6 link-local ones are of no use to a peer.
+func localAddrs(names []string, local bool) ([]netip.Addr, error) {
+	ifs, err := net.Interfaces()
+	if err != nil {
+		return nil, fmt.Errorf("list network interfaces: %w", err)
+	}
+	var out []netip.Addr
+	for _, i := range ifs {
+		if i.Flags&net.FlagUp == 0 || len(names) > 0 && !slices.Contains(names, i.Name) {
+			continue
+		}
+		addrs, err := i.Addrs()
+		if err != nil {
+			return nil, fmt.Errorf("list addresses of %s: %w", i.Name, err)
+		}
+		for _, a := range addrs {
+			p, err := netip.ParsePrefix(a.String())
+			if err != nil {
+				continue // not an IP address
+			}
+			ip := p.Addr().Unmap().WithZone("")
+			if mayDial(ip, local) && !(ip.Is6() && ip.IsLinkLocalUnicast()) {
+				out = append(out, ip)
+			}
+		}
+	}
+	slices.SortStableFunc(out, func(a, b netip.Addr) int { return rank(a) - rank(b) })
+	return slices.Compact(out), nil
+}
+
+// rank orders our addresses: those that more peers can reach first.
+func rank(a netip.Addr) int {
+	switch {
+	case a.IsLoopback():
+		return 3
+	case a.IsLinkLocalUnicast():
+		return 2
+	case a.IsPrivate():
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,311 @@
+package s5b
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"jetsend/internal/xmltree"
+)
+
+// report is what one side said of the candidates of the other.
+type report struct {
+	said bool
+	used *Candidate // nil is candidate-error
+}
+
+// outcome is what follows from the reports.
+type outcome uint8
+
+const (
+	undecided outcome = iota
+	nobody            // neither side reached the other
+	ours              // the connection that we made to a candidate of the peer
+	theirs            // the connection that the peer made to a candidate of ours
+)
+
+// nominate draws the conclusion that the other side draws as well (XEP-0260
+// section 2.4): the higher priority wins; of equal ones, the candidate that
+// the initiator chose.
+func nominate(initiator bool, mine, peers report) outcome {
+	switch {
+	case !mine.said || !peers.said:
+		return undecided
+	case mine.used == nil && peers.used == nil:
+		return nobody
+	case peers.used == nil:
+		return ours
+	case mine.used == nil:
+		return theirs
+	case mine.used.Priority == peers.used.Priority && initiator, mine.used.Priority > peers.used.Priority:
+		return ours
+	}
+	return theirs
+}
+
+// run is one call of Connect.
+type run struct {
+	n      *Negotiation
+	d      *dialler
+	send   func(context.Context, *xmltree.Element) error
+	sent   chan error // capacity 1: our one report was delivered, or was not
+	mine   report
+	peers  report
+	won    *Conn // the connection that we made
+	active bool  // the peer activated the proxy of that connection
+
+	offered bool      // the peer offered any candidate at all
+	trickle time.Time // until when candidates may come if it did not
+	arrival time.Time // until when the peer's connection must be there; zero before it is nominated
+}
+
+// Connect finds the connection that both sides can use. remote is the peer's
+// transport element (of its session-initiate or session-accept), infos are
+// those of its transport-infos, and send sends one of ours and returns when it
+// is acknowledged. It is to be called once, and only after the session was
+// accepted, by whichever side.
+//
+// At most ten candidates are dialled, never a multicast, broadcast or
+// unspecified address, a loopback or link-local one only with
+// Config.AllowLoopback; with Config.NoDirect none. Names are looked up first
+// and their addresses judged alike. Each gets two attempts at most, and a slow
+// one delays the next by a fraction of a second.
+//
+// [ErrNoCandidate] means that both sides know there is no connection, and may
+// agree on another transport. The whole takes at most 30 seconds.
+func (n *Negotiation) Connect(ctx context.Context, remote *xmltree.Element, infos <-chan *xmltree.Element,
+	send func(context.Context, *xmltree.Element) error,
+) (*Conn, error) {
+	n.mu.Lock()
+	again := n.used || n.shut
+	n.used = true
+	if !again {
+		n.wg.Add(1) // so that Close waits for us, too
+		defer n.wg.Done()
+	}
+	n.mu.Unlock()
+	if again {
+		return nil, ErrClosed
+	}
+	ctx, cancel := context.WithTimeout(ctx, n.timing.whole)
+	defer cancel()
+	defer context.AfterFunc(n.ctx, cancel)()
+	c, err := n.connect(ctx, remote, infos, send)
+	n.srv.close()
+	if err != nil {
+		return nil, fmt.Errorf("socks5 bytestream with %s: %w", n.peer, err)
+	}
+	return c, nil
+}
+
+func (n *Negotiation) connect(ctx context.Context, remote *xmltree.Element, infos <-chan *xmltree.Element,
+	send func(context.Context, *xmltree.Element) error,
+) (*Conn, error) {
+	t, err := n.parse(remote)
+	if err != nil {
+		return nil, err
+	}
+	r := &run{n: n, send: send, sent: make(chan error, 1), trickle: time.Now().Add(n.timing.trickle)}
+	r.d = newDialler(n, t.DstAddr)
+	c, err := r.loop(ctx, t, infos)
+	r.d.stop()
+	if r.won != nil && r.won != c {
+		_ = r.won.Close()
+	}
+	if err == nil || r.mine.said {
+		r.awaitAck(ctx)
+	}
+	return c, err
+}
+
+// parse reads a transport element of the peer, which must be of this stream.
+func (n *Negotiation) parse(e *xmltree.Element) (*Transport, error) {
+	t, err := ParseTransport(e)
+	if err != nil {
+		return nil, err
+	}
+	if t.SID != "" && t.SID != n.sid {
+		return nil, fmt.Errorf("another stream id: %w", ErrProtocol)
+	}
+	return t, nil
+}
+
+// loop is the negotiation itself: everything happens on this goroutine but the
+// dialling, the accepting and the sending.
+func (r *run) loop(ctx context.Context, remote *Transport, infos <-chan *xmltree.Element) (*Conn, error) {
+	if err := r.take(remote); err != nil {
+		return nil, err
+	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		wait := r.progress(ctx)
+		if c, err := r.conclude(); c != nil || err != nil {
+			return c, err
+		}
+		timer.Reset(wait)
+		select {
+		case <-ctx.Done():
+			return nil, r.stopped(ctx)
+		case e := <-infos:
+			t, err := r.n.parse(e)
+			if err != nil {
+				r.n.cfg.Log.Debug("transport-info ignored", "error", err)
+				continue
+			}
+			if err := r.take(t); err != nil {
+				return nil, err
+			}
+		case res := <-r.d.results:
+			r.d.done(res)
+			r.win(res)
+		case err := <-r.sent:
+			if r.sent = nil; err != nil {
+				return nil, fmt.Errorf("report candidate: %w", err)
+			}
+		case <-r.n.srv.ready:
+		case <-timer.C:
+		}
+	}
+}
+
+// stopped says why the context ended.
+func (r *run) stopped(ctx context.Context) error {
+	if r.n.ctx.Err() != nil {
+		return ErrClosed
+	}
+	return fmt.Errorf("no agreement with the peer: %w", context.Cause(ctx))
+}
+
+// take reads what the peer sent.
+func (r *run) take(t *Transport) error {
+	r.offered = r.offered || len(t.Candidates) > 0
+	if !r.mine.said {
+		r.d.add(t.Candidates)
+	}
+	if r.won != nil && r.won.Kind == Proxy {
+		if t.ProxyError {
+			return fmt.Errorf("peer's proxy failed: %w", ErrNoCandidate)
+		}
+		r.active = r.active || t.Activated && (t.ActiveCID == "" || t.ActiveCID == r.won.CID)
+	}
+	if r.peers.said || !t.Failed && t.Used == "" {
+		return nil // the first report counts
+	}
+	r.peers.said = true
+	if t.Used == "" {
+		return nil
+	}
+	for _, o := range r.n.own {
+		if o.CID == t.Used {
+			r.peers.used = &o.Candidate
+			// What cannot win any more need not be tried.
+			r.d.forget(o.Priority, !r.n.initiator)
+			return nil
+		}
+	}
+	return fmt.Errorf("peer used a candidate that we did not offer: %w", ErrProtocol)
+}
+
+// win takes note of a connection that was made.
+func (r *run) win(res result) {
+	if res.err != nil {
+		return
+	}
+	if r.mine.said {
+		_ = res.conn.Close()
+		return
+	}
+	r.won = res.conn
+	r.say(report{said: true, used: &res.Candidate}, r.n.usedReport(res.CID))
+}
+
+// say makes our report.
+func (r *run) say(what report, e *xmltree.Element) {
+	r.mine = what
+	r.d.queue = nil
+	for _, a := range r.d.running {
+		a.cancel()
+	}
+	sent := r.sent
+	r.n.wg.Go(func() { sent <- r.send(r.n.ctx, e) })
+}
+
+// progress starts what is due, reports failure when nothing is left, and
+// returns how long until something may be due again.
+func (r *run) progress(ctx context.Context) time.Duration {
+	now := time.Now()
+	wait := r.n.timing.whole
+	sooner := func(d time.Duration) {
+		if d > 0 {
+			wait = min(wait, d)
+		}
+	}
+	if !r.mine.said {
+		sooner(r.d.start(now))
+		if r.d.idle() && ctx.Err() == nil {
+			grace := r.trickle.Sub(now)
+			if r.offered || r.n.cfg.NoDirect || r.peers.used != nil || grace <= 0 {
+				r.say(report{said: true}, r.n.failedReport())
+			} else {
+				sooner(grace)
+			}
+		}
+	}
+	if nominate(r.n.initiator, r.mine, r.peers) == theirs {
+		if r.arrival.IsZero() {
+			r.arrival = now.Add(r.n.timing.arrival)
+		}
+		sooner(max(r.arrival.Sub(now), time.Millisecond))
+	}
+	return wait
+}
+
+// conclude returns the nominated connection once it can be used.
+func (r *run) conclude() (*Conn, error) {
+	switch nominate(r.n.initiator, r.mine, r.peers) {
+	case nobody:
+		return nil, ErrNoCandidate
+	case ours:
+		if r.won.Kind != Proxy || r.active {
+			return r.won, nil
+		}
+	case theirs:
+		for _, o := range r.n.own {
+			if o.CID != r.peers.used.CID {
+				continue
+			}
+			if c := r.n.srv.take(o.listener); c != nil {
+				c.CID, c.Kind = o.CID, kind(o.Type)
+				return c, nil
+			}
+		}
+		if time.Now().After(r.arrival) {
+			return nil, fmt.Errorf("peer never made the connection that it reported: %w", ErrProtocol)
+		}
+	case undecided:
+		// Conversations as an initiator activates its proxy and reports nothing.
+		if r.won != nil && r.won.Kind == Proxy && r.active {
+			return r.won, nil
+		}
+	}
+	return nil, nil
+}
+
+// awaitAck gives our report a moment to be acknowledged: it is on its way,
+// the peer cannot go on without it, and Close would cancel it.
+func (r *run) awaitAck(ctx context.Context) {
+	if r.sent == nil || !r.mine.said {
+		return
+	}
+	timer := time.NewTimer(r.n.timing.ack)
+	defer timer.Stop()
+	select {
+	case err := <-r.sent:
+		if err != nil {
+			r.n.cfg.Log.Debug("candidate report", "error", err)
+		}
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,328 @@
+package s5b
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"jetsend/internal/xmltree"
+)
+
+const (
+	// maxDialled bounds the candidates of a peer that are tried: more are of
+	// no use to a client, and each is a connection that somebody else chose.
+	maxDialled = 10
+	// maxPerName bounds the addresses of a candidate with a host name.
+	maxPerName = 2
+	// maxTries bounds the attempts on a candidate.
+	maxTries = 2
+)
+
+// dialler tries the peer's candidates, best first, the next one beside those
+// that are slow. All methods but deliver are for the goroutine of Connect.
+type dialler struct {
+	n       *Negotiation
+	ctx     context.Context // until the dialler is stopped
+	cancel  context.CancelFunc
+	dstaddr string // as the peer said it, or empty
+
+	cids    map[string]bool    // of candidates taken
+	places  map[string]bool    // host and port of candidates taken
+	queue   []target           // best first
+	running map[string]running // by cid
+	next    time.Time          // not before that is another attempt started
+	proxies time.Time          // not before that is a proxy tried beside a direct candidate
+
+	results chan result // holds as many as there can be attempts
+
+	mu      sync.Mutex
+	stopped bool
+}
+
+// target is a candidate to be tried.
+type target struct {
+	Candidate
+	tries     int
+	notBefore time.Time
+}
+
+// running is an attempt under way.
+type running struct {
+	Candidate
+	cancel context.CancelFunc
+}
+
+// result is the end of one attempt.
+type result struct {
+	target
+	conn *Conn // nil when err is not
+	err  error
+}
+
+func newDialler(n *Negotiation, dstaddr string) *dialler {
+	d := &dialler{
+		n: n, dstaddr: dstaddr,
+		cids: make(map[string]bool), places: make(map[string]bool), running: make(map[string]running),
+		results: make(chan result, maxDialled*maxTries),
+	}
+	d.ctx, d.cancel = context.WithCancel(n.ctx)
+	return d
+}
+
+// add takes candidates that the peer offered.
+func (d *dialler) add(cs []Candidate) {
+	for _, c := range cs {
+		if !d.wanted(c) {
+			continue
+		}
+		d.cids[c.CID], d.places[hostPort(c.Host, c.Port)] = true, true
+		d.queue = append(d.queue, target{Candidate: c})
+	}
+	slices.SortStableFunc(d.queue, func(a, b target) int {
+		switch {
+		case a.Priority > b.Priority:
+			return -1
+		case a.Priority < b.Priority:
+			return 1
+		}
+		return 0
+	})
+}
+
+// wanted tells whether c may be tried.
+func (d *dialler) wanted(c Candidate) bool {
+	addr := hostPort(c.Host, c.Port)
+	if d.cids[c.CID] || d.places[addr] || len(d.cids) == maxDialled {
+		return false
+	}
+	if d.n.cfg.NoDirect {
+		return false // of the peer's choice is also its proxy
+	}
+	for _, o := range d.n.own {
+		if hostPort(o.Host, o.Port) == addr {
+			return false
+		}
+	}
+	ip, err := netip.ParseAddr(c.Host)
+	if err == nil && !mayDial(ip, d.n.cfg.AllowLoopback) {
+		d.n.cfg.Log.Info("candidate not dialled: forbidden address", "host", c.Host)
+		return false
+	}
+	return true
+}
+
+// forget drops the candidates that rank below priority: the peer has a better
+// connection already.
+func (d *dialler) forget(priority uint32, equal bool) {
+	below := func(p uint32) bool { return p < priority || equal && p == priority }
+	d.queue = slices.DeleteFunc(d.queue, func(t target) bool { return below(t.Priority) })
+	for _, r := range d.running {
+		if below(r.Priority) {
+			r.cancel()
+		}
+	}
+}
+
+// idle tells whether nothing is left to try or to wait for.
+func (d *dialler) idle() bool { return len(d.queue) == 0 && len(d.running) == 0 }
+
+// start starts what is due now and returns how long until the next is, or 0
+// when only a result or a new candidate can make a difference.
+func (d *dialler) start(now time.Time) time.Duration {
+	for {
+		i := slices.IndexFunc(d.queue, func(t target) bool { return !d.due(t).After(now) })
+		if i < 0 {
+			break
+		}
+		t := d.queue[i]
+		d.queue = slices.Delete(d.queue, i, i+1)
+		d.launch(t)
+		d.next = now.Add(d.n.timing.stagger)
+		if t.Type != Proxy {
+			d.proxies = now.Add(d.n.timing.proxy)
+		}
+	}
+	var wait time.Duration
+	for _, t := range d.queue {
+		if w := max(d.due(t).Sub(now), time.Millisecond); wait == 0 || w < wait {
+			wait = w
+		}
+	}
+	return wait
+}
+
+// due returns when t may be tried, as things stand.
+func (d *dialler) due(t target) time.Time {
+	at := t.notBefore
+	if at.Before(d.next) {
+		at = d.next
+	}
+	if t.Type == Proxy && at.Before(d.proxies) {
+		for _, r := range d.running {
+			if r.Type != Proxy {
+				return d.proxies
+			}
+		}
+	}
+	return at
+}
+
+// launch tries t on a goroutine of the negotiation.
+func (d *dialler) launch(t target) {
+	t.tries++
+	ctx, cancel := context.WithTimeout(d.ctx, d.n.timing.attempt)
+	d.running[t.CID] = running{t.Candidate, cancel}
+	d.n.wg.Go(func() {
+		defer cancel()
+		conn, err := d.n.dial(ctx, t.Candidate, d.dstaddr)
+		d.deliver(result{t, conn, err})
+	})
+}
+
+// deliver hands a result to Connect, or closes its connection when nobody
+// wants it any more.
+func (d *dialler) deliver(r result) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.stopped {
+		d.results <- r // never full
+		return
+	}
+	if r.conn != nil {
+		_ = r.conn.Close()
+	}
+}
+
+// done takes note of a result: a candidate that failed at once gets a second
+// try, and the next one does not wait for its turn.
+func (d *dialler) done(r result) {
+	delete(d.running, r.CID)
+	if r.err == nil {
+		return
+	}
+	d.n.cfg.Log.Debug("candidate not reached", "type", r.Type, "host", r.Host, "port", r.Port, "error", r.err)
+	d.next = time.Time{}
+	final := errors.Is(r.err, context.DeadlineExceeded) || errors.Is(r.err, context.Canceled) ||
+		errors.Is(r.err, os.ErrDeadlineExceeded) || errors.Is(r.err, errRefused) || errors.Is(r.err, errForbidden)
+	if !final && r.tries < maxTries {
+		r.notBefore = time.Now().Add(d.n.timing.retry)
+		d.queue = append(d.queue, r.target)
+	}
+}
+
+// stop ends all attempts and closes the connections that they made.
+func (d *dialler) stop() {
+	d.cancel()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.stopped = true
+	for {
+		select {
+		case r := <-d.results:
+			if r.conn != nil {
+				_ = r.conn.Close()
+			}
+		default:
+			return
+		}
+	}
+}
+
+// errForbidden means that a name led to no address that may be dialled.
+var errForbidden = errors.New("no address that may be dialled")
+
+// dial makes one connection to c, handshake included.
+func (n *Negotiation) dial(ctx context.Context, c Candidate, dstaddr string) (*Conn, error) {
+	addrs, err := n.addresses(ctx, c.Host)
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range addrs {
+		for _, dst := range n.destinations(c, dstaddr) {
+			var conn *Conn
+			if conn, err = n.dialOne(ctx, netip.AddrPortFrom(a, uint16(c.Port)), dst); err == nil {
+				conn.CID, conn.Kind = c.CID, kind(c.Type)
+				return conn, nil
+			}
+			if !errors.Is(err, errRefused) {
+				break // another destination changes nothing
+			}
+		}
+	}
+	return nil, err
+}
+
+// addresses returns the addresses of host that may be dialled. A name is
+// looked up here and never left to the dialler: it could lead anywhere.
+func (n *Negotiation) addresses(ctx context.Context, host string) ([]netip.Addr, error) {
+	var found []netip.Addr
+	if a, err := netip.ParseAddr(host); err == nil {
+		found = []netip.Addr{a}
+	} else if found, err = n.cfg.Resolve(ctx, host); err != nil {
+		return nil, fmt.Errorf("resolve candidate: %w", err)
+	}
+	var out []netip.Addr
+	for _, a := range found {
+		if a = a.Unmap(); mayDial(a, n.cfg.AllowLoopback) && len(out) < maxPerName {
+			out = append(out, a)
+		}
+	}
+	if len(out) == 0 {
+		return nil, errForbidden
+	}
+	return out, nil
+}
+
+// destinations returns the destination addresses to try at c. Psi's own server
+// wants the initiator's JID first, whoever offered the candidate.
+func (n *Negotiation) destinations(c Candidate, dstaddr string) []string {
+	ownerFirst := DestinationAddress(n.sid, n.peer, n.self)
+	if dstaddr == "" {
+		dstaddr = ownerFirst
+	}
+	out := []string{dstaddr}
+	if c.Type != Proxy {
+		initiatorFirst := ownerFirst
+		if n.initiator {
+			initiatorFirst = DestinationAddress(n.sid, n.self, n.peer)
+		}
+		if initiatorFirst != dstaddr {
+			out = append(out, initiatorFirst)
+		}
+	}
+	return out
+}
+
+func (n *Negotiation) dialOne(ctx context.Context, at netip.AddrPort, dst string) (*Conn, error) {
+	c, err := n.cfg.Dial(ctx, "tcp", at.String())
+	if err != nil {
+		return nil, fmt.Errorf("dial candidate: %w", err)
+	}
+	if err := request(ctx, c, dst); err != nil {
+		_ = c.Close()
+		return nil, err
+	}
+	return &Conn{Conn: c}, nil
+}
+
+// kind names the type of a candidate as [Conn].Kind does.
+func kind(typ string) string {
+	if typ == Proxy {
+		return Proxy
+	}
+	return Direct
+}
+
+// usedReport and failedReport are the two reports of XEP-0260 section 2.3.
+func (n *Negotiation) usedReport(cid string) *xmltree.Element {
+	return n.transport(xmltree.New(NS, "candidate-used").Set("cid", cid))
+}
+
+func (n *Negotiation) failedReport() *xmltree.Element {
+	return n.transport(xmltree.New(NS, "candidate-error"))
+}

@@ -1,0 +1,273 @@
+// Package s5b makes TCP connections between two XMPP clients: SOCKS5
+// bytestreams (XEP-0065) negotiated as a Jingle transport (XEP-0260).
+//
+// Both sides offer candidates, addresses at which a small SOCKS5 server
+// listens, and dial the other side's. Each reports the first candidate that it
+// reached, or that it reached none; from the two reports both conclude which
+// connection is used. A contact who sends us candidates makes us open
+// connections: what is never dialled, and how often we dial, is said at
+// [Negotiation.Connect].
+//
+// The package knows nothing of Jingle sessions or XMPP streams. It is given
+// the transport elements that the peer sent and a function that sends ours.
+package s5b
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strconv"
+	"sync"
+	"time"
+
+	"jetsend/internal/jid"
+	"jetsend/internal/xmltree"
+)
+
+// NS is the name space of the transport (XEP-0260).
+const NS = "urn:xmpp:jingle:transports:s5b:1"
+
+// Errors of this package; use errors.Is.
+var (
+	// ErrNoCandidate means that neither side reached a candidate of the other.
+	ErrNoCandidate = errors.New("no socks5 candidate could be reached")
+	// ErrProtocol means that the peer broke the rules of the negotiation.
+	ErrProtocol = errors.New("socks5 bytestream negotiation violated")
+	// ErrClosed means that the negotiation was closed or used twice.
+	ErrClosed = errors.New("socks5 bytestream negotiation closed")
+)
+
+// Config is how a side of a negotiation behaves. The zero value offers and
+// dials every usable address.
+type Config struct {
+	// ListenPorts are the TCP ports to listen on; of those the first that is
+	// free is taken. None means any free port. When all are busy no direct
+	// candidate is offered.
+	ListenPorts []int
+	// Advertise are the hosts to offer instead of those of the interfaces,
+	// for a machine whose ports are forwarded: addresses or names.
+	Advertise []string
+	// Interfaces are the names of those to listen on; none means all.
+	Interfaces []string
+	// NoDirect forbids to offer and to dial direct candidates.
+	NoDirect bool
+	// AllowLoopback permits loopback and link-local addresses, offered and
+	// dialled. It must be set only when our own XMPP stream runs over
+	// loopback: otherwise a contact could reach what listens only there.
+	AllowLoopback bool
+	// Dial opens a TCP connection to an IP address and port; nil dials plainly.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Resolve looks up a candidate's host name; nil asks the system.
+	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)
+	Log     *slog.Logger
+}
+
+// timing holds the durations of a negotiation, apart so that tests can set them.
+type timing struct {
+	whole   time.Duration // one negotiation: a peer may never report
+	attempt time.Duration // one candidate: connection and handshake
+	stagger time.Duration // until the next candidate is tried beside a slow one
+	proxy   time.Duration // until a proxy is tried beside a slow direct candidate
+	retry   time.Duration // until a candidate that failed at once is tried again
+	trickle time.Duration // for candidates to arrive when the peer offered none
+	arrival time.Duration // for a connection that the peer says it has made
+	ack     time.Duration // for the acknowledgement of our report at the end
+}
+
+// defaultTiming: dead candidates cost a fraction of a second each, the whole
+// is bounded by what a person waits.
+var defaultTiming = timing{
+	whole:   30 * time.Second,
+	attempt: 5 * time.Second,
+	stagger: 300 * time.Millisecond,
+	proxy:   time.Second, // a direct connection is worth a longer wait
+	retry:   time.Second, // Gajim listens only after the accept was exchanged
+	trickle: 2 * time.Second,
+	arrival: 5 * time.Second,
+	ack:     2 * time.Second,
+}
+
+// Negotiation is one side of the negotiation of one bytestream.
+type Negotiation struct {
+	cfg        Config
+	timing     timing
+	sid        string
+	self, peer jid.JID
+	initiator  bool
+
+	own []offered // our candidates, best first
+	srv *server
+
+	ctx    context.Context // until Close
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	mu   sync.Mutex
+	used bool // Connect was called
+	shut bool // Close was called
+}
+
+// offered is a candidate of ours and the listener behind it.
+type offered struct {
+	Candidate
+	listener int // index, or anyListener
+}
+
+// New listens for the peer and gathers our candidates. The stream id sid is
+// the initiator's choice. ctx bounds New only; [Negotiation.Close] must be
+// called in the end.
+func New(ctx context.Context, cfg Config, sid string, self, peer jid.JID, initiator bool) (*Negotiation, error) {
+	if sid == "" || self.IsZero() || peer.IsZero() {
+		return nil, errors.New("socks5 bytestream without stream id or addresses")
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Dial == nil {
+		cfg.Dial = (&net.Dialer{}).DialContext
+	}
+	if cfg.Resolve == nil {
+		cfg.Resolve = func(ctx context.Context, host string) ([]netip.Addr, error) {
+			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+		}
+	}
+	n := &Negotiation{cfg: cfg, timing: defaultTiming, sid: sid, self: self, peer: peer, initiator: initiator}
+	n.ctx, n.cancel = context.WithCancel(context.Background())
+	n.srv = newServer(n.ctx, &n.wg, cfg.Log, DestinationAddress(sid, self, peer), DestinationAddress(sid, peer, self))
+	if !cfg.NoDirect {
+		if err := n.listen(ctx); err != nil {
+			_ = n.Close()
+			return nil, err
+		}
+	}
+	return n, nil
+}
+
+// Local preferences of our direct candidates (XEP-0260 section 2.2). They
+// avoid the numbers that other clients use, because on equal priorities some
+// take the wrong candidate; and they are even for a responder and odd for an
+// initiator, so two jetsends never have equal ones.
+const (
+	directPreference = 126 << 16
+	localPreference  = 20000
+)
+
+// maxOffered bounds our candidates: a peer like us dials no more.
+const maxOffered = maxDialled
+
+// listen opens the listeners and makes the candidates for them.
+func (n *Negotiation) listen(ctx context.Context) error {
+	hosts := []string{""} // all addresses
+	if len(n.cfg.Advertise) == 0 || len(n.cfg.Interfaces) > 0 {
+		addrs, err := localAddrs(n.cfg.Interfaces, n.cfg.AllowLoopback)
+		if err != nil {
+			return err
+		}
+		hosts = hosts[:0]
+		for _, a := range addrs {
+			hosts = append(hosts, a.String())
+		}
+	}
+	var ports []int
+	for _, h := range hosts {
+		if len(n.own) == maxOffered {
+			break
+		}
+		i, port, err := n.srv.listen(ctx, h, n.cfg.ListenPorts)
+		if err != nil {
+			n.cfg.Log.Warn("no listener for direct connections", "host", h, "error", err)
+			continue
+		}
+		ports = append(ports, port)
+		if len(n.cfg.Advertise) == 0 {
+			n.offer(h, port, i)
+		}
+	}
+	for _, h := range n.cfg.Advertise {
+		for i, p := range ports {
+			if i == 0 || p != ports[i-1] {
+				n.offer(h, p, anyListener)
+			}
+		}
+	}
+	return nil
+}
+
+// offer adds a direct candidate unless there are enough.
+func (n *Negotiation) offer(host string, port, listener int) {
+	if len(n.own) == maxOffered {
+		return
+	}
+	pref := uint32(localPreference - 2*len(n.own))
+	if n.initiator {
+		pref++
+	}
+	n.own = append(n.own, offered{Candidate{
+		CID: rand.Text(), Host: host, Port: port, JID: n.self.String(), Priority: directPreference + pref, Type: Direct,
+	}, listener})
+}
+
+// Element returns the transport with our candidates, for a session-initiate or
+// a session-accept.
+func (n *Negotiation) Element() *xmltree.Element {
+	e := n.transport().Set("dstaddr", DestinationAddress(n.sid, n.self, n.peer))
+	if n.initiator {
+		e.Set("mode", "tcp") // the responder must not (XEP-0260 section 2.2)
+	}
+	for _, o := range n.own {
+		e.Add(o.Element())
+	}
+	return e
+}
+
+// transport returns a transport element with that child, for a report.
+func (n *Negotiation) transport(children ...*xmltree.Element) *xmltree.Element {
+	return xmltree.New(NS, "transport", children...).Set("sid", n.sid)
+}
+
+// Close stops listening, closes every connection but the one that
+// [Negotiation.Connect] returned, and waits for all goroutines. It may be
+// called more than once, and while Connect runs.
+func (n *Negotiation) Close() error {
+	n.mu.Lock()
+	n.shut = true
+	n.mu.Unlock()
+	n.cancel()
+	n.srv.close()
+	n.wg.Wait()
+	return nil
+}
+
+// Conn is the connection that both sides agreed on.
+type Conn struct {
+	net.Conn
+	Kind string // "direct" or "proxy"
+	CID  string // the candidate's id
+
+	early []byte // read before the connection was handed out
+}
+
+// Read implements io.Reader.
+func (c *Conn) Read(p []byte) (int, error) {
+	if len(c.early) == 0 {
+		return c.Conn.Read(p)
+	}
+	n := copy(p, c.early)
+	c.early = c.early[n:]
+	return n, nil
+}
+
+// CloseWrite tells the peer that nothing more comes, and leaves the other
+// direction open. It is [errors.ErrUnsupported] where there is no such thing.
+func (c *Conn) CloseWrite() error {
+	if h, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return h.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// hostPort joins an address as the net package wants it.
+func hostPort(host string, port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }

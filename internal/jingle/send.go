@@ -1,0 +1,148 @@
+package jingle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"jetsend/internal/stanza"
+	"jetsend/internal/xmltree"
+)
+
+// superseded in a session's answers stands for the peer's own proposal.
+var superseded = xmltree.New(NS, "superseded")
+
+// step is the one function that changes the state of a session. It returns
+// nil, [ErrEnded], [ErrOutOfOrder] or errTieBreak. The caller holds m.mu.
+func (s *Session) step(e event) error {
+	st, v := next(s.state, s.initiator, e)
+	switch v {
+	case unknownSession:
+		return ErrEnded
+	case outOfOrder:
+		return ErrOutOfOrder
+	case tieBreak:
+		return errTieBreak
+	}
+	s.state = st
+	return nil
+}
+
+// errTieBreak means that the peer's action loses against the same of ours.
+var errTieBreak = errors.New("tie break")
+
+// end ends the session locally by e; false if it has ended. The caller holds
+// m.mu.
+func (s *Session) end(e event, r Reason, byPeer bool) bool {
+	if s.step(e) != nil {
+		return false
+	}
+	s.reason, s.byPeer = r, byPeer
+	delete(s.m.sessions, s.key)
+	s.cancel()
+	return true
+}
+
+// terminateLater ends the session and tells the peer without waiting. The
+// caller holds m.mu.
+func (s *Session) terminateLater(ctx context.Context, r Reason, byPeer bool) {
+	if !s.end(event{sent, SessionTerminate}, r, byPeer) {
+		return
+	}
+	s.later(ctx, s.element(SessionTerminate, r.Element()))
+}
+
+// later sends e without waiting; [Manager.Close] waits for it. The caller
+// holds m.mu, and the session was alive when it took it.
+func (s *Session) later(ctx context.Context, e *xmltree.Element) {
+	s.m.wg.Go(func() {
+		if err := s.requestDetached(ctx, e); err != nil {
+			s.m.cfg.Log.Debug("jingle action without answer",
+				"action", e.Attr("action"), "peer", s.peer.String(), "error", err)
+		}
+	})
+}
+
+// act sends an action of ours if the state allows it, and waits for the ack.
+func (s *Session) act(ctx context.Context, a Action, child *xmltree.Element) error {
+	s.m.mu.Lock()
+	err := s.step(event{sent, a})
+	if err == nil && a == TransportReplace {
+		s.forgetAnswers()
+	}
+	s.m.mu.Unlock()
+	if err == nil {
+		err = s.request(ctx, s.element(a, child))
+	}
+	if err == nil {
+		return nil
+	}
+	var refused *stanza.Error
+	if errors.As(err, &refused) {
+		switch a {
+		case SessionAccept:
+			_ = s.Terminate(ctx, Reason{Condition: GeneralError, Text: "accept refused"})
+		case TransportReplace:
+			s.withdraw()
+		}
+	}
+	return fmt.Errorf("%s of session with %s: %w", a, s.peer, err)
+}
+
+// forgetAnswers drops an answer that nobody waited for any more, so that each
+// transport-replace finds room for its own. The caller holds m.mu.
+func (s *Session) forgetAnswers() {
+	select {
+	case <-s.answers:
+	default:
+	}
+}
+
+// withdraw goes back to active when the peer refused our transport-replace.
+func (s *Session) withdraw() {
+	s.m.mu.Lock()
+	defer s.m.mu.Unlock()
+	if s.state == Replacing {
+		_ = s.step(event{received, TransportReject}) // an error is as good as a reject
+	}
+}
+
+// request sends e to the peer and waits for the ack, as long as the session lives.
+func (s *Session) request(ctx context.Context, e *xmltree.Element) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.ctx, cancel)()
+	_, err := s.m.cfg.Port.IQ(ctx, s.peer, stanza.Set, e)
+	var answer *stanza.Error
+	if err != nil && !errors.As(err, &answer) && s.ctx.Err() != nil {
+		return ErrEnded
+	}
+	return err
+}
+
+// requestDetached sends e to the peer even if ctx is cancelled and the session
+// has ended, and waits a short time for the ack.
+func (s *Session) requestDetached(ctx context.Context, e *xmltree.Element) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), terminateTimeout)
+	defer cancel()
+	_, err := s.m.cfg.Port.IQ(ctx, s.peer, stanza.Set, e)
+	return err
+}
+
+// element makes the <jingle/> for an action. XEP-0166 section 7.1 wants the
+// initiator in a session-initiate and the responder in a session-accept.
+func (s *Session) element(a Action, children ...*xmltree.Element) *xmltree.Element {
+	e := xmltree.New(NS, "jingle", children...).Set("action", string(a)).Set("sid", s.key.sid)
+	switch a {
+	case SessionInitiate:
+		e.Set("initiator", s.InitiatorJID().String())
+	case SessionAccept:
+		e.Set("responder", s.ResponderJID().String())
+	}
+	return e
+}
+
+// transportContent wraps a transport for a transport action.
+func (s *Session) transportContent(transport *xmltree.Element) *xmltree.Element {
+	return xmltree.New(NS, "content", transport).Set("creator", s.offer.Creator).Set("name", s.offer.Name)
+}

@@ -1,0 +1,212 @@
+package jingle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"jetsend/internal/jid"
+	"jetsend/internal/stanza"
+	"jetsend/internal/xmltree"
+)
+
+// Session is one Jingle session. Its methods may be called from any goroutine.
+//
+// None of its channels is ever closed: whoever receives from one must select
+// on [Session.Done] as well. What the peer sent before it ended the session
+// stays in the channels.
+type Session struct {
+	m          *Manager
+	key        key
+	initiator  bool
+	self, peer jid.JID
+	offer      Content
+
+	accepted chan Content
+	infos    chan *xmltree.Element
+	tInfos   chan *xmltree.Element
+	replaces chan *xmltree.Element
+	answers  chan *xmltree.Element // nil is a transport-reject
+
+	ctx    context.Context // cancelled when the session ends
+	cancel context.CancelFunc
+
+	// guarded by m.mu
+	state     State
+	reason    Reason
+	byPeer    bool
+	rejecting bool // a content-reject is on its way
+}
+
+func newSession(m *Manager, peer jid.JID, sid string, initiator bool, offer Content) *Session {
+	s := &Session{
+		m: m, key: key{peer, sid}, initiator: initiator, self: m.cfg.Self(), peer: peer,
+		offer:    offer.filled(Content{Creator: SenderInitiator, Senders: SenderInitiator}),
+		accepted: make(chan Content, 1),
+		infos:    make(chan *xmltree.Element, maxInfos),
+		tInfos:   make(chan *xmltree.Element, maxTransportInfos),
+		replaces: make(chan *xmltree.Element, 1),
+		answers:  make(chan *xmltree.Element, 1),
+		state:    Pending,
+	}
+	if initiator {
+		s.state = Initiating
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	return s
+}
+
+// ID returns the session id.
+func (s *Session) ID() string { return s.key.sid }
+
+// Peer returns the peer's full JID.
+func (s *Session) Peer() jid.JID { return s.peer }
+
+// Initiator tells whether we opened the session.
+func (s *Session) Initiator() bool { return s.initiator }
+
+// InitiatorJID returns the full JID of the side that opened the session.
+func (s *Session) InitiatorJID() jid.JID {
+	if s.initiator {
+		return s.self
+	}
+	return s.peer
+}
+
+// ResponderJID returns the full JID of the other side.
+func (s *Session) ResponderJID() jid.JID {
+	if s.initiator {
+		return s.peer
+	}
+	return s.self
+}
+
+// Content returns the content as it was offered, creator and senders filled in.
+func (s *Session) Content() Content { return s.offer }
+
+// State returns the state the session is in.
+func (s *Session) State() State {
+	s.m.mu.Lock()
+	defer s.m.mu.Unlock()
+	return s.state
+}
+
+// Done is closed when the session has ended.
+func (s *Session) Done() <-chan struct{} { return s.ctx.Done() }
+
+// Ended returns why the session ended, and whether the peer ended it. It is
+// valid once [Session.Done] is closed.
+func (s *Session) Ended() (r Reason, byPeer bool) {
+	s.m.mu.Lock()
+	defer s.m.mu.Unlock()
+	return s.reason, s.byPeer
+}
+
+// Accepted yields, once, the content of the peer's session-accept. Its name,
+// creator and senders are those of the offer.
+func (s *Session) Accepted() <-chan Content { return s.accepted }
+
+// TransportInfos yields the transport elements of the peer's transport-infos.
+// They may come before the session is accepted.
+func (s *Session) TransportInfos() <-chan *xmltree.Element { return s.tInfos }
+
+// Infos yields the payloads of the peer's session-infos in name spaces that
+// this program knows.
+func (s *Session) Infos() <-chan *xmltree.Element { return s.infos }
+
+// TransportReplaces yields the transports that the peer wants instead of the
+// present one. Each is to be answered by [Session.AcceptTransport] or
+// [Session.RejectTransport].
+func (s *Session) TransportReplaces() <-chan *xmltree.Element { return s.replaces }
+
+// Accept accepts the peer's offer and returns when the peer acknowledged it.
+// What the peer sends in answer may come before that. When the peer refuses
+// the accept, the session is ended.
+func (s *Session) Accept(ctx context.Context, c Content) error {
+	return s.act(ctx, SessionAccept, c.Element())
+}
+
+// TransportInfo sends a transport-info and returns when it is acknowledged.
+func (s *Session) TransportInfo(ctx context.Context, transport *xmltree.Element) error {
+	return s.act(ctx, TransportInfo, s.transportContent(transport))
+}
+
+// Info sends a session-info and returns when it is acknowledged.
+func (s *Session) Info(ctx context.Context, payload *xmltree.Element) error {
+	return s.act(ctx, SessionInfo, payload)
+}
+
+// BeginStream says that data starts to flow: from now on neither side replaces
+// the transport, and transport-infos are acknowledged and dropped. It fails
+// when the session is not [Active].
+func (s *Session) BeginStream() error {
+	s.m.mu.Lock()
+	defer s.m.mu.Unlock()
+	return s.step(event{kind: began})
+}
+
+// ReplaceTransport proposes another transport and returns the peer's form of
+// it, or [ErrTransportRejected], or [ErrSuperseded] when the peer's own
+// proposal, now in [Session.TransportReplaces], overrules ours.
+func (s *Session) ReplaceTransport(ctx context.Context, transport *xmltree.Element) (*xmltree.Element, error) {
+	err := s.act(ctx, TransportReplace, s.transportContent(transport))
+	var refused *stanza.Error
+	switch {
+	case errors.As(err, &refused) && refused.App.Local == "tie-break":
+		return nil, fmt.Errorf("%s of session with %s: %w", TransportReplace, s.peer, ErrSuperseded)
+	case err != nil:
+		return nil, err
+	}
+	select {
+	case t := <-s.answers:
+		return s.answer(t)
+	case <-s.ctx.Done():
+		return nil, fmt.Errorf("%s of session with %s: %w", TransportReplace, s.peer, ErrEnded)
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%s of session with %s: %w", TransportReplace, s.peer, context.Cause(ctx))
+	}
+}
+
+// answer reads what the peer, or its competing proposal, made of ours.
+func (s *Session) answer(t *xmltree.Element) (*xmltree.Element, error) {
+	switch t {
+	case nil:
+		return nil, fmt.Errorf("session with %s: %w", s.peer, ErrTransportRejected)
+	case superseded:
+		return nil, fmt.Errorf("session with %s: %w", s.peer, ErrSuperseded)
+	}
+	return t, nil
+}
+
+// AcceptTransport accepts the transport that the peer proposed.
+func (s *Session) AcceptTransport(ctx context.Context, transport *xmltree.Element) error {
+	return s.act(ctx, TransportAccept, s.transportContent(transport))
+}
+
+// RejectTransport refuses the transport that the peer proposed.
+func (s *Session) RejectTransport(ctx context.Context, transport *xmltree.Element) error {
+	return s.act(ctx, TransportReject, s.transportContent(transport))
+}
+
+// Terminate ends the session and tells the peer. The session is over at once,
+// whatever becomes of the stanza; the peer's answer is awaited for at most two
+// seconds, also when ctx is cancelled. Terminating an ended session is nil.
+func (s *Session) Terminate(ctx context.Context, r Reason) error {
+	s.m.mu.Lock()
+	if !s.end(event{sent, SessionTerminate}, r, false) {
+		s.m.mu.Unlock()
+		return nil
+	}
+	s.m.wg.Add(1)
+	s.m.mu.Unlock()
+	defer s.m.wg.Done()
+	err := s.requestDetached(ctx, s.element(SessionTerminate, r.Element()))
+	var answer *stanza.Error
+	if errors.As(err, &answer) && answer.Condition == stanza.ItemNotFound {
+		return nil // the peer had ended it, too
+	}
+	if err != nil {
+		return fmt.Errorf("terminate session with %s: %w", s.peer, err)
+	}
+	return nil
+}

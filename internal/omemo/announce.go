@@ -1,0 +1,228 @@
+package omemo
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"jetsend/internal/xmltree"
+)
+
+const (
+	// leaseTime is how long one Account may publish before it has to renew its
+	// lease: a process that died in the middle keeps the others waiting no
+	// longer than that.
+	leaseTime = 20 * time.Second
+	// leasePoll is the pause between two attempts to get the lease.
+	leasePoll = 100 * time.Millisecond
+	// publishAttempts bounds how often the bundle is published again because
+	// its prekeys were used meanwhile; what then is left NeedsAnnounce tells.
+	publishAttempts = 3
+)
+
+// errLeaseLost says that publishing took so long that another process began.
+var errLeaseLost = errors.New("another process has taken over publishing")
+
+// NeedsAnnounce tells whether [Account.Announce] has something to publish: the
+// device was never announced, its prekeys have changed since, or somebody has
+// taken it off the device list.
+func (a *Account) NeedsAnnounce(ctx context.Context) (bool, error) {
+	var need bool
+	const query = `SELECT generation <> published OR NOT listed FROM publication`
+	if err := a.db.QueryRowContext(ctx, query).Scan(&need); err != nil {
+		return false, fmt.Errorf("read publication state: %w", err)
+	}
+	return need, nil
+}
+
+// Announce publishes our bundle, unless the server has it as it is, and then
+// our id in the account's device list, which is otherwise left as it was. Both
+// are open to everybody. A device that was never announced is not added to an
+// account that has ten others (ErrTooManyDevices), unless the configuration
+// says so. Of several processes one publishes at a time, always the newest
+// state.
+func (a *Account) Announce(ctx context.Context, p PEP) error {
+	err := a.leased(ctx, func(renew func(context.Context) error) error {
+		list, err := a.ownList(ctx, p, renew)
+		if err != nil {
+			return err
+		}
+		listed, err := a.mayJoin(ctx, list)
+		if err != nil {
+			return err
+		}
+		if err := a.publishBundle(ctx, p, renew); err != nil {
+			return fmt.Errorf("publish bundle: %w", err)
+		}
+		if !listed {
+			list = mergeList(list, a.deviceID)
+			err := a.call(ctx, renew, func(ctx context.Context) error {
+				return p.Publish(ctx, NodeDevices, itemCurrent, list, true)
+			})
+			if err != nil {
+				return fmt.Errorf("publish device list: %w", err)
+			}
+		}
+		if err := a.takeList(ctx, a.self, list); err != nil {
+			return err
+		}
+		return a.update(ctx, `UPDATE publication SET announced = 1`)
+	})
+	if err != nil {
+		return fmt.Errorf("announce device %d: %w", a.deviceID, err)
+	}
+	return nil
+}
+
+// Withdraw takes our id off the account's device list and deletes our bundle:
+// the end of this device, as far as others can see.
+func (a *Account) Withdraw(ctx context.Context, p PEP) error {
+	err := a.leased(ctx, func(renew func(context.Context) error) error {
+		list, err := a.ownList(ctx, p, renew)
+		if err != nil {
+			return err
+		}
+		if rest := withoutDevice(list, a.deviceID); list != nil && len(rest.Children) < len(list.Children) {
+			err := a.call(ctx, renew, func(ctx context.Context) error {
+				return p.Publish(ctx, NodeDevices, itemCurrent, rest, true)
+			})
+			if err != nil {
+				return fmt.Errorf("publish device list: %w", err)
+			}
+		}
+		err = a.call(ctx, renew, func(ctx context.Context) error { return p.DeleteNode(ctx, a.bundleNode()) })
+		if err != nil && !notFound(err) {
+			return fmt.Errorf("delete bundle: %w", err)
+		}
+		return a.update(ctx, `UPDATE publication SET published = 0, announced = 0, listed = 0`)
+	})
+	if err != nil {
+		return fmt.Errorf("withdraw device %d: %w", a.deviceID, err)
+	}
+	return nil
+}
+
+// bundleNode is the node of our own bundle.
+func (a *Account) bundleNode() string { return nodeBundles + formatID(a.deviceID) }
+
+// ownList fetches the account's device list; nil when there is none. What is on
+// the node but cannot be read as a list is an error: it will not be overwritten.
+func (a *Account) ownList(ctx context.Context, p PEP, renew func(context.Context) error) (list *xmltree.Element, err error) {
+	err = a.call(ctx, renew, func(ctx context.Context) (err error) {
+		list, err = fetchList(ctx, p, a.self)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("fetch own device list: %w", err)
+	}
+	return list, nil
+}
+
+// mayJoin tells whether our id is in the list already, and returns
+// ErrTooManyDevices when a new device must not be added to it.
+func (a *Account) mayJoin(ctx context.Context, list *xmltree.Element) (listed bool, err error) {
+	if list == nil {
+		return false, nil
+	}
+	ids, err := parseList(list)
+	if err != nil || slices.Contains(ids, a.deviceID) {
+		return err == nil, err
+	}
+	var announced bool
+	if err := a.db.QueryRowContext(ctx, `SELECT announced FROM publication`).Scan(&announced); err != nil {
+		return false, err
+	}
+	if !announced && !a.cfg.ManyDevices && len(ids) >= maxOwnDevices {
+		return false, fmt.Errorf("%w: %d", ErrTooManyDevices, len(ids))
+	}
+	return false, nil
+}
+
+// publishBundle publishes our bundle from the newest state until the server has
+// it. It never replaces the bundle of another device that has our id.
+func (a *Account) publishBundle(ctx context.Context, p PEP, renew func(context.Context) error) error {
+	var there *bundle
+	err := a.call(ctx, renew, func(ctx context.Context) (err error) {
+		there, err = fetchBundle(ctx, p, address{a.self, a.deviceID})
+		if notFound(err) || errors.Is(err, ErrBundle) { // none, or none that is of use
+			err = nil
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if there != nil && !bytes.Equal(there.identityKey, a.id.public) {
+		return fmt.Errorf("device id %d belongs to a device with another identity key", a.deviceID)
+	}
+	for range publishAttempts {
+		ours, generation, err := a.checkedBundle(ctx)
+		if err != nil {
+			return err
+		}
+		if there == nil || !there.equal(ours) {
+			err := a.call(ctx, renew, func(ctx context.Context) error {
+				return p.Publish(ctx, a.bundleNode(), itemCurrent, ours.element(), true)
+			})
+			if err != nil {
+				return err
+			}
+			there = ours
+		}
+		if err := a.update(ctx, `UPDATE publication SET published = ?`, generation); err != nil {
+			return err
+		}
+		var done bool
+		if err := a.db.QueryRowContext(ctx, `SELECT generation = published FROM publication`).Scan(&done); err != nil || done {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkedBundle reads our bundle, tops its prekeys up, and checks it as a
+// stranger would who gets it from the server: a bundle whose keys were damaged
+// on the way here would lock everybody out without any error of ours.
+func (a *Account) checkedBundle(ctx context.Context) (b *bundle, generation int64, err error) {
+	err = a.step(ctx, func(tx *sql.Tx) error {
+		if err := a.refill(ctx, tx); err != nil {
+			return err
+		}
+		b, generation, err = a.ownBundle(ctx, tx)
+		return err
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	return b, generation, a.selfCheck(b)
+}
+
+// selfCheck checks our bundle after a round trip through XML.
+func (a *Account) selfCheck(b *bundle) error {
+	e, err := xmltree.Parse(b.element().Bytes())
+	if err != nil {
+		return fmt.Errorf("self check: %w", err)
+	}
+	again, err := parseBundle(e)
+	switch {
+	case err != nil:
+		return fmt.Errorf("self check: %w", err)
+	case !again.equal(b), !bytes.Equal(again.identityKey, a.id.public):
+		return fmt.Errorf("self check: %w: it is not ours", ErrBundle)
+	case len(again.prekeys) < prekeyTarget:
+		return fmt.Errorf("self check: %w: %d prekeys", ErrBundle, len(again.prekeys))
+	}
+	return nil
+}
+
+// update runs one statement as a step.
+func (a *Account) update(ctx context.Context, query string, args ...any) error {
+	return a.step(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, query, args...)
+		return err
+	})
+}

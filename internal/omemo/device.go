@@ -1,0 +1,266 @@
+package omemo
+
+import (
+	"context"
+	"crypto/subtle"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"jetsend/internal/jid"
+)
+
+// Trust says how far a device's identity key is trusted.
+type Trust int
+
+// The levels of trust.
+const (
+	// Undecided: never decided on, and not used: a key of this contact was
+	// verified before, or the trust mode asks for verification.
+	Undecided Trust = iota
+	// Blind: never decided on, and used because no key of this contact was ever
+	// verified (blind trust before verification).
+	Blind
+	// Verified: the user compared the fingerprint.
+	Verified
+	// Distrusted: the user refused the key.
+	Distrusted
+)
+
+// String returns the level as the events name it.
+func (t Trust) String() string {
+	switch t {
+	case Undecided:
+		return "undecided"
+	case Blind:
+		return "blind"
+	case Verified:
+		return "verified"
+	case Distrusted:
+		return "distrusted"
+	}
+	return "unknown"
+}
+
+// TrustMode says what is done with keys that nobody decided on.
+type TrustMode int
+
+// The trust modes.
+const (
+	// BlindMode is blind trust before verification: a contact's keys are used
+	// until one of them was verified; from then on only verified ones are.
+	BlindMode TrustMode = iota
+	// VerifiedMode uses verified keys only.
+	VerifiedMode
+)
+
+// Device is an OMEMO device of a contact, as we know it.
+type Device struct {
+	JID         jid.JID // bare
+	ID          uint32
+	IdentityKey []byte // 33 bytes, the first 0x05; nil while its bundle was never had
+	Fingerprint string // 64 lower-case hex digits, without the 05; "" without a key
+	Trust       Trust
+	New         bool      // not part of any transfer so far
+	Active      bool      // in the contact's device list as last seen
+	FirstSeen   time.Time // when it was first in the list or sent something
+	LastUsed    time.Time // when it last was part of a transfer; zero if never
+}
+
+// Usable tells whether secrets may be exchanged with the device under the trust
+// mode. Its key need not be known yet.
+func (a *Account) Usable(d Device) bool { return d.Trust == Blind || d.Trust == Verified }
+
+// Fingerprint returns an identity key of 33 bytes as 64 lower-case hex digits,
+// without the leading type byte; anything else has none.
+func fingerprint(key []byte) string {
+	if len(key) != publicKeySize {
+		return ""
+	}
+	return hex.EncodeToString(key[1:])
+}
+
+// queryer is a database or a transaction.
+type queryer interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// selectDevices reads devices with what was decided about their keys and
+// whether any key of the contact was verified.
+const selectDevices = `
+SELECT d.jid, d.device, d.identity_key, d.active, d.is_new, d.first_seen, d.last_used,
+	COALESCE(t.decision, 0),
+	EXISTS (SELECT 1 FROM trust v WHERE v.jid = d.jid AND v.decision = ?)
+FROM devices d LEFT JOIN trust t ON t.jid = d.jid AND t.identity_key = d.identity_key`
+
+// Devices returns what is known of a contact's devices, those of our own
+// account among them when of is our own bare JID, ordered by device id. Nothing
+// is fetched; see [Account.Refresh].
+func (a *Account) Devices(ctx context.Context, of jid.JID) ([]Device, error) {
+	d, err := a.devices(ctx, a.db, ` WHERE d.jid = ? ORDER BY d.device`, of.Bare().String())
+	if err != nil {
+		return nil, fmt.Errorf("read devices of %s: %w", of.Bare(), err)
+	}
+	return d, nil
+}
+
+// AllDevices returns the known devices of every contact and of our own
+// account, ordered by address and device id.
+func (a *Account) AllDevices(ctx context.Context) ([]Device, error) {
+	d, err := a.devices(ctx, a.db, ` ORDER BY d.jid, d.device`)
+	if err != nil {
+		return nil, fmt.Errorf("read devices: %w", err)
+	}
+	return d, nil
+}
+
+// device returns one device and whether it is known.
+func (a *Account) device(ctx context.Context, q queryer, of jid.JID, id uint32) (Device, bool, error) {
+	d, err := a.devices(ctx, q, ` WHERE d.jid = ? AND d.device = ?`, of.String(), id)
+	if err != nil || len(d) == 0 {
+		return Device{JID: of, ID: id}, false, err
+	}
+	return d[0], true, nil
+}
+
+// devices runs selectDevices with more SQL.
+func (a *Account) devices(ctx context.Context, q queryer, where string, args ...any) (out []Device, err error) {
+	rows, err := q.QueryContext(ctx, selectDevices+where, append([]any{Verified}, args...)...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var d Device
+		var address string
+		var first, last int64
+		var decision Trust
+		var anyVerified bool
+		if err := rows.Scan(&address, &d.ID, &d.IdentityKey, &d.Active, &d.New, &first, &last, &decision, &anyVerified); err != nil {
+			return nil, err
+		}
+		if d.JID, err = jid.Parse(address); err != nil {
+			return nil, err
+		}
+		d.Fingerprint = fingerprint(d.IdentityKey)
+		d.FirstSeen = time.UnixMilli(first)
+		if last > 0 {
+			d.LastUsed = time.UnixMilli(last)
+		}
+		d.Trust = a.judge(decision, anyVerified)
+		out = append(out, d)
+	}
+	return out, rows.Err()
+}
+
+// judge turns what was decided about a key, if anything, into its trust.
+func (a *Account) judge(decision Trust, anyVerified bool) Trust {
+	switch {
+	case decision == Verified, decision == Distrusted:
+		return decision
+	case a.cfg.Trust == BlindMode && !anyVerified:
+		return Blind
+	}
+	return Undecided
+}
+
+// refusal returns the *TrustError for a device that may not be used, or nil.
+func refusal(d Device) error {
+	switch d.Trust {
+	case Blind, Verified:
+		return nil
+	case Distrusted:
+		return &TrustError{JID: d.JID, Device: d.ID, Fingerprint: d.Fingerprint, Kind: Revoked}
+	}
+	return &TrustError{JID: d.JID, Device: d.ID, Fingerprint: d.Fingerprint, Kind: Unverified}
+}
+
+// changed returns the *TrustError for a device that shows another key than the
+// stored one, or nil.
+func changed(d Device, key []byte) error {
+	if d.IdentityKey == nil || subtle.ConstantTimeCompare(d.IdentityKey, key) == 1 {
+		return nil
+	}
+	return &TrustError{JID: d.JID, Device: d.ID, Fingerprint: fingerprint(key), Known: d.Fingerprint, Kind: Changed}
+}
+
+// Verify records that the user compared the fingerprint of a contact's key (64
+// hex digits; spaces, colons, case and a leading 05 do not matter). It returns
+// ErrUnknownKey when no device of the contact has that key.
+func (a *Account) Verify(ctx context.Context, of jid.JID, fingerprint string) error {
+	if err := a.decide(ctx, of.Bare(), fingerprint, Verified); err != nil {
+		return fmt.Errorf("verify key of %s: %w", of.Bare(), err)
+	}
+	return nil
+}
+
+// Distrust records that a contact's key must not be used. Errors are those of
+// [Account.Verify].
+func (a *Account) Distrust(ctx context.Context, of jid.JID, fingerprint string) error {
+	if err := a.decide(ctx, of.Bare(), fingerprint, Distrusted); err != nil {
+		return fmt.Errorf("distrust key of %s: %w", of.Bare(), err)
+	}
+	return nil
+}
+
+// decide stores what the user decided about a key.
+func (a *Account) decide(ctx context.Context, of jid.JID, print string, decision Trust) error {
+	key, err := parseFingerprint(print)
+	if err != nil {
+		return err
+	}
+	return a.step(ctx, func(tx *sql.Tx) error {
+		var n int
+		const known = `SELECT count(*) FROM devices WHERE jid = ? AND identity_key = ?`
+		if err := tx.QueryRowContext(ctx, known, of.String(), key).Scan(&n); err != nil {
+			return err
+		}
+		if n == 0 {
+			return ErrUnknownKey
+		}
+		const store = `INSERT INTO trust (jid, identity_key, decision, decided) VALUES (?, ?, ?, ?)
+			ON CONFLICT (jid, identity_key) DO UPDATE SET decision = excluded.decision, decided = excluded.decided`
+		_, err := tx.ExecContext(ctx, store, of.String(), key, decision, a.now())
+		return err
+	})
+}
+
+// parseFingerprint turns what a person typed into a key of 33 bytes.
+func parseFingerprint(s string) ([]byte, error) {
+	s = strings.Map(func(r rune) rune {
+		if r == ' ' || r == ':' || r == '\t' || r == '\n' {
+			return -1
+		}
+		return r
+	}, s)
+	b, err := hex.DecodeString(s)
+	switch {
+	case err == nil && len(b) == publicKeySize-1:
+		return append([]byte{keyType}, b...), nil
+	case err == nil && len(b) == publicKeySize && b[0] == keyType:
+		return b, nil
+	}
+	return nil, fmt.Errorf("%w: a fingerprint has %d hex digits", ErrUnknownKey, 2*(publicKeySize-1))
+}
+
+// MarkUsed records that the devices were part of a transfer that is done: they
+// are new no longer.
+func (a *Account) MarkUsed(ctx context.Context, devices []Device) error {
+	err := a.step(ctx, func(tx *sql.Tx) error {
+		for _, d := range devices {
+			const mark = `UPDATE devices SET is_new = 0, last_used = ? WHERE jid = ? AND device = ?`
+			if _, err := tx.ExecContext(ctx, mark, a.now(), d.JID.Bare().String(), d.ID); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("mark devices as used: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,203 @@
+package omemo
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+
+	"jetsend/internal/jid"
+	"jetsend/internal/stanza"
+	"jetsend/internal/xmltree"
+)
+
+// parseList reads a device list (XEP-0384 0.3.0 section 4.2), in order and
+// without doubles. Entries that are no device id in our range are passed over:
+// nobody could be reached there.
+func parseList(list *xmltree.Element) ([]uint32, error) {
+	if !list.Is(NS, "list") {
+		return nil, fmt.Errorf("%w: no list element", ErrDeviceList)
+	}
+	var ids []uint32
+	seen := make(map[uint32]bool)
+	for _, d := range list.All(NS, "device") {
+		id, err := parseID(d.Attr("id"), 1)
+		if err != nil || seen[id] {
+			continue
+		}
+		seen[id] = true
+		ids = append(ids, id)
+	}
+	return ids, nil
+}
+
+// mergeList returns list with our id in it: everything else stays as it was.
+func mergeList(list *xmltree.Element, id uint32) *xmltree.Element {
+	if list == nil {
+		list = xmltree.New(NS, "list")
+	}
+	return list.Clone().Add(xmltree.New(NS, "device").Set("id", formatID(id)))
+}
+
+// withoutDevice returns list without our id.
+func withoutDevice(list *xmltree.Element, id uint32) *xmltree.Element {
+	list = list.Clone()
+	list.Children = slices.DeleteFunc(list.Children, func(d *xmltree.Element) bool {
+		n, err := parseID(d.Attr("id"), 1)
+		return d.Is(NS, "device") && err == nil && n == id
+	})
+	return list
+}
+
+// payloadOf returns the payload of that name among fetched items: the one in
+// the item "current", or else the first, whatever its id. Nil: none.
+func payloadOf(items []*xmltree.Element, name string) *xmltree.Element {
+	var first *xmltree.Element
+	for _, item := range items {
+		p := item.Child(NS, name)
+		if p != nil && item.Attr("id") == itemCurrent {
+			return p
+		}
+		if first == nil {
+			first = p
+		}
+	}
+	return first
+}
+
+// notFound tells whether err says that a node does not exist.
+func notFound(err error) bool {
+	var e *stanza.Error
+	return errors.As(err, &e) && e.Condition == stanza.ItemNotFound
+}
+
+// fetchList fetches a device list. Nil: there is none, that is, the node does
+// not exist or is empty. A node with anything but a list is an error.
+func fetchList(ctx context.Context, p PEP, of jid.JID) (*xmltree.Element, error) {
+	items, err := p.Items(ctx, of, NodeDevices)
+	if notFound(err) || err == nil && len(items) == 0 {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	list := payloadOf(items, "list")
+	if list == nil {
+		return nil, fmt.Errorf("%w: no list element", ErrDeviceList)
+	}
+	return list, nil
+}
+
+// fetchBundle fetches and verifies the bundle of a device.
+func fetchBundle(ctx context.Context, p PEP, addr address) (*bundle, error) {
+	items, err := p.Items(ctx, addr.jid, nodeBundles+formatID(addr.device))
+	if err != nil {
+		return nil, err
+	}
+	return parseBundle(payloadOf(items, "bundle"))
+}
+
+// DeviceListChanged takes in a device list that the server pushed (XEP-0163):
+// the item, or its list. Lists of accounts that we never had to do with are
+// ignored; theirs will be fetched when they are needed.
+func (a *Account) DeviceListChanged(ctx context.Context, from jid.JID, item *xmltree.Element) error {
+	from = from.Bare()
+	if from.IsZero() {
+		from = a.self
+	}
+	list := item
+	if !item.Is(NS, "list") {
+		list = item.Child(NS, "list")
+	}
+	if list == nil {
+		return fmt.Errorf("pushed by %s: %w: no list element", from, ErrDeviceList)
+	}
+	if from != a.self {
+		var known bool
+		const query = `SELECT EXISTS (SELECT 1 FROM lists WHERE jid = ?)`
+		if err := a.db.QueryRowContext(ctx, query, from.String()).Scan(&known); err != nil {
+			return fmt.Errorf("read device list of %s: %w", from, err)
+		}
+		if !known {
+			return nil
+		}
+	}
+	return a.takeList(ctx, from, list)
+}
+
+// takeList stores a list that was fetched or pushed; nil is an empty one.
+func (a *Account) takeList(ctx context.Context, of jid.JID, list *xmltree.Element) error {
+	var ids []uint32
+	if list != nil {
+		var err error
+		if ids, err = parseList(list); err != nil {
+			return fmt.Errorf("device list of %s: %w", of, err)
+		}
+	}
+	if err := a.storeList(ctx, of, ids); err != nil {
+		return fmt.Errorf("store device list of %s: %w", of, err)
+	}
+	a.seen(of)
+	return nil
+}
+
+// storeList makes ids, as far as they are not too many, the active devices of
+// an account. Our own device is not among the devices; whether it is listed is
+// noted apart.
+func (a *Account) storeList(ctx context.Context, of jid.JID, ids []uint32) error {
+	return a.step(ctx, func(tx *sql.Tx) error {
+		name := of.String()
+		if of == a.self {
+			listed := slices.Contains(ids, a.deviceID)
+			ids = slices.DeleteFunc(slices.Clone(ids), func(id uint32) bool { return id == a.deviceID })
+			if _, err := tx.ExecContext(ctx, `UPDATE publication SET listed = ?`, listed); err != nil {
+				return err
+			}
+		}
+		ids = ids[:min(len(ids), maxContactDevices)]
+		const list = `INSERT INTO lists (jid, updated) VALUES (?, ?) ON CONFLICT (jid) DO UPDATE SET updated = excluded.updated`
+		if _, err := tx.ExecContext(ctx, list, name, a.now()); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE devices SET active = 0 WHERE jid = ?`, name); err != nil {
+			return err
+		}
+		for _, id := range ids {
+			const device = `INSERT INTO devices (jid, device, active, is_new, first_seen, last_used) VALUES (?, ?, 1, 1, ?, 0)
+				ON CONFLICT (jid, device) DO UPDATE SET active = 1`
+			if _, err := tx.ExecContext(ctx, device, name, id, a.now()); err != nil {
+				return err
+			}
+		}
+		// Devices that left before their key was ever had are of no use.
+		_, err := tx.ExecContext(ctx, `DELETE FROM devices WHERE jid = ? AND active = 0 AND identity_key IS NULL`, name)
+		return err
+	})
+}
+
+// seen notes that the list of an account is up to date.
+func (a *Account) seen(of jid.JID) {
+	a.seenMu.Lock()
+	defer a.seenMu.Unlock()
+	now := a.cfg.Now()
+	for j, at := range a.lists { // keeps the table small
+		if now.Sub(at) >= listFresh {
+			delete(a.lists, j)
+		}
+	}
+	a.lists[of] = now
+	for addr := range a.bad { // the account has published something: its bundles may be good now
+		if addr.jid == of {
+			delete(a.bad, addr)
+		}
+	}
+}
+
+// fresh tells whether the list of an account is known to be up to date.
+func (a *Account) fresh(of jid.JID) bool {
+	a.seenMu.Lock()
+	defer a.seenMu.Unlock()
+	at, ok := a.lists[of]
+	return ok && a.cfg.Now().Sub(at) < listFresh
+}

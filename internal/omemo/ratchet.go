@@ -1,0 +1,213 @@
+package omemo
+
+import (
+	"bytes"
+	"context"
+	"crypto/subtle"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+
+	"go.mau.fi/libsignal/keys/identity"
+	"go.mau.fi/libsignal/protocol"
+	"go.mau.fi/libsignal/session"
+	"go.mau.fi/libsignal/signalerror"
+	"go.mau.fi/libsignal/state/record"
+)
+
+// errUnused is returned by the store methods that libsignal has no reason to
+// call.
+var errUnused = errors.New("store method is not used here")
+
+// ratchet is one step with the session of one device, inside a transaction. To
+// libsignal it is the store. It reads from the transaction, afresh each time,
+// because the library changes what it is given before it knows whether the
+// message is genuine; what the library stores is kept here until store is
+// called. A ratchet is used for one operation.
+type ratchet struct {
+	account *Account
+	tx      *sql.Tx
+	addr    address
+	key     []byte // the identity key that the device must have
+
+	session []byte // record to be stored, nil for none
+	used    uint32 // one-time prekey to be removed, 0 for none
+}
+
+// newRatchet starts a step with the device at addr, whose pinned identity key
+// is key.
+func (a *Account) newRatchet(tx *sql.Tx, addr address, key []byte) *ratchet {
+	return &ratchet{account: a, tx: tx, addr: addr, key: key}
+}
+
+// library returns libsignal's builder and cipher for the session. (Its
+// NewCipherFromSession makes ciphers that panic on prekey messages.)
+func (r *ratchet) library() (*session.Builder, *session.Cipher) {
+	to := protocol.NewSignalAddress(r.addr.jid.String(), r.addr.device)
+	b := session.NewBuilder(r, r, r, r, to, serializer)
+	return b, session.NewCipher(b, to)
+}
+
+// build starts a session from a bundle whose signature was verified. A session
+// that exists is archived.
+func (r *ratchet) build(ctx context.Context, b *bundle) error {
+	theirs, err := b.signal(r.addr.device)
+	if err != nil {
+		return err
+	}
+	return guard(func() error {
+		builder, _ := r.library()
+		return builder.ProcessBundle(ctx, theirs)
+	})
+}
+
+// encrypt makes a message with the next message key. prekey tells that it has
+// to be marked as a prekey message.
+func (r *ratchet) encrypt(ctx context.Context, plain []byte) (data []byte, prekey bool, err error) {
+	err = guard(func() error {
+		if ok, err := r.ContainsSession(ctx, nil); err != nil || !ok {
+			return errors.Join(err, signalerror.ErrNoSessionForUser)
+		}
+		_, c := r.library()
+		// The library pads in place, into whatever lies behind the slice in its
+		// array: it gets a copy.
+		m, err := c.Encrypt(ctx, slices.Clone(plain))
+		if err != nil {
+			return err
+		}
+		data, prekey = m.Serialize(), m.Type() == protocol.PREKEY_TYPE
+		return nil
+	})
+	return data, prekey, err
+}
+
+// store writes what the step has changed.
+func (r *ratchet) store(ctx context.Context) error {
+	if r.session != nil {
+		const store = `INSERT INTO sessions (jid, device, record, updated) VALUES (?, ?, ?, ?)
+			ON CONFLICT (jid, device) DO UPDATE SET record = excluded.record, updated = excluded.updated`
+		if _, err := r.tx.ExecContext(ctx, store, r.addr.jid.String(), r.addr.device, r.session, r.account.now()); err != nil {
+			return fmt.Errorf("store session: %w", err)
+		}
+	}
+	if r.used != 0 {
+		if err := r.account.usePrekey(ctx, r.tx, r.used); err != nil {
+			return fmt.Errorf("remove used prekey: %w", err)
+		}
+	}
+	return nil
+}
+
+// GetIdentityKeyPair returns our identity key pair.
+func (r *ratchet) GetIdentityKeyPair() *identity.KeyPair { return r.account.id.pair }
+
+// GetLocalRegistrationID returns our device id: OMEMO knows no other.
+func (r *ratchet) GetLocalRegistrationID() uint32 { return r.account.deviceID }
+
+// SaveIdentity does nothing: the library calls it before it has authenticated
+// the message. Keys are pinned by [Account.pin].
+func (r *ratchet) SaveIdentity(context.Context, *protocol.SignalAddress, *identity.Key) error {
+	return nil
+}
+
+// IsTrustedIdentity tells whether a key is the pinned one.
+func (r *ratchet) IsTrustedIdentity(_ context.Context, _ *protocol.SignalAddress, key *identity.Key) (bool, error) {
+	return subtle.ConstantTimeCompare(key.PublicKey().Serialize(), r.key) == 1, nil
+}
+
+// LoadSession returns a fresh copy of the stored session, or a fresh session.
+func (r *ratchet) LoadSession(ctx context.Context, _ *protocol.SignalAddress) (*record.Session, error) {
+	var b []byte
+	const load = `SELECT record FROM sessions WHERE jid = ? AND device = ?`
+	err := r.tx.QueryRowContext(ctx, load, r.addr.jid.String(), r.addr.device).Scan(&b)
+	if errors.Is(err, sql.ErrNoRows) {
+		return record.NewSession(serializer.Session, serializer.State), nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("load session: %w", err)
+	}
+	return record.NewSessionFromBytes(b, serializer.Session, serializer.State)
+}
+
+// StoreSession keeps a session for store. The library cannot serialise one
+// without a state.
+func (r *ratchet) StoreSession(_ context.Context, _ *protocol.SignalAddress, s *record.Session) error {
+	if !s.SessionState().HasSenderChain() || !bytes.Equal(s.SessionState().RemoteIdentityKey().PublicKey().Serialize(), r.key) {
+		return signalerror.ErrUninitializedSession
+	}
+	r.session = s.Serialize()
+	return nil
+}
+
+// ContainsSession tells whether there is a stored session.
+func (r *ratchet) ContainsSession(ctx context.Context, _ *protocol.SignalAddress) (bool, error) {
+	return r.account.hasSession(ctx, r.tx, r.addr)
+}
+
+// hasSession tells whether there is a stored session.
+func (a *Account) hasSession(ctx context.Context, q queryer, addr address) (ok bool, err error) {
+	const has = `SELECT EXISTS (SELECT 1 FROM sessions WHERE jid = ? AND device = ?)`
+	err = q.QueryRowContext(ctx, has, addr.jid.String(), addr.device).Scan(&ok)
+	return ok, err
+}
+
+// LoadPreKey returns one of our one-time prekeys, or nil.
+func (r *ratchet) LoadPreKey(ctx context.Context, id uint32) (*record.PreKey, error) {
+	return loadPrekey(ctx, r.tx, id)
+}
+
+// RemovePreKey keeps the id of a used one-time prekey for store.
+func (r *ratchet) RemovePreKey(_ context.Context, id uint32) error {
+	r.used = id
+	return nil
+}
+
+// LoadSignedPreKey returns one of our signed prekeys, or nil.
+func (r *ratchet) LoadSignedPreKey(ctx context.Context, id uint32) (*record.SignedPreKey, error) {
+	if id == 0 {
+		return nil, nil
+	}
+	k, err := loadSigned(ctx, r.tx, id)
+	if err != nil || k == nil {
+		return nil, err
+	}
+	return k.record(), nil
+}
+
+// The rest of libsignal's store interfaces, which it does not call.
+
+// GetSubDeviceSessions is not used.
+func (r *ratchet) GetSubDeviceSessions(context.Context, string) ([]uint32, error) {
+	return nil, errUnused
+}
+
+// DeleteSession is not used.
+func (r *ratchet) DeleteSession(context.Context, *protocol.SignalAddress) error { return errUnused }
+
+// DeleteAllSessions is not used.
+func (r *ratchet) DeleteAllSessions(context.Context) error { return errUnused }
+
+// StorePreKey is not used.
+func (r *ratchet) StorePreKey(context.Context, uint32, *record.PreKey) error { return errUnused }
+
+// ContainsPreKey is not used.
+func (r *ratchet) ContainsPreKey(context.Context, uint32) (bool, error) { return false, errUnused }
+
+// LoadSignedPreKeys is not used.
+func (r *ratchet) LoadSignedPreKeys(context.Context) ([]*record.SignedPreKey, error) {
+	return nil, errUnused
+}
+
+// StoreSignedPreKey is not used.
+func (r *ratchet) StoreSignedPreKey(context.Context, uint32, *record.SignedPreKey) error {
+	return errUnused
+}
+
+// ContainsSignedPreKey is not used.
+func (r *ratchet) ContainsSignedPreKey(context.Context, uint32) (bool, error) {
+	return false, errUnused
+}
+
+// RemoveSignedPreKey is not used.
+func (r *ratchet) RemoveSignedPreKey(context.Context, uint32) error { return errUnused }

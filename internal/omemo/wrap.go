@@ -1,0 +1,113 @@
+package omemo
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"maps"
+	"slices"
+
+	"jetsend/internal/crypto"
+	"jetsend/internal/jid"
+	"jetsend/internal/xmltree"
+)
+
+// Envelope is a secret wrapped for the devices of a contact.
+type Envelope struct {
+	Element *xmltree.Element // <encrypted/>
+	Devices []Device         // all that got the key
+}
+
+// WrapKey wraps a transport secret as XEP-0396 and the live clients do it: the
+// 16-byte key in every <key/>, its IV in <iv/>, no payload. The suite must be
+// AES-128-GCM. It is wrapped for every usable device in the contact's list;
+// what is missing for that is fetched. When the contact is our own bare JID
+// these are our other devices. ErrNoDevice: none is left.
+func (a *Account) WrapKey(ctx context.Context, p PEP, to jid.JID, ts *crypto.Secret) (*Envelope, error) {
+	key, iv := ts.Key(), ts.IV()
+	if ts.Suite() != crypto.AES128GCM || len(key) != payloadKeySize || len(iv) != ivSize && len(iv) != longIVSize {
+		return nil, fmt.Errorf("wrap key for %s: not a key for %s", to.Bare(), crypto.AES128GCM.Name())
+	}
+	return a.wrap(ctx, p, to.Bare(), key, iv, nil)
+}
+
+// WrapPayload wraps a payload as OMEMO 0.3 wraps a message: encrypted with a
+// fresh key, which every <key/> holds together with the tag. For whom, and the
+// errors, are those of [Account.WrapKey].
+func (a *Account) WrapPayload(ctx context.Context, p PEP, to jid.JID, payload []byte) (*Envelope, error) {
+	if len(payload) > maxPayloadBytes {
+		return nil, fmt.Errorf("wrap payload for %s: payload of %d bytes", to.Bare(), len(payload))
+	}
+	key, iv, sealed, err := sealPayload(payload)
+	if err != nil {
+		return nil, fmt.Errorf("wrap payload for %s: %w", to.Bare(), err)
+	}
+	return a.wrap(ctx, p, to.Bare(), key, iv, sealed)
+}
+
+// wrap fetches what is missing, then makes one ratchet step with every usable
+// device of the bare JID to, all in one transaction.
+func (a *Account) wrap(ctx context.Context, p PEP, to jid.JID, key, iv, payload []byte) (*Envelope, error) {
+	if err := a.currentList(ctx, p, to); err != nil {
+		return nil, fmt.Errorf("wrap for %s: %w", to, err)
+	}
+	trouble, err := a.completeDevices(ctx, p, to)
+	if err != nil {
+		return nil, fmt.Errorf("wrap for %s: %w", to, err)
+	}
+	var keys []wrappedKey
+	var got []Device
+	err = a.step(ctx, func(tx *sql.Tx) error {
+		active, err := a.activeDevices(ctx, tx, to)
+		if err != nil {
+			return err
+		}
+		for _, d := range active {
+			k, err := a.wrapFor(ctx, tx, d, key)
+			if err != nil {
+				if trouble[d.ID] == nil {
+					trouble[d.ID] = err
+					a.log.WarnContext(ctx, "device left out", "jid", to, "device", d.ID, "error", logged(err))
+				}
+				continue
+			}
+			keys, got = append(keys, k), append(got, d)
+		}
+		return ctx.Err() // and not the errors that it made of the devices
+	})
+	if err != nil {
+		return nil, fmt.Errorf("wrap for %s: %w", to, err)
+	}
+	if len(got) == 0 {
+		return nil, fmt.Errorf("wrap for %s: %w", to, noDevice(trouble))
+	}
+	return &Envelope{Element: envelopeElement(a.deviceID, keys, iv, payload), Devices: got}, nil
+}
+
+// noDevice is ErrNoDevice with the reasons why each device was left out.
+func noDevice(trouble map[uint32]error) error {
+	err := ErrNoDevice
+	for _, id := range slices.Sorted(maps.Keys(trouble)) {
+		err = fmt.Errorf("%w; device %d: %w", err, id, trouble[id])
+	}
+	return err
+}
+
+// wrapFor encrypts key to one device, if its identity key may be used.
+func (a *Account) wrapFor(ctx context.Context, tx *sql.Tx, d Device, key []byte) (wrappedKey, error) {
+	if d.IdentityKey == nil {
+		return wrappedKey{}, ErrBundle
+	}
+	if err := refusal(d); err != nil {
+		return wrappedKey{}, err
+	}
+	r := a.newRatchet(tx, address{d.JID, d.ID}, d.IdentityKey)
+	data, prekey, err := r.encrypt(ctx, key)
+	if err != nil {
+		return wrappedKey{}, fmt.Errorf("encrypt: %w", err)
+	}
+	if err := r.store(ctx); err != nil {
+		return wrappedKey{}, err
+	}
+	return wrappedKey{d.ID, prekey, data}, nil
+}

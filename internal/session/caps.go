@@ -1,0 +1,197 @@
+package session
+
+import (
+	"crypto/sha1"
+	"encoding/base64"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+
+	"jetsend/internal/xmltree"
+)
+
+// Entity capabilities, XEP-0115 version 1.5 and later.
+const (
+	nsCaps     = "http://jabber.org/protocol/caps"
+	nsDataForm = "jabber:x:data"
+	capsHash   = "sha-1"
+
+	// capsNode names this software; with "#" and the hash it is a disco node.
+	capsNode = "urn:jetsend"
+)
+
+// ownCaps is what we advertise.
+type ownCaps struct {
+	info DiscoInfo
+	ver  string
+}
+
+func newOwnCaps(cfg Config) ownCaps {
+	f := append([]string{nsDiscoInfo, nsCaps, nsPing}, cfg.Features...)
+	slices.Sort(f)
+	o := ownCaps{info: DiscoInfo{Identities: []Identity{cfg.Identity}, Features: slices.Compact(f)}}
+	o.ver = hashCaps(verification(&o.info))
+	return o
+}
+
+func (o ownCaps) fullNode() string { return capsNode + "#" + o.ver }
+
+// element is the annotation for our presence.
+func (o ownCaps) element() *xmltree.Element {
+	return xmltree.New(nsCaps, "c").Set("hash", capsHash).Set("node", capsNode).Set("ver", o.ver)
+}
+
+// query is our disco#info.
+func (o ownCaps) query() *xmltree.Element {
+	q := xmltree.New(nsDiscoInfo, "query")
+	for _, id := range o.info.Identities {
+		q.Add(xmltree.New(nsDiscoInfo, "identity").Set("category", id.Category).Set("type", id.Type).Set("name", id.Name))
+	}
+	for _, f := range o.info.Features {
+		q.Add(xmltree.New(nsDiscoInfo, "feature").Set("var", f))
+	}
+	return q
+}
+
+func hashCaps(s string) string {
+	h := sha1.Sum([]byte(s))
+	return base64.StdEncoding.EncodeToString(h[:])
+}
+
+// errIllFormed: capabilities whose string could be that of others too
+// (XEP-0115 section 5.4 item 3).
+var errIllFormed = errors.New("ill-formed capabilities")
+
+// verification returns the string to be hashed (XEP-0115 section 5.1).
+func verification(d *DiscoInfo) string {
+	var b strings.Builder
+	ids := make([]string, 0, len(d.Identities))
+	for _, id := range d.Identities {
+		ids = append(ids, id.Category+"/"+id.Type+"/"+id.Lang+"/"+id.Name)
+	}
+	put := func(items []string) {
+		slices.Sort(items)
+		for _, it := range items {
+			b.WriteString(it + "<")
+		}
+	}
+	put(ids)
+	put(slices.Clone(d.Features))
+	forms := make([]form, 0, len(d.Forms))
+	for _, x := range d.Forms {
+		if f := parseForm(x); f.typ != "" {
+			forms = append(forms, f)
+		}
+	}
+	slices.SortFunc(forms, func(a, b form) int { return strings.Compare(a.typ, b.typ) })
+	for _, f := range forms {
+		b.WriteString(f.typ + "<")
+		slices.SortFunc(f.fields, func(a, b field) int { return strings.Compare(a.name, b.name) })
+		for _, fd := range f.fields {
+			b.WriteString(fd.name + "<")
+			put(fd.values)
+		}
+	}
+	return b.String()
+}
+
+// form is a data form of a disco answer (XEP-0128).
+type form struct {
+	typ      string // FORM_TYPE; "" is to be ignored
+	multiple bool   // FORM_TYPE has different values
+	fields   []field
+}
+
+type field struct {
+	name   string
+	values []string
+}
+
+func parseForm(x *xmltree.Element) form {
+	var f form
+	for _, el := range x.All(nsDataForm, "field") {
+		fd := field{name: el.Attr("var")}
+		for _, v := range el.All(nsDataForm, "value") {
+			fd.values = append(fd.values, v.Text)
+		}
+		if fd.name != "FORM_TYPE" {
+			f.fields = append(f.fields, fd)
+			continue
+		}
+		if el.Attr("type") == "hidden" && len(fd.values) > 0 {
+			f.multiple = len(slices.Compact(slices.Clone(fd.values))) > 1
+			f.typ = fd.values[0]
+		}
+	}
+	return f
+}
+
+// verify checks that d is what ver is the hash of, and nothing else could be.
+func verify(d *DiscoInfo, ver string) error {
+	if hashCaps(verification(d)) != ver {
+		return errors.New("capabilities do not match their hash")
+	}
+	ids := map[Identity]bool{}
+	for _, id := range d.Identities {
+		if ids[id] || strings.ContainsRune(id.Category+id.Type+id.Lang+id.Name, '<') {
+			return errIllFormed
+		}
+		ids[id] = true
+	}
+	seen := map[string]bool{}
+	for _, f := range d.Features {
+		if seen[f] || strings.ContainsRune(f, '<') {
+			return errIllFormed
+		}
+		seen[f] = true
+	}
+	types := map[string]bool{}
+	for _, x := range d.Forms {
+		f := parseForm(x)
+		if f.typ != "" && (types[f.typ] || f.multiple) {
+			return errIllFormed
+		}
+		types[f.typ] = true
+		for _, fd := range f.fields {
+			if strings.ContainsRune(fd.name+strings.Join(fd.values, ""), '<') {
+				return errIllFormed
+			}
+		}
+	}
+	return nil
+}
+
+// capsCache holds verified capabilities by hash.
+type capsCache struct {
+	mu    sync.Mutex
+	byVer map[string]*DiscoInfo
+}
+
+func (c *capsCache) get(caps Caps) *DiscoInfo {
+	if caps.Hash != capsHash || caps.Ver == "" {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.byVer[caps.Ver]
+}
+
+// put keeps d, if caps is the hash of it.
+func (c *capsCache) put(caps Caps, d *DiscoInfo) {
+	if caps.Hash != capsHash || len(verification(d)) > maxCapsEntry || verify(d, caps.Ver) != nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.byVer) >= maxCapsCache {
+		for ver := range c.byVer { // any one: it is asked for again when needed
+			delete(c.byVer, ver)
+			break
+		}
+	}
+	if c.byVer == nil {
+		c.byVer = map[string]*DiscoInfo{}
+	}
+	c.byVer[caps.Ver] = d
+}

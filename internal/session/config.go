@@ -1,0 +1,88 @@
+package session
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"log/slog"
+	"net"
+	"slices"
+
+	"jetsend/internal/jid"
+)
+
+// LevelTrace is the level at which stanzas are logged, below debug. Passwords,
+// proofs and file data in them are replaced.
+const LevelTrace = slog.LevelDebug - 4
+
+// Config says which account to put online and how. Zero fields have the
+// defaults given with them.
+type Config struct {
+	// JID is the account, bare or full; it must have a local part. A resource in it is ignored.
+	JID jid.JID
+	// Password is asked once, and only when the server has proved its identity.
+	Password func(ctx context.Context) (string, error)
+	// Resource is what to bind; empty lets the server choose.
+	Resource string
+
+	// Server is host:port to dial instead of what DNS says. Ports 5223 and 443
+	// mean TLS from the first byte, all others STARTTLS. The certificate is
+	// checked against the domain of JID all the same.
+	Server string
+	// SOCKS5 is host:port of a proxy to dial through. Nothing is looked up
+	// outside of it, so without Server only the domain itself is tried.
+	SOCKS5 string
+	// RootCAs are the authorities to trust; nil means those of the system.
+	RootCAs *x509.CertPool
+	// Dial opens TCP connections; nil means net.Dialer, which races IPv4 and IPv6.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// LookupSRV finds SRV records; nil means net.DefaultResolver.
+	LookupSRV func(ctx context.Context, service, proto, name string) (string, []*net.SRV, error)
+
+	// AllowPlain permits the PLAIN mechanism, inside TLS, where no SCRAM is offered.
+	AllowPlain bool
+	// BestMechanism is what Mechanism returned at the best login so far. A
+	// server that offers less is refused unless AllowSASLDowngrade is set.
+	BestMechanism      string
+	AllowSASLDowngrade bool
+
+	// Features are the disco features to advertise, beside those of this
+	// package itself (disco#info, caps, ping).
+	Features []string
+	// Identity is the disco identity; its zero value means client/console "jetsend".
+	Identity Identity
+	// Priority is that of our presence. 0 means the default of -1, so that no
+	// chat message is ever taken from a person's client; 0 itself cannot be had.
+	Priority int8
+
+	// Log gets what happens; nil discards it. Stanzas are logged at LevelTrace.
+	Log *slog.Logger
+}
+
+// complete checks cfg and fills in the defaults.
+func (cfg Config) complete() (Config, error) {
+	if cfg.JID.Local() == "" {
+		return cfg, errors.New("account address without a local part")
+	}
+	if cfg.Password == nil {
+		return cfg, errors.New("no source of the password")
+	}
+	cfg.JID = cfg.JID.Bare()
+	cfg.Features = slices.Clone(cfg.Features)
+	if cfg.Identity == (Identity{}) {
+		cfg.Identity = Identity{Category: "client", Type: "console", Name: "jetsend"}
+	}
+	if cfg.Priority == 0 {
+		cfg.Priority = -1
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Dial == nil {
+		cfg.Dial = (&net.Dialer{}).DialContext
+	}
+	if cfg.LookupSRV == nil {
+		cfg.LookupSRV = net.DefaultResolver.LookupSRV
+	}
+	return cfg, nil
+}

@@ -1,0 +1,475 @@
+package session
+
+import (
+	"bufio"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"errors"
+	"math/big"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/xdg-go/scram"
+	"go.uber.org/goleak"
+	gstanza "gosrc.io/xmpp/stanza"
+
+	"jetsend/internal/jid"
+	"jetsend/internal/xmltree"
+)
+
+const (
+	fakeDomain   = "jet.test"
+	fakePassword = "correct horse"
+)
+
+var self = jid.MustParse("juliet@jet.test")
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// authority is a certificate authority of the tests.
+type authority struct {
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+var theCA = sync.OnceValue(func() authority {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	tmpl := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key)
+	if err != nil {
+		panic(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		panic(err)
+	}
+	return authority{cert, key}
+})
+
+func (a authority) pool() *x509.CertPool {
+	p := x509.NewCertPool()
+	p.AddCert(a.cert)
+	return p
+}
+
+// issue makes a server certificate for a name.
+func (a authority) issue(t testing.TB, name string, until time.Time) tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tmpl := &x509.Certificate{
+		SerialNumber: big.NewInt(2), DNSNames: []string{name},
+		NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: until,
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, a.cert, key.Public(), a.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+// fake is a scripted server. Zero fields make an honest one.
+type fake struct {
+	direct     bool
+	maxTLS     uint16
+	certName   string
+	certUntil  time.Time
+	mechanisms []string
+	bindings   []string // XEP-0440, when not nil
+	iterations int
+	boundJID   string
+	legacy     bool   // insist on the session of RFC 3921
+	silentAt   string // the step at which nothing more is said
+	// script replaces a step; true means that the connection is done with.
+	script map[string]func(*fakeConn) bool
+	// session runs after the initial presence; its end closes the connection.
+	session func(*fakeConn)
+
+	t    testing.TB
+	ln   net.Listener
+	cert tls.Certificate
+	mu   sync.Mutex
+	open []net.Conn
+	seen []string // what clients sent, elements of the negotiation
+	stop chan struct{}
+	wg   sync.WaitGroup
+}
+
+// start listens on loopback until the test ends.
+func (f *fake) start(t testing.TB) *fake {
+	t.Helper()
+	f.t = t
+	if f.certName == "" {
+		f.certName = fakeDomain
+	}
+	if f.certUntil.IsZero() {
+		f.certUntil = time.Now().Add(time.Hour)
+	}
+	if f.mechanisms == nil {
+		f.mechanisms = []string{"SCRAM-SHA-1", "SCRAM-SHA-256"}
+	}
+	if f.iterations == 0 {
+		f.iterations = minIterations
+	}
+	f.cert = theCA().issue(t, f.certName, f.certUntil)
+	f.stop = make(chan struct{})
+	var err error
+	if f.ln, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	f.wg.Go(func() {
+		for {
+			c, err := f.ln.Accept()
+			if err != nil {
+				return
+			}
+			f.mu.Lock()
+			f.open = append(f.open, c)
+			f.mu.Unlock()
+			f.wg.Go(func() {
+				defer c.Close()
+				f.serve(&fakeConn{f: f, Conn: c, raw: c})
+			})
+		}
+	})
+	t.Cleanup(func() {
+		close(f.stop)
+		f.ln.Close()
+		f.mu.Lock()
+		for _, c := range f.open {
+			c.Close()
+		}
+		f.mu.Unlock()
+		f.wg.Wait()
+	})
+	return f
+}
+
+// config is that of a client of f.
+func (f *fake) config() Config {
+	service := srvStartTLS
+	if f.direct {
+		service = srvDirectTLS
+	}
+	addr := f.ln.Addr().(*net.TCPAddr)
+	return Config{
+		JID: self, Resource: "r", RootCAs: theCA().pool(),
+		Password: func(context.Context) (string, error) { return fakePassword, nil },
+		LookupSRV: func(_ context.Context, s, _, _ string) (string, []*net.SRV, error) {
+			if s != service {
+				return "", nil, &net.DNSError{IsNotFound: true}
+			}
+			return "", []*net.SRV{{Target: addr.IP.String() + ".", Port: uint16(addr.Port)}}, nil
+		},
+	}
+}
+
+// saw tells whether a client has sent an element of that name.
+func (f *fake) saw(local string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Contains(f.seen, local)
+}
+
+// online starts a Session that is closed with the test.
+func (f *fake) online(t testing.TB, setup ...func(*Session)) *Session {
+	t.Helper()
+	s := New(f.config())
+	for _, fn := range setup {
+		fn(s)
+	}
+	if err := s.Start(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeSession(t, s) })
+	return s
+}
+
+func closeSession(t testing.TB, s *Session) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	if err := s.Close(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+// testContext ends long after every honest step, so that a hang is an error.
+func testContext(t testing.TB) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// fakeConn is one client of a fake.
+type fakeConn struct {
+	f *fake
+	net.Conn
+	raw net.Conn
+	br  *bufio.Reader
+	dec *decoder
+}
+
+func (c *fakeConn) say(s string) {
+	_, _ = c.Write([]byte(s)) // a client that is gone is found out by hear
+}
+
+// hear returns the next element, nil when the client is gone.
+func (c *fakeConn) hear() *xmltree.Element {
+	fr, err := c.dec.next()
+	if err != nil {
+		if errors.Is(err, ErrStreamEnd) {
+			c.say(gstanza.StreamClose)
+		}
+		return nil
+	}
+	c.f.mu.Lock()
+	c.f.seen = append(c.f.seen, fr.el.Name.Local)
+	c.f.mu.Unlock()
+	return fr.el
+}
+
+// header answers the client's stream header.
+func (c *fakeConn) header(features string) bool {
+	c.dec = newDecoder(c.br)
+	if _, err := c.dec.open(); err != nil {
+		return false
+	}
+	c.say(`<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' id='s1' version='1.0' from='` +
+		fakeDomain + `'><stream:features>` + features + `</stream:features>`)
+	return true
+}
+
+// silent blocks until the test ends, reading on so that the client's end is seen.
+func (c *fakeConn) silent() { <-c.f.stop }
+
+func (c *fakeConn) encrypt() bool {
+	cfg := &tls.Config{Certificates: []tls.Certificate{c.f.cert}, MaxVersion: c.f.maxTLS}
+	tc := tls.Server(c.Conn, cfg)
+	if tc.Handshake() != nil {
+		return false
+	}
+	c.Conn, c.br = tc, bufio.NewReader(tc)
+	return true
+}
+
+// step runs the script for a step, if there is one; false ends the connection.
+func (c *fakeConn) step(name string, honest func() bool) bool {
+	if c.f.silentAt == name {
+		c.silent()
+		return false
+	}
+	if s := c.f.script[name]; s != nil {
+		return !s(c)
+	}
+	return honest()
+}
+
+func (f *fake) serve(c *fakeConn) {
+	c.br = bufio.NewReader(c.Conn)
+	starttls := func() bool {
+		return c.step("header", func() bool { return c.header("<starttls xmlns='" + nsTLS + "'/>") }) &&
+			c.step("starttls", func() bool {
+				if c.hear() == nil {
+					return false
+				}
+				c.say("<proceed xmlns='" + nsTLS + "'/>")
+				return true
+			})
+	}
+	ok := f.direct || starttls()
+	ok = ok && c.step("tls", c.encrypt) &&
+		c.step("features", func() bool { return c.header(f.mechanismList()) }) &&
+		c.step("sasl", c.sasl) &&
+		c.step("restart", func() bool { return c.header(f.bindFeatures()) }) &&
+		c.step("bind", c.bind) &&
+		c.step("roster", c.roster)
+	if !ok {
+		return
+	}
+	if f.session != nil {
+		f.session(c)
+		return
+	}
+	c.idle()
+}
+
+func (f *fake) mechanismList() string {
+	var b strings.Builder
+	b.WriteString("<mechanisms xmlns='" + gstanza.NSSASL + "'>")
+	for _, m := range f.mechanisms {
+		b.WriteString("<mechanism>" + m + "</mechanism>")
+	}
+	b.WriteString("</mechanisms>")
+	if f.bindings != nil {
+		b.WriteString("<sasl-channel-binding xmlns='" + nsChannelBinding + "'>")
+		for _, t := range f.bindings {
+			b.WriteString("<channel-binding type='" + t + "'/>")
+		}
+		b.WriteString("</sasl-channel-binding>")
+	}
+	return b.String()
+}
+
+func (f *fake) bindFeatures() string {
+	s := "<bind xmlns='" + gstanza.NSBind + "'/>"
+	if f.legacy {
+		s += "<session xmlns='" + gstanza.NSSession + "'/>"
+	}
+	return s
+}
+
+// challenge and success in base64.
+func (c *fakeConn) challenge(s string) {
+	c.say("<challenge xmlns='" + gstanza.NSSASL + "'>" + base64.StdEncoding.EncodeToString([]byte(s)) + "</challenge>")
+}
+
+func (c *fakeConn) success(s string) {
+	c.say("<success xmlns='" + gstanza.NSSASL + "'>" + base64.StdEncoding.EncodeToString([]byte(s)) + "</success>")
+}
+
+func (c *fakeConn) fail(condition string) bool {
+	c.say("<failure xmlns='" + gstanza.NSSASL + "'><" + condition + "/><text>sorry</text></failure>")
+	for c.hear() != nil {
+	}
+	return false
+}
+
+func saslData(el *xmltree.Element) string {
+	b, _ := base64.StdEncoding.DecodeString(el.Text)
+	return string(b)
+}
+
+// sasl is an honest server's side of SCRAM and PLAIN.
+func (c *fakeConn) sasl() bool {
+	auth := c.hear()
+	if auth == nil {
+		return false
+	}
+	mech := auth.Attr("mechanism")
+	if mech == mechPlain {
+		if saslData(auth) != "\x00juliet\x00"+fakePassword {
+			return c.fail("not-authorized")
+		}
+		c.say("<success xmlns='" + gstanza.NSSASL + "'/>")
+		return true
+	}
+	conv := c.conversation(mech)
+	m, err := conv.Step(saslData(auth))
+	if err != nil {
+		return c.fail("malformed-request")
+	}
+	c.challenge(m)
+	resp := c.hear()
+	if resp == nil || resp.Name.Local != "response" {
+		return false
+	}
+	if m, err = conv.Step(saslData(resp)); err != nil {
+		return c.fail("not-authorized")
+	}
+	c.success(m)
+	return true
+}
+
+func (c *fakeConn) conversation(mech string) *scram.ServerConversation {
+	hash := scram.SHA1
+	switch {
+	case strings.Contains(mech, "SHA-256"):
+		hash = scram.SHA256
+	case strings.Contains(mech, "SHA-512"):
+		hash = scram.SHA512
+	}
+	user, err := hash.NewClient("juliet", fakePassword, "")
+	if err != nil {
+		panic(err)
+	}
+	stored := user.GetStoredCredentials(scram.KeyFactors{Salt: "saltsalt", Iters: c.f.iterations})
+	srv, err := hash.NewServer(func(string) (scram.StoredCredentials, error) { return stored, nil })
+	if err != nil {
+		panic(err)
+	}
+	if !slices.ContainsFunc(c.f.mechanisms, func(m string) bool { return strings.HasSuffix(m, plusSuffix) }) {
+		return srv.NewConversation()
+	}
+	cs := c.Conn.(*tls.Conn).ConnectionState()
+	cb := scram.NewTLSUniqueBinding(cs.TLSUnique)
+	switch {
+	case slices.Contains(c.f.bindings, "tls-exporter"):
+		cb, err = scram.NewTLSExporterBinding(&cs)
+	case slices.Contains(c.f.bindings, "tls-server-end-point"):
+		cs.PeerCertificates = []*x509.Certificate{c.leaf()}
+		cb, err = scram.NewTLSServerEndpointBinding(&cs)
+	}
+	if err != nil {
+		panic(err)
+	}
+	return srv.NewConversationWithChannelBinding(cb)
+}
+
+func (c *fakeConn) leaf() *x509.Certificate {
+	cert, err := x509.ParseCertificate(c.f.cert.Certificate[0])
+	if err != nil {
+		panic(err)
+	}
+	return cert
+}
+
+func (c *fakeConn) bind() bool {
+	iq := c.hear()
+	if iq == nil {
+		return false
+	}
+	full := c.f.boundJID
+	if full == "" {
+		full = self.String() + "/" + iq.Child("", "bind").ChildText("", "resource")
+	}
+	c.say("<iq type='result' id='" + iq.Attr("id") + "'><bind xmlns='" + gstanza.NSBind + "'><jid>" + full + "</jid></bind></iq>")
+	if c.f.legacy {
+		if iq = c.hear(); iq == nil || iq.Child(gstanza.NSSession, "session") == nil {
+			return false
+		}
+		c.say("<iq type='result' id='" + iq.Attr("id") + "'/>")
+	}
+	return true
+}
+
+// roster answers the request for it and takes the initial presence.
+func (c *fakeConn) roster() bool {
+	iq := c.hear()
+	if iq == nil {
+		return false
+	}
+	c.say("<iq type='result' id='" + iq.Attr("id") + "'><query xmlns='jabber:iq:roster'>" +
+		"<item jid='romeo@jet.test' name='Romeo' subscription='both'/></query></iq>")
+	p := c.hear()
+	return p != nil && p.Name.Local == "presence"
+}
+
+// idle answers every iq with an empty result until the client has gone.
+func (c *fakeConn) idle() {
+	for el := c.hear(); el != nil; el = c.hear() {
+		if el.Name.Local == "iq" {
+			c.say("<iq type='result' id='" + el.Attr("id") + "'/>")
+		}
+	}
+}

@@ -1,0 +1,168 @@
+package session
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"sync"
+
+	gstanza "gosrc.io/xmpp/stanza"
+
+	"jetsend/internal/jid"
+	"jetsend/internal/stanza"
+	"jetsend/internal/xmltree"
+)
+
+// The types of an iq that answer (RFC 6120 section 8.2.3).
+const (
+	typeResult = "result"
+	typeError  = "error"
+)
+
+// newID returns an id that nobody can guess, so that nobody can answer in
+// another's place (130 random bits).
+func newID() string { return rand.Text() }
+
+// newIQ makes an iq stanza; a zero to leaves the address out.
+func newIQ(to jid.JID, typ stanza.IQType, id string, payload *xmltree.Element) *xmltree.Element {
+	el := xmltree.New(gstanza.NSClient, "iq", payload).Set("type", string(typ)).Set("id", id)
+	if !to.IsZero() {
+		el.Set("to", to.String())
+	}
+	return el
+}
+
+// pending are the iq round trips under way, by id.
+type pending struct {
+	mu    sync.Mutex
+	byID  map[string]*wait
+	ended error
+}
+
+// wait is one iq round trip under way.
+type wait struct {
+	p    *pending
+	id   string
+	to   jid.JID
+	from map[jid.JID]bool // who may answer
+	ch   chan iqAnswer    // capacity 1
+}
+
+type iqAnswer struct {
+	payload *xmltree.Element
+	err     error
+}
+
+func (p *pending) add(id string, to jid.JID, from ...jid.JID) (*wait, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ended != nil {
+		return nil, p.ended
+	}
+	if len(p.byID) >= maxPendingIQ {
+		return nil, ErrBusy
+	}
+	if p.byID == nil {
+		p.byID = map[string]*wait{}
+	}
+	w := &wait{p: p, id: id, to: to, from: map[jid.JID]bool{}, ch: make(chan iqAnswer, 1)}
+	for _, j := range from {
+		w.from[j] = true
+	}
+	p.byID[id] = w
+	return w, nil
+}
+
+// deliver hands an answer to who waits for it, if it comes from who was asked.
+func (p *pending) deliver(id string, from jid.JID, a iqAnswer) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w := p.byID[id]
+	if w == nil || !w.from[from] {
+		return false
+	}
+	delete(p.byID, id)
+	w.ch <- a // capacity 1, and only ever one
+	return true
+}
+
+// failAll ends all round trips, those to come too.
+func (p *pending) failAll(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ended = err
+	for id, w := range p.byID {
+		delete(p.byID, id)
+		w.ch <- iqAnswer{err: err}
+	}
+}
+
+// forget gives up waiting.
+func (w *wait) forget() {
+	w.p.mu.Lock()
+	defer w.p.mu.Unlock()
+	delete(w.p.byID, w.id)
+}
+
+// answer waits for the end of the round trip.
+func (w *wait) answer(ctx context.Context) (*xmltree.Element, error) {
+	defer w.forget()
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, iqTimeout)
+		defer cancel()
+	}
+	select {
+	case a := <-w.ch:
+		return a.payload, a.err
+	case <-ctx.Done():
+		who := "the server"
+		if !w.to.IsZero() {
+			who = w.to.String()
+		}
+		return nil, fmt.Errorf("no answer from %s: %w", who, context.Cause(ctx))
+	}
+}
+
+// IQ asks to, or our own account when to is zero, and returns the payload of
+// the result, which is nil when it is empty. An error answer is a
+// *stanza.Error; when the connection ends first the error is ErrSessionLost.
+// Without a deadline in ctx the answer is waited for 30 s
+// (context.DeadlineExceeded). Never call it from a handler.
+func (s *Session) IQ(ctx context.Context, to jid.JID, typ stanza.IQType, payload *xmltree.Element) (*xmltree.Element, error) {
+	w, err := s.begin(ctx, to, typ, payload)
+	if err != nil {
+		return nil, err
+	}
+	return w.answer(ctx)
+}
+
+// begin sends an iq. The caller waits for the answer, or forgets it.
+func (s *Session) begin(ctx context.Context, to jid.JID, typ stanza.IQType, payload *xmltree.Element) (*wait, error) {
+	id := newID()
+	w, err := s.pending.add(id, to, s.answerers(to)...) // before sending: answers are fast
+	if err != nil {
+		return nil, err
+	}
+	if err := s.send(ctx, newIQ(to, typ, id, payload), controlPriority); err != nil {
+		w.forget()
+		return nil, err
+	}
+	return w, nil
+}
+
+// answerers returns who may answer what is sent to to. Our server answers in
+// the place of our account (RFC 6120 section 8.1.2.1) and then puts our bare
+// JID, our full one, its own domain or nothing into the answer's from; nobody
+// else can use any of these.
+func (s *Session) answerers(to jid.JID) []jid.JID {
+	self := s.JID()
+	domain, err := jid.Parse(self.Domain())
+	if err != nil {
+		domain = self.Bare()
+	}
+	if to.IsZero() || to == self.Bare() || to == domain {
+		return []jid.JID{{}, self.Bare(), self, domain}
+	}
+	return []jid.JID{to}
+}

@@ -1,0 +1,307 @@
+package session
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"time"
+
+	xmpp "gosrc.io/xmpp"
+	gstanza "gosrc.io/xmpp/stanza"
+
+	"jetsend/internal/jid"
+	"jetsend/internal/stanza"
+	"jetsend/internal/xmltree"
+)
+
+const nsTLS = "urn:ietf:params:xml:ns:xmpp-tls"
+
+// negotiate dials the server and does everything up to and including the
+// binding of the resource. The transport is the caller's when there is no
+// error, and gone when there is one.
+func (s *Session) negotiate(ctx context.Context) (*transport, error) {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, loginTimeout)
+		defer cancel()
+	}
+	t, features, err := s.reach(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// A context cannot interrupt a read; closing the connection does.
+	stop := context.AfterFunc(ctx, func() { _ = t.abort() })
+	err = s.login(ctx, t, features)
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		t.hangUp()
+		return nil, s.loginError(ctx, err)
+	}
+	return t, nil
+}
+
+// loginError says why a login ended: when the context did it, the error of the
+// connection only says that it was closed.
+func (s *Session) loginError(ctx context.Context, err error) error {
+	switch cause := ctx.Err(); {
+	case errors.Is(cause, context.Canceled):
+		return fmt.Errorf("login of %s: %w", s.cfg.JID, context.Cause(ctx))
+	case cause != nil:
+		return &UnreachableError{Domain: s.cfg.JID.Domain(), Errs: []error{fmt.Errorf("no answer in time: %w", cause)}}
+	}
+	var (
+		auth   *AuthError
+		stream *StreamError
+		bind   *stanza.Error
+	)
+	if errors.As(err, &auth) || errors.As(err, &stream) || errors.As(err, &bind) {
+		return err
+	}
+	return fmt.Errorf("login of %s: %w", s.cfg.JID, err)
+}
+
+// reach tries the server's hosts in turn until one gives an encrypted stream
+// with a proved identity.
+func (s *Session) reach(ctx context.Context) (*transport, *xmltree.Element, error) {
+	domain, err := asciiDomain(s.cfg.JID.Domain())
+	if err != nil {
+		return nil, nil, err
+	}
+	dial, err := s.dialer()
+	if err != nil {
+		return nil, nil, err
+	}
+	targets, err := s.targets(ctx, domain)
+	if err != nil {
+		if errors.Is(err, errNoService) {
+			err = &UnreachableError{Domain: s.cfg.JID.Domain(), Errs: []error{err}}
+		}
+		return nil, nil, err
+	}
+	var errs []error
+	for i, tg := range targets {
+		tctx, cancel := targetContext(ctx, len(targets)-i)
+		t := newTransport(tctx, xmpp.TransportConfiguration{
+			Address: tg.address, Domain: s.cfg.JID.Domain(),
+			TLSConfig: &tls.Config{ServerName: domain, MinVersion: tls.VersionTLS12, RootCAs: s.cfg.RootCAs},
+		}, tg.direct, dial)
+		features, err := s.secure(tctx, t)
+		cancel()
+		if err == nil {
+			return t, features, nil
+		}
+		_ = t.abort()
+		if errors.Is(ctx.Err(), context.Canceled) {
+			return nil, nil, fmt.Errorf("connect to %s: %w", tg.address, context.Cause(ctx))
+		}
+		s.log.Debug("server not usable", "address", tg.address, "direct_tls", tg.direct, "error", err)
+		errs = append(errs, fmt.Errorf("%s: %w", tg.address, err))
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, nil, s.unreachable(errs)
+}
+
+// targetContext gives a host its share of the time that is left.
+func targetContext(ctx context.Context, left int) (context.Context, context.CancelFunc) {
+	d := targetTimeout
+	if end, ok := ctx.Deadline(); ok {
+		d = min(d, time.Until(end)/time.Duration(left))
+	}
+	return context.WithTimeout(ctx, d)
+}
+
+// unreachable picks the error that tells most: a server that answers and is
+// not the right one, or speaks no TLS, rather than one that does not answer.
+func (s *Session) unreachable(errs []error) error {
+	var (
+		cert   *CertificateError
+		auth   *AuthError
+		stream *StreamError
+	)
+	all := errors.Join(errs...)
+	switch {
+	case errors.As(all, &cert):
+		return cert
+	case errors.As(all, &auth):
+		return auth
+	case errors.As(all, &stream):
+		return stream
+	}
+	return &UnreachableError{Domain: s.cfg.JID.Domain(), Errs: errs}
+}
+
+// secure connects t and returns the features of the encrypted stream. On
+// nothing but an encrypted stream anything is said that matters.
+func (s *Session) secure(ctx context.Context, t *transport) (*xmltree.Element, error) {
+	stop := context.AfterFunc(ctx, func() { _ = t.abort() })
+	defer stop()
+	features, err := s.secureStream(t)
+	if err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("no answer in time: %w", ctx.Err())
+	}
+	return features, err
+}
+
+func (s *Session) secureStream(t *transport) (*xmltree.Element, error) {
+	if _, err := t.Connect(); err != nil {
+		return nil, err
+	}
+	features, err := s.features(t)
+	if err != nil || !t.DoesStartTLS() {
+		return features, err
+	}
+	if features.Child(nsTLS, "starttls") == nil {
+		return nil, &AuthError{Err: ErrPlaintext}
+	}
+	if err := s.say(t, xmltree.New(nsTLS, "starttls")); err != nil {
+		return nil, err
+	}
+	el, err := s.hear(t)
+	if err != nil {
+		return nil, err
+	}
+	if !el.Is(nsTLS, "proceed") {
+		return nil, &AuthError{Err: ErrPlaintext}
+	}
+	if err := t.StartTLS(); err != nil {
+		return nil, err
+	}
+	if _, err := t.StartStream(); err != nil {
+		return nil, err
+	}
+	return s.features(t)
+}
+
+// features reads the stream features (RFC 6120 section 4.3.2).
+func (s *Session) features(t *transport) (*xmltree.Element, error) {
+	el, err := s.hear(t)
+	if err != nil {
+		return nil, err
+	}
+	if !el.Is(gstanza.NSStream, "features") {
+		return nil, fmt.Errorf("unexpected <%.32s/> in place of the stream features", el.Name.Local)
+	}
+	return el, nil
+}
+
+// login authenticates and binds.
+func (s *Session) login(ctx context.Context, t *transport, features *xmltree.Element) error {
+	mech, err := s.authenticate(ctx, t, features)
+	if err != nil {
+		return err
+	}
+	if _, err := t.StartStream(); err != nil {
+		return err
+	}
+	if features, err = s.features(t); err != nil {
+		return err
+	}
+	full, err := s.bind(t)
+	if err != nil {
+		return fmt.Errorf("bind resource: %w", err)
+	}
+	if err := s.legacySession(t, features); err != nil {
+		return fmt.Errorf("open session: %w", err)
+	}
+	s.setOnline(full, mech, t)
+	return nil
+}
+
+// bind asks for a resource (RFC 6120 section 7). The server may give another
+// one, but not another account.
+func (s *Session) bind(t *transport) (jid.JID, error) {
+	req := xmltree.New(gstanza.NSBind, "bind")
+	if s.cfg.Resource != "" {
+		req.Add(xmltree.New(gstanza.NSBind, "resource").SetText(s.cfg.Resource))
+	}
+	res, err := s.ask(t, req)
+	if err != nil {
+		return jid.JID{}, err
+	}
+	full, err := jid.Parse(res.Child(gstanza.NSBind, "bind").ChildText(gstanza.NSBind, "jid"))
+	if err != nil {
+		return jid.JID{}, err
+	}
+	if full.IsBare() || full.Bare() != s.cfg.JID {
+		return jid.JID{}, fmt.Errorf("the server bound %s for the account %s", full, s.cfg.JID)
+	}
+	return full, nil
+}
+
+// legacySession opens the session of RFC 3921, where a server insists on it.
+func (s *Session) legacySession(t *transport, features *xmltree.Element) error {
+	f := features.Child(gstanza.NSSession, "session")
+	if f == nil || f.Child("", "optional") != nil {
+		return nil
+	}
+	_, err := s.ask(t, xmltree.New(gstanza.NSSession, "session"))
+	return err
+}
+
+// ask does an iq set with the server before there is a reader, and returns the
+// whole answer.
+func (s *Session) ask(t *transport, payload *xmltree.Element) (*xmltree.Element, error) {
+	id := rand.Text()
+	iq := xmltree.New(gstanza.NSClient, "iq", payload).Set("type", string(stanza.Set)).Set("id", id)
+	if err := s.say(t, iq); err != nil {
+		return nil, err
+	}
+	el, err := s.hear(t)
+	if err != nil {
+		return nil, err
+	}
+	if !el.Is(gstanza.NSClient, "iq") || el.Attr("id") != id {
+		return nil, fmt.Errorf("unexpected <%.32s/>", el.Name.Local)
+	}
+	switch el.Attr("type") {
+	case typeResult:
+		return el, nil
+	case typeError:
+		return nil, stanza.ParseError(el.Child(gstanza.NSClient, "error"), jid.JID{})
+	}
+	return nil, errors.New("unexpected iq")
+}
+
+// say writes one element during the negotiation.
+func (s *Session) say(t *transport, el *xmltree.Element) error {
+	s.trace("send", el)
+	_, err := t.Write(el.Append(nil, gstanza.NSClient))
+	return err
+}
+
+// hear reads one element during the negotiation.
+func (s *Session) hear(t *transport) (*xmltree.Element, error) {
+	f, err := t.next()
+	if err != nil {
+		return nil, err
+	}
+	if f.bad != nil {
+		return nil, f.bad
+	}
+	s.trace("receive", f.el)
+	if f.el.Is(gstanza.NSStream, "error") {
+		return nil, parseStreamError(f.el)
+	}
+	return f.el, nil
+}
+
+const nsStreamErrors = "urn:ietf:params:xml:ns:xmpp-streams"
+
+func parseStreamError(el *xmltree.Element) *StreamError {
+	e := &StreamError{Condition: "undefined-condition"}
+	for _, c := range el.Children {
+		switch {
+		case c.Is(nsStreamErrors, "text"):
+			e.Text = c.Text
+		case c.Name.Space == nsStreamErrors:
+			e.Condition = c.Name.Local
+		}
+	}
+	return e
+}

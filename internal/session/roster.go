@@ -1,0 +1,112 @@
+package session
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+
+	"jetsend/internal/jid"
+	"jetsend/internal/stanza"
+	"jetsend/internal/xmltree"
+)
+
+// nsRoster qualifies the contact list (RFC 6121 section 2).
+const nsRoster = "jabber:iq:roster"
+
+// RosterItem is a contact on the account's list.
+type RosterItem struct {
+	JID          jid.JID
+	Name         string
+	Subscription string // none, to, from or both
+	Ask          bool   // our request to subscribe is not answered yet
+}
+
+// roster mirrors the server's list.
+type roster struct {
+	mu     sync.Mutex
+	loaded bool
+	items  map[jid.JID]RosterItem
+}
+
+func (r *roster) has(bare jid.JID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, ok := r.items[bare]
+	return ok
+}
+
+// set takes a whole list.
+func (r *roster) set(query *xmltree.Element) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.items, r.loaded = map[jid.JID]RosterItem{}, true
+	for _, el := range query.All(nsRoster, "item") {
+		r.take(el)
+	}
+}
+
+// take brings one item up to date.
+func (r *roster) take(el *xmltree.Element) {
+	j, err := jid.Parse(el.Attr("jid"))
+	if err != nil {
+		return
+	}
+	if el.Attr("subscription") == "remove" {
+		delete(r.items, j)
+		return
+	}
+	it := RosterItem{JID: j, Name: el.Attr("name"), Subscription: el.Attr("subscription"), Ask: el.Attr("ask") == "subscribe"}
+	if it.Subscription == "" {
+		it.Subscription = "none"
+	}
+	r.items[j] = it
+}
+
+// rosterPush takes a change that the server tells (RFC 6121 section 2.1.6).
+// Nobody else may.
+func (s *Session) rosterPush(_ context.Context, iq stanza.IQ) (*xmltree.Element, error) {
+	if iq.From != s.cfg.JID || iq.Type != stanza.Set {
+		return nil, stanza.NewError(stanza.ServiceUnavailable)
+	}
+	s.roster.mu.Lock()
+	defer s.roster.mu.Unlock()
+	if s.roster.items == nil {
+		s.roster.items = map[jid.JID]RosterItem{}
+	}
+	for _, el := range iq.Payload.All(nsRoster, "item") {
+		s.roster.take(el)
+	}
+	return nil, nil
+}
+
+// Roster returns the account's contacts, sorted by address. It asks the server
+// only when the login did not.
+func (s *Session) Roster(ctx context.Context) ([]RosterItem, error) {
+	s.roster.mu.Lock()
+	loaded := s.roster.loaded
+	s.roster.mu.Unlock()
+	if !loaded {
+		res, err := s.IQ(ctx, jid.JID{}, stanza.Get, xmltree.New(nsRoster, "query"))
+		if err != nil {
+			return nil, err
+		}
+		s.roster.set(res)
+	}
+	s.roster.mu.Lock()
+	defer s.roster.mu.Unlock()
+	out := make([]RosterItem, 0, len(s.roster.items))
+	for _, it := range s.roster.items {
+		out = append(out, it)
+	}
+	slices.SortFunc(out, func(a, b RosterItem) int { return strings.Compare(a.JID.String(), b.JID.String()) })
+	return out, nil
+}
+
+// RemoveContact takes a contact off the list, which ends the subscriptions of
+// both sides (RFC 6121 section 2.5).
+func (s *Session) RemoveContact(ctx context.Context, contact jid.JID) error {
+	item := xmltree.New(nsRoster, "item").Set("jid", contact.Bare().String()).Set("subscription", "remove")
+	_, err := s.IQ(ctx, jid.JID{}, stanza.Set, xmltree.New(nsRoster, "query", item))
+	return err
+}

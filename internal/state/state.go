@@ -1,0 +1,144 @@
+// Package state opens the one SQLite file in which jetsend keeps what has to
+// survive for an account, and brings its tables up to date.
+//
+// The file belongs to one bare JID. Several processes have it open at once (a
+// receive and several sends), so it runs in WAL mode, every transaction is an
+// immediate one unless asked to be read-only, and a commit is on the disk when
+// it returns (synchronous=FULL): a ratchet step that power loss could undo
+// would use a message key twice. The packages that keep something in it own
+// their tables and migrate them on their own; see [Migrate].
+package state
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// busyTimeout is how long a statement waits for another process's transaction.
+// A step takes milliseconds; a slow disk and a dozen waiting processes still
+// fit, and a process that was stopped in the middle does not hang us for ever.
+const busyTimeout = 30 * time.Second
+
+// maxConns bounds the connections of one process: one that writes, and some
+// that read meanwhile. More would only queue at SQLite's single write lock.
+const maxConns = 4
+
+// openAttempts and openPause bound the attempts to set up a file that other
+// processes set up at the same moment: SQLite does not use the busy timeout
+// for the switch to WAL mode.
+const (
+	openAttempts = 50
+	openPause    = 20 * time.Millisecond
+)
+
+// Open opens the database at path, making it (mode 0600) and its directory
+// (mode 0700) where they do not exist. A file that others could read is closed
+// to them first. The caller closes the database.
+func Open(ctx context.Context, path string) (*sql.DB, error) {
+	if err := prepare(path); err != nil {
+		return nil, fmt.Errorf("open state file %s: %w", path, err)
+	}
+	db, err := sql.Open("sqlite", dsn(path))
+	if err != nil {
+		return nil, fmt.Errorf("open state file %s: %w", path, err)
+	}
+	db.SetMaxOpenConns(maxConns)
+	db.SetMaxIdleConns(maxConns)
+	if err := ping(ctx, db); err != nil {
+		return nil, errors.Join(fmt.Errorf("open state file %s: %w", path, err), db.Close())
+	}
+	return db, nil
+}
+
+// prepare makes the directory and the file with modes that keep others out.
+// SQLite gives its -wal and -shm files the mode of the database file. A file
+// that exists is not opened here: closing it would drop the POSIX locks of
+// every connection that this process already has to it.
+func prepare(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err == nil {
+		syncDir(filepath.Dir(path))
+		return f.Close()
+	}
+	if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	info, err := os.Stat(path)
+	if err == nil && info.Mode().Perm()&0o077 != 0 {
+		err = os.Chmod(path, 0o600)
+	}
+	return err
+}
+
+// syncDir makes a new file's name durable, on systems that have such a thing.
+func syncDir(dir string) {
+	if d, err := os.Open(dir); err == nil {
+		_ = d.Sync()
+		_ = d.Close()
+	}
+}
+
+// dsn is the data source name: what every connection of the pool is set to.
+func dsn(path string) string {
+	q := url.Values{
+		"_txlock": {"immediate"},
+		"_pragma": {
+			fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds()), // the driver runs this one first
+			"journal_mode(WAL)",
+			"synchronous(FULL)",
+			"foreign_keys(ON)",
+			"trusted_schema(OFF)",
+			"secure_delete(ON)", // used keys are overwritten, not only unlinked
+		},
+	}
+	return (&url.URL{Scheme: "file", OmitHost: true, Path: uriPath(path), RawQuery: q.Encode()}).String()
+}
+
+// uriPath is path as it stands in a file: URI, absolute if it can be made so.
+func uriPath(path string) string {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		abs = path
+	}
+	abs = filepath.ToSlash(abs)
+	if abs != "" && abs[0] != '/' { // a drive letter
+		abs = "/" + abs
+	}
+	return abs
+}
+
+// ping makes the first connection, which is what sets the journal mode.
+func ping(ctx context.Context, db *sql.DB) error {
+	for attempt := 1; ; attempt++ {
+		err := db.PingContext(ctx)
+		if err == nil || attempt == openAttempts || !busy(err) {
+			return err
+		}
+		pause := time.NewTimer(openPause)
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+			return ctx.Err()
+		}
+	}
+}
+
+// busy tells whether err says that another connection held the lock.
+func busy(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_BUSY
+}

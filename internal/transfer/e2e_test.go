@@ -1,0 +1,133 @@
+package transfer
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/x509"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"jetsend/internal/jid"
+	"jetsend/internal/session"
+	"jetsend/internal/xmpptest"
+)
+
+// events collects what an endpoint reports.
+type events struct {
+	mu  sync.Mutex
+	all []Event
+}
+
+func (e *events) report(ev Event) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.all = append(e.all, ev)
+}
+
+// last returns the last event of type T.
+func last[T Event](e *events) (t T, ok bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, ev := range e.all {
+		if x, is := ev.(T); is {
+			t, ok = x, true
+		}
+	}
+	return t, ok
+}
+
+// online connects a user of the test server.
+func online(t *testing.T, s *xmpptest.Server, addr, user string, receiver bool, report func(Event)) *Endpoint {
+	t.Helper()
+	pem, err := os.ReadFile(s.CAFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
+	log := slog.New(slog.DiscardHandler)
+	if testing.Verbose() {
+		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: session.LevelTrace})).With("user", user)
+	}
+	e, err := Connect(t.Context(), Config{
+		Session: session.Config{
+			JID: jid.MustParse(s.JID(user)), Server: addr, RootCAs: roots,
+			Password: func(context.Context) (string, error) { return user + "pw", nil },
+		},
+		StateDir: t.TempDir(), Receiver: receiver, Report: report, Log: log,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := e.Close(context.Background()); err != nil {
+			t.Errorf("close %s: %v", user, err)
+		}
+	})
+	return e
+}
+
+func prosody(t *testing.T) *xmpptest.Server {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs Prosody")
+	}
+	s := xmpptest.Start(t, xmpptest.Options{})
+	for _, u := range []string{"romeo", "juliet"} {
+		if err := s.AddAccount(u, u+"pw"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Subscribe("romeo", "juliet"); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestOverProsody(t *testing.T) {
+	s := prosody(t)
+	dir := t.TempDir()
+	var in, out events
+	juliet := online(t, s, s.Addr, "juliet", true, in.report)
+	romeo := online(t, s, s.Addr, "romeo", false, out.report)
+	stop := make(chan struct{})
+	received := make(chan error, 1)
+	go func() {
+		received <- juliet.Receive(t.Context(), ReceiveOptions{Dir: dir, Accept: AcceptContacts, Drain: 10 * time.Second, Stop: stop})
+	}()
+	var files []Source
+	var data [][]byte
+	for i, size := range []int{0, 1, 64 << 10, 5<<20 + 3} {
+		b := make([]byte, size)
+		_, _ = rand.Read(b)
+		path := filepath.Join(t.TempDir(), "file "+string(rune('a'+i)))
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		files, data = append(files, Source{Path: path}), append(data, b)
+	}
+	if err := romeo.Send(t.Context(), SendOptions{To: jid.MustParse("juliet@jet.test"), Files: files, Wait: 10 * time.Second}); err != nil {
+		t.Fatal(err)
+	}
+	close(stop)
+	if err := <-received; err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range data {
+		got, err := os.ReadFile(filepath.Join(dir, "file "+string(rune('a'+i))))
+		if err != nil || !bytes.Equal(got, want) {
+			t.Errorf("file %d: %v (%d bytes of %d)", i, err, len(got), len(want))
+		}
+	}
+	if sent, ok := last[Sent](&out); !ok || !sent.VerifiedByPeer {
+		t.Errorf("sent: %+v", sent)
+	}
+	if n, _ := last[Negotiated](&in); n.Cipher != "aes-256-gcm" || n.Candidate != "direct" || len(n.Devices) != 1 || n.Devices[0].Fingerprint != romeo.OMEMO().Fingerprint() {
+		t.Errorf("negotiated: %+v", n)
+	}
+}

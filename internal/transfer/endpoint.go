@@ -1,0 +1,240 @@
+// Package transfer carries files: it puts together the account online
+// (package session), its OMEMO device (omemo), Jingle sessions and their
+// transports (jingle, jingle/s5b), the cipher (crypto) and the download
+// directory (inbox), and holds the rules of one file's journey on both sides.
+//
+// An [Endpoint] is an account online. Its Send and Receive run until their
+// work is done; what happens on the way is told by events.
+package transfer
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"jetsend/internal/exitcode"
+	"jetsend/internal/jid"
+	"jetsend/internal/jingle"
+	"jetsend/internal/omemo"
+	"jetsend/internal/session"
+	"jetsend/internal/stanza"
+	"jetsend/internal/state"
+	"jetsend/internal/xmltree"
+)
+
+// closeTime bounds the clean end of an endpoint.
+const closeTime = 5 * time.Second
+
+// Endpoint is an account online with its OMEMO device.
+type Endpoint struct {
+	cfg  Config
+	log  *slog.Logger
+	db   *sql.DB
+	lock *state.Lock // of the one receiver; nil otherwise
+
+	sess     *session.Session
+	omemo    *omemo.Account
+	jingle   *jingle.Manager
+	receiver atomic.Pointer[receiver]
+
+	// lists takes device list changes off the stream's dispatcher, and
+	// announce the wish to publish our bundle anew.
+	lists    chan listChange
+	announce chan struct{}
+	tasks    sync.WaitGroup
+	stop     context.CancelFunc
+}
+
+type listChange struct {
+	from jid.JID
+	item *xmltree.Element
+}
+
+// maxLists bounds device list changes that wait for the database; one that
+// does not fit is fetched again when it is needed.
+const maxLists = 64
+
+// Connect logs in and announces the OMEMO device. ctx bounds the login only.
+func Connect(ctx context.Context, cfg Config) (*Endpoint, error) {
+	e := &Endpoint{cfg: cfg, log: cfg.Log, lists: make(chan listChange, maxLists), announce: make(chan struct{}, 1)}
+	if e.log == nil {
+		e.log = slog.New(slog.DiscardHandler)
+	}
+	if e.cfg.Report == nil {
+		e.cfg.Report = func(Event) {}
+	}
+	if err := e.open(ctx); err != nil {
+		return nil, errors.Join(err, e.closeState())
+	}
+	e.assemble()
+	run, stop := context.WithCancel(context.WithoutCancel(ctx))
+	e.stop = stop
+	e.tasks.Go(func() { e.upkeep(run) })
+	if err := e.login(ctx); err != nil {
+		return nil, errors.Join(err, e.Close(context.WithoutCancel(ctx)))
+	}
+	return e, nil
+}
+
+// open takes the lock of the one receiver and opens the state.
+func (e *Endpoint) open(ctx context.Context) (err error) {
+	self := e.cfg.Session.JID.Bare()
+	path := state.Path(e.cfg.StateDir, self)
+	if e.cfg.Receiver {
+		if e.lock, err = state.LockFile(path + ".receive.lock"); err != nil {
+			if errors.Is(err, state.ErrLocked) {
+				return &Failure{Code: exitcode.Config, Reason: "another `jetsend receive` uses the state directory " + e.cfg.StateDir, Err: nil,
+					Hints: []string{"end the other one, or give this one a directory of its own with --state-dir"}}
+			}
+			return &Failure{Code: exitcode.Config, Reason: "state directory", Err: err}
+		}
+	}
+	if e.db, err = state.Open(ctx, path); err != nil {
+		return &Failure{Code: exitcode.Config, Reason: "state", Err: err}
+	}
+	e.omemo, err = omemo.Open(ctx, e.db, self, omemo.Config{Log: e.log, Trust: e.cfg.Trust})
+	return err
+}
+
+// assemble makes the session and hangs the protocols into it.
+func (e *Endpoint) assemble() {
+	c := e.cfg.Session
+	c.Log = e.log
+	c.Features = features(e.cfg.Receiver)
+	c.Priority = e.cfg.Priority
+	c.Resource = resource(e.cfg.Receiver, e.omemo.DeviceID())
+	e.sess = session.New(c)
+	e.jingle = jingle.NewManager(jingle.Config{Port: e.sess, Self: e.sess.JID, Admit: e.admit, OnOffer: e.onOffer, Log: e.log})
+	e.sess.HandleIQ(jingle.NS, e.jingle.HandleIQ)
+	e.sess.HandlePEP(omemo.NodeDevices, e.handleList)
+}
+
+func (e *Endpoint) login(ctx context.Context) error {
+	if err := e.sess.Start(ctx); err != nil {
+		return err
+	}
+	if err := e.omemo.Announce(ctx, e.sess); err != nil {
+		return fmt.Errorf("announce our omemo device: %w", err)
+	}
+	return nil
+}
+
+// Session is the account online.
+func (e *Endpoint) Session() *session.Session { return e.sess }
+
+// OMEMO is the device of this state directory.
+func (e *Endpoint) OMEMO() *omemo.Account { return e.omemo }
+
+// JID is our full JID.
+func (e *Endpoint) JID() jid.JID { return e.sess.JID() }
+
+// Close ends what is left, logs out and releases the state. It takes a few
+// seconds at most.
+func (e *Endpoint) Close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, closeTime)
+	defer cancel()
+	e.jingle.Close(ctx)
+	err := e.sess.Close(ctx)
+	e.stop()
+	e.tasks.Wait()
+	return errors.Join(err, e.closeState())
+}
+
+func (e *Endpoint) closeState() (err error) {
+	if e.db != nil {
+		err = e.db.Close()
+	}
+	if e.lock != nil {
+		err = errors.Join(err, e.lock.Release())
+	}
+	return err
+}
+
+// features are what we advertise. Only a receiver advertises file transfer:
+// nobody shall offer a file to a `send`.
+func features(receiver bool) []string {
+	f := []string{
+		"http://jabber.org/protocol/disco#info",
+		"http://jabber.org/protocol/caps",
+		"urn:xmpp:ping",
+		omemo.NodeDevices + "+notify",
+	}
+	if receiver {
+		f = append(f, jingle.NS, jingle.NSFile, "urn:xmpp:jingle:transports:s5b:1", NS)
+	}
+	return f
+}
+
+// resource returns one resource per state directory for a receiver, so that a
+// restart replaces its own ghost, and a random one for everything else.
+func resource(receiver bool, device uint32) string {
+	if receiver {
+		return fmt.Sprintf("jetsend.%08x", device)
+	}
+	var b [4]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return "jetsend." + hex.EncodeToString(b[:])
+}
+
+// admit is called on the stream's dispatcher. A stranger learns no more than
+// from somebody who is offline.
+func (e *Endpoint) admit(from jid.JID, offer *jingle.Content) *stanza.Error {
+	r := e.receiver.Load()
+	if offer != nil && r != nil && r.admits(from) {
+		return nil
+	}
+	if offer == nil && r != nil && r.known(from.Bare()) {
+		return nil // the manager's own answer tells them what is wrong
+	}
+	return stanza.NewError(stanza.ServiceUnavailable)
+}
+
+// onOffer is called on the stream's dispatcher.
+func (e *Endpoint) onOffer(s *jingle.Session) {
+	if r := e.receiver.Load(); r != nil {
+		r.start(s)
+	}
+}
+
+// handleList is called on the stream's dispatcher.
+func (e *Endpoint) handleList(_ context.Context, from jid.JID, item *xmltree.Element) {
+	select {
+	case e.lists <- listChange{from, item}:
+	default:
+		e.log.Warn("device list change dropped", "from", from)
+	}
+}
+
+// announceLater publishes our bundle anew if a prekey of it was used, without
+// anybody waiting for it.
+func (e *Endpoint) announceLater() {
+	select {
+	case e.announce <- struct{}{}:
+	default: // already asked for
+	}
+}
+
+// upkeep does what the dispatcher and the transfers must not wait for.
+func (e *Endpoint) upkeep(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case c := <-e.lists:
+			if err := e.omemo.DeviceListChanged(ctx, c.from, c.item); err != nil {
+				e.log.Warn("device list", "from", c.from, "error", err)
+			}
+		case <-e.announce:
+			if err := e.omemo.Announce(ctx, e.sess); err != nil && ctx.Err() == nil {
+				e.log.Warn("publish our bundle", "error", err)
+			}
+		}
+	}
+}

@@ -1,0 +1,141 @@
+package transfer
+
+// Event is something that happened, for a person's eye or a script's: the
+// JSON form of each is the outside contract of --json (docs/events.md). All
+// text that came from a peer has been cleaned (see package clean) before it
+// is put into an event.
+type Event interface {
+	// Kind is the value of the "event" member.
+	Kind() string
+}
+
+// Direction tells which way a file goes, seen from here.
+type Direction string
+
+// The directions.
+const (
+	Send    Direction = "send"
+	Receive Direction = "receive"
+)
+
+// Head is what every event of a transfer carries.
+type Head struct {
+	Transfer  string    `json:"transfer"`
+	Direction Direction `json:"direction"`
+	Peer      string    `json:"peer"` // full JID
+	Name      string    `json:"name"`
+}
+
+// Online: logged in and ready.
+type Online struct {
+	JID string `json:"jid"`
+}
+
+// Offer: a file was offered, by us or to us.
+type Offer struct {
+	Head
+	Size        int64 `json:"size"`
+	ResumedFrom int64 `json:"resumed_from"`
+}
+
+// Accepted: the receiver said yes.
+type Accepted struct{ Head }
+
+// DeviceInfo is a device in the negotiated event.
+type DeviceInfo struct {
+	ID          uint32 `json:"id"`
+	Fingerprint string `json:"fingerprint"`
+	Trust       string `json:"trust"` // blind or verified
+	New         bool   `json:"new"`   // not seen before the last transfer
+}
+
+// Negotiated: a bytestream stands; what protects it and who has the key.
+type Negotiated struct {
+	Head
+	Transport  string       `json:"transport"`           // s5b or ibb
+	Candidate  string       `json:"candidate,omitempty"` // direct or proxy; s5b only
+	Cipher     string       `json:"cipher"`
+	Encryption string       `json:"encryption"`
+	Devices    []DeviceInfo `json:"devices"`
+}
+
+// Progress: bytes of the file so far; at most twice a second.
+type Progress struct {
+	Head
+	Bytes int64 `json:"bytes"`
+	Size  int64 `json:"size"`
+	Rate  int64 `json:"rate"` // bytes per second
+}
+
+// Sent: the file is complete at the other end.
+type Sent struct {
+	Head
+	Size           int64   `json:"size"`
+	VerifiedByPeer bool    `json:"verified_by_peer"`
+	SHA256         string  `json:"sha256,omitempty"`
+	Seconds        float64 `json:"seconds"`
+}
+
+// Received: the file is verified, durable and under its final name.
+type Received struct {
+	Head
+	Path     string   `json:"path"`
+	Size     int64    `json:"size"`
+	Verified []string `json:"verified"`
+	SHA256   string   `json:"sha256,omitempty"`
+	Seconds  float64  `json:"seconds"`
+}
+
+// Failed: the transfer ended without its file in this run.
+type Failed struct {
+	Head
+	Code      int      `json:"code"`
+	Reason    string   `json:"reason"`
+	Resumable bool     `json:"resumable"`
+	Hints     []string `json:"-"` // for people: the exact next commands
+}
+
+// FailedEarly: something ended before any transfer existed: the run, or, with
+// direction and peer, an offer that could not be read.
+type FailedEarly struct {
+	Direction Direction `json:"direction,omitempty"`
+	Peer      string    `json:"peer,omitempty"`
+	Code      int       `json:"code"`
+	Reason    string    `json:"reason"`
+	Hints     []string  `json:"-"`
+}
+
+// Warning is for people only; printers of --json leave it out.
+type Warning struct {
+	Text string `json:"text"`
+}
+
+// Kind implements Event.
+func (Online) Kind() string { return "online" }
+
+// Kind implements Event.
+func (Offer) Kind() string { return "offer" }
+
+// Kind implements Event.
+func (Accepted) Kind() string { return "accepted" }
+
+// Kind implements Event.
+func (Negotiated) Kind() string { return "negotiated" }
+
+// Kind implements Event.
+func (Progress) Kind() string { return "progress" }
+
+// Kind implements Event.
+func (Sent) Kind() string { return "sent" }
+
+// Kind implements Event.
+func (Received) Kind() string { return "received" }
+
+// Kind implements Event.
+func (Failed) Kind() string { return "failed" }
+
+// Kind implements Event.
+func (FailedEarly) Kind() string { return "failed" }
+
+// Kind implements Event.
+func (Warning) Kind() string { return "warning" }

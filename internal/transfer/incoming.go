@@ -1,0 +1,301 @@
+package transfer
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"slices"
+	"time"
+
+	"jetsend/internal/clean"
+	"jetsend/internal/crypto"
+	"jetsend/internal/exitcode"
+	"jetsend/internal/filename"
+	"jetsend/internal/inbox"
+	"jetsend/internal/jingle"
+	"jetsend/internal/jingle/s5b"
+	"jetsend/internal/omemo"
+	"jetsend/internal/stanza"
+	"jetsend/internal/xmltree"
+)
+
+// incoming is the journey of one file from a contact.
+type incoming struct {
+	r     *receiver
+	e     *Endpoint
+	sess  *jingle.Session
+	head  Head
+	offer *offer
+	ts    *crypto.Secret
+	dev   omemo.Device
+	name  string // made safe
+	begun time.Time
+}
+
+// refusal is an offer that we do not take, and what we say about it.
+type refusal struct {
+	err    error
+	reason jingle.Reason
+}
+
+func (r *refusal) Error() string { return r.err.Error() }
+func (r *refusal) Unwrap() error { return r.err }
+
+// run takes an offer to its end. mine tells whether it was accepted, so that
+// --once ends with it.
+func (in *incoming) run(ctx context.Context) (code exitcode.Code, mine bool) {
+	part, err := in.decide(ctx)
+	in.r.looked()
+	if mine = err == nil; !mine {
+		err = in.withdrawn(err)
+	}
+	if err == nil {
+		err = in.accept(ctx, part)
+	}
+	if in.ts != nil {
+		in.ts.Wipe()
+	}
+	if err == nil {
+		return exitcode.OK, mine
+	}
+	reason := reasonFor(err)
+	var no *refusal
+	if errors.As(err, &no) {
+		reason = no.reason
+	}
+	_ = in.sess.Terminate(ctx, reason)
+	return in.fail(err, mine), mine
+}
+
+// fail reports how the transfer ended.
+func (in *incoming) fail(err error, started bool) exitcode.Code {
+	f := failureOf(err, started)
+	in.e.log.Info("not received", "transfer", in.head.Transfer, "peer", in.sess.Peer(), "code", int(f.Code), "reason", f.Error())
+	if in.head.Transfer == "" {
+		in.e.cfg.Report(FailedEarly{Direction: Receive, Peer: in.sess.Peer().String(), Code: int(f.Code), Reason: clean.Text(f.Error()), Hints: f.Hints})
+		return f.Code
+	}
+	in.e.cfg.Report(Failed{Head: in.head, Code: int(f.Code), Reason: clean.Text(f.Error()), Resumable: f.Resumable, Hints: f.Hints})
+	return f.Code
+}
+
+// decide makes the checks in the order of docs/protocol.md, the cheapest and
+// most telling first, and returns the partial file to write.
+func (in *incoming) decide(ctx context.Context) (*inbox.Partial, error) {
+	ctx, cancel := in.e.during(ctx, in.sess)
+	defer cancel(nil)
+	public, sec, err := in.public()
+	if err != nil {
+		return nil, err
+	}
+	if err := in.open(ctx, public, sec); err != nil {
+		return nil, err
+	}
+	in.name = filename.Safe(in.offer.File.Name)
+	in.head = Head{Transfer: in.offer.Transfer, Direction: Receive, Peer: in.sess.Peer().String(), Name: clean.Text(in.offer.File.Name)}
+	in.e.cfg.Report(Offer{Head: in.head, Size: in.offer.File.Size})
+	if err := in.r.tooBig(in.offer.File.Size); err != nil {
+		return nil, &refusal{err, declined(detailTooBig)}
+	}
+	if in.r.opt.OnConflict == inbox.Skip && in.r.dir.Exists(in.name) {
+		return nil, &refusal{fmt.Errorf("%s: %w", in.name, inbox.ErrExists), declined(detailExists)}
+	}
+	if in.r.opt.Accept == AcceptAsk {
+		q := Question{
+			Peer: in.sess.Peer(), Name: in.head.Name, Size: in.offer.File.Size,
+			Description: clean.Text(in.offer.File.Description), Device: deviceInfo(in.dev),
+		}
+		if err := in.r.ask(ctx, q, in.offer.Batch); err != nil {
+			return nil, &refusal{err, jingle.Reason{Condition: jingle.Decline}}
+		}
+	}
+	if !in.r.claim() {
+		return nil, &refusal{fmt.Errorf("%w: this run takes one file", errDeclined), jingle.Reason{Condition: jingle.Busy}}
+	}
+	part, err := in.r.dir.Create(in.offer.Transfer, in.offer.File.Size, in.r.opt.MinFree)
+	if errors.Is(err, inbox.ErrNoSpace) {
+		return nil, &refusal{err, declined(detailNoSpace)}
+	}
+	if err != nil {
+		return nil, &sinkError{err}
+	}
+	return part, nil
+}
+
+// public reads what the stanza says in the clear.
+func (in *incoming) public() (*jingle.File, *jingle.Security, error) {
+	c := in.sess.Content()
+	unsupported := jingle.Reason{Condition: jingle.UnsupportedApplications}
+	if !c.Description.Is(jingle.NSFile, "description") || c.Senders != jingle.SenderInitiator {
+		return nil, nil, &refusal{errors.New("not a file offer"), unsupported}
+	}
+	public, err := jingle.ParseDescription(c.Description)
+	if err != nil {
+		return nil, nil, &refusal{err, unsupported}
+	}
+	if !c.Transport.Is(s5b.NS, "transport") {
+		return nil, nil, &refusal{errors.New("unknown transport"), jingle.Reason{Condition: jingle.UnsupportedTransports}}
+	}
+	if c.Security == nil {
+		return nil, nil, &refusal{fmt.Errorf("%w: the offer is not encrypted", errDeclined), jingle.Reason{Condition: jingle.SecurityError}}
+	}
+	sec, err := jingle.ParseSecurity(c.Security)
+	if err != nil {
+		return nil, nil, &refusal{fmt.Errorf("%w: %w", errOffer, err), jingle.Reason{Condition: jingle.SecurityError}}
+	}
+	return public, sec, nil
+}
+
+// open opens the envelope, judges the device that wrapped it, and holds the
+// sealed offer against the stanza.
+func (in *incoming) open(ctx context.Context, public *jingle.File, sec *jingle.Security) error {
+	suite, err := crypto.ParseSuite(sec.Cipher)
+	if err != nil || suite != crypto.AES256GCM || sec.Type != envelopeType {
+		return fmt.Errorf("%w: cipher or envelope type", errOffer)
+	}
+	opened, err := in.e.omemo.Unwrap(ctx, in.e.sess, in.sess.Peer(), sec.Envelope)
+	if err != nil {
+		return fmt.Errorf("envelope from %s: %w", in.sess.Peer(), err)
+	}
+	in.dev = opened.Device
+	in.e.announceLater()
+	if in.r.opt.Accept == AcceptVerified && in.dev.Trust != omemo.Verified {
+		return &omemo.TrustError{JID: in.dev.JID, Device: in.dev.ID, Fingerprint: in.dev.Fingerprint, Kind: omemo.Unverified}
+	}
+	if !opened.HasPayload {
+		return fmt.Errorf("%w: envelope without a sealed offer", errOffer)
+	}
+	if in.ts, in.offer, err = parsePayload(suite, opened.Payload); err != nil {
+		return fmt.Errorf("%w: %w", errOffer, err)
+	}
+	return in.offer.check(in.sess, sec, in.dev.ID, public)
+}
+
+// accept answers the offer, takes the bytes and releases the file.
+func (in *incoming) accept(ctx context.Context, part *inbox.Partial) (err error) {
+	released := false
+	defer func() {
+		if !released {
+			if derr := part.Discard(); derr != nil {
+				in.e.log.Warn("partial file", "error", derr)
+			}
+		}
+	}()
+	if err := in.r.enter(ctx, in.sess); err != nil {
+		return err
+	}
+	defer in.r.leave()
+	ctx, cancel := in.e.during(ctx, in.sess)
+	defer cancel(nil)
+	conn, closePath, err := in.negotiate(ctx)
+	if err != nil {
+		return in.reasoned(err)
+	}
+	defer closePath()
+	var sum hash.Hash
+	if in.r.opt.Checksum || slices.Contains(in.offer.File.HashUsed, "sha-256") {
+		sum = sha256.New()
+	}
+	if err := in.sess.BeginStream(); err != nil {
+		return in.reasoned(err)
+	}
+	m := startMeter(in.head, in.offer.File.Size, in.e.cfg.Report)
+	err = streamIn(ctx, conn, part, in.offer.File.Size, in.ts, in.r.opt.LimitRate, sum, m)
+	m.end()
+	if err != nil {
+		err = in.reasoned(err)
+		_ = in.sess.Terminate(ctx, reasonFor(err)) // before the socket says it worse
+		return err
+	}
+	// Verified. From here on the sender's leaving changes nothing any more.
+	path, err := part.Release(in.name, in.r.opt.OnConflict, in.offer.File.Date)
+	if err != nil {
+		return &sinkError{err}
+	}
+	released = true
+	in.finish(context.WithoutCancel(ctx), path, sum)
+	return nil
+}
+
+// negotiate accepts the offer with a sealed accept and finds a path. The
+// returned function closes both.
+func (in *incoming) negotiate(ctx context.Context) (*s5b.Conn, func(), error) {
+	remote := in.sess.Content().Transport
+	path, err := s5b.New(ctx, in.e.s5bConfig(in.r.opt.NoDirect), remote.Attr("sid"), in.e.sess.JID(), in.sess.Peer(), false)
+	if err != nil {
+		return nil, nil, fmt.Errorf("listen: %w", err)
+	}
+	c := in.sess.Content()
+	answer := jingle.Content{Creator: c.Creator, Name: c.Name, Senders: c.Senders, Description: c.Description, Transport: path.Element()}
+	a := accept{Transfer: in.offer.Transfer, Size: in.offer.File.Size, Digest: contentDigest(answer)}
+	sealed, err := seal(in.ts, kindAccept, in.offer.context(), a.element())
+	if err == nil {
+		answer.Extra = []*xmltree.Element{sealed}
+		in.e.cfg.Report(Accepted{in.head})
+		err = in.sess.Accept(ctx, answer)
+	}
+	var conn *s5b.Conn
+	if err == nil {
+		conn, err = connect(ctx, path, in.sess, remote)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, path.Close())
+	}
+	in.e.cfg.Report(Negotiated{
+		Head: in.head, Transport: "s5b", Candidate: conn.Kind, Cipher: in.ts.Suite().Name(), Encryption: "jet",
+		Devices: []DeviceInfo{deviceInfo(in.dev)},
+	})
+	return conn, func() { _ = conn.Close(); _ = path.Close() }, nil
+}
+
+// finish tells everybody. The file is there whatever happens to the words.
+func (in *incoming) finish(ctx context.Context, path string, sum hash.Hash) {
+	rec := receipt{Transfer: in.offer.Transfer, Size: in.offer.File.Size}
+	verified := []string{"gcm-tag"}
+	if sum != nil {
+		rec.SHA256 = hex.EncodeToString(sum.Sum(nil))
+	}
+	if err := in.receipt(ctx, rec); err != nil {
+		in.e.log.Warn("receipt", "transfer", in.head.Transfer, "error", err)
+	}
+	_ = in.sess.Terminate(ctx, jingle.Reason{Condition: jingle.Success})
+	if err := in.e.omemo.MarkUsed(ctx, []omemo.Device{in.dev}); err != nil {
+		in.e.log.Warn("remember device", "error", err)
+	}
+	seconds := time.Since(in.begun).Seconds()
+	in.e.log.Info("received", "transfer", in.head.Transfer, "peer", in.head.Peer, "bytes", rec.Size, "seconds", seconds)
+	in.e.cfg.Report(Received{Head: in.head, Path: path, Size: rec.Size, Verified: verified, SHA256: rec.SHA256, Seconds: seconds})
+}
+
+func (in *incoming) receipt(ctx context.Context, rec receipt) error {
+	sealed, err := seal(in.ts, kindReceipt, in.offer.context(), rec.element())
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, discoWait)
+	defer cancel()
+	err = in.sess.Info(ctx, receivedElement(in.offer.Content, sealed))
+	var se *stanza.Error
+	if errors.As(err, &se) {
+		return nil // delivered; what the other end thinks of it is its business
+	}
+	return err
+}
+
+// withdrawn prefers the peer's end of the session over what it did to our
+// looking at the offer.
+func (in *incoming) withdrawn(err error) error {
+	select {
+	case <-in.sess.Done():
+		if r, byPeer := in.sess.Ended(); byPeer {
+			return &endedByPeer{r}
+		}
+	default:
+	}
+	return err
+}
+
+func (in *incoming) reasoned(err error) error { return reasoned(in.sess, err) }

@@ -1,0 +1,122 @@
+package transfer
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"jetsend/internal/crypto"
+	"jetsend/internal/jid"
+	"jetsend/internal/jingle"
+	"jetsend/internal/xmltree"
+)
+
+func testOffer() *offer {
+	return &offer{
+		Transfer: "0b6f3e53-6fd5-4e5e-9b7c-3a2f3c1d4e5f", SID: "s1", Content: "file", Senders: "initiator",
+		Cipher: crypto.AES256GCM.URN(), Initiator: jid.MustParse("romeo@jet.test/a"), Responder: jid.MustParse("juliet@jet.test/b"),
+		Device: 4711, Digest: strings.Repeat("0", 64),
+		File:  &jingle.File{Name: "two words <&> \"é\".txt", Size: 12, Date: time.Date(2026, 11, 21, 1, 2, 3, 4, time.UTC), Description: "d"},
+		Batch: &Batch{ID: "0b6f3e53-6fd5-4e5e-9b7c-3a2f3c1d4e60", Index: 2, Count: 3, Bytes: 99},
+	}
+}
+
+func TestOfferRoundTrip(t *testing.T) {
+	ts := crypto.NewSecret(crypto.AES256GCM)
+	want := testOffer()
+	gotTS, got, err := parsePayload(crypto.AES256GCM, want.payload(ts))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(want, got, cmp.Comparer(func(a, b jid.JID) bool { return a == b })); d != "" {
+		t.Error(d)
+	}
+	if string(gotTS.Serialize()) != string(ts.Serialize()) {
+		t.Error("another secret")
+	}
+}
+
+func TestOfferRefused(t *testing.T) {
+	ts := crypto.NewSecret(crypto.AES256GCM)
+	good := string(testOffer().payload(ts))
+	for name, bad := range map[string]string{
+		"secret alone":   good[:secretSize],
+		"no secret":      good[secretSize:],
+		"not xml":        good[:secretSize] + "hello",
+		"other element":  good[:secretSize] + "<accept xmlns='jetsend:1'/>",
+		"id not a uuid":  strings.Replace(good, "transfer='0b", "transfer='../", 1),
+		"id upper case":  strings.Replace(good, "transfer='0b", "transfer='0B", 1),
+		"no size":        strings.Replace(good, "<size>12</size>", "<size>x</size>", 1),
+		"negative size":  strings.Replace(good, "<size>12<", "<size>-12<", 1),
+		"bad device":     strings.Replace(good, "device='4711'", "device='-1'", 1),
+		"batch index":    strings.Replace(good, "index='2'", "index='4'", 1),
+		"no initiator":   strings.Replace(good, "romeo@jet.test/a", "", 1),
+		"too long":       good + strings.Repeat(" ", maxSealedOffer),
+		"second element": good + "<x/>",
+	} {
+		if _, _, err := parsePayload(crypto.AES256GCM, []byte(bad)); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+func TestSealedElements(t *testing.T) {
+	ts := crypto.NewSecret(crypto.AES256GCM)
+	ctx := testOffer().context()
+	want := receipt{Transfer: testOffer().Transfer, Size: 12, SHA256: strings.Repeat("a", 64)}
+	s, err := seal(ts, kindReceipt, ctx, want.element())
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, err := unseal(ts, kindReceipt, ctx, xmltree.New("other", "x"), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := parseReceipt(x)
+	if err != nil || got != want {
+		t.Errorf("%+v %v", got, err)
+	}
+	other := ctx
+	other.SID = "s2"
+	renamed := s.Clone().Set("kind", kindAccept)
+	altered := s.Clone()
+	altered.Text = "A" + altered.Text[1:]
+	if altered.Text == s.Text {
+		altered.Text = "B" + altered.Text[1:]
+	}
+	for name, open := range map[string]func() (*xmltree.Element, error){
+		"other session": func() (*xmltree.Element, error) { return unseal(ts, kindReceipt, other, s) },
+		"other secret": func() (*xmltree.Element, error) {
+			return unseal(crypto.NewSecret(crypto.AES256GCM), kindReceipt, ctx, s)
+		},
+		"renamed kind": func() (*xmltree.Element, error) { return unseal(ts, kindAccept, ctx, renamed) },
+		"other kind":   func() (*xmltree.Element, error) { return unseal(ts, kindAccept, ctx, s) },
+		"altered":      func() (*xmltree.Element, error) { return unseal(ts, kindReceipt, ctx, altered) },
+		"none":         func() (*xmltree.Element, error) { return unseal(ts, kindReceipt, ctx) },
+	} {
+		if x, err := open(); !errors.Is(err, errSealed) {
+			t.Errorf("%s: %v %v", name, x, err)
+		}
+	}
+}
+
+func FuzzSealedOffer(f *testing.F) {
+	f.Add(testOffer().payload(crypto.NewSecret(crypto.AES256GCM))[secretSize:])
+	f.Add([]byte("<offer xmlns='jetsend:1'/>"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		o, err := parseOffer(b)
+		if err != nil {
+			return
+		}
+		again, err := parseOffer(o.payload(crypto.NewSecret(crypto.AES256GCM))[secretSize:])
+		if err != nil {
+			t.Fatalf("%q: does not read its own writing: %v", b, err)
+		}
+		if again.Transfer != o.Transfer || again.File.Size != o.File.Size || again.Digest != o.Digest {
+			t.Fatalf("%q: changed by writing", b)
+		}
+	})
+}

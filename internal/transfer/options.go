@@ -1,0 +1,105 @@
+package transfer
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"jetsend/internal/inbox"
+	"jetsend/internal/jid"
+	"jetsend/internal/omemo"
+	"jetsend/internal/session"
+)
+
+// Config says how an account goes online.
+type Config struct {
+	// Session is the account; Features, Identity, Resource and Priority are
+	// filled in by Connect.
+	Session session.Config
+	// StateDir holds the state file of the account.
+	StateDir string
+	// Trust is blind (before verification) or verified.
+	Trust omemo.TrustMode
+	// Receiver advertises the file transfer features and binds the resource of
+	// the state directory; only `receive` does.
+	Receiver bool
+	// Priority is the presence priority; -1 never takes a chat message away.
+	Priority int8
+	// S5B bounds what is offered and dialled.
+	S5B S5BConfig
+	// NewDevice tells Connect that no OMEMO device exists yet is acceptable
+	// only with a warning: the state comes from the environment.
+	Ephemeral bool
+	// Report receives all events, in order for one transfer, from several
+	// goroutines at once.
+	Report func(Event)
+	// Log may be nil.
+	Log *slog.Logger
+}
+
+// S5BConfig is the transports.s5b section of the configuration.
+type S5BConfig struct {
+	ListenPorts []int
+	Advertise   []string
+	Interfaces  []string
+}
+
+// Source is one file to send.
+type Source struct {
+	Path string
+	Name string // offered name; empty means the base name of Path
+}
+
+// SendOptions are the choices of one `send`.
+type SendOptions struct {
+	To            jid.JID // bare or full
+	Files         []Source
+	Wait          time.Duration // for a capable resource to appear
+	AnswerTimeout time.Duration // 0: wait for ever
+	LimitRate     int64         // bytes per second, 0: none
+	Description   string
+	NoDirect      bool
+	Checksum      bool // SHA-256 at both ends, shown in the events
+}
+
+// Policy says whose offers are taken.
+type Policy string
+
+// The accept policies (design of `receive --accept`).
+const (
+	AcceptAsk      Policy = "ask"
+	AcceptContacts Policy = "contacts"
+	AcceptVerified Policy = "verified"
+	AcceptAll      Policy = "all"
+	// AcceptFrom is --from without --accept: the named JIDs with a usable key.
+	AcceptFrom Policy = "from"
+)
+
+// Question is what `--accept ask` shows. All text is cleaned.
+type Question struct {
+	Peer        jid.JID
+	Name        string
+	Size        int64
+	Description string
+	Device      DeviceInfo
+}
+
+// ReceiveOptions are the choices of one `receive`.
+type ReceiveOptions struct {
+	Dir        string
+	Once       bool
+	Accept     Policy
+	From       []jid.JID // bare or full; empty: anybody that Accept takes
+	MaxSize    int64     // 0: none
+	MinFree    int64     // bytes that must stay free
+	OnConflict inbox.Conflict
+	LimitRate  int64
+	NoDirect   bool
+	Checksum   bool
+	Drain      time.Duration
+	// Stop ends the run gracefully when closed: no new offers, running
+	// transfers get Drain.
+	Stop <-chan struct{}
+	// Ask is called for each offer under AcceptAsk, one at a time.
+	Ask func(context.Context, Question) (bool, error)
+}

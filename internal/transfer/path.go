@@ -1,0 +1,96 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"syscall"
+	"time"
+
+	"jetsend/internal/jingle"
+	"jetsend/internal/jingle/s5b"
+	"jetsend/internal/omemo"
+	"jetsend/internal/xmltree"
+)
+
+// openNonblock keeps opening a FIFO from hanging.
+const openNonblock = syscall.O_NONBLOCK
+
+// s5bConfig says what may be offered and dialled for one file.
+func (e *Endpoint) s5bConfig(noDirect bool) s5b.Config {
+	return s5b.Config{
+		ListenPorts: e.cfg.S5B.ListenPorts, Advertise: e.cfg.S5B.Advertise, Interfaces: e.cfg.S5B.Interfaces,
+		NoDirect: noDirect, AllowLoopback: e.sess.OverLoopback(), Log: e.log,
+	}
+}
+
+// during returns a context that ends with the session or our own stream, so
+// that a bytestream does not outlive what was agreed about it.
+func (e *Endpoint) during(ctx context.Context, s *jingle.Session) (context.Context, context.CancelCauseFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	e.tasks.Go(func() { // ends with the context, which its caller always cancels
+		select {
+		case <-s.Done():
+			cancel(errEnded)
+		case <-e.sess.Done():
+			cancel(errStreamLost)
+		case <-ctx.Done():
+		}
+	})
+	return ctx, cancel
+}
+
+// errEnded: the session ended while its bytestream was wanted.
+var errEnded = errors.New("session ended")
+
+// connect finds a path and returns the nominated connection.
+func connect(ctx context.Context, n *s5b.Negotiation, s *jingle.Session, remote *xmltree.Element) (*s5b.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, negotiateTime)
+	defer cancel()
+	conn, err := n.Connect(ctx, remote, s.TransportInfos(), s.TransportInfo)
+	if err != nil && ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return conn, err
+}
+
+// reasoned returns the peer's own reason when the session ended, or ends soon,
+// and err otherwise: a peer that leaves closes its socket as well, and the
+// socket is often faster.
+func reasoned(s *jingle.Session, err error) error {
+	var source *sourceError
+	var sink *sinkError
+	if errors.As(err, &source) || errors.As(err, &sink) || errors.Is(err, ErrInterrupted) || errors.Is(err, ErrTerminated) {
+		return err
+	}
+	if errors.Is(err, errEnded) || isNetwork(err) || errors.Is(err, io.ErrUnexpectedEOF) {
+		select {
+		case <-s.Done():
+			if r, byPeer := s.Ended(); byPeer {
+				return &endedByPeer{r}
+			}
+		case <-time.After(reasonTime):
+		}
+	}
+	return err
+}
+
+// isNetwork tells whether err came from a socket.
+func isNetwork(err error) bool {
+	var ne net.Error
+	return errors.As(err, &ne) || errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.EPIPE) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.ErrClosedPipe) || errors.Is(err, io.ErrShortWrite)
+}
+
+func deviceInfos(devices []omemo.Device) []DeviceInfo {
+	out := make([]DeviceInfo, 0, len(devices))
+	for _, d := range devices {
+		out = append(out, deviceInfo(d))
+	}
+	return out
+}
+
+func deviceInfo(d omemo.Device) DeviceInfo {
+	return DeviceInfo{ID: d.ID, Fingerprint: d.Fingerprint, Trust: d.Trust.String(), New: d.New}
+}

@@ -1,0 +1,201 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"jetsend/internal/clean"
+	"jetsend/internal/crypto"
+	"jetsend/internal/exitcode"
+	"jetsend/internal/inbox"
+	"jetsend/internal/jingle"
+	"jetsend/internal/jingle/s5b"
+	"jetsend/internal/omemo"
+	"jetsend/internal/stanza"
+	"jetsend/internal/xmltree"
+)
+
+// The details that jetsends add to a reason (docs/protocol.md).
+const (
+	detailNoSpace = "no-space"
+	detailTooBig  = "too-big"
+	detailPolicy  = "policy"
+	detailExists  = "exists"
+)
+
+// declined is the reason of a receiver that will not take a file.
+func declined(detail string) jingle.Reason {
+	return jingle.Reason{Condition: jingle.Decline, Detail: xmltree.New(NS, "reason-detail", xmltree.New(NS, detail))}
+}
+
+// detailOf reads a <reason-detail/>.
+func detailOf(r jingle.Reason) string {
+	if !r.Detail.Is(NS, "reason-detail") || len(r.Detail.Children) == 0 {
+		return ""
+	}
+	return r.Detail.Children[0].Name.Local
+}
+
+// endedByPeer is a session that the other end terminated before its time.
+type endedByPeer struct{ reason jingle.Reason }
+
+func (e *endedByPeer) Error() string {
+	s := "ended by the contact: " + strings.ReplaceAll(e.reason.Condition, "-", " ")
+	if d := detailOf(e.reason); d != "" {
+		s += " (" + clean.Text(d) + ")"
+	} else if e.reason.Text != "" {
+		s += " (" + clean.Text(e.reason.Text) + ")"
+	}
+	return s
+}
+
+// codeOfReason says what the peer's end of the session means. started tells
+// whether a byte of the file has been handed to a transport.
+func codeOfReason(r jingle.Reason, started bool) exitcode.Code {
+	switch detailOf(r) {
+	case detailNoSpace, detailExists:
+		return exitcode.LocalFile
+	case detailTooBig, detailPolicy:
+		return exitcode.Declined
+	}
+	switch r.Condition {
+	case jingle.Decline, jingle.Cancel, jingle.Busy, jingle.Gone:
+		return exitcode.Declined
+	case jingle.UnsupportedApplications, jingle.UnsupportedTransports, jingle.IncompatibleParameters:
+		return exitcode.Incapable
+	case jingle.SecurityError:
+		if started {
+			return exitcode.Integrity
+		}
+		return exitcode.Untrusted
+	case jingle.ConnectivityError, jingle.FailedTransport, jingle.Timeout, jingle.Expired, jingle.AlternativeSession:
+		return exitcode.Interrupted
+	case jingle.Success:
+		return exitcode.Integrity // before it could be true
+	}
+	return exitcode.Unexpected
+}
+
+// errUnconfirmed: the peer said success and did not prove it.
+var errUnconfirmed = errors.New("unconfirmed: the contact ended the session without a valid receipt")
+
+// errNoAnswer: the contact did not answer the offer in time.
+var errNoAnswer = errors.New("not answered in time")
+
+// errDeclined: our own side said no.
+var errDeclined = errors.New("declined")
+
+// errStreamLost: the connection to the server went away under a transfer.
+var errStreamLost = errors.New("connection to the server lost")
+
+// failureOf gives an error of a transfer its exit code and hints.
+func failureOf(err error, started bool) *Failure {
+	var f *Failure
+	if errors.As(err, &f) {
+		return f
+	}
+	f = &Failure{Err: err, Reason: err.Error()}
+	f.Code, f.Hints = classify(err, started)
+	return f
+}
+
+func classify(err error, started bool) (exitcode.Code, []string) {
+	var ended *endedByPeer
+	var trust *omemo.TrustError
+	var iq *stanza.Error
+	var source *sourceError
+	var sink *sinkError
+	switch {
+	case errors.Is(err, ErrInterrupted):
+		return exitcode.Cancelled, nil
+	case errors.Is(err, ErrTerminated):
+		return exitcode.Terminated, nil
+	case errors.As(err, &ended):
+		return codeOfReason(ended.reason, started), nil
+	case errors.As(err, &trust):
+		return exitcode.Untrusted, trustHints(trust)
+	case errors.Is(err, omemo.ErrNoDevice), errors.Is(err, omemo.ErrNotForUs), errors.Is(err, omemo.ErrEnvelope),
+		errors.Is(err, omemo.ErrUnknownDevice), errors.Is(err, omemo.ErrTooManyDevices):
+		return exitcode.Untrusted, nil
+	case errors.Is(err, crypto.ErrAuthentication), errors.Is(err, crypto.ErrTrailingData), errors.Is(err, errSealed), errors.Is(err, errOffer):
+		return exitcode.Integrity, nil
+	case errors.Is(err, inbox.ErrTooLong):
+		return exitcode.Integrity, nil
+	case errors.Is(err, errSourceChanged), errors.As(err, &source), errors.As(err, &sink), errors.Is(err, inbox.ErrExists), errors.Is(err, inbox.ErrNoSpace):
+		return exitcode.LocalFile, nil
+	case errors.Is(err, errNoAnswer), errors.Is(err, errDeclined):
+		return exitcode.Declined, nil
+	case errors.Is(err, errUnconfirmed), errors.Is(err, errIdle), errors.Is(err, errStreamLost), errors.Is(err, s5b.ErrNoCandidate),
+		errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, context.DeadlineExceeded):
+		return exitcode.Interrupted, nil
+	case errors.As(err, &iq):
+		return codeOfIQ(iq), nil
+	case isNetwork(err):
+		return exitcode.Interrupted, nil
+	}
+	return exitcode.Unexpected, nil
+}
+
+// codeOfIQ says what an error answer to the offer means.
+func codeOfIQ(e *stanza.Error) exitcode.Code {
+	switch e.Condition {
+	case stanza.NotAcceptable:
+		return exitcode.Untrusted
+	case stanza.ServiceUnavailable, stanza.RecipientUnavailable, stanza.ItemNotFound, "remote-server-not-found", "remote-server-timeout", "gone":
+		return exitcode.Offline
+	case stanza.Forbidden, stanza.NotAllowed, stanza.ResourceConstraint:
+		return exitcode.Declined
+	case stanza.BadRequest, stanza.FeatureNotImplemented:
+		return exitcode.Incapable
+	}
+	return exitcode.Unexpected
+}
+
+func trustHints(t *omemo.TrustError) []string {
+	who := clean.Text(t.JID.String())
+	if t.Kind == omemo.Changed {
+		return []string{
+			fmt.Sprintf("device %d of %s shows another key than before: ask %s on another way whether that is right", t.Device, who, who),
+			"see `jetsend trust list " + who + "`",
+		}
+	}
+	return []string{"compare the fingerprints shown by `jetsend trust list " + who + "` with the contact"}
+}
+
+// reasonFor says to the peer why we end a session.
+func reasonFor(err error) jingle.Reason {
+	var source *sourceError
+	var sink *sinkError
+	code, _ := classify(err, true)
+	switch {
+	case errors.Is(err, ErrInterrupted), errors.Is(err, ErrTerminated), errors.Is(err, errNoAnswer):
+		return jingle.Reason{Condition: jingle.Cancel}
+	case errors.Is(err, errDeclined):
+		return declined(detailPolicy)
+	case errors.Is(err, inbox.ErrNoSpace):
+		return withCondition(detailNoSpace)
+	case errors.Is(err, inbox.ErrExists):
+		return withCondition(detailExists)
+	case errors.As(err, &source), errors.As(err, &sink):
+		return jingle.Reason{Condition: jingle.FailedApplication}
+	case errors.Is(err, errIdle):
+		return jingle.Reason{Condition: jingle.Timeout}
+	case code == exitcode.Integrity, code == exitcode.Untrusted:
+		return jingle.Reason{Condition: jingle.SecurityError}
+	case code == exitcode.Interrupted:
+		return jingle.Reason{Condition: jingle.ConnectivityError}
+	case code == exitcode.LocalFile:
+		return jingle.Reason{Condition: jingle.FailedApplication}
+	}
+	return jingle.Reason{Condition: jingle.GeneralError}
+}
+
+// withCondition is a failure of our own disk in the middle of a transfer.
+func withCondition(detail string) jingle.Reason {
+	r := declined(detail)
+	r.Condition = jingle.FailedApplication
+	return r
+}

@@ -1,0 +1,252 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"jetsend/internal/exitcode"
+	"jetsend/internal/inbox"
+	"jetsend/internal/jid"
+	"jetsend/internal/jingle"
+)
+
+const (
+	// maxRunning bounds the transfers that run at once: each costs buffers,
+	// sockets and a share of the disk.
+	maxRunning = 16
+	// maxWaiting bounds the offers that are looked at or asked about at once.
+	maxWaiting = 64
+	// strangerOffers and strangerBurst bound how often somebody who is neither
+	// a contact nor named may make us open an envelope, all of them together.
+	strangerOffers = rate.Limit(1)
+	strangerBurst  = 30
+)
+
+// receiver is one run of Receive.
+type receiver struct {
+	e      *Endpoint
+	opt    ReceiveOptions
+	dir    *inbox.Dir
+	ctx    context.Context // of the transfers; ends after the drain
+	tasks  sync.WaitGroup
+	places chan struct{} // of running transfers
+	strang *rate.Limiter
+
+	mu      sync.Mutex
+	closed  bool                 // no new offers
+	claimed bool                 // --once: one offer was accepted
+	waiting int                  // offers not accepted yet
+	asking  sync.Mutex           // one question at a time
+	batches map[string]time.Time // batches that were said yes to
+	once    chan exitcode.Code   // --once: how the accepted one ended
+}
+
+// Receive waits for files until ctx ends, opt.Stop is closed, the server is
+// lost, or, with Once, one accepted transfer has ended. It returns nil, or a
+// *Failure with the exit code of the run.
+func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
+	dir, err := inbox.Open(opt.Dir)
+	if err != nil {
+		return &Failure{Code: exitcode.LocalFile, Reason: "cannot receive", Err: err,
+			Hints: []string{"name a directory that exists and can be written with --dir"}}
+	}
+	defer func() { _ = dir.Close() }()
+	run, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancel(nil)
+	r := &receiver{
+		e: e, opt: opt, dir: dir, ctx: run, places: make(chan struct{}, maxRunning),
+		strang:  rate.NewLimiter(strangerOffers, strangerBurst),
+		batches: map[string]time.Time{}, once: make(chan exitcode.Code, 1),
+	}
+	e.receiver.Store(r)
+	e.cfg.Report(Online{JID: e.sess.JID().String()})
+	err = r.wait(ctx, cancel)
+	r.close()
+	e.receiver.Store(nil)
+	cancel(errStreamLost)
+	r.tasks.Wait()
+	return err
+}
+
+// wait blocks until the run is over, and ends what is running as it should be.
+func (r *receiver) wait(ctx context.Context, cancel context.CancelCauseFunc) error {
+	select {
+	case code := <-r.once:
+		if code == exitcode.OK {
+			return nil
+		}
+		return &Failure{Code: code, Reason: "the file was not received", Reported: true}
+	case <-ctx.Done():
+		cause := context.Cause(ctx)
+		cancel(cause) // each transfer tells its peer
+		r.close()
+		r.tasks.Wait()
+		f := failureOf(cause, false)
+		return &Failure{Code: f.Code, Reason: cause.Error()}
+	case <-r.opt.Stop:
+		r.close()
+		r.drain(cancel)
+		return nil
+	case <-r.e.sess.Done():
+		return &Failure{Code: exitcode.Unreachable, Reason: errStreamLost.Error(), Err: r.e.sess.Err()}
+	}
+}
+
+// drain lets the running transfers finish for a while.
+func (r *receiver) drain(cancel context.CancelCauseFunc) {
+	done := make(chan struct{})
+	go func() { // ends with the tasks, which Receive waits for
+		r.tasks.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(r.opt.Drain):
+		cancel(ErrTerminated)
+		<-done
+	case <-r.e.sess.Done():
+	}
+}
+
+func (r *receiver) close() {
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
+}
+
+// admits is the first check of every offer: it costs nothing, touches no key
+// and tells a stranger nothing. It is called on the stream's dispatcher.
+func (r *receiver) admits(from jid.JID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed || r.claimed || r.waiting >= maxWaiting {
+		return false
+	}
+	bare := from.Bare()
+	if len(r.opt.From) > 0 && !slices.Contains(r.opt.From, bare) && !slices.Contains(r.opt.From, from) {
+		return false
+	}
+	switch r.opt.Accept {
+	case AcceptFrom, AcceptAsk, AcceptContacts:
+		return r.known(bare)
+	case AcceptVerified, AcceptAll:
+		return r.known(bare) || r.strang.Allow()
+	}
+	return false
+}
+
+// known tells whether somebody is a contact or was named by the user.
+func (r *receiver) known(bare jid.JID) bool {
+	if r.opt.Accept == AcceptFrom {
+		return slices.ContainsFunc(r.opt.From, func(j jid.JID) bool { return j.Bare() == bare })
+	}
+	return r.e.isContact(bare)
+}
+
+// isContact tells whether the contact may see us online; our own account may.
+func (e *Endpoint) isContact(bare jid.JID) bool {
+	if bare == e.sess.JID().Bare() {
+		return true
+	}
+	s := e.sess.Subscription(bare)
+	return s == "from" || s == "both"
+}
+
+// start takes an offer off the stream's dispatcher.
+func (r *receiver) start(s *jingle.Session) {
+	r.mu.Lock()
+	closed := r.closed
+	if !closed {
+		r.waiting++
+		r.tasks.Add(1)
+	}
+	r.mu.Unlock()
+	if closed { // between the first check and here
+		r.e.tasks.Go(func() { _ = s.Terminate(context.Background(), jingle.Reason{Condition: jingle.Gone}) })
+		return
+	}
+	go func() {
+		defer r.tasks.Done()
+		in := &incoming{r: r, e: r.e, sess: s, begun: time.Now()}
+		code, mine := in.run(r.ctx)
+		if mine && r.opt.Once {
+			r.once <- code
+		}
+	}()
+}
+
+// looked is called once for every offer that start took, when it is decided.
+func (r *receiver) looked() {
+	r.mu.Lock()
+	r.waiting--
+	r.mu.Unlock()
+}
+
+// claim makes the offer the one that --once waits for. It fails when another
+// one already is.
+func (r *receiver) claim() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.opt.Once && r.claimed {
+		return false
+	}
+	r.claimed = r.opt.Once
+	return true
+}
+
+// maxBatches bounds the remembered answers.
+const maxBatches = 1000
+
+// ask puts the question of an offer, once for all files of a batch.
+func (r *receiver) ask(ctx context.Context, q Question, b *Batch) error {
+	if r.opt.Ask == nil {
+		return errDeclined
+	}
+	r.asking.Lock()
+	defer r.asking.Unlock()
+	if b != nil {
+		if _, yes := r.batches[q.Peer.Bare().String()+" "+b.ID]; yes {
+			return nil
+		}
+	}
+	yes, err := r.opt.Ask(ctx, q)
+	if err != nil {
+		return errors.Join(errDeclined, err)
+	}
+	if !yes {
+		return errDeclined
+	}
+	if b != nil && len(r.batches) < maxBatches {
+		r.batches[q.Peer.Bare().String()+" "+b.ID] = time.Now()
+	}
+	return nil
+}
+
+// enter waits for a place among the running transfers.
+func (r *receiver) enter(ctx context.Context, s *jingle.Session) error {
+	select {
+	case r.places <- struct{}{}:
+		return nil
+	case <-s.Done():
+		reason, _ := s.Ended()
+		return &endedByPeer{reason}
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (r *receiver) leave() { <-r.places }
+
+// tooBig is the refusal by --max-size.
+func (r *receiver) tooBig(size int64) error {
+	if r.opt.MaxSize > 0 && size > r.opt.MaxSize {
+		return fmt.Errorf("%w: %d bytes are more than --max-size", errDeclined, size)
+	}
+	return nil
+}

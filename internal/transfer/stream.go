@@ -1,0 +1,240 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"jetsend/internal/crypto"
+)
+
+const (
+	// chunk is the unit of reading, encrypting and writing: large enough that
+	// the cost of a call vanishes, small enough to stay in the cache.
+	chunk = 256 << 10
+	// chunks in flight between the two halves of a pipeline. With the buffers
+	// of the cipher and of the sockets a transfer stays below 3 MiB.
+	chunks = 4
+	// idle is how long no byte may move before the path counts as lost.
+	idle = 60 * time.Second
+)
+
+// errIdle: nothing moved for the idle time.
+var errIdle = errors.New("no data for 60 s")
+
+// errSourceChanged: the file to send is not the one that was offered.
+var errSourceChanged = errors.New("file changed while it was sent")
+
+// sourceError is a problem with the file to send, not with the path.
+type sourceError struct{ err error }
+
+func (e *sourceError) Error() string { return e.err.Error() }
+func (e *sourceError) Unwrap() error { return e.err }
+
+// sinkError is a problem with the file to write, not with the path.
+type sinkError struct{ err error }
+
+func (e *sinkError) Error() string { return e.err.Error() }
+func (e *sinkError) Unwrap() error { return e.err }
+
+// idleConn renews the deadline with every read and write.
+type idleConn struct{ net.Conn }
+
+func (c idleConn) Read(b []byte) (int, error) {
+	_ = c.SetReadDeadline(time.Now().Add(idle)) // a closed connection fails in Read
+	n, err := c.Conn.Read(b)
+	return n, idleError(err)
+}
+
+func (c idleConn) Write(b []byte) (int, error) {
+	_ = c.SetWriteDeadline(time.Now().Add(idle))
+	n, err := c.Conn.Write(b)
+	return n, idleError(err)
+}
+
+func idleError(err error) error {
+	var ne net.Error
+	if errors.As(err, &ne) && ne.Timeout() {
+		return errIdle
+	}
+	return err
+}
+
+// limiter returns nil for no limit. The unit of work shrinks with the rate, so
+// that a slow limit is a steady trickle and not a burst a minute.
+func limiter(bytesPerSecond int64) (*rate.Limiter, int) {
+	if bytesPerSecond <= 0 {
+		return nil, chunk
+	}
+	n := int(min(max(bytesPerSecond/4, 1<<10), chunk))
+	return rate.NewLimiter(rate.Limit(bytesPerSecond), n), n
+}
+
+// pump moves data from fill to drain through recycled buffers, so that both
+// halves work at the same time. fill returns io.EOF after the last data.
+func pump(ctx context.Context, fill func([]byte) (int, error), drain func([]byte) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	full := make(chan []byte, chunks)
+	empty := make(chan []byte, chunks)
+	for range chunks {
+		empty <- make([]byte, chunk)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		defer close(full)
+		for {
+			var b []byte
+			select {
+			case b = <-empty:
+			case <-ctx.Done():
+				return
+			}
+			n, err := fill(b[:cap(b)])
+			if n > 0 {
+				select {
+				case full <- b[:n]:
+				case <-ctx.Done():
+					return
+				}
+			}
+			if err == io.EOF { //nolint:errorlint // only the bare io.EOF means a verified end
+				return
+			}
+			if err != nil {
+				cancel(err)
+				return
+			}
+		}
+	})
+	defer wg.Wait()
+	for b := range full {
+		if err := drain(b); err != nil {
+			cancel(err)
+			return err
+		}
+		empty <- b[:cap(b)] // never blocks: as many places as buffers
+	}
+	return context.Cause(ctx)
+}
+
+// streamOut encrypts size bytes of src into conn and ends the stream. It
+// stops when ctx does, closing conn to wake a blocked write. unchanged is asked
+// before the tag is written: without the tag nobody releases what was sent.
+func streamOut(ctx context.Context, conn halfCloser, src io.Reader, size int64, unchanged func() error, ts *crypto.Secret, limit int64, sum hash.Hash, m *meter) error {
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+	lim, unit := limiter(limit)
+	enc, err := crypto.NewEncrypter(idleConn{conn}, ts)
+	if err != nil {
+		return err
+	}
+	left := size
+	fill := func(b []byte) (int, error) {
+		n, err := io.ReadFull(src, b[:min(int64(unit), left)])
+		left -= int64(n)
+		switch {
+		case err != nil && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)):
+			return 0, &sourceError{errSourceChanged} // shorter than it was
+		case err != nil:
+			return 0, &sourceError{err}
+		case left == 0:
+			return n, io.EOF
+		}
+		return n, nil
+	}
+	drain := func(b []byte) error {
+		if sum != nil {
+			_, _ = sum.Write(b) // a hash does not fail
+		}
+		if lim != nil {
+			if err := lim.WaitN(ctx, len(b)); err != nil {
+				return context.Cause(ctx)
+			}
+		}
+		n, err := enc.Write(b)
+		m.add(n)
+		return err
+	}
+	if size > 0 {
+		err = pump(ctx, fill, drain)
+	}
+	if err == nil {
+		err = unchanged()
+	}
+	if err == nil {
+		err = enc.Close() // the tag
+	}
+	if err == nil {
+		err = conn.CloseWrite()
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return err
+}
+
+// halfCloser is a connection whose write side can be ended by itself.
+type halfCloser interface {
+	net.Conn
+	CloseWrite() error
+}
+
+// streamIn decrypts size bytes from conn into dst. When it returns nil, the
+// tag has been verified and the sender has ended the stream right after it.
+func streamIn(ctx context.Context, conn net.Conn, dst io.Writer, size int64, ts *crypto.Secret, limit int64, sum hash.Hash, m *meter) error {
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+	lim, unit := limiter(limit)
+	dec, err := crypto.NewDecrypter(idleConn{conn}, ts, size)
+	if err != nil {
+		return err
+	}
+	fill := func(b []byte) (int, error) {
+		n, err := readUnit(dec, b[:unit])
+		if lim != nil && n > 0 {
+			if werr := lim.WaitN(ctx, n); werr != nil {
+				return 0, context.Cause(ctx)
+			}
+		}
+		return n, err
+	}
+	drain := func(b []byte) error {
+		if sum != nil {
+			_, _ = sum.Write(b)
+		}
+		n, err := dst.Write(b)
+		m.add(n)
+		if err != nil {
+			_ = conn.Close() // wakes the other half
+			return &sinkError{err}
+		}
+		return nil
+	}
+	err = pump(ctx, fill, drain)
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	if err != nil {
+		return fmt.Errorf("receive: %w", err)
+	}
+	return nil
+}
+
+// readUnit fills b, or as much of it as comes before an error. It passes that
+// error on as it is: io.EOF from a Decrypter is a statement, not a size.
+func readUnit(r io.Reader, b []byte) (n int, err error) {
+	for n < len(b) && err == nil {
+		var k int
+		k, err = r.Read(b[n:])
+		n += k
+	}
+	return n, err
+}

@@ -1,0 +1,171 @@
+package transfer
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"net"
+	"testing"
+
+	"jetsend/internal/crypto"
+)
+
+// pair returns two ends of a TCP connection on loopback.
+func pair(t *testing.T) (*net.TCPConn, *net.TCPConn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	a, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = a.Close(); _ = b.Close() })
+	return a.(*net.TCPConn), b.(*net.TCPConn)
+}
+
+func meterFor(t *testing.T) *meter {
+	m := startMeter(Head{}, 0, func(Event) {})
+	t.Cleanup(m.end)
+	return m
+}
+
+func same() error { return nil }
+
+func TestStream(t *testing.T) {
+	for _, size := range []int{0, 1, 15, 16, 17, chunk - 1, chunk, chunk + 1, 3*chunk + 77} {
+		data := make([]byte, size)
+		_, _ = rand.Read(data)
+		ts := crypto.NewSecret(crypto.AES256GCM)
+		a, b := pair(t)
+		out := make(chan error, 1)
+		h1, h2 := sha256.New(), sha256.New()
+		go func() {
+			out <- streamOut(t.Context(), a, bytes.NewReader(data), int64(size), same, ts, 0, h1, meterFor(t))
+		}()
+		var got bytes.Buffer
+		m := meterFor(t)
+		if err := streamIn(t.Context(), b, &got, int64(size), ts, 0, h2, m); err != nil {
+			t.Fatalf("%d bytes: %v", size, err)
+		}
+		if err := <-out; err != nil {
+			t.Fatalf("%d bytes: %v", size, err)
+		}
+		if !bytes.Equal(got.Bytes(), data) || !bytes.Equal(h1.Sum(nil), h2.Sum(nil)) || m.bytes.Load() != int64(size) {
+			t.Errorf("%d bytes: differ", size)
+		}
+	}
+}
+
+// TestStreamDamaged: whatever happens to the bytes, streamIn does not say nil.
+func TestStreamDamaged(t *testing.T) {
+	data := make([]byte, chunk+100)
+	ts := crypto.NewSecret(crypto.AES256GCM)
+	var wire bytes.Buffer
+	enc, err := crypto.NewEncrypter(&wire, ts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = enc.Write(data)
+	_ = enc.Close()
+	flip := func(i int) []byte {
+		b := bytes.Clone(wire.Bytes())
+		b[(i+len(b))%len(b)] ^= 1
+		return b
+	}
+	for name, tt := range map[string]struct {
+		wire []byte
+		want error
+	}{
+		"first bit":     {flip(0), crypto.ErrAuthentication},
+		"last of data":  {flip(-17), crypto.ErrAuthentication},
+		"tag":           {flip(-1), crypto.ErrAuthentication},
+		"cut by one":    {wire.Bytes()[:wire.Len()-1], io.ErrUnexpectedEOF},
+		"no tag":        {wire.Bytes()[:wire.Len()-16], io.ErrUnexpectedEOF},
+		"cut in middle": {wire.Bytes()[:100], io.ErrUnexpectedEOF},
+		"nothing":       {nil, io.ErrUnexpectedEOF},
+		"one more":      {append(bytes.Clone(wire.Bytes()), 0), crypto.ErrTrailingData},
+	} {
+		a, b := pair(t)
+		go func() { _, _ = a.Write(tt.wire); _ = a.CloseWrite() }()
+		if err := streamIn(t.Context(), b, io.Discard, int64(len(data)), ts, 0, nil, meterFor(t)); !errors.Is(err, tt.want) {
+			t.Errorf("%s: %v, want %v", name, err, tt.want)
+		}
+	}
+}
+
+func TestStreamSource(t *testing.T) {
+	ts := crypto.NewSecret(crypto.AES256GCM)
+	a, b := pair(t)
+	go func() { _, _ = io.Copy(io.Discard, b) }()
+	err := streamOut(t.Context(), a, bytes.NewReader(make([]byte, 10)), 11, same, ts, 0, nil, meterFor(t))
+	if !errors.Is(err, errSourceChanged) {
+		t.Errorf("shorter source: %v", err)
+	}
+	c, d := pair(t)
+	ts = crypto.NewSecret(crypto.AES256GCM)
+	got := make(chan []byte, 1)
+	go func() { b, _ := io.ReadAll(d); got <- b }()
+	changed := errors.New("changed")
+	if err := streamOut(t.Context(), c, bytes.NewReader(make([]byte, 10)), 10, func() error { return changed }, ts, 0, nil, meterFor(t)); !errors.Is(err, changed) {
+		t.Errorf("changed source: %v", err)
+	}
+	_ = c.Close()
+	if b := <-got; len(b) > 10 {
+		t.Errorf("a tag was sent for a changed source (%d bytes)", len(b))
+	}
+}
+
+func TestStreamCancel(t *testing.T) {
+	ts := crypto.NewSecret(crypto.AES256GCM)
+	a, b := pair(t)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cause := errors.New("enough")
+	out, in := make(chan error, 1), make(chan error, 1)
+	go func() { out <- streamOut(ctx, a, neverEnding{}, 1<<40, same, ts, 0, nil, meterFor(t)) }()
+	m := meterFor(t)
+	go func() { in <- streamIn(ctx, b, io.Discard, 1<<35, ts, 0, nil, m) }()
+	for m.bytes.Load() == 0 {
+		select {
+		case err := <-in:
+			t.Fatal(err)
+		default:
+		}
+	}
+	cancel(cause)
+	if err := <-out; !errors.Is(err, cause) {
+		t.Errorf("out: %v", err)
+	}
+	if err := <-in; !errors.Is(err, cause) {
+		t.Errorf("in: %v", err)
+	}
+}
+
+type neverEnding struct{}
+
+func (neverEnding) Read(b []byte) (int, error) { return len(b), nil }
+
+func TestStreamSink(t *testing.T) {
+	ts := crypto.NewSecret(crypto.AES256GCM)
+	a, b := pair(t)
+	go func() { _ = streamOut(t.Context(), a, neverEnding{}, 1<<30, same, ts, 0, nil, meterFor(t)) }()
+	full := errors.New("disk full")
+	err := streamIn(t.Context(), b, failing{full}, 1<<30, ts, 0, nil, meterFor(t))
+	var sink *sinkError
+	if !errors.As(err, &sink) || !errors.Is(err, full) {
+		t.Errorf("sink: %v", err)
+	}
+}
+
+type failing struct{ err error }
+
+func (f failing) Write([]byte) (int, error) { return 0, f.err }

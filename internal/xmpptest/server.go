@@ -1,0 +1,263 @@
+package xmpptest
+
+import (
+	"context"
+	_ "embed" // the server module
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+const (
+	// startTimeout bounds the start of a server, which takes about 0.3 s on an
+	// idle machine.
+	startTimeout = 15 * time.Second
+	// startPoll is how often a starting server is asked whether it listens.
+	startPoll = 10 * time.Millisecond
+	// startTries is how often new ports are tried after others took ours.
+	startTries = 4
+	// stopTimeout is how long a server may take to stop before it is killed.
+	stopTimeout = 5 * time.Second
+)
+
+// harnessModule is loaded into every private server.
+//
+//go:embed prosodymod/mod_jet_harness.lua
+var harnessModule []byte
+
+// ErrNoProsody is returned where Prosody is not installed. Use errors.Is; the
+// text says the command that installs it.
+var ErrNoProsody = errors.New("prosody is not installed; run: apt-get install -y --no-install-recommends prosody")
+
+// errPortTaken means that another process took a port between our look and
+// the server's bind.
+var errPortTaken = errors.New("port taken")
+
+// Server is a private Prosody. Its fields do not change after the start; its
+// methods may be called from any goroutine.
+type Server struct {
+	Domain    string // the domain served
+	Addr      string // host:port for clients, STARTTLS
+	TLSAddr   string // host:port for clients, direct TLS
+	ProxyAddr string // host:port of the SOCKS5 proxy, "" without one
+	ProxyJID  string // its JID, "" without one
+	CAFile    string // PEM file of the only authority that vouches for the server
+	CA        *CA    // that authority
+
+	dir     string
+	program string
+
+	mu      sync.Mutex
+	rosters map[string]map[string]bool // user -> bare JIDs
+	proc    *process                   // nil while stopped
+}
+
+// Start starts a private server that lives as long as the test. A machine
+// without Prosody fails the test: nothing is skipped silently.
+func Start(tb testing.TB, o Options) *Server {
+	tb.Helper()
+	s, err := StartServer(tb.Context(), tb.TempDir(), o)
+	if err != nil {
+		tb.Fatalf("start prosody: %v", err)
+	}
+	tb.Cleanup(func() {
+		s.Kill() // nobody is left to say goodbye to
+		if tb.Failed() {
+			tb.Logf("prosody log:\n%s", s.Log())
+		}
+	})
+	return s
+}
+
+// StartServer starts a private server that keeps everything in dir, an
+// existing directory of the caller's that is otherwise empty, and returns when
+// it accepts connections. The context bounds the start only: call
+// [Server.Stop]. On Linux the server also dies with this process.
+func StartServer(ctx context.Context, dir string, o Options) (*Server, error) {
+	program, err := exec.LookPath("prosody")
+	if err != nil {
+		return nil, fmt.Errorf("%w (%w)", ErrNoProsody, err)
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return nil, fmt.Errorf("find %s: %w", dir, err)
+	}
+	s := &Server{
+		Domain: o.domain(), CAFile: filepath.Join(dir, "ca.pem"),
+		dir: dir, program: program, rosters: map[string]map[string]bool{},
+	}
+	if err := s.prepare(o); err != nil {
+		return nil, err
+	}
+	for range startTries {
+		if err = s.startOn(ctx, o); !errors.Is(err, errPortTaken) {
+			break
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// prepare writes everything but the configuration.
+func (s *Server) prepare(o Options) error {
+	for _, sub := range []string{"data", "tls", "modules"} {
+		if err := os.MkdirAll(filepath.Join(s.dir, sub), 0o700); err != nil {
+			return fmt.Errorf("make server directory: %w", err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(s.dir, "modules", "mod_jet_harness.lua"), harnessModule, 0o600); err != nil {
+		return fmt.Errorf("write server module: %w", err)
+	}
+	var err error
+	if s.CA, err = NewCA(); err != nil {
+		return err
+	}
+	if err := os.WriteFile(s.CAFile, s.CA.PEM(), 0o600); err != nil {
+		return fmt.Errorf("write ca: %w", err)
+	}
+	leaf, err := s.CA.Leaf(o.CertNotAfter, o.certNames()...)
+	if err != nil {
+		return err
+	}
+	if err := writeKeyPair(filepath.Join(s.dir, "tls"), leaf); err != nil {
+		return err
+	}
+	for i, a := range o.Accounts {
+		if err := s.AddAccount(a.User, a.Password); err != nil {
+			return err
+		}
+		for _, b := range o.Accounts[:i] {
+			if !o.Mutual {
+				break
+			}
+			if err := s.Subscribe(a.User, b.User); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// startOn picks addresses, configures the server for them and starts it.
+func (s *Server) startOn(ctx context.Context, o Options) error {
+	e, err := pickEndpoints(!o.NoProxy)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(s.config(), []byte(prosodyConfig(s.dir, e, o)), 0o600); err != nil {
+		return fmt.Errorf("write prosody configuration: %w", err)
+	}
+	s.Addr, s.TLSAddr, s.ProxyAddr = e.c2s, e.direct, e.proxy
+	if e.proxy != "" {
+		s.ProxyJID = "proxy." + s.Domain
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.launch(ctx)
+}
+
+func (s *Server) config() string { return filepath.Join(s.dir, "prosody.cfg.lua") }
+
+// launch starts the process and waits until it listens on all its addresses.
+// The caller holds mu.
+func (s *Server) launch(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	logged := len(s.Log())
+	proc, err := startProcess(s.dir, s.program, "--config", s.config(), "-F")
+	if err != nil {
+		return fmt.Errorf("start prosody: %w", err)
+	}
+	for _, addr := range []string{s.Addr, s.TLSAddr, s.ProxyAddr} {
+		if err = waitListening(ctx, proc, addr); err != nil {
+			break
+		}
+	}
+	fresh := s.Log()[logged:]
+	if strings.Contains(fresh, "Failed to open server port") {
+		err = errPortTaken
+	}
+	if err != nil {
+		proc.kill()
+		return fmt.Errorf("start prosody: %w; its log:\n%s", err, fresh)
+	}
+	s.proc = proc
+	return nil
+}
+
+// waitListening returns when a connection to addr succeeds.
+func waitListening(ctx context.Context, proc *process, addr string) error {
+	if addr == "" {
+		return nil
+	}
+	tick := time.NewTicker(startPoll)
+	defer tick.Stop()
+	var d net.Dialer
+	for {
+		c, err := d.DialContext(ctx, "tcp", addr)
+		if err == nil {
+			return c.Close()
+		}
+		select {
+		case <-tick.C:
+		case <-proc.done:
+			return fmt.Errorf("prosody ended by itself: %w", proc.err)
+		case <-ctx.Done():
+			return fmt.Errorf("wait for %s: %w", addr, ctx.Err())
+		}
+	}
+}
+
+// Stop asks the server to stop, waits until it is gone and kills it when it
+// takes too long. Clients see their streams closed. A stopped server is stopped
+// again without error.
+func (s *Server) Stop() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.proc == nil {
+		return nil
+	}
+	err := s.proc.stop(stopTimeout)
+	s.proc = nil
+	return err
+}
+
+// Kill ends the server at once, as a crash or a power cut would, and waits
+// until it is gone.
+func (s *Server) Kill() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.proc != nil {
+		s.proc.kill()
+		s.proc = nil
+	}
+}
+
+// Restart stops the server if it runs and starts it again on the same
+// addresses with the same accounts and data.
+func (s *Server) Restart(ctx context.Context) error {
+	if err := s.Stop(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.launch(ctx)
+}
+
+// PID returns the process id of the running server, 0 while it is stopped.
+func (s *Server) PID() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.proc == nil {
+		return 0
+	}
+	return s.proc.cmd.Process.Pid
+}
