@@ -2,15 +2,13 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"jetsend/internal/clean"
 	"jetsend/internal/config"
-	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 )
 
@@ -37,8 +35,9 @@ taken from JETSEND_PASSWORD or JETSEND_PASSWORD_FILE instead when they are set,
 or from the password_file or password_command that the account has.
 
 --store says where the password is kept: in the desktop's keyring, in the
-configuration file (readable by you alone), or nowhere. Without --store it is
-the keyring, or the file on a machine without one.
+configuration file (readable by you alone), or nowhere. Without --store a typed
+password goes to the keyring, or to the file on a machine without one, and a
+password that was not typed stays where it was.
 
 The account is named after its address, or as --account says. JETSEND_SERVER
 and JETSEND_TLS_CA_FILE are remembered with it.
@@ -51,21 +50,21 @@ and JETSEND_TLS_CA_FILE are remembered with it.
 			return l.run(cmd, args)
 		},
 	}
-	cmd.Flags().Var(store, "store", "where to keep the password: keyring, file, none (default keyring, else file)")
+	cmd.Flags().Var(store, "store", "where to keep the password: keyring, file, none (default: keyring, else file)")
 	return cmd
 }
 
 // login is one run of the command.
 type login struct {
 	*app
-	store    string
+	store    string // --store, "" when not given
 	file     string
 	config   *config.Config
 	chosen   *config.Chosen
 	password string
-	// external tells that the password comes from a place that is not ours to
-	// write: a file or command that the account names.
-	external bool
+	// keep leaves what the file says about the password: it came from there, or
+	// from the environment, which is not ours to copy unasked.
+	keep bool
 }
 
 func (l *login) run(cmd *cobra.Command, args []string) error {
@@ -79,7 +78,7 @@ func (l *login) run(cmd *cobra.Command, args []string) error {
 	if err := l.findPassword(ctx); err != nil {
 		return err
 	}
-	if err := l.connectOnce(ctx); err != nil {
+	if err := l.publish(ctx); err != nil {
 		return err
 	}
 	return l.remember()
@@ -94,43 +93,33 @@ func (l *login) load(cmd *cobra.Command) (err error) {
 	if l.file == "" {
 		return &config.Error{Msg: "no place for the configuration", Err: errNoHome, Hints: []string{"give one with --config FILE"}}
 	}
-	// Better to hear of a directory that cannot be written before the password
-	// is typed.
-	if err := os.MkdirAll(filepath.Dir(l.file), 0o700); err != nil {
-		return &config.Error{Msg: "make the directory of the configuration", Err: err}
-	}
 	l.config, err = l.loadFile(cmd, l.file, false)
 	return err
 }
 
-// choose finds the account: the argument, JETSEND_JID, the account that is
-// named or the default, or what is typed.
-func (l *login) choose(ctx context.Context, args []string) error {
-	address := l.Env("JETSEND_JID")
-	if len(args) == 1 {
-		address = args[0]
-	}
+// choose finds the account: by the argument, JETSEND_JID, its name, or as the
+// default one, else by what is typed.
+func (l *login) choose(ctx context.Context, args []string) (err error) {
 	sel := l.selection()
-	sel.JID = address
+	if len(args) == 1 {
+		sel.JID = args[0]
+	}
 	_, _, known := l.config.Named(sel.Name)
-	var err error
-	if address == "" && !known {
-		if l.chosen, err = l.config.Choose(config.Selection{}); err != nil || sel.Name != "" {
-			if address, err = l.askJID(ctx); err != nil {
-				return err
-			}
-		} else {
-			address = l.chosen.JID
+	if sel.JID == "" && sel.Name == "" {
+		if l.chosen, err = l.config.Choose(sel); err == nil {
+			return nil
 		}
 	}
-	if address != "" {
-		if j, err := jid.Parse(address); err != nil || j.Local() == "" || !j.IsBare() {
-			return usagef("%q is not the address of an account", address).hint("write it as name@domain, without a resource")
+	if sel.JID == "" && !known {
+		if sel.JID, err = l.askJID(ctx); err != nil {
+			return err
 		}
 	}
-	sel.JID = address
+	if j, err := jid.Parse(sel.JID); sel.JID != "" && (err != nil || j.Local() == "" || !j.IsBare()) {
+		return usagef("%q is not the address of an account", clean.Text(sel.JID)).hint("write it as name@domain, without a resource")
+	}
 	name := sel.Name
-	if !known { // a new name for an account, new or not
+	if !known {
 		sel.Name = ""
 	}
 	if l.chosen, err = l.config.Choose(sel); err != nil {
@@ -141,6 +130,9 @@ func (l *login) choose(ctx context.Context, args []string) error {
 		l.chosen.Name = name
 	case l.chosen.Name == "":
 		l.chosen.Name = l.chosen.Addr.String()
+	}
+	if strings.Contains(l.chosen.Name, "::") {
+		return usagef("%q cannot be the name of an account", clean.Text(l.chosen.Name)).hint("give it another one with --account NAME")
 	}
 	l.chosen.Ephemeral = false
 	return nil
@@ -159,36 +151,23 @@ func (l *login) askJID(ctx context.Context) (string, error) {
 	return t.Ask(ctx, "address of the account (name@domain): ")
 }
 
-// findPassword takes the password from outside, else asks a person, else uses
-// the one that is stored.
+// findPassword takes the password from the environment or from the file or
+// command of the account, else asks a person, else uses the stored one. A
+// stored one is no reason not to ask: it may be wrong.
 func (l *login) findPassword(ctx context.Context) (err error) {
-	s := l.secrets()
-	a := l.chosen.Account
-	l.external = a.PasswordFile != "" || a.PasswordCommand != ""
-	if s.Prompt != nil && !l.external {
-		a.Password, a.Keyring = "", false // ask, the stored one may be wrong
+	s, a := l.secrets(), *l.chosen
+	outside := s.Password != "" || s.PasswordFile != "" || a.PasswordFile != "" || a.PasswordCommand != ""
+	l.keep = outside || s.Prompt == nil
+	if !l.keep {
+		a.Password, a.Keyring = "", false
 	}
-	l.password, err = s.Lookup(ctx, &config.Chosen{Account: a, Addr: l.chosen.Addr})
-	if s.Password != "" || s.PasswordFile != "" {
-		l.external = l.external && l.store == ""
-	}
+	l.password, err = s.Lookup(ctx, &a)
 	return err
 }
 
-// connectOnce logs in and publishes the device.
-func (l *login) connectOnce(ctx context.Context) error {
-	stateDir, err := l.stateDir()
-	if err != nil {
-		return err
-	}
-	pool, err := rootCAs(l.chosen.TLSCAFile)
-	if err != nil {
-		return err
-	}
-	e, err := l.dial(ctx, dialOptions{
-		Account: l.chosen, Password: l.password, RootCAs: pool, StateDir: stateDir, Trust: l.config.Trust,
-		Login: true, Priority: -1, S5B: l.config.Transports.S5B, Report: l.print.Event, Log: l.log,
-	})
+// publish logs in and publishes the device.
+func (l *login) publish(ctx context.Context) error {
+	e, err := l.open(ctx, l.config, l.chosen, func(o *dialOptions) { o.Login, o.Password = true, l.password })
 	if err != nil {
 		return err
 	}
@@ -203,29 +182,27 @@ func (l *login) connectOnce(ctx context.Context) error {
 }
 
 // remember stores the password and writes the account.
-func (l *login) remember() error {
-	a := l.chosen.Account
-	a.JID = l.chosen.Addr.String()
-	var err error
-	for _, path := range []*string{&a.TLSCAFile, &a.PasswordFile} {
-		if *path == "" {
-			continue
-		}
-		if *path, err = filepath.Abs(*path); err != nil {
-			return &config.Error{Msg: "write the configuration", Err: err}
+func (l *login) remember() (err error) {
+	a := config.Account{JID: l.chosen.Addr.String(), Server: l.Env("JETSEND_SERVER")}
+	if ca := l.Env("JETSEND_TLS_CA_FILE"); ca != "" {
+		if a.TLSCAFile, err = filepath.Abs(ca); err != nil {
+			return &config.Error{Msg: "JETSEND_TLS_CA_FILE", Err: err}
 		}
 	}
-	where := "the password stays where it is"
-	if !l.external || l.store != "" {
-		a.Password, a.PasswordFile, a.PasswordCommand, a.Keyring = "", "", "", false
+	where := "the password is not stored"
+	if l.chosen.HasPassword() {
+		where = "the password stays where it was"
+	}
+	keep := l.keep && l.store == ""
+	if !keep {
 		if where, err = l.storePassword(&a); err != nil {
 			return err
 		}
 	}
-	if err := config.SetAccount(l.file, l.chosen.Name, a); err != nil {
+	if err := config.SetAccount(l.file, l.chosen.Name, a, keep); err != nil {
 		return err
 	}
-	l.print.Note("account %s written to %s, %s", l.chosen.Name, l.file, where)
+	l.print.Note("account %s written to %s, %s", clean.Text(l.chosen.Name), clean.Text(l.file), where)
 	return nil
 }
 
@@ -235,7 +212,7 @@ func (l *login) storePassword(a *config.Account) (string, error) {
 		err := l.keyring.Set(a.JID, l.password)
 		if err == nil {
 			a.Keyring = true
-			return "the password to the keyring", nil
+			return "the password is in the keyring", nil
 		}
 		if l.store == storeKeyring {
 			return "", &config.Error{Msg: "store the password", Err: err, Hints: []string{"use --store file, or --store none"}}
@@ -246,75 +223,5 @@ func (l *login) storePassword(a *config.Account) (string, error) {
 		return "the password is not stored", nil
 	}
 	a.Password = l.password
-	return "with the password in it, readable by you alone", nil
-}
-
-func newLogoutCommand(a *app) *cobra.Command {
-	var forget bool
-	cmd := &cobra.Command{
-		Use:     "logout",
-		GroupID: groupAccount,
-		Short:   "Take this machine's OMEMO device off the server",
-		Long: `Take this machine's OMEMO device off the account's device list and delete its
-keys from the server, so that nobody encrypts to it any more. The local state
-stays: the next command that connects publishes the device again.
-
---forget also deletes the local state: the OMEMO keys and everything known about
-contacts' keys, the stored password, and the account in the configuration file.
-Contacts who verified this device must verify the next one anew.
-
-` + exitStatus(onlineCodes()...),
-		Args: exactly(0, ""),
-		RunE: func(cmd *cobra.Command, _ []string) error { return runLogout(cmd, a, forget) },
-	}
-	cmd.Flags().BoolVar(&forget, "forget", false, "also delete the local state, the stored password and the account's configuration")
-	return cmd
-}
-
-func runLogout(cmd *cobra.Command, a *app, forget bool) error {
-	ctx := cmd.Context()
-	c, err := a.loadConfig(cmd)
-	if err != nil {
-		return err
-	}
-	chosen, err := c.Choose(a.selection())
-	if err != nil {
-		return err
-	}
-	e, err := a.connect(ctx, c, nil)
-	if err != nil {
-		return err
-	}
-	err = e.Withdraw(ctx)
-	a.hangUp(ctx, e)
-	if err != nil {
-		return fmt.Errorf("withdraw the device of %s: %w", chosen.Addr, err)
-	}
-	a.print.Note("the device of %s is off the server's lists", chosen.Addr)
-	if !forget {
-		return nil
-	}
-	return a.forget(c, chosen)
-}
-
-// forget deletes what this machine knows of an account.
-func (a *app) forget(c *config.Config, chosen *config.Chosen) error {
-	dir, err := a.stateDir()
-	if err != nil {
-		return err
-	}
-	if err := removeState(dir, chosen.Addr); err != nil {
-		return &failureError{exitcode.LocalFile, fmt.Errorf("delete the state: %w", err)}
-	}
-	if err := a.keyring.Delete(chosen.Addr.String()); err != nil &&
-		!errors.Is(err, config.ErrNoKeyring) && !errors.Is(err, config.ErrNotInKeyring) {
-		a.console.warn("the password is still in the keyring: %v", err)
-	}
-	if chosen.Name != "" {
-		if err := config.RemoveAccount(c.File, chosen.Name); err != nil {
-			return err
-		}
-	}
-	a.print.Note("the keys, the password and the configuration of %s are deleted", chosen.Addr)
-	return nil
+	return "the password is in it, readable by you alone", nil
 }

@@ -95,10 +95,14 @@ func runSend(cmd *cobra.Command, a *app, args []string) error {
 	if err != nil {
 		return err
 	}
+	account, err := c.Choose(a.selection())
+	if err != nil {
+		return err
+	}
 	if err := checkReadable(files); err != nil {
 		return err
 	}
-	e, err := a.connect(ctx, c, nil)
+	e, err := a.open(ctx, c, account, nil)
 	if err != nil {
 		return err
 	}
@@ -275,4 +279,3 @@ func quote(s string) string {
 	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
-

@@ -11,6 +11,7 @@ import (
 
 	"jetsend/internal/config"
 	"jetsend/internal/jid"
+	"jetsend/internal/state"
 	"jetsend/internal/transfer"
 )
 
@@ -132,13 +133,19 @@ func (a *app) askPassword(ctx context.Context, account jid.JID) (string, error) 
 	return password, err
 }
 
-// connect goes online with the account of the command. The password is found
-// before anything is dialled, so that a person may take time to type it.
+// connect goes online with the account that flags, environment and
+// configuration choose.
 func (a *app) connect(ctx context.Context, c *config.Config, change func(*dialOptions)) (endpoint, error) {
 	account, err := c.Choose(a.selection())
 	if err != nil {
 		return nil, err
 	}
+	return a.open(ctx, c, account, change)
+}
+
+// open goes online with an account. The password is found before anything is
+// dialled, so that a person may take time to type it. change may be nil.
+func (a *app) open(ctx context.Context, c *config.Config, account *config.Chosen, change func(*dialOptions)) (_ endpoint, err error) {
 	o := dialOptions{Account: account, Trust: c.Trust, Priority: -1, S5B: c.Transports.S5B, Report: a.print.Event, Log: a.log}
 	if change != nil {
 		change(&o)
@@ -154,7 +161,13 @@ func (a *app) connect(ctx context.Context, c *config.Config, change func(*dialOp
 			return nil, err
 		}
 	}
-	return a.dial(ctx, o)
+	fresh := account.Ephemeral && !exists(state.Path(o.StateDir, account.Addr))
+	e, err := a.dial(ctx, o)
+	if err == nil && fresh {
+		a.print.Event(transfer.Warning{Text: "a new OMEMO device was made for " + account.Addr.String() +
+			"; keep the state directory " + o.StateDir + ", or every run adds one more to the account"})
+	}
+	return e, err
 }
 
 // closeTimeout bounds the farewell to the server.

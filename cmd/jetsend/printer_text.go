@@ -44,10 +44,6 @@ func (p *textPrinter) Event(e transfer.Event) {
 	case transfer.Received:
 		p.track(e.Transfer, nil)
 		p.Note("%s", receivedLine(e))
-	case transfer.Online:
-		if p.console.terminal {
-			p.Note("online as %s", clean.Text(e.JID))
-		}
 	case transfer.Offer:
 		if p.console.terminal {
 			p.Note("%s", offerLine(e))

@@ -39,6 +39,7 @@ type app struct {
 	print   printer // set once the global flags are known
 	log     *slog.Logger
 	logFile io.Closer // nil without --log-file
+	person  bool      // standard input or standard error is a terminal
 
 	keyring  config.Keyring
 	dial     func(context.Context, dialOptions) (endpoint, error)
@@ -54,7 +55,7 @@ func run(ctx context.Context, args []string, sys system) int {
 }
 
 func newApp(sys system) *app {
-	a := &app{system: sys, log: slog.New(slog.DiscardHandler), now: time.Now}
+	a := &app{system: sys, log: slog.New(slog.DiscardHandler), now: time.Now, person: isTerminal(sys.Stdin) || isTerminal(sys.Stderr)}
 	a.console = newConsole(sys.Stderr, isTerminal(sys.Stderr), sys.Env)
 	a.keyring = config.NoKeyring{}
 	if hasKeyring(sys.Env) {
@@ -106,7 +107,7 @@ func (a *app) report(f *failure) exitcode.Code {
 // interactive tells whether a person is there to be asked: standard input or
 // standard error is a terminal, and so a controlling terminal can be opened.
 func (a *app) interactive() bool {
-	if !isTerminal(a.Stdin) && !isTerminal(a.Stderr) {
+	if !a.person {
 		return false
 	}
 	t, err := a.OpenTTY()

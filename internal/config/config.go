@@ -174,6 +174,9 @@ func (c *Config) validate() error {
 	return nil
 }
 
+// HasPassword tells whether the account names a place for its password.
+func (a Account) HasPassword() bool { return a.sources() > 0 }
+
 // sources counts the places that are named for the password.
 func (a Account) sources() int {
 	n := 0

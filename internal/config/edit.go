@@ -17,11 +17,11 @@ const header = `# jetsend configuration, written by "jetsend login" and yours to
 `
 
 // SetAccount writes account a under name into the YAML file and keeps the rest
-// of it, comments included. Keys of the account that a leaves empty are
-// removed when they are about the password and kept otherwise. The first
-// account of a file becomes its default_account. A missing file is made, its
-// directory too; the result has mode 0600.
-func SetAccount(file, name string, a Account) error {
+// of it, comments included. What a leaves empty stays as it was, except where
+// the password is: that is replaced as a whole, or not at all with
+// keepPassword. The first account of a file becomes its default_account. A
+// missing file is made, its directory too; the result has mode 0600.
+func SetAccount(file, name string, a Account, keepPassword bool) error {
 	root, err := editable(file)
 	if err != nil {
 		return err
@@ -30,14 +30,26 @@ func SetAccount(file, name string, a Account) error {
 		set(root, "default_account", text(name))
 	}
 	entry := section(section(root, "accounts"), name)
+	set(entry, "jid", text(a.JID))
+	if !keepPassword {
+		setPassword(entry, a)
+	}
+	if a.Server != "" {
+		set(entry, "server", text(a.Server))
+	}
+	if a.TLSCAFile != "" {
+		set(entry, "tls_ca_file", text(a.TLSCAFile))
+	}
+	return write(file, root)
+}
+
+func setPassword(entry *yaml.Node, a Account) {
 	for _, kv := range []struct{ key, value string }{
-		{"jid", a.JID}, {"password", a.Password}, {"password_file", a.PasswordFile},
-		{"password_command", a.PasswordCommand}, {"server", a.Server}, {"tls_ca_file", a.TLSCAFile},
+		{"password", a.Password}, {"password_file", a.PasswordFile}, {"password_command", a.PasswordCommand},
 	} {
-		switch {
-		case kv.value != "":
+		if kv.value != "" {
 			set(entry, kv.key, text(kv.value))
-		case strings.HasPrefix(kv.key, "password"):
+		} else {
 			remove(entry, kv.key)
 		}
 	}
@@ -45,7 +57,6 @@ func SetAccount(file, name string, a Account) error {
 	if a.Keyring {
 		set(entry, "keyring", &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: "true"})
 	}
-	return write(file, root)
 }
 
 // RemoveAccount takes the account with that name out of the file, and

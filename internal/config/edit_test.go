@@ -21,7 +21,7 @@ func read(t *testing.T, file string) string {
 func TestSetAccountMakesTheFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "new", "jetsend", "config.yaml")
 	want := Account{JID: "juliet@capulet.example", Password: "p: #\"'\n", Server: "127.0.0.1:5222", TLSCAFile: "/ca.pem"}
-	if err := SetAccount(file, want.JID, want); err != nil {
+	if err := SetAccount(file, want.JID, want, false); err != nil {
 		t.Fatal(err)
 	}
 	info, err := os.Stat(file)
@@ -55,10 +55,10 @@ contacts:
 	if err := os.Symlink(file, link); err != nil {
 		t.Fatal(err)
 	}
-	if err := SetAccount(link, "home", Account{JID: "juliet@capulet.example", Keyring: true}); err != nil {
+	if err := SetAccount(link, "home", Account{JID: "juliet@capulet.example", Keyring: true}, false); err != nil {
 		t.Fatal(err)
 	}
-	if err := SetAccount(link, "work", Account{JID: "juliet@work.example"}); err != nil {
+	if err := SetAccount(link, "work", Account{JID: "juliet@work.example"}, true); err != nil {
 		t.Fatal(err)
 	}
 	const want = `# mine
@@ -103,7 +103,7 @@ func TestRemoveAccount(t *testing.T) {
 
 func TestSetAccountInCommentsOnly(t *testing.T) {
 	file := writeConfig(t, "# notes\n# more notes\n")
-	if err := SetAccount(file, "a", Account{JID: "a@b.example"}); err != nil {
+	if err := SetAccount(file, "a", Account{JID: "a@b.example"}, false); err != nil {
 		t.Fatal(err)
 	}
 	const want = "# notes\n# more notes\ndefault_account: a\naccounts:\n  a:\n    jid: a@b.example\n"

@@ -186,11 +186,13 @@ func TestMalformedEnvelopes(t *testing.T) {
 				h.Add(k.Clone())
 			}
 		}, ErrEnvelope},
-		"no iv":            {func(_, h, _ *xmltree.Element) { h.Children = h.All(NS, "key") }, ErrEnvelope},
-		"iv of 11 bytes":   {func(_, h, _ *xmltree.Element) { h.Child(NS, "iv").SetText("AAAAAAAAAAAAAAA=") }, ErrEnvelope},
-		"iv no base64":     {func(_, h, _ *xmltree.Element) { h.Child(NS, "iv").SetText("!") }, ErrEnvelope},
-		"payload too long": {func(e, _, _ *xmltree.Element) { e.Child(NS, "payload").SetText(strings.Repeat("AAAA", maxPayloadBytes/2)) }, ErrEnvelope},
-		"payload garbage":  {func(e, _, _ *xmltree.Element) { e.Child(NS, "payload").SetText("=") }, ErrEnvelope},
+		"no iv":          {func(_, h, _ *xmltree.Element) { h.Children = h.All(NS, "key") }, ErrEnvelope},
+		"iv of 11 bytes": {func(_, h, _ *xmltree.Element) { h.Child(NS, "iv").SetText("AAAAAAAAAAAAAAA=") }, ErrEnvelope},
+		"iv no base64":   {func(_, h, _ *xmltree.Element) { h.Child(NS, "iv").SetText("!") }, ErrEnvelope},
+		"payload too long": {func(e, _, _ *xmltree.Element) {
+			e.Child(NS, "payload").SetText(strings.Repeat("AAAA", maxPayloadBytes/2))
+		}, ErrEnvelope},
+		"payload garbage": {func(e, _, _ *xmltree.Element) { e.Child(NS, "payload").SetText("=") }, ErrEnvelope},
 	} {
 		e := onWire(t, j.wrap(r, "payload"))
 		head := e.Child(NS, "header")

@@ -46,6 +46,9 @@ type wait struct {
 	to   jid.JID
 	from map[jid.JID]bool // who may answer
 	ch   chan iqAnswer    // capacity 1
+	// hook is given a result on the reader, before anything that comes after
+	// it on the stream is handled. It must not block. May be nil.
+	hook func(payload *xmltree.Element)
 }
 
 type iqAnswer struct {
@@ -53,7 +56,7 @@ type iqAnswer struct {
 	err     error
 }
 
-func (p *pending) add(id string, to jid.JID, from ...jid.JID) (*wait, error) {
+func (p *pending) add(id string, to jid.JID, hook func(*xmltree.Element), from ...jid.JID) (*wait, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.ended != nil {
@@ -65,7 +68,7 @@ func (p *pending) add(id string, to jid.JID, from ...jid.JID) (*wait, error) {
 	if p.byID == nil {
 		p.byID = map[string]*wait{}
 	}
-	w := &wait{p: p, id: id, to: to, from: map[jid.JID]bool{}, ch: make(chan iqAnswer, 1)}
+	w := &wait{p: p, id: id, to: to, from: map[jid.JID]bool{}, ch: make(chan iqAnswer, 1), hook: hook}
 	for _, j := range from {
 		w.from[j] = true
 	}
@@ -82,6 +85,9 @@ func (p *pending) deliver(id string, from jid.JID, a iqAnswer) bool {
 		return false
 	}
 	delete(p.byID, id)
+	if w.hook != nil && a.err == nil {
+		w.hook(a.payload)
+	}
 	w.ch <- a // capacity 1, and only ever one
 	return true
 }
@@ -130,17 +136,19 @@ func (w *wait) answer(ctx context.Context) (*xmltree.Element, error) {
 // Without a deadline in ctx the answer is waited for 30 s
 // (context.DeadlineExceeded). Never call it from a handler.
 func (s *Session) IQ(ctx context.Context, to jid.JID, typ stanza.IQType, payload *xmltree.Element) (*xmltree.Element, error) {
-	w, err := s.begin(ctx, to, typ, payload)
+	w, err := s.begin(ctx, to, typ, payload, nil)
 	if err != nil {
 		return nil, err
 	}
 	return w.answer(ctx)
 }
 
-// begin sends an iq. The caller waits for the answer, or forgets it.
-func (s *Session) begin(ctx context.Context, to jid.JID, typ stanza.IQType, payload *xmltree.Element) (*wait, error) {
+// begin sends an iq. The caller waits for the answer, or forgets it. For hook
+// see wait.
+func (s *Session) begin(ctx context.Context, to jid.JID, typ stanza.IQType, payload *xmltree.Element,
+	hook func(*xmltree.Element)) (*wait, error) {
 	id := newID()
-	w, err := s.pending.add(id, to, s.answerers(to)...) // before sending: answers are fast
+	w, err := s.pending.add(id, to, hook, s.answerers(to)...) // before sending: answers are fast
 	if err != nil {
 		return nil, err
 	}

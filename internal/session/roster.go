@@ -80,6 +80,21 @@ func (s *Session) rosterPush(_ context.Context, iq stanza.IQ) (*xmltree.Element,
 	return nil, nil
 }
 
+// beginRoster asks for the list, which is taken in on the reader: a push that
+// comes after it must not be handled before it.
+func (s *Session) beginRoster(ctx context.Context) (*wait, error) {
+	return s.begin(ctx, jid.JID{}, stanza.Get, xmltree.New(nsRoster, "query"), s.roster.set)
+}
+
+// Subscription returns the state of the subscription with a contact as the
+// roster has it: none, to, from or both; "" for somebody who is not on it. It
+// does not wait for anything and may be called by handlers.
+func (s *Session) Subscription(bare jid.JID) string {
+	s.roster.mu.Lock()
+	defer s.roster.mu.Unlock()
+	return s.roster.items[bare.Bare()].Subscription
+}
+
 // Roster returns the account's contacts, sorted by address. It asks the server
 // only when the login did not.
 func (s *Session) Roster(ctx context.Context) ([]RosterItem, error) {
@@ -87,11 +102,13 @@ func (s *Session) Roster(ctx context.Context) ([]RosterItem, error) {
 	loaded := s.roster.loaded
 	s.roster.mu.Unlock()
 	if !loaded {
-		res, err := s.IQ(ctx, jid.JID{}, stanza.Get, xmltree.New(nsRoster, "query"))
+		w, err := s.beginRoster(ctx)
 		if err != nil {
 			return nil, err
 		}
-		s.roster.set(res)
+		if _, err := w.answer(ctx); err != nil {
+			return nil, err
+		}
 	}
 	s.roster.mu.Lock()
 	defer s.roster.mu.Unlock()

@@ -146,7 +146,7 @@ func (s *Session) Start(ctx context.Context) error {
 // announce fetches the roster, so that the server tells us its changes (RFC
 // 6121 section 2.2), and sends initial presence (section 4.2).
 func (s *Session) announce(ctx context.Context) error {
-	wait, err := s.begin(ctx, jid.JID{}, stanza.Get, xmltree.New(nsRoster, "query"))
+	wait, err := s.beginRoster(ctx)
 	if err != nil {
 		return err
 	}
@@ -154,17 +154,12 @@ func (s *Session) announce(ctx context.Context) error {
 		wait.forget()
 		return err
 	}
-	res, err := wait.answer(ctx)
-	var refused *stanza.Error
-	switch {
-	case errors.As(err, &refused):
+	_, err = wait.answer(ctx)
+	if refused := (*stanza.Error)(nil); errors.As(err, &refused) {
 		s.log.Debug("no roster", "error", err) // an account may have none
-	case err != nil:
-		return err
-	default:
-		s.roster.set(res)
+		return nil
 	}
-	return nil
+	return err
 }
 
 // setOnline notes what the negotiation brought.
@@ -181,7 +176,7 @@ func (s *Session) setOnline(full jid.JID, mech string, t *transport) {
 func (s *Session) supervise(st *stream) {
 	timer := time.NewTimer(s.idle)
 	defer timer.Stop()
-	pinged := false
+	pinged, heard := false, int64(0)
 	for {
 		select {
 		case <-st.ctx.Done():
@@ -191,18 +186,18 @@ func (s *Session) supervise(st *stream) {
 			return
 		case <-timer.C:
 		}
-		silent := st.t.silence()
+		silent, latest := st.t.silence(), st.t.lastRead.Load()
 		switch {
+		case pinged && latest == heard:
+			st.fail(ErrSilent)
+			timer.Reset(s.idle)
 		case silent < s.idle:
 			pinged = false
 			timer.Reset(s.idle - silent)
-		case !pinged:
-			pinged = true
+		default:
+			pinged, heard = true, latest
 			s.ping(st)
 			timer.Reset(s.patient)
-		default:
-			st.fail(ErrSilent)
-			timer.Reset(s.idle)
 		}
 	}
 }

@@ -18,7 +18,7 @@ type Failure struct {
 
 // Error implements error.
 func (f *Failure) Error() string {
-	if f.Err == nil {
+	if f.Err == nil || f.Err.Error() == f.Reason {
 		return f.Reason
 	}
 	return f.Reason + ": " + f.Err.Error()

@@ -45,7 +45,7 @@ func (e *Endpoint) choose(ctx context.Context, to jid.JID, wait time.Duration) (
 			if cause := context.Cause(ctx); !errors.Is(cause, context.DeadlineExceeded) {
 				return nil, cause
 			}
-			return nil, noResource(to, online)
+			return nil, noResource(to, online, len(asked))
 		case <-e.sess.Done():
 			return nil, errStreamLost
 		}
@@ -63,7 +63,7 @@ func (e *Endpoint) chooseFull(ctx context.Context, to jid.JID) ([]jid.JID, error
 			Hints: []string{"name the contact without a resource to take any that is online"}}
 	}
 	if !info.Has(NS) {
-		return nil, noResource(to, 1)
+		return nil, noResource(to, 1, 1)
 	}
 	return []jid.JID{to}, nil
 }
@@ -107,15 +107,27 @@ func answered(err error) bool {
 	return err == nil || errors.As(err, &se)
 }
 
-func noResource(to jid.JID, online int) *Failure {
+// noResource says why there is nobody to offer a file to: of the resources
+// that are online, some may have answered what they can do.
+func noResource(to jid.JID, online, answered int) *Failure {
 	who := clean.Text(to.String())
-	if online == 0 {
-		return &Failure{Code: exitcode.Offline, Reason: who + " is not online",
+	switch {
+	case online == 0:
+		return &Failure{
+			Code: exitcode.Offline, Reason: who + " is not online",
 			Hints: []string{
 				"wait longer with `--wait 5m`",
 				"without a presence subscription nobody is seen online: `jetsend contacts add " + clean.Text(to.Bare().String()) + "`",
-			}}
+			},
+		}
+	case answered == 0:
+		return &Failure{
+			Code: exitcode.Offline, Reason: who + " is online but does not answer",
+			Hints: []string{"wait longer with `--wait 5m`"},
+		}
 	}
-	return &Failure{Code: exitcode.Incapable, Reason: fmt.Sprintf("no client of %s can receive encrypted files from here (%d online)", who, online),
-		Hints: []string{"ask the contact to run `jetsend receive`"}}
+	return &Failure{
+		Code: exitcode.Incapable, Reason: fmt.Sprintf("no client of %s can receive encrypted files from here (%d online)", who, online),
+		Hints: []string{"ask the contact to run `jetsend receive`"},
+	}
 }

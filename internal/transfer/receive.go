@@ -41,7 +41,8 @@ type receiver struct {
 	mu      sync.Mutex
 	closed  bool                 // no new offers
 	claimed bool                 // --once: one offer was accepted
-	waiting int                  // offers not accepted yet
+	waiting int                  // offers not decided yet
+	active  int                  // offers and transfers not ended yet
 	asking  sync.Mutex           // one question at a time
 	batches map[string]time.Time // batches that were said yes to
 	once    chan exitcode.Code   // --once: how the accepted one ended
@@ -164,6 +165,7 @@ func (r *receiver) start(s *jingle.Session) {
 	closed := r.closed
 	if !closed {
 		r.waiting++
+		r.active++
 		r.tasks.Add(1)
 	}
 	r.mu.Unlock()
@@ -175,6 +177,9 @@ func (r *receiver) start(s *jingle.Session) {
 		defer r.tasks.Done()
 		in := &incoming{r: r, e: r.e, sess: s, begun: time.Now()}
 		code, mine := in.run(r.ctx)
+		r.mu.Lock()
+		r.active--
+		r.mu.Unlock()
 		if mine && r.opt.Once {
 			r.once <- code
 		}

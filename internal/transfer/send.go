@@ -134,19 +134,38 @@ func (o *outgoing) attempt(ctx context.Context) (err error) {
 		return err
 	}
 	o.e.cfg.Report(Offer{Head: o.head, Size: o.src.size})
-	if o.sess, err = o.e.jingle.Initiate(ctx, o.to, o.offer.SID, content); err != nil {
-		if cause := context.Cause(ctx); cause != nil {
-			return cause
-		}
-		return fmt.Errorf("offer to %s: %w", o.to, err)
+	late := time.Now().Add(o.opt.AnswerTimeout)
+	if err := o.initiate(ctx, content); err != nil {
+		return err
 	}
-	err = o.converse(ctx)
+	err = o.converse(ctx, late)
 	if err != nil {
 		// The word on the wire goes before the end of the bytestream, so that
 		// the receiver knows why the data stop.
 		_ = o.sess.Terminate(ctx, reasonFor(err))
 	}
 	return err
+}
+
+// initiate delivers the offer. A client that does not even acknowledge it in
+// time has not answered.
+func (o *outgoing) initiate(ctx context.Context, content jingle.Content) (err error) {
+	wait := ctx
+	if o.opt.AnswerTimeout > 0 {
+		var cancel context.CancelFunc
+		wait, cancel = context.WithTimeout(ctx, o.opt.AnswerTimeout)
+		defer cancel()
+	}
+	o.sess, err = o.e.jingle.Initiate(wait, o.to, o.offer.SID, content)
+	switch {
+	case err == nil:
+		return nil
+	case context.Cause(ctx) != nil:
+		return context.Cause(ctx)
+	case errors.Is(err, context.DeadlineExceeded):
+		return errNoAnswer
+	}
+	return fmt.Errorf("offer to %s: %w", o.to, err)
 }
 
 // prepare makes the secret's envelope, the candidates and the content.
@@ -178,8 +197,8 @@ func (o *outgoing) prepare(ctx context.Context) (c jingle.Content, err error) {
 }
 
 // converse takes an offer that was delivered to its end.
-func (o *outgoing) converse(ctx context.Context) error {
-	accepted, err := o.awaitAccept(ctx)
+func (o *outgoing) converse(ctx context.Context, answerBy time.Time) error {
+	accepted, err := o.awaitAccept(ctx, answerBy)
 	if err != nil {
 		return err
 	}
@@ -227,10 +246,10 @@ func (o *outgoing) converse(ctx context.Context) error {
 }
 
 // awaitAccept waits for the answer and checks the sealed accept in it.
-func (o *outgoing) awaitAccept(ctx context.Context) (jingle.Content, error) {
+func (o *outgoing) awaitAccept(ctx context.Context, answerBy time.Time) (jingle.Content, error) {
 	var late <-chan time.Time
 	if o.opt.AnswerTimeout > 0 {
-		t := time.NewTimer(o.opt.AnswerTimeout)
+		t := time.NewTimer(time.Until(answerBy))
 		defer t.Stop()
 		late = t.C
 	}
@@ -240,7 +259,7 @@ func (o *outgoing) awaitAccept(ctx context.Context) (jingle.Content, error) {
 	case <-o.sess.Done():
 		return jingle.Content{}, o.ended()
 	case <-late:
-		return jingle.Content{}, fmt.Errorf("%w (%s)", errNoAnswer, o.opt.AnswerTimeout)
+		return jingle.Content{}, errNoAnswer
 	case <-o.e.sess.Done():
 		return jingle.Content{}, errStreamLost
 	case <-ctx.Done():
@@ -311,6 +330,9 @@ func (o *outgoing) lastWord(digest string) error {
 func (o *outgoing) checkReceipt(info *xmltree.Element, digest string) (bool, error) {
 	if !info.Is(jingle.NSFile, "received") {
 		return false, nil
+	}
+	if info.Attr("creator") != o.offer.Senders || info.Attr("name") != o.offer.Content {
+		return false, fmt.Errorf("%w: the receipt was changed on its way", errSealed)
 	}
 	x, err := unseal(o.ts, kindReceipt, o.offer.context(), info.Children...)
 	if err != nil {

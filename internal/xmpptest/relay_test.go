@@ -159,6 +159,12 @@ func TestRelayCuts(t *testing.T) {
 	}
 
 	r, a, b := through(t, RelayOptions{})
+	if _, err := a.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(b, make([]byte, 1)); err != nil { // now the relay knows it
+		t.Fatal(err)
+	}
 	r.Cut()
 	for _, c := range []net.Conn{a, b} {
 		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"jetsend/internal/xmpptest/child"
 )
 
 const (
@@ -56,7 +58,7 @@ type Server struct {
 
 	mu      sync.Mutex
 	rosters map[string]map[string]bool // user -> bare JIDs
-	proc    *process                   // nil while stopped
+	proc    *child.Process             // nil while stopped
 }
 
 // Start starts a private server that lives as long as the test. A machine
@@ -172,9 +174,9 @@ func (s *Server) launch(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	logged := len(s.Log())
-	proc, err := startProcess(s.dir, s.program, "--config", s.config(), "-F")
+	proc, err := s.run()
 	if err != nil {
-		return fmt.Errorf("start prosody: %w", err)
+		return err
 	}
 	for _, addr := range []string{s.Addr, s.TLSAddr, s.ProxyAddr} {
 		if err = waitListening(ctx, proc, addr); err != nil {
@@ -186,15 +188,27 @@ func (s *Server) launch(ctx context.Context) error {
 		err = errPortTaken
 	}
 	if err != nil {
-		proc.kill()
+		proc.Kill()
 		return fmt.Errorf("start prosody: %w; its log:\n%s", err, fresh)
 	}
 	s.proc = proc
 	return nil
 }
 
+// run starts the process with its output in output.log.
+func (s *Server) run() (*child.Process, error) {
+	out, err := os.OpenFile(filepath.Join(s.dir, "output.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open output file: %w", err)
+	}
+	defer func() { _ = out.Close() }() // the child has its own
+	cmd := exec.Command(s.program, "--config", s.config(), "-F")
+	cmd.Dir, cmd.Stdout, cmd.Stderr = s.dir, out, out
+	return child.Start(cmd)
+}
+
 // waitListening returns when a connection to addr succeeds.
-func waitListening(ctx context.Context, proc *process, addr string) error {
+func waitListening(ctx context.Context, proc *child.Process, addr string) error {
 	if addr == "" {
 		return nil
 	}
@@ -208,8 +222,8 @@ func waitListening(ctx context.Context, proc *process, addr string) error {
 		}
 		select {
 		case <-tick.C:
-		case <-proc.done:
-			return fmt.Errorf("prosody ended by itself: %w", proc.err)
+		case <-proc.Done():
+			return fmt.Errorf("prosody ended by itself: %w", proc.Wait())
 		case <-ctx.Done():
 			return fmt.Errorf("wait for %s: %w", addr, ctx.Err())
 		}
@@ -217,7 +231,8 @@ func waitListening(ctx context.Context, proc *process, addr string) error {
 }
 
 // Stop asks the server to stop, waits until it is gone and kills it when it
-// takes too long. Clients see their streams closed. A stopped server is stopped
+// takes too long. Clients see their streams end, usually
+// with a goodbye. A stopped server is stopped
 // again without error.
 func (s *Server) Stop() error {
 	s.mu.Lock()
@@ -225,7 +240,7 @@ func (s *Server) Stop() error {
 	if s.proc == nil {
 		return nil
 	}
-	err := s.proc.stop(stopTimeout)
+	err := s.proc.Stop(stopTimeout)
 	s.proc = nil
 	return err
 }
@@ -236,7 +251,7 @@ func (s *Server) Kill() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.proc != nil {
-		s.proc.kill()
+		s.proc.Kill()
 		s.proc = nil
 	}
 }
@@ -259,5 +274,5 @@ func (s *Server) PID() int {
 	if s.proc == nil {
 		return 0
 	}
-	return s.proc.cmd.Process.Pid
+	return s.proc.PID()
 }

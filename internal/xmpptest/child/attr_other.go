@@ -1,8 +1,8 @@
 //go:build !linux
 
-package xmpptest
+package child
 
 import "syscall"
 
-// dieWithParent has no equivalent here: a server may outlive a killed test.
+// dieWithParent has no equivalent here: a child may outlive a killed parent.
 func dieWithParent() *syscall.SysProcAttr { return nil }

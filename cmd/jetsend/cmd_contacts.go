@@ -1,0 +1,161 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"jetsend/internal/clean"
+	"jetsend/internal/jid"
+)
+
+func newContactsCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "contacts",
+		GroupID: groupAccount,
+		Short:   "Who sees whom online",
+		Long: `Manage the presence subscriptions of the account, without which nobody sees
+anybody online: "send" needs to see the contact, and "receive --accept contacts"
+takes files of those who may see us. Without a subcommand it lists them.
+
+` + exitStatus(onlineCodes()...),
+		Example: examples("jetsend contacts add romeo@montague.example", "jetsend contacts accept juliet@capulet.example", "jetsend --json contacts list"),
+		Args:    unknownCommand,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return runContactsList(cmd, a) },
+	}
+	list := &cobra.Command{
+		Use: "list", Short: "List the contacts and who asks to become one",
+		Long: `List the contacts of the account: the address, the name on the account's list,
+who sees whom, and what is still to be answered.
+
+` + exitStatus(onlineCodes()...),
+		Args: exactly(0, ""),
+		RunE: func(cmd *cobra.Command, _ []string) error { return runContactsList(cmd, a) },
+	}
+	cmd.AddCommand(list,
+		newContactsChange(a, "add", "Ask to see a contact online, and let it see us", "asked %s; it sees us when it asks back",
+			func(ctx context.Context, r roster, j jid.JID) error { return r.Subscribe(ctx, j) }),
+		newContactsChange(a, "accept", "Let a contact see us online, and ask to see it", "%s sees us now", accept),
+		newContactsChange(a, "remove", "Take a contact off the list, in both directions", "%s is off the list",
+			func(ctx context.Context, r roster, j jid.JID) error { return r.Remove(ctx, j) }),
+	)
+	return cmd
+}
+
+// newContactsChange is a subcommand that does one thing to one contact.
+func newContactsChange(a *app, verb, short, done string, do func(context.Context, roster, jid.JID) error) *cobra.Command {
+	return &cobra.Command{
+		Use: verb + " JID", Short: short,
+		Long: short + `. JID is an address, or a name from the
+contacts: section of the configuration.
+
+` + exitStatus(onlineCodes()...),
+		Args: exactly(1, "one JID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			c, err := a.loadConfig(cmd)
+			if err != nil {
+				return err
+			}
+			j, err := resolveContact(c, args[0])
+			if err != nil {
+				return err
+			}
+			e, err := a.connect(ctx, c, nil)
+			if err != nil {
+				return err
+			}
+			defer a.hangUp(ctx, e)
+			if err := do(ctx, e.Roster(), j.Bare()); err != nil {
+				return fmt.Errorf("contacts %s %s: %w", verb, j.Bare(), err)
+			}
+			a.print.Note(done, clean.Text(j.Bare().String()))
+			return nil
+		},
+	}
+}
+
+// accept approves a request and asks back, unless we see the contact already.
+func accept(ctx context.Context, r roster, j jid.JID) error {
+	if err := r.Approve(ctx, j); err != nil {
+		return err
+	}
+	list, err := r.List(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range list {
+		if c.JID == j && (c.Subscription == "to" || c.Subscription == "both" || c.Asked) {
+			return nil
+		}
+	}
+	return r.Subscribe(ctx, j)
+}
+
+func runContactsList(cmd *cobra.Command, a *app) error {
+	ctx := cmd.Context()
+	c, err := a.loadConfig(cmd)
+	if err != nil {
+		return err
+	}
+	e, err := a.connect(ctx, c, nil)
+	if err != nil {
+		return err
+	}
+	defer a.hangUp(ctx, e)
+	list, err := e.Roster().List(ctx)
+	if err != nil {
+		return fmt.Errorf("list the contacts: %w", err)
+	}
+	slices.SortFunc(list, func(a, b contact) int { return cmp.Compare(a.JID.String(), b.JID.String()) })
+	var rows []record
+	for _, entry := range list {
+		rows = append(rows, contactRecord{
+			JID: entry.JID.String(), Name: clean.Text(entry.Name), Subscription: entry.Subscription, Asked: entry.Asked, Asks: entry.Asks,
+		})
+	}
+	if len(rows) == 0 {
+		a.print.Note("no contacts yet: run `jetsend contacts add name@domain`")
+	}
+	a.print.Rows(rows)
+	return nil
+}
+
+// contactRecord is a row of `contacts list`.
+type contactRecord struct {
+	JID          string `json:"jid"`
+	Name         string `json:"name"`
+	Subscription string `json:"subscription"` // none, to, from, both
+	Asked        bool   `json:"asked"`        // we asked to see them, no answer yet
+	Asks         bool   `json:"asks"`         // they ask to see us
+}
+
+// Kind implements record.
+func (contactRecord) Kind() string { return "contact" }
+
+// Columns implements record.
+func (r contactRecord) Columns() []string {
+	var notes []string
+	switch r.Subscription {
+	case "both":
+		notes = append(notes, "both see each other")
+	case "to":
+		notes = append(notes, "we see them")
+	case "from":
+		notes = append(notes, "they see us")
+	}
+	if r.Asked {
+		notes = append(notes, "has not answered us")
+	}
+	if r.Asks {
+		notes = append(notes, "asks to see us")
+	}
+	if len(notes) == 0 {
+		notes = append(notes, "neither sees the other")
+	}
+	return []string{clean.Text(r.JID), strings.Join(notes, ", "), r.Name}
+}

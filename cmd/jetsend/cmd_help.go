@@ -1,0 +1,80 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"jetsend"
+)
+
+// newHelpCommand is cobra's help command with an exit code for topics that do
+// not exist.
+func newHelpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "help [COMMAND | TOPIC]",
+		GroupID: groupOther,
+		Short:   "Help about a command or a topic",
+		Long: `Show the help text of a command, or of one of the topics exit-codes, environment
+and config.
+
+` + exitStatus(offlineCodes()...),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			found, rest, err := cmd.Root().Find(args)
+			if err != nil || found == nil || len(rest) > 0 {
+				return usagef("there is no help for %q", strings.Join(args, " ")).hint("run `jetsend help`")
+			}
+			found.InitDefaultHelpFlag()
+			return found.Help()
+		},
+	}
+}
+
+// helpTopics are commands that cannot be run: cobra shows them as topics.
+func helpTopics() []*cobra.Command {
+	return []*cobra.Command{
+		{Use: "exit-codes", Short: "Exit codes, the same for every command", Long: exitCodesHelp()},
+		{Use: "environment", Short: "Environment variables", Long: environmentHelp},
+		{Use: "config", Short: "The configuration file, with every key", Long: configHelp()},
+	}
+}
+
+func exitCodesHelp() string {
+	var b strings.Builder
+	b.WriteString("Every command ends with one of these:\n\n")
+	for _, m := range meanings() {
+		writeMeaning(&b, m)
+	}
+	b.WriteString(`
+With several files the exit code is the first present of 130, 143, 10, 9, 1, 12,
+11, 8, 7, 6. Every error on standard error, "jetsend: error: ...", is followed by
+"jetsend: hint: ..." lines with the exact next command where there is one. With
+--json the same code is the "code" of the "failed" event.`)
+	return b.String()
+}
+
+const environmentHelp = `All of these are optional. A flag wins over a variable, a variable over the
+configuration file.
+
+  JETSEND_CONFIG         the configuration file, like --config
+  JETSEND_ACCOUNT        name or address of the account, like --account
+  JETSEND_STATE_DIR      where keys and journal are kept, like --state-dir
+  JETSEND_JID            address of the account
+  JETSEND_PASSWORD       its password; other processes of the same user may be
+                         able to read it, a file is better
+  JETSEND_PASSWORD_FILE  a file with the password on its first line
+  JETSEND_SERVER         host:port of the server, instead of what DNS says
+  JETSEND_TLS_CA_FILE    certificates (PEM) to trust, instead of the system's
+  NO_COLOR               when set, no colours on the terminal
+  XDG_CONFIG_HOME        ~/.config; holds jetsend/config.yaml
+  XDG_STATE_HOME         ~/.local/state; holds jetsend/, the state
+
+With JETSEND_JID and a password every command works without a configuration file
+and without "jetsend login". The OMEMO device is then made on first use: keep the
+state directory, or every run adds one more device to the account.`
+
+// configHelp shows the example file itself.
+func configHelp() string {
+	return fmt.Sprintf("The configuration is one YAML file:\n\n%s", strings.TrimRight(jetsend.ExampleConfig, "\n"))
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"jetsend/internal/config"
+	"jetsend/internal/exitcode"
+	"jetsend/internal/jid"
+	"jetsend/internal/state"
+	"jetsend/internal/transfer"
+)
+
+func newLogoutCommand(a *app) *cobra.Command {
+	var forget bool
+	cmd := &cobra.Command{
+		Use:     "logout",
+		GroupID: groupAccount,
+		Short:   "Take this machine's OMEMO device off the server",
+		Long: `Take this machine's OMEMO device off the account's device list and delete its
+keys from the server, so that nobody encrypts to it any more. The local state
+stays: the next command that connects publishes the device again.
+
+--forget also deletes the local state: the OMEMO keys and everything known about
+contacts' keys, the stored password, and the account in the configuration file.
+Contacts who verified this device must verify the next one anew.
+
+` + exitStatus(onlineCodes()...),
+		Args: exactly(0, ""),
+		RunE: func(cmd *cobra.Command, _ []string) error { return runLogout(cmd, a, forget) },
+	}
+	cmd.Flags().BoolVar(&forget, "forget", false, "also delete the local state, the stored password and the account's configuration")
+	return cmd
+}
+
+func runLogout(cmd *cobra.Command, a *app, forget bool) error {
+	ctx := cmd.Context()
+	c, err := a.loadConfig(cmd)
+	if err != nil {
+		return err
+	}
+	chosen, err := c.Choose(a.selection())
+	if err != nil {
+		return err
+	}
+	e, err := a.connect(ctx, c, nil)
+	if err != nil {
+		return err
+	}
+	err = e.Withdraw(ctx)
+	a.hangUp(ctx, e)
+	if err != nil {
+		return fmt.Errorf("withdraw the device of %s: %w", chosen.Addr, err)
+	}
+	a.print.Note("the device of %s is off the server's lists", chosen.Addr)
+	if !forget {
+		return nil
+	}
+	return a.forget(c, chosen)
+}
+
+// forget deletes what this machine knows of an account.
+func (a *app) forget(c *config.Config, chosen *config.Chosen) error {
+	dir, err := a.stateDir()
+	if err != nil {
+		return err
+	}
+	if err := removeState(dir, chosen.Addr); err != nil {
+		return &transfer.Failure{Code: exitcode.LocalFile, Reason: "delete the state", Err: err}
+	}
+	if err := a.keyring.Delete(chosen.Addr.String()); err != nil &&
+		!errors.Is(err, config.ErrNoKeyring) && !errors.Is(err, config.ErrNotInKeyring) {
+		a.console.warn("the password is still in the keyring: %v", err)
+	}
+	if chosen.Name != "" {
+		if err := config.RemoveAccount(c.File, chosen.Name); err != nil {
+			return err
+		}
+	}
+	a.print.Note("the keys, the password and the configuration of %s are deleted", chosen.Addr)
+	return nil
+}
+
+// removeState deletes the database of an account with the files that SQLite
+// keeps beside it.
+func removeState(dir string, account jid.JID) error {
+	path := state.Path(dir, account)
+	var errs []error
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}

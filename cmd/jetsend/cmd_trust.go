@@ -1,0 +1,139 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"jetsend/internal/clean"
+	"jetsend/internal/exitcode"
+	"jetsend/internal/jid"
+)
+
+// trustOwn is the "trust" of this device itself.
+const trustOwn = "own"
+
+func newTrustCommand(a *app) *cobra.Command {
+	codes := append(offlineCodes(), exitcode.Config)
+	cmd := &cobra.Command{
+		Use:     "trust",
+		GroupID: groupAccount,
+		Short:   "Keys of contacts and of this device",
+		Long: `Show the OMEMO keys that this machine knows. Without a subcommand it lists them.
+
+A key is "blind" when it is used without anybody having compared it, "verified"
+when you compared it, "distrusted" when you refused it, and "undecided" when it
+is not used because another key of that contact was verified.
+
+` + exitStatus(codes...),
+		Args: unknownCommand,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runTrustList(cmd, a, nil) },
+	}
+	cmd.AddCommand(&cobra.Command{
+		Use: "list [CONTACT]", Short: "List this device and the devices of contacts",
+		Long: `List this device and the devices of all contacts, or of CONTACT: its device id,
+trust, when it last took part in a transfer, and its key's fingerprint in groups
+of eight. It needs no network and shows what was learnt so far.
+
+` + exitStatus(codes...),
+		Args: between(0, 1, "one CONTACT"),
+		RunE: func(cmd *cobra.Command, args []string) error { return runTrustList(cmd, a, args) },
+	})
+	return cmd
+}
+
+func runTrustList(cmd *cobra.Command, a *app, args []string) (err error) {
+	ctx := cmd.Context()
+	c, err := a.loadConfig(cmd)
+	if err != nil {
+		return err
+	}
+	var of jid.JID
+	if len(args) == 1 {
+		if of, err = resolveContact(c, args[0]); err != nil {
+			return err
+		}
+	}
+	account, err := c.Choose(a.selection())
+	if err != nil {
+		return err
+	}
+	dir, err := a.stateDir()
+	if err != nil {
+		return err
+	}
+	k, err := a.openKeys(ctx, dir, account, c.Trust)
+	if err != nil {
+		return err
+	}
+	if k == nil {
+		a.print.Note("this machine has no device of %s yet: run `jetsend login %s`", account.Addr, account.Addr)
+		return nil
+	}
+	defer func() { err = cmp.Or(err, k.Close()) }()
+	list, err := k.List(ctx, of.Bare())
+	if err != nil {
+		return fmt.Errorf("list the keys: %w", err)
+	}
+	if len(list) == 0 && !of.IsZero() {
+		a.print.Note("no device of %s is known yet", of.Bare())
+	}
+	a.print.Rows(deviceRows(account.Addr, k, list, of))
+	return nil
+}
+
+// deviceRows lists this device first, unless a contact was named, then the
+// contacts' by address and id.
+func deviceRows(self jid.JID, k keys, list []device, of jid.JID) []record {
+	var rows []record
+	if of.IsZero() || of.Bare() == self {
+		id, fingerprint := k.Device()
+		rows = append(rows, deviceRecord{JID: self.String(), ID: id, Fingerprint: fingerprint, Trust: trustOwn, Active: true})
+	}
+	slices.SortFunc(list, func(a, b device) int {
+		return cmp.Or(cmp.Compare(a.JID.String(), b.JID.String()), cmp.Compare(a.ID, b.ID))
+	})
+	for _, d := range list {
+		r := deviceRecord{JID: d.JID.String(), ID: d.ID, Fingerprint: d.Fingerprint, Trust: d.Trust, Active: d.Active}
+		if !d.LastUsed.IsZero() {
+			r.LastUsed = d.LastUsed.UTC().Format(time.RFC3339)
+		}
+		rows = append(rows, r)
+	}
+	return rows
+}
+
+// deviceRecord is a row of `trust list`, and what login tells about this device.
+type deviceRecord struct {
+	JID         string `json:"jid"`
+	ID          uint32 `json:"id"`
+	Fingerprint string `json:"fingerprint"` // "" while its key was never fetched
+	Trust       string `json:"trust"`       // own, blind, verified, distrusted, undecided
+	Active      bool   `json:"active"`      // on the contact's device list
+	LastUsed    string `json:"last_used,omitempty"`
+}
+
+// Kind implements record.
+func (deviceRecord) Kind() string { return "device" }
+
+// Columns implements record.
+func (r deviceRecord) Columns() []string {
+	used := "never used"
+	switch {
+	case r.Trust == trustOwn:
+		used = "this device"
+	case r.LastUsed != "":
+		used = "used " + r.LastUsed
+	}
+	if !r.Active {
+		used += ", gone from the list"
+	}
+	fingerprint := groups(r.Fingerprint)
+	if fingerprint == "" {
+		fingerprint = "(key not known yet)"
+	}
+	return []string{clean.Text(r.JID), fmt.Sprint(r.ID), clean.Text(r.Trust), used, fingerprint}
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"testing"
+
+	"jetsend/internal/config"
+	"jetsend/internal/exitcode"
+	"jetsend/internal/jid"
+	"jetsend/internal/omemo"
+	"jetsend/internal/session"
+	"jetsend/internal/transfer"
+)
+
+func TestCodeOf(t *testing.T) {
+	ended := func(cause error) context.Context {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(cause)
+		return ctx
+	}
+	live := t.Context()
+	unreachable := &session.UnreachableError{Domain: "capulet.example", Errs: []error{errors.New("refused")}}
+	for _, tt := range []struct {
+		name  string
+		ctx   context.Context
+		err   error
+		want  exitCode
+		hints bool
+	}{
+		{"nothing", live, nil, exitcode.OK, false},
+		{"unknown", live, errors.New("boom"), exitcode.Unexpected, false},
+		{"failure", live, &transfer.Failure{Code: exitcode.Declined, Hints: []string{"ask again"}}, exitcode.Declined, true},
+		{"failure around a login error", live, &transfer.Failure{Code: exitcode.Interrupted, Err: &session.AuthError{}}, exitcode.Interrupted, false},
+		{"failure after SIGINT keeps its code", ended(transfer.ErrInterrupted), &transfer.Failure{Code: exitcode.Integrity}, exitcode.Integrity, false},
+		{"usage", live, usagef("no").hint("do"), exitcode.Usage, true},
+		{"config", live, &config.Error{Msg: "no", Hints: []string{"do"}}, exitcode.Config, true},
+		{"interrupted", live, fmt.Errorf("ask: %w", transfer.ErrInterrupted), exitcode.Cancelled, false},
+		{"SIGINT", ended(transfer.ErrInterrupted), context.Canceled, exitcode.Cancelled, false},
+		{"SIGINT while dialling", ended(transfer.ErrInterrupted), unreachable, exitcode.Cancelled, false},
+		{"SIGTERM", ended(transfer.ErrTerminated), context.Canceled, exitcode.Terminated, false},
+		{"SIGTERM while the password command runs", ended(transfer.ErrTerminated), &config.Error{Msg: "no"}, exitcode.Terminated, false},
+		{"wrong password", live, fmt.Errorf("login: %w", &session.AuthError{Condition: "not-authorized"}), exitcode.Login, true},
+		{"server busy", live, &session.AuthError{Condition: "temporary-auth-failure"}, exitcode.Login, true},
+		{"disabled", live, &session.AuthError{Condition: "account-disabled"}, exitcode.Login, false},
+		{"only PLAIN", live, &session.AuthError{Err: session.ErrPlainOnly}, exitcode.Login, true},
+		{"downgrade", live, &session.AuthError{Err: session.ErrDowngrade}, exitcode.Login, true},
+		{"no mechanism", live, &session.AuthError{Err: session.ErrNoMechanism}, exitcode.Login, false},
+		{"server proof", live, session.ErrServerProof, exitcode.Login, false},
+		{"challenge", live, session.ErrChallenge, exitcode.Login, false},
+		{"plaintext", live, session.ErrPlaintext, exitcode.Login, false},
+		{"certificate", live, &session.CertificateError{Domain: "d.example", Err: x509.UnknownAuthorityError{}}, exitcode.Login, true},
+		{"unreachable", live, unreachable, exitcode.Unreachable, true},
+		{"stream error", live, &session.StreamError{Condition: "system-shutdown"}, exitcode.Unreachable, true},
+		{"lost", live, fmt.Errorf("roster: %w", session.ErrSessionLost), exitcode.Unreachable, true},
+		{"closed", live, session.ErrClosed, exitcode.Unreachable, true},
+		{"stream end", live, session.ErrStreamEnd, exitcode.Unreachable, true},
+		{"silent", live, session.ErrSilent, exitcode.Unreachable, true},
+		{"timeout", live, context.DeadlineExceeded, exitcode.Unreachable, true},
+		{"too many devices", live, fmt.Errorf("announce: %w", omemo.ErrTooManyDevices), exitcode.Untrusted, true},
+		{"trust", live, &omemo.TrustError{JID: jid.MustParse("a@b.example"), Kind: omemo.Changed}, exitcode.Untrusted, true},
+		{"no device", live, omemo.ErrNoDevice, exitcode.Untrusted, false},
+		{"joined", live, errors.Join(nil, &session.AuthError{Condition: "not-authorized"}, errors.New("close")), exitcode.Login, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, hints := codeOf(tt.ctx, tt.err)
+			if got != tt.want || (len(hints) > 0) != tt.hints {
+				t.Errorf("got %d and hints %q; want %d, hints %v", got, hints, tt.want, tt.hints)
+			}
+		})
+	}
+}
+
+func TestExplain(t *testing.T) {
+	f := explain(t.Context(), errors.New("b\x1b[31moom\nsecond line"))
+	if f.reason != "b\ufffd[31moom\ufffdsecond line" || len(f.hints) != 1 {
+		t.Errorf("reason %q, hints %q", f.reason, f.hints)
+	}
+	if f := explain(t.Context(), &transfer.Failure{Code: exitcode.Declined, Reported: true}); !f.reported {
+		t.Error("what was reported would be reported again")
+	}
+	if f := explain(t.Context(), fmt.Errorf("wait: %w", transfer.ErrInterrupted)); f.reason != "interrupted" {
+		t.Errorf("reason %q", f.reason)
+	}
+}
+
+// TestMeanings holds the table of the help text and package exitcode together.
+func TestMeanings(t *testing.T) {
+	seen := make(map[exitCode]bool)
+	last := exitCode(-1)
+	for _, m := range meanings() {
+		if m.code <= last || m.text == "" {
+			t.Errorf("code %d is out of order or without text", m.code)
+		}
+		last, seen[m.code] = m.code, true
+	}
+	for c := exitcode.OK; c <= exitcode.LocalFile; c++ {
+		if !seen[c] {
+			t.Errorf("code %d has no meaning", c)
+		}
+	}
+	if !seen[exitcode.Cancelled] || !seen[exitcode.Terminated] {
+		t.Error("the codes of signals have no meaning")
+	}
+}

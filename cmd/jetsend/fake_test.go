@@ -1,0 +1,179 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"jetsend/internal/config"
+	"jetsend/internal/jid"
+	"jetsend/internal/transfer"
+)
+
+// fixture is a run in this process, with a fake network.
+type fixture struct {
+	t        *testing.T
+	env      map[string]string
+	dialled  []dialOptions
+	endpoint *fakeEndpoint
+	dialErr  error
+	tty      *fakeTTY // nil: no terminal
+	ring     *fakeRing
+	out, err bytes.Buffer
+	exits    []int
+}
+
+func newFixture(t *testing.T) *fixture {
+	home := t.TempDir()
+	return &fixture{
+		t: t, endpoint: &fakeEndpoint{self: jid.MustParse("juliet@capulet.example/jetsend.1a2b3c4d")}, ring: &fakeRing{m: map[string]string{}},
+		env: map[string]string{"HOME": home, "JETSEND_JID": "juliet@capulet.example", "JETSEND_PASSWORD": "secret"},
+	}
+}
+
+// run executes a command and returns its exit code.
+func (f *fixture) run(args ...string) int {
+	f.t.Helper()
+	f.out.Reset()
+	f.err.Reset()
+	sys := system{
+		Stdin: strings.NewReader(""), Stdout: &f.out, Stderr: &f.err,
+		Env: func(k string) string { return f.env[k] }, Exit: func(code int) { f.exits = append(f.exits, code) },
+		OpenTTY: func() (terminal, error) {
+			if f.tty == nil {
+				return nil, errors.New("no terminal")
+			}
+			return f.tty, nil
+		},
+	}
+	a := newApp(sys)
+	a.now = func() time.Time { return time.Date(2026, 11, 21, 20, 15, 0, 0, time.UTC) }
+	a.keyring = f.ring
+	a.person = f.tty != nil
+	a.dial = func(_ context.Context, o dialOptions) (endpoint, error) {
+		f.dialled = append(f.dialled, o)
+		if f.dialErr != nil {
+			return nil, f.dialErr
+		}
+		f.endpoint.report = o.Report
+		return f.endpoint, nil
+	}
+	a.openKeys = openKeys
+	return a.run(f.t.Context(), args)
+}
+
+// wants fails the test unless the run ends with code and standard error holds
+// all the texts.
+func (f *fixture) wants(code int, texts []string, args ...string) {
+	f.t.Helper()
+	if got := f.run(args...); got != code {
+		f.t.Errorf("%q: exit code %d, want %d\n%s", args, got, code, f.err.String())
+	}
+	for _, text := range texts {
+		if !strings.Contains(f.err.String(), text) {
+			f.t.Errorf("%q: %q is not in:\n%s", args, text, f.err.String())
+		}
+	}
+}
+
+// fakeEndpoint remembers what it was asked for.
+type fakeEndpoint struct {
+	self     jid.JID
+	sent     []transfer.SendOptions
+	received []transfer.ReceiveOptions
+	result   error
+	during   func(context.Context, *fakeEndpoint) error // instead of result
+	report   func(transfer.Event)
+	contacts []contact
+	done     []string // what was asked of the roster and the device
+	closed   int
+}
+
+func (e *fakeEndpoint) JID() jid.JID { return e.self }
+func (e *fakeEndpoint) end(ctx context.Context) error {
+	if e.during != nil {
+		return e.during(ctx, e)
+	}
+	return e.result
+}
+func (e *fakeEndpoint) Send(ctx context.Context, o transfer.SendOptions) error {
+	e.sent = append(e.sent, o)
+	return e.end(ctx)
+}
+func (e *fakeEndpoint) Receive(ctx context.Context, o transfer.ReceiveOptions) error {
+	e.received = append(e.received, o)
+	return e.end(ctx)
+}
+func (e *fakeEndpoint) Device() (uint32, string) { return 27183, strings.Repeat("01234567", 8) }
+func (e *fakeEndpoint) Withdraw(context.Context) error {
+	e.done = append(e.done, "withdraw")
+	return e.result
+}
+func (e *fakeEndpoint) Roster() roster { return e }
+func (e *fakeEndpoint) Close(ctx context.Context) error {
+	e.closed++
+	return ctx.Err()
+}
+func (e *fakeEndpoint) List(context.Context) ([]contact, error) { return e.contacts, e.result }
+func (e *fakeEndpoint) Subscribe(_ context.Context, j jid.JID) error {
+	e.done = append(e.done, "subscribe "+j.String())
+	return e.result
+}
+func (e *fakeEndpoint) Approve(_ context.Context, j jid.JID) error {
+	e.done = append(e.done, "approve "+j.String())
+	return e.result
+}
+func (e *fakeEndpoint) Remove(_ context.Context, j jid.JID) error {
+	e.done = append(e.done, "remove "+j.String())
+	return e.result
+}
+
+// fakeTTY gives prepared answers.
+type fakeTTY struct {
+	mu      sync.Mutex
+	answers []string
+	shown   []string
+	err     error
+}
+
+func (t *fakeTTY) Ask(_ context.Context, prompt string) (string, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.shown = append(t.shown, prompt)
+	if t.err != nil {
+		return "", t.err
+	}
+	if len(t.answers) == 0 {
+		return "", fmt.Errorf("nothing left to answer to %q", prompt)
+	}
+	answer := t.answers[0]
+	t.answers = t.answers[1:]
+	return answer, nil
+}
+func (t *fakeTTY) Password(ctx context.Context, prompt string) (string, error) { return t.Ask(ctx, prompt) }
+func (t *fakeTTY) Close() error                                                 { return nil }
+
+// fakeRing is a keyring in memory, or one that does not answer.
+type fakeRing struct {
+	m   map[string]string
+	err error
+}
+
+func (k *fakeRing) Get(account string) (string, error) {
+	if p, ok := k.m[account]; ok {
+		return p, k.err
+	}
+	return "", config.ErrNotInKeyring
+}
+func (k *fakeRing) Set(account, password string) error {
+	if k.err == nil {
+		k.m[account] = password
+	}
+	return k.err
+}
+func (k *fakeRing) Delete(account string) error { delete(k.m, account); return k.err }

@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+
+	"jetsend/internal/config"
+	"jetsend/internal/jid"
+	"jetsend/internal/omemo"
+	"jetsend/internal/session"
+	"jetsend/internal/stanza"
+	"jetsend/internal/state"
+	"jetsend/internal/transfer"
+	"jetsend/internal/xmltree"
+)
+
+// wire gives a run the real doors to the network and the state.
+func wire(a *app) {
+	a.dial, a.openKeys = dial, openKeys
+}
+
+// dial puts the account online.
+func dial(ctx context.Context, o dialOptions) (endpoint, error) {
+	a := o.Account
+	password := o.Password
+	e, err := transfer.Connect(ctx, transfer.Config{
+		Session: session.Config{
+			JID: a.Addr, Password: func(context.Context) (string, error) { return password, nil },
+			Server: a.Server, RootCAs: o.RootCAs, SOCKS5: a.SOCKS5,
+			AllowPlain: a.AllowPlain, AllowSASLDowngrade: a.AllowSASLDowngrade,
+		},
+		StateDir: o.StateDir, Trust: trustMode(o.Trust), Receiver: o.Receiver, Priority: o.Priority,
+		S5B:       transfer.S5BConfig{ListenPorts: o.S5B.ListenPorts, Advertise: o.S5B.Advertise, Interfaces: o.S5B.Interfaces},
+		Ephemeral: a.Ephemeral, Report: o.Report, Log: o.Log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return online{e}, nil
+}
+
+func trustMode(text string) omemo.TrustMode {
+	if text == "verified" {
+		return omemo.VerifiedMode
+	}
+	return omemo.BlindMode
+}
+
+// online is the real endpoint.
+type online struct{ *transfer.Endpoint }
+
+// Device implements endpoint.
+func (o online) Device() (uint32, string) { return o.OMEMO().DeviceID(), o.OMEMO().Fingerprint() }
+
+// Withdraw implements endpoint.
+func (o online) Withdraw(ctx context.Context) error { return o.OMEMO().Withdraw(ctx, o.Session()) }
+
+// Roster implements endpoint.
+func (o online) Roster() roster { return contactList{o.Session()} }
+
+// contactList is the roster of a session.
+type contactList struct{ s *session.Session }
+
+// List implements roster. The server repeats unanswered requests right after
+// our initial presence; the answer to a ping (XEP-0199) comes behind them.
+func (c contactList) List(ctx context.Context) ([]contact, error) {
+	items, err := c.s.Roster(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.settle(ctx); err != nil {
+		return nil, err
+	}
+	requests := c.s.SubscriptionRequests()
+	var list []contact
+	for _, it := range items {
+		list = append(list, contact{
+			JID: it.JID, Name: it.Name, Subscription: it.Subscription, Asked: it.Ask, Asks: slices.Contains(requests, it.JID),
+		})
+	}
+	for _, j := range requests {
+		if !slices.ContainsFunc(list, func(c contact) bool { return c.JID == j }) {
+			list = append(list, contact{JID: j, Subscription: "none", Asks: true})
+		}
+	}
+	return list, nil
+}
+
+// settle waits until the server has handled all that was sent to it, and we
+// all that it had to say.
+func (c contactList) settle(ctx context.Context) error {
+	server, err := jid.Parse(c.s.JID().Domain())
+	if err != nil {
+		return err
+	}
+	_, err = c.s.IQ(ctx, server, stanza.Get, xmltree.New("urn:xmpp:ping", "ping"))
+	var refused *stanza.Error
+	if errors.As(err, &refused) { // an answer all the same
+		return nil
+	}
+	return err
+}
+
+// Subscribe implements roster.
+func (c contactList) Subscribe(ctx context.Context, j jid.JID) error {
+	return c.settled(ctx, c.s.Subscribe(ctx, j))
+}
+
+// Approve implements roster.
+func (c contactList) Approve(ctx context.Context, j jid.JID) error {
+	return c.settled(ctx, c.s.Approve(ctx, j))
+}
+
+// Remove implements roster. Somebody who is not on the list yet but asks to be
+// is refused.
+func (c contactList) Remove(ctx context.Context, j jid.JID) error {
+	if err := c.settle(ctx); err != nil {
+		return err
+	}
+	asks := slices.Contains(c.s.SubscriptionRequests(), j)
+	if asks {
+		if err := c.s.Refuse(ctx, j); err != nil {
+			return err
+		}
+	}
+	err := c.s.RemoveContact(ctx, j)
+	var refused *stanza.Error
+	if errors.As(err, &refused) && refused.Condition == stanza.ItemNotFound {
+		if asks {
+			return nil
+		}
+		return usagef("%s is not on the list of contacts", j).hint("run `jetsend contacts list`")
+	}
+	return err
+}
+
+func (c contactList) settled(ctx context.Context, err error) error {
+	if err != nil {
+		return err
+	}
+	return c.settle(ctx)
+}
+
+// openKeys opens the state of an account, or returns nil when there is none:
+// looking at keys makes none.
+func openKeys(ctx context.Context, dir string, a *config.Chosen, trust string) (keys, error) {
+	path := state.Path(dir, a.Addr)
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	db, err := state.Open(ctx, path)
+	if err != nil {
+		return nil, &config.Error{Msg: "open the state", Err: err}
+	}
+	account, err := omemo.Open(ctx, db, a.Addr, omemo.Config{Trust: trustMode(trust)})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open the keys of %s: %w", a.Addr, err), db.Close())
+	}
+	return keyTable{account, db}, nil
+}
+
+// keyTable is the trust table in the state file.
+type keyTable struct {
+	account *omemo.Account
+	db      *sql.DB
+}
+
+// Device implements keys.
+func (k keyTable) Device() (uint32, string) { return k.account.DeviceID(), k.account.Fingerprint() }
+
+// List implements keys.
+func (k keyTable) List(ctx context.Context, of jid.JID) ([]device, error) {
+	var known []omemo.Device
+	var err error
+	if of.IsZero() {
+		known, err = k.account.AllDevices(ctx)
+	} else {
+		known, err = k.account.Devices(ctx, of)
+	}
+	var out []device
+	for _, d := range known {
+		out = append(out, device{
+			JID: d.JID, ID: d.ID, Fingerprint: d.Fingerprint, Trust: d.Trust.String(), Active: d.Active, LastUsed: d.LastUsed,
+		})
+	}
+	return out, err
+}
+
+// Close implements keys.
+func (k keyTable) Close() error { return k.db.Close() }

@@ -1,0 +1,10 @@
+// Package jetsend holds the files at the root of the source tree that the
+// program shows its users.
+package jetsend
+
+import _ "embed"
+
+// ExampleConfig is config.example.yaml, which `jetsend help config` prints.
+//
+//go:embed config.example.yaml
+var ExampleConfig string

@@ -1,0 +1,573 @@
+package jingle
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"jetsend/internal/jid"
+	"jetsend/internal/stanza"
+	"jetsend/internal/xmltree"
+)
+
+// parse makes an element of text.
+func parse(t testing.TB, s string) *xmltree.Element {
+	t.Helper()
+	e, err := xmltree.Parse([]byte(s))
+	if err != nil {
+		t.Fatalf("%s: %v", s, err)
+	}
+	return e
+}
+
+// Only the session's peer speaks for it.
+func TestSpoofedFrom(t *testing.T) {
+	a, b := newPair(t, nil)
+	s, r := active(t, a, b)
+	otherResource, err := romeo.WithResource("garden")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, from := range []jid.JID{mallet, otherResource, romeo.Bare(), juliet, {}} {
+		for _, action := range []Action{SessionTerminate, SessionInfo, TransportInfo, SessionAccept, TransportReplace, ContentRemove} {
+			err := say(b, from, action, s.ID(), content().Element())
+			wantError(t, err, stanza.ItemNotFound, "unknown-session")
+		}
+	}
+	if r.State() != Active || len(r.TransportInfos()) != 0 {
+		t.Errorf("state %s", r.State())
+	}
+}
+
+func TestInitiatorResponderAttributes(t *testing.T) {
+	const file = `<description xmlns='` + NSFile + `'><file/></description><transport xmlns='urn:t'/>`
+	for _, tt := range []struct {
+		attrs string
+		ok    bool
+	}{
+		{``, true},
+		{`initiator='romeo@montague.lit/orchard'`, true},
+		{`initiator='Romeo@Montague.LIT/orchard' responder='juliet@capulet.lit/balcony'`, true},
+		{`initiator='romeo@montague.lit'`, false},
+		{`initiator='romeo@montague.lit/garden'`, false},
+		{`initiator='mallet@example.org/cave'`, false},
+		{`initiator='@'`, false},
+		{`responder='mallet@example.org/cave'`, false},
+	} {
+		t.Run(tt.attrs, func(t *testing.T) {
+			_, b := newPair(t, nil)
+			e := parse(t, `<jingle xmlns='`+NS+`' action='session-initiate' sid='s' `+tt.attrs+`><content creator='initiator' name='n'>`+file+`</content></jingle>`)
+			_, err := b.receive(t.Context(), stanza.IQ{From: romeo, To: juliet, Type: stanza.Set, Payload: e})
+			if tt.ok {
+				wantError(t, err, "", "")
+				if got := await(t, b.offers).Content().Senders; got != SenderInitiator {
+					t.Errorf("senders %q", got)
+				}
+				return
+			}
+			wantError(t, err, stanza.BadRequest, "")
+			if len(b.offers) != 0 {
+				t.Error("offered")
+			}
+		})
+	}
+	// In a running session: ignored, but an accept by somebody else ends it.
+	a, b := newPair(t, nil)
+	s, _ := pending(t, a, b)
+	lie := func(action Action, attr string) error {
+		e := xmltree.New(NS, "jingle", content().Element()).Set("action", string(action)).Set("sid", s.ID()).Set(attr, mallet.String())
+		_, err := a.receive(t.Context(), stanza.IQ{From: juliet, To: romeo, Type: stanza.Set, Payload: e})
+		return err
+	}
+	wantError(t, lie(TransportInfo, "initiator"), stanza.BadRequest, "")
+	wantError(t, lie(SessionTerminate, "initiator"), stanza.BadRequest, "")
+	if s.State() != Pending {
+		t.Errorf("state %s", s.State())
+	}
+	wantError(t, lie(SessionAccept, "responder"), stanza.BadRequest, "")
+	wantEnd(t, s, IncompatibleParameters, false)
+}
+
+func TestOffersRefused(t *testing.T) {
+	const d, tr = `<description xmlns='` + NSFile + `'><file/></description>`, `<transport xmlns='urn:t'/>`
+	offer := func(sid, contents string) string {
+		return `<jingle xmlns='` + NS + `' action='session-initiate' sid='` + sid + `'>` + contents + `</jingle>`
+	}
+	one := `<content creator='initiator' name='n'>` + d + tr + `</content>`
+	for _, tt := range []struct{ name, xml, condition string }{
+		{"no content", offer("s", ``), stanza.BadRequest},
+		{"two contents", offer("s", one+one), stanza.FeatureNotImplemented},
+		{"no name", offer("s", `<content creator='initiator'>`+d+tr+`</content>`), stanza.BadRequest},
+		{"the responder's", offer("s", `<content creator='responder' name='n'>`+d+tr+`</content>`), stanza.BadRequest},
+		{"nobody's", offer("s", `<content creator='me' name='n'>`+d+tr+`</content>`), stanza.BadRequest},
+		{"no description", offer("s", `<content creator='initiator' name='n'>`+tr+`</content>`), stanza.BadRequest},
+		{"no transport", offer("s", `<content creator='initiator' name='n'>`+d+`</content>`), stanza.BadRequest},
+		{"two descriptions", offer("s", `<content creator='initiator' name='n'>`+d+d+tr+`</content>`), stanza.BadRequest},
+		{"two securities", offer("s", `<content creator='initiator' name='n'>`+d+tr+`<security xmlns='urn:a'/><security xmlns='urn:b'/></content>`), stanza.BadRequest},
+		{"odd senders", offer("s", `<content creator='initiator' name='n' senders='all'>`+d+tr+`</content>`), stanza.BadRequest},
+		{"early session", offer("s", `<content creator='initiator' name='n' disposition='early-session'>`+d+tr+`</content>`), stanza.BadRequest},
+		{"no sid", offer("", one), stanza.BadRequest},
+		{"long sid", offer(strings.Repeat("s", maxSID+1), one), stanza.BadRequest},
+		{"no action", `<jingle xmlns='` + NS + `' sid='s'/>`, stanza.BadRequest},
+		{"unknown action", `<jingle xmlns='` + NS + `' action='session-hello' sid='s'/>`, stanza.BadRequest},
+		{"another element", `<query xmlns='` + NS + `' action='session-initiate' sid='s'>` + one + `</query>`, stanza.BadRequest},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, b := newPair(t, nil)
+			_, err := b.receive(t.Context(), stanza.IQ{From: romeo, To: juliet, Type: stanza.Set, Payload: parse(t, tt.xml)})
+			wantError(t, err, tt.condition, "")
+			if len(b.offers) != 0 {
+				t.Error("offered")
+			}
+		})
+	}
+	_, b := newPair(t, nil)
+	for _, iq := range []stanza.IQ{
+		{From: romeo, Type: stanza.Get, Payload: parse(t, offer("s", one))},
+		{From: romeo, Type: stanza.Set},
+		{Type: stanza.Set, Payload: parse(t, offer("s", one))},
+	} {
+		_, err := b.receive(t.Context(), iq)
+		wantError(t, err, stanza.BadRequest, "")
+	}
+	_, b = newPair(t, func(c *Config) { c.OnOffer = nil })
+	wantError(t, say(b, romeo, SessionInitiate, "s", content().Element()), stanza.ServiceUnavailable, "")
+}
+
+func TestLimits(t *testing.T) {
+	_, b := newPair(t, func(c *Config) { c.MaxSessions, c.MaxPerContact = 4, 2 })
+	open := func(from jid.JID) error { return say(b, from, SessionInitiate, NewSID(), content().Element()) }
+	other, err := romeo.WithResource("garden")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantError(t, open(romeo), "", "")
+	wantError(t, open(other), "", "")
+	wantError(t, open(romeo), stanza.ResourceConstraint, "")
+	wantError(t, open(mallet), "", "")
+	wantError(t, open(mallet), "", "")
+	wantError(t, open(jid.MustParse("a@b/c")), stanza.ResourceConstraint, "")
+	s := await(t, b.offers)
+	if err := s.Terminate(t.Context(), Reason{Condition: Decline}); err != nil {
+		t.Fatal(err)
+	}
+	wantError(t, open(romeo), "", "")
+}
+
+func TestAdmit(t *testing.T) {
+	var offers int
+	stranger := func(from jid.JID, offer *Content) *stanza.Error {
+		if offer != nil {
+			offers++
+		}
+		if from == mallet {
+			return stanza.NewError(stanza.ServiceUnavailable)
+		}
+		return nil
+	}
+	_, b := newPair(t, func(c *Config) { c.Admit = stranger })
+	// To a stranger everything looks the same, whether it makes sense or not.
+	for _, err := range []error{
+		say(b, mallet, SessionInitiate, "s", content().Element()),
+		say(b, mallet, SessionInitiate, "s"),
+		say(b, mallet, SessionTerminate, "s"),
+		say(b, mallet, "nonsense", ""),
+	} {
+		wantError(t, err, stanza.ServiceUnavailable, "")
+	}
+	wantError(t, say(b, romeo, SessionTerminate, "s"), stanza.ItemNotFound, "unknown-session")
+	wantError(t, say(b, romeo, SessionInitiate, "s", content().Element()), "", "")
+	if offers != 2 || len(b.offers) != 1 {
+		t.Errorf("%d offers shown, %d made", offers, len(b.offers))
+	}
+}
+
+func TestDuplicateInitiate(t *testing.T) {
+	a, b := newPair(t, nil)
+	s, r := pending(t, a, b)
+	wantError(t, say(b, romeo, SessionInitiate, s.ID(), content().Element()), stanza.UnexpectedRequest, "out-of-order")
+	wantError(t, say(a, juliet, SessionInitiate, s.ID(), content().Element()), stanza.UnexpectedRequest, "out-of-order")
+	if len(b.offers) != 0 || r.State() != Pending {
+		t.Error("second session of one id")
+	}
+	// Of another peer it is another session.
+	wantError(t, say(b, mallet, SessionInitiate, s.ID(), content().Element()), "", "")
+	if x := await(t, b.offers); x.Peer() != mallet {
+		t.Errorf("peer %s", x.Peer())
+	}
+}
+
+// Both open a session of the same id at once: the lower address overrules
+// (juliet sorts before romeo). Different ids are two transfers.
+func TestInitiateGlare(t *testing.T) {
+	a, b := newPair(t, nil)
+	crossed := false
+	a.setHook(func(context.Context, *xmltree.Element) (bool, error) {
+		if crossed {
+			return false, nil
+		}
+		crossed = true // before romeo's offer gets through, juliet makes hers
+		if _, err := b.m.Initiate(context.Background(), romeo, "same", content()); err != nil {
+			t.Error(err)
+		}
+		return false, nil
+	})
+	s, err := a.m.Initiate(t.Context(), juliet, "same", content())
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantEnd(t, s, AlternativeSession, true)
+	if x := await(t, a.offers); x.State() != Pending || x.Initiator() {
+		t.Errorf("the other: %s", x.State())
+	}
+
+	a, b = newPair(t, nil)
+	crossed = false
+	b.setHook(func(_ context.Context, e *xmltree.Element) (bool, error) {
+		if crossed {
+			return false, nil
+		}
+		crossed = true
+		err := say(b, romeo, SessionInitiate, "same", content().Element())
+		wantError(t, err, stanza.Conflict, "tie-break")
+		return false, nil
+	})
+	if s, err = b.m.Initiate(t.Context(), romeo, "same", content()); err != nil || s.State() != Pending {
+		t.Errorf("the lower address's: %v", err)
+	}
+
+	a, b = newPair(t, nil)
+	s1, _ := pending(t, a, b)
+	s2, _ := pending(t, b, a)
+	if s1.State() != Pending || s2.State() != Pending {
+		t.Errorf("different ids: %s, %s", s1.State(), s2.State())
+	}
+}
+
+func TestAcceptMisfits(t *testing.T) {
+	good := content()
+	for _, tt := range []struct {
+		name   string
+		change func(*Content)
+		ok     bool
+	}{
+		{"as offered", func(*Content) {}, true},
+		{"creator and senders", func(c *Content) { c.Creator, c.Senders = "initiator", "initiator" }, true},
+		{"no description", func(c *Content) { c.Description = nil }, true},
+		{"another name", func(c *Content) { c.Name = "other" }, false},
+		{"no name", func(c *Content) { c.Name = "" }, false},
+		{"other senders", func(c *Content) { c.Senders = "responder" }, false},
+		{"both send", func(c *Content) { c.Senders = "both" }, false},
+		{"another creator", func(c *Content) { c.Creator = "responder" }, false},
+		{"no transport", func(c *Content) { c.Transport = nil }, false},
+		{"another transport", func(c *Content) { c.Transport = xmltree.New("urn:xmpp:jingle:transports:ibb:1", "transport") }, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a, b := newPair(t, nil)
+			s, _ := pending(t, a, b)
+			c := good
+			tt.change(&c)
+			err := say(a, juliet, SessionAccept, s.ID(), c.Element())
+			if tt.ok {
+				wantError(t, err, "", "")
+				await(t, s.Accepted())
+				wantError(t, say(a, juliet, SessionAccept, s.ID(), c.Element()), stanza.UnexpectedRequest, "out-of-order")
+				if s.State() != Active || len(s.Accepted()) != 0 {
+					t.Error("accepted twice")
+				}
+				return
+			}
+			wantError(t, err, stanza.BadRequest, "")
+			wantEnd(t, s, IncompatibleParameters, false)
+			if len(s.Accepted()) != 0 {
+				t.Error("accepted")
+			}
+			a.m.Close(t.Context())
+			if a.count(SessionTerminate) != 1 {
+				t.Errorf("sent %v", a.actions())
+			}
+		})
+	}
+	for name, children := range map[string][]*xmltree.Element{"no content": nil, "two contents": {good.Element(), good.Element()}} {
+		a, b := newPair(t, nil)
+		s, _ := pending(t, a, b)
+		wantError(t, say(a, juliet, SessionAccept, s.ID(), children...), stanza.BadRequest, "")
+		wantEnd(t, s, IncompatibleParameters, false)
+		_ = name
+	}
+	// A bare content element has no senders, and the offer's hold: also for a request.
+	a, b := newPair(t, nil)
+	c := content()
+	c.Senders = SenderResponder
+	s, err := a.m.Initiate(t.Context(), juliet, "s", c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, b.offers)
+	bare := xmltree.New(NS, "content", transport("x")).Set("name", c.Name)
+	wantError(t, say(a, juliet, SessionAccept, "s", bare), "", "")
+	if got := await(t, s.Accepted()); got.Senders != SenderResponder || got.Creator != SenderInitiator {
+		t.Errorf("accepted %+v", got)
+	}
+}
+
+func TestSessionInfo(t *testing.T) {
+	a, b := newPair(t, nil)
+	s, r := active(t, a, b)
+	info := func(es ...*xmltree.Element) error { return say(b, romeo, SessionInfo, s.ID(), es...) }
+	wantError(t, info(), "", "") // a ping
+	if len(r.Infos()) != 0 {
+		t.Error("a ping is no info")
+	}
+	for _, e := range []*xmltree.Element{
+		(&Checksum{Name: "a-file-offer"}).Element(),
+		xmltree.New(NSJetsend, "sealed"),
+		xmltree.New(NSEncryptedFile, "checksum"),
+	} {
+		wantError(t, info(e), "", "")
+		if got := await(t, r.Infos()); got.Name != e.Name {
+			t.Errorf("info %s", got)
+		}
+	}
+	for _, space := range []string{"urn:xmpp:jingle:apps:rtp:info:1", "urn:x", ""} {
+		wantError(t, info(xmltree.New(space, "ringing")), stanza.FeatureNotImplemented, "unsupported-info")
+	}
+	wantError(t, info(xmltree.New(NSJetsend, "sealed"), xmltree.New("urn:x", "y")), stanza.FeatureNotImplemented, "unsupported-info")
+	if len(r.Infos()) != 0 || r.State() != Active {
+		t.Error("an unknown info had an effect")
+	}
+	for _, action := range []Action{DescriptionInfo, SecurityInfo} {
+		wantError(t, say(b, romeo, action, s.ID(), content().Element()), stanza.FeatureNotImplemented, "unsupported-info")
+	}
+}
+
+// A peer that says more than anybody reads loses its session, not our stream.
+func TestOverflow(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		limit int
+		send  func(b *peer, sid string) error
+	}{
+		{"session-info", maxInfos, func(b *peer, sid string) error {
+			return say(b, romeo, SessionInfo, sid, xmltree.New(NSJetsend, "x"))
+		}},
+		{"transport-info", maxTransportInfos, func(b *peer, sid string) error {
+			return say(b, romeo, TransportInfo, sid, content().Element())
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a, b := newPair(t, nil)
+			s, r := active(t, a, b)
+			for range tt.limit {
+				wantError(t, tt.send(b, s.ID()), "", "")
+			}
+			wantError(t, tt.send(b, s.ID()), stanza.ResourceConstraint, "")
+			wantEnd(t, r, GeneralError, false)
+			wantEnd(t, s, GeneralError, true)
+			wantError(t, tt.send(b, s.ID()), stanza.ItemNotFound, "unknown-session")
+			if n := len(r.Infos()) + len(r.TransportInfos()); n != tt.limit {
+				t.Errorf("%d kept", n)
+			}
+		})
+	}
+	a, b := newPair(t, nil)
+	s, r := active(t, a, b)
+	if err := r.BeginStream(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 * maxTransportInfos { // nobody reads them any more
+		wantError(t, say(b, romeo, TransportInfo, s.ID(), content().Element()), "", "")
+	}
+	if r.State() != Streaming || len(r.TransportInfos()) != 0 {
+		t.Errorf("state %s", r.State())
+	}
+}
+
+func TestTransportActions(t *testing.T) {
+	a, b := newPair(t, nil)
+	s, r := pending(t, a, b)
+	el := func(inner string) *xmltree.Element { return parse(t, `<content xmlns='`+NS+`' `+inner) }
+	for _, tt := range []struct{ inner, condition string }{
+		{`name='a-file-offer' creator='initiator'><transport xmlns='urn:t'/></content>`, ""},
+		{`><transport xmlns='urn:t'/></content>`, ""},
+		{`name='other'><transport xmlns='urn:t'/></content>`, stanza.ItemNotFound},
+		{`name='a-file-offer'/>`, stanza.BadRequest},
+	} {
+		wantError(t, say(b, romeo, TransportInfo, s.ID(), el(tt.inner)), tt.condition, "")
+	}
+	wantError(t, say(b, romeo, TransportInfo, s.ID()), stanza.BadRequest, "")
+	if n := len(r.TransportInfos()); n != 2 {
+		t.Errorf("%d transport-infos", n)
+	}
+	// Before the accept no transport is replaced.
+	wantError(t, say(b, romeo, TransportReplace, s.ID(), content().Element()), stanza.UnexpectedRequest, "out-of-order")
+	if err := r.Accept(t.Context(), content()); err != nil {
+		t.Fatal(err)
+	}
+	wantError(t, say(b, romeo, TransportReplace, s.ID()), stanza.BadRequest, "")
+	wantError(t, say(b, romeo, TransportReplace, s.ID(), content().Element()), "", "")
+	wantError(t, say(b, romeo, TransportReplace, s.ID(), content().Element()), stanza.UnexpectedRequest, "out-of-order")
+	if r.State() != Answering || len(r.TransportReplaces()) != 1 {
+		t.Errorf("state %s", r.State())
+	}
+	// Answered, but never read: the next overflows.
+	if err := r.RejectTransport(t.Context(), transport("x")); err == nil {
+		t.Error("the other side did not ask")
+	}
+	wantError(t, say(b, romeo, TransportReplace, s.ID(), content().Element()), stanza.ResourceConstraint, "")
+	wantEnd(t, r, GeneralError, false)
+}
+
+func TestContentActions(t *testing.T) {
+	a, b := newPair(t, nil)
+	s, r := active(t, a, b)
+	more := content()
+	more.Name = "additional"
+	wantError(t, say(b, romeo, ContentAdd, s.ID(), more.Element()), "", "")
+	wantError(t, say(b, romeo, ContentAdd, s.ID()), stanza.BadRequest, "")
+	same, turned := content(), content()
+	turned.Senders = SenderResponder
+	wantError(t, say(b, romeo, ContentModify, s.ID(), same.Element()), "", "")
+	wantError(t, say(b, romeo, ContentModify, s.ID(), turned.Element()), stanza.NotAcceptable, "")
+	wantError(t, say(b, romeo, ContentModify, s.ID(), more.Element()), stanza.ItemNotFound, "")
+	wantError(t, say(b, romeo, ContentRemove, s.ID(), more.Element()), stanza.ItemNotFound, "")
+	for _, action := range []Action{ContentAccept, ContentReject} {
+		wantError(t, say(b, romeo, action, s.ID(), more.Element()), stanza.UnexpectedRequest, "out-of-order")
+	}
+	if r.State() != Active {
+		t.Errorf("state %s", r.State())
+	}
+	// Without its content a session is void.
+	wantError(t, say(b, romeo, ContentRemove, s.ID(), same.Element(), Reason{Condition: FailedTransport}.Element()), "", "")
+	wantEnd(t, r, FailedTransport, true)
+	b.m.Close(t.Context())
+	if b.count(ContentReject) != 1 || b.count(SessionTerminate) != 1 {
+		t.Errorf("sent %v", b.actions())
+	}
+	for _, e := range b.sent {
+		if e.Attr("action") == "content-reject" && e.Child(NS, "content").Attr("name") != "additional" {
+			t.Errorf("rejected %s", e)
+		}
+	}
+	a, b = newPair(t, nil)
+	s, r = active(t, a, b)
+	wantError(t, say(b, romeo, ContentRemove, s.ID(), content().Element()), "", "")
+	wantEnd(t, r, Cancel, true)
+}
+
+// Content-adds are rejected one at a time.
+func TestContentAddFlood(t *testing.T) {
+	a, b := newPair(t, nil)
+	s, _ := active(t, a, b)
+	release := make(chan struct{})
+	b.setHook(func(context.Context, *xmltree.Element) (bool, error) {
+		<-release
+		return true, errors.New("stream lost")
+	})
+	more := content().Element()
+	wantError(t, say(b, romeo, ContentAdd, s.ID(), more), "", "")
+	for range 100 {
+		wantError(t, say(b, romeo, ContentAdd, s.ID(), more), stanza.ResourceConstraint, "")
+	}
+	close(release)
+	b.m.Close(t.Context())
+	if n := b.count(ContentReject); n != 1 {
+		t.Errorf("%d rejects", n)
+	}
+}
+
+// What Dino 0.4.2 sends is understood.
+func TestCaptured(t *testing.T) {
+	dinoRomeo, dinoJuliet := jid.MustParse("romeo@jet.test/dino.romeo"), jid.MustParse("juliet@jet.test/dino.juliet")
+	b := &peer{jid: dinoJuliet, offers: make(chan *Session, 1)}
+	b.m = NewManager(Config{Port: wire{b, b}, Self: func() jid.JID { return dinoJuliet }, OnOffer: func(s *Session) { b.offers <- s }})
+	from := func(to *peer, j jid.JID, name string) error {
+		_, err := to.receive(t.Context(), stanza.IQ{From: j, To: to.jid, Type: stanza.Set, Payload: captured(t, name)})
+		return err
+	}
+	if err := from(b, dinoRomeo, "dino-initiate.xml"); err != nil {
+		t.Fatal(err)
+	}
+	s := await(t, b.offers)
+	c := s.Content()
+	f, err := ParseDescription(c.Description)
+	if err != nil || f.Name != "f300k.bin" || f.Size != 300000 || c.Name != "a-file-offer" {
+		t.Errorf("%+v, %v", f, err)
+	}
+	sec, err := ParseSecurity(c.Security)
+	if err != nil || sec.Name != "" || sec.Cipher != "urn:xmpp:ciphers:aes-128-gcm-nopadding" || sec.Type != "eu.siacs.conversations.axolotl" ||
+		!sec.Envelope.Is(sec.Type, "encrypted") {
+		t.Errorf("%+v, %v", sec, err)
+	}
+	if err := from(b, dinoRomeo, "dino-success.xml"); err != nil {
+		t.Fatal(err)
+	}
+	wantEnd(t, s, Success, true)
+
+	// The answers of the other Dino, to an offer of ours.
+	a := &peer{jid: dinoRomeo}
+	a.setHook(func(context.Context, *xmltree.Element) (bool, error) { return true, nil })
+	a.m = NewManager(Config{Port: wire{a, b}, Self: func() jid.JID { return dinoRomeo }})
+	s, err = a.m.Initiate(t.Context(), dinoJuliet, "c3a4b473-6c1d-4e15-b620-e51a680f81e2", c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"dino-accept.xml", "dino-info.xml"} {
+		if err := from(a, dinoJuliet, name); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	await(t, s.Accepted())
+	await(t, s.TransportInfos())
+	if r := ParseReason(captured(t, "dino-failed.xml").Child(NS, "reason")); r.Condition != FailedTransport || r.Text != "Exception has been thrown" {
+		t.Errorf("reason %+v", r)
+	}
+	a.m.Close(t.Context())
+}
+
+func FuzzHandleIQ(f *testing.F) {
+	for _, name := range []string{"dino-initiate.xml", "dino-accept.xml", "dino-info.xml", "dino-success.xml", "dino-failed.xml"} {
+		f.Add(captured(f, name).String())
+	}
+	for _, action := range []Action{ContentAdd, ContentModify, ContentRemove, TransportReplace, TransportAccept, TransportReject, SessionInfo} {
+		f.Add(xmltree.New(NS, "jingle", content().Element()).Set("action", string(action)).Set("sid", "sid").String())
+	}
+	f.Fuzz(func(t *testing.T, in string) {
+		e, err := xmltree.Parse([]byte(in))
+		if err != nil {
+			return
+		}
+		ours, theirs := jid.MustParse("romeo@jet.test/dino.romeo"), jid.MustParse("juliet@jet.test/dino.juliet")
+		p := &peer{jid: ours}
+		p.setHook(func(context.Context, *xmltree.Element) (bool, error) { return true, nil })
+		var offered []*Session
+		p.m = NewManager(Config{Port: wire{p, p}, Self: func() jid.JID { return ours }, OnOffer: func(s *Session) { offered = append(offered, s) }})
+		defer p.m.Close(t.Context())
+		s, err := p.m.Initiate(t.Context(), theirs, "sid", content())
+		if err != nil {
+			t.Fatal(err)
+		}
+		accepted := 0
+		for range 3 { // the first may change what the next means
+			_, err := p.receive(t.Context(), stanza.IQ{From: theirs, To: ours, Type: stanza.Set, Payload: e})
+			var se *stanza.Error
+			if err != nil && !errors.As(err, &se) {
+				t.Fatalf("error %v", err)
+			}
+			select {
+			case <-s.Accepted():
+				accepted++
+			default:
+			}
+		}
+		if accepted > 1 || len(offered) > 1 {
+			t.Fatalf("%d accepts, %d offers", accepted, len(offered))
+		}
+		for _, o := range offered {
+			if c := o.Content(); c.Name == "" || c.Description == nil || c.Transport == nil {
+				t.Fatalf("offer %+v", c)
+			}
+		}
+	})
+}

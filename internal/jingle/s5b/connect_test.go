@@ -1,0 +1,458 @@
+package s5b
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"jetsend/internal/xmltree"
+)
+
+func TestNominate(t *testing.T) {
+	used := func(p uint32) report { return report{said: true, used: &Candidate{Priority: p}} }
+	failed := report{said: true}
+	for _, tt := range []struct {
+		mine, peers report
+		asInit      outcome
+		asResp      outcome
+	}{
+		{report{}, report{}, undecided, undecided},
+		{used(1), report{}, undecided, undecided},
+		{report{}, used(1), undecided, undecided},
+		{failed, report{}, undecided, undecided},
+		{failed, failed, nobody, nobody},
+		{used(1), failed, ours, ours},
+		{failed, used(1), theirs, theirs},
+		{used(2), used(1), ours, ours},
+		{used(1), used(2), theirs, theirs},
+		{used(1), used(1), ours, theirs},
+	} {
+		if got := nominate(true, tt.mine, tt.peers); got != tt.asInit {
+			t.Errorf("initiator, %v %v: %v", tt.mine, tt.peers, got)
+		}
+		if got := nominate(false, tt.mine, tt.peers); got != tt.asResp {
+			t.Errorf("responder, %v %v: %v", tt.mine, tt.peers, got)
+		}
+	}
+}
+
+// withPriority returns e with that priority on every candidate.
+func withPriority(e *xmltree.Element, p string) *xmltree.Element {
+	e = e.Clone()
+	for _, c := range e.Children {
+		c.Set("priority", p)
+	}
+	return e
+}
+
+// Both sides reach one candidate each; which one is used follows from the
+// priorities, and both agree.
+func TestPriorityDecides(t *testing.T) {
+	for _, tt := range []struct {
+		name       string
+		pa, pb     uint32 // of the initiator's and of the responder's candidates
+		initiators bool   // the initiator's candidate is to be used
+	}{
+		{"initiator's is better", 8300000, 8290000, true},
+		{"responder's is better", 8290000, 8300000, false},
+		{"tie: the initiator chooses", 8300000, 8300000, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a, b := newPair(t, local(t), local(t))
+			a.n.own, b.n.own = a.n.own[:1], b.n.own[:1]
+			a.n.own[0].Priority, b.n.own[0].Priority = tt.pa, tt.pb
+			// Reports are held back until both sides have reached something.
+			var both sync.WaitGroup
+			both.Add(2)
+			hold := func(s, other *side) func(context.Context, *xmltree.Element) error {
+				send := s.sender(other)
+				return func(ctx context.Context, e *xmltree.Element) error {
+					both.Done()
+					both.Wait()
+					return send(ctx, e)
+				}
+			}
+			var x, y outcomeOf
+			var wg sync.WaitGroup
+			wg.Go(func() { x.c, x.err = a.n.Connect(t.Context(), b.n.Element(), a.infos, hold(a, b)) })
+			wg.Go(func() { y.c, y.err = b.n.Connect(t.Context(), a.n.Element(), b.infos, hold(b, a)) })
+			wg.Wait()
+			if x.err != nil || y.err != nil {
+				t.Fatal(x.err, y.err)
+			}
+			defer x.c.Close()
+			defer y.c.Close()
+			if x.c.CID != y.c.CID || (x.c.CID == a.n.own[0].CID) != tt.initiators {
+				t.Errorf("initiator's %s, responder's %s, used %s and %s", a.n.own[0].CID, b.n.own[0].CID, x.c.CID, y.c.CID)
+			}
+			checkStream(t, x.c, y.c)
+		})
+	}
+}
+
+// The peer's candidate-error may be the first thing that we hear, before we
+// have tried anything.
+func TestErrorFirst(t *testing.T) {
+	a, b := newPair(t, local(t), local(t))
+	a.infos <- b.n.failedReport()
+	ra := b.n.Element()
+	var x outcomeOf
+	var wg sync.WaitGroup
+	wg.Go(func() { x.c, x.err = a.n.Connect(t.Context(), ra, a.infos, a.sender(nil)) })
+	wg.Wait()
+	if x.err != nil {
+		t.Fatal(x.err)
+	}
+	defer x.c.Close()
+	c := awaitTake(t, b.n.srv)
+	checkStream(t, x.c, c)
+}
+
+// Some clients send their candidates one by one, after the accept.
+func TestTrickle(t *testing.T) {
+	a, b := newPair(t, local(t), local(t))
+	a.n.timing.trickle = limit
+	for _, c := range b.n.Element().Children {
+		a.infos <- b.n.transport(c)
+	}
+	nothing := xmltree.New(NS, "transport").Set("sid", "vj3hs98y")
+	x, y := connect(t, a, b, nothing, only(a.n.Element(), func(Candidate) bool { return false }))
+	if x.err != nil || y.err != nil {
+		t.Fatal(x.err, y.err)
+	}
+	checkStream(t, x.c, y.c)
+}
+
+func TestPeerBreaksRules(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		remote func(*side) *xmltree.Element
+		info   func(*side) *xmltree.Element
+	}{
+		{"used what we did not offer", nil, func(b *side) *xmltree.Element { return b.n.usedReport("none-such") }},
+		{"reported a connection that it never made", nil, func(b *side) *xmltree.Element { return nil }},
+		{"another stream", func(b *side) *xmltree.Element { return b.n.Element().Set("sid", "other") }, nil},
+		{"another transport", func(*side) *xmltree.Element { return xmltree.New("urn:x", "transport") }, nil},
+		{"udp", func(b *side) *xmltree.Element { return b.n.Element().Set("mode", "udp") }, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a, b := newPair(t, local(t), local(t))
+			a.n.timing.arrival = 50 * time.Millisecond
+			remote := only(b.n.Element(), func(Candidate) bool { return false })
+			if tt.remote != nil {
+				remote = tt.remote(b)
+			}
+			if tt.info != nil {
+				e := tt.info(b)
+				if e == nil {
+					e = b.n.usedReport(a.n.own[0].CID)
+				}
+				a.infos <- e
+			}
+			if _, err := a.n.Connect(t.Context(), remote, a.infos, a.sender(nil)); !errors.Is(err, ErrProtocol) {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// Reports of another stream, and what is no transport, change nothing.
+func TestStrayInfos(t *testing.T) {
+	a, b := newPair(t, local(t), local(t))
+	a.infos <- xmltree.New("urn:x", "transport")
+	a.infos <- b.n.failedReport().Set("sid", "other")
+	x, y := connect(t, a, b, b.n.Element(), a.n.Element())
+	if x.err != nil || y.err != nil {
+		t.Fatal(x.err, y.err)
+	}
+	checkStream(t, x.c, y.c)
+}
+
+func TestReportRefused(t *testing.T) {
+	a, b := newPair(t, local(t), local(t))
+	broken := errors.New("stream lost")
+	_, err := a.n.Connect(t.Context(), b.n.Element(), a.infos, func(context.Context, *xmltree.Element) error { return broken })
+	if !errors.Is(err, broken) {
+		t.Error(err)
+	}
+}
+
+// A candidate that refuses at first is tried again, once.
+func TestRetry(t *testing.T) {
+	for _, tt := range []struct {
+		refusals, dials int32
+		ok              bool
+	}{{1, 2, true}, {5, 2, false}} {
+		t.Run(strconv.Itoa(int(tt.refusals)), func(t *testing.T) {
+			var n atomic.Int32
+			cfg := local(t)
+			cfg.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				if n.Add(1) <= tt.refusals {
+					return nil, syscall.ECONNREFUSED
+				}
+				return (&net.Dialer{}).DialContext(ctx, network, addr)
+			}
+			a, b := newPair(t, cfg, local(t))
+			one := true
+			first := func(Candidate) bool { was := one; one = false; return was }
+			x, y := connect(t, a, b, only(b.n.Element(), first), only(a.n.Element(), func(Candidate) bool { return false }))
+			if (x.err == nil) != tt.ok || (y.err == nil) != tt.ok || n.Load() != tt.dials {
+				t.Errorf("%v, %v, %d dials", x.err, y.err, n.Load())
+			}
+		})
+	}
+}
+
+// A candidate that does not answer delays the next one by the stagger only.
+func TestSlowCandidate(t *testing.T) {
+	cfg := local(t)
+	var slow atomic.Bool
+	cfg.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if slow.CompareAndSwap(false, true) {
+			<-ctx.Done() // lost packets
+			return nil, ctx.Err()
+		}
+		return (&net.Dialer{}).DialContext(ctx, network, addr)
+	}
+	a, b := newPair(t, cfg, local(t))
+	a.n.timing.attempt = limit // the test would run into its own limit
+	if len(b.n.own) < 2 {
+		t.Skip("one address only")
+	}
+	x, y := connect(t, a, b, b.n.Element(), only(a.n.Element(), func(Candidate) bool { return false }))
+	if x.err != nil || y.err != nil {
+		t.Fatal(x.err, y.err)
+	}
+	checkStream(t, x.c, y.c)
+}
+
+// When the peer has reached a candidate that beats what is left, trying ends.
+func TestNotWorthTrying(t *testing.T) {
+	cfg := local(t)
+	ended := make(chan struct{}, maxDialled)
+	cfg.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		<-ctx.Done()
+		ended <- struct{}{}
+		return nil, ctx.Err()
+	}
+	a, b := newPair(t, cfg, local(t))
+	a.n.timing.attempt = limit
+	x, y := connect(t, a, b, withPriority(b.n.Element(), "5"), a.n.Element())
+	if x.err != nil || y.err != nil {
+		t.Fatal(x.err, y.err)
+	}
+	<-ended
+	if r := a.reports(); len(r) != 1 || r[0].Child(NS, "candidate-error") == nil {
+		t.Errorf("reports %v", r)
+	}
+	checkStream(t, x.c, y.c)
+}
+
+// No peer makes us dial more than ten candidates, twice each, nor ourselves.
+func TestDialBounds(t *testing.T) {
+	var mu sync.Mutex
+	dialled := map[string]int{}
+	cfg := local(t)
+	cfg.Dial = func(_ context.Context, _, addr string) (net.Conn, error) {
+		mu.Lock()
+		dialled[addr]++
+		mu.Unlock()
+		return nil, syscall.ECONNREFUSED
+	}
+	a := newSide(t, cfg, romeo, juliet, true)
+	e := xmltree.New(NS, "transport")
+	for _, o := range a.n.own { // reflected
+		o.CID = "r" + o.CID
+		e.Add(o.Element())
+	}
+	for i := range 50 {
+		host := "192.0.2." + strconv.Itoa(i+1)
+		for range 2 { // a cid that looks like an address, and all of it twice
+			e.Add(Candidate{CID: hostPort(host, 80), Host: host, Port: 80, Priority: uint32(i), Type: Assisted}.Element())
+		}
+	}
+	a.infos <- a.n.failedReport()
+	if _, err := a.n.Connect(t.Context(), e, a.infos, a.sender(nil)); !errors.Is(err, ErrNoCandidate) {
+		t.Error(err)
+	}
+	if len(dialled) != maxDialled {
+		t.Errorf("%d addresses dialled", len(dialled))
+	}
+	for addr, n := range dialled {
+		if n > maxTries || !strings.HasPrefix(addr, "192.0.2.") {
+			t.Errorf("%s dialled %d times", addr, n)
+		}
+	}
+}
+
+// socksServer is somebody else's SOCKS5 server. It hands out its connections.
+func socksServer(t *testing.T, dst ...string) (port int, conns <-chan net.Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := make(chan net.Conn, 10)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			if err := serveRequest(c, dst); err != nil {
+				c.Close()
+				continue
+			}
+			out <- c
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		wg.Wait()
+		for len(out) > 0 {
+			(<-out).Close()
+		}
+	})
+	return l.Addr().(*net.TCPAddr).Port, out
+}
+
+// A server that knows only the address with the initiator's JID first, as
+// Psi's, is reached at the second attempt; so is one that the peer names.
+func TestOtherDestinations(t *testing.T) {
+	for _, tt := range []struct{ name, dstaddr, knows string }{
+		{"owner first", "", DestinationAddress("vj3hs98y", juliet, romeo)},
+		{"initiator first", "", DestinationAddress("vj3hs98y", romeo, juliet)},
+		{"as the peer says", "something", "something"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			port, conns := socksServer(t, tt.knows)
+			a := newSide(t, local(t), romeo, juliet, true)
+			a.infos <- a.n.failedReport()
+			offer := offerOf(port, "127.0.0.1")
+			if tt.dstaddr != "" {
+				offer.Set("dstaddr", tt.dstaddr)
+			}
+			c, err := a.n.Connect(t.Context(), offer, a.infos, a.sender(nil))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			s := <-conns
+			defer s.Close()
+			checkStream(t, c, &Conn{Conn: s})
+		})
+	}
+}
+
+// proxyOffer is a peer's transport with its proxy as the only candidate.
+func proxyOffer(port int) *xmltree.Element {
+	return xmltree.New(NS, "transport", Candidate{
+		CID: "p", Host: "127.0.0.1", Port: port, JID: "proxy.capulet.lit", Priority: 655360, Type: Proxy,
+	}.Element()).Set("sid", "vj3hs98y")
+}
+
+// A peer's proxy may be used only once the peer has activated it.
+func TestPeersProxy(t *testing.T) {
+	activated := func(cid string) *xmltree.Element {
+		e := xmltree.New(NS, "activated")
+		if cid != "" {
+			e.Set("cid", cid)
+		}
+		return xmltree.New(NS, "transport", e).Set("sid", "vj3hs98y")
+	}
+	proxyError := xmltree.New(NS, "transport", xmltree.New(NS, "proxy-error")).Set("sid", "vj3hs98y")
+	failed := xmltree.New(NS, "transport", xmltree.New(NS, "candidate-error")).Set("sid", "vj3hs98y")
+	for _, tt := range []struct {
+		name  string
+		infos []*xmltree.Element // after our report
+		want  error
+	}{
+		{"activated", []*xmltree.Element{failed, activated("p")}, nil},
+		{"activated first", []*xmltree.Element{activated("p"), failed}, nil},
+		{"activated without a report", []*xmltree.Element{activated("p")}, nil},
+		{"activated without cid", []*xmltree.Element{failed, activated("")}, nil},
+		{"another activated", []*xmltree.Element{failed, activated("q")}, context.DeadlineExceeded},
+		{"never activated", []*xmltree.Element{failed}, context.DeadlineExceeded},
+		{"proxy error", []*xmltree.Element{failed, proxyError}, ErrNoCandidate},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			port, conns := socksServer(t, DestinationAddress("vj3hs98y", juliet, romeo))
+			a := newSide(t, local(t), romeo, juliet, true)
+			if tt.want == context.DeadlineExceeded {
+				a.n.timing.whole = 300 * time.Millisecond
+			}
+			c, err := a.n.Connect(t.Context(), proxyOffer(port), a.infos, func(_ context.Context, e *xmltree.Element) error {
+				if u := e.Child(NS, "candidate-used"); u.Attr("cid") != "p" {
+					t.Errorf("reported %s", e)
+				}
+				for _, i := range tt.infos {
+					a.infos <- i
+				}
+				return nil
+			})
+			s := <-conns
+			defer s.Close()
+			if !errors.Is(err, tt.want) {
+				t.Fatal(err)
+			}
+			if tt.want != nil {
+				_ = s.SetReadDeadline(time.Now().Add(limit))
+				if _, err := s.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+					t.Errorf("connection to the proxy: %v", err)
+				}
+				return
+			}
+			defer c.Close()
+			if c.Kind != Proxy || c.CID != "p" {
+				t.Errorf("kind %q, candidate %q", c.Kind, c.CID)
+			}
+			checkStream(t, c, &Conn{Conn: s})
+		})
+	}
+}
+
+// A reachable direct candidate is waited for a little before a proxy is tried.
+func TestProxyLast(t *testing.T) {
+	var mu sync.Mutex
+	var order []string
+	cfg := local(t)
+	cfg.Dial = func(_ context.Context, _, addr string) (net.Conn, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		order = append(order, addr)
+		return nil, syscall.ECONNREFUSED
+	}
+	a := newSide(t, cfg, romeo, juliet, true)
+	a.infos <- a.n.failedReport()
+	offer := proxyOffer(1).Add(offerOf(2, "192.0.2.1", "192.0.2.2").Children...)
+	if _, err := a.n.Connect(t.Context(), offer, a.infos, a.sender(nil)); !errors.Is(err, ErrNoCandidate) {
+		t.Error(err)
+	}
+	if want := []string{"192.0.2.1:2", "192.0.2.2:2", "127.0.0.1:1"}; !slices.Equal(order[:3], want) {
+		t.Errorf("order %v", order)
+	}
+
+	d := newDialler(a.n, "")
+	defer d.cancel()
+	now := time.Now()
+	d.running["slow"] = running{Candidate: Candidate{Type: Direct}}
+	d.proxies = now.Add(time.Second)
+	proxy := target{Candidate: Candidate{Type: Proxy}}
+	if got := d.due(proxy); !got.Equal(d.proxies) {
+		t.Errorf("beside a direct candidate: due in %s", got.Sub(now))
+	}
+	delete(d.running, "slow")
+	if got := d.due(proxy); got.After(now) {
+		t.Errorf("alone: due in %s", got.Sub(now))
+	}
+}

@@ -1,0 +1,229 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	gstanza "gosrc.io/xmpp/stanza"
+
+	"jetsend/internal/jid"
+	"jetsend/internal/stanza"
+	"jetsend/internal/xmltree"
+)
+
+// newCache returns a cache whose clock steps by a second.
+func newCache() *presenceCache {
+	c := &presenceCache{}
+	c.init()
+	now := time.Unix(1e9, 0)
+	c.now = func() time.Time { now = now.Add(time.Second); return now }
+	return c
+}
+
+func nobody(jid.JID) bool { return false }
+
+func available(full string, children ...*xmltree.Element) stanza.Presence {
+	return stanza.Presence{From: jid.MustParse(full), Children: children}
+}
+
+func text(local, s string) *xmltree.Element {
+	return xmltree.New(gstanza.NSClient, local).SetText(s)
+}
+
+func TestPresenceCache(t *testing.T) {
+	c := newCache()
+	s := &Session{presence: presenceCache{}}
+	list := func() []string {
+		s.presence.byBare = c.byBare
+		var out []string
+		for _, r := range s.Resources(romeo) {
+			out = append(out, r.JID.Resource())
+		}
+		return out
+	}
+	check := func(want ...string) {
+		t.Helper()
+		if d := cmp.Diff(want, list()); d != "" {
+			t.Error(d)
+		}
+	}
+	c.take(available("romeo@jet.test/a", text("priority", "5")), nobody)
+	c.take(available("romeo@jet.test/b", text("priority", " -1 "), text("show", "dnd")), nobody)
+	c.take(available("romeo@jet.test/c", text("priority", "500"), text("show", "evil")), nobody)
+	c.take(available("romeo@jet.test/d"), nobody)
+	c.take(available("romeo@jet.test"), nobody) // a bare JID is no device
+	check("a", "d", "c", "b")
+	got := c.byBare[romeo.Bare()]
+	if got["b"].Priority != -1 || got["b"].Show != "dnd" || got["c"].Priority != 0 || got["c"].Show != "" {
+		t.Errorf("%v", got)
+	}
+	c.take(available("romeo@jet.test/c"), nobody) // seen later than d now
+	check("a", "c", "d", "b")
+	p := available("romeo@jet.test/a")
+	p.Type = typeUnavailable
+	c.take(p, nobody)
+	check("c", "d", "b")
+	p.From = romeo.Bare()
+	c.take(p, nobody)
+	check()
+	if c.count != 0 {
+		t.Errorf("count %d", c.count)
+	}
+}
+
+func TestPresenceBounds(t *testing.T) {
+	c := newCache()
+	for i := range 2 * maxPerContact {
+		c.take(available(fmt.Sprintf("romeo@jet.test/%d", i)), nobody)
+	}
+	if n := len(c.byBare[romeo.Bare()]); n != maxPerContact || c.count != n {
+		t.Errorf("%d devices of one contact, count %d", n, c.count)
+	}
+	known := func(j jid.JID) bool { return j == romeo.Bare() }
+	for i := range maxResources {
+		c.take(available(fmt.Sprintf("s%d@evil.test/x", i)), known)
+	}
+	if c.count != maxResources || len(c.byBare[romeo.Bare()]) != maxPerContact {
+		t.Errorf("count %d, %d of the contact", c.count, len(c.byBare[romeo.Bare()]))
+	}
+	if _, ok := c.byBare[jid.MustParse("s0@evil.test")]; ok {
+		t.Error("the oldest stranger was kept")
+	}
+	all := func(jid.JID) bool { return true }
+	c.take(available("late@evil.test/x"), all)
+	if c.count != maxResources || c.byBare[jid.MustParse("late@evil.test")] != nil {
+		t.Error("a full cache took one more")
+	}
+	for i := range 2 * maxRequests {
+		c.take(stanza.Presence{From: jid.MustParse(fmt.Sprintf("s%d@evil.test", i)), Type: typeSubscribe}, nobody)
+	}
+	if len(c.requests) != maxRequests {
+		t.Errorf("%d requests", len(c.requests))
+	}
+	caps := xmltree.New(nsCaps, "c").Set("hash", "sha-1").Set("ver", strings.Repeat("x", maxCapsString+1))
+	if r := parseResource(available("a@b/c", caps), time.Now()); r.Caps != (Caps{}) {
+		t.Error("huge caps were kept")
+	}
+}
+
+// TestSubscriptions goes through a request, its approval and the requests of ours.
+func TestSubscriptions(t *testing.T) {
+	sent := make(chan string, 10)
+	f := &fake{session: func(c *fakeConn) {
+		c.say("<presence from='romeo@jet.test' type='subscribe'/><presence from='romeo@jet.test' type='subscribe'/>" +
+			"<presence from='carol@jet.test/x' type='subscribe'/><presence from='dave@jet.test' type='subscribe'/><presence from='dave@jet.test' type='unsubscribe'/>" +
+			"<presence from='romeo@jet.test' type='subscribed'/><presence from='juliet@jet.test/r'/><presence from='juliet@jet.test/other'/>")
+		for el := c.hear(); el != nil; el = c.hear() {
+			sent <- el.Attr("type") + " " + el.Attr("to")
+		}
+	}}
+	seen := make(chan stanza.Presence, 20)
+	s := f.start(t).online(t, func(s *Session) {
+		s.HandlePresence(func(_ context.Context, p stanza.Presence) { seen <- p })
+	})
+	waitFor(t, s, func() bool { return len(s.Resources(self)) > 0 })
+	if r := s.Resources(self); len(r) != 1 || r[0].JID.Resource() != "other" {
+		t.Errorf("our other devices: %v", r)
+	}
+	want := []jid.JID{jid.MustParse("romeo@jet.test"), jid.MustParse("carol@jet.test")}
+	if d := cmp.Diff(fmt.Sprint(want), fmt.Sprint(s.SubscriptionRequests())); d != "" {
+		t.Error(d)
+	}
+	for range 7 {
+		receive(t, seen)
+	}
+	ctx := testContext(t)
+	for _, step := range []struct {
+		do   func(context.Context, jid.JID) error
+		want string
+	}{
+		{s.Approve, "subscribed romeo@jet.test"}, {s.Subscribe, "subscribe romeo@jet.test"},
+		{s.Unsubscribe, "unsubscribe romeo@jet.test"}, {s.Refuse, "unsubscribed romeo@jet.test"},
+	} {
+		if err := step.do(ctx, romeo); err != nil {
+			t.Fatal(err)
+		}
+		if got := receive(t, sent); got != step.want {
+			t.Errorf("sent %q, want %q", got, step.want)
+		}
+	}
+	if got := s.SubscriptionRequests(); len(got) != 1 {
+		t.Errorf("left: %v", got)
+	}
+}
+
+func TestInitialPresence(t *testing.T) {
+	for priority, want := range map[int8]string{0: "-1", -5: "-5", 7: "7"} {
+		cfg := Config{JID: self, Password: func(context.Context) (string, error) { return "", nil }, Priority: priority}
+		p := New(cfg).initialPresence()
+		if p.ChildText(gstanza.NSClient, "priority") != want || p.Child(nsCaps, "c").Attr("ver") == "" {
+			t.Errorf("priority %d: %v", priority, p)
+		}
+	}
+}
+
+// TestRoster has pushes by the server and by an impostor.
+func TestRoster(t *testing.T) {
+	answers := make(chan *xmltree.Element, 4)
+	removed := make(chan *xmltree.Element, 1)
+	f := &fake{session: func(c *fakeConn) {
+		for _, from := range []string{"", " from='juliet@jet.test'", " from='carol@jet.test/x'"} {
+			c.say("<iq type='set' id='1'" + from + "><query xmlns='jabber:iq:roster'><item jid='new" + fmt.Sprint(len(from)) +
+				"@jet.test' subscription='none' ask='subscribe'/></query></iq>")
+			answers <- c.hear()
+		}
+		c.say("<iq type='set' id='1'><query xmlns='jabber:iq:roster'><item jid='romeo@jet.test' subscription='remove'/><item jid='@@'/></query></iq>")
+		answers <- c.hear()
+		iq := c.hear()
+		removed <- iq
+		c.say("<iq type='result' id='" + iq.Attr("id") + "'/>")
+		c.idle()
+	}}
+	s := f.start(t).online(t)
+	for i := range 4 {
+		if el := receive(t, answers); (el.Attr("type") == typeError) != (i == 2) {
+			t.Errorf("push %d: %v", i, el)
+		}
+	}
+	got, err := s.Roster(testContext(t))
+	want := []RosterItem{
+		{JID: jid.MustParse("new0@jet.test"), Subscription: "none", Ask: true},
+		{JID: jid.MustParse("new23@jet.test"), Subscription: "none", Ask: true},
+	}
+	if err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("%v %v", got, err)
+	}
+	for j, want := range map[string]string{"new0@jet.test/x": "none", "romeo@jet.test": ""} {
+		if got := s.Subscription(jid.MustParse(j)); got != want {
+			t.Errorf("subscription of %s: %q", j, got)
+		}
+	}
+	if err := s.RemoveContact(testContext(t), romeo); err != nil {
+		t.Error(err)
+	}
+	if it := receive(t, removed).Child("", "query").Child("", "item"); it.Attr("jid") != "romeo@jet.test" || it.Attr("subscription") != "remove" {
+		t.Errorf("%v", it)
+	}
+}
+
+// TestNoRoster has an account without one at the login, but with one later.
+func TestNoRoster(t *testing.T) {
+	f := &fake{}
+	f.script = map[string]func(*fakeConn) bool{"roster": func(c *fakeConn) bool {
+		c.say("<iq type='error' id='" + c.hear().Attr("id") + "'><error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>")
+		c.hear()
+		return false
+	}}
+	f.session = func(c *fakeConn) {
+		c.say("<iq type='result' id='" + c.hear().Attr("id") + "'><query xmlns='jabber:iq:roster'><item jid='romeo@jet.test'/></query></iq>")
+		c.idle()
+	}
+	got, err := f.start(t).online(t).Roster(testContext(t))
+	if err != nil || len(got) != 1 || got[0].Subscription != "none" {
+		t.Errorf("%v %v", got, err)
+	}
+}

@@ -1,0 +1,265 @@
+package transfer
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"jetsend/internal/jid"
+	"jetsend/internal/jingle"
+	"jetsend/internal/xmltree"
+	"jetsend/internal/xmpptest"
+)
+
+// A mutation is something that a lying server does to one stanza.
+type mutation struct {
+	name string
+	do   func(iq *xmltree.Element)
+}
+
+// spot leads from an iq to one of its descendants.
+type spot []int
+
+func (s spot) in(e *xmltree.Element) *xmltree.Element {
+	for _, i := range s {
+		e = e.Children[i]
+	}
+	return e
+}
+
+// mutations lists every attribute changed and dropped, every text changed,
+// every element renamed into another name space and every element left out, of all that the
+// jingle element of iq holds.
+func mutations(iq *xmltree.Element) (out []mutation) {
+	var walk func(e *xmltree.Element, at spot, path string)
+	walk = func(e *xmltree.Element, at spot, path string) {
+		at = append(spot(nil), at...)
+		for _, a := range e.Attrs {
+			name, value := a.Name.Local, a.Value
+			out = append(out,
+				mutation{path + "@" + name + " changed", func(iq *xmltree.Element) { at.in(iq).Set(name, changed(value)) }},
+				mutation{path + "@" + name + " dropped", func(iq *xmltree.Element) {
+					e := at.in(iq)
+					for i, a := range e.Attrs {
+						if a.Name.Local == name {
+							e.Attrs = append(e.Attrs[:i], e.Attrs[i+1:]...)
+							return
+						}
+					}
+				}})
+		}
+		if text := e.Text; strings.TrimSpace(text) != "" {
+			out = append(out, mutation{path + " text changed", func(iq *xmltree.Element) { at.in(iq).Text = changed(text) }})
+		}
+		out = append(out, mutation{path + " of another name space", func(iq *xmltree.Element) { at.in(iq).Name.Space = "urn:other" }})
+		parent, i := at[:len(at)-1], at[len(at)-1]
+		out = append(out, mutation{path + " left out", func(iq *xmltree.Element) {
+			p := parent.in(iq)
+			p.Children = append(p.Children[:i], p.Children[i+1:]...)
+		}})
+		for i, c := range e.Children {
+			walk(c, append(at, i), path+"/"+c.Name.Local)
+		}
+	}
+	walk(iq.Children[0], spot{0}, "jingle")
+	return out
+}
+
+// changed returns another value of the same kind.
+func changed(v string) string {
+	switch {
+	case v == "initiator":
+		return "responder"
+	case v == "":
+		return "x"
+	case v[0] == '1':
+		return "2" + v[1:]
+	case v[0] >= '0' && v[0] <= '9':
+		return "1" + v[1:]
+	case v[0] == 'A':
+		return "B" + v[1:]
+	}
+	return "A" + v[1:]
+}
+
+// liar rewrites the one stanza that it is told to and remembers what passed.
+type liar struct {
+	mu   sync.Mutex
+	kind string
+	do   func(*xmltree.Element)
+	hits int
+	seen map[string]*xmltree.Element
+}
+
+// kindOf tells which stanza of a transfer this is.
+func kindOf(iq *xmltree.Element) string {
+	j := iq.Child(jingle.NS, "jingle")
+	switch action := j.Attr("action"); action {
+	case "session-initiate", "session-accept":
+		return action
+	case "session-info":
+		if j.Child(jingle.NSFile, "received") != nil {
+			return "receipt"
+		}
+	}
+	return ""
+}
+
+func (l *liar) rewrite(_ xmpptest.Direction, raw []byte) [][]byte {
+	iq, err := xmltree.Parse(raw)
+	if err != nil || iq.Name.Local != "iq" {
+		return [][]byte{raw}
+	}
+	kind := kindOf(iq)
+	if kind == "" {
+		return [][]byte{raw}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.seen[kind] = iq.Clone()
+	if kind != l.kind {
+		return [][]byte{raw}
+	}
+	l.hits++
+	l.do(iq)
+	// The name space of the stream is in force around the stanza.
+	return [][]byte{iq.Append(nil, "")}
+}
+
+func (l *liar) lie(kind string, do func(*xmltree.Element)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.kind, l.do, l.hits = kind, do, 0
+}
+
+func (l *liar) told() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.hits
+}
+
+func (e *events) reset() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.all = nil
+}
+
+// TestLyingServer: whatever a server changes, drops or swaps in the offer, the
+// accept or the receipt, the sender never says sent, and the receiver says
+// received only when all that was touched came after that was true.
+func TestLyingServer(t *testing.T) {
+	s := prosody(t)
+	l := &liar{seen: map[string]*xmltree.Element{}}
+	tap := xmpptest.StartTap(t, s, l.rewrite)
+	var in, out events
+	dir := t.TempDir()
+	juliet := online(t, s, s.Addr, "juliet", true, in.report)
+	romeo := online(t, s, tap.Addr, "romeo", false, out.report)
+	ctx, cancel := context.WithCancel(t.Context())
+	received := make(chan error, 1)
+	go func() { received <- juliet.Receive(ctx, ReceiveOptions{Dir: dir, Accept: AcceptContacts}) }()
+	defer func() { cancel(); <-received }()
+	path := filepath.Join(t.TempDir(), "secret.txt")
+	if err := os.WriteFile(path, []byte("something to keep"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	send := func() error {
+		in.reset()
+		out.reset()
+		for _, f := range list(t, dir) {
+			if err := os.Remove(filepath.Join(dir, f)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		return romeo.Send(ctx, SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: path}}, Wait: 5 * time.Second, AnswerTimeout: time.Second})
+	}
+	if err := send(); err != nil {
+		t.Fatalf("honest server: %v", err)
+	}
+	honest := map[string]*xmltree.Element{}
+	for k, v := range l.seen {
+		honest[k] = v
+	}
+	tried := 0
+	for _, kind := range []string{"session-initiate", "session-accept", "receipt"} {
+		all := mutations(honest[kind])
+		all = append(all, mutation{"replayed from another transfer", func(iq *xmltree.Element) {
+			sid := iq.Children[0].Attr("sid")
+			iq.Children[0] = honest[kind].Children[0].Clone()
+			iq.Children[0].Set("sid", sid)
+		}})
+		if kind == "session-initiate" {
+			all = append(all, mutation{"envelope swapped with one of another transfer", func(iq *xmltree.Element) {
+				where := func(e *xmltree.Element) *xmltree.Element {
+					return e.Children[0].Child(jingle.NS, "content").Child(jingle.NSJET, "security")
+				}
+				where(iq).Children = where(honest[kind]).Clone().Children
+			}})
+		}
+		for _, m := range all {
+			tried++
+			what := kind + ": " + m.name
+			l.lie(kind, m.do)
+			err := send()
+			if l.told() != 1 {
+				t.Errorf("%s: the stanza passed %d times", what, l.told())
+			}
+			if err == nil {
+				t.Errorf("%s: sent", what)
+			}
+			if _, ok := last[Sent](&out); ok {
+				t.Errorf("%s: event sent", what)
+			}
+			waitIdle(t, juliet)
+			_, got := last[Received](&in)
+			if kind != "receipt" && (got || len(list(t, dir)) > 0) {
+				t.Errorf("%s: received (%v)", what, list(t, dir))
+			}
+			if f, ok := last[Failed](&out); ok && testing.Verbose() {
+				fmt.Printf("%-80s %d %s\n", what, f.Code, f.Reason)
+			}
+		}
+	}
+	if tried < 60 {
+		t.Errorf("only %d mutations", tried)
+	}
+	l.lie("", nil)
+	if err := send(); err != nil {
+		t.Errorf("honest again: %v", err)
+	}
+}
+
+func list(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+// waitIdle waits until the receiver works on nothing any more.
+func waitIdle(t *testing.T, e *Endpoint) {
+	t.Helper()
+	r := e.receiver.Load()
+	for range 2000 {
+		r.mu.Lock()
+		busy := r.active
+		r.mu.Unlock()
+		if busy == 0 {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	t.Fatal("the receiver does not come to rest")
+}

@@ -1,0 +1,99 @@
+package pair
+
+import (
+	"bytes"
+	"encoding/json"
+	"sync"
+)
+
+// maxLine bounds one event line; an event is a few hundred bytes.
+const maxLine = 1 << 20
+
+// Event is a line of `--json` output, as far as the harness reads it.
+type Event struct {
+	Event      string   `json:"event"`
+	JID        string   `json:"jid"`
+	Transfer   string   `json:"transfer"`
+	Peer       string   `json:"peer"`
+	Name       string   `json:"name"`
+	Path       string   `json:"path"`
+	Size       int64    `json:"size"`
+	Transport  string   `json:"transport"`
+	Candidate  string   `json:"candidate"`
+	Cipher     string   `json:"cipher"`
+	Encryption string   `json:"encryption"`
+	Devices    []Device `json:"devices"`
+	Verified   []string `json:"verified"`
+	ByPeer     bool     `json:"verified_by_peer"`
+	Seconds    float64  `json:"seconds"`
+	Code       int      `json:"code"`
+	Reason     string   `json:"reason"`
+}
+
+// Device is a peer's device in an event.
+type Device struct {
+	ID          uint32 `json:"id"`
+	Fingerprint string `json:"fingerprint"`
+	Trust       string `json:"trust"`
+}
+
+// Find returns the first event of that kind, or nil.
+func (e End) Find(kind string) *Event {
+	for i := range e.Events {
+		if e.Events[i].Event == kind {
+			return &e.Events[i]
+		}
+	}
+	return nil
+}
+
+// events is the standard output of a process, read line by line as it comes.
+type events struct {
+	online chan struct{} // closed at the first online event
+
+	mu   sync.Mutex
+	rest []byte
+	list []Event
+	seen bool
+}
+
+func newEvents() *events { return &events{online: make(chan struct{})} }
+
+// Write implements io.Writer. What is not an event is not data either and is
+// kept as an event of kind "garbage", so that it is seen.
+func (e *events) Write(p []byte) (int, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.rest = append(e.rest, p...)
+	for {
+		line, rest, found := bytes.Cut(e.rest, []byte("\n"))
+		if !found {
+			break
+		}
+		e.rest = rest
+		e.add(line)
+	}
+	if len(e.rest) > maxLine {
+		e.rest = nil
+		e.list = append(e.list, Event{Event: "garbage", Reason: "line too long"})
+	}
+	return len(p), nil
+}
+
+func (e *events) add(line []byte) {
+	var v Event
+	if err := json.Unmarshal(line, &v); err != nil {
+		v = Event{Event: "garbage", Reason: string(line)}
+	}
+	e.list = append(e.list, v)
+	if v.Event == "online" && !e.seen {
+		e.seen = true
+		close(e.online)
+	}
+}
+
+func (e *events) all() []Event {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return append([]Event(nil), e.list...)
+}

@@ -1,0 +1,169 @@
+// Package pair runs two jetsend processes against each other: a private
+// server, one account that sends and one that receives, each with a state
+// directory of its own, as two machines would have.
+package pair
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"jetsend/internal/xmpptest"
+	"jetsend/internal/xmpptest/child"
+)
+
+// stopTimeout is how long a jetsend may take to stop when asked: it has two
+// seconds to tell its peer and as long again for the rest.
+const stopTimeout = 5 * time.Second
+
+// The two ends.
+const (
+	senderUser   = "romeo"
+	receiverUser = "juliet"
+)
+
+// errEnded is returned when the receiver ended before it was online.
+var errEnded = errors.New("the receiver ended before it was online")
+
+// Pair is a private server and its two accounts, which are subscribed to each
+// other. One transfer at a time.
+type Pair struct {
+	Server   *xmpptest.Server
+	Sender   string // bare JID
+	Receiver string // bare JID
+
+	dir, program, path string
+}
+
+// Open starts a private server below dir, an empty directory of the caller's.
+// program is the jetsend to run, path the PATH to run it with.
+func Open(ctx context.Context, dir, program, path string) (*Pair, error) {
+	program, err := filepath.Abs(program)
+	if err != nil {
+		return nil, fmt.Errorf("find %s: %w", program, err)
+	}
+	if _, err := os.Stat(program); err != nil {
+		return nil, fmt.Errorf("find jetsend: %w", err)
+	}
+	serverDir := filepath.Join(dir, "server")
+	for _, d := range []string{serverDir, filepath.Join(dir, senderUser), filepath.Join(dir, receiverUser)} {
+		if err := os.Mkdir(d, 0o700); err != nil {
+			return nil, fmt.Errorf("make directory: %w", err)
+		}
+	}
+	s, err := xmpptest.StartServer(ctx, serverDir, xmpptest.Options{
+		Mutual:   true,
+		Accounts: []xmpptest.Account{{User: senderUser, Password: password(senderUser)}, {User: receiverUser, Password: password(receiverUser)}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Pair{
+		Server: s, Sender: s.JID(senderUser), Receiver: s.JID(receiverUser),
+		dir: dir, program: program, path: path,
+	}, nil
+}
+
+// Close stops the server.
+func (p *Pair) Close() error { return p.Server.Stop() }
+
+// password is that of a user of a server that lives for minutes on loopback.
+func password(user string) string { return user + "-pw" }
+
+// End is what one process of a transfer left behind.
+type End struct {
+	Events []Event
+	Stderr string
+	Err    error         // how the process ended; nil is exit code 0
+	Took   time.Duration // from its start to its end
+	MaxRSS int64         // peak memory, bytes; 0 where the system does not say
+}
+
+// Result is a transfer seen from both ends.
+type Result struct{ Sender, Receiver End }
+
+// Transfer sends one file into the directory inbox and returns when both
+// processes are gone. A transfer that fails is not an error: see [End.Err].
+func (p *Pair) Transfer(ctx context.Context, file, inbox string) (*Result, error) {
+	r := p.command(receiverUser, "receive", "--once", "--dir", inbox, "--from", p.Sender, "--json")
+	if err := r.start(); err != nil {
+		return nil, err
+	}
+	defer r.stop()
+	select {
+	case <-r.events.online:
+	case <-r.proc.Done():
+		return nil, fmt.Errorf("%w: %w\n%s", errEnded, r.proc.Wait(), &r.stderr)
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for the receiver: %w", ctx.Err())
+	}
+	s := p.command(senderUser, "send", "--json", file, p.Receiver)
+	if err := s.start(); err != nil {
+		return nil, err
+	}
+	defer s.stop()
+	for _, c := range []*command{s, r} {
+		select {
+		case <-c.proc.Done():
+		case <-ctx.Done():
+			return nil, fmt.Errorf("wait for %s: %w", c.cmd.Args[1], ctx.Err())
+		}
+		// A sender that failed leaves a receiver that goes on waiting.
+		if c == s && c.proc.Wait() != nil {
+			r.stop()
+		}
+	}
+	return &Result{Sender: s.result(), Receiver: r.result()}, nil
+}
+
+// command is one jetsend process.
+type command struct {
+	cmd    *exec.Cmd
+	proc   *child.Process
+	events *events
+	stderr bytes.Buffer
+}
+
+// command makes a process of the user's with nothing of the caller's
+// environment but PATH.
+func (p *Pair) command(user string, args ...string) *command {
+	home := filepath.Join(p.dir, user)
+	c := &command{cmd: exec.Command(p.program, args...), events: newEvents()}
+	c.cmd.Dir = home
+	c.cmd.Env = []string{
+		"PATH=" + p.path,
+		"HOME=" + home,
+		"XDG_CONFIG_HOME=" + filepath.Join(home, "config"),
+		"JETSEND_JID=" + p.Server.JID(user),
+		"JETSEND_PASSWORD=" + password(user),
+		"JETSEND_SERVER=" + p.Server.Addr,
+		"JETSEND_TLS_CA_FILE=" + p.Server.CAFile,
+		"JETSEND_STATE_DIR=" + filepath.Join(home, "state"),
+	}
+	c.cmd.Stdout, c.cmd.Stderr = c.events, &c.stderr
+	return c
+}
+
+func (c *command) start() (err error) {
+	c.proc, err = child.Start(c.cmd)
+	return err
+}
+
+// stop ends the process if it still runs and waits for it.
+func (c *command) stop() {
+	select {
+	case <-c.proc.Done():
+	default:
+		_ = c.proc.Stop(stopTimeout) // killed at the latest
+	}
+}
+
+// result describes a process that is gone.
+func (c *command) result() End {
+	return End{Events: c.events.all(), Stderr: c.stderr.String(), Err: c.proc.Wait(), Took: c.proc.Took(), MaxRSS: maxRSS(c.cmd.ProcessState)}
+}
