@@ -182,10 +182,10 @@ func (a *app) askAccept(ctx context.Context, q transfer.Question) (bool, error) 
 	return false, nil
 }
 
-// question shows who offers what, and how far the key behind it is trusted.
+// question shows how far the key behind an offer is trusted, and asks. Its last
+// line tells everything by itself: with --json or --quiet nothing stands above it.
 func question(q transfer.Question) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s offers %s (%s)\n", clean.Text(q.Peer.String()), clean.Text(q.Name), bytesText(q.Size))
 	if q.Description != "" {
 		fmt.Fprintf(&b, "  %q\n", clean.Text(q.Description))
 	}
@@ -193,6 +193,7 @@ func question(q transfer.Question) string {
 	if q.Device.New {
 		trust += ", new"
 	}
-	fmt.Fprintf(&b, "  device %d (%s), key %s\nAccept it? [y/N] ", q.Device.ID, trust, groups(q.Device.Fingerprint))
+	fmt.Fprintf(&b, "  device %d (%s), key %s\n", q.Device.ID, trust, groups(q.Device.Fingerprint))
+	fmt.Fprintf(&b, "Accept %s (%s) from %s? [y/N] ", clean.Text(q.Name), bytesText(q.Size), clean.Text(q.Peer.String()))
 	return b.String()
 }

@@ -166,9 +166,12 @@ func digest(sha256 string) string {
 	return ", sha256 " + clean.Text(sha256)
 }
 
+// speedFrom is the size from which on a rate says something about the path.
+const speedFrom = 1e6
+
 func speed(size int64, seconds float64) string {
 	s := fmt.Sprintf("%s in %.1f s", bytesText(size), seconds)
-	if seconds > 0 && size > 0 {
+	if seconds > 0 && size >= speedFrom {
 		s += fmt.Sprintf(" (%s/s)", bytesText(int64(float64(size)/seconds)))
 	}
 	return s

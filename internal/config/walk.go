@@ -178,8 +178,10 @@ func (w *walker) checkString(n *yaml.Node, f field) error {
 	case "hostport":
 		return checkHostPort(n.Value)
 	case "address":
-		if _, err := netip.ParseAddr(n.Value); err != nil {
-			return fmt.Errorf("%q is not an IP address", n.Value)
+		_, err1 := netip.ParseAddr(n.Value)
+		_, err2 := netip.ParseAddrPort(n.Value)
+		if err1 != nil && err2 != nil {
+			return fmt.Errorf("%q is not an IP address, with or without a port", n.Value)
 		}
 	}
 	return nil

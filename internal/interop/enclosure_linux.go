@@ -95,8 +95,8 @@ func enter(ctx context.Context, o options) (*enclosure, error) {
 	if err := os.MkdirAll(base, 0o755); err != nil {
 		return nil, fmt.Errorf("make base directory: %w", err)
 	}
-	if out, err := exec.CommandContext(ctx, "ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("bring loopback up: %w: %s", err, out)
+	if err := bringUpLoopback(ctx); err != nil {
+		return nil, err
 	}
 	if len(program) > 0 {
 		e.jetsend = filepath.Join(base, "jetsend")
@@ -105,6 +105,18 @@ func enter(ctx context.Context, o options) (*enclosure, error) {
 		}
 	}
 	return e, nil
+}
+
+// bringUpLoopback makes the enclosure's only network interface work. It gets a
+// second address, because with nothing but 127.0.0.1 the C library finds no
+// host for a program that asks for usable addresses (AI_ADDRCONFIG), as Dino does.
+func bringUpLoopback(ctx context.Context) error {
+	for _, args := range [][]string{{"link", "set", "lo", "up"}, {"address", "add", "127.0.0.2/8", "dev", "lo"}} {
+		if out, err := exec.CommandContext(ctx, "ip", args...).CombinedOutput(); err != nil {
+			return fmt.Errorf("bring loopback up: %w: %s", err, out)
+		}
+	}
+	return nil
 }
 
 // nameHosts makes the servers' names resolve, and nothing else: a look-up over

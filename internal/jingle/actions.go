@@ -67,6 +67,7 @@ func (s *Session) handleAccept(ctx context.Context, r request) *stanza.Error {
 		return s.misfit(ctx, r, "accept without exactly one content")
 	}
 	c := r.contents[0].filled(s.offer)
+	c.Inferred = c.Inferred || r.responder == ""
 	if c.Name != s.offer.Name || c.Creator != s.offer.Creator || c.Senders != s.offer.Senders {
 		return s.misfit(ctx, r, "accept of another content")
 	}

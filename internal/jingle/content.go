@@ -26,6 +26,11 @@ type Content struct {
 	Security    *xmltree.Element // of any name space; nil when there is none
 
 	Extra []*xmltree.Element // all other children
+
+	// Inferred tells that the peer left out creator or senders, or who is the
+	// initiator (of an offer) or the responder (of an accept). All of them have
+	// defaults; a profile that binds them can insist on reading them.
+	Inferred bool
 }
 
 // Element returns the <content/>.
@@ -81,6 +86,7 @@ func ParseContent(e *xmltree.Element) (Content, error) {
 
 // filled returns c with its creator and senders, where they are missing, those of d.
 func (c Content) filled(d Content) Content {
+	c.Inferred = c.Inferred || c.Creator == "" || c.Senders == ""
 	if c.Creator == "" {
 		c.Creator = d.Creator
 	}

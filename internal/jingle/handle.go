@@ -110,6 +110,7 @@ func (m *Manager) offered(from jid.JID, r request) *stanza.Error {
 		return stanza.NewError(stanza.BadRequest)
 	}
 	c := r.contents[0]
+	c.Inferred = r.initiator == ""
 	if c.Name == "" || c.Creator == SenderResponder || c.Description == nil || c.Transport == nil {
 		return badRequest("content lacks a part or is not the initiator's")
 	}

@@ -113,6 +113,8 @@ type fake struct {
 	seen []string // what clients sent, elements of the negotiation
 	stop chan struct{}
 	wg   sync.WaitGroup
+
+	hello *tls.ClientHelloInfo // of the latest client
 }
 
 // start listens on loopback until the test ends.
@@ -264,7 +266,15 @@ func (c *fakeConn) header(features string) bool {
 func (c *fakeConn) silent() { <-c.f.stop }
 
 func (c *fakeConn) encrypt() bool {
-	cfg := &tls.Config{Certificates: []tls.Certificate{c.f.cert}, MaxVersion: c.f.maxTLS}
+	cfg := &tls.Config{
+		Certificates: []tls.Certificate{c.f.cert}, MinVersion: tls.VersionTLS10, MaxVersion: c.f.maxTLS,
+		GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) {
+			c.f.mu.Lock()
+			defer c.f.mu.Unlock()
+			c.f.hello = h
+			return nil, nil
+		},
+	}
 	tc := tls.Server(c.Conn, cfg)
 	if tc.Handshake() != nil {
 		return false

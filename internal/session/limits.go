@@ -47,6 +47,10 @@ const (
 	maxResources  = 4096
 	maxPerContact = 64
 
+	// evictSample is how many strangers' devices are compared when the cache is
+	// full: looking at all would make a flood of presence expensive.
+	evictSample = 16
+
 	// maxCapsString bounds each string of a caps annotation in the cache.
 	maxCapsString = 256
 

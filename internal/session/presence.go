@@ -128,15 +128,20 @@ func (c *presenceCache) put(p stanza.Presence, known func(jid.JID) bool) {
 	m[p.From.Resource()] = parseResource(p, c.now())
 }
 
-// evict makes room by forgetting one that is not in the roster, the one not
-// heard of for longest.
+// evict makes room by forgetting a device of somebody who is not in the
+// roster: of some taken at random the one not heard of for longest.
 func (c *presenceCache) evict(known func(jid.JID) bool) bool {
 	var oldest Resource
+	left := evictSample
 	for bare, m := range c.byBare {
+		if left <= 0 {
+			break
+		}
 		if known(bare) {
 			continue
 		}
 		for _, r := range m {
+			left--
 			if oldest.JID.IsZero() || r.Seen.Before(oldest.Seen) {
 				oldest = r
 			}

@@ -90,8 +90,8 @@ func TestPresenceBounds(t *testing.T) {
 	if c.count != maxResources || len(c.byBare[romeo.Bare()]) != maxPerContact {
 		t.Errorf("count %d, %d of the contact", c.count, len(c.byBare[romeo.Bare()]))
 	}
-	if _, ok := c.byBare[jid.MustParse("s0@evil.test")]; ok {
-		t.Error("the oldest stranger was kept")
+	if c.byBare[jid.MustParse(fmt.Sprintf("s%d@evil.test", maxResources-1))] == nil {
+		t.Error("the latest is not in the cache")
 	}
 	all := func(jid.JID) bool { return true }
 	c.take(available("late@evil.test/x"), all)

@@ -237,7 +237,8 @@ func (s *Session) end(err error) {
 
 // Close logs out: it sends what waits, ends the stream and waits for the
 // handlers. The connection is gone after 250 ms at most; ctx bounds the wait
-// for handlers. It may be called more than once and without a Start.
+// for handlers. It may be called more than once and without a Start, but not
+// from a handler.
 func (s *Session) Close(ctx context.Context) error {
 	s.mu.Lock()
 	st := s.stream

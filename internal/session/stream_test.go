@@ -238,8 +238,12 @@ func TestSilence(t *testing.T) {
 // TestFlood has a peer that sends faster than a handler works: the inbox stays
 // bounded, and nothing is lost.
 func TestFlood(t *testing.T) {
-	const n = 2 * inboxStanzas
-	one := "<message from='romeo@jet.test/orchard'><x xmlns='urn:x'>" + strings.Repeat("y", 64<<10) + "</x></message>"
+	const (
+		n        = 50
+		elements = 4000 // half a MiB of memory each
+		fit      = inboxWeight / (elements * elementCost)
+	)
+	one := "<message from='romeo@jet.test/orchard'><x xmlns='urn:x'/>" + strings.Repeat("<y/>", elements) + "</message>"
 	go1 := make(chan struct{})
 	count, most := 0, 0
 	done := make(chan struct{})
@@ -263,13 +267,13 @@ func TestFlood(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer closeSession(t, s)
-	for len(s.inbox) < inboxWeight/(65<<10)-1 {
+	for len(s.inbox) < fit-2 {
 		time.Sleep(time.Millisecond) // until the reader has filled what it may
 	}
 	close(go1)
 	receive(t, done)
-	if limit := inboxWeight / (64 << 10); most > limit {
-		t.Errorf("%d stanzas of 64 KiB waited, %d MiB allowed", most, inboxWeight>>20)
+	if most > fit {
+		t.Errorf("%d stanzas waited, %d fit into %d MiB", most, fit, inboxWeight>>20)
 	}
 }
 

@@ -169,6 +169,7 @@ func TestLyingServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	send := func() error {
+		waitIdle(t, juliet)
 		in.reset()
 		out.reset()
 		for _, f := range list(t, dir) {
@@ -251,8 +252,12 @@ func list(t *testing.T, dir string) (names []string) {
 // waitIdle waits until the receiver works on nothing any more.
 func waitIdle(t *testing.T, e *Endpoint) {
 	t.Helper()
-	r := e.receiver.Load()
 	for range 2000 {
+		r := e.receiver.Load()
+		if r == nil {
+			time.Sleep(5 * time.Millisecond)
+			continue
+		}
 		r.mu.Lock()
 		busy := r.active
 		r.mu.Unlock()

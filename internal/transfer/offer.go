@@ -176,6 +176,7 @@ func (o *offer) check(s *jingle.Session, sec *jingle.Security, device uint32, pu
 		{"initiator", o.Initiator == s.InitiatorJID()},
 		{"responder", o.Responder == s.ResponderJID()},
 		{"device", o.Device == device},
+		{"missing attributes", !c.Inferred},
 		{"content", o.Digest == contentDigest(c)},
 		{"size", o.File.Size == public.Size},
 	} {

@@ -276,7 +276,7 @@ func (o *outgoing) checkAccept(c jingle.Content) error {
 	if err != nil {
 		return err
 	}
-	if a.Transfer != o.offer.Transfer || a.Offset != 0 || a.Size != o.src.size || a.Digest != contentDigest(c) ||
+	if c.Inferred || a.Transfer != o.offer.Transfer || a.Offset != 0 || a.Size != o.src.size || a.Digest != contentDigest(c) ||
 		c.Name != o.offer.Content || c.Creator != jingle.SenderInitiator || c.Senders != o.offer.Senders {
 		return fmt.Errorf("%w: the accept was changed on its way", errSealed)
 	}

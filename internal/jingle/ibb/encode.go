@@ -14,7 +14,7 @@ import (
 const stanzaOverhead = 128
 
 // AppendData appends to dst the iq with that id that carries one block (XEP-0047
-// section 2.2), and allocates nothing when there is room. It is written by hand
+// section 2.2), and where there is room allocates for to alone. It is written by hand
 // because the encoder of encoding/xml costs ten times as much.
 func AppendData(dst []byte, id string, to jid.JID, sid string, seq uint16, data []byte) []byte {
 	addr := to.String()

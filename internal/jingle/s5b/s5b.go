@@ -48,7 +48,8 @@ type Config struct {
 	// candidate is offered.
 	ListenPorts []int
 	// Advertise are the hosts to offer instead of those of the interfaces,
-	// for a machine whose ports are forwarded: addresses or names.
+	// for a machine whose ports are forwarded: addresses or names, with the
+	// forwarded port (host:port) where it is not the one we listen on.
 	Advertise []string
 	// Interfaces are the names of those to listen on; none means all.
 	Interfaces []string
@@ -187,6 +188,10 @@ func (n *Negotiation) listen(ctx context.Context) error {
 		}
 	}
 	for _, h := range n.cfg.Advertise {
+		if host, port, ok := forwarded(h); ok {
+			n.offer(host, port, anyListener)
+			continue
+		}
 		for i, p := range ports {
 			if i == 0 || p != ports[i-1] {
 				n.offer(h, p, anyListener)
@@ -194,6 +199,17 @@ func (n *Negotiation) listen(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// forwarded takes an advertised host:port apart: a port of another machine that
+// is forwarded to ours.
+func forwarded(s string) (host string, port int, ok bool) {
+	host, p, err := net.SplitHostPort(s)
+	if err != nil {
+		return "", 0, false
+	}
+	n, err := strconv.ParseUint(p, 10, 16)
+	return host, int(n), err == nil && n > 0
 }
 
 // offer adds a direct candidate unless there are enough.

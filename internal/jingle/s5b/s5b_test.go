@@ -297,13 +297,16 @@ func TestListenPorts(t *testing.T) {
 
 func TestAdvertise(t *testing.T) {
 	cfg := local(t)
-	cfg.Advertise = []string{"files.example.org", "192.0.2.77"}
+	cfg.Advertise = []string{"files.example.org", "192.0.2.77", "192.0.2.78:6000"}
 	a := newSide(t, cfg, romeo, juliet, true)
 	hosts := map[string]bool{}
 	for _, k := range a.n.Element().Children {
 		hosts[k.Attr("host")] = true
+		if own := k.Attr("host") == "192.0.2.78"; own != (k.Attr("port") == "6000") {
+			t.Errorf("candidate %s", k)
+		}
 	}
-	if len(hosts) != 2 || !hosts["files.example.org"] || !hosts["192.0.2.77"] {
+	if len(hosts) != 3 || !hosts["files.example.org"] || !hosts["192.0.2.77"] || !hosts["192.0.2.78"] {
 		t.Errorf("hosts %v", hosts)
 	}
 
