@@ -561,33 +561,3 @@ func TestManagerClose(t *testing.T) {
 		wg.Wait()
 	})
 }
-
-// TestControlOvertakes: while a file is sent, control does not wait behind it.
-func TestControlOvertakes(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		a, b := newWires(t, 0)
-		ca, _ := connect(t, a, b, Params{})
-		hold := make(chan struct{})
-		first := true
-		a.setRefuse(func(iq *xmltree.Element) *stanza.Error { // the network stands still
-			if first {
-				first = false
-				<-hold
-			}
-			return nil
-		})
-		if _, err := ca.Write(make([]byte, 60_000)); err != nil {
-			t.Fatal(err)
-		}
-		synctest.Wait()
-		a.record()
-		if _, err := a.BeginIQ(t.Context(), b.self, element("close", "other"), func(error) {}); err != nil {
-			t.Fatal(err)
-		}
-		close(hold)
-		synctest.Wait()
-		if n := a.names(); n["close"] != 1 || n["data"] == 0 {
-			t.Errorf("sent %v", n)
-		}
-	})
-}

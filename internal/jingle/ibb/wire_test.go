@@ -1,6 +1,7 @@
 package ibb
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"strconv"
@@ -108,8 +109,12 @@ func (w *wire) begin(ctx context.Context, lane chan []byte, encode func([]byte, 
 		w.maxOpen = max(w.maxOpen, len(w.bulks))
 	}
 	w.mu.Unlock()
+	b := encode(nil, id)
+	if isData := bytes.Contains(b, []byte("<data")); isData != (lane == w.bulk) {
+		panic("data and only data belongs into the bulk lane")
+	}
 	select {
-	case lane <- encode(nil, id):
+	case lane <- b:
 		return forget, nil
 	case <-ctx.Done():
 		forget()
