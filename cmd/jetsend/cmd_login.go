@@ -147,7 +147,7 @@ func (l *login) askJID(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", missing
 	}
-	defer t.Close()
+	defer func() { _ = t.Close() }() // nothing is left in it
 	return t.Ask(ctx, "address of the account (name@domain): ")
 }
 

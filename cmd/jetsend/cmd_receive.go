@@ -169,7 +169,7 @@ func (a *app) askAccept(ctx context.Context, q transfer.Question) (bool, error) 
 	if err != nil {
 		return false, err
 	}
-	defer t.Close()
+	defer func() { _ = t.Close() }() // nothing is left in it
 	defer a.console.hold()()
 	answer, err := t.Ask(ctx, question(q))
 	if err != nil {

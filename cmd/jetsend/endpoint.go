@@ -124,7 +124,7 @@ func (a *app) askPassword(ctx context.Context, account jid.JID) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	defer t.Close()
+	defer func() { _ = t.Close() }() // nothing is left in it
 	defer a.console.hold()()
 	password, err := t.Password(ctx, "password of "+account.String()+": ")
 	if err == nil && password == "" {

@@ -25,13 +25,13 @@ type fixture struct {
 	tty      *fakeTTY // nil: no terminal
 	ring     *fakeRing
 	out, err bytes.Buffer
-	exits    []int
+	left     chan int // the code of a second SIGINT
 }
 
 func newFixture(t *testing.T) *fixture {
 	home := t.TempDir()
 	return &fixture{
-		t: t, endpoint: &fakeEndpoint{self: jid.MustParse("juliet@capulet.example/jetsend.1a2b3c4d")}, ring: &fakeRing{m: map[string]string{}},
+		t: t, endpoint: &fakeEndpoint{self: jid.MustParse("juliet@capulet.example/jetsend.1a2b3c4d")}, ring: &fakeRing{m: map[string]string{}}, left: make(chan int, 1),
 		env: map[string]string{"HOME": home, "JETSEND_JID": "juliet@capulet.example", "JETSEND_PASSWORD": "secret"},
 	}
 }
@@ -43,7 +43,7 @@ func (f *fixture) run(args ...string) int {
 	f.err.Reset()
 	sys := system{
 		Stdin: strings.NewReader(""), Stdout: &f.out, Stderr: &f.err,
-		Env: func(k string) string { return f.env[k] }, Exit: func(code int) { f.exits = append(f.exits, code) },
+		Env: func(k string) string { return f.env[k] }, Exit: func(code int) { f.left <- code },
 		OpenTTY: func() (terminal, error) {
 			if f.tty == nil {
 				return nil, errors.New("no terminal")
@@ -155,8 +155,10 @@ func (t *fakeTTY) Ask(_ context.Context, prompt string) (string, error) {
 	t.answers = t.answers[1:]
 	return answer, nil
 }
-func (t *fakeTTY) Password(ctx context.Context, prompt string) (string, error) { return t.Ask(ctx, prompt) }
-func (t *fakeTTY) Close() error                                                 { return nil }
+func (t *fakeTTY) Password(ctx context.Context, prompt string) (string, error) {
+	return t.Ask(ctx, prompt)
+}
+func (t *fakeTTY) Close() error { return nil }
 
 // fakeRing is a keyring in memory, or one that does not answer.
 type fakeRing struct {

@@ -99,16 +99,18 @@ func (p *textPrinter) track(id string, now *transfer.Progress) {
 
 // Rows implements printer.
 func (p *textPrinter) Rows(rows []record) {
+	var table strings.Builder
+	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
+	for _, r := range rows {
+		_, _ = fmt.Fprintln(w, strings.Join(r.Columns(), "\t")) // a Builder takes everything
+	}
+	_ = w.Flush()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
-	for _, r := range rows {
-		if _, err := fmt.Fprintln(w, strings.Join(r.Columns(), "\t")); err != nil && p.err == nil {
+	for line := range strings.Lines(table.String()) {
+		if _, err := fmt.Fprintln(p.out, strings.TrimRight(line, " \n")); err != nil && p.err == nil {
 			p.err = err
 		}
-	}
-	if err := w.Flush(); err != nil && p.err == nil {
-		p.err = err
 	}
 }
 

@@ -93,10 +93,6 @@ func (s *signals) graceful() <-chan struct{} {
 	return s.stop
 }
 
-// interrupted cancels the run as SIGINT does: for a Ctrl-C that was read as a
-// key.
-func (s *signals) interrupted() { s.cancel(transfer.ErrInterrupted) }
-
 // close ends the watch and waits for it.
 func (s *signals) close() {
 	signal.Stop(s.ch)

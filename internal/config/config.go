@@ -163,8 +163,9 @@ func (c *Config) validate() error {
 			return &Error{File: c.File, Msg: fmt.Sprintf("contact name %q: a name has neither @ nor /", name)}
 		}
 	}
-	if p := c.Receive.Priority; p < -128 || p > 127 {
-		return &Error{File: c.File, Msg: fmt.Sprintf("receive.priority %d is not between -128 and 127", p)}
+	// A session takes 0 as "not said"; nobody needs it beside -1 and 1.
+	if p := c.Receive.Priority; p < -128 || p > 127 || p == 0 {
+		return &Error{File: c.File, Msg: fmt.Sprintf("receive.priority %d is not between -128 and 127, without 0", p)}
 	}
 	for _, port := range c.Transports.S5B.ListenPorts {
 		if port < 1 || port > 65535 {

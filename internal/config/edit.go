@@ -173,10 +173,9 @@ func write(file string, root *yaml.Node) (err error) {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(tmp.Name()) // gone already after a rename
+	defer func() { _ = os.Remove(tmp.Name()) }() // gone already after a rename
 	if _, err := tmp.Write(b.Bytes()); err != nil {
-		tmp.Close()
-		return err
+		return errors.Join(err, tmp.Close())
 	}
 	if err := errors.Join(tmp.Sync(), tmp.Close()); err != nil {
 		return err

@@ -126,6 +126,7 @@ func TestRefused(t *testing.T) {
 		{"contact name", "contacts: {a@b: a@b.example}\n", "neither @ nor /", ""},
 		{"empty contact", "contacts: {anna: }\n", "contacts.anna is empty", ""},
 		{"priority", "receive: {priority: 200}\n", "not between", ""},
+		{"priority zero", "receive: {priority: 0}\n", "without 0", ""},
 		{"port", "transports: {s5b: {listen_ports: [0]}}\n", "0 is not a port", ""},
 		{"address", "transports: {s5b: {advertise: [here]}}\n", "not an IP address", ""},
 		{"delimiter", "contacts: {'a::b': a@b.example}\n", `cannot hold "::"`, ""},

@@ -82,19 +82,16 @@ func selectCells(all []cell, patterns string) ([]cell, error) {
 func runCells(ctx context.Context, r *rig, cells []cell, live io.Writer) []outcome {
 	var outcomes []outcome
 	var w *world
+	var down error // why there is no server
 	defer func() { w.end() }()
-	for _, c := range cells {
+	for i, c := range cells {
 		start := time.Now()
-		o := outcome{cell: c}
-		if w == nil || w.kind.name != c.kind.name {
+		if i == 0 || c.kind.name != cells[i-1].kind.name {
 			w.end()
-			w = &world{rig: r}
-			w.server, o.err = c.kind.up(ctx)
-			if o.err != nil {
-				w = nil
-			}
+			w, down = newWorld(ctx, r, c.kind)
 		}
-		if o.err == nil {
+		o := outcome{cell: c, err: down}
+		if down == nil {
 			o.note, o.err = runCell(ctx, w, c)
 		}
 		o.took = time.Since(start)
@@ -102,6 +99,15 @@ func runCells(ctx context.Context, r *rig, cells []cell, live io.Writer) []outco
 		fmt.Fprintf(live, "%s  %s  %.1f s  %s\n", o.verdict(), c.id(), o.took.Seconds(), o.text())
 	}
 	return outcomes
+}
+
+// newWorld starts a server.
+func newWorld(ctx context.Context, r *rig, k serverKind) (*world, error) {
+	s, err := k.up(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &world{server: s, rig: r}, nil
 }
 
 // runCell runs one cell within its time.

@@ -60,7 +60,7 @@ func dinoToDino(size int, direct, click bool) func(context.Context, *world) (str
 			return "", err
 		}
 		// Only a proxy is activated (XEP-0260 section 2.4).
-		if activated := strings.Contains(string(text), "<activated"); activated == direct {
+		if activated := strings.Contains(string(text), ":activated"); activated == direct {
 			return "", fmt.Errorf("direct is %v, but a proxy was activated: %v", direct, activated)
 		}
 		return took, nil

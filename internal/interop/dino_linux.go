@@ -129,8 +129,8 @@ func (d *desktop) start(ctx context.Context) error {
 			return false, fmt.Errorf("it ended by itself: %w", d.dino.err)
 		}
 		text, err := d.logSince(before)
-		// Its presence carries its capabilities (XEP-0115).
-		return bytes.Contains(text, []byte("https://dino.im")) && bytes.Contains(text, []byte("<presence")), err
+		// Its presence carries its capabilities (XEP-0115). In its log names are {space}:local.
+		return bytes.Contains(text, []byte("https://dino.im")) && bytes.Contains(text, []byte("{jabber:client}:presence")), err
 	})
 }
 

@@ -174,7 +174,7 @@ func (d *desktop) device(ctx context.Context) (id int64, fingerprint string, err
 func (d *desktop) sessionsWith(ctx context.Context, jid string, device int64) (int, error) {
 	var n int
 	_, err := ask(ctx, d.data("omemo.db"),
-		`select count(*) from session where address_name=? and (?=0 or device_id=?)`, []any{jid, device, device}, &n)
+		`select count(*) from session where name=? and (?=0 or device_id=?)`, []any{jid, device, device}, &n)
 	return n, err
 }
 

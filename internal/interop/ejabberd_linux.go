@@ -70,9 +70,10 @@ func startEjabberd(ctx context.Context, s *server) error {
 	}
 	e := &ejabberd{proc: proc, domain: s.kind.domain, api: "http://" + s.kind.ip + ":5281/api/"}
 	s.backend, s.logs = e, []string{log, filepath.Join(s.dir, "output.log")}
-	if err := waitListening(ctx, serverTimeout, s.addr(), s.tlsAddr(), s.kind.ip+":5281", s.kind.ip+":5001"); err != nil {
+	err = waitListening(ctx, proc, serverTimeout, s.addr(), s.tlsAddr(), s.kind.ip+":5281", s.kind.ip+":5001")
+	if err != nil {
 		proc.kill()
-		return err
+		return fmt.Errorf("%w; its log: %s", err, tail(log))
 	}
 	return nil
 }

@@ -17,16 +17,20 @@ func poll(ctx context.Context, limit time.Duration, what string, ok func(context
 	defer cancel()
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
+	var last error
 	for {
 		yes, err := ok(ctx)
 		if yes {
 			return nil
 		}
+		if ctx.Err() == nil { // else the error only says so
+			last = err
+		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			if err != nil {
-				return fmt.Errorf("%s: not within %s: %w", what, limit, err)
+			if last != nil {
+				return fmt.Errorf("%s: not within %s: %w", what, limit, last)
 			}
 			return fmt.Errorf("%s: not within %s", what, limit)
 		}
@@ -43,11 +47,15 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// waitListening returns when a connection to every address succeeds.
-func waitListening(ctx context.Context, limit time.Duration, addrs ...string) error {
+// waitListening returns when a connection to every address succeeds, or when
+// the process that should listen has ended.
+func waitListening(ctx context.Context, p *process, limit time.Duration, addrs ...string) error {
 	var d net.Dialer
 	for _, addr := range addrs {
 		err := poll(ctx, limit, "wait for "+addr, func(ctx context.Context) (bool, error) {
+			if !p.running() {
+				return true, nil
+			}
 			c, err := d.DialContext(ctx, "tcp", addr)
 			if err != nil {
 				return false, err
@@ -57,6 +65,9 @@ func waitListening(ctx context.Context, limit time.Duration, addrs ...string) er
 		if err != nil {
 			return err
 		}
+	}
+	if !p.running() {
+		return fmt.Errorf("%s ended by itself: %w", p.name, p.err)
 	}
 	return nil
 }

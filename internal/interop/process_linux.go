@@ -82,3 +82,15 @@ func (p *process) running() bool {
 		return true
 	}
 }
+
+// tailBytes is how much of a log an error shows.
+const tailBytes = 800
+
+// tail returns the end of a log, or why there is none.
+func tail(path string) string {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text[max(0, len(text)-tailBytes):])
+}

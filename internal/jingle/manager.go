@@ -37,7 +37,8 @@ const (
 	terminateTimeout = 2 * time.Second
 )
 
-// Config is what a [Manager] needs. Port, Self and OnOffer are required.
+// Config is what a [Manager] needs. Port and Self are required; without OnOffer
+// every offer is refused with service-unavailable.
 type Config struct {
 	Port Port
 	// Self returns our own full JID as it is now. It must not block.

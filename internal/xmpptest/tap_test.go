@@ -162,8 +162,7 @@ func TestTapBeforeDeadServer(t *testing.T) {
 			break
 		}
 	}
-	c := &rawClient{t: t, conn: dialTCP(t, tap.Addr)}
-	if _, err := c.conn.Read(make([]byte, 1)); err == nil {
+	if _, err := dialTCP(t, tap.Addr).Read(make([]byte, 1)); err == nil {
 		t.Error("the tap answers for a dead server")
 	}
 }

@@ -1,0 +1,71 @@
+# jetsend. `make help` lists what there is to make.
+
+GO      ?= go
+PREFIX  ?= /usr/local
+DESTDIR ?=
+# A release tag, when there is one; otherwise the build information says it.
+VERSION ?= $(shell git describe --tags --dirty 2>/dev/null)
+# Seconds for all fuzz targets together in `make test`.
+FUZZ_BUDGET ?= 60
+# What `make bench` sends, in bytes, and how often.
+BENCH_SIZE ?= 1073741824
+BENCH_RUNS ?= 3
+
+GOLANGCI_VERSION = 2.15.0
+GOLANGCI = $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/jetsend/tools/golangci-lint-$(GOLANGCI_VERSION)
+
+# One static binary; only the race detector needs C. Without a usable git the
+# build is not stamped with its revision, which would otherwise be an error.
+export CGO_ENABLED = 0
+export GOFLAGS += -buildvcs=$(shell git rev-parse HEAD >/dev/null 2>&1 && echo true || echo false)
+
+.NOTPARALLEL:
+.DEFAULT_GOAL = build
+.PHONY: build test check unit race fuzz lint demo bench install clean help
+
+build: ## build the static binary bin/jetsend
+	$(GO) build -trimpath -ldflags '-s -w $(if $(VERSION),-X main.version=$(VERSION))' -o bin/jetsend ./cmd/jetsend
+
+test: check lint fuzz race unit ## everything that must pass before a change is taken
+
+check: ## formatting, go vet, go.mod
+	@unformatted=$$(gofmt -l *.go cmd internal) && test -z "$$unformatted" || { echo "not formatted by gofmt: $$unformatted" >&2; exit 1; }
+	$(GO) vet ./...
+	$(GO) mod tidy -diff
+
+unit: ## unit, script and end-to-end tests (TESTFLAGS=-short for less)
+	@scripts/need prosody prosody
+	$(GO) test -shuffle=on -timeout 8m $(TESTFLAGS) ./...
+
+race: ## unit tests under the race detector
+	@scripts/need prosody prosody
+	@scripts/need gcc gcc libc6-dev
+	CGO_ENABLED=1 $(GO) test -race -short -shuffle=on -timeout 8m $$($(GO) list ./... | grep -v /cmd/)
+
+fuzz: ## every fuzz target for a few seconds (FUZZ_BUDGET=600 for more)
+	@GO='$(GO)' scripts/fuzz $(FUZZ_BUDGET)
+
+lint: $(GOLANGCI) ## golangci-lint, with the import arrows of docs/architecture.md
+	$(GOLANGCI) run ./...
+
+$(GOLANGCI):
+	GO='$(GO)' scripts/install-tool $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v$(GOLANGCI_VERSION)
+
+demo: build ## a transfer between two accounts of a private server
+	@scripts/need prosody prosody
+	@$(GO) run ./internal/xmpptest/demo -program bin/jetsend
+
+bench: build ## speed of the cipher; a large file beside scp
+	@scripts/need prosody prosody
+	$(GO) test -run '^$$' -bench . -benchmem ./internal/crypto
+	@$(GO) run ./internal/xmpptest/bench -program bin/jetsend -size $(BENCH_SIZE) -runs $(BENCH_RUNS)
+
+install: build ## install below $(DESTDIR)$(PREFIX)
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install -m 0755 bin/jetsend $(DESTDIR)$(PREFIX)/bin/jetsend
+
+clean: ## remove what was built
+	rm -rf bin
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 10

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"jetsend/internal/config"
+	"jetsend/internal/jid"
+	"jetsend/internal/omemo"
+	"jetsend/internal/session"
+	"jetsend/internal/state"
+)
+
+// account loads what login wrote.
+func (f *fixture) account(name string) config.Account {
+	f.t.Helper()
+	c, err := config.Load(config.Options{File: filepath.Join(f.env["HOME"], ".config/jetsend/config.yaml"), MustExist: true})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	a, ok := c.Accounts[name]
+	if !ok {
+		f.t.Fatalf("there is no account %s", name)
+	}
+	return a
+}
+
+func TestLoginStores(t *testing.T) {
+	const juliet = "juliet@capulet.example"
+	for _, tt := range []struct {
+		name    string
+		args    []string
+		typed   bool
+		before  string // the configuration
+		noRing  bool
+		code    int
+		want    config.Account // besides the JID
+		ring    string
+		message string
+	}{
+		{name: "typed", typed: true, want: config.Account{Keyring: true}, ring: "hunter2", message: "the password is in the keyring"},
+		{name: "typed, no keyring", typed: true, noRing: true, want: config.Account{Password: "hunter2"}, message: "readable by you alone"},
+		{name: "typed, keyring or nothing", args: []string{"--store=keyring"}, typed: true, noRing: true, code: 3, message: "use --store file"},
+		{name: "typed, file", args: []string{"--store=file"}, typed: true, want: config.Account{Password: "hunter2"}, message: "readable by you alone"},
+		{name: "typed, none", args: []string{"--store=none"}, typed: true, message: "not stored"},
+		{name: "environment", message: "not stored"},
+		{name: "environment, file", args: []string{"--store=file"}, want: config.Account{Password: "secret"}, message: "readable by you alone"},
+		{
+			name: "a command stays", before: "accounts: {juliet@capulet.example: {jid: juliet@capulet.example, password_command: echo hunter2}}",
+			want: config.Account{PasswordCommand: "echo hunter2"}, message: "stays where it was",
+		},
+		{
+			name: "a stored one is asked for again", typed: true, before: "accounts: {juliet@capulet.example: {jid: juliet@capulet.example, password: old}}",
+			want: config.Account{Keyring: true}, ring: "hunter2", message: "in the keyring",
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFixture(t)
+			delete(f.env, "JETSEND_JID")
+			if tt.typed {
+				delete(f.env, "JETSEND_PASSWORD")
+				f.tty = &fakeTTY{answers: []string{"hunter2"}}
+			}
+			if tt.before != "" {
+				f.file(".config/jetsend/config.yaml", tt.before)
+			}
+			if tt.noRing {
+				f.ring.err = config.ErrNoKeyring
+			}
+			f.wants(tt.code, []string{tt.message}, append([]string{"login", juliet}, tt.args...)...)
+			if tt.code != 0 {
+				return
+			}
+			if d := f.dialled[0]; !d.Login || d.Account.Ephemeral || d.Account.Addr.String() != juliet || d.Password == "" {
+				t.Errorf("dialled %+v", d)
+			}
+			tt.want.JID = juliet
+			if got := f.account(juliet); got != tt.want || f.ring.m[juliet] != tt.ring {
+				t.Errorf("wrote %+v, keyring %q", got, f.ring.m)
+			}
+			info, err := os.Stat(filepath.Join(f.env["HOME"], ".config/jetsend/config.yaml"))
+			if err != nil || info.Mode().Perm() != 0o600 {
+				t.Error(info.Mode(), err)
+			}
+			for _, secret := range []string{"hunter2", "secret"} {
+				if strings.Contains(f.err.String()+f.out.String(), secret) {
+					t.Error("the password was shown:", f.err.String())
+				}
+			}
+		})
+	}
+}
+
+func TestLoginChoosesTheAccount(t *testing.T) {
+	f := newFixture(t)
+	delete(f.env, "JETSEND_JID")
+	f.tty = &fakeTTY{answers: []string{"juliet@capulet.example"}}
+	f.env["JETSEND_SERVER"], f.env["JETSEND_TLS_CA_FILE"] = "127.0.0.1:5222", ""
+	f.wants(0, []string{"logged in as juliet@capulet.example", "this device: 27183, key 01234567 01234567"}, "login")
+	if got := f.account("juliet@capulet.example"); got.Server != "127.0.0.1:5222" {
+		t.Errorf("wrote %+v", got)
+	}
+	delete(f.env, "JETSEND_SERVER")
+	// Now it is the default; another one gets its own name.
+	f.wants(0, nil, "login")
+	f.wants(0, nil, "--account", "Work", "login", "juliet@work.example")
+	if got := f.account("work"); got.JID != "juliet@work.example" || got.Server != "" {
+		t.Errorf("wrote %+v", got)
+	}
+	f.wants(0, nil, "--account", "work", "login")
+	if got := f.dialled[len(f.dialled)-1].Account.Addr.String(); got != "juliet@work.example" {
+		t.Error("logged in as", got)
+	}
+	f.wants(3, []string{"account work is juliet@work.example"}, "--account", "work", "login", "other@work.example")
+	f.wants(2, []string{"cannot be the name"}, "--account", "a::b", "login", "juliet@third.example")
+}
+
+func TestLoginFailsAndWritesNothing(t *testing.T) {
+	f := newFixture(t)
+	f.dialErr = &session.AuthError{Condition: "not-authorized"}
+	f.wants(4, []string{"wrong password or unknown account"}, "login", "juliet@capulet.example")
+	f.dialErr = omemo.ErrTooManyDevices
+	f.wants(9, nil, "login", "juliet@capulet.example")
+	if _, err := os.Stat(filepath.Join(f.env["HOME"], ".config/jetsend/config.yaml")); err == nil {
+		t.Error("a login that failed wrote the configuration")
+	}
+}
+
+func TestLoginJSON(t *testing.T) {
+	f := newFixture(t)
+	f.wants(0, nil, "--json", "login")
+	const want = `{"v":1,"time":"2026-11-21T20:15:00Z","event":"device","jid":"juliet@capulet.example","id":27183,`
+	if got := f.out.String(); !strings.HasPrefix(got, want) || strings.Count(got, "\n") != 1 {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestLogout(t *testing.T) {
+	f := newFixture(t)
+	juliet := jid.MustParse("juliet@capulet.example")
+	f.file(".config/jetsend/config.yaml", "accounts: {home: {jid: juliet@capulet.example, keyring: true}, work: {jid: a@b.example}}\n")
+	f.ring.m[juliet.String()] = "kept"
+	dir := filepath.Join(f.env["HOME"], ".local/state/jetsend")
+	path := state.Path(dir, juliet)
+	f.file(strings.TrimPrefix(path, f.env["HOME"]+"/"), "keys")
+	f.file(strings.TrimPrefix(path+"-wal", f.env["HOME"]+"/"), "keys")
+
+	f.wants(0, []string{"off the server's lists"}, "logout")
+	if len(f.endpoint.done) != 1 || !exists(path) || f.ring.m[juliet.String()] == "" {
+		t.Error("logout did too much or too little:", f.endpoint.done, f.ring.m)
+	}
+	f.wants(0, []string{"are deleted"}, "logout", "--forget")
+	if exists(path) || exists(path+"-wal") || f.ring.m[juliet.String()] != "" {
+		t.Error("the state or the password is still there")
+	}
+	f.account("work")
+	if f.wants(0, nil, "trust"); strings.Contains(f.out.String(), "27183") {
+		t.Error("the device is still known")
+	}
+	c, err := config.Load(config.Options{File: filepath.Join(f.env["HOME"], ".config/jetsend/config.yaml")})
+	if _, ok := c.Accounts["home"]; ok || err != nil {
+		t.Error("the account is still configured:", err)
+	}
+	f.endpoint.result = session.ErrSessionLost
+	f.wants(5, nil, "logout", "--forget")
+}

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"jetsend/internal/inbox"
+	"jetsend/internal/jid"
+	"jetsend/internal/transfer"
+)
+
+func TestReceiveOptions(t *testing.T) {
+	f := newFixture(t)
+	in := filepath.Join(f.env["HOME"], "in")
+	if err := os.Mkdir(in, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	f.file(".config/jetsend/config.yaml", "contacts: {romeo: romeo@montague.example}\nreceive: {dir: ../../in, max_size: 1GB, min_free: 1GiB, on_conflict: skip, priority: 5, drain: 1m}\n")
+	f.wants(0, []string{"waiting for files as juliet@capulet.example/jetsend.1a2b3c4d, in " + in},
+		"receive", "--from", "romeo", "--from", "paris@verona.example/tomb", "--limit-rate", "5MB", "--once", "--no-direct", "--on-conflict", "overwrite")
+	o := f.endpoint.received[0]
+	if o.Dir != in || o.Accept != transfer.AcceptFrom || o.MaxSize != 1e9 || o.MinFree != 1<<30 || o.OnConflict != inbox.Overwrite ||
+		o.LimitRate != 5e6 || !o.Once || !o.NoDirect || o.Drain != time.Minute || o.Ask != nil || o.Stop == nil {
+		t.Errorf("got %+v", o)
+	}
+	if len(o.From) != 2 || o.From[0].String() != "romeo@montague.example" || o.From[1].String() != "paris@verona.example/tomb" {
+		t.Errorf("from %v", o.From)
+	}
+	if d := f.dialled[0]; !d.Receiver || d.Priority != 5 {
+		t.Errorf("dialled %+v", d)
+	}
+}
+
+func TestAcceptPolicy(t *testing.T) {
+	for _, tt := range []struct {
+		name, config string
+		args         []string
+		tty          bool
+		code         int
+		want         transfer.Policy
+	}{
+		{name: "script, nothing said", code: 2},
+		{name: "script, ask", args: []string{"--accept=ask"}, code: 2},
+		{name: "script, ask in the file", config: "receive: {accept: ask}", code: 2},
+		{name: "script, from", args: []string{"--from=a@b.example"}, want: transfer.AcceptFrom},
+		{name: "script, from in the file", config: "receive: {from: [a@b.example]}", want: transfer.AcceptFrom},
+		{name: "script, contacts", args: []string{"--accept=contacts"}, want: transfer.AcceptContacts},
+		{name: "script, narrowed", args: []string{"--accept=verified", "--from=a@b.example"}, want: transfer.AcceptVerified},
+		{name: "script, all in the file", config: "receive: {accept: all}", want: transfer.AcceptAll},
+		{name: "terminal, nothing said", tty: true, want: transfer.AcceptAsk},
+		{name: "terminal, from", tty: true, args: []string{"--from=a@b.example"}, want: transfer.AcceptFrom},
+		{name: "terminal, ask narrowed", tty: true, args: []string{"--accept=ask", "--from=a@b.example"}, want: transfer.AcceptAsk},
+		{name: "terminal, file", tty: true, config: "receive: {accept: contacts}", want: transfer.AcceptContacts},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFixture(t)
+			if tt.tty {
+				f.tty = &fakeTTY{}
+			}
+			if tt.config != "" {
+				f.file(".config/jetsend/config.yaml", tt.config)
+			}
+			f.wants(tt.code, nil, append([]string{"receive", "--dir", f.env["HOME"]}, tt.args...)...)
+			if tt.code != 0 {
+				if len(f.dialled) > 0 || !strings.Contains(f.err.String(), "jetsend: hint:") {
+					t.Errorf("dialled %d times:\n%s", len(f.dialled), f.err.String())
+				}
+				return
+			}
+			if o := f.endpoint.received[0]; o.Accept != tt.want || (o.Ask != nil) != (tt.want == transfer.AcceptAsk) {
+				t.Errorf("policy %s", o.Accept)
+			}
+		})
+	}
+}
+
+func TestAsk(t *testing.T) {
+	q := transfer.Question{
+		Peer: jid.MustParse("romeo@montague.example/orchard"), Name: "a\x1b[2J.iso", Size: 1500, Description: "for\u202eyou",
+		Device: transfer.DeviceInfo{ID: 7, Fingerprint: strings.Repeat("01234567", 8), Trust: "blind", New: true},
+	}
+	for answer, want := range map[string]bool{"y": true, "YES": true, "": false, "n": false, "yep": false} {
+		f := newFixture(t)
+		f.tty = &fakeTTY{answers: []string{answer}}
+		f.endpoint.during = func(ctx context.Context, e *fakeEndpoint) error {
+			got, err := e.received[0].Ask(ctx, q)
+			if got != want || err != nil {
+				t.Errorf("%q means %v, %v", answer, got, err)
+			}
+			return nil
+		}
+		f.wants(0, nil, "receive", "--dir", f.env["HOME"])
+		const shown = `  "for` + "\ufffd" + `you"
+  device 7 (blind, new), key 01234567 01234567 01234567 01234567 01234567 01234567 01234567 01234567
+Accept a` + "\ufffd" + `[2J.iso (1.5 kB) from romeo@montague.example/orchard? [y/N] `
+		if len(f.tty.shown) != 1 || f.tty.shown[0] != shown {
+			t.Errorf("asked %q", f.tty.shown)
+		}
+	}
+}
+
+// TestSignals sends this process what an operating system sends.
+func TestSignals(t *testing.T) {
+	self, err := os.FindProcess(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	send := func(sig os.Signal) {
+		if err := self.Signal(sig); err != nil {
+			t.Error(err)
+		}
+	}
+	wait := func(what string, c <-chan struct{}) {
+		select {
+		case <-c:
+		case <-time.After(time.Minute):
+			t.Error("nothing came of", what)
+		}
+	}
+	t.Run("SIGTERM in receive is graceful, a second one is not", func(t *testing.T) {
+		f := newFixture(t)
+		f.endpoint.during = func(ctx context.Context, e *fakeEndpoint) error {
+			send(syscall.SIGTERM)
+			wait("SIGTERM", e.received[0].Stop)
+			if ctx.Err() != nil {
+				t.Error("the context ended with the first SIGTERM")
+			}
+			send(syscall.SIGTERM)
+			wait("the second SIGTERM", ctx.Done())
+			return context.Cause(ctx)
+		}
+		f.wants(143, nil, "receive", "--accept", "all", "--dir", f.env["HOME"])
+		if f.endpoint.closed != 1 {
+			t.Error("the session was not closed")
+		}
+	})
+	t.Run("SIGINT in receive, twice", func(t *testing.T) {
+		f := newFixture(t)
+		f.endpoint.during = func(ctx context.Context, _ *fakeEndpoint) error {
+			send(os.Interrupt)
+			wait("SIGINT", ctx.Done())
+			send(os.Interrupt)
+			select {
+			case code := <-f.left:
+				if code != 130 {
+					t.Errorf("the second SIGINT left with %d", code)
+				}
+			case <-time.After(time.Minute):
+				t.Error("nothing came of the second SIGINT")
+			}
+			return context.Cause(ctx)
+		}
+		f.wants(130, []string{"interrupted"}, "receive", "--accept", "all", "--dir", f.env["HOME"])
+	})
+	t.Run("SIGTERM and SIGHUP in send", func(t *testing.T) {
+		for _, sig := range []os.Signal{syscall.SIGTERM, syscall.SIGHUP} {
+			f := newFixture(t)
+			f.endpoint.during = func(ctx context.Context, _ *fakeEndpoint) error {
+				send(sig)
+				wait("signal", ctx.Done())
+				return ctx.Err()
+			}
+			f.wants(143, []string{"terminated"}, "send", f.file("a.txt", ""), "romeo@montague.example")
+		}
+	})
+}
