@@ -75,10 +75,17 @@ func runReceive(cmd *cobra.Command, a *app) error {
 	if err != nil {
 		return err
 	}
-	o.Stop = a.signals.graceful()
-	e, err := a.connect(ctx, c, func(d *dialOptions) {
+	stop := a.signals.graceful(ctx)
+	o.Stop = stop.Done()
+	login, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(stop, cancel)()
+	e, err := a.connect(login, c, func(d *dialOptions) {
 		d.Receiver, d.Priority = true, int8(c.Receive.Priority)
 	})
+	if err != nil && stop.Err() != nil && ctx.Err() == nil {
+		return nil // told to stop before anything had begun
+	}
 	if err != nil {
 		return err
 	}

@@ -139,6 +139,15 @@ func TestSignals(t *testing.T) {
 			t.Error("the session was not closed")
 		}
 	})
+	t.Run("SIGTERM while logging in to receive", func(t *testing.T) {
+		f := newFixture(t)
+		f.dialling = func(ctx context.Context) error {
+			send(syscall.SIGTERM)
+			wait("SIGTERM", ctx.Done())
+			return ctx.Err()
+		}
+		f.wants(0, nil, "receive", "--accept", "all", "--dir", f.env["HOME"])
+	})
 	t.Run("SIGINT in receive, twice", func(t *testing.T) {
 		f := newFixture(t)
 		f.endpoint.during = func(ctx context.Context, _ *fakeEndpoint) error {

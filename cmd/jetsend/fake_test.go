@@ -22,7 +22,8 @@ type fixture struct {
 	dialled  []dialOptions
 	endpoint *fakeEndpoint
 	dialErr  error
-	tty      *fakeTTY // nil: no terminal
+	dialling func(context.Context) error // instead of dialErr
+	tty      *fakeTTY                    // nil: no terminal
 	ring     *fakeRing
 	out, err bytes.Buffer
 	left     chan int // the code of a second SIGINT
@@ -55,8 +56,11 @@ func (f *fixture) run(args ...string) int {
 	a.now = func() time.Time { return time.Date(2026, 11, 21, 20, 15, 0, 0, time.UTC) }
 	a.keyring = f.ring
 	a.person = f.tty != nil
-	a.dial = func(_ context.Context, o dialOptions) (endpoint, error) {
+	a.dial = func(ctx context.Context, o dialOptions) (endpoint, error) {
 		f.dialled = append(f.dialled, o)
+		if f.dialling != nil {
+			return nil, f.dialling(ctx)
+		}
 		if f.dialErr != nil {
 			return nil, f.dialErr
 		}

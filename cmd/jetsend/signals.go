@@ -15,8 +15,8 @@ import (
 //
 // The first SIGINT cancels it with [transfer.ErrInterrupted], the second
 // leaves at once. SIGTERM and SIGHUP cancel it with [transfer.ErrTerminated],
-// unless the command asked for a graceful stop: then the first of them closes
-// the channel that graceful returned, and the second cancels.
+// unless the command asked for a graceful stop: then the first of them ends
+// the context that graceful returned, and the second cancels.
 type signals struct {
 	ch     chan os.Signal
 	done   chan struct{} // closed by close
@@ -25,7 +25,7 @@ type signals struct {
 	exit   func(int)
 
 	mu   sync.Mutex
-	stop chan struct{} // nil until graceful was called
+	stop context.CancelFunc // nil until graceful was called
 }
 
 // signalBuffer: two impatient signals are kept, more tell nothing new.
@@ -78,19 +78,19 @@ func (s *signals) terminate(n int) {
 	stop := s.stop
 	s.mu.Unlock()
 	if stop != nil && n == 1 {
-		close(stop)
+		stop()
 		return
 	}
 	s.cancel(transfer.ErrTerminated)
 }
 
-// graceful returns a channel that the first SIGTERM or SIGHUP closes, and keeps
-// that signal from cancelling the context. It is called once.
-func (s *signals) graceful() <-chan struct{} {
+// graceful returns a context that the first SIGTERM or SIGHUP ends, and keeps
+// that signal from cancelling the run. It is called once.
+func (s *signals) graceful(ctx context.Context) context.Context {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.stop = make(chan struct{})
-	return s.stop
+	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
+	return ctx
 }
 
 // close ends the watch and waits for it.
@@ -99,4 +99,7 @@ func (s *signals) close() {
 	close(s.done)
 	<-s.exited
 	s.cancel(nil)
+	if s.stop != nil {
+		s.stop()
+	}
 }

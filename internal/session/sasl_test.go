@@ -53,6 +53,10 @@ func TestMechanismPolicy(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestMechanismKept has logins that the remembered mechanism does not stand against.
+func TestMechanismKept(t *testing.T) {
 	for name, change := range map[string]func(*Config){
 		"upgrade":           func(cfg *Config) { cfg.BestMechanism = "SCRAM-SHA-1" },
 		"same":              func(cfg *Config) { cfg.BestMechanism = "SCRAM-SHA-256" },

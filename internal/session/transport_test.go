@@ -98,6 +98,15 @@ func TestTransport(t *testing.T) {
 	if n, err := tr.Read(b); err != nil || !strings.HasPrefix("rest", string(b[:n])) {
 		t.Errorf("%q %v", b[:n], err)
 	}
+	finishTransport(t, tr)
+	if strings.Contains(log.String(), "starttls") || !strings.Contains(log.String(), "write 1 bytes") {
+		t.Errorf("log: %s", &log)
+	}
+}
+
+// finishTransport ends a stream as an application of gosrc would.
+func finishTransport(t *testing.T, tr xmpp.Transport) {
+	t.Helper()
 	if err := tr.Ping(); err != nil {
 		t.Error(err)
 	}
@@ -107,9 +116,6 @@ func TestTransport(t *testing.T) {
 	}
 	if err := tr.Close(); err != nil {
 		t.Errorf("second Close: %v", err)
-	}
-	if strings.Contains(log.String(), "starttls") || !strings.Contains(log.String(), "write 1 bytes") {
-		t.Errorf("log: %s", &log)
 	}
 }
 
