@@ -60,9 +60,12 @@ bench: build ## speed of the cipher; a large file beside scp
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/crypto
 	@$(GO) run ./internal/xmpptest/bench -program bin/jetsend -size $(BENCH_SIZE) -runs $(BENCH_RUNS)
 
-install: build ## install below $(DESTDIR)$(PREFIX)
+install: build ## install program, man pages and completion below $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/bin
 	install -m 0755 bin/jetsend $(DESTDIR)$(PREFIX)/bin/jetsend
+	bin/jetsend gen-docs $(DESTDIR)$(PREFIX)/share/man/man1
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	bin/jetsend completion bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/jetsend
 
 clean: ## remove what was built
 	rm -rf bin

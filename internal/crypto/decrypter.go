@@ -87,7 +87,7 @@ func (d *Decrypter) Read(p []byte) (int, error) {
 // the underlying reader alone and may be called at any time, again and again.
 func (d *Decrypter) Close() error {
 	if d.err == nil {
-		d.fail(ErrClosed)
+		_ = d.fail(ErrClosed)
 	}
 	return nil
 }
@@ -109,7 +109,7 @@ func (d *Decrypter) readTail() error {
 		switch {
 		case d.tailLen > TagSize:
 			return ErrTrailingData
-		case err == io.EOF && verified:
+		case err == io.EOF && verified: //nolint:errorlint // a wrapped one is some other end
 			return io.EOF
 		case err != nil:
 			return readError("tag", err)

@@ -46,14 +46,14 @@ func (x element) mul(y element) element {
 		m := -(x.hi >> 63)
 		z.hi ^= y.hi & m
 		z.lo ^= y.lo & m
-		x.hi <<= 1
+		x.hi <<= 1 //nolint:staticcheck // read in the next round
 		y = y.timesX()
 	}
 	for range 64 {
 		m := -(x.lo >> 63)
 		z.hi ^= y.hi & m
 		z.lo ^= y.lo & m
-		x.lo <<= 1
+		x.lo <<= 1 //nolint:staticcheck // read in the next round
 		y = y.timesX()
 	}
 	return z

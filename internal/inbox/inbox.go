@@ -19,13 +19,13 @@ import (
 	"jetsend/internal/filename"
 )
 
-// ErrExists: the name is taken and may not be replaced.
+// ErrExists means that the name is taken and may not be replaced.
 var ErrExists = errors.New("file exists")
 
-// ErrNoSpace: the file does not fit, now or with the space to be left free.
+// ErrNoSpace means that the file does not fit, now or with the space to be left free.
 var ErrNoSpace = errors.New("no space left")
 
-// ErrTooLong: more bytes were written than were announced.
+// ErrTooLong means that more bytes were written than were announced.
 var ErrTooLong = errors.New("more data than announced")
 
 // maxNumbered bounds the search for a free name; a directory with so many

@@ -25,6 +25,12 @@ const (
 	xdotoolTimeout = 10 * time.Second
 	// dialogueName is the title of Dino's file dialogue.
 	dialogueName = "Select file"
+	// entryAbove and bubbleAbove are how far above the lower edge of Dino's window
+	// the middle of the text entry and of the last file are, in pixels.
+	entryAbove, bubbleAbove = 37, 106
+	// bubbleStep and bubbleSteps say where else the file is looked for, up and
+	// down from there.
+	bubbleStep, bubbleSteps = 15, 5
 )
 
 // errNoWindow means that a window is not there (yet).
@@ -74,7 +80,35 @@ func (d *desktop) raise(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return id, d.xdotools(ctx, []string{"windowactivate", "--sync", id})
+	return id, d.focus(ctx, id)
+}
+
+// focus gives a window the keyboard. The window manager alone does not when it
+// believes that the window has it, as it does after a dialogue has closed.
+func (d *desktop) focus(ctx context.Context, window string) error {
+	return d.xdotools(ctx, []string{"windowactivate", "--sync", window}, []string{"windowfocus", "--sync", window})
+}
+
+// click moves the pointer over a window, to the middle of its right part and
+// as far above its lower edge as said, and clicks.
+func (d *desktop) click(ctx context.Context, window string, above int) error {
+	shape, err := d.xdotool(ctx, "getwindowgeometry", "--shell", window)
+	if err != nil {
+		return err
+	}
+	var width, height int
+	for line := range strings.Lines(shape) {
+		_, _ = fmt.Sscanf(line, "WIDTH=%d", &width) // one of the two matches a line
+		_, _ = fmt.Sscanf(line, "HEIGHT=%d", &height)
+	}
+	if width == 0 || height <= above {
+		return fmt.Errorf("the window's shape is %q", shape)
+	}
+	// Dino marks what is under the pointer when it moves, so it moves twice.
+	return d.xdotools(ctx,
+		[]string{"mousemove", "--window", window, fmt.Sprint(width / 2), fmt.Sprint(height - above)},
+		[]string{"mousemove_relative", "2", "1"},
+		[]string{"click", "1"})
 }
 
 // say types a message into the open conversation and sends it.
@@ -96,8 +130,10 @@ func (d *desktop) sendFile(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
+	if err := d.focus(ctx, chooser); err != nil {
+		return err
+	}
 	err = d.xdotools(ctx,
-		[]string{"windowactivate", "--sync", chooser},
 		[]string{"type", "--delay", keyDelay, path},
 		[]string{"key", "Return"})
 	if err != nil {
@@ -113,13 +149,21 @@ func (d *desktop) sendFile(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	return d.xdotools(ctx, []string{"windowactivate", "--sync", main}, []string{"key", "Return"})
+	pause(ctx, settle)
+	if err := d.focus(ctx, main); err != nil {
+		return err
+	}
+	return d.xdotools(ctx, []string{"key", "Return"})
 }
 
-// openChooser presses Ctrl+U until the file dialogue opens.
+// openChooser puts the cursor into the entry, without which Dino takes no keys
+// after a file was sent, and presses Ctrl+U until the file dialogue opens.
 func (d *desktop) openChooser(ctx context.Context, main string) (string, error) {
 	for range chooserTries {
-		if err := d.xdotools(ctx, []string{"windowactivate", "--sync", main}, []string{"key", "ctrl+u"}); err != nil {
+		if err := errors.Join(d.focus(ctx, main), d.click(ctx, main, entryAbove)); err != nil {
+			return "", err
+		}
+		if err := d.xdotools(ctx, []string{"key", "ctrl+u"}); err != nil {
 			return "", err
 		}
 		var chooser string
@@ -137,8 +181,8 @@ func (d *desktop) openChooser(ctx context.Context, main string) (string, error) 
 	return "", errors.New("Dino opens no file dialogue: it does not know the contact as able to take files")
 }
 
-// accept clicks up the conversation, from the line above the entry, until the
-// offer called name is no longer waiting.
+// accept clicks the last file in the conversation until the offer called name
+// is no longer waiting.
 func (d *desktop) accept(ctx context.Context, name string) error {
 	err := poll(ctx, dinoTimeout, "wait for the offer in Dino", func(ctx context.Context) (bool, error) {
 		t, found, err := d.transfer(ctx, name, true)
@@ -151,12 +195,13 @@ func (d *desktop) accept(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	for y := 640; y > 100; y -= 20 {
-		err := d.xdotools(ctx,
-			[]string{"mousemove", "--window", main, "508", fmt.Sprint(y)},
-			[]string{"mousemove_relative", "2", "1"},
-			[]string{"click", "1"})
-		if err != nil {
+	for n := range 2 * bubbleSteps {
+		// 0, -1, 1, -2, 2 ... steps from where it should be
+		offset := (n + 1) / 2 * bubbleStep
+		if n%2 == 1 {
+			offset = -offset
+		}
+		if err := d.click(ctx, main, bubbleAbove+offset); err != nil {
 			return err
 		}
 		if t, found, err := d.transfer(ctx, name, true); err == nil && found && t.state != dinoOffered {

@@ -192,7 +192,7 @@ func TestInitiateGlare(t *testing.T) {
 		t.Errorf("the other: %s", x.State())
 	}
 
-	a, b = newPair(t, nil)
+	_, b = newPair(t, nil)
 	crossed = false
 	b.setHook(func(_ context.Context, e *xmltree.Element) (bool, error) {
 		if crossed {

@@ -77,7 +77,7 @@ func (c *fakeConn) conversation(mech string) *scram.ServerConversation {
 	if err != nil {
 		panic(err)
 	}
-	stored := user.GetStoredCredentials(scram.KeyFactors{Salt: "saltsalt", Iters: c.f.iterations})
+	stored := user.GetStoredCredentials(scram.KeyFactors{Salt: "saltsalt", Iters: c.f.iterations}) //nolint:staticcheck // the other form returns the same
 	srv, err := hash.NewServer(func(string) (scram.StoredCredentials, error) { return stored, nil })
 	if err != nil {
 		panic(err)

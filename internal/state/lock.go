@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// ErrLocked: another process holds the lock.
+// ErrLocked means that another process holds the lock.
 var ErrLocked = errors.New("locked by another process")
 
 // Lock is a file lock that dies with its process, be it by kill -9.

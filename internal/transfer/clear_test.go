@@ -91,7 +91,9 @@ func TestNothingInTheClear(t *testing.T) {
 	}
 	waitIdle(t, juliet)
 	cancel()
-	<-received
+	if err := <-received; err == nil {
+		t.Error("a cancelled receive returned nil")
+	}
 	got, ok := last[Received](&in)
 	if !ok || got.Name != name {
 		t.Fatalf("received: %+v", got)
@@ -152,7 +154,12 @@ func TestHostileNames(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	received := make(chan error, 1)
 	go func() { received <- juliet.Receive(ctx, ReceiveOptions{Dir: dir, Accept: AcceptContacts}) }()
-	defer func() { cancel(); <-received }()
+	defer func() {
+		cancel()
+		if err := <-received; err == nil {
+			t.Error("a cancelled receive returned nil")
+		}
+	}()
 	for name, want := range map[string]string{
 		"../escape": "escape", "/abs/olute": "olute", `..\win`: "win", "..": "file", "../": "file (1)", ".hidden": "_hidden",
 		"nul\x00byte": "nul\uFFFDbyte", "CON": "_CON", strings.Repeat("é", 300) + ".txt": strings.Repeat("é", 125) + ".txt",

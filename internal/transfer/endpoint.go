@@ -99,7 +99,10 @@ func (e *Endpoint) open(ctx context.Context) (err error) {
 	if e.db, err = state.Open(ctx, path); err != nil {
 		return &Failure{Code: exitcode.Config, Reason: "state", Err: err}
 	}
-	e.omemo, err = omemo.Open(ctx, e.db, self, omemo.Config{Log: e.log, Trust: e.cfg.Trust})
+	if e.cfg.Session.BestMechanism, err = lastMechanism(ctx, e.db); err != nil {
+		return &Failure{Code: exitcode.Config, Reason: "state", Err: err}
+	}
+	e.omemo, err = omemo.Open(ctx, e.db, self, omemo.Config{Log: e.log, Trust: e.cfg.Trust, ManyDevices: e.cfg.ManyDevices})
 	return err
 }
 
@@ -118,6 +121,9 @@ func (e *Endpoint) assemble() {
 
 func (e *Endpoint) login(ctx context.Context) error {
 	if err := e.sess.Start(ctx); err != nil {
+		return err
+	}
+	if err := rememberMechanism(ctx, e.db, e.sess.Mechanism()); err != nil {
 		return err
 	}
 	if err := e.omemo.Announce(ctx, e.sess); err != nil {

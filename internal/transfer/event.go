@@ -26,19 +26,19 @@ type Head struct {
 	Name      string    `json:"name"`
 }
 
-// Online: logged in and ready.
+// Online means: logged in and ready.
 type Online struct {
 	JID string `json:"jid"`
 }
 
-// Offer: a file was offered, by us or to us.
+// Offer means: a file was offered, by us or to us.
 type Offer struct {
 	Head
 	Size        int64 `json:"size"`
 	ResumedFrom int64 `json:"resumed_from"`
 }
 
-// Accepted: the receiver said yes.
+// Accepted means: the receiver said yes.
 type Accepted struct{ Head }
 
 // DeviceInfo is a device in the negotiated event.
@@ -49,7 +49,7 @@ type DeviceInfo struct {
 	New         bool   `json:"new"`   // not seen before the last transfer
 }
 
-// Negotiated: a bytestream stands; what protects it and who has the key.
+// Negotiated means: a bytestream stands; what protects it and who has the key.
 type Negotiated struct {
 	Head
 	Transport  string       `json:"transport"`           // s5b or ibb
@@ -59,7 +59,7 @@ type Negotiated struct {
 	Devices    []DeviceInfo `json:"devices"`
 }
 
-// Progress: bytes of the file so far; at most twice a second.
+// Progress means: bytes of the file so far; at most twice a second.
 type Progress struct {
 	Head
 	Bytes int64 `json:"bytes"`
@@ -67,7 +67,7 @@ type Progress struct {
 	Rate  int64 `json:"rate"` // bytes per second
 }
 
-// Sent: the file is complete at the other end.
+// Sent means: the file is complete at the other end.
 type Sent struct {
 	Head
 	Size           int64   `json:"size"`
@@ -76,7 +76,7 @@ type Sent struct {
 	Seconds        float64 `json:"seconds"`
 }
 
-// Received: the file is verified, durable and under its final name.
+// Received means: the file is verified, durable and under its final name.
 type Received struct {
 	Head
 	Path     string   `json:"path"`
@@ -86,7 +86,7 @@ type Received struct {
 	Seconds  float64  `json:"seconds"`
 }
 
-// Failed: the transfer ended without its file in this run.
+// Failed means: the transfer ended without its file in this run.
 type Failed struct {
 	Head
 	Code      int      `json:"code"`
@@ -95,7 +95,7 @@ type Failed struct {
 	Hints     []string `json:"-"` // for people: the exact next commands
 }
 
-// FailedEarly: something ended before any transfer existed: the run, or, with
+// FailedEarly means: something ended before any transfer existed: the run, or, with
 // direction and peer, an offer that could not be read.
 type FailedEarly struct {
 	Direction Direction `json:"direction,omitempty"`

@@ -163,7 +163,12 @@ func TestLyingServer(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	received := make(chan error, 1)
 	go func() { received <- juliet.Receive(ctx, ReceiveOptions{Dir: dir, Accept: AcceptContacts}) }()
-	defer func() { cancel(); <-received }()
+	defer func() {
+		cancel()
+		if err := <-received; err == nil {
+			t.Error("a cancelled receive returned nil")
+		}
+	}()
 	path := filepath.Join(t.TempDir(), "secret.txt")
 	if err := os.WriteFile(path, []byte("something to keep"), 0o600); err != nil {
 		t.Fatal(err)

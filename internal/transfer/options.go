@@ -27,9 +27,9 @@ type Config struct {
 	Priority int8
 	// S5B bounds what is offered and dialled.
 	S5B S5BConfig
-	// NewDevice tells Connect that no OMEMO device exists yet is acceptable
-	// only with a warning: the state comes from the environment.
-	Ephemeral bool
+	// ManyDevices lets a new OMEMO device be added to an account that already
+	// has many; only `login` asks for that.
+	ManyDevices bool
 	// Report receives all events, in order for one transfer, from several
 	// goroutines at once.
 	Report func(Event)

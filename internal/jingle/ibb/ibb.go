@@ -14,7 +14,6 @@ package ibb
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"time"
 
@@ -85,7 +84,8 @@ const (
 // the stream ended first. It may be called before the method returns, is called
 // with no lock held and does not block. forget gives up the answer: answered is
 // not called any more, unless it is being called already. It may be called at
-// any time and more than once.
+// any time and more than once. With an error it does not matter whether
+// answered was called.
 type Port interface {
 	// BeginIQ sends payload in the lane of control.
 	BeginIQ(ctx context.Context, to jid.JID, payload *xmltree.Element, answered func(error)) (forget func(), err error)
@@ -120,13 +120,22 @@ var (
 	ErrDuplicate = errors.New("in-band bytestream of this id exists")
 
 	// ErrBroken is in every error that ends a bytestream before its time, beside
-	// the reason. It wraps io.ErrClosedPipe: to a caller the path is lost.
-	ErrBroken = fmt.Errorf("in-band bytestream broken: %w", io.ErrClosedPipe)
+	// the reason. It is an io.ErrClosedPipe: to a caller the path is lost.
+	ErrBroken error = lostError("in-band bytestream broken")
 	// ErrPeerClosed means that the peer closed before it had taken all our data.
-	ErrPeerClosed = fmt.Errorf("in-band bytestream closed by the peer: %w", io.ErrClosedPipe)
+	// It is an io.ErrClosedPipe too.
+	ErrPeerClosed error = lostError("in-band bytestream closed by the peer")
 	// ErrProtocol means that the peer broke the rules of XEP-0047.
 	ErrProtocol = errors.New("in-band bytestream protocol violated")
 )
+
+// lostError is the loss of a path.
+type lostError string
+
+func (e lostError) Error() string { return string(e) }
+
+// Is makes errors.Is find what a lost pipe is elsewhere.
+func (lostError) Is(target error) bool { return target == io.ErrClosedPipe }
 
 // Addr is the address of either end, a net.Addr.
 type Addr struct {

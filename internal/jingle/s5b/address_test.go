@@ -131,12 +131,9 @@ func TestForbiddenCandidates(t *testing.T) {
 	if e := a.n.Element(); len(e.Children) != 0 {
 		t.Errorf("loopback offered: %s", e)
 	}
-	var hosts []string
-	for _, h := range []string{
+	hosts := []string{
 		"127.0.0.1", "::ffff:127.0.0.1", "0.0.0.0", "::", "::1", "169.254.169.254", "224.0.0.1", "ff02::1", "fe80::1%lo",
 		"::127.0.0.1", "255.255.255.255", "localhost", "inside.example.org", "cloud.example.org", "nowhere.example.org", "127.1", "0x7f000001", "2130706433",
-	} {
-		hosts = append(hosts, h)
 	}
 	a.infos <- a.n.failedReport()
 	_, err := a.n.Connect(t.Context(), offerOf(port4, hosts...), a.infos, a.sender(nil))
