@@ -53,12 +53,14 @@ $(GOLANGCI):
 
 demo: build ## a transfer between two accounts of a private server
 	@scripts/need prosody prosody
-	@$(GO) run ./internal/xmpptest/demo -program bin/jetsend
+	@$(GO) build -o bin/demo ./internal/xmpptest/demo
+	@bin/demo -program bin/jetsend
 
 bench: build ## speed of the cipher; a large file beside scp
 	@scripts/need prosody prosody
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/crypto
-	@$(GO) run ./internal/xmpptest/bench -program bin/jetsend -size $(BENCH_SIZE) -runs $(BENCH_RUNS)
+	@$(GO) build -o bin/bench ./internal/xmpptest/bench
+	@bin/bench -program bin/jetsend -size $(BENCH_SIZE) -runs $(BENCH_RUNS)
 
 install: build ## install program, man pages and completion below $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/bin

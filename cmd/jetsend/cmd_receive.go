@@ -59,6 +59,7 @@ SIGTERM lets running transfers end within --drain and exits with 0. SIGINT
 	k.size("max-size", 0, "take no file larger than this, like 200MB")
 	k.size("min-free", 0, "keep this much of the disk free")
 	k.choice("on-conflict", d.OnConflict, "when the name is taken", "rename", "skip", "overwrite")
+	k.transport()
 	k.bool("no-direct", false, "make no direct connection to the contact")
 	k.rate("limit-rate", 0, "receive no faster than this per second")
 	k.duration("drain", d.Drain, "how long running transfers may go on after SIGTERM")
@@ -99,7 +100,7 @@ func (a *app) receiveOptions(c *config.Config) (o transfer.ReceiveOptions, err e
 	r := c.Receive
 	o = transfer.ReceiveOptions{
 		Once: r.Once, MaxSize: int64(r.MaxSize), MinFree: int64(r.MinFree), LimitRate: int64(r.LimitRate),
-		NoDirect: r.NoDirect, Drain: r.Drain, OnConflict: conflict(r.OnConflict),
+		Route: transfer.RouteOptions{Transports: c.Transports.Order, NoDirect: r.NoDirect}, Drain: r.Drain, OnConflict: conflict(r.OnConflict),
 	}
 	for _, text := range r.From {
 		var j jid.JID

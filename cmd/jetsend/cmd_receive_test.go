@@ -25,7 +25,7 @@ func TestReceiveOptions(t *testing.T) {
 		"receive", "--from", "romeo", "--from", "paris@verona.example/tomb", "--limit-rate", "5MB", "--once", "--no-direct", "--on-conflict", "overwrite")
 	o := f.endpoint.received[0]
 	if o.Dir != in || o.Accept != transfer.AcceptFrom || o.MaxSize != 1e9 || o.MinFree != 1<<30 || o.OnConflict != inbox.Overwrite ||
-		o.LimitRate != 5e6 || !o.Once || !o.NoDirect || o.Drain != time.Minute || o.Ask != nil || o.Stop == nil {
+		o.LimitRate != 5e6 || !o.Once || !o.Route.NoDirect || o.Drain != time.Minute || o.Ask != nil || o.Stop == nil {
 		t.Errorf("got %+v", o)
 	}
 	if len(o.From) != 2 || o.From[0].String() != "romeo@montague.example" || o.From[1].String() != "paris@verona.example/tomb" {

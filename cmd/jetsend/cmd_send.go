@@ -53,6 +53,10 @@ The contact must be online with a client that takes encrypted files, such as
 	k.duration("wait", d.Wait, "how long the contact may take to be online")
 	k.duration("answer-timeout", 0, "how long the contact may take to accept; 0: for ever (default: for ever on a terminal, 5m without one)")
 	k.choice("cipher", d.Cipher, "what encrypts the file", "auto", "aes-256-gcm", "aes-128-gcm")
+	k.choice("encryption", d.Encryption, "how the offer is made", "auto", "jet")
+	k.bool("require-hidden-name", false, "refuse clients that need the name where the servers see it")
+	k.bool("require-verified-receipt", false, "refuse clients that cannot prove that the file arrived")
+	k.transport()
 	k.bool("no-direct", false, "make no direct connection to the contact")
 	k.rate("limit-rate", 0, "send no faster than this per second, like 2MB or 500KiB")
 	k.string("name", "", "tell the contact this `NAME` instead of the file's own")
@@ -91,7 +95,7 @@ func runSend(cmd *cobra.Command, a *app, args []string) error {
 	if err != nil {
 		return err
 	}
-	o, err := a.sendOptions(c.Send, to, files)
+	o, err := a.sendOptions(c, to, files)
 	if err != nil {
 		return err
 	}
@@ -111,22 +115,24 @@ func runSend(cmd *cobra.Command, a *app, args []string) error {
 }
 
 // sendOptions turns the merged configuration into what the transfer needs.
-func (a *app) sendOptions(s config.Send, to jid.JID, files []string) (o transfer.SendOptions, err error) {
+func (a *app) sendOptions(c *config.Config, to jid.JID, files []string) (o transfer.SendOptions, err error) {
+	s := c.Send
 	o = transfer.SendOptions{
 		To: to, Wait: s.Wait, LimitRate: int64(s.LimitRate), Description: s.Description,
-		NoDirect: s.NoDirect, Checksum: s.Checksum,
+		Route:      transfer.RouteOptions{Transports: c.Transports.Order, NoDirect: s.NoDirect},
+		HiddenName: s.RequireHiddenName, VerifiedReceipt: s.RequireVerifiedReceipt, Checksum: s.Checksum,
+	}
+	if s.Encryption != "auto" {
+		o.Encryption = transfer.Encryption(s.Encryption)
+	}
+	if s.Cipher != "auto" {
+		o.Cipher = s.Cipher
 	}
 	switch {
 	case s.AnswerTimeout != nil:
 		o.AnswerTimeout = *s.AnswerTimeout
 	case !a.interactive():
 		o.AnswerTimeout = unattendedAnswer
-	}
-	if s.Cipher == "aes-128-gcm" {
-		return o, &transfer.Failure{
-			Code: exitcode.Incapable, Reason: "between two jetsends only aes-256-gcm is spoken, aes-128-gcm is not",
-			Hints: []string{"leave --cipher out, or use --cipher aes-256-gcm"},
-		}
 	}
 	if s.Name != "" {
 		if len(files) > 1 {

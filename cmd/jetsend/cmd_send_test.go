@@ -32,6 +32,7 @@ func (f *fixture) file(name, text string) string {
 
 func TestSendOptions(t *testing.T) {
 	romeo := jid.MustParse("romeo@montague.example")
+	route := transfer.RouteOptions{Transports: []string{"s5b", "ibb"}}
 	for _, tt := range []struct {
 		name, config string
 		args         []string
@@ -40,20 +41,20 @@ func TestSendOptions(t *testing.T) {
 	}{
 		{
 			name: "defaults, in a script", args: nil,
-			want: transfer.SendOptions{Wait: 10 * time.Second, AnswerTimeout: 5 * time.Minute},
+			want: transfer.SendOptions{Wait: 10 * time.Second, AnswerTimeout: 5 * time.Minute, Route: route},
 		},
 		{
 			name: "defaults, on a terminal", tty: true,
-			want: transfer.SendOptions{Wait: 10 * time.Second},
+			want: transfer.SendOptions{Wait: 10 * time.Second, Route: route},
 		},
 		{
 			name: "the configuration", config: "send: {wait: 1m, answer_timeout: 2m, limit_rate: 1MB, no_direct: true, checksum: true, description: hello}",
-			want: transfer.SendOptions{Wait: time.Minute, AnswerTimeout: 2 * time.Minute, LimitRate: 1e6, NoDirect: true, Checksum: true, Description: "hello"},
+			want: transfer.SendOptions{Wait: time.Minute, AnswerTimeout: 2 * time.Minute, LimitRate: 1e6, Route: transfer.RouteOptions{Transports: []string{"s5b", "ibb"}, NoDirect: true}, Checksum: true, Description: "hello"},
 		},
 		{
 			name: "flags over it", config: "send: {wait: 1m, answer_timeout: 2m, limit_rate: 1MB, no_direct: true}",
 			args: []string{"--wait=0", "--answer-timeout=0", "--limit-rate=2MiB/s", "--no-direct=false", "--cipher=aes-256-gcm"},
-			want: transfer.SendOptions{LimitRate: 2 << 20},
+			want: transfer.SendOptions{LimitRate: 2 << 20, Cipher: "aes-256-gcm", Route: route},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -68,17 +68,17 @@ type device struct {
 
 // dialOptions says how to go online.
 type dialOptions struct {
-	Account  *config.Chosen
-	Password string
-	RootCAs  *x509.CertPool // nil: the system's
-	StateDir string
-	Trust    string // blind or verified
-	Receiver bool
-	Login    bool // the user asked for an OMEMO device by `jetsend login`
-	Priority int8
-	S5B      config.S5B
-	Report   func(transfer.Event)
-	Log      *slog.Logger
+	Account    *config.Chosen
+	Password   string
+	RootCAs    *x509.CertPool // nil: the system's
+	StateDir   string
+	Trust      string // blind or verified
+	Receiver   bool
+	Login      bool // the user asked for an OMEMO device by `jetsend login`
+	Priority   int8
+	Transports config.Transports
+	Report     func(transfer.Event)
+	Log        *slog.Logger
 }
 
 // loadConfig reads the configuration with the flags of cmd over it.
@@ -146,7 +146,7 @@ func (a *app) connect(ctx context.Context, c *config.Config, change func(*dialOp
 // open goes online with an account. The password is found before anything is
 // dialled, so that a person may take time to type it. change may be nil.
 func (a *app) open(ctx context.Context, c *config.Config, account *config.Chosen, change func(*dialOptions)) (_ endpoint, err error) {
-	o := dialOptions{Account: account, Trust: c.Trust, Priority: -1, S5B: c.Transports.S5B, Report: a.print.Event, Log: a.log}
+	o := dialOptions{Account: account, Trust: c.Trust, Priority: -1, Transports: c.Transports, Report: a.print.Event, Log: a.log}
 	if change != nil {
 		change(&o)
 	}

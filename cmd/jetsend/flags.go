@@ -49,6 +49,12 @@ func (k keyed) strings(name, usage string) {
 	k.tie(name)
 }
 
+// transport adds --transport, which stands for transports.order.
+func (k keyed) transport() {
+	k.flags.StringSlice("transport", config.Default().Transports.Order, "the allowed transports, the preferred one first: s5b, ibb")
+	_ = k.flags.SetAnnotation("transport", keyAnnotation, []string{"transports::order"})
+}
+
 func (k keyed) duration(name string, def time.Duration, usage string) {
 	d := duration(def)
 	k.value(&d, name, usage)

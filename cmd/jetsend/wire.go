@@ -34,8 +34,9 @@ func dial(ctx context.Context, o dialOptions) (endpoint, error) {
 			AllowPlain: a.AllowPlain, AllowSASLDowngrade: a.AllowSASLDowngrade,
 		},
 		StateDir: o.StateDir, Trust: trustMode(o.Trust), Receiver: o.Receiver, Priority: o.Priority,
-		S5B:         transfer.S5BConfig{ListenPorts: o.S5B.ListenPorts, Advertise: o.S5B.Advertise, Interfaces: o.S5B.Interfaces},
-		ManyDevices: o.Login, Report: o.Report, Log: o.Log,
+		S5B:          transfer.S5BConfig{ListenPorts: o.Transports.S5B.ListenPorts, Advertise: o.Transports.S5B.Advertise, Interfaces: o.Transports.S5B.Interfaces, Proxies: o.Transports.S5B.Proxies},
+		IBBBlockSize: o.Transports.IBB.BlockSize,
+		ManyDevices:  o.Login, Report: o.Report, Log: o.Log,
 	})
 	if err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -60,11 +61,15 @@ type Send struct {
 	// ever.
 	AnswerTimeout *time.Duration `mapstructure:"answer_timeout"`
 	Cipher        string         `mapstructure:"cipher" choice:"auto aes-256-gcm aes-128-gcm"`
-	NoDirect      bool           `mapstructure:"no_direct"`
-	LimitRate     Rate           `mapstructure:"limit_rate"`
-	Name          string         `mapstructure:"name"`
-	Description   string         `mapstructure:"description"`
-	Checksum      bool           `mapstructure:"checksum"`
+	Encryption    string         `mapstructure:"encryption" choice:"auto jet"`
+	// RequireHiddenName and RequireVerifiedReceipt refuse clients without them.
+	RequireHiddenName      bool   `mapstructure:"require_hidden_name"`
+	RequireVerifiedReceipt bool   `mapstructure:"require_verified_receipt"`
+	NoDirect               bool   `mapstructure:"no_direct"`
+	LimitRate              Rate   `mapstructure:"limit_rate"`
+	Name                   string `mapstructure:"name"`
+	Description            string `mapstructure:"description"`
+	Checksum               bool   `mapstructure:"checksum"`
 }
 
 // Receive holds the choices of `jetsend receive`, named like its flags.
@@ -87,7 +92,10 @@ type Receive struct {
 
 // Transports bounds the paths that the bytes of a file may take.
 type Transports struct {
-	S5B S5B `mapstructure:"s5b"`
+	// Order are the allowed transports, s5b and ibb, the preferred one first.
+	Order []string `mapstructure:"order" choice:"s5b ibb"`
+	S5B   S5B      `mapstructure:"s5b"`
+	IBB   IBB      `mapstructure:"ibb"`
 }
 
 // S5B is about SOCKS5 bytestreams (XEP-0065, XEP-0260).
@@ -95,14 +103,24 @@ type S5B struct {
 	ListenPorts []int    `mapstructure:"listen_ports"`
 	Advertise   []string `mapstructure:"advertise" check:"address"`
 	Interfaces  []string `mapstructure:"interfaces"`
+	// Proxies are SOCKS5 proxies to offer besides those of our own server:
+	// addresses (proxy.example.org), or address=host:port.
+	Proxies []string `mapstructure:"proxies"`
+}
+
+// IBB is about in-band bytestreams (XEP-0047, XEP-0261).
+type IBB struct {
+	// BlockSize is what we offer, in bytes.
+	BlockSize int `mapstructure:"block_size"`
 }
 
 // Default returns the built-in configuration. It is the one place where a
 // default is written; flags show these values in their help.
 func Default() Config {
 	return Config{
-		Trust: "blind",
-		Send:  Send{Wait: 10 * time.Second, Cipher: "auto"},
+		Trust:      "blind",
+		Send:       Send{Wait: 10 * time.Second, Cipher: "auto", Encryption: "auto"},
+		Transports: Transports{Order: []string{"s5b", "ibb"}, IBB: IBB{BlockSize: 4096}},
 		Receive: Receive{
 			Dir: ".", OnConflict: "rename", Drain: 10 * time.Second, Priority: -1,
 		},
@@ -166,6 +184,13 @@ func (c *Config) validate() error {
 	// A session takes 0 as "not said"; nobody needs it beside -1 and 1.
 	if p := c.Receive.Priority; p < -128 || p > 127 || p == 0 {
 		return &Error{File: c.File, Msg: fmt.Sprintf("receive.priority %d is not between -128 and 127, without 0", p)}
+	}
+	if o := c.Transports.Order; len(o) == 0 || len(o) > 2 || len(o) == 2 && o[0] == o[1] ||
+		slices.ContainsFunc(o, func(t string) bool { return t != "s5b" && t != "ibb" }) {
+		return &Error{File: c.File, Msg: fmt.Sprintf("transports.order %q: name s5b, ibb or both, each once", strings.Join(o, ","))}
+	}
+	if n := c.Transports.IBB.BlockSize; n < 256 || n > 65535 {
+		return &Error{File: c.File, Msg: fmt.Sprintf("transports.ibb.block_size %d is not between 256 and 65535", n)}
 	}
 	for _, port := range c.Transports.S5B.ListenPorts {
 		if port < 1 || port > 65535 {

@@ -70,10 +70,13 @@ func setDefaults(v *viper.Viper, d Config) {
 	v.SetDefault("trust", d.Trust)
 	v.SetDefault("send::wait", d.Send.Wait)
 	v.SetDefault("send::cipher", d.Send.Cipher)
+	v.SetDefault("send::encryption", d.Send.Encryption)
 	v.SetDefault("receive::dir", d.Receive.Dir)
 	v.SetDefault("receive::on_conflict", d.Receive.OnConflict)
 	v.SetDefault("receive::drain", d.Receive.Drain)
 	v.SetDefault("receive::priority", d.Receive.Priority)
+	v.SetDefault("transports::order", d.Transports.Order)
+	v.SetDefault("transports::ibb::block_size", d.Transports.IBB.BlockSize)
 }
 
 // readFile parses and checks the file. No file is an empty one, unless it was

@@ -104,7 +104,7 @@ func TestRefused(t *testing.T) {
 		{"unknown key without value", "acounts:\n", `:1: unknown key "acounts"`, ""},
 		{"flag spelling", "receive:\n  max-size: 1MB\n", `:2: unknown key "receive.max-size"`, `"receive.max_size"`},
 		{"unknown in account", "accounts:\n  a:\n    jid: a@b.example\n    pasword: x\n", `:4: unknown key "accounts.a.pasword"`, ""},
-		{"later issue's key", "transports: {order: [s5b]}\n", `unknown key "transports.order"`, ""},
+		{"transport", "transports: {order: [tcp]}\n", `"tcp" is not one of s5b, ibb`, ""},
 		{"size", "receive:\n  max_size: huge\n", `:2: receive.max_size: "huge" is not a size`, ""},
 		{"rate", "send: {limit_rate: 5M}\n", "ambiguous", ""},
 		{"duration", "send: {wait: 10}\n", `send.wait: "10" is not a duration`, ""},

@@ -204,6 +204,19 @@ func TestListNotToBeHad(t *testing.T) {
 	r.mustOpen(j, j.wrap(r, "again"), "again") // and the device is not written off
 }
 
+// A contact that publishes our own identity key as its own is not believed: what
+// we send there would come back to us as from there.
+func TestOwnKeyOfAnother(t *testing.T) {
+	j, r := pair(t)
+	j.s.put(romeo, r.bundleNode(), j.s.get(juliet, j.bundleNode()))
+	if _, err := j.WrapPayload(t.Context(), j.pep, romeo, nil); !errors.Is(err, ErrNoDevice) || !errors.Is(err, ErrBundle) {
+		t.Errorf("got %v", err)
+	}
+	if d, _ := j.known(r); d.IdentityKey != nil {
+		t.Error("our own key was pinned for a contact")
+	}
+}
+
 // The list is fetched when it was not seen lately, and not otherwise.
 func TestListFreshness(t *testing.T) {
 	c := newClock()

@@ -58,16 +58,22 @@ func (h *handlers) route(m xmpp.Matcher, f xmpp.HandlerFunc) {
 // without its text. The first registration for a namespace wins. f runs on
 // the dispatcher: it must not block nor wait for an iq.
 func (s *Session) HandleIQ(space string, f func(context.Context, stanza.IQ) (*xmltree.Element, error)) {
+	s.HandleIQAsync(space, func(ctx context.Context, iq stanza.IQ, reply func(*xmltree.Element, error)) {
+		reply(f(ctx, iq))
+	})
+}
+
+// HandleIQAsync is HandleIQ for a handler that may answer later: f has reply
+// called, from any goroutine; only the first call counts. What is not answered
+// yet must be bounded by f, for nothing else bounds it.
+func (s *Session) HandleIQAsync(space string, f func(ctx context.Context, iq stanza.IQ, reply func(*xmltree.Element, error))) {
 	s.handlers.route(iqMatcher(space), func(_ xmpp.Sender, p gstanza.Packet) {
 		iq := p.(*gstanza.IQ).Payload.(*iqPayload).iq
-		var (
-			res *xmltree.Element
-			err error
-		)
-		if !s.guard("iq "+space, func() { res, err = f(s.ctx, iq) }) {
-			err = stanza.NewError(conditionInternal)
+		var once sync.Once
+		reply := func(res *xmltree.Element, err error) { once.Do(func() { s.answer(iq, res, err) }) }
+		if !s.guard("iq "+space, func() { f(s.ctx, iq, reply) }) {
+			reply(nil, stanza.NewError(conditionInternal))
 		}
-		s.answer(iq, res, err)
 	})
 }
 

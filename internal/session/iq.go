@@ -49,6 +49,18 @@ type wait struct {
 	// hook is given a result on the reader, before anything that comes after
 	// it on the stream is handled. It must not block. May be nil.
 	hook func(payload *xmltree.Element)
+	// done is told how it ended instead of ch, on the reader or on whatever ends
+	// the session, with no lock held. It must not block. May be nil.
+	done func(error)
+}
+
+// tell hands out the answer, once. The caller holds no lock.
+func (w *wait) tell(a iqAnswer) {
+	if w.done != nil {
+		w.done(a.err)
+		return
+	}
+	w.ch <- a // capacity 1, and only ever one
 }
 
 type iqAnswer struct {
@@ -57,49 +69,57 @@ type iqAnswer struct {
 }
 
 func (p *pending) add(id string, to jid.JID, hook func(*xmltree.Element), from ...jid.JID) (*wait, error) {
+	w := &wait{id: id, to: to, ch: make(chan iqAnswer, 1), hook: hook}
+	return w, p.register(w, from...)
+}
+
+// register makes w known, so that an answer finds it.
+func (p *pending) register(w *wait, from ...jid.JID) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.ended != nil {
-		return nil, p.ended
+		return p.ended
 	}
 	if len(p.byID) >= maxPendingIQ {
-		return nil, ErrBusy
+		return ErrBusy
 	}
 	if p.byID == nil {
 		p.byID = map[string]*wait{}
 	}
-	w := &wait{p: p, id: id, to: to, from: map[jid.JID]bool{}, ch: make(chan iqAnswer, 1), hook: hook}
+	w.p, w.from = p, map[jid.JID]bool{}
 	for _, j := range from {
 		w.from[j] = true
 	}
-	p.byID[id] = w
-	return w, nil
+	p.byID[w.id] = w
+	return nil
 }
 
 // deliver hands an answer to who waits for it, if it comes from who was asked.
 func (p *pending) deliver(id string, from jid.JID, a iqAnswer) bool {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	w := p.byID[id]
 	if w == nil || !w.from[from] {
+		p.mu.Unlock()
 		return false
 	}
 	delete(p.byID, id)
+	p.mu.Unlock()
 	if w.hook != nil && a.err == nil {
 		w.hook(a.payload)
 	}
-	w.ch <- a // capacity 1, and only ever one
+	w.tell(a)
 	return true
 }
 
 // failAll ends all round trips, those to come too.
 func (p *pending) failAll(err error) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.ended = err
-	for id, w := range p.byID {
-		delete(p.byID, id)
-		w.ch <- iqAnswer{err: err}
+	all := p.byID
+	p.byID = nil
+	p.mu.Unlock()
+	for _, w := range all {
+		w.tell(iqAnswer{err: err})
 	}
 }
 
@@ -157,6 +177,36 @@ func (s *Session) begin(ctx context.Context, to jid.JID, typ stanza.IQType, payl
 		return nil, err
 	}
 	return w, nil
+}
+
+// BeginIQ is an IQ of type set without the wait: it returns when the request is
+// queued. answered is then called once, with nil for a result, a *stanza.Error,
+// or ErrSessionLost; it must not block, and may be called before BeginIQ
+// returns. There is no time limit: forget gives up the answer.
+func (s *Session) BeginIQ(ctx context.Context, to jid.JID, payload *xmltree.Element, answered func(error)) (forget func(), err error) {
+	w := &wait{id: newID(), to: to, done: answered}
+	return s.start(w, func() error { return s.send(ctx, newIQ(to, stanza.Set, w.id, payload), controlPriority) })
+}
+
+// BulkIQ is BeginIQ for file data, which waits while there is anything else to
+// send, and BulkIQ with it while the lane is full. encode appends the whole
+// stanza, with that id and to, to dst; it is called before BulkIQ returns, at
+// most once.
+func (s *Session) BulkIQ(ctx context.Context, to jid.JID, encode func(dst []byte, id string) []byte, answered func(error)) (forget func(), err error) {
+	w := &wait{id: newID(), to: to, done: answered}
+	return s.start(w, func() error { return s.sendBytes(ctx, encode(nil, w.id), bulkPriority) })
+}
+
+// start registers w and then sends its request.
+func (s *Session) start(w *wait, send func() error) (forget func(), err error) {
+	if err := s.pending.register(w, s.answerers(w.to)...); err != nil {
+		return nil, err
+	}
+	if err := send(); err != nil {
+		w.forget()
+		return nil, err
+	}
+	return w.forget, nil
 }
 
 // answerers returns who may answer what is sent to to. Our server answers in

@@ -220,8 +220,8 @@ func (s *Session) ping(st *stream) {
 // end makes err the reason for the end, once.
 func (s *Session) end(err error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.state == stateEnded {
+		s.mu.Unlock()
 		return
 	}
 	s.state = stateEnded
@@ -231,6 +231,7 @@ func (s *Session) end(err error) {
 		s.err = err
 	}
 	s.cancel()
+	s.mu.Unlock()
 	s.pending.failAll(lost(err))
 	close(s.done)
 }
@@ -324,12 +325,17 @@ func (s *Session) send(ctx context.Context, el *xmltree.Element, p priority) err
 	if err != nil {
 		return err
 	}
+	s.trace("send", el)
+	return s.sendBytes(ctx, b, p)
+}
+
+// sendBytes queues an encoded stanza.
+func (s *Session) sendBytes(ctx context.Context, b []byte, p priority) error {
 	s.mu.Lock()
 	st := s.stream
 	s.mu.Unlock()
 	if st == nil {
 		return lost(ErrClosed)
 	}
-	s.trace("send", el)
 	return st.queue(ctx, b, p)
 }

@@ -82,7 +82,7 @@ func TestNothingInTheClear(t *testing.T) {
 		t.Fatal(err)
 	}
 	o.e, o.src = romeo, src
-	resources, err := romeo.choose(t.Context(), jid.MustParse("juliet@jet.test"), 10*time.Second)
+	resources, err := romeo.choose(t.Context(), SendOptions{To: jid.MustParse("juliet@jet.test"), Wait: 10 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,6 +22,8 @@ import (
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
+	"jetsend/internal/jingle/ibb"
+	"jetsend/internal/jingle/s5b"
 	"jetsend/internal/omemo"
 	"jetsend/internal/session"
 	"jetsend/internal/stanza"
@@ -42,6 +44,7 @@ type Endpoint struct {
 	sess     *session.Session
 	omemo    *omemo.Account
 	jingle   *jingle.Manager
+	ibb      *ibb.Manager
 	receiver atomic.Pointer[receiver]
 
 	// lists takes device list changes off the stream's dispatcher, and
@@ -115,7 +118,9 @@ func (e *Endpoint) assemble() {
 	c.Resource = resource(e.cfg.Receiver, e.omemo.DeviceID())
 	e.sess = session.New(c)
 	e.jingle = jingle.NewManager(jingle.Config{Port: e.sess, Self: e.sess.JID, Admit: e.admit, OnOffer: e.onOffer, Log: e.log})
+	e.ibb = ibb.NewManager(ibb.Config{Port: e.sess, Admit: e.admitInband, Log: e.log})
 	e.sess.HandleIQ(jingle.NS, e.jingle.HandleIQ)
+	e.sess.HandleIQAsync(ibb.NS, e.ibb.HandleIQ)
 	e.sess.HandlePEP(omemo.NodeDevices, e.handleList)
 }
 
@@ -147,6 +152,7 @@ func (e *Endpoint) Close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, closeTime)
 	defer cancel()
 	e.jingle.Close(ctx)
+	e.ibb.Close()
 	err := e.sess.Close(ctx)
 	e.stop()
 	e.tasks.Wait()
@@ -173,7 +179,8 @@ func features(receiver bool) []string {
 		omemo.NodeDevices + "+notify",
 	}
 	if receiver {
-		f = append(f, jingle.NS, jingle.NSFile, "urn:xmpp:jingle:transports:s5b:1", NS)
+		f = append(f, jingle.NS, jingle.NSFile, s5b.NS, ibb.NSTransport, jingle.NSJET, nsJETOMEMO,
+			nsHashes, "urn:xmpp:hash-function-text-names:sha-256", NS)
 	}
 	return f
 }
@@ -201,6 +208,9 @@ func (e *Endpoint) admit(from jid.JID, offer *jingle.Content) *stanza.Error {
 	}
 	return stanza.NewError(stanza.ServiceUnavailable)
 }
+
+// admitInband is asked about in-band streams that nobody expects.
+func (e *Endpoint) admitInband(from jid.JID) *stanza.Error { return e.admit(from, nil) }
 
 // onOffer is called on the stream's dispatcher.
 func (e *Endpoint) onOffer(s *jingle.Session) {

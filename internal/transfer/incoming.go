@@ -10,12 +10,14 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
+
 	"jetsend/internal/clean"
-	"jetsend/internal/crypto"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/filename"
 	"jetsend/internal/inbox"
 	"jetsend/internal/jingle"
+	"jetsend/internal/jingle/ibb"
 	"jetsend/internal/jingle/s5b"
 	"jetsend/internal/omemo"
 	"jetsend/internal/stanza"
@@ -28,8 +30,8 @@ type incoming struct {
 	e     *Endpoint
 	sess  *jingle.Session
 	head  Head
-	offer *offer
-	ts    *crypto.Secret
+	file  *jingle.File // as offered: the sealed one, or else the public one
+	held  content      // of the envelope
 	dev   omemo.Device
 	name  string // made safe
 	begun time.Time
@@ -55,8 +57,8 @@ func (in *incoming) run(ctx context.Context) (code exitcode.Code, mine bool) {
 	if err == nil {
 		err = in.accept(ctx, part)
 	}
-	if in.ts != nil {
-		in.ts.Wipe()
+	if in.held.ts != nil {
+		in.held.ts.Wipe()
 	}
 	if err == nil {
 		return exitcode.OK, mine
@@ -94,10 +96,9 @@ func (in *incoming) decide(ctx context.Context) (*inbox.Partial, error) {
 	if err := in.open(ctx, public, sec); err != nil {
 		return nil, err
 	}
-	in.name = filename.Safe(in.offer.File.Name)
-	in.head = Head{Transfer: in.offer.Transfer, Direction: Receive, Peer: in.sess.Peer().String(), Name: clean.Text(in.offer.File.Name)}
-	in.e.cfg.Report(Offer{Head: in.head, Size: in.offer.File.Size})
-	if err := in.r.tooBig(in.offer.File.Size); err != nil {
+	in.identify(public)
+	in.e.cfg.Report(Offer{Head: in.head, Size: in.file.Size})
+	if err := in.r.tooBig(in.file.Size); err != nil {
 		return nil, &refusal{err, declined(detailTooBig)}
 	}
 	if in.r.opt.OnConflict == inbox.Skip && in.r.dir.Exists(in.name) {
@@ -105,17 +106,17 @@ func (in *incoming) decide(ctx context.Context) (*inbox.Partial, error) {
 	}
 	if in.r.opt.Accept == AcceptAsk {
 		q := Question{
-			Peer: in.sess.Peer(), Name: in.head.Name, Size: in.offer.File.Size,
-			Description: clean.Text(in.offer.File.Description), Device: deviceInfo(in.dev),
+			Peer: in.sess.Peer(), Name: in.head.Name, Size: in.file.Size,
+			Description: clean.Text(in.file.Description), Device: deviceInfo(in.dev),
 		}
-		if err := in.r.ask(ctx, q, in.offer.Batch); err != nil {
+		if err := in.r.ask(ctx, q, in.batch()); err != nil {
 			return nil, &refusal{err, jingle.Reason{Condition: jingle.Decline}}
 		}
 	}
 	if !in.r.claim() {
 		return nil, &refusal{fmt.Errorf("%w: this run takes one file", errDeclined), jingle.Reason{Condition: jingle.Busy}}
 	}
-	part, err := in.r.dir.Create(in.offer.Transfer, in.offer.File.Size, in.r.opt.MinFree)
+	part, err := in.r.dir.Create(in.head.Transfer, in.file.Size, in.r.opt.MinFree)
 	if errors.Is(err, inbox.ErrNoSpace) {
 		return nil, &refusal{err, declined(detailNoSpace)}
 	}
@@ -123,6 +124,28 @@ func (in *incoming) decide(ctx context.Context) (*inbox.Partial, error) {
 		return nil, &sinkError{err}
 	}
 	return part, nil
+}
+
+// identify fills in what the transfer is called. Other clients have no ids.
+func (in *incoming) identify(public *jingle.File) {
+	in.file = public
+	in.head = Head{Transfer: uuid.NewString(), Direction: Receive, Peer: in.sess.Peer().String()}
+	if in.held.offer != nil {
+		in.file, in.head.Transfer = in.held.offer.File, in.held.offer.Transfer
+	}
+	in.name = filename.Safe(in.file.Name)
+	in.head.Name = clean.Text(in.file.Name)
+	if in.file.Name == "" {
+		in.head.Name = in.name
+	}
+}
+
+// batch is what an offer of several files belongs to, or nil.
+func (in *incoming) batch() *Batch {
+	if in.held.offer == nil {
+		return nil
+	}
+	return in.held.offer.Batch
 }
 
 // public reads what the stanza says in the clear.
@@ -133,10 +156,13 @@ func (in *incoming) public() (*jingle.File, *jingle.Security, error) {
 		return nil, nil, &refusal{errors.New("not a file offer"), unsupported}
 	}
 	public, err := jingle.ParseDescription(c.Description)
+	if err == nil && public.Size < 0 {
+		err = errors.New("an offer without a size")
+	}
 	if err != nil {
 		return nil, nil, &refusal{err, unsupported}
 	}
-	if !c.Transport.Is(s5b.NS, "transport") {
+	if !c.Transport.Is(s5b.NS, "transport") && !c.Transport.Is(ibb.NSTransport, "transport") {
 		return nil, nil, &refusal{errors.New("unknown transport"), jingle.Reason{Condition: jingle.UnsupportedTransports}}
 	}
 	if c.Security == nil {
@@ -152,9 +178,8 @@ func (in *incoming) public() (*jingle.File, *jingle.Security, error) {
 // open opens the envelope, judges the device that wrapped it, and holds the
 // sealed offer against the stanza.
 func (in *incoming) open(ctx context.Context, public *jingle.File, sec *jingle.Security) error {
-	suite, err := crypto.ParseSuite(sec.Cipher)
-	if err != nil || suite != crypto.AES256GCM || sec.Type != envelopeType {
-		return fmt.Errorf("%w: cipher or envelope type", errOffer)
+	if sec.Type != envelopeType {
+		return fmt.Errorf("%w: envelope type", errOffer)
 	}
 	opened, err := in.e.omemo.Unwrap(ctx, in.e.sess, in.sess.Peer(), sec.Envelope)
 	if err != nil {
@@ -165,13 +190,17 @@ func (in *incoming) open(ctx context.Context, public *jingle.File, sec *jingle.S
 	if in.r.opt.Accept == AcceptVerified && in.dev.Trust != omemo.Verified {
 		return &omemo.TrustError{JID: in.dev.JID, Device: in.dev.ID, Fingerprint: in.dev.Fingerprint, Kind: omemo.Unverified}
 	}
-	if !opened.HasPayload {
-		return fmt.Errorf("%w: envelope without a sealed offer", errOffer)
+	if in.held, err = tell(opened, sec.Cipher); err != nil {
+		return err
 	}
-	if in.ts, in.offer, err = parsePayload(suite, opened.Payload); err != nil {
-		return fmt.Errorf("%w: %w", errOffer, err)
+	if in.held.offer == nil {
+		return nil
 	}
-	return in.offer.check(in.sess, sec, in.dev.ID, public)
+	if err := in.held.offer.check(in.sess, sec, in.dev.ID, public); err != nil {
+		return err
+	}
+	in.e.rememberJetsend(ctx, in.dev)
+	return nil
 }
 
 // accept answers the offer, takes the bytes and releases the file.
@@ -190,70 +219,84 @@ func (in *incoming) accept(ctx context.Context, part *inbox.Partial) (err error)
 	defer in.r.leave()
 	ctx, cancel := in.e.during(ctx, in.sess)
 	defer cancel(nil)
-	conn, closePath, err := in.negotiate(ctx)
+	route, err := in.answer(ctx)
 	if err != nil {
 		return in.reasoned(err)
 	}
-	defer closePath()
-	var sum hash.Hash
-	if in.r.opt.Checksum || slices.Contains(in.offer.File.HashUsed, "sha-256") {
-		sum = sha256.New()
-	}
-	if err := in.sess.BeginStream(); err != nil {
+	defer route.close()
+	path, err := route.connect(ctx, in.sess, in.sess.Content().Transport)
+	if err != nil {
 		return in.reasoned(err)
 	}
-	m := startMeter(in.head, in.offer.File.Size, in.e.cfg.Report)
-	err = streamIn(ctx, conn, part, in.offer.File.Size, in.ts, in.r.opt.LimitRate, sum, m)
-	m.end()
+	defer func() { _ = path.Close() }()
+	sum, err := in.stream(ctx, path, part)
 	if err != nil {
 		err = in.reasoned(err)
 		_ = in.sess.Terminate(ctx, reasonFor(err)) // before the socket says it worse
 		return err
 	}
 	// Verified. From here on the sender's leaving changes nothing any more.
-	path, err := part.Release(in.name, in.r.opt.OnConflict, in.offer.File.Date)
+	final, err := part.Release(in.name, in.r.opt.OnConflict, in.file.Date)
 	if err != nil {
 		return &sinkError{err}
 	}
 	released = true
-	in.finish(context.WithoutCancel(ctx), path, sum)
+	in.finish(context.WithoutCancel(ctx), final, sum)
 	return nil
 }
 
-// negotiate accepts the offer with a sealed accept and finds a path. The
-// returned function closes both.
-func (in *incoming) negotiate(ctx context.Context) (*s5b.Conn, func(), error) {
-	remote := in.sess.Content().Transport
-	path, err := s5b.New(ctx, in.e.s5bConfig(in.r.opt.NoDirect), remote.Attr("sid"), in.e.sess.JID(), in.sess.Peer(), false)
-	if err != nil {
-		return nil, nil, fmt.Errorf("listen: %w", err)
-	}
+// answer accepts the offer, with a sealed accept where that is understood.
+func (in *incoming) answer(ctx context.Context) (*route, error) {
 	c := in.sess.Content()
-	answer := jingle.Content{Creator: c.Creator, Name: c.Name, Senders: c.Senders, Description: c.Description, Transport: path.Element()}
-	a := accept{Transfer: in.offer.Transfer, Size: in.offer.File.Size, Digest: contentDigest(answer)}
-	sealed, err := seal(in.ts, kindAccept, in.offer.context(), a.element())
-	if err == nil {
-		answer.Extra = []*xmltree.Element{sealed}
-		in.e.cfg.Report(Accepted{in.head})
-		err = in.sess.Accept(ctx, answer)
-	}
-	var conn *s5b.Conn
-	if err == nil {
-		conn, err = connect(ctx, path, in.sess, remote)
+	r, err := in.e.answerRoute(ctx, in.sess.Peer(), in.r.opt.Route, c.Transport)
+	if errors.Is(err, errNoTransport) {
+		return nil, &refusal{err, jingle.Reason{Condition: jingle.UnsupportedTransports}}
 	}
 	if err != nil {
-		return nil, nil, errors.Join(err, path.Close())
+		return nil, err
 	}
+	accepted := jingle.Content{Creator: c.Creator, Name: c.Name, Senders: c.Senders, Description: c.Description, Transport: r.element()}
+	if o := in.held.offer; o != nil {
+		a := accept{Transfer: o.Transfer, Size: o.File.Size, Digest: contentDigest(accepted), Device: in.e.omemo.DeviceID()}
+		sealed, err := seal(in.held.ts, kindAccept, o.context(), a.element())
+		if err != nil {
+			r.close()
+			return nil, err
+		}
+		accepted.Extra = []*xmltree.Element{sealed}
+	}
+	in.e.cfg.Report(Accepted{in.head})
+	if err := in.sess.Accept(ctx, accepted); err != nil {
+		r.close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// stream takes the bytes. When it returns nil they are all there and verified.
+func (in *incoming) stream(ctx context.Context, path *bytestream, part *inbox.Partial) (hash.Hash, error) {
 	in.e.cfg.Report(Negotiated{
-		Head: in.head, Transport: "s5b", Candidate: conn.Kind, Cipher: in.ts.Suite().Name(), Encryption: "jet",
-		Devices: []DeviceInfo{deviceInfo(in.dev)},
+		Head: in.head, Transport: path.transport, Candidate: path.candidate, Cipher: in.held.ts.Suite().Name(),
+		Encryption: in.held.encryption, Devices: []DeviceInfo{deviceInfo(in.dev)},
 	})
-	return conn, func() { _ = conn.Close(); _ = path.Close() }, nil
+	if err := in.sess.BeginStream(); err != nil {
+		return nil, err
+	}
+	var sum hash.Hash
+	if in.r.opt.Checksum || in.held.offer != nil && slices.Contains(in.file.HashUsed, "sha-256") {
+		sum = sha256.New()
+	}
+	m := startMeter(in.head, in.file.Size, in.e.cfg.Report)
+	defer m.end()
+	// Other clients do not all end the stream after the tag, and not every
+	// path hands the end on: then the bytes are counted.
+	ends := in.held.offer != nil && path.ends
+	return sum, streamIn(ctx, path, ends, part, in.file.Size, in.held.ts, in.r.opt.LimitRate, sum, m)
 }
 
 // finish tells everybody. The file is there whatever happens to the words.
 func (in *incoming) finish(ctx context.Context, path string, sum hash.Hash) {
-	rec := receipt{Transfer: in.offer.Transfer, Size: in.offer.File.Size}
+	rec := receipt{Transfer: in.head.Transfer, Size: in.file.Size}
 	verified := []string{"gcm-tag"}
 	if sum != nil {
 		rec.SHA256 = hex.EncodeToString(sum.Sum(nil))
@@ -270,14 +313,18 @@ func (in *incoming) finish(ctx context.Context, path string, sum hash.Hash) {
 	in.e.cfg.Report(Received{Head: in.head, Path: path, Size: rec.Size, Verified: verified, SHA256: rec.SHA256, Seconds: seconds})
 }
 
+// receipt says that the file has arrived; to a jetsend so that it can believe it.
 func (in *incoming) receipt(ctx context.Context, rec receipt) error {
-	sealed, err := seal(in.ts, kindReceipt, in.offer.context(), rec.element())
-	if err != nil {
-		return err
+	var sealed *xmltree.Element
+	if o := in.held.offer; o != nil {
+		var err error
+		if sealed, err = seal(in.held.ts, kindReceipt, o.context(), rec.element()); err != nil {
+			return err
+		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, discoWait)
 	defer cancel()
-	err = in.sess.Info(ctx, receivedElement(in.offer.Content, sealed))
+	err := in.sess.Info(ctx, receivedElement(in.sess.Content().Name, sealed))
 	var se *stanza.Error
 	if errors.As(err, &se) {
 		return nil // delivered; what the other end thinks of it is its business

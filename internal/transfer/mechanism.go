@@ -9,9 +9,11 @@ import (
 	"jetsend/internal/state"
 )
 
-// loginSchema holds what is remembered of the server: one row.
+// loginSchema holds what is remembered of the server and of contacts' clients.
 var loginSchema = []string{
 	`CREATE TABLE login (id INTEGER PRIMARY KEY CHECK (id = 1), mechanism TEXT NOT NULL) STRICT`,
+	// Identity keys that used our profile: they never silently get less.
+	`CREATE TABLE jetsends (jid TEXT NOT NULL, identity_key BLOB NOT NULL, PRIMARY KEY (jid, identity_key)) STRICT`,
 }
 
 // lastMechanism returns the SASL mechanism of the last login, or "". A server

@@ -27,6 +27,8 @@ type Config struct {
 	Priority int8
 	// S5B bounds what is offered and dialled.
 	S5B S5BConfig
+	// IBBBlockSize is what we offer for in-band bytestreams; 0 means 4096.
+	IBBBlockSize int
 	// ManyDevices lets a new OMEMO device be added to an account that already
 	// has many; only `login` asks for that.
 	ManyDevices bool
@@ -42,7 +44,35 @@ type S5BConfig struct {
 	ListenPorts []int
 	Advertise   []string
 	Interfaces  []string
+	Proxies     []string // addresses, or address=host:port
 }
+
+// RouteOptions say which paths the bytes of a file may take.
+type RouteOptions struct {
+	// Transports are the allowed ones in their order; none means S5B, IBB.
+	Transports []string
+	// NoDirect makes no direct connection to the contact: no direct candidate
+	// offered, none dialled, and no proxy dialled but those of our own server
+	// or configuration.
+	NoDirect bool
+}
+
+// order returns the allowed transports.
+func (o RouteOptions) order() []string {
+	if len(o.Transports) == 0 {
+		return []string{S5B, IBB}
+	}
+	return o.Transports
+}
+
+// Encryption is a choice of form (`send --encryption`).
+type Encryption string
+
+// The choices.
+const (
+	EncryptionAuto Encryption = ""    // the best that the contact's client has
+	EncryptionJET  Encryption = "jet" // XEP-0396 as other clients do it, also where our profile would do
+)
 
 // Source is one file to send.
 type Source struct {
@@ -58,8 +88,14 @@ type SendOptions struct {
 	AnswerTimeout time.Duration // 0: wait for ever
 	LimitRate     int64         // bytes per second, 0: none
 	Description   string
-	NoDirect      bool
-	Checksum      bool // SHA-256 at both ends, shown in the events
+	Route         RouteOptions
+	Encryption    Encryption
+	Cipher        string // aes-128-gcm or aes-256-gcm; empty: what the form has
+	// HiddenName and VerifiedReceipt refuse clients that cannot do without
+	// showing the name to the servers, or cannot prove that the file arrived.
+	HiddenName      bool
+	VerifiedReceipt bool
+	Checksum        bool // SHA-256 at both ends, shown in the events
 }
 
 // Policy says whose offers are taken.
@@ -94,7 +130,7 @@ type ReceiveOptions struct {
 	MinFree    int64     // bytes that must stay free
 	OnConflict inbox.Conflict
 	LimitRate  int64
-	NoDirect   bool
+	Route      RouteOptions
 	Checksum   bool
 	Drain      time.Duration
 	// Stop ends the run gracefully when closed: no new offers, running

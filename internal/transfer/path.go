@@ -11,11 +11,7 @@ import (
 	"jetsend/internal/jingle"
 	"jetsend/internal/jingle/s5b"
 	"jetsend/internal/omemo"
-	"jetsend/internal/xmltree"
 )
-
-// openNonblock keeps opening a FIFO from hanging.
-const openNonblock = syscall.O_NONBLOCK
 
 // s5bConfig says what may be offered and dialled for one file.
 func (e *Endpoint) s5bConfig(noDirect bool) s5b.Config {
@@ -43,17 +39,6 @@ func (e *Endpoint) during(ctx context.Context, s *jingle.Session) (context.Conte
 
 // errEnded: the session ended while its bytestream was wanted.
 var errEnded = errors.New("session ended")
-
-// connect finds a path and returns the nominated connection.
-func connect(ctx context.Context, n *s5b.Negotiation, s *jingle.Session, remote *xmltree.Element) (*s5b.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, negotiateTime)
-	defer cancel()
-	conn, err := n.Connect(ctx, remote, s.TransportInfos(), s.TransportInfo)
-	if err != nil && ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
-	return conn, err
-}
 
 // reasoned returns the peer's own reason when the session ended, or ends soon,
 // and err otherwise: a peer that leaves closes its socket as well, and the

@@ -1,15 +1,24 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"jetsend/internal/clean"
+	"jetsend/internal/crypto"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
+	"jetsend/internal/jingle"
+	"jetsend/internal/jingle/ibb"
+	"jetsend/internal/jingle/s5b"
+	"jetsend/internal/omemo"
+	"jetsend/internal/session"
 	"jetsend/internal/stanza"
 )
 
@@ -20,18 +29,100 @@ const discoWait = 5 * time.Second
 // resources that come in one burst are compared with each other.
 const settle = 50 * time.Millisecond
 
-// choose returns the resources of a contact that a file can be offered to, the
-// best first. It waits for one to appear, at most for wait.
-func (e *Endpoint) choose(ctx context.Context, to jid.JID, wait time.Duration) ([]jid.JID, error) {
-	ctx, cancel := context.WithTimeout(ctx, max(wait, 0))
-	defer cancel()
-	if !to.IsBare() {
-		return e.chooseFull(ctx, to)
+// The features of XEP-0396, JET with OMEMO.
+const (
+	nsJETOMEMO = "urn:xmpp:jingle:jet-omemo:0"
+	nsHashes   = "urn:xmpp:hashes:2"
+)
+
+// form is a way to put an encrypted file offer (docs/protocol.md). Larger is better.
+type form int
+
+const (
+	formNone    form = iota
+	formJET          // XEP-0396 as the live clients do it
+	formJetsend      // our profile
+)
+
+// peer is a resource of a contact that can take a file.
+type peer struct {
+	jid        jid.JID
+	form       form
+	transports []string // in common
+	client     client
+}
+
+// client is what a resource claims to be, where that matters.
+type client int
+
+const (
+	otherClient client = iota
+	dino
+	libervia
+)
+
+// The largest files of those who cannot count further or not safely.
+const (
+	maxDino  = 1<<32 - 1 // shows and counts 32 bits
+	maxOther = 64<<30 - 32
+)
+
+// limit is the largest file that the peer can take.
+func (p peer) limit() int64 {
+	if p.client == dino {
+		return maxDino
 	}
-	asked := map[jid.JID]bool{} // and whether it can
+	return maxOther
+}
+
+// clientOf recognises a client by its disco identity and caps node.
+func clientOf(info *session.DiscoInfo, caps session.Caps) client {
+	names := strings.ToLower(caps.Node)
+	for _, id := range info.Identities {
+		names += "\n" + strings.ToLower(id.Name)
+	}
+	switch {
+	case strings.Contains(names, "dino"):
+		return dino
+	case strings.Contains(names, "libervia"), strings.Contains(names, "salut-a-toi"), strings.Contains(names, "salut à toi"):
+		return libervia
+	}
+	return otherClient
+}
+
+// describe says what a resource can take; its form is formNone if nothing.
+func describe(full jid.JID, info *session.DiscoInfo, caps session.Caps) *peer {
+	p := &peer{jid: full, client: clientOf(info, caps)}
+	for name, feature := range map[string]string{S5B: s5b.NS, IBB: ibb.NSTransport} {
+		if info.Has(feature) {
+			p.transports = append(p.transports, name)
+		}
+	}
+	if p.client == dino { // it accepts in-band, acknowledges every block and keeps none
+		p.transports = slices.DeleteFunc(p.transports, func(t string) bool { return t == IBB })
+	}
+	switch {
+	case !info.Has(jingle.NS) || !info.Has(jingle.NSFile) || p.client == libervia: // Libervia opens no standard envelope
+	case info.Has(NS):
+		p.form = formJetsend
+	case info.Has(jingle.NSJET) && info.Has(nsJETOMEMO):
+		p.form = formJET
+	}
+	return p
+}
+
+// choose returns the resources of a contact that a file can be offered to, the
+// best form first. It waits for one to appear, at most for opt.Wait.
+func (e *Endpoint) choose(ctx context.Context, opt SendOptions) ([]*peer, error) {
+	if !opt.To.IsBare() {
+		return e.chooseFull(ctx, opt.To)
+	}
+	wait, cancel := context.WithTimeout(ctx, max(opt.Wait, 0))
+	defer cancel()
+	asked := map[jid.JID]*peer{}
 	for {
 		changed := e.sess.PresenceChanged()
-		capable, online := e.ask(ctx, to, asked)
+		capable, online := e.ask(ctx, opt.To, asked)
 		if len(capable) > 0 {
 			return capable, nil
 		}
@@ -39,72 +130,107 @@ func (e *Endpoint) choose(ctx context.Context, to jid.JID, wait time.Duration) (
 		case <-changed:
 			select {
 			case <-time.After(settle):
-			case <-ctx.Done():
+			case <-wait.Done():
 			}
-		case <-ctx.Done():
-			if cause := context.Cause(ctx); !errors.Is(cause, context.DeadlineExceeded) {
+		case <-wait.Done():
+			if cause := context.Cause(ctx); cause != nil {
 				return nil, cause
 			}
-			return nil, noResource(to, online, len(asked))
+			return nil, noResource(opt.To, online, len(asked))
 		case <-e.sess.Done():
 			return nil, errStreamLost
 		}
 	}
 }
 
-// chooseFull asks the one resource that was named.
-func (e *Endpoint) chooseFull(ctx context.Context, to jid.JID) ([]jid.JID, error) {
-	// A named resource need not show presence, so there is nothing to wait for.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), discoWait)
+// chooseFull asks the one resource that was named. It need not show presence,
+// so there is nothing to wait for.
+func (e *Endpoint) chooseFull(ctx context.Context, to jid.JID) ([]*peer, error) {
+	wait, cancel := context.WithTimeout(ctx, discoWait)
 	defer cancel()
-	info, err := e.sess.DiscoInfo(ctx, to, "")
+	info, err := e.sess.DiscoInfo(wait, to, "")
 	if err != nil {
-		return nil, &Failure{Code: exitcode.Offline, Reason: "no answer from " + clean.Text(to.String()), Err: err,
-			Hints: []string{"name the contact without a resource to take any that is online"}}
+		if cause := context.Cause(ctx); cause != nil {
+			return nil, cause
+		}
+		return nil, &Failure{
+			Code: exitcode.Offline, Reason: "no answer from " + clean.Text(to.String()), Err: err,
+			Hints: []string{"name the contact without a resource to take any that is online"},
+		}
 	}
-	if !info.Has(NS) {
+	p := describe(to, info, session.Caps{})
+	if p.form == formNone {
 		return nil, noResource(to, 1, 1)
 	}
-	return []jid.JID{to}, nil
+	return []*peer{p}, nil
 }
 
 // ask finds out about the resources not asked yet and returns those that can
 // take a file, best first, and how many are online at all.
-func (e *Endpoint) ask(ctx context.Context, to jid.JID, asked map[jid.JID]bool) (capable []jid.JID, online int) {
+func (e *Endpoint) ask(ctx context.Context, to jid.JID, asked map[jid.JID]*peer) (capable []*peer, online int) {
 	resources := e.sess.Resources(to) // best first; of our own account the others
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	for _, r := range resources {
-		if _, known := asked[r.JID]; known {
+		if asked[r.JID] != nil {
 			continue
 		}
 		wg.Go(func() {
 			ctx, cancel := context.WithTimeout(ctx, discoWait)
 			defer cancel()
 			info, err := e.sess.DiscoInfo(ctx, r.JID, "")
-			if err != nil {
+			var refused *stanza.Error
+			switch {
+			case errors.As(err, &refused): // an answer all the same
+				info = &session.DiscoInfo{}
+			case err != nil:
 				e.log.Debug("disco#info", "jid", r.JID, "error", err)
+				return
 			}
-			if answered(err) {
-				mu.Lock()
-				asked[r.JID] = err == nil && info.Has(NS)
-				mu.Unlock()
-			}
+			mu.Lock()
+			asked[r.JID] = describe(r.JID, info, r.Caps)
+			mu.Unlock()
 		})
 	}
 	wg.Wait()
 	for _, r := range resources {
-		if asked[r.JID] {
-			capable = append(capable, r.JID)
+		if p := asked[r.JID]; p != nil && p.form != formNone {
+			capable = append(capable, p)
 		}
 	}
+	slices.SortStableFunc(capable, func(a, b *peer) int { return cmp.Compare(b.form, a.form) })
 	return capable, len(resources)
 }
 
-// answered tells whether the outcome of a disco#info is the resource's word.
-func answered(err error) bool {
-	var se *stanza.Error
-	return err == nil || errors.As(err, &se)
+// check says whether the peer can be given what was asked for.
+func (p peer) check(opt SendOptions, sources []*source) error {
+	who := clean.Text(p.jid.String())
+	incapable := func(reason string, hints ...string) error {
+		return &Failure{Code: exitcode.Incapable, Reason: reason, Hints: hints}
+	}
+	jet := p.form == formJET || opt.Encryption == EncryptionJET
+	suite := crypto.AES256GCM
+	if jet {
+		suite = crypto.AES128GCM
+	}
+	if opt.Cipher != "" && opt.Cipher != suite.Name() {
+		return incapable(fmt.Sprintf("the offer to %s would use %s, not %s", who, suite.Name(), opt.Cipher), "leave --cipher out")
+	}
+	if jet {
+		if opt.HiddenName {
+			return incapable("the client "+who+" cannot be told a name that the servers do not see",
+				"leave --require-hidden-name away, or give the file another name with --name")
+		}
+		if opt.VerifiedReceipt {
+			return incapable("the client "+who+" cannot prove that a file arrived", "leave --require-verified-receipt away")
+		}
+	}
+	for _, s := range sources {
+		if s.size > p.limit() {
+			return incapable(fmt.Sprintf("%s is too large for %s (%d bytes, at most %d)", s.name, who, s.size, p.limit()))
+		}
+	}
+	return nil
 }
 
 // noResource says why there is nobody to offer a file to: of the resources
@@ -130,4 +256,54 @@ func noResource(to jid.JID, online, answered int) *Failure {
 		Code: exitcode.Incapable, Reason: fmt.Sprintf("no client of %s can receive encrypted files from here (%d online)", who, online),
 		Hints: []string{"ask the contact to run `jetsend receive`"},
 	}
+}
+
+// guardForm refuses the lesser form towards a contact one of whose keys once
+// used our profile: a server that hides the feature would gain by it.
+func (e *Endpoint) guardForm(ctx context.Context, p *peer, opt SendOptions) error {
+	if p.form == formJetsend || opt.Encryption == EncryptionJET {
+		return nil
+	}
+	known, err := e.knownJetsend(ctx, p.jid.Bare())
+	if err != nil || !known {
+		return err
+	}
+	who := clean.Text(p.jid.Bare().String())
+	return &Failure{
+		Code: exitcode.Untrusted, Reason: "a device of " + who + " has used jetsend before, and no client that is online offers it now",
+		Hints: []string{
+			"ask the contact to run `jetsend receive`",
+			"to send all the same, with the name visible to the servers: `--encryption jet`",
+		},
+	}
+}
+
+// rememberJetsend takes note of a key that used our profile.
+func (e *Endpoint) rememberJetsend(ctx context.Context, d omemo.Device) {
+	const add = `INSERT INTO jetsends (jid, identity_key) VALUES (?, ?) ON CONFLICT DO NOTHING`
+	if _, err := e.db.ExecContext(ctx, add, d.JID.Bare().String(), d.IdentityKey); err != nil {
+		e.log.Warn("remember jetsend", "jid", d.JID, "error", err)
+	}
+}
+
+// knownJetsend tells whether a usable device of the contact, still in its list, used our profile.
+func (e *Endpoint) knownJetsend(ctx context.Context, bare jid.JID) (bool, error) {
+	devices, err := e.omemo.Devices(ctx, bare)
+	if err != nil {
+		return false, err
+	}
+	for _, d := range devices {
+		if !d.Active || !e.omemo.Usable(d) {
+			continue
+		}
+		var n int
+		const count = `SELECT count(*) FROM jetsends WHERE jid = ? AND identity_key = ?`
+		if err := e.db.QueryRowContext(ctx, count, bare.String(), d.IdentityKey).Scan(&n); err != nil {
+			return false, fmt.Errorf("look for jetsends of %s: %w", bare, err)
+		}
+		if n > 0 {
+			return true, nil
+		}
+	}
+	return false, nil
 }

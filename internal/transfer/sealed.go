@@ -68,12 +68,13 @@ type accept struct {
 	Offset   int64
 	Size     int64
 	Digest   string // of the accepted content
+	Device   uint32 // the receiving device
 }
 
 func (a accept) element() *xmltree.Element {
 	return xmltree.New(NS, kindAccept).Set("transfer", a.Transfer).
 		Set("offset", strconv.FormatInt(a.Offset, 10)).Set("size", strconv.FormatInt(a.Size, 10)).
-		Set("digest", a.Digest)
+		Set("digest", a.Digest).Set("device", strconv.FormatUint(uint64(a.Device), 10))
 }
 
 func parseAccept(x *xmltree.Element) (a accept, err error) {
@@ -81,7 +82,9 @@ func parseAccept(x *xmltree.Element) (a accept, err error) {
 	var err1, err2 error
 	a.Offset, err1 = strconv.ParseInt(x.Attr("offset"), 10, 64)
 	a.Size, err2 = strconv.ParseInt(x.Attr("size"), 10, 64)
-	if err := errors.Join(err1, err2); err != nil {
+	device, err3 := strconv.ParseUint(x.Attr("device"), 10, 31)
+	a.Device = uint32(device)
+	if err := errors.Join(err1, err2, err3); err != nil {
 		return a, fmt.Errorf("%w: accept: %w", errSealed, err)
 	}
 	return a, nil

@@ -19,6 +19,9 @@ const (
 	// chunk is the unit of reading, encrypting and writing: large enough that
 	// the cost of a call vanishes, small enough to stay in the cache.
 	chunk = 256 << 10
+	// inbandUnit is the unit on an in-band path, which may need seconds for
+	// what a socket takes at once.
+	inbandUnit = 32 << 10
 	// chunks in flight between the two halves of a pipeline. With the buffers
 	// of the cipher and of the sockets a transfer stays below 3 MiB.
 	chunks = 4
@@ -132,6 +135,9 @@ func streamOut(ctx context.Context, conn halfCloser, src io.Reader, size int64, 
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	lim, unit := limiter(limit)
+	if b, ok := conn.(*bytestream); ok && b.transport == IBB {
+		unit = min(unit, inbandUnit)
+	}
 	enc, err := crypto.NewEncrypter(idleConn{conn}, ts)
 	if err != nil {
 		return err
@@ -173,6 +179,7 @@ func streamOut(ctx context.Context, conn halfCloser, src io.Reader, size int64, 
 		err = enc.Close() // the tag
 	}
 	if err == nil {
+		_ = conn.SetWriteDeadline(time.Now().Add(idle)) // for what is still on its way
 		err = conn.CloseWrite()
 	}
 	if cause := context.Cause(ctx); cause != nil {
@@ -188,12 +195,17 @@ type halfCloser interface {
 }
 
 // streamIn decrypts size bytes from conn into dst. When it returns nil, the
-// tag has been verified and the sender has ended the stream right after it.
-func streamIn(ctx context.Context, conn net.Conn, dst io.Writer, size int64, ts *crypto.Secret, limit int64, sum hash.Hash, m *meter) error {
+// tag has been verified; with ends, the sender has also ended the stream right
+// after it, and otherwise nothing behind it was looked at.
+func streamIn(ctx context.Context, conn net.Conn, ends bool, dst io.Writer, size int64, ts *crypto.Secret, limit int64, sum hash.Hash, m *meter) error {
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	lim, unit := limiter(limit)
-	dec, err := crypto.NewDecrypter(idleConn{conn}, ts, size)
+	var src io.Reader = idleConn{conn}
+	if !ends {
+		src = io.LimitReader(src, size+crypto.TagSize)
+	}
+	dec, err := crypto.NewDecrypter(src, ts, size)
 	if err != nil {
 		return err
 	}

@@ -54,7 +54,7 @@ func TestStream(t *testing.T) {
 		}()
 		var got bytes.Buffer
 		m := meterFor(t)
-		if err := streamIn(t.Context(), b, &got, int64(size), ts, 0, h2, m); err != nil {
+		if err := streamIn(t.Context(), b, true, &got, int64(size), ts, 0, h2, m); err != nil {
 			t.Fatalf("%d bytes: %v", size, err)
 		}
 		if err := <-out; err != nil {
@@ -97,7 +97,7 @@ func TestStreamDamaged(t *testing.T) {
 	} {
 		a, b := pair(t)
 		go func() { _, _ = a.Write(tt.wire); _ = a.CloseWrite() }()
-		if err := streamIn(t.Context(), b, io.Discard, int64(len(data)), ts, 0, nil, meterFor(t)); !errors.Is(err, tt.want) {
+		if err := streamIn(t.Context(), b, true, io.Discard, int64(len(data)), ts, 0, nil, meterFor(t)); !errors.Is(err, tt.want) {
 			t.Errorf("%s: %v, want %v", name, err, tt.want)
 		}
 	}
@@ -133,7 +133,7 @@ func TestStreamCancel(t *testing.T) {
 	out, in := make(chan error, 1), make(chan error, 1)
 	go func() { out <- streamOut(ctx, a, neverEnding{}, 1<<40, same, ts, 0, nil, meterFor(t)) }()
 	m := meterFor(t)
-	go func() { in <- streamIn(ctx, b, io.Discard, 1<<35, ts, 0, nil, m) }()
+	go func() { in <- streamIn(ctx, b, true, io.Discard, 1<<35, ts, 0, nil, m) }()
 	for m.bytes.Load() == 0 {
 		select {
 		case err := <-in:
@@ -159,7 +159,7 @@ func TestStreamSink(t *testing.T) {
 	a, b := pair(t)
 	go func() { _ = streamOut(t.Context(), a, neverEnding{}, 1<<30, same, ts, 0, nil, meterFor(t)) }()
 	full := errors.New("disk full")
-	err := streamIn(t.Context(), b, failing{full}, 1<<30, ts, 0, nil, meterFor(t))
+	err := streamIn(t.Context(), b, true, failing{full}, 1<<30, ts, 0, nil, meterFor(t))
 	var sink *sinkError
 	if !errors.As(err, &sink) || !errors.Is(err, full) {
 		t.Errorf("sink: %v", err)

@@ -14,7 +14,7 @@ const (
 	Direct   = "direct"
 	Assisted = "assisted"
 	Tunnel   = "tunnel"
-	Proxy    = "proxy"
+	Mediated = "proxy" // by a SOCKS5 proxy
 )
 
 // Bounds on what is taken from a peer.
@@ -61,6 +61,7 @@ type Transport struct {
 	Activated  bool
 	ActiveCID  string // cid of activated; may be missing
 	ProxyError bool
+	ErrorCID   string // cid of proxy-error; may be missing
 }
 
 // ParseTransport reads a <transport/>. Candidates that are malformed or of an
@@ -92,7 +93,7 @@ func ParseTransport(e *xmltree.Element) (*Transport, error) {
 		case "activated":
 			t.Activated, t.ActiveCID = true, c.Attr("cid")
 		case "proxy-error":
-			t.ProxyError = true
+			t.ProxyError, t.ErrorCID = true, c.Attr("cid")
 		}
 	}
 	return t, nil
@@ -118,7 +119,7 @@ func parseCandidate(e *xmltree.Element) (Candidate, bool) {
 	prio, err := strconv.ParseUint(e.Attr("priority"), 10, 32)
 	c.Priority = uint32(prio)
 	switch c.Type {
-	case Direct, Assisted, Tunnel, Proxy:
+	case Direct, Assisted, Tunnel, Mediated:
 	default:
 		return c, false
 	}

@@ -35,8 +35,8 @@ func TestParseCaptured(t *testing.T) {
 		{"dino-initiate.xml", Transport{SID: sid, DstAddr: "ec532ebf02de4b3fd0a6f2721ea4472ecfcd7e5d", Candidates: []Candidate{
 			{CID: "00667a0a-25e9-43e4-93c2-3bde1e449c24", Host: "127.0.0.1", Port: 39343, JID: "romeo@jet.test/dino.romeo", Priority: 8290304, Type: Direct},
 			{CID: "0a4b2e44-bccf-41b5-aff5-ea0c0a947246", Host: "::1", Port: 40731, JID: "romeo@jet.test/dino.romeo", Priority: 8290303, Type: Direct},
-			{CID: "eff472bc-b6c4-48dd-9a97-8875e571567d", Host: "127.0.0.1", Port: 5000, JID: "proxy.jet.test", Priority: 688128, Type: Proxy},
-			{CID: "da7b0804-9e5b-4315-9105-5f861515fef1", Host: "127.0.0.1", Port: 5000, JID: "proxy.jet.test", Priority: 688127, Type: Proxy},
+			{CID: "eff472bc-b6c4-48dd-9a97-8875e571567d", Host: "127.0.0.1", Port: 5000, JID: "proxy.jet.test", Priority: 688128, Type: Mediated},
+			{CID: "da7b0804-9e5b-4315-9105-5f861515fef1", Host: "127.0.0.1", Port: 5000, JID: "proxy.jet.test", Priority: 688127, Type: Mediated},
 		}}},
 		{"dino-used.xml", Transport{SID: sid, Used: "00667a0a-25e9-43e4-93c2-3bde1e449c24"}},
 		{"dino-error.xml", Transport{SID: "98eff9d8-436f-4403-bcb0-64a51c79da99", Failed: true}},

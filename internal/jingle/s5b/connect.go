@@ -54,6 +54,13 @@ type run struct {
 	won    *Conn // the connection that we made
 	active bool  // the peer activated the proxy of that connection
 
+	chosen    *offered        // the candidate of ours that the peer reported
+	reported  chan struct{}   // closed when our report was delivered, or was not
+	activated chan activation // capacity 1: of our proxy; nil before that is nominated
+	mediated  *Conn           // the connection through our proxy, ready
+	broken    bool            // the peer says that a proxy failed
+	brokenCID string          // which one, if it says so
+
 	offered bool      // the peer offered any candidate at all
 	trickle time.Time // until when candidates may come if it did not
 	arrival time.Time // until when the peer's connection must be there; zero before it is nominated
@@ -67,12 +74,16 @@ type run struct {
 //
 // At most ten candidates are dialled, never a multicast, broadcast or
 // unspecified address, a loopback or link-local one only with
-// Config.AllowLoopback; with Config.NoDirect none. Names are looked up first
+// Config.AllowLoopback or on a proxy that our user has configured; with
+// Config.NoDirect only proxies of Config.Proxies. Names are looked up first
 // and their addresses judged alike. Each gets two attempts at most, and a slow
 // one delays the next by a fraction of a second.
 //
+// When a proxy of ours is agreed on, it is dialled and activated only then.
+//
 // [ErrNoCandidate] means that both sides know there is no connection, and may
-// agree on another transport. The whole takes at most 30 seconds.
+// agree on another transport; so does [ErrProxy], which is one. The whole takes
+// at most 30 seconds.
 func (n *Negotiation) Connect(ctx context.Context, remote *xmltree.Element, infos <-chan *xmltree.Element,
 	send func(context.Context, *xmltree.Element) error,
 ) (*Conn, error) {
@@ -105,12 +116,19 @@ func (n *Negotiation) connect(ctx context.Context, remote *xmltree.Element, info
 	if err != nil {
 		return nil, err
 	}
-	r := &run{n: n, send: send, sent: make(chan error, 1), trickle: time.Now().Add(n.timing.trickle)}
+	r := &run{
+		n: n, send: send, sent: make(chan error, 1), reported: make(chan struct{}), trickle: time.Now().Add(n.timing.trickle),
+	}
 	r.d = newDialler(n, t.DstAddr)
-	c, err := r.loop(ctx, t, infos)
+	looping, cancel := context.WithCancel(ctx)
+	c, err := r.loop(looping, t, infos)
+	cancel()
 	r.d.stop()
-	if r.won != nil && r.won != c {
-		_ = r.won.Close()
+	r.awaitActivation()
+	for _, made := range []*Conn{r.won, r.mediated} {
+		if made != nil && made != c {
+			_ = made.Close()
+		}
 	}
 	if err == nil || r.mine.said {
 		r.awaitAck(ctx)
@@ -159,6 +177,14 @@ func (r *run) loop(ctx context.Context, remote *Transport, infos <-chan *xmltree
 		case res := <-r.d.results:
 			r.d.done(res)
 			r.win(res)
+		case a := <-r.activated:
+			if r.activated = nil; a.err != nil && ctx.Err() != nil {
+				return nil, r.stopped(ctx)
+			}
+			if a.err != nil {
+				return nil, a.err
+			}
+			r.mediated = a.conn
 		case err := <-r.sent:
 			if r.sent = nil; err != nil {
 				return nil, fmt.Errorf("report candidate: %w", err)
@@ -183,10 +209,10 @@ func (r *run) take(t *Transport) error {
 	if !r.mine.said {
 		r.d.add(t.Candidates)
 	}
-	if r.won != nil && r.won.Kind == Proxy {
-		if t.ProxyError {
-			return fmt.Errorf("peer's proxy failed: %w", ErrNoCandidate)
-		}
+	if t.ProxyError {
+		r.broken, r.brokenCID = true, t.ErrorCID
+	}
+	if r.won != nil && r.won.Kind == Mediated {
 		r.active = r.active || t.Activated && (t.ActiveCID == "" || t.ActiveCID == r.won.CID)
 	}
 	if r.peers.said || !t.Failed && t.Used == "" {
@@ -198,7 +224,7 @@ func (r *run) take(t *Transport) error {
 	}
 	for _, o := range r.n.own {
 		if o.CID == t.Used {
-			r.peers.used = &o.Candidate
+			r.chosen, r.peers.used = &o, &o.Candidate
 			// What cannot win any more need not be tried.
 			r.d.forget(o.Priority, !r.n.initiator)
 			return nil
@@ -228,7 +254,10 @@ func (r *run) say(what report, e *xmltree.Element) {
 		a.cancel()
 	}
 	sent := r.sent
-	r.n.wg.Go(func() { sent <- r.send(r.n.ctx, e) })
+	r.n.wg.Go(func() {
+		defer close(r.reported)
+		sent <- r.send(r.n.ctx, e)
+	})
 }
 
 // progress starts what is due, reports failure when nothing is left, and
@@ -245,14 +274,19 @@ func (r *run) progress(ctx context.Context) time.Duration {
 		sooner(r.d.start(now))
 		if r.d.idle() && ctx.Err() == nil {
 			grace := r.trickle.Sub(now)
-			if r.offered || r.n.cfg.NoDirect || r.peers.used != nil || grace <= 0 {
+			hopeless := r.n.cfg.NoDirect && len(r.n.cfg.Proxies) == 0
+			if r.offered || hopeless || r.peers.used != nil || grace <= 0 {
 				r.say(report{said: true}, r.n.failedReport())
 			} else {
 				sooner(grace)
 			}
 		}
 	}
-	if nominate(r.n.initiator, r.mine, r.peers) == theirs {
+	switch {
+	case nominate(r.n.initiator, r.mine, r.peers) != theirs:
+	case r.chosen.Type == Mediated:
+		r.activate(ctx)
+	default:
 		if r.arrival.IsZero() {
 			r.arrival = now.Add(r.n.timing.arrival)
 		}
@@ -261,35 +295,74 @@ func (r *run) progress(ctx context.Context) time.Duration {
 	return wait
 }
 
+// activate begins to make our proxy ready, once.
+func (r *run) activate(ctx context.Context) {
+	if r.activated != nil || r.mediated != nil || ctx.Err() != nil {
+		return
+	}
+	done, o := make(chan activation, 1), *r.chosen
+	r.activated = done
+	r.n.wg.Go(func() {
+		c, err := r.n.activate(ctx, o, r.reported, r.send)
+		done <- activation{c, err}
+	})
+}
+
+// awaitActivation waits for the end of an activation that was cancelled.
+func (r *run) awaitActivation() {
+	if r.activated != nil {
+		r.mediated = (<-r.activated).conn
+	}
+}
+
 // conclude returns the nominated connection once it can be used.
 func (r *run) conclude() (*Conn, error) {
 	switch nominate(r.n.initiator, r.mine, r.peers) {
 	case nobody:
 		return nil, ErrNoCandidate
 	case ours:
-		if r.won.Kind != Proxy || r.active {
+		if r.won.Kind != Mediated {
 			return r.won, nil
 		}
+		return r.peersProxy()
 	case theirs:
-		for _, o := range r.n.own {
-			if o.CID != r.peers.used.CID {
-				continue
+		if r.chosen.Type == Mediated {
+			if err := r.proxyError(r.chosen.CID); err != nil {
+				return nil, err
 			}
-			if c := r.n.srv.take(o.listener); c != nil {
-				c.CID, c.Kind = o.CID, kind(o.Type)
-				return c, nil
-			}
+			return r.mediated, nil
+		}
+		if c := r.n.srv.take(r.chosen.listener); c != nil {
+			c.CID, c.Kind = r.chosen.CID, kind(r.chosen.Type)
+			return c, nil
 		}
 		if time.Now().After(r.arrival) {
 			return nil, fmt.Errorf("peer never made the connection that it reported: %w", ErrProtocol)
 		}
 	case undecided:
 		// Conversations as an initiator activates its proxy and reports nothing.
-		if r.won != nil && r.won.Kind == Proxy && r.active {
-			return r.won, nil
+		if r.won != nil && r.won.Kind == Mediated {
+			return r.peersProxy()
 		}
 	}
 	return nil, nil
+}
+
+// peersProxy returns the connection to the peer's proxy once that is activated.
+func (r *run) peersProxy() (*Conn, error) {
+	if r.active {
+		return r.won, nil
+	}
+	return nil, r.proxyError(r.won.CID)
+}
+
+// proxyError is what the peer said of the proxy with that cid. Dino and
+// Conversations do not say which one they mean.
+func (r *run) proxyError(cid string) error {
+	if r.broken && (r.brokenCID == "" || r.brokenCID == cid) {
+		return fmt.Errorf("peer reports: %w", ErrProxy)
+	}
+	return nil
 }
 
 // awaitAck gives our report a moment to be acknowledged: it is on its way,

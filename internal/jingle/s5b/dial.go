@@ -47,6 +47,7 @@ type dialler struct {
 // target is a candidate to be tried.
 type target struct {
 	Candidate
+	local     bool // loopback and link-local addresses are allowed
 	tries     int
 	notBefore time.Time
 }
@@ -77,11 +78,12 @@ func newDialler(n *Negotiation, dstaddr string) *dialler {
 // add takes candidates that the peer offered.
 func (d *dialler) add(cs []Candidate) {
 	for _, c := range cs {
-		if !d.wanted(c) {
+		t, ok := d.wanted(c)
+		if !ok {
 			continue
 		}
-		d.cids[c.CID], d.places[hostPort(c.Host, c.Port)] = true, true
-		d.queue = append(d.queue, target{Candidate: c})
+		d.cids[t.CID], d.places[hostPort(t.Host, t.Port)] = true, true
+		d.queue = append(d.queue, t)
 	}
 	slices.SortStableFunc(d.queue, func(a, b target) int {
 		switch {
@@ -94,26 +96,34 @@ func (d *dialler) add(cs []Candidate) {
 	})
 }
 
-// wanted tells whether c may be tried.
-func (d *dialler) wanted(c Candidate) bool {
+// wanted makes c a target, and tells whether it may be tried.
+func (d *dialler) wanted(c Candidate) (target, bool) {
+	p, place, known := d.n.known(c)
+	if d.n.cfg.NoDirect {
+		if !known {
+			return target{}, false // of the peer's choice is also its proxy
+		}
+		// Its JID does not make a host our proxy: what is dialled is the host
+		// that we know.
+		c.Host, c.Port, place = p.Host, p.Port, true
+	}
+	t := target{Candidate: c, local: d.n.cfg.AllowLoopback || place && p.Configured}
 	addr := hostPort(c.Host, c.Port)
 	if d.cids[c.CID] || d.places[addr] || len(d.cids) == maxDialled {
-		return false
-	}
-	if d.n.cfg.NoDirect {
-		return false // of the peer's choice is also its proxy
+		return t, false
 	}
 	for _, o := range d.n.own {
-		if hostPort(o.Host, o.Port) == addr {
-			return false
+		// Ourselves. A proxy is another server for each destination address.
+		if hostPort(o.Host, o.Port) == addr && !(o.Type == Mediated && c.Type == Mediated) {
+			return t, false
 		}
 	}
 	ip, err := netip.ParseAddr(c.Host)
-	if err == nil && !mayDial(ip, d.n.cfg.AllowLoopback) {
+	if err == nil && !mayDial(ip, t.local) {
 		d.n.cfg.Log.Info("candidate not dialled: forbidden address", "host", c.Host)
-		return false
+		return t, false
 	}
-	return true
+	return t, true
 }
 
 // forget drops the candidates that rank below priority: the peer has a better
@@ -143,7 +153,7 @@ func (d *dialler) start(now time.Time) time.Duration {
 		d.queue = slices.Delete(d.queue, i, i+1)
 		d.launch(t)
 		d.next = now.Add(d.n.timing.stagger)
-		if t.Type != Proxy {
+		if t.Type != Mediated {
 			d.proxies = now.Add(d.n.timing.proxy)
 		}
 	}
@@ -162,9 +172,9 @@ func (d *dialler) due(t target) time.Time {
 	if at.Before(d.next) {
 		at = d.next
 	}
-	if t.Type == Proxy && at.Before(d.proxies) {
+	if t.Type == Mediated && at.Before(d.proxies) {
 		for _, r := range d.running {
-			if r.Type != Proxy {
+			if r.Type != Mediated {
 				return d.proxies
 			}
 		}
@@ -179,7 +189,7 @@ func (d *dialler) launch(t target) {
 	d.running[t.CID] = running{t.Candidate, cancel}
 	d.n.wg.Go(func() {
 		defer cancel()
-		conn, err := d.n.dial(ctx, t.Candidate, d.dstaddr)
+		conn, err := d.n.reach(ctx, t, d.n.destinations(t.Candidate, d.dstaddr))
 		d.deliver(result{t, conn, err})
 	})
 }
@@ -236,17 +246,18 @@ func (d *dialler) stop() {
 // errForbidden means that a name led to no address that may be dialled.
 var errForbidden = errors.New("no address that may be dialled")
 
-// dial makes one connection to c, handshake included.
-func (n *Negotiation) dial(ctx context.Context, c Candidate, dstaddr string) (*Conn, error) {
-	addrs, err := n.addresses(ctx, c.Host)
+// reach makes one connection to t, handshake included, with the first of the
+// destination addresses that its server knows.
+func (n *Negotiation) reach(ctx context.Context, t target, dsts []string) (*Conn, error) {
+	addrs, err := n.addresses(ctx, t.Host, t.local)
 	if err != nil {
 		return nil, err
 	}
 	for _, a := range addrs {
-		for _, dst := range n.destinations(c, dstaddr) {
+		for _, dst := range dsts {
 			var conn *Conn
-			if conn, err = n.dialOne(ctx, netip.AddrPortFrom(a, uint16(c.Port)), dst); err == nil {
-				conn.CID, conn.Kind = c.CID, kind(c.Type)
+			if conn, err = n.dialOne(ctx, netip.AddrPortFrom(a, uint16(t.Port)), dst); err == nil {
+				conn.CID, conn.Kind = t.CID, kind(t.Type)
 				return conn, nil
 			}
 			if !errors.Is(err, errRefused) {
@@ -257,9 +268,10 @@ func (n *Negotiation) dial(ctx context.Context, c Candidate, dstaddr string) (*C
 	return nil, err
 }
 
-// addresses returns the addresses of host that may be dialled. A name is
-// looked up here and never left to the dialler: it could lead anywhere.
-func (n *Negotiation) addresses(ctx context.Context, host string) ([]netip.Addr, error) {
+// addresses returns the addresses of host that may be dialled, loopback and
+// link-local ones only if local is set. A name is looked up here and never left
+// to the dialler: it could lead anywhere.
+func (n *Negotiation) addresses(ctx context.Context, host string, local bool) ([]netip.Addr, error) {
 	var found []netip.Addr
 	if a, err := netip.ParseAddr(host); err == nil {
 		found = []netip.Addr{a}
@@ -268,7 +280,7 @@ func (n *Negotiation) addresses(ctx context.Context, host string) ([]netip.Addr,
 	}
 	var out []netip.Addr
 	for _, a := range found {
-		if a = a.Unmap(); mayDial(a, n.cfg.AllowLoopback) && len(out) < maxPerName {
+		if a = a.Unmap(); mayDial(a, local) && len(out) < maxPerName {
 			out = append(out, a)
 		}
 	}
@@ -286,7 +298,7 @@ func (n *Negotiation) destinations(c Candidate, dstaddr string) []string {
 		dstaddr = ownerFirst
 	}
 	out := []string{dstaddr}
-	if c.Type != Proxy {
+	if c.Type != Mediated {
 		initiatorFirst := ownerFirst
 		if n.initiator {
 			initiatorFirst = DestinationAddress(n.sid, n.self, n.peer)
@@ -312,15 +324,15 @@ func (n *Negotiation) dialOne(ctx context.Context, at netip.AddrPort, dst string
 
 // kind names the type of a candidate as [Conn].Kind does.
 func kind(typ string) string {
-	if typ == Proxy {
-		return Proxy
+	if typ == Mediated {
+		return Mediated
 	}
 	return Direct
 }
 
 // usedReport and failedReport are the two reports of XEP-0260 section 2.3.
 func (n *Negotiation) usedReport(cid string) *xmltree.Element {
-	return n.transport(xmltree.New(NS, "candidate-used").Set("cid", cid))
+	return n.cidReport("candidate-used", cid)
 }
 
 func (n *Negotiation) failedReport() *xmltree.Element {

@@ -78,7 +78,7 @@ func TestOtherDestinations(t *testing.T) {
 // proxyOffer is a peer's transport with its proxy as the only candidate.
 func proxyOffer(port int) *xmltree.Element {
 	return xmltree.New(NS, "transport", Candidate{
-		CID: "p", Host: "127.0.0.1", Port: port, JID: "proxy.capulet.lit", Priority: 655360, Type: Proxy,
+		CID: "p", Host: "127.0.0.1", Port: port, JID: "proxy.capulet.lit", Priority: 655360, Type: Mediated,
 	}.Element()).Set("sid", "vj3hs98y")
 }
 
@@ -139,7 +139,7 @@ func TestPeersProxy(t *testing.T) {
 				return
 			}
 			defer c.Close()
-			if c.Kind != Proxy || c.CID != "p" {
+			if c.Kind != Mediated || c.CID != "p" {
 				t.Errorf("kind %q, candidate %q", c.Kind, c.CID)
 			}
 			checkStream(t, c, &Conn{Conn: s})
@@ -173,7 +173,7 @@ func TestProxyLast(t *testing.T) {
 	now := time.Now()
 	d.running["slow"] = running{Candidate: Candidate{Type: Direct}}
 	d.proxies = now.Add(time.Second)
-	proxy := target{Candidate: Candidate{Type: Proxy}}
+	proxy := target{Candidate: Candidate{Type: Mediated}}
 	if got := d.due(proxy); !got.Equal(d.proxies) {
 		t.Errorf("beside a direct candidate: due in %s", got.Sub(now))
 	}

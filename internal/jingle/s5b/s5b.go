@@ -59,6 +59,13 @@ type Config struct {
 	// dialled. It must be set only when our own XMPP stream runs over
 	// loopback: otherwise a contact could reach what listens only there.
 	AllowLoopback bool
+	// Proxies are those of our own server and of our user's configuration
+	// ([FindProxies]). They are offered after the direct candidates, at most
+	// four; with NoDirect no other proxy is dialled.
+	Proxies []Proxy
+	// Port reaches the proxies to activate a bytestream. Without it none is
+	// offered.
+	Port Port
 	// Dial opens a TCP connection to an IP address and port; nil dials plainly.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	// Resolve looks up a candidate's host name; nil asks the system.
@@ -68,27 +75,29 @@ type Config struct {
 
 // timing holds the durations of a negotiation, apart so that tests can set them.
 type timing struct {
-	whole   time.Duration // one negotiation: a peer may never report
-	attempt time.Duration // one candidate: connection and handshake
-	stagger time.Duration // until the next candidate is tried beside a slow one
-	proxy   time.Duration // until a proxy is tried beside a slow direct candidate
-	retry   time.Duration // until a candidate that failed at once is tried again
-	trickle time.Duration // for candidates to arrive when the peer offered none
-	arrival time.Duration // for a connection that the peer says it has made
-	ack     time.Duration // for the acknowledgement of our report at the end
+	whole    time.Duration // one negotiation: a peer may never report
+	attempt  time.Duration // one candidate: connection and handshake
+	stagger  time.Duration // until the next candidate is tried beside a slow one
+	proxy    time.Duration // until a proxy is tried beside a slow direct candidate
+	retry    time.Duration // until a candidate that failed at once is tried again
+	trickle  time.Duration // for candidates to arrive when the peer offered none
+	arrival  time.Duration // for a connection that the peer says it has made
+	ack      time.Duration // for the acknowledgement of our report at the end
+	activate time.Duration // for a proxy of ours to join the connections
 }
 
 // defaultTiming: dead candidates cost a fraction of a second each, the whole
 // is bounded by what a person waits.
 var defaultTiming = timing{
-	whole:   30 * time.Second,
-	attempt: 5 * time.Second,
-	stagger: 300 * time.Millisecond,
-	proxy:   time.Second, // a direct connection is worth a longer wait
-	retry:   time.Second, // Gajim listens only after the accept was exchanged
-	trickle: 2 * time.Second,
-	arrival: 5 * time.Second,
-	ack:     2 * time.Second,
+	whole:    30 * time.Second,
+	attempt:  5 * time.Second,
+	stagger:  300 * time.Millisecond,
+	proxy:    time.Second, // a direct connection is worth a longer wait
+	retry:    time.Second, // Gajim listens only after the accept was exchanged
+	trickle:  2 * time.Second,
+	arrival:  5 * time.Second,
+	ack:      2 * time.Second,
+	activate: activateTimeout,
 }
 
 // Negotiation is one side of the negotiation of one bytestream.
@@ -114,7 +123,8 @@ type Negotiation struct {
 // offered is a candidate of ours and the listener behind it.
 type offered struct {
 	Candidate
-	listener int // index, or anyListener
+	listener int   // index, or anyListener
+	proxy    Proxy // of a candidate that is one
 }
 
 // New listens for the peer and gathers our candidates. The stream id sid is
@@ -138,19 +148,19 @@ func New(ctx context.Context, cfg Config, sid string, self, peer jid.JID, initia
 	n := &Negotiation{cfg: cfg, timing: defaultTiming, sid: sid, self: self, peer: peer, initiator: initiator}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.srv = newServer(n.ctx, &n.wg, cfg.Log, DestinationAddress(sid, self, peer), DestinationAddress(sid, peer, self))
+	proxies := usableProxies(cfg)
 	if !cfg.NoDirect {
-		if err := n.listen(ctx); err != nil {
+		if err := n.listen(ctx, maxOffered-len(proxies)); err != nil {
 			_ = n.Close()
 			return nil, err
 		}
 	}
+	n.offerProxies(proxies)
 	return n, nil
 }
 
-// Local preferences of our direct candidates (XEP-0260 section 2.2). They
-// avoid the numbers that other clients use, because on equal priorities some
-// take the wrong candidate; and they are even for a responder and odd for an
-// initiator, so two jetsends never have equal ones.
+// Preferences of our direct candidates (XEP-0260 section 2.2), and the first of
+// the local preferences, see [Negotiation.preference].
 const (
 	directPreference = 126 << 16
 	localPreference  = 20000
@@ -159,8 +169,20 @@ const (
 // maxOffered bounds our candidates: a peer like us dials no more.
 const maxOffered = maxDialled
 
-// listen opens the listeners and makes the candidates for them.
-func (n *Negotiation) listen(ctx context.Context) error {
+// preference is the local preference of our candidate number i of its type.
+// These numbers are not those of other clients, because on equal priorities
+// some take the wrong candidate; and they are even for a responder and odd for
+// an initiator, so two jetsends never have equal ones.
+func (n *Negotiation) preference(i int) uint32 {
+	p := uint32(localPreference - 2*i)
+	if n.initiator {
+		p++
+	}
+	return p
+}
+
+// listen opens the listeners and makes the candidates for them, at most so many.
+func (n *Negotiation) listen(ctx context.Context, most int) error {
 	hosts := []string{""} // all addresses
 	if len(n.cfg.Advertise) == 0 || len(n.cfg.Interfaces) > 0 {
 		addrs, err := localAddrs(n.cfg.Interfaces, n.cfg.AllowLoopback)
@@ -174,7 +196,7 @@ func (n *Negotiation) listen(ctx context.Context) error {
 	}
 	var ports []int
 	for _, h := range hosts {
-		if len(n.own) == maxOffered {
+		if len(n.own) == most {
 			break
 		}
 		i, port, err := n.srv.listen(ctx, h, n.cfg.ListenPorts)
@@ -184,17 +206,17 @@ func (n *Negotiation) listen(ctx context.Context) error {
 		}
 		ports = append(ports, port)
 		if len(n.cfg.Advertise) == 0 {
-			n.offer(h, port, i)
+			n.offer(h, port, i, most)
 		}
 	}
 	for _, h := range n.cfg.Advertise {
 		if host, port, ok := forwarded(h); ok {
-			n.offer(host, port, anyListener)
+			n.offer(host, port, anyListener, most)
 			continue
 		}
 		for i, p := range ports {
 			if i == 0 || p != ports[i-1] {
-				n.offer(h, p, anyListener)
+				n.offer(h, p, anyListener, most)
 			}
 		}
 	}
@@ -213,17 +235,14 @@ func forwarded(s string) (host string, port int, ok bool) {
 }
 
 // offer adds a direct candidate unless there are enough.
-func (n *Negotiation) offer(host string, port, listener int) {
-	if len(n.own) == maxOffered {
+func (n *Negotiation) offer(host string, port, listener, most int) {
+	if len(n.own) == most {
 		return
 	}
-	pref := uint32(localPreference - 2*len(n.own))
-	if n.initiator {
-		pref++
-	}
-	n.own = append(n.own, offered{Candidate{
-		CID: rand.Text(), Host: host, Port: port, JID: n.self.String(), Priority: directPreference + pref, Type: Direct,
-	}, listener})
+	n.own = append(n.own, offered{Candidate: Candidate{
+		CID: rand.Text(), Host: host, Port: port, JID: n.self.String(),
+		Priority: directPreference + n.preference(len(n.own)), Type: Direct,
+	}, listener: listener})
 }
 
 // Element returns the transport with our candidates, for a session-initiate or
@@ -276,8 +295,13 @@ func (c *Conn) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// HalfClose tells whether CloseWrite ends one direction only. Proxies are at
+// liberty to end both.
+func (c *Conn) HalfClose() bool { return c.Kind == Direct }
+
 // CloseWrite tells the peer that nothing more comes, and leaves the other
-// direction open. It is [errors.ErrUnsupported] where there is no such thing.
+// direction open, if [Conn.HalfClose] says so. It is [errors.ErrUnsupported]
+// where there is no such thing.
 func (c *Conn) CloseWrite() error {
 	if h, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return h.CloseWrite()

@@ -1,0 +1,425 @@
+package s5b
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"jetsend/internal/jid"
+	"jetsend/internal/stanza"
+	"jetsend/internal/xmltree"
+)
+
+// names returns what the reports of a side were, in order, with cids.
+func names(reports []*xmltree.Element) (out []string) {
+	for _, r := range reports {
+		for _, c := range r.Children {
+			out = append(out, strings.TrimSpace(c.Name.Local+" "+c.Attr("cid")))
+		}
+	}
+	return out
+}
+
+// A proxy of either side, or of both, carries the stream. Its owner connects to
+// it and activates it once both sides have reported, and not before.
+func TestThroughProxy(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		a, b   bool // who offers a proxy
+		same   bool // it is one and the same
+		answer bool // the responder looks at the initiator's offer first
+		owner  string
+	}{
+		{name: "initiator's", a: true, owner: "a"},
+		{name: "responder's", b: true, owner: "b"},
+		{name: "both, the same", a: true, b: true, same: true, answer: true, owner: "a"},
+		{name: "both, the same, offered twice", a: true, b: true, same: true, owner: "a"},
+		{name: "both, different ones", a: true, b: true, answer: true, owner: "a"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			pa := newFakeProxy(t, "proxy.montague.lit")
+			pb := pa
+			if !tt.same {
+				pb = newFakeProxy(t, "proxy.capulet.lit")
+			}
+			ca, cb := onlyProxies(t, pa, romeo), onlyProxies(t, pb, juliet)
+			if !tt.a {
+				ca.Proxies = nil
+			}
+			if !tt.b {
+				cb.Proxies = nil
+			}
+			a, b := newPair(t, ca, cb)
+			ea, eb := a.n.Element(), b.n.Element()
+			if tt.answer {
+				if eb = b.n.Answer(ea); (len(eb.Children) == 0) != tt.same {
+					t.Errorf("answer %s to %s", eb, ea)
+				}
+			}
+			x, y := connect(t, a, b, eb, ea)
+			if x.err != nil || y.err != nil {
+				t.Fatal(x.err, y.err)
+			}
+			if x.c.Kind != Mediated || y.c.Kind != Mediated || x.c.CID != y.c.CID || x.c.HalfClose() || y.c.HalfClose() {
+				t.Errorf("kind %q %q, candidate %q %q", x.c.Kind, y.c.Kind, x.c.CID, y.c.CID)
+			}
+			p, owner, other := pa, a, b
+			if tt.owner == "b" {
+				p, owner, other = pb, b, a
+			}
+			if log := p.happened(); log[len(log)-1] != "activate" || slices.Index(log, "activate") != len(log)-1 {
+				t.Errorf("at the proxy: %v", log)
+			}
+			if got := names(owner.reports()); len(got) != 2 || got[1] != "activated "+x.c.CID {
+				t.Errorf("owner reported %v", got)
+			}
+			if got := names(other.reports()); len(got) != 1 || got[0] != "candidate-used "+x.c.CID {
+				t.Errorf("the other reported %v", got)
+			}
+			checkStream(t, x.c, y.c)
+		})
+	}
+}
+
+// The owner's word that its proxy is ready comes after its report, however slow
+// that is to be delivered.
+func TestActivatedAfterReport(t *testing.T) {
+	p := newFakeProxy(t, "proxy.montague.lit")
+	cb := local(t)
+	cb.Interfaces = []string{"none-such"}
+	a, b := newPair(t, onlyProxies(t, p, romeo), cb)
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	deliver := a.sender(b)
+	slow := func(_ context.Context, e *xmltree.Element) error {
+		if e.Child(NS, "candidate-error") != nil {
+			select {
+			case <-p.asked:
+			case <-ctx.Done():
+			}
+		}
+		return deliver(ctx, e)
+	}
+	var x, y outcomeOf
+	var wg sync.WaitGroup
+	wg.Go(func() { x.c, x.err = a.n.Connect(ctx, b.n.Element(), a.infos, slow) })
+	wg.Go(func() { y.c, y.err = b.n.Connect(ctx, a.n.Element(), b.infos, b.sender(a)) })
+	wg.Wait()
+	if x.err != nil || y.err != nil {
+		t.Fatal(x.err, y.err)
+	}
+	defer x.c.Close()
+	defer y.c.Close()
+	if got, want := names(a.reports()), []string{"candidate-error", "activated " + x.c.CID}; !slices.Equal(got, want) {
+		t.Errorf("reported %v", got)
+	}
+}
+
+// Whatever fails about an agreed proxy, both sides learn it and may fall back.
+func TestProxyFails(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		spoil func(p *fakeProxy, owner *side, cfg *Config)
+	}{
+		{"activation refused", func(p *fakeProxy, _ *side, _ *Config) { p.refuse = stanza.NewError("not-allowed") }},
+		{"activation unanswered", func(p *fakeProxy, s *side, _ *Config) { p.hang, s.n.timing.activate = true, 50*time.Millisecond }},
+		{"owner cannot reach it", func(_ *fakeProxy, s *side, _ *Config) {
+			s.n.cfg.Dial = func(context.Context, string, string) (net.Conn, error) { return nil, syscall.ECONNREFUSED }
+		}},
+		{"owner's name for it leads nowhere", func(_ *fakeProxy, s *side, _ *Config) { s.n.own[0].Host = "proxy.example.org" }},
+	} {
+		for _, initiator := range []bool{true, false} {
+			t.Run(tt.name+", initiator's "+strconv.FormatBool(initiator), func(t *testing.T) {
+				p := newFakeProxy(t, "proxy.montague.lit")
+				self, peer := romeo, juliet
+				if !initiator {
+					self, peer = juliet, romeo
+				}
+				cfg := onlyProxies(t, p, self)
+				owner := newSide(t, cfg, self, peer, initiator)
+				other := newSide(t, Config{AllowLoopback: true, Interfaces: []string{"none-such"}}, peer, self, !initiator)
+				offer := owner.n.Element()
+				owner.n.cfg.Resolve = nowhere
+				tt.spoil(p, owner, &cfg)
+				x, y := connect(t, owner, other, other.n.Element(), offer)
+				for _, o := range []outcomeOf{x, y} {
+					if !errors.Is(o.err, ErrProxy) || !errors.Is(o.err, ErrNoCandidate) || o.c != nil {
+						t.Errorf("%v", o.err)
+					}
+				}
+				cid := owner.n.own[0].CID
+				if got, want := names(owner.reports()), []string{"candidate-error", "proxy-error " + cid}; !slices.Equal(got, want) {
+					t.Errorf("owner reported %v", got)
+				}
+				p.mu.Lock()
+				defer p.mu.Unlock()
+				for _, c := range p.conns { // nobody holds on to it
+					_ = c.SetReadDeadline(time.Now().Add(limit))
+					if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+						t.Errorf("connection at the proxy: %v", err)
+					}
+				}
+			})
+		}
+	}
+}
+
+func nowhere(context.Context, string) ([]netip.Addr, error) {
+	return nil, errors.New("no such host")
+}
+
+// The peer may lose our proxy while we activate it. What it says of another one
+// changes nothing.
+func TestPeerReportsProxyError(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		cid  func(own string) string
+		want error
+	}{
+		{"without cid", func(string) string { return "" }, ErrProxy},
+		{"of ours", func(own string) string { return own }, ErrProxy},
+		{"of another", func(string) string { return "other" }, context.Canceled},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := newFakeProxy(t, "proxy.montague.lit")
+			p.hang = true
+			a := newSide(t, onlyProxies(t, p, romeo), romeo, juliet, true)
+			cid := a.n.own[0].CID
+			e := xmltree.New(NS, "proxy-error")
+			if c := tt.cid(cid); c != "" {
+				e.Set("cid", c)
+			}
+			a.infos <- a.n.usedReport(cid)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			done := make(chan error, 1)
+			go func() {
+				_, err := a.n.Connect(ctx, xmltree.New(NS, "transport"), a.infos, a.sender(nil))
+				done <- err
+			}()
+			<-p.asked
+			a.infos <- a.n.transport(e)
+			if tt.want == context.Canceled { // once it is read, and nothing came of it
+				for len(a.infos) > 0 {
+					runtime.Gosched()
+				}
+				cancel()
+			}
+			if err := <-done; !errors.Is(err, tt.want) {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// Close ends a Connect that activates a proxy.
+func TestCloseWhileActivating(t *testing.T) {
+	p := newFakeProxy(t, "proxy.montague.lit")
+	p.hang = true
+	a := newSide(t, onlyProxies(t, p, romeo), romeo, juliet, true)
+	a.infos <- a.n.usedReport(a.n.own[0].CID)
+	done := make(chan error, 1)
+	go func() {
+		_, err := a.n.Connect(t.Context(), xmltree.New(NS, "transport"), a.infos, a.sender(nil))
+		done <- err
+	}()
+	<-p.asked
+	_ = a.n.Close()
+	if err := <-done; !errors.Is(err, ErrClosed) {
+		t.Error(err)
+	}
+}
+
+// A direct connection beats a proxy that is there as well.
+func TestDirectBeforeProxy(t *testing.T) {
+	p := newFakeProxy(t, "proxy.montague.lit")
+	ca, cb := onlyProxies(t, p, romeo), onlyProxies(t, p, juliet)
+	ca.Interfaces, cb.Interfaces = local(t).Interfaces, local(t).Interfaces
+	a, b := newPair(t, ca, cb)
+	ea := a.n.Element()
+	x, y := connect(t, a, b, b.n.Answer(ea), ea)
+	if x.err != nil || y.err != nil {
+		t.Fatal(x.err, y.err)
+	}
+	if x.c.Kind != Direct || y.c.Kind != Direct || !x.c.HalfClose() || slices.Contains(p.happened(), "activate") {
+		t.Errorf("kind %q %q, at the proxy %v", x.c.Kind, y.c.Kind, p.happened())
+	}
+	checkStream(t, x.c, y.c)
+}
+
+// Proxies come after direct candidates, take their share of the room, and have
+// numbers that nobody else uses.
+func TestOfferedProxies(t *testing.T) {
+	p := newFakeProxy(t, "proxy.montague.lit")
+	cfg := local(t)
+	cfg.Port = account{p, romeo}
+	for i := range 20 {
+		cfg.Advertise = append(cfg.Advertise, "192.0.2."+strconv.Itoa(i+1)+":6000")
+		cfg.Proxies = append(cfg.Proxies, Proxy{JID: p.jid, Host: "198.51.100.7", Port: 7000 + i/2}) // each twice
+	}
+	cfg.Proxies = append([]Proxy{
+		{JID: p.jid, Host: "0.0.0.0", Port: 1}, {JID: p.jid, Host: "224.0.0.1", Port: 1}, {JID: p.jid, Host: "", Port: 1},
+		{JID: p.jid, Host: "198.51.100.7"}, {JID: p.jid, Host: "198.51.100.7", Port: 70000}, {Host: "198.51.100.7", Port: 1},
+	}, cfg.Proxies...)
+	seen := map[uint32]bool{}
+	for _, free := range []uint32{655360, 655361, 655375, 655390, 688128, 688127, 688126} { // of other clients
+		seen[free] = true
+	}
+	for _, initiator := range []bool{true, false} {
+		a := newSide(t, cfg, romeo, juliet, initiator)
+		kids := a.n.Element().Children
+		if len(kids) != maxOffered {
+			t.Errorf("%d candidates", len(kids))
+		}
+		var last uint32 = 1 << 31
+		for i, k := range kids {
+			c, ok := parseCandidate(k)
+			if proxy := i >= maxOffered-maxProxies; !ok || proxy != (c.Type == Mediated) || seen[c.Priority] || c.Priority >= last {
+				t.Errorf("candidate %d: %s", i, k)
+			}
+			if c.Type == Mediated && (c.JID != p.jid.String() || c.Priority>>16 != 10 || c.Port != 7000+i-(maxOffered-maxProxies)) {
+				t.Errorf("proxy %s", k)
+			}
+			seen[c.Priority], last = true, c.Priority
+		}
+	}
+	cfg.Port = nil
+	if kids := newSide(t, cfg, romeo, juliet, true).n.Element().Children; kids[len(kids)-1].Attr("type") != Direct {
+		t.Errorf("nobody can activate %s", kids[len(kids)-1])
+	}
+}
+
+// proxyAt makes a candidate.
+func proxyAt(cid, host string, port int, j, typ string) Candidate {
+	return Candidate{CID: cid, Host: host, Port: port, JID: j, Priority: 655360, Type: typ}
+}
+
+// What is dialled when a peer offers it, by --no-direct and not, and over
+// loopback and not. Dialling a host of the peer's choice would tell the peer
+// our address, whatever it calls the host.
+func TestWhatIsDialled(t *testing.T) {
+	const mine, named, conf = "proxy.montague.lit", "socks.montague.lit", "proxy.example.org"
+	proxies := []Proxy{
+		{JID: jid.MustParse(mine), Host: "198.51.100.7", Port: 5000},
+		{JID: jid.MustParse(named), Host: "Socks.Montague.lit", Port: 5000},
+		{JID: jid.MustParse(conf), Host: "127.0.0.1", Port: 7777, Configured: true},
+		{JID: jid.MustParse("inside.montague.lit"), Host: "127.0.0.1", Port: 8888},
+	}
+	for _, tt := range []struct {
+		name              string
+		c                 Candidate
+		noDirect, without string // what is dialled, empty for nothing
+	}{
+		{"direct", proxyAt("c", "192.0.2.1", 80, juliet.String(), Direct), "", "192.0.2.1:80"},
+		{"assisted", proxyAt("c", "192.0.2.1", 80, juliet.String(), Assisted), "", "192.0.2.1:80"},
+		{"tunnel", proxyAt("c", "192.0.2.1", 80, juliet.String(), Tunnel), "", "192.0.2.1:80"},
+		{"their proxy", proxyAt("c", "192.0.2.1", 80, "proxy.capulet.lit", Mediated), "", "192.0.2.1:80"},
+		{"their proxy by name", proxyAt("c", "proxy.capulet.lit", 80, "proxy.capulet.lit", Mediated), "", "203.0.113.1:80"},
+		{"our proxy", proxyAt("c", "198.51.100.7", 5000, mine, Mediated), "198.51.100.7:5000", "198.51.100.7:5000"},
+		{"our proxy by its address only", proxyAt("c", "198.51.100.7", 5000, "", Mediated), "198.51.100.7:5000", "198.51.100.7:5000"},
+		{"our proxy, mapped address", proxyAt("c", "::ffff:198.51.100.7", 5000, mine, Mediated), "198.51.100.7:5000", "198.51.100.7:5000"},
+		{"our proxy's machine, another port", proxyAt("c", "198.51.100.7", 5001, "proxy.capulet.lit", Mediated), "", "198.51.100.7:5001"},
+		{"our proxy by its JID only", proxyAt("c", "192.0.2.1", 80, mine, Mediated), "198.51.100.7:5000", "192.0.2.1:80"},
+		{"our proxy by name", proxyAt("c", "socks.montague.lit", 5000, "x", Mediated), "203.0.113.1:5000", "203.0.113.1:5000"},
+		{"a claim to be our proxy", proxyAt("c", "192.0.2.1", 80, "proxy.montague.lit/x", Mediated), "", "192.0.2.1:80"},
+		{"direct at our proxy", proxyAt("c", "198.51.100.7", 5000, mine, Direct), "", "198.51.100.7:5000"},
+		{"configured loopback", proxyAt("c", "127.0.0.1", 7777, conf, Mediated), "127.0.0.1:7777", "127.0.0.1:7777"},
+		{"configured loopback by its JID only", proxyAt("c", "127.0.0.1", 22, conf, Mediated), "127.0.0.1:7777", ""},
+		{"server's loopback", proxyAt("c", "127.0.0.1", 8888, "inside.montague.lit", Mediated), "", ""},
+		{"other loopback", proxyAt("c", "127.0.0.1", 22, "proxy.capulet.lit", Mediated), "", ""},
+		{"direct at configured loopback", proxyAt("c", "127.0.0.1", 7777, conf, Direct), "", ""},
+		{"metadata service", proxyAt("c", "169.254.169.254", 80, conf, Mediated), "127.0.0.1:7777", ""},
+	} {
+		for _, noDirect := range []bool{true, false} {
+			t.Run(tt.name+", no direct "+strconv.FormatBool(noDirect), func(t *testing.T) {
+				var mu sync.Mutex
+				var dialled, looked []string
+				cfg := Config{NoDirect: noDirect, Interfaces: []string{"none-such"}, Proxies: proxies} // not AllowLoopback
+				cfg.Dial = func(_ context.Context, _, addr string) (net.Conn, error) {
+					mu.Lock()
+					defer mu.Unlock()
+					dialled = append(dialled, addr)
+					return nil, syscall.ECONNREFUSED
+				}
+				cfg.Resolve = func(_ context.Context, host string) ([]netip.Addr, error) {
+					mu.Lock()
+					defer mu.Unlock()
+					looked = append(looked, strings.ToLower(host))
+					return []netip.Addr{netip.MustParseAddr("203.0.113.1")}, nil
+				}
+				a := newSide(t, cfg, romeo, juliet, true)
+				a.infos <- a.n.failedReport()
+				e := xmltree.New(NS, "transport", tt.c.Element()).Set("sid", "vj3hs98y")
+				if _, err := a.n.Connect(t.Context(), e, a.infos, a.sender(nil)); !errors.Is(err, ErrNoCandidate) {
+					t.Error(err)
+				}
+				want := tt.without
+				if noDirect {
+					want = tt.noDirect
+				}
+				got := strings.Join(slices.Compact(dialled), " ")
+				if got != want {
+					t.Errorf("dialled %q", got)
+				}
+				if noDirect && slices.ContainsFunc(looked, func(h string) bool { return h != "socks.montague.lit" }) {
+					t.Errorf("looked up %v", looked)
+				}
+			})
+		}
+	}
+}
+
+// With NoDirect our proxies are offered and nothing else; a proxy on loopback
+// only if our user named it or our own stream runs there.
+func TestNoDirectOffers(t *testing.T) {
+	public := Proxy{JID: jid.MustParse("a.example.org"), Host: "198.51.100.7", Port: 5000}
+	inside := Proxy{JID: jid.MustParse("b.example.org"), Host: "127.0.0.1", Port: 5000}
+	named := Proxy{JID: jid.MustParse("c.example.org"), Host: "::1", Port: 5000, Configured: true}
+	for _, tt := range []struct {
+		loopback bool
+		want     []string
+	}{
+		{false, []string{"198.51.100.7", "::1"}},
+		{true, []string{"198.51.100.7", "127.0.0.1", "::1"}},
+	} {
+		p := newFakeProxy(t, "proxy.montague.lit")
+		a := newSide(t, Config{
+			NoDirect: true, AllowLoopback: tt.loopback, Advertise: []string{"192.0.2.1"},
+			Proxies: []Proxy{public, inside, named}, Port: account{p, romeo},
+		}, romeo, juliet, true)
+		var hosts []string
+		for _, k := range a.n.Element().Children {
+			if k.Attr("type") != Mediated {
+				t.Errorf("offered %s", k)
+			}
+			hosts = append(hosts, k.Attr("host"))
+		}
+		if !slices.Equal(hosts, tt.want) || len(a.n.srv.listeners) != 0 {
+			t.Errorf("loopback %v: offered %v, %d listeners", tt.loopback, hosts, len(a.n.srv.listeners))
+		}
+	}
+}
+
+// Two sides that allow nothing direct meet at a proxy.
+func TestNoDirectThroughProxy(t *testing.T) {
+	p := newFakeProxy(t, "proxy.montague.lit")
+	ca, cb := onlyProxies(t, p, romeo), onlyProxies(t, p, juliet)
+	ca.NoDirect, cb.NoDirect = true, true
+	a, b := newPair(t, ca, cb)
+	ea := a.n.Element()
+	x, y := connect(t, a, b, b.n.Answer(ea), ea)
+	if x.err != nil || y.err != nil {
+		t.Fatal(x.err, y.err)
+	}
+	checkStream(t, x.c, y.c)
+}

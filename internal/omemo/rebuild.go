@@ -1,0 +1,93 @@
+package omemo
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+
+	"jetsend/internal/jid"
+)
+
+// Rebuild starts new sessions with every usable device in a contact's list,
+// each from its bundle, which is fetched anew. The sessions that exist are
+// archived: late messages still open. It is for a peer that answered an
+// envelope with not-acceptable, which means that it has lost its sessions, and
+// is meant to be tried once before the next envelope. Devices for which it
+// fails keep the session that they have, and are logged; ErrNoDevice, with the
+// reasons (a *TrustError among them), says that there was none for which it
+// worked.
+func (a *Account) Rebuild(ctx context.Context, p PEP, of jid.JID) error {
+	of = of.Bare()
+	if err := a.rebuildAll(ctx, p, of); err != nil {
+		return fmt.Errorf("rebuild sessions with %s: %w", of, err)
+	}
+	return nil
+}
+
+func (a *Account) rebuildAll(ctx context.Context, p PEP, of jid.JID) error {
+	if err := a.currentList(ctx, p, of); err != nil {
+		return err
+	}
+	active, err := a.activeDevices(ctx, a.db, of)
+	if err != nil {
+		return err
+	}
+	errs := make([]error, len(active))
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(maxFetches)
+	for i, d := range active {
+		if errs[i] = refusal(d); errs[i] != nil {
+			continue
+		}
+		group.Go(func() error {
+			errs[i] = a.rebuild(groupCtx, p, address{of, d.ID}, nil)
+			return ctx.Err() // a device that fails does not stop the others
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	trouble := make(map[uint32]error)
+	for i, d := range active {
+		if errs[i] != nil {
+			trouble[d.ID] = errs[i]
+			a.log.WarnContext(ctx, "session not rebuilt", "jid", of, "device", d.ID, "error", logged(errs[i]))
+		}
+	}
+	if len(trouble) == len(active) { // also when there are none
+		return noDevice(trouble)
+	}
+	return nil
+}
+
+// rebuild starts a new session with a device from its bundle, whose key must be
+// the pinned one, if there is one, and usable. With then, the step goes on in
+// the same transaction with the new session.
+func (a *Account) rebuild(ctx context.Context, p PEP, addr address, then func(*sql.Tx, *ratchet) error) error {
+	b, err := fetchBundle(ctx, p, addr)
+	if err != nil {
+		return fmt.Errorf("fetch bundle: %w", err)
+	}
+	return a.step(ctx, func(tx *sql.Tx) error {
+		d, err := a.pin(ctx, tx, addr, b)
+		if err = errors.Join(err, refusal(d)); err != nil {
+			return err
+		}
+		if err := a.begin(ctx, tx, d, b); err != nil || then == nil {
+			return err
+		}
+		return then(tx, a.newRatchet(tx, addr, d.IdentityKey))
+	})
+}
+
+// begin starts a session with a device whose key was pinned.
+func (a *Account) begin(ctx context.Context, tx *sql.Tx, d Device, b *bundle) error {
+	r := a.newRatchet(tx, address{d.JID, d.ID}, d.IdentityKey)
+	if err := r.build(ctx, b); err != nil {
+		return err
+	}
+	return r.store(ctx)
+}

@@ -1,0 +1,429 @@
+package transfer
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"time"
+
+	"github.com/google/uuid"
+
+	"jetsend/internal/clean"
+	"jetsend/internal/crypto"
+	"jetsend/internal/exitcode"
+	"jetsend/internal/jid"
+	"jetsend/internal/jingle"
+	"jetsend/internal/omemo"
+	"jetsend/internal/stanza"
+	"jetsend/internal/xmltree"
+)
+
+const (
+	// receiptTime bounds what the receiver does between the last byte and its
+	// receipt: bringing the file to a slow disk.
+	receiptTime = 5 * time.Minute
+	// reasonTime is how long a lost path waits for the peer's own word on it.
+	reasonTime = 2 * time.Second
+	// goodbyeTime is how long a sender waits for the receiver's terminate after
+	// the receipt, before it ends the session itself.
+	goodbyeTime = 5 * time.Second
+)
+
+// contentName is the name of our one content.
+const contentName = "file"
+
+// envelopeType is the type attribute of our <security/>.
+const envelopeType = omemo.NS
+
+// outgoing is the journey of one file to the contact.
+type outgoing struct {
+	e      *Endpoint
+	opt    SendOptions
+	head   Head
+	src    *source
+	batch  *Batch
+	begun  time.Time
+	to     *peer
+	ts     *crypto.Secret
+	offer  *offer // of our profile; nil for other clients
+	env    *omemo.Envelope
+	sess   *jingle.Session
+	route  *route
+	marked bool // the first byte has been handed to the transport
+}
+
+// run sends the file to the first resource that answers and reports how it ended.
+func (o *outgoing) run(ctx context.Context, peers []*peer) exitcode.Code {
+	o.head = Head{Transfer: uuid.NewString(), Direction: Send, Name: o.src.name}
+	var err error
+	for _, p := range peers {
+		if p.form != peers[0].form { // never silently less
+			break
+		}
+		o.to, o.head.Peer = p, p.jid.String()
+		if err = context.Cause(ctx); err == nil {
+			err = o.attempt(ctx)
+		}
+		if notAcceptable(err) { // the sessions of the two sides differ: build new ones, once
+			if rerr := any(o.e.omemo).(interface{ Rebuild(context.Context, omemo.PEP, jid.JID) error }).Rebuild(ctx, o.e.sess, p.jid.Bare()); rerr != nil {
+				o.e.log.Warn("rebuild sessions", "with", p.jid.Bare(), "error", rerr)
+			} else {
+				err = o.attempt(ctx)
+			}
+		}
+		if !unanswered(err) {
+			break
+		}
+	}
+	if err == nil {
+		return exitcode.OK
+	}
+	f := failureOf(err, o.marked)
+	o.e.log.Info("not sent", "transfer", o.head.Transfer, "peer", o.head.Peer, "code", int(f.Code), "reason", f.Error())
+	o.e.cfg.Report(Failed{Head: o.head, Code: int(f.Code), Reason: clean.Text(f.Error()), Resumable: f.Resumable, Hints: f.Hints})
+	return f.Code
+}
+
+// unanswered tells whether a resource did not answer the offer at all, so that
+// another may be tried; never after a decline or a security error.
+func unanswered(err error) bool {
+	var se *stanza.Error
+	return errors.As(err, &se) && codeOfIQ(se) == exitcode.Offline
+}
+
+// notAcceptable tells whether a client refused the offer because its envelope
+// holds no key that it can use.
+func notAcceptable(err error) bool {
+	var se *stanza.Error
+	return errors.As(err, &se) && se.Condition == stanza.NotAcceptable
+}
+
+// attempt is one session with one resource.
+func (o *outgoing) attempt(ctx context.Context) (err error) {
+	suite := crypto.AES256GCM
+	if o.jet() {
+		suite = crypto.AES128GCM
+	}
+	o.ts = crypto.NewSecret(suite)
+	defer o.ts.Wipe()
+	sid := jingle.NewSID()
+	content, err := o.prepare(ctx, sid)
+	if err != nil {
+		return err
+	}
+	defer o.route.close()
+	if err := o.src.unchanged(); err != nil {
+		return err
+	}
+	if _, err := o.src.file.Seek(0, io.SeekStart); err != nil {
+		return &sourceError{err}
+	}
+	o.e.cfg.Report(Offer{Head: o.head, Size: o.src.size})
+	late := time.Now().Add(o.opt.AnswerTimeout)
+	if err := o.initiate(ctx, sid, content); err != nil {
+		return err
+	}
+	err = o.converse(ctx, late)
+	if err != nil {
+		// The word on the wire goes before the end of the bytestream, so that
+		// the receiver knows why the data stop.
+		_ = o.sess.Terminate(ctx, reasonFor(err))
+	}
+	return err
+}
+
+// jet tells whether the offer is made as XEP-0396 and other clients have it.
+func (o *outgoing) jet() bool { return o.to.form == formJET || o.opt.Encryption == EncryptionJET }
+
+// initiate delivers the offer. A client that does not even acknowledge it in
+// time has not answered.
+func (o *outgoing) initiate(ctx context.Context, sid string, content jingle.Content) (err error) {
+	wait := ctx
+	if o.opt.AnswerTimeout > 0 {
+		var cancel context.CancelFunc
+		wait, cancel = context.WithTimeout(ctx, o.opt.AnswerTimeout)
+		defer cancel()
+	}
+	o.sess, err = o.e.jingle.Initiate(wait, o.to.jid, sid, content)
+	switch {
+	case err == nil:
+		return nil
+	case context.Cause(ctx) != nil:
+		return context.Cause(ctx)
+	case errors.Is(err, context.DeadlineExceeded):
+		return errNoAnswer
+	}
+	return fmt.Errorf("offer to %s: %w", o.to.jid, err)
+}
+
+// prepare makes the route, the envelope and the content.
+func (o *outgoing) prepare(ctx context.Context, sid string) (c jingle.Content, err error) {
+	if o.route, err = o.e.offerRoute(ctx, o.to.jid, o.opt.Route, o.to.transports); err != nil {
+		return c, err
+	}
+	c = jingle.Content{
+		Creator: jingle.SenderInitiator, Name: contentName, Senders: jingle.SenderInitiator,
+		Description: jingle.Description(o.publicFile()), Transport: o.route.element(),
+	}
+	security := &jingle.Security{Name: c.Name, Type: envelopeType}
+	if o.jet() {
+		o.offer = nil
+		security.Cipher = o.ts.Suite().ShortURN()
+		o.env, err = o.e.omemo.WrapKey(ctx, o.e.sess, o.to.jid.Bare(), o.ts)
+	} else {
+		o.offer = o.sealedOffer(sid, c)
+		security.Cipher = o.offer.Cipher
+		o.env, err = o.e.omemo.WrapPayload(ctx, o.e.sess, o.to.jid.Bare(), o.offer.payload(o.ts))
+	}
+	if err != nil {
+		o.route.close()
+		return c, fmt.Errorf("encrypt for %s: %w", o.to.jid.Bare(), err)
+	}
+	security.Envelope = o.env.Element
+	c.Security = security.Element()
+	return c, nil
+}
+
+// publicFile is what the servers get to see. Other clients need the name there.
+func (o *outgoing) publicFile() *jingle.File {
+	f := &jingle.File{Size: o.src.size, HashUsed: []string{"sha-256"}}
+	if o.jet() {
+		f.Name, f.Date, f.Description = o.src.name, o.src.mtime, o.opt.Description
+		return f
+	}
+	f.Range = &jingle.Range{Length: -1}
+	return f
+}
+
+func (o *outgoing) sealedOffer(sid string, c jingle.Content) *offer {
+	f := &jingle.File{Name: o.src.name, Size: o.src.size, Date: o.src.mtime, Description: o.opt.Description}
+	if o.opt.Checksum {
+		f.HashUsed = []string{"sha-256"} // asks for it in the receipt
+	}
+	return &offer{
+		Transfer: o.head.Transfer, SID: sid, Content: c.Name, Senders: c.Senders, Cipher: o.ts.Suite().URN(),
+		Initiator: o.e.sess.JID(), Responder: o.to.jid, Device: o.e.omemo.DeviceID(), Digest: contentDigest(c),
+		File: f, Batch: o.batch,
+	}
+}
+
+// converse takes an offer that was delivered to its end.
+func (o *outgoing) converse(ctx context.Context, answerBy time.Time) error {
+	accepted, err := o.awaitAccept(ctx, answerBy)
+	if err != nil {
+		return err
+	}
+	o.e.cfg.Report(Accepted{o.head})
+	ctx, cancel := o.e.during(ctx, o.sess)
+	defer cancel(nil)
+	path, err := o.route.connect(ctx, o.sess, accepted.Transport)
+	if err != nil {
+		return o.reasoned(err)
+	}
+	defer func() { _ = path.Close() }()
+	o.e.drain(path)
+	digest, err := o.stream(ctx, path)
+	if err != nil {
+		return o.reasoned(err)
+	}
+	cancel(nil) // from here on the peer's end of the session is what we wait for
+	ctx = context.WithoutCancel(ctx)
+	if err := o.awaitEnd(ctx, digest); err != nil {
+		return err
+	}
+	if err := o.e.omemo.MarkUsed(ctx, o.env.Devices); err != nil {
+		o.e.log.Warn("remember devices", "error", err)
+	}
+	seconds := time.Since(o.begun).Seconds()
+	o.e.log.Info("sent", "transfer", o.head.Transfer, "peer", o.head.Peer, "bytes", o.src.size, "seconds", seconds)
+	o.e.cfg.Report(Sent{Head: o.head, Size: o.src.size, VerifiedByPeer: !o.jet(), SHA256: digest, Seconds: seconds})
+	return nil
+}
+
+// stream sends the file over the path. It returns its SHA-256 in hex when that
+// was asked for.
+func (o *outgoing) stream(ctx context.Context, path *bytestream) (string, error) {
+	o.e.cfg.Report(Negotiated{
+		Head: o.head, Transport: path.transport, Candidate: path.candidate, Cipher: o.ts.Suite().Name(), Encryption: "jet",
+		Devices: deviceInfos(o.env.Devices),
+	})
+	if err := o.sess.BeginStream(); err != nil {
+		return "", err
+	}
+	o.marked = true
+	var sum hash.Hash
+	if o.opt.Checksum {
+		sum = sha256.New()
+	}
+	m := startMeter(o.head, o.src.size, o.e.cfg.Report)
+	defer m.end()
+	if err := streamOut(ctx, path, o.src.file, o.src.size, o.src.unchanged, o.ts, o.opt.LimitRate, sum, m); err != nil {
+		return "", err
+	}
+	if sum == nil {
+		return "", nil
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+// awaitAccept waits for the answer and checks the sealed accept in it.
+func (o *outgoing) awaitAccept(ctx context.Context, answerBy time.Time) (jingle.Content, error) {
+	var late <-chan time.Time
+	if o.opt.AnswerTimeout > 0 {
+		t := time.NewTimer(time.Until(answerBy))
+		defer t.Stop()
+		late = t.C
+	}
+	select {
+	case c := <-o.sess.Accepted():
+		return c, o.checkAccept(c)
+	case <-o.sess.Done():
+		return jingle.Content{}, o.ended()
+	case <-late:
+		return jingle.Content{}, errNoAnswer
+	case <-o.e.sess.Done():
+		return jingle.Content{}, errStreamLost
+	case <-ctx.Done():
+		return jingle.Content{}, context.Cause(ctx)
+	}
+}
+
+func (o *outgoing) checkAccept(c jingle.Content) error {
+	if o.offer == nil {
+		return nil // other clients seal nothing
+	}
+	x, err := unseal(o.ts, kindAccept, o.offer.context(), c.Extra...)
+	if err != nil {
+		return err
+	}
+	a, err := parseAccept(x)
+	if err != nil {
+		return err
+	}
+	if c.Inferred || a.Transfer != o.offer.Transfer || a.Offset != 0 || a.Size != o.src.size || a.Digest != contentDigest(c) ||
+		c.Name != o.offer.Content || c.Creator != jingle.SenderInitiator || c.Senders != o.offer.Senders {
+		return fmt.Errorf("%w: the accept was changed on its way", errSealed)
+	}
+	for _, d := range o.env.Devices {
+		if d.ID == a.Device {
+			o.e.rememberJetsend(context.Background(), d)
+		}
+	}
+	return nil
+}
+
+// awaitEnd waits for what the peer has to say about a file that was sent whole.
+func (o *outgoing) awaitEnd(ctx context.Context, digest string) error {
+	if o.offer != nil {
+		return o.awaitReceipt(ctx, digest)
+	}
+	late := time.NewTimer(receiptTime)
+	defer late.Stop()
+	for {
+		select {
+		case <-o.sess.Infos(): // a <received/> proves nothing
+		case <-o.sess.Done():
+			if r, _ := o.sess.Ended(); r.Condition != jingle.Success {
+				return o.ended()
+			}
+			return nil
+		case <-late.C:
+			return errUnconfirmed
+		case <-o.e.sess.Done():
+			return errStreamLost
+		}
+	}
+}
+
+// awaitReceipt waits for the sealed receipt. Nothing else is success.
+func (o *outgoing) awaitReceipt(ctx context.Context, digest string) error {
+	late := time.NewTimer(receiptTime)
+	defer late.Stop()
+	for {
+		select {
+		case info := <-o.sess.Infos():
+			ok, err := o.checkReceipt(info, digest)
+			if err != nil {
+				return err
+			}
+			if ok {
+				o.goodbye(ctx)
+				return nil
+			}
+		case <-o.sess.Done():
+			return o.lastWord(digest)
+		case <-late.C:
+			return errUnconfirmed
+		case <-o.e.sess.Done():
+			return errStreamLost
+		}
+	}
+}
+
+// lastWord looks for a receipt that came right before the end of the session.
+func (o *outgoing) lastWord(digest string) error {
+	for {
+		select {
+		case info := <-o.sess.Infos():
+			if ok, err := o.checkReceipt(info, digest); err != nil || ok {
+				return err
+			}
+		default:
+			if r, _ := o.sess.Ended(); r.Condition != jingle.Success {
+				return o.ended()
+			}
+			return errUnconfirmed
+		}
+	}
+}
+
+// checkReceipt tells whether info is the receipt. A <received/> that does not
+// open is a lie about one and ends the transfer.
+func (o *outgoing) checkReceipt(info *xmltree.Element, digest string) (bool, error) {
+	if !info.Is(jingle.NSFile, "received") {
+		return false, nil
+	}
+	if info.Attr("creator") != o.offer.Senders || info.Attr("name") != o.offer.Content {
+		return false, fmt.Errorf("%w: the receipt was changed on its way", errSealed)
+	}
+	x, err := unseal(o.ts, kindReceipt, o.offer.context(), info.Children...)
+	if err != nil {
+		return false, fmt.Errorf("%w: %w", errUnconfirmed, err)
+	}
+	r, err := parseReceipt(x)
+	if err != nil {
+		return false, fmt.Errorf("%w: %w", errUnconfirmed, err)
+	}
+	if r.Transfer != o.offer.Transfer || r.Size != o.src.size || digest != "" && r.SHA256 != digest {
+		return false, fmt.Errorf("%w: the receipt is for something else", errSealed)
+	}
+	return true, nil
+}
+
+// goodbye leaves the end of the session to the receiver, for a while.
+func (o *outgoing) goodbye(ctx context.Context) {
+	select {
+	case <-o.sess.Done():
+	case <-o.e.sess.Done():
+	case <-time.After(goodbyeTime):
+		_ = o.sess.Terminate(ctx, jingle.Reason{Condition: jingle.Success})
+	}
+}
+
+// ended is the peer's end of the session as an error.
+func (o *outgoing) ended() error {
+	r, byPeer := o.sess.Ended()
+	if !byPeer {
+		return errStreamLost
+	}
+	return &endedByPeer{r}
+}
+
+// reasoned prefers the peer's own word over what its leaving did to our socket.
+func (o *outgoing) reasoned(err error) error {
+	return reasoned(o.sess, err)
+}

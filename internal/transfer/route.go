@@ -1,0 +1,276 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"jetsend/internal/jid"
+	"jetsend/internal/jingle"
+	"jetsend/internal/jingle/ibb"
+	"jetsend/internal/jingle/s5b"
+	"jetsend/internal/xmltree"
+)
+
+// The transports, as options and events name them.
+const (
+	S5B = "s5b"
+	IBB = "ibb"
+)
+
+const (
+	// negotiateTime bounds finding a path after the accept.
+	negotiateTime = 60 * time.Second
+	// replaceTime is how long a responder waits for the initiator to propose
+	// another transport when no candidate was reached.
+	replaceTime = 20 * time.Second
+)
+
+// errNoTransport means that both ends allow no transport in common.
+var errNoTransport = errors.New("no transport that both ends allow")
+
+// bytestream is a path that stands.
+type bytestream struct {
+	halfCloser
+	transport string // S5B or IBB
+	candidate string // direct or proxy, of S5B
+	// ends tells whether the other side sees the end of our half, and we that
+	// of its half, with nothing lost before it.
+	ends bool
+}
+
+// route finds the path for the bytes of one session: SOCKS5 first, and in-band
+// when that reaches nobody, as far as both ends allow. No byte of the file has
+// been handed to any transport while it looks.
+type route struct {
+	e         *Endpoint
+	peer      jid.JID
+	initiator bool
+	opt       RouteOptions
+	allowed   []string // by us and, as an initiator, by the peer's features
+
+	socks    *s5b.Negotiation // nil when in-band was offered at once
+	inband   ibb.Transport    // ours, without socks
+	expected *ibb.Expected    // a responder's
+}
+
+// offerRoute makes the transport for an offer to a peer that knows the
+// transports in known.
+func (e *Endpoint) offerRoute(ctx context.Context, to jid.JID, opt RouteOptions, known []string) (*route, error) {
+	r := &route{e: e, peer: to, initiator: true, opt: opt}
+	for _, t := range opt.order() {
+		if slices.Contains(known, t) {
+			r.allowed = append(r.allowed, t)
+		}
+	}
+	if len(r.allowed) == 0 {
+		return nil, errNoTransport
+	}
+	if r.allowed[0] == IBB {
+		r.inband = ibb.NewTransport(e.cfg.IBBBlockSize)
+		return r, nil
+	}
+	var err error
+	r.socks, err = s5b.New(ctx, e.s5bConfig(opt.NoDirect), jingle.NewSID(), e.sess.JID(), to, true)
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	return r, nil
+}
+
+// answerRoute makes the transport that answers the one of an offer. An in-band
+// stream is expected from here on.
+func (e *Endpoint) answerRoute(ctx context.Context, from jid.JID, opt RouteOptions, remote *xmltree.Element) (*route, error) {
+	r := &route{e: e, peer: from, opt: opt, allowed: opt.order()}
+	switch {
+	case remote.Is(s5b.NS, "transport") && slices.Contains(r.allowed, S5B):
+		n, err := s5b.New(ctx, e.s5bConfig(opt.NoDirect), remote.Attr("sid"), e.sess.JID(), from, false)
+		if err != nil {
+			return nil, fmt.Errorf("listen: %w", err)
+		}
+		r.socks = n
+		return r, nil
+	case remote.Is(ibb.NSTransport, "transport") && slices.Contains(r.allowed, IBB):
+		return r, r.expect(remote)
+	}
+	return nil, errNoTransport
+}
+
+// expect gets ready for the in-band stream that the initiator will open.
+func (r *route) expect(remote *xmltree.Element) error {
+	t, err := ibb.ParseTransport(remote)
+	if err != nil {
+		return err
+	}
+	if r.inband, err = t.Answer(0); err != nil {
+		return err
+	}
+	r.expected, err = r.e.ibb.Expect(ibb.Params{Peer: r.peer, Transport: r.inband})
+	return err
+}
+
+// element is the transport for the session-initiate or the session-accept.
+func (r *route) element() *xmltree.Element {
+	if r.socks != nil {
+		return r.socks.Element()
+	}
+	return r.inband.Element()
+}
+
+// close ends what was not used.
+func (r *route) close() {
+	if r.socks != nil {
+		_ = r.socks.Close()
+	}
+	if r.expected != nil {
+		r.expected.Close()
+	}
+}
+
+// connect returns the path, with remote being the peer's transport.
+func (r *route) connect(ctx context.Context, s *jingle.Session, remote *xmltree.Element) (*bytestream, error) {
+	ctx, cancel := context.WithTimeout(ctx, negotiateTime)
+	defer cancel()
+	b, err := r.find(ctx, s, remote)
+	if err != nil && ctx.Err() != nil {
+		if cause := context.Cause(ctx); !errors.Is(cause, context.DeadlineExceeded) {
+			return nil, cause
+		}
+	}
+	return b, err
+}
+
+func (r *route) find(ctx context.Context, s *jingle.Session, remote *xmltree.Element) (*bytestream, error) {
+	switch {
+	case r.socks == nil && r.initiator:
+		return r.open(ctx, r.inband, remote)
+	case r.socks == nil:
+		return r.awaitOpen(ctx)
+	case r.initiator:
+		b, err := r.viaSocks(ctx, s, remote)
+		if err == nil || !unreached(err) || !slices.Contains(r.allowed, IBB) {
+			return b, err
+		}
+		return r.replace(ctx, s)
+	}
+	return r.answerAny(ctx, s, remote)
+}
+
+// unreached tells whether SOCKS5 found no path, as opposed to a peer that
+// misbehaves: only then another transport is tried.
+func unreached(err error) bool { return errors.Is(err, s5b.ErrNoCandidate) }
+
+func (r *route) viaSocks(ctx context.Context, s *jingle.Session, remote *xmltree.Element) (*bytestream, error) {
+	conn, err := r.socks.Connect(ctx, remote, s.TransportInfos(), s.TransportInfo)
+	if err != nil {
+		return nil, err
+	}
+	return &bytestream{halfCloser: conn, transport: S5B, candidate: conn.Kind, ends: conn.Kind == "direct"}, nil
+}
+
+// replace proposes the in-band transport (XEP-0260 section 3, XEP-0261).
+func (r *route) replace(ctx context.Context, s *jingle.Session) (*bytestream, error) {
+	own := ibb.NewTransport(r.e.cfg.IBBBlockSize)
+	remote, err := s.ReplaceTransport(ctx, own.Element())
+	if errors.Is(err, jingle.ErrTransportRejected) {
+		return nil, fmt.Errorf("%w: the contact refuses in-band", s5b.ErrNoCandidate)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r.open(ctx, own, remote)
+}
+
+// open opens the in-band stream, which is the initiator's part.
+func (r *route) open(ctx context.Context, own ibb.Transport, remote *xmltree.Element) (*bytestream, error) {
+	answer, err := ibb.ParseTransport(remote)
+	if err != nil {
+		return nil, err
+	}
+	agreed, err := own.Agree(answer)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := r.e.ibb.Open(ctx, ibb.Params{Peer: r.peer, Transport: agreed})
+	if err != nil {
+		return nil, err
+	}
+	return &bytestream{halfCloser: conn, transport: IBB, ends: true}, nil
+}
+
+func (r *route) awaitOpen(ctx context.Context) (*bytestream, error) {
+	conn, err := r.expected.Accept(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &bytestream{halfCloser: conn, transport: IBB, ends: true}, nil
+}
+
+// answerAny is a responder's part: SOCKS5 until it works or the initiator
+// proposes something else, which it may do at any time before the first byte.
+func (r *route) answerAny(ctx context.Context, s *jingle.Session, remote *xmltree.Element) (*bytestream, error) {
+	type outcome struct {
+		b   *bytestream
+		err error
+	}
+	socks, cancel := context.WithCancel(ctx)
+	defer cancel()
+	found := make(chan outcome, 1)
+	r.e.tasks.Go(func() {
+		b, err := r.viaSocks(socks, s, remote)
+		found <- outcome{b, err}
+	})
+	var late <-chan time.Time
+	for {
+		select {
+		case o := <-found:
+			if o.err == nil || !unreached(o.err) || !slices.Contains(r.allowed, IBB) {
+				return o.b, o.err
+			}
+			found = nil // never ready again
+			t := time.NewTimer(replaceTime)
+			defer t.Stop()
+			late = t.C
+		case proposed := <-s.TransportReplaces():
+			cancel()
+			if found != nil {
+				if o := <-found; o.b != nil { // just then
+					_ = o.b.Close()
+				}
+			}
+			return r.acceptReplacement(ctx, s, proposed)
+		case <-late:
+			return nil, s5b.ErrNoCandidate
+		case <-ctx.Done():
+			if found != nil {
+				if o := <-found; o.b != nil {
+					_ = o.b.Close()
+				}
+			}
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func (r *route) acceptReplacement(ctx context.Context, s *jingle.Session, proposed *xmltree.Element) (*bytestream, error) {
+	if !proposed.Is(ibb.NSTransport, "transport") || !slices.Contains(r.allowed, IBB) {
+		return nil, errors.Join(errNoTransport, s.RejectTransport(ctx, proposed))
+	}
+	if err := r.expect(proposed); err != nil {
+		return nil, errors.Join(err, s.RejectTransport(ctx, proposed))
+	}
+	if err := s.AcceptTransport(ctx, r.inband.Element()); err != nil {
+		return nil, err
+	}
+	return r.awaitOpen(ctx)
+}
+
+// drain reads and drops what a receiver writes back: Dino sends 16 bytes that
+// mean nothing, and closing a socket with unread bytes resets it. It ends when
+// the connection is closed.
+func (e *Endpoint) drain(b *bytestream) {
+	e.tasks.Go(func() { _, _ = io.Copy(io.Discard, b.halfCloser) })
+}

@@ -1,0 +1,101 @@
+package transfer
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"jetsend/internal/exitcode"
+	"jetsend/internal/jid"
+)
+
+// TestRoutes: every path and both forms between two jetsends.
+func TestRoutes(t *testing.T) {
+	s := prosody(t)
+	dir := t.TempDir()
+	var in, out events
+	juliet := online(t, s, s.Addr, "juliet", true, in.report)
+	romeo := online(t, s, s.Addr, "romeo", false, out.report)
+	data := make([]byte, 100_001)
+	_, _ = rand.Read(data)
+	path := filepath.Join(t.TempDir(), "f")
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	nowhere := S5BConfig{Advertise: []string{"127.0.0.1:1"}}
+	for name, tt := range map[string]struct {
+		sender, receiver   RouteOptions
+		romeo, juliet      S5BConfig
+		encryption         Encryption
+		transport, encWant string
+		candidate, cipher  string
+		code               exitcode.Code
+	}{
+		"direct":               {transport: S5B, candidate: "direct", cipher: "aes-256-gcm"},
+		"direct, jet":          {transport: S5B, candidate: "direct", cipher: "aes-128-gcm", encryption: EncryptionJET},
+		"only ours":            {transport: S5B, candidate: "direct", cipher: "aes-256-gcm", juliet: nowhere},
+		"only theirs":          {transport: S5B, candidate: "direct", cipher: "aes-256-gcm", romeo: nowhere},
+		"in-band at once":      {transport: IBB, cipher: "aes-256-gcm", sender: RouteOptions{Transports: []string{IBB}}},
+		"in-band at once, jet": {transport: IBB, cipher: "aes-128-gcm", sender: RouteOptions{Transports: []string{IBB}}, encryption: EncryptionJET},
+		"fall back":            {transport: IBB, cipher: "aes-256-gcm", romeo: nowhere, juliet: nowhere},
+		"sender no direct":     {transport: IBB, cipher: "aes-256-gcm", sender: RouteOptions{NoDirect: true}},
+		"receiver no direct":   {transport: IBB, cipher: "aes-256-gcm", receiver: RouteOptions{NoDirect: true}},
+		"no common transport":  {code: exitcode.Incapable, sender: RouteOptions{Transports: []string{IBB}}, receiver: RouteOptions{Transports: []string{S5B}}},
+		"nothing reached":      {code: exitcode.Interrupted, sender: RouteOptions{Transports: []string{S5B}}, romeo: nowhere, juliet: nowhere},
+		"fall back refused":    {code: exitcode.Interrupted, receiver: RouteOptions{Transports: []string{S5B}}, romeo: nowhere, juliet: nowhere},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in.reset()
+			out.reset()
+			romeo.cfg.S5B, juliet.cfg.S5B = tt.romeo, tt.juliet
+			stop := make(chan struct{})
+			received := make(chan error, 1)
+			go func() {
+				received <- juliet.Receive(t.Context(), ReceiveOptions{Dir: dir, Accept: AcceptContacts, Drain: 10 * time.Second, Stop: stop, Route: tt.receiver})
+			}()
+			for juliet.receiver.Load() == nil {
+				time.Sleep(time.Millisecond)
+			}
+			err := romeo.Send(t.Context(), SendOptions{
+				To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: path}}, Wait: 10 * time.Second, Route: tt.sender, Encryption: tt.encryption,
+			})
+			close(stop)
+			if rerr := <-received; rerr != nil {
+				t.Error(rerr)
+			}
+			var f *Failure
+			errors.As(err, &f)
+			if tt.code != 0 {
+				failed, _ := last[Failed](&out)
+				if f == nil || f.Code != tt.code {
+					t.Errorf("%v (%+v), want code %d", err, failed, tt.code)
+				}
+				if names := list(t, dir); len(names) > 0 {
+					t.Errorf("received %v", names)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := os.ReadFile(filepath.Join(dir, "f"))
+			if err != nil || !bytes.Equal(got, data) {
+				t.Errorf("received %d bytes: %v", len(got), err)
+			}
+			_ = os.Remove(filepath.Join(dir, "f"))
+			for who, e := range map[string]*events{"sender": &out, "receiver": &in} {
+				n, _ := last[Negotiated](e)
+				if n.Transport != tt.transport || n.Candidate != tt.candidate || n.Cipher != tt.cipher || n.Encryption != "jet" {
+					t.Errorf("%s: %+v", who, n)
+				}
+			}
+			if sent, _ := last[Sent](&out); sent.VerifiedByPeer != (tt.encryption != EncryptionJET) {
+				t.Errorf("%+v", sent)
+			}
+		})
+	}
+}
