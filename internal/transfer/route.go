@@ -126,7 +126,7 @@ func (r *route) close() {
 		_ = r.socks.Close()
 	}
 	if r.expected != nil {
-		r.expected.Close()
+		_ = r.expected.Close()
 	}
 }
 

@@ -86,7 +86,7 @@ func FuzzHandleIQ(f *testing.F) {
 			t.Fatal(err)
 		}
 		if opened {
-			askTyped(m, romeo, stanza.Set, openElement("s", 16))
+			_, _ = askTyped(m, romeo, stanza.Set, openElement("s", 16))
 		}
 		asked, answered := 0, 0
 		var want []byte
