@@ -24,6 +24,12 @@ func Parse(s string) (JID, error) {
 	if err != nil {
 		return JID{}, fmt.Errorf("address %q: %w", s, err)
 	}
+	// Preparation is not stable for every input ("..", some mixtures of scripts):
+	// what does not prepare to itself has no one form to compare and is refused.
+	again, err := mjid.Parse(j.String())
+	if err != nil || !again.Equal(j) {
+		return JID{}, fmt.Errorf("address %q has no stable form", s)
+	}
 	return JID{bare: j.Bare().String(), resource: j.Resourcepart()}, nil
 }
 

@@ -19,7 +19,7 @@ func TestParse(t *testing.T) {
 			t.Errorf("%q is not equal to its prepared form", tt.in)
 		}
 	}
-	for _, bad := range []string{"", "@b", "a@", "a@b/"} {
+	for _, bad := range []string{"", "@b", "a@", "a@b/", ".."} {
 		if j, err := Parse(bad); err == nil {
 			t.Errorf("%q parsed as %q", bad, j)
 		}

@@ -77,11 +77,16 @@ func (a *Account) completeDevices(ctx context.Context, p PEP, of jid.JID) (troub
 	if err != nil {
 		return nil, err
 	}
+	return a.complete(ctx, p, of, active)
+}
+
+// complete is completeDevices for some of the devices.
+func (a *Account) complete(ctx context.Context, p PEP, of jid.JID, devices []Device) (trouble map[uint32]error, err error) {
 	trouble = make(map[uint32]error)
 	var mu sync.Mutex // guards trouble
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(maxFetches)
-	for _, d := range active {
+	for _, d := range devices {
 		need, err := a.needsBundle(ctx, d)
 		if err != nil {
 			return nil, errors.Join(err, group.Wait())
@@ -133,14 +138,10 @@ func (a *Account) completeDevice(ctx context.Context, p PEP, addr address) error
 			if err != nil || refusal(d) != nil {
 				return err
 			}
-			r := a.newRatchet(tx, addr, d.IdentityKey)
 			if has, err := a.hasSession(ctx, tx, addr); err != nil || has {
 				return err
 			}
-			if err := r.build(ctx, b); err != nil {
-				return err
-			}
-			return r.store(ctx)
+			return a.begin(ctx, tx, d, b)
 		})
 	}
 	var answer *stanza.Error

@@ -28,11 +28,12 @@ func (r *ratchet) decrypt(ctx context.Context, m *message) (plain []byte, err er
 		if fresh && !built {
 			return signalerror.ErrNoSessionForUser
 		}
+		r.began = built
 		plain, err = r.open(ctx, rec.Structure(), m, built)
 		return err
 	})
 	if err != nil {
-		r.session, r.used = nil, 0
+		r.session, r.used, r.began = nil, 0, false
 		return nil, err
 	}
 	return plain, nil

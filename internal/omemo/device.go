@@ -68,6 +68,9 @@ type Device struct {
 	Active      bool      // in the contact's device list as last seen
 	FirstSeen   time.Time // when it was first in the list or sent something
 	LastUsed    time.Time // when it last was part of a transfer; zero if never
+	// At is the full JID from which the device last sent something that opened,
+	// or else to which it was last primed; zero when neither is known.
+	At jid.JID
 }
 
 // Usable tells whether secrets may be exchanged with the device under the trust
@@ -94,8 +97,11 @@ type queryer interface {
 const selectDevices = `
 SELECT d.jid, d.device, d.identity_key, d.active, d.is_new, d.first_seen, d.last_used,
 	COALESCE(t.decision, 0),
-	EXISTS (SELECT 1 FROM trust v WHERE v.jid = d.jid AND v.decision = ?)
-FROM devices d LEFT JOIN trust t ON t.jid = d.jid AND t.identity_key = d.identity_key`
+	EXISTS (SELECT 1 FROM trust v WHERE v.jid = d.jid AND v.decision = ?),
+	COALESCE(u.resource, '')
+FROM devices d LEFT JOIN trust t ON t.jid = d.jid AND t.identity_key = d.identity_key
+	LEFT JOIN upkeep u ON u.jid = d.jid AND u.device = d.device
+	LEFT JOIN sessions s ON s.jid = d.jid AND s.device = d.device`
 
 // Devices returns what is known of a contact's devices, those of our own
 // account among them when of is our own bare JID, ordered by device id. Nothing
@@ -136,15 +142,20 @@ func (a *Account) devices(ctx context.Context, q queryer, where string, args ...
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		var d Device
-		var address string
+		var address, resource string
 		var first, last int64
 		var decision Trust
 		var anyVerified bool
-		if err := rows.Scan(&address, &d.ID, &d.IdentityKey, &d.Active, &d.New, &first, &last, &decision, &anyVerified); err != nil {
+		if err := rows.Scan(&address, &d.ID, &d.IdentityKey, &d.Active, &d.New, &first, &last, &decision, &anyVerified, &resource); err != nil {
 			return nil, err
 		}
 		if d.JID, err = jid.Parse(address); err != nil {
 			return nil, err
+		}
+		if resource != "" {
+			if d.At, err = d.JID.WithResource(resource); err != nil {
+				return nil, err
+			}
 		}
 		d.Fingerprint = fingerprint(d.IdentityKey)
 		d.FirstSeen = time.UnixMilli(first)

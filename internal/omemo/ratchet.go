@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/subtle"
 	"database/sql"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -31,8 +32,31 @@ type ratchet struct {
 	addr    address
 	key     []byte // the identity key that the device must have
 
-	session []byte // record to be stored, nil for none
-	used    uint32 // one-time prekey to be removed, 0 for none
+	session []byte      // record to be stored, nil for none
+	summary sessionInfo // of session
+	used    uint32      // one-time prekey to be removed, 0 for none
+	began   bool        // the message that was opened began its session
+}
+
+// sessionInfo is what the state of a session is asked without its record.
+type sessionInfo struct {
+	base           string // names it: its base key, in base64
+	pending        bool   // begun by us, and nothing received in it
+	sent, received uint32 // next numbers of the newest chains
+}
+
+// describe reads what sessionInfo holds.
+func describe(s *record.SessionStructure) sessionInfo {
+	state := s.SessionState
+	i := sessionInfo{
+		base:    base64.StdEncoding.EncodeToString(state.SenderBaseKey),
+		pending: state.PendingPreKey != nil,
+		sent:    state.SenderChain.ChainKey.Index,
+	}
+	if n := len(state.ReceiverChains); n > 0 {
+		i.received = state.ReceiverChains[n-1].ChainKey.Index
+	}
+	return i
 }
 
 // newRatchet starts a step with the device at addr, whose pinned identity key
@@ -85,9 +109,12 @@ func (r *ratchet) encrypt(ctx context.Context, plain []byte) (data []byte, preke
 // store writes what the step has changed.
 func (r *ratchet) store(ctx context.Context) error {
 	if r.session != nil {
-		const store = `INSERT INTO sessions (jid, device, record, updated) VALUES (?, ?, ?, ?)
-			ON CONFLICT (jid, device) DO UPDATE SET record = excluded.record, updated = excluded.updated`
-		if _, err := r.tx.ExecContext(ctx, store, r.addr.jid.String(), r.addr.device, r.session, r.account.now()); err != nil {
+		const store = `INSERT OR REPLACE INTO sessions (jid, device, record, updated, base, pending, sent, received)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?)`
+		i := r.summary
+		_, err := r.tx.ExecContext(ctx, store, r.addr.jid.String(), r.addr.device, r.session, r.account.now(),
+			i.base, i.pending, i.sent, i.received)
+		if err != nil {
 			return fmt.Errorf("store session: %w", err)
 		}
 	}
@@ -136,7 +163,7 @@ func (r *ratchet) StoreSession(_ context.Context, _ *protocol.SignalAddress, s *
 	if !s.SessionState().HasSenderChain() || !bytes.Equal(s.SessionState().RemoteIdentityKey().PublicKey().Serialize(), r.key) {
 		return signalerror.ErrUninitializedSession
 	}
-	r.session = s.Serialize()
+	r.session, r.summary = s.Serialize(), describe(s.Structure())
 	return nil
 }
 

@@ -3,7 +3,6 @@ package omemo
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 
 	"golang.org/x/sync/errgroup"
@@ -64,30 +63,24 @@ func (a *Account) rebuildAll(ctx context.Context, p PEP, of jid.JID) error {
 }
 
 // rebuild starts a new session with a device from its bundle, whose key must be
-// the pinned one, if there is one, and usable. With then, the step goes on in
-// the same transaction with the new session.
-func (a *Account) rebuild(ctx context.Context, p PEP, addr address, then func(*sql.Tx, *ratchet) error) error {
+// the pinned one, if there is one, and usable. With then, the same
+// transaction goes on with the device and its new session.
+func (a *Account) rebuild(ctx context.Context, p PEP, addr address, then func(*sql.Tx, Device) error) error {
 	b, err := fetchBundle(ctx, p, addr)
 	if err != nil {
 		return fmt.Errorf("fetch bundle: %w", err)
 	}
 	return a.step(ctx, func(tx *sql.Tx) error {
 		d, err := a.pin(ctx, tx, addr, b)
-		if err = errors.Join(err, refusal(d)); err != nil {
+		if err != nil {
+			return err
+		}
+		if err := refusal(d); err != nil {
 			return err
 		}
 		if err := a.begin(ctx, tx, d, b); err != nil || then == nil {
 			return err
 		}
-		return then(tx, a.newRatchet(tx, addr, d.IdentityKey))
+		return then(tx, d)
 	})
-}
-
-// begin starts a session with a device whose key was pinned.
-func (a *Account) begin(ctx context.Context, tx *sql.Tx, d Device, b *bundle) error {
-	r := a.newRatchet(tx, address{d.JID, d.ID}, d.IdentityKey)
-	if err := r.build(ctx, b); err != nil {
-		return err
-	}
-	return r.store(ctx)
 }

@@ -9,6 +9,14 @@ const owner = "omemo"
 // whose identity key changes is dead to every contact. Times are Unix
 // milliseconds. devices holds what contacts publish and which key was pinned;
 // trust holds what the user decided about a key, whichever devices have it.
+//
+// The columns of sessions beside the record say what can be asked without
+// reading it: the current state's base key, which names it; whether it is ours
+// and unanswered; the next numbers of its newest chains. upkeep holds, for each
+// device: where it was last heard, or else primed; when its session last opened
+// a message or was begun (alive); whether it has begun a session in which it was
+// sent nothing (reply); when it got the last step; and when, and how often in a
+// row, its session was healed. primed holds where which session was made known.
 var schema = []string{`
 CREATE TABLE identity (
 	id          INTEGER PRIMARY KEY CHECK (id = 1),
@@ -77,4 +85,38 @@ CREATE TABLE sessions (
 	updated      INTEGER NOT NULL,
 	PRIMARY KEY (jid, device)
 ) STRICT;
+`, `
+ALTER TABLE publication ADD COLUMN relisted INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE publication ADD COLUMN relists  INTEGER NOT NULL DEFAULT 0;
+
+ALTER TABLE sessions ADD COLUMN base     TEXT    NOT NULL DEFAULT '';
+ALTER TABLE sessions ADD COLUMN pending  INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sessions ADD COLUMN sent     INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sessions ADD COLUMN received INTEGER NOT NULL DEFAULT 0;
+UPDATE sessions SET
+	base     = COALESCE(json_extract(CAST(record AS TEXT), '$.SessionState.SenderBaseKey'), ''),
+	pending  = json_extract(CAST(record AS TEXT), '$.SessionState.PendingPreKey') IS NOT NULL,
+	sent     = COALESCE(json_extract(CAST(record AS TEXT), '$.SessionState.SenderChain.ChainKey.Index'), 0),
+	received = COALESCE(json_extract(CAST(record AS TEXT), '$.SessionState.ReceiverChains[#-1].ChainKey.Index'), 0);
+
+CREATE TABLE upkeep (
+	jid      TEXT    NOT NULL,
+	device   INTEGER NOT NULL,
+	resource TEXT    NOT NULL DEFAULT '',
+	alive    INTEGER NOT NULL DEFAULT 0,
+	reply    INTEGER NOT NULL DEFAULT 0,
+	stepped  INTEGER NOT NULL DEFAULT 0,
+	healed   INTEGER NOT NULL DEFAULT 0,
+	heals    INTEGER NOT NULL DEFAULT 0,
+	PRIMARY KEY (jid, device)
+) STRICT, WITHOUT ROWID;
+INSERT INTO upkeep (jid, device, alive) SELECT jid, device, updated FROM sessions;
+
+CREATE TABLE primed (
+	jid      TEXT    NOT NULL,
+	device   INTEGER NOT NULL,
+	resource TEXT    NOT NULL,
+	base     TEXT    NOT NULL,
+	PRIMARY KEY (jid, device, resource)
+) STRICT, WITHOUT ROWID;
 `}

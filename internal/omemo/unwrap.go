@@ -41,7 +41,7 @@ type Opened struct {
 // *TrustError, and those of p. After a prekey message
 // [Account.NeedsAnnounce] says that the bundle has to be published again.
 func (a *Account) Unwrap(ctx context.Context, p PEP, from jid.JID, encrypted *xmltree.Element) (*Opened, error) {
-	o, err := a.unwrap(ctx, p, from.Bare(), encrypted)
+	o, err := a.unwrap(ctx, p, from, encrypted)
 	if err != nil {
 		return nil, fmt.Errorf("open envelope of %s: %w", from, err)
 	}
@@ -53,12 +53,7 @@ func (a *Account) unwrap(ctx context.Context, p PEP, from jid.JID, encrypted *xm
 	if err != nil {
 		return nil, err
 	}
-	addr := address{from, h.device}
-	if from.IsZero() || from == a.self && h.device == a.deviceID {
-		return nil, fmt.Errorf("%w: it claims to be our own", ErrEnvelope)
-	}
-	u := &unwrapping{account: a, pep: p, addr: addr}
-	device, key, err := u.firstThatOpens(ctx, h.keys)
+	device, key, err := a.openKeys(ctx, p, from, h)
 	if err != nil {
 		return nil, err
 	}
@@ -74,14 +69,34 @@ func (a *Account) unwrap(ctx context.Context, p PEP, from jid.JID, encrypted *xm
 	return o, nil
 }
 
-// unwrapping is one call of Unwrap.
+// openKeys opens the first of an envelope's keys that can be opened.
+func (a *Account) openKeys(ctx context.Context, p PEP, from jid.JID, h *header) (Device, []byte, error) {
+	addr, err := a.sender(from, h)
+	if err != nil {
+		return Device{}, nil, err
+	}
+	u := &unwrapping{account: a, pep: p, addr: addr, resource: from.Resource()}
+	return u.firstThatOpens(ctx, h.keys)
+}
+
+// sender returns the address of the session that an envelope belongs to.
+func (a *Account) sender(from jid.JID, h *header) (address, error) {
+	addr := address{from.Bare(), h.device}
+	if from.IsZero() || addr.jid == a.self && h.device == a.deviceID {
+		return addr, fmt.Errorf("%w: it claims to be our own", ErrEnvelope)
+	}
+	return addr, nil
+}
+
+// unwrapping is the opening of one envelope.
 type unwrapping struct {
-	account *Account
-	pep     PEP
-	addr    address
-	vouched error // what the published list and bundle said, once asked
-	asked   bool
-	bundle  *bundle
+	account  *Account
+	pep      PEP
+	addr     address
+	resource string // where it came from
+	vouched  error  // what the published list and bundle said, once asked
+	asked    bool
+	bundle   *bundle
 }
 
 // firstThatOpens tries the keys in turn. Of several errors the one about trust
@@ -136,12 +151,18 @@ func (u *unwrapping) open(ctx context.Context, k wrappedKey) (d Device, plain []
 			}
 			return fmt.Errorf("%w: %w", ErrEnvelope, err)
 		}
-		return r.store(ctx)
+		if err := r.store(ctx); err != nil {
+			return err
+		}
+		return a.heard(ctx, tx, u.addr, u.resource, r.began)
 	})
 	if err != nil {
 		return d, nil, err
 	}
-	return d, plain, nil
+	if u.resource != "" {
+		d.At, err = d.JID.WithResource(u.resource)
+	}
+	return d, plain, err
 }
 
 // admit decides whether a message of a device may be given to its session.

@@ -70,7 +70,8 @@ func TestPeerCloses(t *testing.T) {
 		if err := ca.CloseWrite(); err == nil {
 			t.Error("what the peer did not take counts as sent")
 		}
-		if _, err := ca.Read(make([]byte, 1)); err != io.EOF {
+		// Its close and its refusal of the blocks on the way may come in either order.
+		if _, err := ca.Read(make([]byte, 1)); err != io.EOF && !errors.Is(err, ErrBroken) {
 			t.Errorf("read: %v", err)
 		}
 		_ = ca.Close()
