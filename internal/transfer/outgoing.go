@@ -15,7 +15,6 @@ import (
 	"jetsend/internal/clean"
 	"jetsend/internal/crypto"
 	"jetsend/internal/exitcode"
-	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/omemo"
 	"jetsend/internal/stanza"
@@ -69,9 +68,7 @@ func (o *outgoing) run(ctx context.Context, peers []*peer) exitcode.Code {
 			err = o.attempt(ctx)
 		}
 		if notAcceptable(err) { // the sessions of the two sides differ: build new ones, once
-			if rerr := any(o.e.omemo).(interface {
-				Rebuild(context.Context, omemo.PEP, jid.JID) error
-			}).Rebuild(ctx, o.e.sess, p.jid.Bare()); rerr != nil {
+			if rerr := o.e.omemo.Rebuild(ctx, o.e.sess, p.jid.Bare()); rerr != nil {
 				o.e.log.Warn("rebuild sessions", "with", p.jid.Bare(), "error", rerr)
 			} else {
 				err = o.attempt(ctx)
