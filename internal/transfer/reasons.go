@@ -14,6 +14,7 @@ import (
 	"jetsend/internal/jingle"
 	"jetsend/internal/jingle/s5b"
 	"jetsend/internal/omemo"
+	"jetsend/internal/session"
 	"jetsend/internal/stanza"
 	"jetsend/internal/xmltree"
 )
@@ -128,7 +129,10 @@ func classify(err error, started bool) (exitcode.Code, []string) {
 		return exitcode.LocalFile, nil
 	case errors.Is(err, errNoAnswer), errors.Is(err, errDeclined):
 		return exitcode.Declined, nil
-	case errors.Is(err, errUnconfirmed), errors.Is(err, errIdle), errors.Is(err, errStreamLost), errors.Is(err, s5b.ErrNoCandidate),
+	case errors.Is(err, errNoTransport):
+		return exitcode.Incapable, nil
+	case errors.Is(err, session.ErrSessionLost), errors.Is(err, session.ErrClosed),
+		errors.Is(err, errUnconfirmed), errors.Is(err, errIdle), errors.Is(err, errStreamLost), errors.Is(err, s5b.ErrNoCandidate),
 		errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, context.DeadlineExceeded):
 		return exitcode.Interrupted, nil
 	case errors.As(err, &iq):
