@@ -21,7 +21,7 @@ export GOFLAGS += -buildvcs=$(shell git rev-parse HEAD >/dev/null 2>&1 && echo t
 
 .NOTPARALLEL:
 .DEFAULT_GOAL = build
-.PHONY: build test check unit race fuzz lint demo bench install clean help
+.PHONY: build test check unit race fuzz lint demo interop bench install clean help
 
 build: ## build the static binary bin/jetsend
 	$(GO) build -trimpath -ldflags '-s -w $(if $(VERSION),-X main.version=$(VERSION))' -o bin/jetsend ./cmd/jetsend
@@ -55,6 +55,9 @@ demo: build ## a transfer between two accounts of a private server
 	@scripts/need prosody prosody
 	@$(GO) build -o bin/demo ./internal/xmpptest/demo
 	@bin/demo -program bin/jetsend
+
+interop: build ## against real clients: Dino, on Prosody and on ejabberd
+	$(GO) run ./internal/interop -install $(INTEROPFLAGS)
 
 bench: build ## speed of the cipher; a large file beside scp
 	@scripts/need prosody prosody

@@ -100,7 +100,7 @@ func (a *app) receiveOptions(c *config.Config) (o transfer.ReceiveOptions, err e
 	r := c.Receive
 	o = transfer.ReceiveOptions{
 		Once: r.Once, MaxSize: int64(r.MaxSize), MinFree: int64(r.MinFree), LimitRate: int64(r.LimitRate),
-		Route: transfer.RouteOptions{Transports: c.Transports.Order, NoDirect: r.NoDirect}, Drain: r.Drain, OnConflict: conflict(r.OnConflict),
+		Route: transfer.RouteOptions{Transports: c.Transports.Order, NoDirect: r.NoDirect}, Drain: r.Drain, Prime: r.Prime, OnConflict: conflict(r.OnConflict),
 	}
 	for _, text := range r.From {
 		var j jid.JID

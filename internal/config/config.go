@@ -85,6 +85,8 @@ type Receive struct {
 	Drain      time.Duration `mapstructure:"drain"`
 	Once       bool          `mapstructure:"once"`
 	NoDirect   bool          `mapstructure:"no_direct"`
+	// Prime lets clients that begin no OMEMO session for a file send to us.
+	Prime bool `mapstructure:"prime"`
 	// Priority is the presence priority; negative values never take a chat
 	// message away from the account's other clients (RFC 6121, section 4.7.2.3).
 	Priority int `mapstructure:"priority"`
@@ -122,7 +124,7 @@ func Default() Config {
 		Send:       Send{Wait: 10 * time.Second, Cipher: "auto", Encryption: "auto"},
 		Transports: Transports{Order: []string{"s5b", "ibb"}, IBB: IBB{BlockSize: 4096}},
 		Receive: Receive{
-			Dir: ".", OnConflict: "rename", Drain: 10 * time.Second, Priority: -1,
+			Dir: ".", OnConflict: "rename", Drain: 10 * time.Second, Prime: true, Priority: -1,
 		},
 	}
 }

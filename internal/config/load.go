@@ -75,6 +75,7 @@ func setDefaults(v *viper.Viper, d Config) {
 	v.SetDefault("receive::on_conflict", d.Receive.OnConflict)
 	v.SetDefault("receive::drain", d.Receive.Drain)
 	v.SetDefault("receive::priority", d.Receive.Priority)
+	v.SetDefault("receive::prime", d.Receive.Prime)
 	v.SetDefault("transports::order", d.Transports.Order)
 	v.SetDefault("transports::ibb::block_size", d.Transports.IBB.BlockSize)
 }

@@ -25,6 +25,12 @@ type Config struct {
 	// ManyDevices lets [Account.Announce] add a new device to an account that
 	// has ten already: for when the user asked for the device himself.
 	ManyDevices bool
+	// NewDevices, when not nil, is told of devices that have come into the list
+	// of a contact or of our own account, pushed or fetched: they may have to be
+	// primed. Of a contact that we never had to do with, nothing is stored; then
+	// every device in a pushed list is told. It is called on the goroutine that
+	// has learnt of it, and must neither block nor call the Account.
+	NewDevices func(of jid.JID, devices []Device)
 }
 
 // Account is this device's OMEMO state for one account. Its methods may be
@@ -45,6 +51,8 @@ type Account struct {
 	// announcing serialises Announce and Withdraw of this Account; those of
 	// others are kept out by the lease.
 	announcing sync.Mutex
+
+	messages quota // what HandleMessage has opened lately
 
 	seenMu sync.Mutex
 	lists  map[jid.JID]time.Time // device lists fetched or pushed lately

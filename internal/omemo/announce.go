@@ -27,16 +27,34 @@ const (
 // errLeaseLost says that publishing took so long that another process began.
 var errLeaseLost = errors.New("another process has taken over publishing")
 
-// NeedsAnnounce tells whether [Account.Announce] has something to publish: the
-// device was never announced, its prekeys have changed since, or somebody has
-// taken it off the device list.
-func (a *Account) NeedsAnnounce(ctx context.Context) (bool, error) {
-	var need bool
-	const query = `SELECT generation <> published OR NOT listed FROM publication`
-	if err := a.db.QueryRowContext(ctx, query).Scan(&need); err != nil {
-		return false, fmt.Errorf("read publication state: %w", err)
+// publication is what is known of what the server has of us.
+type publication struct {
+	bundle    bool // ours has changed since, or its signed prekey is old
+	listed    bool // our id is in the account's list
+	announced bool // it was put there, and not withdrawn since
+	relisted  int64
+	relists   int // how often it was put back since relisted
+}
+
+// publication reads it.
+func (a *Account) publication(ctx context.Context, q queryer) (s publication, err error) {
+	var generation, published, signed int64
+	const query = `SELECT generation, published, listed, announced, relisted, relists,
+		(SELECT created FROM signed_prekeys ORDER BY id DESC LIMIT 1) FROM publication`
+	err = q.QueryRowContext(ctx, query).Scan(&generation, &published, &s.listed, &s.announced, &s.relisted, &s.relists, &signed)
+	if err != nil {
+		return s, fmt.Errorf("read publication state: %w", err)
 	}
-	return need, nil
+	s.bundle = generation != published || !a.within(signed, signedPrekeyAge)
+	return s, nil
+}
+
+// NeedsAnnounce tells whether [Account.Announce] has something to publish: the
+// device was never announced, its prekeys have changed since, its signed prekey
+// is old, or somebody has taken it off the device list.
+func (a *Account) NeedsAnnounce(ctx context.Context) (bool, error) {
+	s, err := a.publication(ctx, a.db)
+	return s.bundle || !s.listed, err
 }
 
 // Announce publishes our bundle, unless the server has it as it is, and then
@@ -46,7 +64,18 @@ func (a *Account) NeedsAnnounce(ctx context.Context) (bool, error) {
 // says so. Of several processes one publishes at a time, always the newest
 // state.
 func (a *Account) Announce(ctx context.Context, p PEP) error {
-	err := a.leased(ctx, func(renew func(context.Context) error) error {
+	_, err := a.announce(ctx, p, false)
+	return err
+}
+
+// announce is Announce, or with keep KeepAnnounced.
+func (a *Account) announce(ctx context.Context, p PEP, keep bool) (wait time.Duration, err error) {
+	err = a.leased(ctx, func(renew func(context.Context) error) error {
+		if keep { // another process may have withdrawn the device before we had the lease
+			if s, err := a.publication(ctx, a.db); err != nil || !s.announced {
+				return err
+			}
+		}
 		list, err := a.ownList(ctx, p, renew)
 		if err != nil {
 			return err
@@ -58,7 +87,12 @@ func (a *Account) Announce(ctx context.Context, p PEP) error {
 		if err := a.publishBundle(ctx, p, renew); err != nil {
 			return fmt.Errorf("publish bundle: %w", err)
 		}
-		if !listed {
+		if !listed && keep {
+			if wait, err = a.takeRelist(ctx); err != nil {
+				return err
+			}
+		}
+		if !listed && wait == 0 {
 			list = mergeList(list, a.deviceID)
 			err := a.call(ctx, renew, func(ctx context.Context) error {
 				return p.Publish(ctx, NodeDevices, itemCurrent, list, true)
@@ -73,9 +107,9 @@ func (a *Account) Announce(ctx context.Context, p PEP) error {
 		return a.update(ctx, `UPDATE publication SET announced = 1`)
 	})
 	if err != nil {
-		return fmt.Errorf("announce device %d: %w", a.deviceID, err)
+		return 0, fmt.Errorf("announce device %d: %w", a.deviceID, err)
 	}
-	return nil
+	return wait, nil
 }
 
 // Withdraw takes our id off the account's device list and deletes our bundle:
@@ -184,12 +218,16 @@ func (a *Account) publishBundle(ctx context.Context, p PEP, renew func(context.C
 	return nil
 }
 
-// checkedBundle reads our bundle, tops its prekeys up, and checks it as a
+// checkedBundle reads our bundle, tops its prekeys up and renews an old signed
+// prekey, and checks it as a
 // stranger would who gets it from the server: a bundle whose keys were damaged
 // on the way here would lock everybody out without any error of ours.
 func (a *Account) checkedBundle(ctx context.Context) (b *bundle, generation int64, err error) {
 	err = a.step(ctx, func(tx *sql.Tx) error {
 		if err := a.refill(ctx, tx); err != nil {
+			return err
+		}
+		if err := a.rotate(ctx, tx); err != nil {
 			return err
 		}
 		b, generation, err = a.ownBundle(ctx, tx)

@@ -31,6 +31,12 @@ var (
 	ErrDeviceList = errors.New("bad omemo device list")
 	// ErrUnknownKey: no device of the contact is known to have that key.
 	ErrUnknownKey = errors.New("no known device has this key")
+	// ErrThisDevice: the device is this one, of which [Account.Withdraw] disposes.
+	ErrThisDevice = errors.New("this is the device in use")
+	// ErrNoSuchDevice: our account has no such device.
+	ErrNoSuchDevice = errors.New("account has no such omemo device")
+	// ErrTooMany: more messages came than are opened in the time.
+	ErrTooMany = errors.New("too many omemo messages")
 	// ErrOtherAccount: the state belongs to another account.
 	ErrOtherAccount = errors.New("omemo state belongs to another account")
 )

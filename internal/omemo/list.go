@@ -120,10 +120,31 @@ func (a *Account) DeviceListChanged(ctx context.Context, from jid.JID, item *xml
 			return fmt.Errorf("read device list of %s: %w", from, err)
 		}
 		if !known {
-			return nil
+			return a.tellStranger(from, list)
 		}
 	}
 	return a.takeList(ctx, from, list)
+}
+
+// tellStranger tells of the devices of an account of which nothing is stored.
+func (a *Account) tellStranger(of jid.JID, list *xmltree.Element) error {
+	ids, err := parseList(list)
+	if err != nil {
+		return fmt.Errorf("device list of %s: %w", of, err)
+	}
+	var devices []Device
+	for _, id := range ids[:min(len(ids), maxContactDevices)] {
+		devices = append(devices, Device{JID: of, ID: id, Trust: a.judge(Undecided, false), New: true, Active: true})
+	}
+	a.tell(of, devices)
+	return nil
+}
+
+// tell reports devices that have come into the list of an account.
+func (a *Account) tell(of jid.JID, devices []Device) {
+	if a.cfg.NewDevices != nil && len(devices) > 0 {
+		a.cfg.NewDevices(of, devices)
+	}
 }
 
 // takeList stores a list that was fetched or pushed; nil is an empty one.
@@ -135,19 +156,20 @@ func (a *Account) takeList(ctx context.Context, of jid.JID, list *xmltree.Elemen
 			return fmt.Errorf("device list of %s: %w", of, err)
 		}
 	}
-	if err := a.storeList(ctx, of, ids); err != nil {
+	added, err := a.storeList(ctx, of, ids)
+	if err != nil {
 		return fmt.Errorf("store device list of %s: %w", of, err)
 	}
 	a.seen(of)
+	a.tell(of, added)
 	return nil
 }
 
 // storeList makes ids, as far as they are not too many, the active devices of
-// an account. Our own device is not among the devices; whether it is listed is
-// noted apart.
-func (a *Account) storeList(ctx context.Context, of jid.JID, ids []uint32) error {
-	return a.step(ctx, func(tx *sql.Tx) error {
-		name := of.String()
+// an account, and returns those that were not active before. Our own device is
+// not among the devices; whether it is listed is noted apart.
+func (a *Account) storeList(ctx context.Context, of jid.JID, ids []uint32) (added []Device, err error) {
+	err = a.step(ctx, func(tx *sql.Tx) error {
 		if of == a.self {
 			listed := slices.Contains(ids, a.deviceID)
 			ids = slices.DeleteFunc(slices.Clone(ids), func(id uint32) bool { return id == a.deviceID })
@@ -155,25 +177,41 @@ func (a *Account) storeList(ctx context.Context, of jid.JID, ids []uint32) error
 				return err
 			}
 		}
-		ids = ids[:min(len(ids), maxContactDevices)]
-		const list = `INSERT INTO lists (jid, updated) VALUES (?, ?) ON CONFLICT (jid) DO UPDATE SET updated = excluded.updated`
-		if _, err := tx.ExecContext(ctx, list, name, a.now()); err != nil {
+		before, err := a.activeDevices(ctx, tx, of)
+		if err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, `UPDATE devices SET active = 0 WHERE jid = ?`, name); err != nil {
+		if err := a.replaceActive(ctx, tx, of.String(), ids[:min(len(ids), maxContactDevices)]); err != nil {
 			return err
 		}
-		for _, id := range ids {
-			const device = `INSERT INTO devices (jid, device, active, is_new, first_seen, last_used) VALUES (?, ?, 1, 1, ?, 0)
-				ON CONFLICT (jid, device) DO UPDATE SET active = 1`
-			if _, err := tx.ExecContext(ctx, device, name, id, a.now()); err != nil {
-				return err
-			}
-		}
-		// Devices that left before their key was ever had are of no use.
-		_, err := tx.ExecContext(ctx, `DELETE FROM devices WHERE jid = ? AND active = 0 AND identity_key IS NULL`, name)
+		added, err = a.activeDevices(ctx, tx, of)
+		added = slices.DeleteFunc(added, func(d Device) bool {
+			return slices.ContainsFunc(before, func(b Device) bool { return b.ID == d.ID })
+		})
 		return err
 	})
+	return added, err
+}
+
+// replaceActive writes what storeList stores.
+func (a *Account) replaceActive(ctx context.Context, tx *sql.Tx, name string, ids []uint32) error {
+	const list = `INSERT INTO lists (jid, updated) VALUES (?, ?) ON CONFLICT (jid) DO UPDATE SET updated = excluded.updated`
+	if _, err := tx.ExecContext(ctx, list, name, a.now()); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE devices SET active = 0 WHERE jid = ?`, name); err != nil {
+		return err
+	}
+	for _, id := range ids {
+		const device = `INSERT INTO devices (jid, device, active, is_new, first_seen, last_used) VALUES (?, ?, 1, 1, ?, 0)
+			ON CONFLICT (jid, device) DO UPDATE SET active = 1`
+		if _, err := tx.ExecContext(ctx, device, name, id, a.now()); err != nil {
+			return err
+		}
+	}
+	// Devices that left before their key was ever had are of no use.
+	_, err := tx.ExecContext(ctx, `DELETE FROM devices WHERE jid = ? AND active = 0 AND identity_key IS NULL`, name)
+	return err
 }
 
 // seen notes that the list of an account is up to date.

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"go.mau.fi/libsignal/ecc"
 	"go.mau.fi/libsignal/keys/identity"
@@ -19,6 +20,14 @@ const (
 	// maxPrekeyID is the largest prekey id that is used. libsignal takes 0 for
 	// "none" and never removes 0xFFFFFF.
 	maxPrekeyID = 0xFFFFFE
+	// signedPrekeyAge is how long a signed prekey is published. (Later versions
+	// of OMEMO, XEP-0384 0.8 section 4.1: between a week and a month.)
+	signedPrekeyAge = 14 * 24 * time.Hour
+	// signedPrekeyKept is how long one is kept after the next has taken its
+	// place. A contact's client may have begun a session from an old bundle for
+	// chat messages that never reach us, and show us the first message of that
+	// session only when it sends a file. After that a session is healed.
+	signedPrekeyKept = 90 * 24 * time.Hour
 )
 
 // identityKeys is our identity key pair.
@@ -67,6 +76,29 @@ type signedPrekey struct {
 // serialisation cuts the public key.
 func (k *signedPrekey) record() *record.SignedPreKey {
 	return record.NewSignedPreKey(k.id, 0, k.pair, k.signature, serializer.SignedPreKeyRecord)
+}
+
+// rotate makes a new signed prekey when the published one is old, and forgets
+// those that have been out of use for long.
+func (a *Account) rotate(ctx context.Context, tx *sql.Tx) error {
+	var created int64
+	const newest = `SELECT created FROM signed_prekeys ORDER BY id DESC LIMIT 1`
+	if err := tx.QueryRowContext(ctx, newest).Scan(&created); err != nil {
+		return err
+	}
+	if a.within(created, signedPrekeyAge) {
+		return nil
+	}
+	if err := a.newSignedPrekey(ctx, tx); err != nil {
+		return err
+	}
+	const forget = `DELETE FROM signed_prekeys WHERE EXISTS
+		(SELECT 1 FROM signed_prekeys n WHERE n.id > signed_prekeys.id AND n.created < ?)`
+	if _, err := tx.ExecContext(ctx, forget, a.now()-signedPrekeyKept.Milliseconds()); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, `UPDATE publication SET generation = generation + 1`)
+	return err
 }
 
 // newSignedPrekey makes a signed prekey, which is the published one from then

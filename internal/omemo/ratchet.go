@@ -21,6 +21,17 @@ import (
 // call.
 var errUnused = errors.New("store method is not used here")
 
+const (
+	// maxArchived is how many archived states of a session are kept, newest
+	// first, for messages that are late. The library keeps 40; every step
+	// rewrites them all, and each one is tried on what does not open.
+	maxArchived = 10
+	// maxRecordBytes is the length of a session's record beyond which its
+	// archived states are dropped. Numbers that jump ahead make us keep a key
+	// for each message that was skipped, up to 10000 in a state, or 1.6 MB.
+	maxRecordBytes = 2 << 20
+)
+
 // ratchet is one step with the session of one device, inside a transaction. To
 // libsignal it is the store. It reads from the transaction, afresh each time,
 // because the library changes what it is given before it knows whether the
@@ -163,8 +174,21 @@ func (r *ratchet) StoreSession(_ context.Context, _ *protocol.SignalAddress, s *
 	if !s.SessionState().HasSenderChain() || !bytes.Equal(s.SessionState().RemoteIdentityKey().PublicKey().Serialize(), r.key) {
 		return signalerror.ErrUninitializedSession
 	}
-	r.session, r.summary = s.Serialize(), describe(s.Structure())
+	record := s.Structure()
+	r.session, r.summary = trim(record, maxRecordBytes), describe(record)
 	return nil
+}
+
+// trim serialises a session without the archived states that are too many, or
+// without any when it is too long.
+func trim(s *record.SessionStructure, limit int) []byte {
+	s.PreviousStates = s.PreviousStates[:min(len(s.PreviousStates), maxArchived)]
+	b := serializer.Session.Serialize(s)
+	if len(b) > limit && len(s.PreviousStates) > 0 {
+		s.PreviousStates = nil
+		b = serializer.Session.Serialize(s)
+	}
+	return b
 }
 
 // ContainsSession tells whether there is a stored session.

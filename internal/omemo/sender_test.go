@@ -142,6 +142,21 @@ func TestNoNetworkInTransaction(t *testing.T) {
 	}
 	r.mustOpen(j, e, "x")
 	j.wrap(r, "y")
+	late := r.wrap(j, "z")
+	j.exec(`DELETE FROM sessions`)
+	r.mustTake(j, j.heal(r, late))
+	r.announce()
+	if err := j.Rebuild(t.Context(), j.pep, romeo); err != nil {
+		t.Error(err)
+	}
+	r.mustTake(j, j.prime(r))
+	j.exec(`UPDATE upkeep SET alive = 0`)
+	r.mustTake(j, j.stepWith(r))
+	j.takeOut()
+	j.keep()
+	if err := j.RemoveOwnDevice(t.Context(), j.pep, 4711); !errors.Is(err, ErrNoSuchDevice) {
+		t.Error(err)
+	}
 	for _, p := range []*party{j, r} {
 		p.exec(`UPDATE publication SET generation = generation + 1`)
 		p.exec(`DELETE FROM prekeys WHERE id < 20`)

@@ -28,7 +28,6 @@ import (
 	"jetsend/internal/session"
 	"jetsend/internal/stanza"
 	"jetsend/internal/state"
-	"jetsend/internal/xmltree"
 )
 
 // closeTime bounds the clean end of an endpoint.
@@ -47,26 +46,15 @@ type Endpoint struct {
 	ibb      *ibb.Manager
 	receiver atomic.Pointer[receiver]
 
-	// lists takes device list changes off the stream's dispatcher, and
-	// announce the wish to publish our bundle anew.
-	lists    chan listChange
-	announce chan struct{}
-	tasks    sync.WaitGroup
-	stop     context.CancelFunc
+	chores   chan chore
+	newcomer chan struct{} // somebody has a new device
+	tasks  sync.WaitGroup
+	stop   context.CancelFunc
 }
-
-type listChange struct {
-	from jid.JID
-	item *xmltree.Element
-}
-
-// maxLists bounds device list changes that wait for the database; one that
-// does not fit is fetched again when it is needed.
-const maxLists = 64
 
 // Connect logs in and announces the OMEMO device. ctx bounds the login only.
 func Connect(ctx context.Context, cfg Config) (*Endpoint, error) {
-	e := &Endpoint{cfg: cfg, log: cfg.Log, lists: make(chan listChange, maxLists), announce: make(chan struct{}, 1)}
+	e := &Endpoint{cfg: cfg, log: cfg.Log, chores: make(chan chore, maxChores), newcomer: make(chan struct{}, 1)}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
@@ -105,7 +93,15 @@ func (e *Endpoint) open(ctx context.Context) (err error) {
 	if e.cfg.Session.BestMechanism, err = lastMechanism(ctx, e.db); err != nil {
 		return &Failure{Code: exitcode.Config, Reason: "state", Err: err}
 	}
-	e.omemo, err = omemo.Open(ctx, e.db, self, omemo.Config{Log: e.log, Trust: e.cfg.Trust, ManyDevices: e.cfg.ManyDevices})
+	e.omemo, err = omemo.Open(ctx, e.db, self, omemo.Config{
+		Log: e.log, Trust: e.cfg.Trust, ManyDevices: e.cfg.ManyDevices,
+		NewDevices: func(jid.JID, []omemo.Device) {
+			select {
+			case e.newcomer <- struct{}{}:
+			default: // already told
+			}
+		},
+	})
 	return err
 }
 
@@ -122,6 +118,9 @@ func (e *Endpoint) assemble() {
 	e.sess.HandleIQ(jingle.NS, e.jingle.HandleIQ)
 	e.sess.HandleIQAsync(ibb.NS, e.ibb.HandleIQ)
 	e.sess.HandlePEP(omemo.NodeDevices, e.handleList)
+	if e.cfg.Receiver {
+		e.sess.HandleMessage(omemo.NS, "encrypted", e.handleEncrypted)
+	}
 }
 
 func (e *Endpoint) login(ctx context.Context) error {
@@ -216,41 +215,5 @@ func (e *Endpoint) admitInband(from jid.JID) *stanza.Error { return e.admit(from
 func (e *Endpoint) onOffer(s *jingle.Session) {
 	if r := e.receiver.Load(); r != nil {
 		r.start(s)
-	}
-}
-
-// handleList is called on the stream's dispatcher.
-func (e *Endpoint) handleList(_ context.Context, from jid.JID, item *xmltree.Element) {
-	select {
-	case e.lists <- listChange{from, item}:
-	default:
-		e.log.Warn("device list change dropped", "from", from)
-	}
-}
-
-// announceLater publishes our bundle anew if a prekey of it was used, without
-// anybody waiting for it.
-func (e *Endpoint) announceLater() {
-	select {
-	case e.announce <- struct{}{}:
-	default: // already asked for
-	}
-}
-
-// upkeep does what the dispatcher and the transfers must not wait for.
-func (e *Endpoint) upkeep(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case c := <-e.lists:
-			if err := e.omemo.DeviceListChanged(ctx, c.from, c.item); err != nil {
-				e.log.Warn("device list", "from", c.from, "error", err)
-			}
-		case <-e.announce:
-			if err := e.omemo.Announce(ctx, e.sess); err != nil && ctx.Err() == nil {
-				e.log.Warn("publish our bundle", "error", err)
-			}
-		}
 	}
 }

@@ -182,11 +182,16 @@ func (in *incoming) open(ctx context.Context, public *jingle.File, sec *jingle.S
 		return fmt.Errorf("%w: envelope type", errOffer)
 	}
 	opened, err := in.e.omemo.Unwrap(ctx, in.e.sess, in.sess.Peer(), sec.Envelope)
+	if errors.Is(err, omemo.ErrEnvelope) || errors.Is(err, omemo.ErrNotForUs) {
+		in.e.healLater(in.sess.Peer(), sec.Envelope)
+	}
 	if err != nil {
 		return fmt.Errorf("envelope from %s: %w", in.sess.Peer(), err)
 	}
 	in.dev = opened.Device
-	in.e.announceLater()
+	in.e.chore("upkeep after an envelope", func(ctx context.Context) error {
+		return errors.Join(in.e.keepAnnounced(ctx), in.e.steps(ctx))
+	})
 	if in.r.opt.Accept == AcceptVerified && in.dev.Trust != omemo.Verified {
 		return &omemo.TrustError{JID: in.dev.JID, Device: in.dev.ID, Fingerprint: in.dev.Fingerprint, Kind: omemo.Unverified}
 	}

@@ -133,6 +133,9 @@ type ReceiveOptions struct {
 	Route      RouteOptions
 	Checksum   bool
 	Drain      time.Duration
+	// Prime makes our OMEMO sessions known to clients that would not begin one
+	// for a file.
+	Prime bool
 	// Stop ends the run gracefully when closed: no new offers, running
 	// transfers get Drain.
 	Stop <-chan struct{}

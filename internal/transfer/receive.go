@@ -66,6 +66,15 @@ func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
 		batches: map[string]time.Time{}, once: make(chan exitcode.Code, 1),
 	}
 	e.receiver.Store(r)
+	if opt.Prime {
+		priming, stop := context.WithCancel(run)
+		done := make(chan struct{})
+		go func() { // waited for right below
+			defer close(done)
+			r.prime(priming)
+		}()
+		defer func() { stop(); <-done }()
+	}
 	e.cfg.Report(Online{JID: e.sess.JID().String()})
 	err = r.wait(ctx, cancel)
 	r.close()

@@ -222,6 +222,38 @@ func TestPeerReportsProxyError(t *testing.T) {
 	}
 }
 
+// A connection that is ready when nobody wants it any more is closed.
+func TestActivatedTooLate(t *testing.T) {
+	p := newFakeProxy(t, "proxy.montague.lit")
+	a := newSide(t, onlyProxies(t, p, romeo), romeo, juliet, true)
+	dst := DestinationAddress("vj3hs98y", romeo, juliet)
+	peer, err := net.Dial("tcp", hostPort("127.0.0.1", p.port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer peer.Close()
+	if err := request(t.Context(), peer, dst); err != nil {
+		t.Fatal(err)
+	}
+	a.infos <- a.n.usedReport(a.n.own[0].CID)
+	_, err = a.n.Connect(t.Context(), xmltree.New(NS, "transport"), a.infos, func(_ context.Context, e *xmltree.Element) error {
+		if e.Child(NS, "activated") != nil {
+			a.infos <- a.n.transport(xmltree.New(NS, "proxy-error"))
+			for len(a.infos) > 0 {
+				runtime.Gosched()
+			}
+		}
+		return nil
+	})
+	if !errors.Is(err, ErrProxy) {
+		t.Error(err)
+	}
+	_ = peer.SetReadDeadline(time.Now().Add(limit))
+	if _, err := peer.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("the peer's connection: %v", err)
+	}
+}
+
 // Close ends a Connect that activates a proxy.
 func TestCloseWhileActivating(t *testing.T) {
 	p := newFakeProxy(t, "proxy.montague.lit")

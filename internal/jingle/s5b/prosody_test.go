@@ -1,13 +1,18 @@
 package s5b
 
 import (
+	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/xml"
+	"errors"
 	"fmt"
+	"io"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -132,6 +137,7 @@ func prosody(t *testing.T) (s *xmpptest.Server, a, b *client) {
 func through(t *testing.T, a, b *client) (x, y *Conn) {
 	t.Helper()
 	var sides [2]*side
+	sid := rand.Text() // a proxy knows a stream by it
 	for i, c := range []*client{a, b} {
 		server := jid.MustParse(c.self.Domain())
 		proxies, err := FindProxies(t.Context(), c, server, nil, nil)
@@ -143,7 +149,12 @@ func through(t *testing.T, a, b *client) (x, y *Conn) {
 			peer = a.self
 		}
 		cfg := Config{NoDirect: true, AllowLoopback: true, Proxies: proxies, Port: c}
-		sides[i] = newSide(t, cfg, c.self, peer, i == 0)
+		n, err := New(t.Context(), cfg, sid, c.self, peer, i == 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = n.Close() })
+		sides[i] = &side{n: fast(n), infos: make(chan *xmltree.Element, 32)}
 	}
 	offer := sides[0].n.Element()
 	o, p := connect(t, sides[0], sides[1], sides[1].n.Answer(offer), offer)
@@ -151,4 +162,82 @@ func through(t *testing.T, a, b *client) (x, y *Conn) {
 		t.Fatal(o.err, p.err)
 	}
 	return o.c, p.c
+}
+
+// What one side writes to a real proxy before it ends the stream arrives at the
+// other, all of it and then the end: also what is no multiple of the proxy's
+// buffer, which it keeps without that end.
+func TestThroughProsody(t *testing.T) {
+	_, a, b := prosody(t)
+	for _, size := range []int{0, 1, 5000, 1<<20 + 17} {
+		for _, back := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%d, from the peer %v", size, back), func(t *testing.T) {
+				w, r := through(t, a, b)
+				if w.Kind != Mediated || r.Kind != Mediated || w.HalfClose() || w.CID != r.CID {
+					t.Errorf("kind %q %q, candidate %q %q", w.Kind, r.Kind, w.CID, r.CID)
+				}
+				if back {
+					w, r = r, w
+				}
+				want := make([]byte, size)
+				_, _ = rand.Read(want)
+				sent := make(chan error, 1)
+				go func() {
+					_, err := w.Write(want)
+					sent <- errors.Join(err, w.CloseWrite())
+				}()
+				_ = r.SetReadDeadline(time.Now().Add(limit))
+				got, err := io.ReadAll(r)
+				if err != nil || !bytes.Equal(got, want) {
+					t.Errorf("%d bytes, %v", len(got), err)
+				}
+				if err := <-sent; err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+}
+
+// Dino writes 16 bytes back at once. Who reads them before it ends the stream
+// loses nothing.
+func TestThroughProsodyWithBytesBack(t *testing.T) {
+	_, a, b := prosody(t)
+	for _, size := range []int{1, 17, 5000} {
+		w, r := through(t, a, b)
+		if _, err := r.Write([]byte("0123456789abcdef")); err != nil {
+			t.Fatal(err)
+		}
+		_ = w.SetReadDeadline(time.Now().Add(limit))
+		_, werr := w.Write(make([]byte, size))
+		_, rerr := io.ReadFull(w, make([]byte, 16))
+		if err := errors.Join(werr, rerr, w.CloseWrite()); err != nil {
+			t.Fatal(err)
+		}
+		_ = r.SetReadDeadline(time.Now().Add(limit))
+		if got, err := io.ReadAll(r); err != nil || len(got) != size {
+			t.Errorf("%d bytes of %d, %v", len(got), size, err)
+		}
+	}
+}
+
+// A real proxy does not activate what the peer is not connected to; that ends
+// in a fall-back on both sides.
+func TestProsodyRefuses(t *testing.T) {
+	_, a, b := prosody(t)
+	proxies, err := FindProxies(t.Context(), a, jid.MustParse(a.self.Domain()), nil, nil)
+	if err != nil || len(proxies) == 0 {
+		t.Fatal(proxies, err)
+	}
+	s := newSide(t, Config{NoDirect: true, AllowLoopback: true, Proxies: proxies, Port: a}, a.self, b.self, true)
+	cid := s.n.own[0].CID
+	s.infos <- s.n.usedReport(cid) // which is a lie
+	_, err = s.n.Connect(t.Context(), xmltree.New(NS, "transport"), s.infos, s.sender(nil))
+	var se *stanza.Error
+	if !errors.Is(err, ErrProxy) || !errors.As(err, &se) {
+		t.Error(err)
+	}
+	if got, want := names(s.reports()), []string{"candidate-error", "proxy-error " + cid}; !slices.Equal(got, want) {
+		t.Errorf("reported %v", got)
+	}
 }

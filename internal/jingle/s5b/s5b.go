@@ -295,13 +295,18 @@ func (c *Conn) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// HalfClose tells whether CloseWrite ends one direction only. Proxies are at
-// liberty to end both.
+// HalfClose tells whether CloseWrite leaves the other direction open. Proxies
+// (seen: Prosody 0.12.3, ejabberd 23.01) deliver the end of the stream behind
+// all data, and close both connections then: what the peer writes back from
+// there on is lost.
 func (c *Conn) HalfClose() bool { return c.Kind == Direct }
 
-// CloseWrite tells the peer that nothing more comes, and leaves the other
-// direction open, if [Conn.HalfClose] says so. It is [errors.ErrUnsupported]
-// where there is no such thing.
+// CloseWrite tells the peer that nothing more comes. It must be called after
+// the last byte: Prosody's proxy holds up to 4096 bytes at the end back until
+// it sees the end of the stream. If [Conn.HalfClose] is false, then all that
+// the peer is to write must have been read before: when its bytes and the end
+// meet in Prosody, ours are lost as well. It is [errors.ErrUnsupported] where
+// there is no such thing.
 func (c *Conn) CloseWrite() error {
 	if h, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return h.CloseWrite()

@@ -1,0 +1,340 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"jetsend/internal/jid"
+	"jetsend/internal/omemo"
+	"jetsend/internal/session"
+	"jetsend/internal/stanza"
+	"jetsend/internal/xmltree"
+)
+
+const (
+	// maxChores bounds what waits for the database or the server; what does not
+	// fit is done when it is needed, or asked for again.
+	maxChores = 128
+	// choreTime bounds one chore: a few round trips.
+	choreTime = 30 * time.Second
+	// primePause gathers the presences of a login into one round of priming.
+	primePause = time.Second
+	// primeEvery is the pace of rounds when nobody comes or goes.
+	primeEvery = time.Hour
+	// maxPrimes bounds the clients looked at in one round, primesAtOnce those at
+	// the same time.
+	maxPrimes    = 200
+	primesAtOnce = 8
+)
+
+// chore hands work to the endpoint's own goroutine, so that neither the
+// stream's dispatcher nor a transfer waits for it.
+func (e *Endpoint) chore(what string, f func(context.Context) error) {
+	select {
+	case e.chores <- chore{what, f}:
+	default:
+		e.log.Warn("too much to do at once, left out", "what", what)
+	}
+}
+
+type chore struct {
+	what string
+	do   func(context.Context) error
+}
+
+// upkeep does the chores until ctx ends.
+func (e *Endpoint) upkeep(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case c := <-e.chores:
+			run, cancel := context.WithTimeout(ctx, choreTime)
+			if err := c.do(run); err != nil && ctx.Err() == nil {
+				e.log.Warn(c.what, "error", err)
+			}
+			cancel()
+		}
+	}
+}
+
+// handleList is called on the stream's dispatcher for pushed device lists.
+func (e *Endpoint) handleList(_ context.Context, from jid.JID, item *xmltree.Element) {
+	e.chore("device list of "+from.String(), func(ctx context.Context) error {
+		if err := e.omemo.DeviceListChanged(ctx, from, item); err != nil {
+			return err
+		}
+		if from.Bare() == e.sess.JID().Bare() {
+			return e.keepAnnounced(ctx)
+		}
+		return nil
+	})
+}
+
+// handleEncrypted is called on the stream's dispatcher for OMEMO messages: the
+// answers of those whom we wrote to, and copies of chats.
+func (e *Endpoint) handleEncrypted(_ context.Context, m stanza.Message) {
+	encrypted := m.Child(omemo.NS, "encrypted")
+	bare := m.From.Bare()
+	if encrypted == nil || m.Type == "error" || m.From.IsBare() || bare != e.sess.JID().Bare() && e.sess.Subscription(bare) == "" {
+		return
+	}
+	e.chore("omemo message", func(ctx context.Context) error {
+		err := e.omemo.HandleMessage(ctx, e.sess, m.From, encrypted)
+		switch {
+		case errors.Is(err, omemo.ErrNotForUs), errors.Is(err, omemo.ErrTooMany):
+			return nil
+		case errors.Is(err, omemo.ErrEnvelope):
+			return errors.Join(err, e.heal(ctx, m.From, encrypted))
+		case err != nil:
+			return err
+		}
+		return errors.Join(e.keepAnnounced(ctx), e.steps(ctx))
+	})
+}
+
+// keepAnnounced publishes our bundle and our place in the list where needed.
+func (e *Endpoint) keepAnnounced(ctx context.Context) error {
+	wait, err := e.omemo.KeepAnnounced(ctx, e.sess)
+	if wait > 0 {
+		e.log.Warn("our device is taken off the account's list again and again", "next try in", wait)
+	}
+	return err
+}
+
+// healLater mends the session with a device whose envelope did not open, so
+// that its next one does.
+func (e *Endpoint) healLater(from jid.JID, encrypted *xmltree.Element) {
+	e.chore("heal session with "+from.String(), func(ctx context.Context) error { return e.heal(ctx, from, encrypted) })
+}
+
+func (e *Endpoint) heal(ctx context.Context, from jid.JID, encrypted *xmltree.Element) error {
+	children, err := e.omemo.Heal(ctx, e.sess, from, encrypted, e.needsJunk(ctx, from))
+	if err != nil || len(children) == 0 {
+		return err
+	}
+	e.log.Info("session healed", "with", from)
+	return e.sess.Send(ctx, stanza.Message{To: from, Type: "chat", Children: children})
+}
+
+// steps sends the ratchet steps that are due to those who are online.
+func (e *Endpoint) steps(ctx context.Context) error {
+	due, err := e.omemo.DueSteps(ctx)
+	if err != nil {
+		return err
+	}
+	for _, d := range due {
+		if !e.isOnline(d.At) {
+			continue
+		}
+		children, err := e.omemo.Step(ctx, e.sess, d, e.needsJunk(ctx, d.At))
+		if err != nil {
+			return err
+		}
+		if len(children) == 0 {
+			continue
+		}
+		if err := e.sess.Send(ctx, stanza.Message{To: d.At, Type: "chat", Children: children}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *Endpoint) isOnline(full jid.JID) bool {
+	for _, r := range e.sess.Resources(full.Bare()) {
+		if r.JID == full {
+			return true
+		}
+	}
+	return false
+}
+
+// prime makes our sessions known to the clients that would not begin one for
+// a file, as long as the run lasts: those of whom a file would be taken, once
+// for each client and session.
+func (r *receiver) prime(ctx context.Context) {
+	for {
+		changed := r.e.sess.PresenceChanged()
+		r.e.chore("prime", func(ctx context.Context) error {
+			return errors.Join(r.primeRound(ctx), r.e.steps(ctx), r.e.keepAnnounced(ctx))
+		})
+		timer := time.NewTimer(primeEvery)
+		select {
+		case <-ctx.Done():
+		case <-r.e.sess.Done():
+		case <-timer.C:
+		case <-changed:
+		case <-r.e.newcomer:
+		}
+		timer.Stop()
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.e.sess.Done():
+			return
+		case <-time.After(primePause):
+		}
+	}
+}
+
+func (r *receiver) primeRound(ctx context.Context) error {
+	contacts, err := r.contacts(ctx)
+	if err != nil {
+		return err
+	}
+	var resources []session.Resource
+	for _, bare := range contacts {
+		resources = append(resources, r.e.sess.Resources(bare)...)
+	}
+	// At once, because a client that does not answer must not keep the others
+	// waiting.
+	var group errgroup.Group
+	group.SetLimit(primesAtOnce)
+	for _, res := range resources[:min(len(resources), maxPrimes)] {
+		group.Go(func() error {
+			if err := r.e.primeOne(ctx, res); err != nil {
+				return fmt.Errorf("prime %s: %w", res.JID, err)
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// contacts are those whose files would be taken by the accept policy.
+func (r *receiver) contacts(ctx context.Context) ([]jid.JID, error) {
+	var all []jid.JID
+	if r.opt.Accept == AcceptFrom {
+		for _, j := range r.opt.From {
+			all = append(all, j.Bare())
+		}
+	} else {
+		items, err := r.e.sess.Roster(ctx)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, r.e.sess.JID().Bare())
+		for _, it := range items {
+			if it.Subscription == "from" || it.Subscription == "both" {
+				all = append(all, it.JID)
+			}
+		}
+	}
+	out := all[:0]
+	for _, bare := range all {
+		if r.named(bare) && r.verifiedEnough(ctx, bare) {
+			out = append(out, bare)
+		}
+	}
+	return out, nil
+}
+
+// named tells whether --from, when given, names the contact.
+func (r *receiver) named(bare jid.JID) bool {
+	if len(r.opt.From) == 0 {
+		return true
+	}
+	for _, j := range r.opt.From {
+		if j.Bare() == bare {
+			return true
+		}
+	}
+	return false
+}
+
+// verifiedEnough tells whether the policy could take anything from the contact's devices.
+func (r *receiver) verifiedEnough(ctx context.Context, bare jid.JID) bool {
+	if r.opt.Accept != AcceptVerified {
+		return true
+	}
+	devices, err := r.e.omemo.Devices(ctx, bare)
+	if err != nil {
+		return false
+	}
+	for _, d := range devices {
+		if d.Trust == omemo.Verified {
+			return true
+		}
+	}
+	return false
+}
+
+// primeOne sends one resource what it needs to encrypt to us, if anything.
+func (e *Endpoint) primeOne(ctx context.Context, res session.Resource) error {
+	need, err := e.omemo.Unprimed(ctx, res.JID)
+	if err != nil {
+		return err
+	}
+	known, err := e.omemo.Devices(ctx, res.JID.Bare())
+	if err != nil || len(need) == 0 && len(known) > 0 {
+		return err
+	}
+	ask, cancel := context.WithTimeout(ctx, discoWait)
+	defer cancel()
+	info, err := e.sess.DiscoInfo(ask, res.JID, "")
+	if err != nil {
+		return nil //nolint:nilerr // a client that does not say what it can do is not primed
+	}
+	if p := describe(res.JID, info, res.Caps); p.form != formJET {
+		return nil // jetsends begin their sessions themselves, others cannot use one
+	}
+	children, err := e.omemo.Prime(ctx, e.sess, res.JID, 0, e.needsJunk(ctx, res.JID))
+	if errors.Is(err, omemo.ErrNoDevice) {
+		return nil
+	}
+	if err != nil || len(children) == 0 {
+		return err
+	}
+	e.log.Info("primed", "client", res.JID)
+	return e.sess.Send(ctx, stanza.Message{To: res.JID, Type: "chat", Children: children})
+}
+
+// nsVersion is XEP-0092.
+const nsVersion = "jabber:iq:version"
+
+// needsJunk tells whether a client overlooks OMEMO messages without a payload:
+// Dino before 0.4.5.
+func (e *Endpoint) needsJunk(ctx context.Context, full jid.JID) bool {
+	caps := session.Caps{}
+	for _, r := range e.sess.Resources(full.Bare()) {
+		if r.JID == full {
+			caps = r.Caps
+		}
+	}
+	info, err := e.sess.DiscoInfo(ctx, full, "")
+	if err != nil || clientOf(info, caps) != dino {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, discoWait)
+	defer cancel()
+	v, err := e.sess.IQ(ctx, full, stanza.Get, xmltree.New(nsVersion, "query"))
+	if err != nil {
+		return true // it does no harm to later ones
+	}
+	return olderThan(v.ChildText(nsVersion, "version"), 0, 4, 5)
+}
+
+// olderThan compares a dotted version; what cannot be read is old.
+func olderThan(version string, limit ...int) bool {
+	parts := strings.FieldsFunc(version, func(r rune) bool { return r < '0' || r > '9' })
+	for i, want := range limit {
+		if i >= len(parts) {
+			return true
+		}
+		n, err := strconv.Atoi(parts[i])
+		if err != nil || n < want {
+			return true
+		}
+		if n > want {
+			return false
+		}
+	}
+	return false
+}
