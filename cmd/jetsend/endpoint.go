@@ -26,6 +26,10 @@ type endpoint interface {
 	// Withdraw takes our OMEMO device off the server's lists.
 	Withdraw(context.Context) error
 	Roster() roster
+	// OwnDevices lists the account's devices, this one first.
+	OwnDevices(context.Context) ([]device, error)
+	// RemoveOwnDevice takes another device off the account's list.
+	RemoveOwnDevice(ctx context.Context, id uint32) error
 	Close(context.Context) error
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"jetsend/internal/config"
 	"jetsend/internal/jid"
+	"jetsend/internal/omemo"
 	"jetsend/internal/transfer"
 )
 
@@ -94,8 +95,25 @@ type fakeEndpoint struct {
 	during   func(context.Context, *fakeEndpoint) error // instead of result
 	report   func(transfer.Event)
 	contacts []contact
+	own      []device
 	done     []string // what was asked of the roster and the device
 	closed   int
+}
+
+func (e *fakeEndpoint) OwnDevices(context.Context) ([]device, error) { return e.own, nil }
+
+func (e *fakeEndpoint) RemoveOwnDevice(_ context.Context, id uint32) error {
+	own, _ := e.Device()
+	if id == own {
+		return omemo.ErrThisDevice
+	}
+	for i, d := range e.own {
+		if d.ID == id {
+			e.own = append(e.own[:i], e.own[i+1:]...)
+			return nil
+		}
+	}
+	return omemo.ErrNoSuchDevice
 }
 
 func (e *fakeEndpoint) JID() jid.JID { return e.self }

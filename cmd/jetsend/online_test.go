@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -86,6 +87,7 @@ type worldKey struct{}
 //	signal NAME INT|TERM|KILL    send it a signal
 //	ends NAME CODE               wait for its end; it must exit with CODE
 //	outputs NAME                 make its output that of the last command
+//	otherdevice VAR              set VAR to a device in the last output that is not ours
 //	makefile NAME SIZE           make a file of random-looking bytes
 //	relay FAULT [N]              a relay on the bytestream's path that does damage
 //	partless DIR                 fail if DIR holds anything hidden
@@ -94,7 +96,7 @@ func onlineCommands() map[string]func(ts *testscript.TestScript, neg bool, args 
 	return map[string]func(ts *testscript.TestScript, neg bool, args []string){
 		"prosody": cmdProsody, "tapped": cmdTapped, "run": cmdRun, "start": cmdStart, "await": cmdAwait,
 		"awaiterr": cmdAwaitErr, "signal": cmdSignal, "ends": cmdEnds, "outputs": cmdOutputs,
-		"makefile": cmdMakefile, "partless": cmdPartless, "empty": cmdEmpty, "startpty": cmdStartPTY, "type": cmdType, "relay": cmdRelay,
+		"makefile": cmdMakefile, "partless": cmdPartless, "empty": cmdEmpty, "otherdevice": cmdOtherDevice, "startpty": cmdStartPTY, "type": cmdType, "relay": cmdRelay,
 	}
 }
 
@@ -159,10 +161,14 @@ func as(ts *testscript.TestScript, user string) []string {
 	if password == "" {
 		password = user + "pw"
 	}
+	state := ts.Getenv("STATE_" + user)
+	if state == "" {
+		state = ts.MkAbs("state-" + user)
+	}
 	return []string{
 		"JETSEND_JID=" + user + "@jet.test", "JETSEND_PASSWORD=" + password,
 		"JETSEND_SERVER=" + ts.Getenv("SERVER"), "JETSEND_TLS_CA_FILE=" + ts.Getenv("CA"),
-		"JETSEND_STATE_DIR=" + ts.MkAbs("state-"+user),
+		"JETSEND_STATE_DIR=" + state,
 		"JETSEND_CONFIG=" + ts.Getenv("CONFIG_"+user),
 	}
 }
@@ -444,4 +450,17 @@ func cmdEmpty(ts *testscript.TestScript, neg bool, args []string) {
 	if len(entries) > 0 {
 		ts.Fatalf("%s holds %v", args[0], entries)
 	}
+}
+
+func cmdOtherDevice(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, len(args) == 1, "otherdevice VAR")
+	for _, line := range strings.Split(strings.TrimSpace(ts.ReadFile("stdout")), "\n") {
+		var d deviceRecord
+		ts.Check(json.Unmarshal([]byte(line), &d))
+		if d.ID != 0 && d.Trust != trustOwn {
+			ts.Setenv(args[0], strconv.FormatUint(uint64(d.ID), 10))
+			return
+		}
+	}
+	ts.Fatalf("no other device")
 }

@@ -65,7 +65,7 @@ All exit codes: jetsend help exit-codes`,
 	)
 	root.AddCommand(
 		newSendCommand(a), newReceiveCommand(a),
-		newLoginCommand(a), newLogoutCommand(a), newContactsCommand(a), newTrustCommand(a),
+		newLoginCommand(a), newLogoutCommand(a), newContactsCommand(a), newTrustCommand(a), newDevicesCommand(a),
 		newVersionCommand(a), newCompletionCommand(a), newGenDocsCommand(),
 	)
 	root.AddCommand(helpTopics()...)

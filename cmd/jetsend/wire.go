@@ -60,6 +60,17 @@ func (o online) Device() (uint32, string) { return o.OMEMO().DeviceID(), o.OMEMO
 // Withdraw implements endpoint.
 func (o online) Withdraw(ctx context.Context) error { return o.OMEMO().Withdraw(ctx, o.Session()) }
 
+// OwnDevices implements endpoint.
+func (o online) OwnDevices(ctx context.Context) ([]device, error) {
+	list, err := o.OMEMO().OwnDevices(ctx, o.Session())
+	return devicesOf(list), err
+}
+
+// RemoveOwnDevice implements endpoint.
+func (o online) RemoveOwnDevice(ctx context.Context, id uint32) error {
+	return o.OMEMO().RemoveOwnDevice(ctx, o.Session(), id)
+}
+
 // Roster implements endpoint.
 func (o online) Roster() roster { return contactList{o.Session()} }
 
@@ -182,13 +193,17 @@ func (k keyTable) List(ctx context.Context, of jid.JID) ([]device, error) {
 	} else {
 		known, err = k.account.Devices(ctx, of)
 	}
+	return devicesOf(known), err
+}
+
+func devicesOf(known []omemo.Device) []device {
 	var out []device
 	for _, d := range known {
 		out = append(out, device{
 			JID: d.JID, ID: d.ID, Fingerprint: d.Fingerprint, Trust: d.Trust.String(), Active: d.Active, LastUsed: d.LastUsed,
 		})
 	}
-	return out, err
+	return out
 }
 
 // Close implements keys.
