@@ -73,10 +73,14 @@ func (g *growing) String() string {
 
 type worldKey struct{}
 
+// serverVariable is the environment variable that names the server software
+// for the scripts: "prosody", which is the default, or "ejabberd".
+const serverVariable = "JETSEND_TEST_SERVER"
+
 // onlineCommands are the script commands for real processes over a real
-// Prosody:
+// server:
 //
-//	prosody                      start it, with the accounts of users
+//	prosody                      start it (or the software that serverVariable names), with the accounts of users
 //	tapped                       put a stanza tap between clients and server
 //	run USER CODE ARGS...        run jetsend as a user; it must exit with CODE
 //	start NAME USER ARGS...      run it in the background
@@ -130,11 +134,11 @@ func cmdProsody(ts *testscript.TestScript, neg bool, args []string) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	var err error
-	w.server, err = xmpptest.StartServer(ctx, ts.MkAbs("prosody.dir"), xmpptest.Options{})
+	w.server, err = xmpptest.StartServer(ctx, ts.MkAbs("prosody.dir"), xmpptest.Options{Software: xmpptest.Software(os.Getenv(serverVariable))})
 	ts.Check(err)
 	ts.Defer(func() {
 		if err := w.server.Stop(); err != nil {
-			ts.Logf("stop prosody: %v", err)
+			ts.Logf("stop server: %v", err)
 		}
 	})
 	for _, u := range users {

@@ -74,12 +74,13 @@ func online(t *testing.T, s *xmpptest.Server, addr, user string, receiver bool, 
 	return e
 }
 
+// prosody starts a Prosody, or the software that the environment names instead.
 func prosody(t *testing.T) *xmpptest.Server {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("needs Prosody")
 	}
-	s := xmpptest.Start(t, xmpptest.Options{})
+	s := xmpptest.Start(t, xmpptest.Options{Software: xmpptest.Software(os.Getenv("JETSEND_TEST_SERVER"))})
 	for _, u := range []string{"romeo", "juliet"} {
 		if err := s.AddAccount(u, u+"pw"); err != nil {
 			t.Fatal(err)

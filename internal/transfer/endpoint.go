@@ -48,18 +48,22 @@ type Endpoint struct {
 
 	chores   chan chore
 	newcomer chan struct{} // somebody has a new device
-	tasks  sync.WaitGroup
-	stop   context.CancelFunc
+	proxies  proxies
+	tasks    sync.WaitGroup
+	stop     context.CancelFunc
 }
 
 // Connect logs in and announces the OMEMO device. ctx bounds the login only.
 func Connect(ctx context.Context, cfg Config) (*Endpoint, error) {
-	e := &Endpoint{cfg: cfg, log: cfg.Log, chores: make(chan chore, maxChores), newcomer: make(chan struct{}, 1)}
+	e := &Endpoint{cfg: cfg, log: cfg.Log, chores: make(chan chore, maxChores), newcomer: make(chan struct{}, 1), proxies: proxies{found: make(chan struct{})}}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
 	if e.cfg.Report == nil {
 		e.cfg.Report = func(Event) {}
+	}
+	if err := s5b.CheckProxies(e.cfg.S5B.Proxies); err != nil {
+		return nil, &Failure{Code: exitcode.Config, Reason: "transports.s5b.proxies", Err: err}
 	}
 	if err := e.open(ctx); err != nil {
 		return nil, errors.Join(err, e.closeState())
@@ -71,6 +75,7 @@ func Connect(ctx context.Context, cfg Config) (*Endpoint, error) {
 	if err := e.login(ctx); err != nil {
 		return nil, errors.Join(err, e.Close(context.WithoutCancel(ctx)))
 	}
+	e.tasks.Go(func() { e.findProxies(run) })
 	return e, nil
 }
 

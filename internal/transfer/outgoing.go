@@ -224,6 +224,7 @@ func (o *outgoing) converse(ctx context.Context, answerBy time.Time) error {
 		return o.reasoned(err)
 	}
 	defer func() { _ = path.Close() }()
+	path.settle = o.jet() && path.transport == S5B && !path.ends
 	o.e.drain(path)
 	digest, err := o.stream(ctx, path)
 	if err != nil {
@@ -231,6 +232,9 @@ func (o *outgoing) converse(ctx context.Context, answerBy time.Time) error {
 	}
 	cancel(nil) // from here on the peer's end of the session is what we wait for
 	ctx = context.WithoutCancel(ctx)
+	if err := o.endStream(path); err != nil {
+		return o.reasoned(err)
+	}
 	if err := o.awaitEnd(ctx, digest); err != nil {
 		return err
 	}
@@ -241,6 +245,20 @@ func (o *outgoing) converse(ctx context.Context, answerBy time.Time) error {
 	o.e.log.Info("sent", "transfer", o.head.Transfer, "peer", o.head.Peer, "bytes", o.src.size, "seconds", seconds)
 	o.e.cfg.Report(Sent{Head: o.head, Size: o.src.size, VerifiedByPeer: !o.jet(), SHA256: digest, Seconds: seconds})
 	return nil
+}
+
+// endStream ends our half of the path after the tag. A receiver that counts
+// bytes may be done, and gone, before that.
+func (o *outgoing) endStream(path *bytestream) error {
+	path.beforeEnd(o.sess.Done())
+	_ = path.SetWriteDeadline(time.Now().Add(idle)) // for what is still on its way
+	err := path.CloseWrite()
+	select {
+	case <-o.sess.Done():
+		return nil // what it said counts
+	default:
+		return err
+	}
 }
 
 // stream sends the file over the path. It returns its SHA-256 in hex when that

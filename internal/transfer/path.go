@@ -8,14 +8,50 @@ import (
 	"syscall"
 	"time"
 
+	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/jingle/s5b"
 	"jetsend/internal/omemo"
 )
 
+// proxyWait is how long an offer waits for the search of a login to end.
+const proxyWait = 3 * time.Second
+
+// proxies are the SOCKS5 proxies of our server and configuration.
+type proxies struct {
+	list  []s5b.Proxy
+	found chan struct{} // closed when list may be read
+}
+
+// findProxies searches once.
+func (e *Endpoint) findProxies(ctx context.Context) {
+	defer close(e.proxies.found)
+	server, err := jid.Parse(e.sess.JID().Domain())
+	if err == nil {
+		e.proxies.list, err = s5b.FindProxies(ctx, e.sess, server, e.cfg.S5B.Proxies, e.log)
+	}
+	if err != nil && ctx.Err() == nil {
+		e.log.Warn("search for proxies", "error", err)
+	}
+}
+
+// ownProxies are those found so far, with a little patience.
+func (e *Endpoint) ownProxies(ctx context.Context) []s5b.Proxy {
+	late := time.NewTimer(proxyWait)
+	defer late.Stop()
+	select {
+	case <-e.proxies.found:
+		return e.proxies.list
+	case <-late.C:
+	case <-ctx.Done():
+	}
+	return nil
+}
+
 // s5bConfig says what may be offered and dialled for one file.
-func (e *Endpoint) s5bConfig(noDirect bool) s5b.Config {
+func (e *Endpoint) s5bConfig(ctx context.Context, noDirect bool) s5b.Config {
 	return s5b.Config{
+		Proxies: e.ownProxies(ctx), Port: e.sess,
 		ListenPorts: e.cfg.S5B.ListenPorts, Advertise: e.cfg.S5B.Advertise, Interfaces: e.cfg.S5B.Interfaces,
 		NoDirect: noDirect, AllowLoopback: e.sess.OverLoopback(), Log: e.log,
 	}

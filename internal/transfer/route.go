@@ -40,6 +40,10 @@ type bytestream struct {
 	// ends tells whether the other side sees the end of our half, and we that
 	// of its half, with nothing lost before it.
 	ends bool
+	// settle makes the end of the stream wait for what the receiver writes
+	// back: a proxy can lose data when both directions end at once.
+	settle bool
+	back   chan struct{} // closed when that has come, or nothing will
 }
 
 // route finds the path for the bytes of one session: SOCKS5 first, and in-band
@@ -50,7 +54,8 @@ type route struct {
 	peer      jid.JID
 	initiator bool
 	opt       RouteOptions
-	allowed   []string // by us and, as an initiator, by the peer's features
+	remote    *xmltree.Element // the initiator's transport, of a responder
+	allowed   []string         // by us and, as an initiator, by the peer's features
 
 	socks    *s5b.Negotiation // nil when in-band was offered at once
 	inband   ibb.Transport    // ours, without socks
@@ -74,7 +79,7 @@ func (e *Endpoint) offerRoute(ctx context.Context, to jid.JID, opt RouteOptions,
 		return r, nil
 	}
 	var err error
-	r.socks, err = s5b.New(ctx, e.s5bConfig(opt.NoDirect), jingle.NewSID(), e.sess.JID(), to, true)
+	r.socks, err = s5b.New(ctx, e.s5bConfig(ctx, opt.NoDirect), jingle.NewSID(), e.sess.JID(), to, true)
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
@@ -84,10 +89,10 @@ func (e *Endpoint) offerRoute(ctx context.Context, to jid.JID, opt RouteOptions,
 // answerRoute makes the transport that answers the one of an offer. An in-band
 // stream is expected from here on.
 func (e *Endpoint) answerRoute(ctx context.Context, from jid.JID, opt RouteOptions, remote *xmltree.Element) (*route, error) {
-	r := &route{e: e, peer: from, opt: opt, allowed: opt.order()}
+	r := &route{e: e, peer: from, opt: opt, remote: remote, allowed: opt.order()}
 	switch {
 	case remote.Is(s5b.NS, "transport") && slices.Contains(r.allowed, S5B):
-		n, err := s5b.New(ctx, e.s5bConfig(opt.NoDirect), remote.Attr("sid"), e.sess.JID(), from, false)
+		n, err := s5b.New(ctx, e.s5bConfig(ctx, opt.NoDirect), remote.Attr("sid"), e.sess.JID(), from, false)
 		if err != nil {
 			return nil, fmt.Errorf("listen: %w", err)
 		}
@@ -114,10 +119,13 @@ func (r *route) expect(remote *xmltree.Element) error {
 
 // element is the transport for the session-initiate or the session-accept.
 func (r *route) element() *xmltree.Element {
-	if r.socks != nil {
+	switch {
+	case r.socks == nil:
+		return r.inband.Element()
+	case r.initiator:
 		return r.socks.Element()
 	}
-	return r.inband.Element()
+	return r.socks.Answer(r.remote)
 }
 
 // close ends what was not used.
@@ -168,7 +176,7 @@ func (r *route) viaSocks(ctx context.Context, s *jingle.Session, remote *xmltree
 	if err != nil {
 		return nil, err
 	}
-	return &bytestream{halfCloser: conn, transport: S5B, candidate: conn.Kind, ends: conn.Kind == "direct"}, nil
+	return &bytestream{halfCloser: conn, transport: S5B, candidate: conn.Kind, ends: conn.HalfClose()}, nil
 }
 
 // replace proposes the in-band transport (XEP-0260 section 3, XEP-0261).
@@ -268,9 +276,34 @@ func (r *route) acceptReplacement(ctx context.Context, s *jingle.Session, propos
 	return r.awaitOpen(ctx)
 }
 
+// writtenBack is what Dino writes back: the tag of an empty message.
+const writtenBack = 16
+
+// settleTime bounds the wait for it.
+const settleTime = 2 * time.Second
+
 // drain reads and drops what a receiver writes back: Dino sends 16 bytes that
 // mean nothing, and closing a socket with unread bytes resets it. It ends when
 // the connection is closed.
 func (e *Endpoint) drain(b *bytestream) {
-	e.tasks.Go(func() { _, _ = io.Copy(io.Discard, b.halfCloser) })
+	b.back = make(chan struct{})
+	e.tasks.Go(func() {
+		_, _ = io.CopyN(io.Discard, b.halfCloser, writtenBack)
+		close(b.back)
+		_, _ = io.Copy(io.Discard, b.halfCloser)
+	})
+}
+
+// beforeEnd waits until it is safe to end our half of the stream, or stop is closed.
+func (b *bytestream) beforeEnd(stop <-chan struct{}) {
+	if !b.settle {
+		return
+	}
+	late := time.NewTimer(settleTime)
+	defer late.Stop()
+	select {
+	case <-b.back:
+	case <-late.C:
+	case <-stop:
+	}
 }

@@ -11,7 +11,17 @@ import (
 
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
+	"jetsend/internal/jingle/s5b"
 )
+
+// useProxies has an endpoint search its proxies anew.
+func useProxies(t *testing.T, e *Endpoint, cfg S5BConfig) {
+	t.Helper()
+	<-e.proxies.found
+	e.cfg.S5B = cfg
+	e.proxies = proxies{found: make(chan struct{})}
+	e.findProxies(t.Context())
+}
 
 // TestRoutes: every path and both forms between two jetsends.
 func TestRoutes(t *testing.T) {
@@ -26,7 +36,8 @@ func TestRoutes(t *testing.T) {
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	nowhere := S5BConfig{Advertise: []string{"127.0.0.1:1"}}
+	nowhere := S5BConfig{Advertise: []string{"127.0.0.1:1"}, Proxies: []string{s5b.NoDiscovery}}
+	proxied := S5BConfig{Advertise: []string{"127.0.0.1:1"}}
 	for name, tt := range map[string]struct {
 		sender, receiver   RouteOptions
 		romeo, juliet      S5BConfig
@@ -41,9 +52,13 @@ func TestRoutes(t *testing.T) {
 		"only theirs":          {transport: S5B, candidate: "direct", cipher: "aes-256-gcm", romeo: nowhere},
 		"in-band at once":      {transport: IBB, cipher: "aes-256-gcm", sender: RouteOptions{Transports: []string{IBB}}},
 		"in-band at once, jet": {transport: IBB, cipher: "aes-128-gcm", sender: RouteOptions{Transports: []string{IBB}}, encryption: EncryptionJET},
+		"proxy":                {transport: S5B, candidate: "proxy", cipher: "aes-256-gcm", romeo: proxied, juliet: nowhere},
+		"proxy, jet":           {transport: S5B, candidate: "proxy", cipher: "aes-128-gcm", romeo: proxied, juliet: nowhere, encryption: EncryptionJET},
+		"their proxy":          {transport: S5B, candidate: "proxy", cipher: "aes-256-gcm", romeo: nowhere, juliet: proxied},
 		"fall back":            {transport: IBB, cipher: "aes-256-gcm", romeo: nowhere, juliet: nowhere},
-		"sender no direct":     {transport: IBB, cipher: "aes-256-gcm", sender: RouteOptions{NoDirect: true}},
-		"receiver no direct":   {transport: IBB, cipher: "aes-256-gcm", receiver: RouteOptions{NoDirect: true}},
+		"sender no direct":     {transport: S5B, candidate: "proxy", cipher: "aes-256-gcm", sender: RouteOptions{NoDirect: true}},
+		"receiver no direct":   {transport: S5B, candidate: "proxy", cipher: "aes-256-gcm", receiver: RouteOptions{NoDirect: true}},
+		"no direct, in-band":   {transport: IBB, cipher: "aes-256-gcm", sender: RouteOptions{NoDirect: true}, romeo: nowhere, juliet: nowhere},
 		"no common transport":  {code: exitcode.Incapable, sender: RouteOptions{Transports: []string{IBB}}, receiver: RouteOptions{Transports: []string{S5B}}},
 		"nothing reached":      {code: exitcode.Interrupted, sender: RouteOptions{Transports: []string{S5B}}, romeo: nowhere, juliet: nowhere},
 		"fall back refused":    {code: exitcode.Interrupted, receiver: RouteOptions{Transports: []string{S5B}}, romeo: nowhere, juliet: nowhere},
@@ -51,7 +66,8 @@ func TestRoutes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			in.reset()
 			out.reset()
-			romeo.cfg.S5B, juliet.cfg.S5B = tt.romeo, tt.juliet
+			useProxies(t, romeo, tt.romeo)
+			useProxies(t, juliet, tt.juliet)
 			stop := make(chan struct{})
 			received := make(chan error, 1)
 			go func() {

@@ -128,10 +128,10 @@ func pump(ctx context.Context, fill func([]byte) (int, error), drain func([]byte
 	return context.Cause(ctx)
 }
 
-// streamOut encrypts size bytes of src into conn and ends the stream. It
+// streamOut encrypts size bytes of src into conn, and the tag after them. It
 // stops when ctx does, closing conn to wake a blocked write. unchanged is asked
 // before the tag is written: without the tag nobody releases what was sent.
-func streamOut(ctx context.Context, conn halfCloser, src io.Reader, size int64, unchanged func() error, ts *crypto.Secret, limit int64, sum hash.Hash, m *meter) error {
+func streamOut(ctx context.Context, conn net.Conn, src io.Reader, size int64, unchanged func() error, ts *crypto.Secret, limit int64, sum hash.Hash, m *meter) error {
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	lim, unit := limiter(limit)
@@ -177,10 +177,6 @@ func streamOut(ctx context.Context, conn halfCloser, src io.Reader, size int64, 
 	}
 	if err == nil {
 		err = enc.Close() // the tag
-	}
-	if err == nil {
-		_ = conn.SetWriteDeadline(time.Now().Add(idle)) // for what is still on its way
-		err = conn.CloseWrite()
 	}
 	if cause := context.Cause(ctx); cause != nil {
 		return cause

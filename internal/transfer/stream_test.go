@@ -50,7 +50,8 @@ func TestStream(t *testing.T) {
 		out := make(chan error, 1)
 		h1, h2 := sha256.New(), sha256.New()
 		go func() {
-			out <- streamOut(t.Context(), a, bytes.NewReader(data), int64(size), same, ts, 0, h1, meterFor(t))
+			err := streamOut(t.Context(), a, bytes.NewReader(data), int64(size), same, ts, 0, h1, meterFor(t))
+			out <- errors.Join(err, a.CloseWrite())
 		}()
 		var got bytes.Buffer
 		m := meterFor(t)

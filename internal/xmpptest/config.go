@@ -21,9 +21,11 @@ type Account struct {
 // [DefaultDomain] with a SOCKS5 proxy, no accounts, and PLAIN, SCRAM-SHA-1 and
 // SCRAM-SHA-256 on offer.
 type Options struct {
+	// Software is the server's program; empty means [Prosody].
+	Software Software
 	// Domain is the domain served; empty means [DefaultDomain].
 	Domain string
-	// Accounts exist before the server starts; [Server.AddAccount] adds more.
+	// Accounts exist from the start; [Server.AddAccount] adds more.
 	Accounts []Account
 	// Mutual subscribes every account of Accounts to every other one, both ways.
 	Mutual bool
@@ -36,12 +38,14 @@ type Options struct {
 	CertNotAfter time.Time
 	// DisabledSASL are mechanisms that the server shall not offer.
 	DisabledSASL []string
-	// DisabledModules are Prosody modules that shall not be loaded: "pep", "smacks".
+	// DisabledModules are Prosody modules that shall not be loaded: "pep",
+	// "smacks". On other software their equals are left out.
 	DisabledModules []string
 	// Debug makes the server log at debug level.
 	Debug bool
 	// Extra is Lua that goes to the end of the global section of Prosody's
-	// configuration, where it overrides what stands before it.
+	// configuration, where it overrides what stands before it. Other software
+	// refuses it.
 	Extra string
 }
 
@@ -69,13 +73,13 @@ var modules = []string{
 
 // endpoints are the addresses of a private server.
 type endpoints struct {
-	c2s, direct, proxy string // host:port; proxy is empty without one
+	c2s, direct, proxy, control string // host:port; proxy and control are empty without one
 }
 
 // pickEndpoints looks for free addresses. Direct TLS gets port 5223 on a
 // loopback address of its own, because clients tell direct TLS from STARTTLS by
 // that number; where there is no such address any free port will do.
-func pickEndpoints(withProxy bool) (endpoints, error) {
+func pickEndpoints(withProxy, withControl bool) (endpoints, error) {
 	const host = "127.0.0.1"
 	var e endpoints
 	port, err := freePort(host)
@@ -96,6 +100,12 @@ func pickEndpoints(withProxy bool) (endpoints, error) {
 			return e, err
 		}
 		e.proxy = join(host, port)
+	}
+	if withControl {
+		if port, err = freePort(host); err != nil {
+			return e, err
+		}
+		e.control = join(host, port)
 	}
 	return e, nil
 }

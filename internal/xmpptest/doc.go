@@ -1,8 +1,9 @@
 // Package xmpptest is the test harness: real servers and lying ones, all on
 // loopback, all owned by the test that started them.
 //
-//   - [Start] and [StartServer] run a private Prosody in a directory of its own,
-//     with its own certificate authority, accounts and a SOCKS5 proxy (XEP-0065).
+//   - [Start] and [StartServer] run a private Prosody or ejabberd in a directory
+//     of its own, with its own certificate authority, accounts and a SOCKS5 proxy
+//     (XEP-0065).
 //   - [Tap] stands between a client and that server, sees every stanza in both
 //     directions in the clear and may change, drop, double or delay it: it is
 //     the server that lies.

@@ -2,14 +2,12 @@ package xmpptest
 
 import (
 	"context"
-	_ "embed" // the server module
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -18,21 +16,13 @@ import (
 )
 
 const (
-	// startTimeout bounds the start of a server, which takes about 0.3 s on an
-	// idle machine.
-	startTimeout = 15 * time.Second
 	// startPoll is how often a starting server is asked whether it listens.
 	startPoll = 10 * time.Millisecond
 	// startTries is how often new ports are tried after others took ours.
 	startTries = 4
-	// stopTimeout is how long a server may take to stop before it is killed.
-	stopTimeout = 5 * time.Second
+	// outputLog is the file for what a server prints.
+	outputLog = "output.log"
 )
-
-// harnessModule is loaded into every private server.
-//
-//go:embed prosodymod/mod_jet_harness.lua
-var harnessModule []byte
 
 // ErrNoProsody is returned where Prosody is not installed. Use errors.Is; the
 // text says the command that installs it.
@@ -42,7 +32,7 @@ var ErrNoProsody = errors.New("prosody is not installed; run: apt-get install -y
 // the server's bind.
 var errPortTaken = errors.New("port taken")
 
-// Server is a private Prosody. Its fields do not change after the start; its
+// Server is a private server. Its fields do not change after the start; its
 // methods may be called from any goroutine.
 type Server struct {
 	Domain    string // the domain served
@@ -54,25 +44,25 @@ type Server struct {
 	CA        *CA    // that authority
 
 	dir     string
-	program string
+	control string // host:port of its API, "" without one
 
 	mu      sync.Mutex
-	rosters map[string]map[string]bool // user -> bare JIDs
-	proc    *child.Process             // nil while stopped
+	backend backend
+	proc    *child.Process // nil while stopped
 }
 
 // Start starts a private server that lives as long as the test. A machine
-// without Prosody fails the test: nothing is skipped silently.
+// without the program fails the test: nothing is skipped silently.
 func Start(tb testing.TB, o Options) *Server {
 	tb.Helper()
 	s, err := StartServer(tb.Context(), tb.TempDir(), o)
 	if err != nil {
-		tb.Fatalf("start prosody: %v", err)
+		tb.Fatalf("start server: %v", err)
 	}
 	tb.Cleanup(func() {
 		s.Kill() // nobody is left to say goodbye to
 		if tb.Failed() {
-			tb.Logf("prosody log:\n%s", s.Log())
+			tb.Logf("server log:\n%s", s.Log())
 		}
 	})
 	return s
@@ -83,16 +73,13 @@ func Start(tb testing.TB, o Options) *Server {
 // it accepts connections. The context bounds the start only: call
 // [Server.Stop]. On Linux the server also dies with this process.
 func StartServer(ctx context.Context, dir string, o Options) (*Server, error) {
-	program, err := exec.LookPath("prosody")
+	dir, err := filepath.Abs(dir)
 	if err != nil {
-		return nil, fmt.Errorf("%w (%w)", ErrNoProsody, err)
+		return nil, fmt.Errorf("find server directory: %w", err)
 	}
-	if dir, err = filepath.Abs(dir); err != nil {
-		return nil, fmt.Errorf("find %s: %w", dir, err)
-	}
-	s := &Server{
-		Domain: o.domain(), CAFile: filepath.Join(dir, "ca.pem"),
-		dir: dir, program: program, rosters: map[string]map[string]bool{},
+	s := &Server{Domain: o.domain(), CAFile: filepath.Join(dir, "ca.pem"), dir: dir}
+	if s.backend, err = newBackend(dir, o); err != nil {
+		return nil, err
 	}
 	if err := s.prepare(o); err != nil {
 		return nil, err
@@ -105,18 +92,31 @@ func StartServer(ctx context.Context, dir string, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.mu.Lock()
+	err = s.populate(ctx, o)
+	s.mu.Unlock()
+	if err != nil {
+		s.Kill()
+		return nil, err
+	}
 	return s, nil
+}
+
+func newBackend(dir string, o Options) (backend, error) {
+	switch o.Software {
+	case "", Prosody:
+		return newProsody(dir, o.domain())
+	case Ejabberd:
+		return newEjabberd(dir, o.domain())
+	}
+	return nil, fmt.Errorf("no server software %q: want %s or %s", o.Software, Prosody, Ejabberd)
 }
 
 // prepare writes everything but the configuration.
 func (s *Server) prepare(o Options) error {
-	for _, sub := range []string{"data", "tls", "modules"} {
-		if err := os.MkdirAll(filepath.Join(s.dir, sub), 0o700); err != nil {
-			return fmt.Errorf("make server directory: %w", err)
-		}
-	}
-	if err := os.WriteFile(filepath.Join(s.dir, "modules", "mod_jet_harness.lua"), harnessModule, 0o600); err != nil {
-		return fmt.Errorf("write server module: %w", err)
+	tlsDir := filepath.Join(s.dir, "tls")
+	if err := os.MkdirAll(tlsDir, 0o700); err != nil {
+		return fmt.Errorf("make server directory: %w", err)
 	}
 	var err error
 	if s.CA, err = NewCA(); err != nil {
@@ -129,35 +129,22 @@ func (s *Server) prepare(o Options) error {
 	if err != nil {
 		return err
 	}
-	if err := writeKeyPair(filepath.Join(s.dir, "tls"), leaf); err != nil {
+	if err := writeKeyPair(tlsDir, leaf); err != nil {
 		return err
 	}
-	for i, a := range o.Accounts {
-		if err := s.AddAccount(a.User, a.Password); err != nil {
-			return err
-		}
-		for _, b := range o.Accounts[:i] {
-			if !o.Mutual {
-				break
-			}
-			if err := s.Subscribe(a.User, b.User); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return s.backend.prepare(o)
 }
 
 // startOn picks addresses, configures the server for them and starts it.
 func (s *Server) startOn(ctx context.Context, o Options) error {
-	e, err := pickEndpoints(!o.NoProxy)
+	e, err := pickEndpoints(!o.NoProxy, o.Software == Ejabberd)
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(s.config(), []byte(prosodyConfig(s.dir, e, o)), 0o600); err != nil {
-		return fmt.Errorf("write prosody configuration: %w", err)
+	if err := s.backend.configure(e, o); err != nil {
+		return err
 	}
-	s.Addr, s.TLSAddr, s.ProxyAddr = e.c2s, e.direct, e.proxy
+	s.Addr, s.TLSAddr, s.ProxyAddr, s.control = e.c2s, e.direct, e.proxy, e.control
 	if e.proxy != "" {
 		s.ProxyJID = "proxy." + s.Domain
 	}
@@ -166,44 +153,43 @@ func (s *Server) startOn(ctx context.Context, o Options) error {
 	return s.launch(ctx)
 }
 
-func (s *Server) config() string { return filepath.Join(s.dir, "prosody.cfg.lua") }
-
 // launch starts the process and waits until it listens on all its addresses.
 // The caller holds mu.
 func (s *Server) launch(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	timeout, _ := s.backend.limits()
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	logged := len(s.Log())
 	proc, err := s.run()
 	if err != nil {
 		return err
 	}
-	for _, addr := range []string{s.Addr, s.TLSAddr, s.ProxyAddr} {
+	for _, addr := range []string{s.Addr, s.TLSAddr, s.ProxyAddr, s.control} {
 		if err = waitListening(ctx, proc, addr); err != nil {
 			break
 		}
 	}
 	fresh := s.Log()[logged:]
-	if strings.Contains(fresh, "Failed to open server port") {
+	if s.backend.portTaken(fresh) {
 		err = errPortTaken
 	}
 	if err != nil {
 		proc.Kill()
-		return fmt.Errorf("start prosody: %w; its log:\n%s", err, fresh)
+		return fmt.Errorf("start server: %w; its log:\n%s", err, fresh)
 	}
 	s.proc = proc
 	return nil
 }
 
-// run starts the process with its output in output.log.
+// run starts the process with its output in a file.
 func (s *Server) run() (*child.Process, error) {
-	out, err := os.OpenFile(filepath.Join(s.dir, "output.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	out, err := os.OpenFile(filepath.Join(s.dir, outputLog), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open output file: %w", err)
 	}
 	defer func() { _ = out.Close() }() // the child has its own
-	cmd := exec.Command(s.program, "--config", s.config(), "-F")
-	cmd.Dir, cmd.Stdout, cmd.Stderr = s.dir, out, out
+	cmd := s.backend.command()
+	cmd.Stdout, cmd.Stderr = out, out
 	return child.Start(cmd)
 }
 
@@ -223,7 +209,7 @@ func waitListening(ctx context.Context, proc *child.Process, addr string) error 
 		select {
 		case <-tick.C:
 		case <-proc.Done():
-			return fmt.Errorf("prosody ended by itself: %w", proc.Wait())
+			return fmt.Errorf("the server ended by itself: %w", proc.Wait())
 		case <-ctx.Done():
 			return fmt.Errorf("wait for %s: %w", addr, ctx.Err())
 		}
@@ -240,7 +226,8 @@ func (s *Server) Stop() error {
 	if s.proc == nil {
 		return nil
 	}
-	err := s.proc.Stop(stopTimeout)
+	_, timeout := s.backend.limits()
+	err := s.proc.Stop(timeout)
 	s.proc = nil
 	return err
 }
@@ -275,4 +262,17 @@ func (s *Server) PID() int {
 		return 0
 	}
 	return s.proc.PID()
+}
+
+// Log returns what the server has logged so far, over all restarts.
+func (s *Server) Log() string {
+	var all []byte
+	for _, name := range s.backend.logs() {
+		text, err := os.ReadFile(filepath.Join(s.dir, name))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err.Error()
+		}
+		all = append(all, text...)
+	}
+	return string(all)
 }

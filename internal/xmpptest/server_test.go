@@ -15,7 +15,7 @@ import (
 var couple = []Account{{User: "romeo", Password: `pw "\' é`}, {User: "juliet", Password: "julietpw"}}
 
 func TestServerLogin(t *testing.T) {
-	s := Start(t, Options{Accounts: couple})
+	s := Start(t, Options{Software: software(), Accounts: couple})
 	c := dialRaw(t, s, s.Addr, false)
 	for _, m := range []string{"PLAIN", "SCRAM-SHA-1", "SCRAM-SHA-256"} {
 		if !strings.Contains(c.features, "<mechanism>"+m+"</mechanism>") {
@@ -44,7 +44,7 @@ func TestServerLogin(t *testing.T) {
 }
 
 func TestServerSubscribe(t *testing.T) {
-	s := Start(t, Options{Accounts: couple, Mutual: true})
+	s := Start(t, Options{Software: software(), Accounts: couple, Mutual: true})
 	for _, u := range []string{"nurse", "paris"} {
 		if err := s.AddAccount(u, "pw"); err != nil {
 			t.Fatal(err)
@@ -78,7 +78,7 @@ func TestServerSubscribe(t *testing.T) {
 }
 
 func TestServerStopRestartKill(t *testing.T) {
-	s := Start(t, Options{Accounts: couple, NoProxy: true})
+	s := Start(t, Options{Software: software(), Accounts: couple, NoProxy: true})
 	if s.ProxyAddr != "" || s.ProxyJID != "" {
 		t.Errorf("a proxy at %q", s.ProxyAddr)
 	}
@@ -116,8 +116,8 @@ func TestServerStopRestartKill(t *testing.T) {
 }
 
 func TestServersSideBySide(t *testing.T) {
-	a := Start(t, Options{Accounts: couple})
-	b := Start(t, Options{Accounts: couple, Domain: "other.test", DisabledSASL: []string{"SCRAM-SHA-256"}, DisabledModules: []string{"pep"}})
+	a := Start(t, Options{Software: software(), Accounts: couple})
+	b := Start(t, Options{Software: software(), Accounts: couple, Domain: "other.test", DisabledSASL: []string{"SCRAM-SHA-256"}, DisabledModules: []string{"pep"}})
 	login(t, a, a.Addr, "juliet", "julietpw")
 	c := dialRaw(t, b, b.Addr, false)
 	if strings.Contains(c.features, "SCRAM-SHA-256<") || !strings.Contains(c.features, "SCRAM-SHA-1<") {
@@ -137,8 +137,8 @@ func TestServerCertificate(t *testing.T) {
 		opts Options
 		want any
 	}{
-		{"wrong name", Options{CertNames: []string{"wrong.test"}}, new(x509.HostnameError)},
-		{"expired", Options{CertNotAfter: past}, new(x509.CertificateInvalidError)},
+		{"wrong name", Options{Software: software(), CertNames: []string{"wrong.test"}}, new(x509.HostnameError)},
+		{"expired", Options{Software: software(), CertNotAfter: past}, new(x509.CertificateInvalidError)},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := Start(t, tc.opts)

@@ -14,7 +14,7 @@ import (
 // has the answer to a ping through it.
 func pair(t *testing.T, rewrite Rewrite) (tap *Tap, romeo, juliet *rawClient) {
 	t.Helper()
-	s := Start(t, Options{Accounts: couple, NoProxy: true})
+	s := Start(t, Options{Software: software(), Accounts: couple, NoProxy: true})
 	tap = StartTap(t, s, rewrite)
 	romeo = login(t, s, tap.Addr, "romeo", couple[0].Password)
 	juliet = login(t, s, s.Addr, "juliet", "julietpw")
@@ -114,7 +114,7 @@ func TestTapRewrites(t *testing.T) {
 }
 
 func TestTapLiesAboutFeatures(t *testing.T) {
-	s := Start(t, Options{Accounts: couple, NoProxy: true})
+	s := Start(t, Options{Software: software(), Accounts: couple, NoProxy: true})
 	tap := StartTap(t, s, func(dir Direction, st []byte) [][]byte {
 		return [][]byte{bytes.ReplaceAll(st, []byte("<mechanism>SCRAM-SHA-256</mechanism>"), nil)}
 	})
