@@ -19,7 +19,11 @@ type cell struct {
 	about string
 	rig   bool   // needs no jetsend
 	only  string // the one server it is for, "" for every one
-	run   func(ctx context.Context, w *world) (note string, err error)
+	// buffered is for data that a peer sends through the proxy and does not end:
+	// stockProsody keeps the last 4 KiB of them back, whatever the clients are,
+	// so eventProsody stands in for it.
+	buffered bool
+	run      func(ctx context.Context, w *world) (note string, err error)
 }
 
 // id is the name that -cells selects by.
@@ -38,12 +42,23 @@ func allCells() []cell {
 	var all []cell
 	for _, k := range serverKinds() {
 		for _, c := range slices.Concat(rigCells(), matrixCells(), firstContactCells(), lossCells(), restraintCells()) {
-			if c.kind = k; c.only == "" || c.only == k.name {
+			if c.kind = k; c.belongs() {
 				all = append(all, c)
 			}
 		}
 	}
 	return all
+}
+
+// belongs tells whether the cell is for its server.
+func (c cell) belongs() bool {
+	switch {
+	case c.only != "":
+		return c.only == c.kind.name
+	case c.kind.name == eventProsody:
+		return c.buffered
+	}
+	return !c.buffered || c.kind.name != stockProsody
 }
 
 // selectCells returns the cells that one of the comma-separated patterns

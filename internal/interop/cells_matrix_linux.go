@@ -43,7 +43,7 @@ func matrixCells() []cell {
 	for _, via := range []string{viaDirect, viaProxy} {
 		for _, s := range sizes {
 			cells = append(cells, cell{
-				name: "receive-" + via + "-" + s.name, run: receiveCell(via, s.bytes),
+				name: "receive-" + via + "-" + s.name, run: receiveCell(via, s.bytes), buffered: via == viaProxy,
 				about: "Dino to jetsend, " + s.name + ", " + via,
 			})
 		}

@@ -7,10 +7,11 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 )
 
-// tool is a program that the rig calls and the Debian package that brings it.
+// tool is a program, or a file, that the rig needs and the Debian package that brings it.
 type tool struct{ program, pkg string }
 
 // tools are all of them.
@@ -25,6 +26,7 @@ func tools() []tool {
 		{"xdotool", "xdotool"},
 		{"gcc", "gcc"},
 		{"ip", "iproute2"},
+		{"/usr/share/lua/5.1/luaevent.lua", "lua-event"}, // Prosody's other network backend
 	}
 }
 
@@ -68,7 +70,11 @@ func checkMachine(ctx context.Context, install bool, stderr io.Writer) error {
 func missingTools() []string {
 	var missing []string
 	for _, t := range tools() {
-		if _, err := exec.LookPath(t.program); err != nil {
+		_, err := exec.LookPath(t.program)
+		if filepath.IsAbs(t.program) { // a library
+			_, err = os.Stat(t.program)
+		}
+		if err != nil {
 			missing = append(missing, t.program)
 		}
 	}

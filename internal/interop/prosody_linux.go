@@ -25,7 +25,11 @@ func startProsody(ctx context.Context, s *server) error {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return fmt.Errorf("make directory: %w", err)
 	}
-	srv, err := xmpptest.StartServer(ctx, dir, xmpptest.Options{Domain: s.kind.domain})
+	o := xmpptest.Options{Domain: s.kind.domain}
+	if s.kind.name == eventProsody {
+		o.Extra = `network_backend = "event"`
+	}
+	srv, err := xmpptest.StartServer(ctx, dir, o)
 	if err != nil {
 		return err
 	}

@@ -37,11 +37,18 @@ type serverKind struct {
 	start            func(ctx context.Context, s *server) error // sets logs and backend, writes caFile
 }
 
+// Prosody 0.12 on its default network backend, epoll, and on libevent.
+const (
+	stockProsody = "prosody"
+	eventProsody = "prosody-event"
+)
+
 // serverKinds are the servers that the cells run against. The domains are
 // reserved for tests (RFC 6761).
 func serverKinds() []serverKind {
 	return []serverKind{
-		{"prosody", "jet.test", "127.0.0.11", startProsody},
+		{stockProsody, "jet.test", "127.0.0.11", startProsody},
+		{eventProsody, "event.test", "127.0.0.13", startProsody},
 		{"ejabberd", "ej.test", "127.0.0.12", startEjabberd},
 	}
 }
