@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"jetsend/internal/config"
+	"jetsend/internal/transfer"
 )
 
 // keyAnnotation marks a flag with the configuration key of the same meaning,
@@ -51,7 +53,7 @@ func (k keyed) strings(name, usage string) {
 
 // transport adds --transport, which stands for transports.order.
 func (k keyed) transport() {
-	k.flags.StringSlice("transport", config.Default().Transports.Order, "the allowed transports, the preferred one first: s5b, ibb")
+	k.flags.Var(&transports{config.Default().Transports.Order}, "transport", "the allowed transports, a `LIST` with the preferred one first: s5b,ibb")
 	_ = k.flags.SetAnnotation("transport", keyAnnotation, []string{"transports::order"})
 }
 
@@ -107,6 +109,27 @@ func (d *duration) Set(s string) error {
 
 // Type implements pflag.Value.
 func (*duration) Type() string { return "DURATION" }
+
+// transports is a list of s5b and ibb.
+type transports struct{ names []string }
+
+// String implements pflag.Value, in the form that viper reads lists in.
+func (t *transports) String() string { return "[" + strings.Join(t.names, ",") + "]" }
+
+// Set implements pflag.Value.
+func (t *transports) Set(s string) error {
+	names := strings.Split(s, ",")
+	for i, n := range names {
+		if n != transfer.S5B && n != transfer.IBB || slices.Contains(names[:i], n) {
+			return errors.New("name s5b, ibb or both, each once")
+		}
+	}
+	t.names = names
+	return nil
+}
+
+// Type implements pflag.Value; viper knows lists by this name.
+func (*transports) Type() string { return "stringSlice" }
 
 // choice is one of several words.
 type choice struct {
