@@ -170,3 +170,40 @@ func TestStreamSink(t *testing.T) {
 type failing struct{ err error }
 
 func (f failing) Write([]byte) (int, error) { return 0, f.err }
+
+// TestWrittenBack: what Dino writes back does not disturb what is sent, and is
+// read before the stream ends, so that nothing resets the connection.
+func TestWrittenBack(t *testing.T) {
+	const size = 100_000
+	ts := crypto.NewSecret(crypto.AES128GCM)
+	a, b := pair(t)
+	e := &Endpoint{}
+	path := &bytestream{halfCloser: a, transport: S5B, settle: true}
+	e.drain(path)
+	type outcome struct {
+		n   int64
+		err error
+	}
+	got := make(chan outcome, 1)
+	go func() {
+		_, err := b.Write(make([]byte, writtenBack))
+		n, rerr := io.Copy(io.Discard, b) // up to the end, not to a reset
+		got <- outcome{n, errors.Join(err, rerr)}
+	}()
+	if err := streamOut(t.Context(), path, neverEnding{}, size, same, ts, 0, nil, meterFor(t)); err != nil {
+		t.Fatal(err)
+	}
+	path.beforeEnd(nil)
+	select {
+	case <-path.back:
+	default:
+		t.Error("the end came before what was written back")
+	}
+	if err := errors.Join(path.CloseWrite(), path.Close()); err != nil {
+		t.Error(err)
+	}
+	if o := <-got; o.n != size+crypto.TagSize || o.err != nil {
+		t.Errorf("%d bytes, %v", o.n, o.err)
+	}
+	e.tasks.Wait()
+}
