@@ -58,6 +58,8 @@ demo: build ## a transfer between two accounts of a private server
 
 interop: build ## against real clients: Dino, on Prosody and on ejabberd
 	$(GO) run ./internal/interop -install $(INTEROPFLAGS)
+	JETSEND_TEST_SERVER=ejabberd $(GO) test -count=1 -run TestOnline ./cmd/jetsend
+	JETSEND_TEST_SERVER=ejabberd $(GO) test -count=1 ./internal/transfer
 
 bench: build ## speed of the cipher; a large file beside scp
 	@scripts/need prosody prosody

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -134,7 +135,7 @@ func cmdProsody(ts *testscript.TestScript, neg bool, args []string) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	var err error
-	w.server, err = xmpptest.StartServer(ctx, ts.MkAbs("prosody.dir"), xmpptest.Options{Software: xmpptest.Software(os.Getenv(serverVariable))})
+	w.server, err = xmpptest.StartServer(ctx, ts.MkAbs("prosody.dir"), xmpptest.Options{Software: serverSoftware()})
 	ts.Check(err)
 	ts.Defer(func() {
 		if err := w.server.Stop(); err != nil {
@@ -424,10 +425,25 @@ func freePort(ts *testscript.TestScript) string {
 	return port
 }
 
+// onlineCondition tells a script which server it runs on: [prosody] or
+// [ejabberd].
+func onlineCondition(name string) (bool, error) {
+	switch s := xmpptest.Software(name); s {
+	case xmpptest.Prosody, xmpptest.Ejabberd:
+		return s == serverSoftware(), nil
+	}
+	return false, fmt.Errorf("no condition %q", name)
+}
+
+// serverSoftware is what the environment names.
+func serverSoftware() xmpptest.Software {
+	return cmp.Or(xmpptest.Software(os.Getenv(serverVariable)), xmpptest.Prosody)
+}
+
 // TestOnline runs the scripts that need a server.
 func TestOnline(t *testing.T) {
 	if testing.Short() {
-		t.Skip("needs Prosody")
+		t.Skip("needs a server")
 	}
 	commands := scriptCommands()
 	maps.Copy(commands, onlineCommands())
@@ -436,6 +452,7 @@ func TestOnline(t *testing.T) {
 		Cmds:                commands,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
+		Condition:           onlineCondition,
 		Setup: func(e *testscript.Env) error {
 			for _, setup := range append(scriptSetups(), onlineSetup) {
 				if err := setup(e); err != nil {

@@ -127,19 +127,26 @@ func (c contactList) Approve(ctx context.Context, j jid.JID) error {
 	return c.settled(ctx, c.s.Approve(ctx, j))
 }
 
-// Remove implements roster. Somebody who is not on the list yet but asks to be
-// is refused.
+// Remove implements roster. Somebody who is not on the list yet but asks to be,
+// or may ask, is refused.
 func (c contactList) Remove(ctx context.Context, j jid.JID) error {
 	if err := c.settle(ctx); err != nil {
 		return err
 	}
+	items, err := c.s.Roster(ctx)
+	if err != nil {
+		return err
+	}
+	listed := slices.ContainsFunc(items, func(it session.RosterItem) bool { return it.JID == j })
 	asks := slices.Contains(c.s.SubscriptionRequests(), j)
-	if asks {
+	// ejabberd does not tell a client of negative priority who asks, and takes a
+	// request off its list without an answer. To refuse nothing does no harm.
+	if asks || !listed {
 		if err := c.s.Refuse(ctx, j); err != nil {
 			return err
 		}
 	}
-	err := c.s.RemoveContact(ctx, j)
+	err = c.s.RemoveContact(ctx, j)
 	var refused *stanza.Error
 	if errors.As(err, &refused) && refused.Condition == stanza.ItemNotFound {
 		if asks {

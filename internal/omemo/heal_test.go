@@ -13,6 +13,7 @@ import (
 // What is lost, and how the two sides meet again: whatever it was, one refused
 // envelope later the next one opens.
 func TestLosses(t *testing.T) {
+	unlessShort(t)
 	for name, lose := range map[string]func(t *testing.T, j, r *party){
 		// Our sessions are lost and the contact sends: refused, healed.
 		"ours, they send": func(t *testing.T, j, r *party) {

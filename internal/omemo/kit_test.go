@@ -221,11 +221,25 @@ func (p *party) mustOpen(from *party, e *xmltree.Element, payload string) *Opene
 	return o
 }
 
-// talk sends a payload each way, so that the session is established.
+// talk sends a payload each way, so that the session is established. The prekey
+// that this took is replaced on the server, as it is in life: the next party
+// must not draw it again.
 func talk(a, b *party) {
 	a.t.Helper()
 	b.mustOpen(a, a.wrap(b, "ping"), "ping")
 	a.mustOpen(b, b.wrap(a, "pong"), "pong")
+	if err := b.Announce(b.t.Context(), b.pep); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// unlessShort leaves out, with -short, what takes seconds under the race
+// detector and has no concurrency in it.
+func unlessShort(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("long, and without concurrency")
+	}
 }
 
 // onWire returns an element as it comes out of its XML.

@@ -62,6 +62,7 @@ func TestMessageOfOthers(t *testing.T) {
 
 // Work for one sender, and for all together, is bounded; strangers get less.
 func TestMessagesAreLimited(t *testing.T) {
+	unlessShort(t)
 	j, r, c := clocked(t)
 	talk(j, r)
 	for range messagesPerSender {

@@ -98,6 +98,7 @@ func TestKeepWithdrawn(t *testing.T) {
 // Signed prekeys get old and are replaced; a session begun with an old one can
 // be answered for a while.
 func TestRotation(t *testing.T) {
+	unlessShort(t)
 	j, r, c := clocked(t)
 	old := r.wrap(j, "old")
 	e := onWire(t, old)

@@ -85,6 +85,7 @@ func TestPrimeWithJunk(t *testing.T) {
 // Nobody says which resource is which device: each has its turn, with every
 // device, and there is an end to it.
 func TestPrimeEveryResource(t *testing.T) {
+	unlessShort(t)
 	s := newServer()
 	j, r1 := newParty(t, s, juliet, Config{}), newParty(t, s, romeo, Config{})
 	r2 := newParty(t, s, jid.MustParse("romeo@jet.test/tomb"), Config{})

@@ -17,6 +17,7 @@ import (
 // it refused, and nothing of romeo's state changes but what he was told of
 // published keys.
 func TestUnknownSender(t *testing.T) {
+	unlessShort(t)
 	unavailable := func(prefix string) func(s *server, j, r *party) {
 		return func(s *server, j, _ *party) {
 			s.before = func(_ context.Context, call string) error {

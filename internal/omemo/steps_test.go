@@ -135,6 +135,7 @@ func (p *party) messagesTo(o *party, n int) (last *xmltree.Element) {
 // The library's limit: 2000 chat messages that never got here can be skipped,
 // one more cannot, and is healed.
 func TestGap(t *testing.T) {
+	unlessShort(t)
 	j, r := pair(t)
 	settle(j, r)
 	if _, err := j.open(r, r.messagesTo(j, 2001)); err != nil {
@@ -153,6 +154,7 @@ func TestGap(t *testing.T) {
 // A contact that was silent here for two weeks may have written a lot elsewhere:
 // a new session takes care of it, at most so often.
 func TestRenewal(t *testing.T) {
+	unlessShort(t)
 	j, r, c := clocked(t)
 	settle(j, r)
 	c.add(silentAfter - time.Millisecond)
@@ -186,6 +188,7 @@ func TestRenewal(t *testing.T) {
 // A contact cannot make a session's record grow without end, neither by new
 // sessions nor by numbers that jump ahead.
 func TestRecordIsBounded(t *testing.T) {
+	unlessShort(t)
 	j, r := pair(t)
 	settle(j, r)
 	for range maxArchived + 3 {

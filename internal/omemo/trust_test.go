@@ -13,6 +13,7 @@ import (
 // Blind trust before verification, and the mode that demands verification:
 // which of two devices of a contact are used after which decisions.
 func TestTrustTable(t *testing.T) {
+	unlessShort(t)
 	for _, tt := range []struct {
 		name   string
 		mode   TrustMode

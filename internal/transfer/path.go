@@ -85,7 +85,7 @@ func reasoned(s *jingle.Session, err error) error {
 	if errors.As(err, &source) || errors.As(err, &sink) || errors.Is(err, ErrInterrupted) || errors.Is(err, ErrTerminated) {
 		return err
 	}
-	if errors.Is(err, errEnded) || isNetwork(err) || errors.Is(err, io.ErrUnexpectedEOF) {
+	if errors.Is(err, errEnded) || errors.Is(err, jingle.ErrEnded) || isNetwork(err) || errors.Is(err, io.ErrUnexpectedEOF) {
 		select {
 		case <-s.Done():
 			if r, byPeer := s.Ended(); byPeer {

@@ -1,6 +1,8 @@
 package transfer
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"testing"
@@ -8,10 +10,12 @@ import (
 	"jetsend/internal/crypto"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/inbox"
+	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/jingle/s5b"
 	"jetsend/internal/omemo"
 	"jetsend/internal/stanza"
+	"jetsend/internal/xmltree"
 )
 
 // TestCodeOfReason is the table of the design's section 3, row by row.
@@ -82,5 +86,40 @@ func TestFailures(t *testing.T) {
 		if got := reasonFor(tt.err); got.Condition != tt.reason {
 			t.Errorf("%v: reason %s, want %s", tt.err, got.Condition, tt.reason)
 		}
+	}
+}
+
+// agreeable acknowledges every iq.
+type agreeable struct{}
+
+func (agreeable) IQ(context.Context, jid.JID, stanza.IQType, *xmltree.Element) (*xmltree.Element, error) {
+	return nil, nil
+}
+
+// TestReasoned: an action that fails because the peer has ended the session is
+// told as the peer's reason, also when the bytestream's context does not know of
+// the end yet.
+func TestReasoned(t *testing.T) {
+	romeo, juliet := jid.MustParse("romeo@jet.test/a"), jid.MustParse("juliet@jet.test/b")
+	m := jingle.NewManager(jingle.Config{Port: agreeable{}, Self: func() jid.JID { return romeo }})
+	defer m.Close(t.Context())
+	s, err := m.Initiate(t.Context(), juliet, jingle.NewSID(), jingle.Content{
+		Creator: jingle.SenderInitiator, Name: contentName, Senders: jingle.SenderInitiator,
+		Description: jingle.Description(&jingle.File{Size: 1}), Transport: xmltree.New(s5b.NS, "transport").Set("sid", "s"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := xmltree.New(jingle.NS, "jingle", jingle.Reason{Condition: jingle.ConnectivityError}.Element()).
+		Set("action", string(jingle.SessionTerminate)).Set("sid", s.ID())
+	if _, err := m.HandleIQ(t.Context(), stanza.IQ{From: juliet, To: romeo, ID: "1", Type: stanza.Set, Payload: end}); err != nil {
+		t.Fatal(err)
+	}
+	err = s.Info(t.Context(), xmltree.New(NS, "x"))
+	if !errors.Is(err, jingle.ErrEnded) {
+		t.Fatal(err)
+	}
+	if f := failureOf(reasoned(s, err), false); f.Code != exitcode.Interrupted {
+		t.Errorf("%v: code %d", f, f.Code)
 	}
 }
