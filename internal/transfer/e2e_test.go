@@ -46,6 +46,18 @@ func last[T Event](e *events) (t T, ok bool) {
 // online connects a user of the test server.
 func online(t *testing.T, s *xmpptest.Server, addr, user string, receiver bool, report func(Event)) *Endpoint {
 	t.Helper()
+	e := onlineIn(t, t.TempDir(), s, addr, user, receiver, report)
+	t.Cleanup(func() {
+		if err := e.Close(context.Background()); err != nil {
+			t.Errorf("close %s: %v", user, err)
+		}
+	})
+	return e
+}
+
+// onlineIn is online with a state directory of the caller's, who closes it too.
+func onlineIn(t *testing.T, dir string, s *xmpptest.Server, addr, user string, receiver bool, report func(Event)) *Endpoint {
+	t.Helper()
 	pem, err := os.ReadFile(s.CAFile)
 	if err != nil {
 		t.Fatal(err)
@@ -61,16 +73,11 @@ func online(t *testing.T, s *xmpptest.Server, addr, user string, receiver bool, 
 			JID: jid.MustParse(s.JID(user)), Server: addr, RootCAs: roots,
 			Password: func(context.Context) (string, error) { return user + "pw", nil },
 		},
-		StateDir: t.TempDir(), Receiver: receiver, Report: report, Log: log,
+		StateDir: dir, Receiver: receiver, Report: report, Log: log,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := e.Close(context.Background()); err != nil {
-			t.Errorf("close %s: %v", user, err)
-		}
-	})
 	return e
 }
 

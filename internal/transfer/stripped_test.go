@@ -1,0 +1,70 @@
+package transfer
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"jetsend/internal/exitcode"
+	"jetsend/internal/jid"
+	"jetsend/internal/xmpptest"
+)
+
+// TestStrippedFeature: a server that hides our profile from a sender who has
+// met it before gets nothing for it; only the user can ask for less.
+func TestStrippedFeature(t *testing.T) {
+	s := prosody(t)
+	feature := []byte("<feature var='" + NS + "'/>")
+	hide := func(_ xmpptest.Direction, raw []byte) [][]byte {
+		return [][]byte{bytes.ReplaceAll(bytes.ReplaceAll(raw, feature, nil), bytes.ReplaceAll(feature, []byte("'"), []byte(`"`)), nil)}
+	}
+	tap := xmpptest.StartTap(t, s, xmpptest.Pass)
+	dir, state := t.TempDir(), t.TempDir()
+	juliet := online(t, s, s.Addr, "juliet", true, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	received := make(chan error, 1)
+	go func() { received <- juliet.Receive(ctx, ReceiveOptions{Dir: dir, Accept: AcceptContacts}) }()
+	defer func() {
+		cancel()
+		if err := <-received; err == nil {
+			t.Error("a cancelled receive returned nil")
+		}
+	}()
+	path := filepath.Join(t.TempDir(), "f")
+	if err := os.WriteFile(path, []byte("text"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	send := func(how Encryption) (Sent, error) {
+		var out events
+		romeo := onlineIn(t, state, s, tap.Addr, "romeo", false, out.report)
+		defer func() {
+			if err := romeo.Close(context.Background()); err != nil {
+				t.Error(err)
+			}
+		}()
+		err := romeo.Send(t.Context(), SendOptions{
+			To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: path}}, Wait: 5 * time.Second, Encryption: how,
+		})
+		sent, _ := last[Sent](&out)
+		return sent, err
+	}
+	if sent, err := send(EncryptionAuto); err != nil || !sent.VerifiedByPeer {
+		t.Fatalf("honest server: %+v %v", sent, err)
+	}
+	tap.SetRewrite(hide)
+	var f *Failure
+	if _, err := send(EncryptionAuto); !errors.As(err, &f) || f.Code != exitcode.Untrusted || len(f.Hints) == 0 {
+		t.Errorf("feature hidden: %v", err)
+	}
+	if sent, err := send(EncryptionJET); err != nil || sent.VerifiedByPeer {
+		t.Errorf("asked for: %+v %v", sent, err)
+	}
+	tap.SetRewrite(xmpptest.Pass)
+	if sent, err := send(EncryptionAuto); err != nil || !sent.VerifiedByPeer {
+		t.Errorf("honest again: %+v %v", sent, err)
+	}
+}
