@@ -82,6 +82,20 @@ func onlineIn(t *testing.T, dir string, s *xmpptest.Server, addr, user string, r
 }
 
 // prosody starts a Prosody, or the software that the environment names instead.
+// receiving has an endpoint receive until the test ends.
+func receiving(t *testing.T, e *Endpoint, opt ReceiveOptions) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- e.Receive(ctx, opt) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err == nil {
+			t.Error("a cancelled receive returned nil")
+		}
+	})
+}
+
 func prosody(t *testing.T) *xmpptest.Server {
 	t.Helper()
 	if testing.Short() {

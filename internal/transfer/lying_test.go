@@ -160,15 +160,7 @@ func TestLyingServer(t *testing.T) {
 	dir := t.TempDir()
 	juliet := online(t, s, s.Addr, "juliet", true, in.report)
 	romeo := online(t, s, tap.Addr, "romeo", false, out.report)
-	ctx, cancel := context.WithCancel(t.Context())
-	received := make(chan error, 1)
-	go func() { received <- juliet.Receive(ctx, ReceiveOptions{Dir: dir, Accept: AcceptContacts}) }()
-	defer func() {
-		cancel()
-		if err := <-received; err == nil {
-			t.Error("a cancelled receive returned nil")
-		}
-	}()
+	receiving(t, juliet, ReceiveOptions{Dir: dir, Accept: AcceptContacts})
 	path := filepath.Join(t.TempDir(), "secret.txt")
 	if err := os.WriteFile(path, []byte("something to keep"), 0o600); err != nil {
 		t.Fatal(err)

@@ -25,15 +25,7 @@ func TestStrippedFeature(t *testing.T) {
 	tap := xmpptest.StartTap(t, s, xmpptest.Pass)
 	dir, state := t.TempDir(), t.TempDir()
 	juliet := online(t, s, s.Addr, "juliet", true, nil)
-	ctx, cancel := context.WithCancel(t.Context())
-	received := make(chan error, 1)
-	go func() { received <- juliet.Receive(ctx, ReceiveOptions{Dir: dir, Accept: AcceptContacts}) }()
-	defer func() {
-		cancel()
-		if err := <-received; err == nil {
-			t.Error("a cancelled receive returned nil")
-		}
-	}()
+	receiving(t, juliet, ReceiveOptions{Dir: dir, Accept: AcceptContacts})
 	path := filepath.Join(t.TempDir(), "f")
 	if err := os.WriteFile(path, []byte("text"), 0o600); err != nil {
 		t.Fatal(err)
