@@ -157,20 +157,36 @@ func (w *world) sharedCouple(ctx context.Context) (*couple, error) {
 			return nil, err
 		}
 	}
-	if err := c.a.say(ctx, "hello"); err != nil {
+	if err := c.getAcquainted(ctx); err != nil {
 		return nil, err
-	}
-	for _, x := range []struct{ of, with *desktop }{{c.a, c.b}, {c.b, c.a}} {
-		err := poll(ctx, dinoTimeout, "wait for Dino's OMEMO session", func(ctx context.Context) (bool, error) {
-			n, err := x.of.sessionsWith(ctx, x.with.bareJID(), 0)
-			return n > 0, err
-		})
-		if err != nil {
-			return nil, err
-		}
 	}
 	w.together = c
 	return c, nil
+}
+
+// maxHellos is how often a message is typed: Dino gives one up for good that is
+// typed before it has the other's keys.
+const maxHellos = 3
+
+// getAcquainted has the one type a message and waits until both have sessions.
+func (c *couple) getAcquainted(ctx context.Context) (err error) {
+	for range maxHellos {
+		if err := c.a.say(ctx, "hello"); err != nil {
+			return err
+		}
+		err = poll(ctx, dinoTimeout/maxHellos, "wait for Dino's OMEMO sessions", func(ctx context.Context) (bool, error) {
+			there, err := c.a.sessionsWith(ctx, c.b.bareJID(), 0)
+			if err != nil || there == 0 {
+				return false, err
+			}
+			back, err := c.b.sessionsWith(ctx, c.a.bareJID(), 0)
+			return back > 0, err
+		})
+		if err == nil {
+			return nil
+		}
+	}
+	return err
 }
 
 // newFile writes a file of random bytes with a name that nobody had.
