@@ -202,6 +202,9 @@ func question(q transfer.Question) string {
 		trust += ", new"
 	}
 	fmt.Fprintf(&b, "  device %d (%s), key %s\n", q.Device.ID, trust, groups(q.Device.Fingerprint))
+	if q.Batch != nil {
+		fmt.Fprintf(&b, "  one of %d files, %s together; a yes is for all of them\n", q.Batch.Count, bytesText(q.Batch.Bytes))
+	}
 	fmt.Fprintf(&b, "Accept %s (%s) from %s? [y/N] ", clean.Text(q.Name), bytesText(q.Size), clean.Text(q.Peer.String()))
 	return b.String()
 }

@@ -189,9 +189,9 @@ func (p *Partial) seal(mtime time.Time) error {
 		return err
 	}
 	if !mtime.IsZero() {
-		if err := p.dir.root.Chtimes(p.name, time.Time{}, mtime); err != nil {
-			return err
-		}
+		// The time is the peer's wish; one that the file system cannot hold is
+		// no reason to throw a verified file away.
+		_ = p.dir.root.Chtimes(p.name, time.Time{}, mtime)
 	}
 	if err := p.f.Sync(); err != nil {
 		return err
@@ -212,7 +212,10 @@ func (d *Dir) place(from, to string, replace bool) error {
 	err := d.root.Link(from, to)
 	switch {
 	case err == nil:
-		return d.root.Remove(from)
+		if err := d.root.Remove(from); err != nil { // all or nothing
+			return errors.Join(err, d.root.Remove(to))
+		}
+		return nil
 	case errors.Is(err, fs.ErrExist):
 		return err
 	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.ENOTSUP), errors.Is(err, syscall.ENOSYS), errors.Is(err, syscall.EMLINK):
@@ -225,10 +228,14 @@ func (d *Dir) place(from, to string, replace bool) error {
 	if err != nil {
 		return err
 	}
-	if err := f.Close(); err != nil {
-		return err
+	err = f.Close()
+	if err == nil {
+		err = d.root.Rename(from, to)
 	}
-	return d.root.Rename(from, to)
+	if err != nil { // an empty file must not stay under the name
+		err = errors.Join(err, d.root.Remove(to))
+	}
+	return err
 }
 
 // sync makes the names in the directory durable.

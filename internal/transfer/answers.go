@@ -72,6 +72,8 @@ func (o *outgoing) awaitEnd(ctx context.Context, digest string) error {
 			return nil
 		case <-late.C:
 			return errUnconfirmed
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		case <-o.e.sess.Done():
 			return errStreamLost
 		}
@@ -97,6 +99,8 @@ func (o *outgoing) awaitReceipt(ctx context.Context, digest string) error {
 			return o.lastWord(digest)
 		case <-late.C:
 			return errUnconfirmed
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		case <-o.e.sess.Done():
 			return errStreamLost
 		}
@@ -153,13 +157,28 @@ func (o *outgoing) goodbye(ctx context.Context) {
 	}
 }
 
-// ended is the peer's end of the session as an error.
+// ended is the end of the session as an error. When we ended it ourselves, that
+// was because of what the peer said in our back: an answer that does not fit.
 func (o *outgoing) ended() error {
 	r, byPeer := o.sess.Ended()
-	if !byPeer {
+	switch {
+	case byPeer:
+		return &endedByPeer{r}
+	case o.streamLost():
 		return errStreamLost
+	case o.offer != nil:
+		return fmt.Errorf("%w: the answer does not fit the offer (%s)", errSealed, r.Condition)
 	}
-	return &endedByPeer{r}
+	return fmt.Errorf("%w: the answer does not fit the offer (%s)", errUnfit, r.Condition)
+}
+
+func (o *outgoing) streamLost() bool {
+	select {
+	case <-o.e.sess.Done():
+		return true
+	default:
+		return false
+	}
 }
 
 // reasoned prefers the peer's own word over what its leaving did to our socket.

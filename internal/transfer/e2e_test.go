@@ -15,7 +15,9 @@ import (
 	"time"
 
 	"jetsend/internal/jid"
+	"jetsend/internal/jingle"
 	"jetsend/internal/session"
+	"jetsend/internal/xmltree"
 	"jetsend/internal/xmpptest"
 )
 
@@ -167,3 +169,29 @@ func freePort(t *testing.T) int {
 }
 
 func addrOf(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+
+// testFile makes a file to send.
+func testFile(t *testing.T, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "f")
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func contains(raw []byte, s string) bool { return bytes.Contains(raw, []byte(s)) }
+
+// success is a session-terminate of the responder for the session that the
+// stanza offer began.
+func success(offer []byte, initiator, responder jid.JID) string {
+	x, err := xmltree.Parse(offer)
+	if err != nil {
+		return ""
+	}
+	sid := x.Child(jingle.NS, "jingle").Attr("sid")
+	end := xmltree.New(jingle.NS, "jingle", jingle.Reason{Condition: jingle.Success}.Element()).Set("action", "session-terminate").Set("sid", sid)
+	iq := xmltree.New("jabber:client", "iq", end).Set("type", "set").Set("id", "forged").
+		Set("from", responder.String()).Set("to", initiator.String())
+	return iq.String()
+}

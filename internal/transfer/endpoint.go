@@ -39,6 +39,8 @@ type Endpoint struct {
 	log  *slog.Logger
 	db   *sql.DB
 	lock *state.Lock // of the one receiver; nil otherwise
+	// resource is the one of the receiver of this state directory.
+	resource string
 
 	sess     *session.Session
 	omemo    *omemo.Account
@@ -98,6 +100,9 @@ func (e *Endpoint) open(ctx context.Context) (err error) {
 	if e.cfg.Session.BestMechanism, err = lastMechanism(ctx, e.db); err != nil {
 		return &Failure{Code: exitcode.Config, Reason: "state", Err: err}
 	}
+	if e.resource, err = ownResource(ctx, e.db); err != nil {
+		return &Failure{Code: exitcode.Config, Reason: "state", Err: err}
+	}
 	e.omemo, err = omemo.Open(ctx, e.db, self, omemo.Config{
 		Log: e.log, Trust: e.cfg.Trust, ManyDevices: e.cfg.ManyDevices,
 		NewDevices: func(jid.JID, []omemo.Device) {
@@ -116,7 +121,10 @@ func (e *Endpoint) assemble() {
 	c.Log = e.log
 	c.Features = features(e.cfg.Receiver)
 	c.Priority = e.cfg.Priority
-	c.Resource = resource(e.cfg.Receiver, e.omemo.DeviceID())
+	c.Resource = newResource()
+	if e.cfg.Receiver {
+		c.Resource = e.resource
+	}
 	e.sess = session.New(c)
 	e.jingle = jingle.NewManager(jingle.Config{Port: e.sess, Self: e.sess.JID, Admit: e.admit, OnOffer: e.onOffer, Log: e.log})
 	e.ibb = ibb.NewManager(ibb.Config{Port: e.sess, Admit: e.admitInband, Log: e.log})
@@ -189,12 +197,8 @@ func features(receiver bool) []string {
 	return f
 }
 
-// resource returns one resource per state directory for a receiver, so that a
-// restart replaces its own ghost, and a random one for everything else.
-func resource(receiver bool, device uint32) string {
-	if receiver {
-		return fmt.Sprintf("jetsend.%08x", device)
-	}
+// newResource draws a resource that tells nothing about us.
+func newResource() string {
 	var b [4]byte
 	_, _ = rand.Read(b[:]) // never fails
 	return "jetsend." + hex.EncodeToString(b[:])

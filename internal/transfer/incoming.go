@@ -86,9 +86,10 @@ func (in *incoming) fail(err error, started bool) exitcode.Code {
 
 // decide makes the checks in the order of docs/protocol.md, the cheapest and
 // most telling first, and returns the partial file to write.
-func (in *incoming) decide(ctx context.Context) (*inbox.Partial, error) {
+func (in *incoming) decide(ctx context.Context) (part *inbox.Partial, err error) {
 	ctx, cancel := in.e.during(ctx, in.sess)
 	defer cancel(nil)
+	defer func() { err = causeOf(ctx, err) }()
 	public, sec, err := in.public()
 	if err != nil {
 		return nil, err
@@ -107,21 +108,22 @@ func (in *incoming) decide(ctx context.Context) (*inbox.Partial, error) {
 	if in.r.opt.Accept == AcceptAsk {
 		q := Question{
 			Peer: in.sess.Peer(), Name: in.head.Name, Size: in.file.Size,
-			Description: clean.Text(in.file.Description), Device: deviceInfo(in.dev),
+			Description: clean.Text(in.file.Description), Device: deviceInfo(in.dev), Batch: in.batch(),
 		}
-		if err := in.r.ask(ctx, q, in.batch()); err != nil {
+		if err := in.r.ask(ctx, q); err != nil {
 			return nil, &refusal{err, jingle.Reason{Condition: jingle.Decline}}
 		}
 	}
-	if !in.r.claim() {
-		return nil, &refusal{fmt.Errorf("%w: this run takes one file", errDeclined), jingle.Reason{Condition: jingle.Busy}}
-	}
-	part, err := in.r.dir.Create(in.head.Transfer, in.file.Size, in.r.opt.MinFree)
+	part, err = in.r.dir.Create(in.head.Transfer, in.file.Size, in.r.opt.MinFree)
 	if errors.Is(err, inbox.ErrNoSpace) {
 		return nil, &refusal{err, declined(detailNoSpace)}
 	}
 	if err != nil {
 		return nil, &sinkError{err}
+	}
+	if !in.r.claim() { // last, because what is claimed is what --once waits for
+		busy := &refusal{fmt.Errorf("%w: this run takes one file", errDeclined), jingle.Reason{Condition: jingle.Busy}}
+		return nil, errors.Join(busy, part.Discard())
 	}
 	return part, nil
 }
@@ -156,8 +158,12 @@ func (in *incoming) public() (*jingle.File, *jingle.Security, error) {
 		return nil, nil, &refusal{errors.New("not a file offer"), unsupported}
 	}
 	public, err := jingle.ParseDescription(c.Description)
-	if err == nil && public.Size < 0 {
+	switch {
+	case err != nil:
+	case public.Size < 0:
 		err = errors.New("an offer without a size")
+	case public.Range != nil && public.Range.Offset != 0:
+		err = errors.New("an offer of a part of a file")
 	}
 	if err != nil {
 		return nil, nil, &refusal{err, unsupported}

@@ -14,6 +14,10 @@ var loginSchema = []string{
 	`CREATE TABLE login (id INTEGER PRIMARY KEY CHECK (id = 1), mechanism TEXT NOT NULL) STRICT`,
 	// Identity keys that used our profile: they never silently get less.
 	`CREATE TABLE jetsends (jid TEXT NOT NULL, identity_key BLOB NOT NULL, PRIMARY KEY (jid, identity_key)) STRICT`,
+	// The resource of the receiver: one for each state directory, so that a
+	// restart replaces its own ghost, and drawn at random, so that nobody who
+	// sees our OMEMO device can guess where to find us online.
+	`CREATE TABLE resource (id INTEGER PRIMARY KEY CHECK (id = 1), name TEXT NOT NULL) STRICT`,
 }
 
 // lastMechanism returns the SASL mechanism of the last login, or "". A server
@@ -39,4 +43,17 @@ func rememberMechanism(ctx context.Context, db *sql.DB, m string) error {
 		return fmt.Errorf("remember mechanism: %w", err)
 	}
 	return nil
+}
+
+// ownResource returns the resource of the receiver of this state, which is
+// drawn the first time.
+func ownResource(ctx context.Context, db *sql.DB) (name string, err error) {
+	const draw = `INSERT INTO resource (id, name) VALUES (1, ?) ON CONFLICT DO NOTHING`
+	if _, err := db.ExecContext(ctx, draw, newResource()); err != nil {
+		return "", fmt.Errorf("draw resource: %w", err)
+	}
+	if err := db.QueryRowContext(ctx, `SELECT name FROM resource`).Scan(&name); err != nil {
+		return "", fmt.Errorf("read resource: %w", err)
+	}
+	return name, nil
 }

@@ -118,6 +118,8 @@ type Question struct {
 	Size        int64
 	Description string
 	Device      DeviceInfo
+	// Batch says how many files of how many bytes a yes is for; nil is this one.
+	Batch *Batch
 }
 
 // ReceiveOptions are the choices of one `receive`.

@@ -63,6 +63,9 @@ func (o *outgoing) run(ctx context.Context, peers []*peer) exitcode.Code {
 			break
 		}
 		o.to, o.head.Peer = p, p.jid.String()
+		if err = p.check(o.opt, []*source{o.src}); err != nil {
+			break
+		}
 		if err = context.Cause(ctx); err == nil {
 			err = o.attempt(ctx)
 		}
@@ -80,24 +83,31 @@ func (o *outgoing) run(ctx context.Context, peers []*peer) exitcode.Code {
 	if err == nil {
 		return exitcode.OK
 	}
-	f := failureOf(err, o.marked)
+	f := failureOf(causeOf(ctx, err), o.marked)
 	o.e.log.Info("not sent", "transfer", o.head.Transfer, "peer", o.head.Peer, "code", int(f.Code), "reason", f.Error())
 	o.e.cfg.Report(Failed{Head: o.head, Code: int(f.Code), Reason: clean.Text(f.Error()), Resumable: f.Resumable, Hints: f.Hints})
 	return f.Code
 }
 
+// offerRefused is an error in answer to the offer itself. Stanza errors of later
+// phases mean other things.
+type offerRefused struct{ answer *stanza.Error }
+
+func (e *offerRefused) Error() string { return e.answer.Error() }
+func (e *offerRefused) Unwrap() error { return e.answer }
+
 // unanswered tells whether a resource did not answer the offer at all, so that
 // another may be tried; never after a decline or a security error.
 func unanswered(err error) bool {
-	var se *stanza.Error
-	return errors.As(err, &se) && codeOfIQ(se) == exitcode.Offline
+	var refused *offerRefused
+	return errors.As(err, &refused) && codeOfIQ(refused.answer) == exitcode.Offline
 }
 
 // notAcceptable tells whether a client refused the offer because its envelope
 // holds no key that it can use.
 func notAcceptable(err error) bool {
-	var se *stanza.Error
-	return errors.As(err, &se) && se.Condition == stanza.NotAcceptable
+	var refused *offerRefused
+	return errors.As(err, &refused) && refused.answer.Condition == stanza.NotAcceptable
 }
 
 // attempt is one session with one resource.
@@ -127,9 +137,7 @@ func (o *outgoing) attempt(ctx context.Context) (err error) {
 	}
 	err = o.converse(ctx, late)
 	if err != nil {
-		// The word on the wire goes before the end of the bytestream, so that
-		// the receiver knows why the data stop.
-		_ = o.sess.Terminate(ctx, reasonFor(err))
+		_ = o.sess.Terminate(ctx, reasonFor(err)) // does nothing the second time
 	}
 	return err
 }
@@ -155,6 +163,10 @@ func (o *outgoing) initiate(ctx context.Context, sid string, content jingle.Cont
 	case errors.Is(err, context.DeadlineExceeded):
 		return errNoAnswer
 	}
+	var answer *stanza.Error
+	if errors.As(err, &answer) {
+		err = &offerRefused{answer}
+	}
 	return fmt.Errorf("offer to %s: %w", o.to.jid, err)
 }
 
@@ -172,10 +184,17 @@ func (o *outgoing) prepare(ctx context.Context, sid string) (c jingle.Content, e
 		o.offer = nil
 		security.Cipher = o.ts.Suite().ShortURN()
 		o.env, err = o.e.omemo.WrapKey(ctx, o.e.sess, o.to.jid.Bare(), o.ts)
+		if err == nil && o.opt.Encryption != EncryptionJET { // what was really wrapped decides
+			err = o.e.guardKeys(ctx, o.to.jid.Bare(), o.env.Devices)
+		}
 	} else {
 		o.offer = o.sealedOffer(sid, c)
 		security.Cipher = o.offer.Cipher
 		o.env, err = o.e.omemo.WrapPayload(ctx, o.e.sess, o.to.jid.Bare(), o.offer.payload(o.ts))
+	}
+	var answer *stanza.Error
+	if errors.As(err, &answer) { // whose devices cannot be had has none for us
+		err = fmt.Errorf("%w: %w", omemo.ErrNoDevice, err)
 	}
 	if err != nil {
 		o.route.close()
@@ -216,27 +235,32 @@ func (o *outgoing) converse(ctx context.Context, answerBy time.Time) error {
 		return err
 	}
 	o.e.cfg.Report(Accepted{o.head})
-	ctx, cancel := o.e.during(ctx, o.sess)
+	streaming, cancel := o.e.during(ctx, o.sess)
 	defer cancel(nil)
-	path, err := o.route.connect(ctx, o.sess, accepted.Transport)
+	path, err := o.route.connect(streaming, o.sess, accepted.Transport)
 	if err != nil {
 		return o.reasoned(err)
 	}
 	defer func() { _ = path.Close() }()
 	path.settle = o.jet() && path.transport == S5B && !path.ends
 	o.e.drain(path)
-	digest, err := o.stream(ctx, path)
-	if err != nil {
-		return o.reasoned(err)
+	digest, err := o.stream(streaming, path)
+	if err == nil {
+		err = o.endStream(streaming, path)
 	}
 	cancel(nil) // from here on the peer's end of the session is what we wait for
-	ctx = context.WithoutCancel(ctx)
-	if err := o.endStream(path); err != nil {
-		return o.reasoned(err)
+	if err == nil {
+		err = o.awaitEnd(ctx, digest)
+	} else {
+		err = o.reasoned(err)
 	}
-	if err := o.awaitEnd(ctx, digest); err != nil {
+	if err != nil {
+		// The word on the wire goes before the end of the bytestream, so that
+		// the receiver knows why the data stop.
+		_ = o.sess.Terminate(ctx, reasonFor(err))
 		return err
 	}
+	ctx = context.WithoutCancel(ctx)
 	if err := o.e.omemo.MarkUsed(ctx, o.env.Devices); err != nil {
 		o.e.log.Warn("remember devices", "error", err)
 	}
@@ -247,17 +271,27 @@ func (o *outgoing) converse(ctx context.Context, answerBy time.Time) error {
 }
 
 // endStream ends our half of the path after the tag. A receiver that counts
-// bytes may be done, and gone, before that.
-func (o *outgoing) endStream(path *bytestream) error {
+// bytes may be done, and gone, before that: then what it said counts. But
+// in-band nothing has been sent before its blocks are acknowledged, and a client
+// that seals no receipt must not get away with saying success before.
+func (o *outgoing) endStream(ctx context.Context, path *bytestream) error {
 	path.beforeEnd(o.sess.Done())
+	stop := context.AfterFunc(ctx, func() { _ = path.Close() }) // wakes an in-band wait
+	defer stop()
 	_ = path.SetWriteDeadline(time.Now().Add(idle)) // for what is still on its way
 	err := path.CloseWrite()
-	select {
-	case <-o.sess.Done():
-		return nil // what it said counts
-	default:
+	if err == nil || path.transport == IBB && o.offer == nil {
 		return err
 	}
+	select {
+	case <-o.sess.Done():
+		return nil
+	default:
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return err
 }
 
 // stream sends the file over the path. It returns its SHA-256 in hex when that

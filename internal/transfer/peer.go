@@ -168,13 +168,15 @@ func (e *Endpoint) chooseFull(ctx context.Context, to jid.JID) ([]*peer, error) 
 // ask finds out about the resources not asked yet and returns those that can
 // take a file, best first, and how many are online at all.
 func (e *Endpoint) ask(ctx context.Context, to jid.JID, asked map[jid.JID]*peer) (capable []*peer, online int) {
-	resources := e.sess.Resources(to) // best first; of our own account the others
+	// Best first; of our own account the others, but not the receiver of this
+	// very device, which cannot open its own envelopes.
+	resources := slices.DeleteFunc(e.sess.Resources(to), func(r session.Resource) bool {
+		return r.JID.Bare() == e.sess.JID().Bare() && r.JID.Resource() == e.resource
+	})
+	unknown := slices.DeleteFunc(slices.Clone(resources), func(r session.Resource) bool { return asked[r.JID] != nil })
 	var mu sync.Mutex
 	var wg sync.WaitGroup
-	for _, r := range resources {
-		if asked[r.JID] != nil {
-			continue
-		}
+	for _, r := range unknown {
 		wg.Go(func() {
 			ctx, cancel := context.WithTimeout(ctx, discoWait)
 			defer cancel()
@@ -264,11 +266,21 @@ func (e *Endpoint) guardForm(ctx context.Context, p *peer, opt SendOptions) erro
 	if p.form == formJetsend || opt.Encryption == EncryptionJET {
 		return nil
 	}
-	known, err := e.knownJetsend(ctx, p.jid.Bare())
+	devices, err := e.omemo.Devices(ctx, p.jid.Bare())
+	if err != nil {
+		return err
+	}
+	return e.guardKeys(ctx, p.jid.Bare(), devices)
+}
+
+// guardKeys refuses a lesser form when one of the devices has used our profile,
+// whether or not it is on the contact's list at the moment.
+func (e *Endpoint) guardKeys(ctx context.Context, bare jid.JID, devices []omemo.Device) error {
+	known, err := e.knownJetsend(ctx, bare, devices)
 	if err != nil || !known {
 		return err
 	}
-	who := clean.Text(p.jid.Bare().String())
+	who := clean.Text(bare.String())
 	return &Failure{
 		Code: exitcode.Untrusted, Reason: "a device of " + who + " has used jetsend before, and no client that is online offers it now",
 		Hints: []string{
@@ -286,16 +298,9 @@ func (e *Endpoint) rememberJetsend(ctx context.Context, d omemo.Device) {
 	}
 }
 
-// knownJetsend tells whether a usable device of the contact, still in its list, used our profile.
-func (e *Endpoint) knownJetsend(ctx context.Context, bare jid.JID) (bool, error) {
-	devices, err := e.omemo.Devices(ctx, bare)
-	if err != nil {
-		return false, err
-	}
+// knownJetsend tells whether one of the devices used our profile.
+func (e *Endpoint) knownJetsend(ctx context.Context, bare jid.JID, devices []omemo.Device) (bool, error) {
 	for _, d := range devices {
-		if !d.Active || !e.omemo.Usable(d) {
-			continue
-		}
 		var n int
 		const count = `SELECT count(*) FROM jetsends WHERE jid = ? AND identity_key = ?`
 		if err := e.db.QueryRowContext(ctx, count, bare.String(), d.IdentityKey).Scan(&n); err != nil {

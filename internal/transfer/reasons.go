@@ -12,6 +12,7 @@ import (
 	"jetsend/internal/exitcode"
 	"jetsend/internal/inbox"
 	"jetsend/internal/jingle"
+	"jetsend/internal/jingle/ibb"
 	"jetsend/internal/jingle/s5b"
 	"jetsend/internal/omemo"
 	"jetsend/internal/session"
@@ -89,6 +90,9 @@ var errNoAnswer = errors.New("not answered in time")
 // errDeclined: our own side said no.
 var errDeclined = errors.New("declined")
 
+// errUnfit: another client answered with something that does not fit the offer.
+var errUnfit = errors.New("unfit answer")
+
 // errStreamLost: the connection to the server went away under a transfer.
 var errStreamLost = errors.New("connection to the server lost")
 
@@ -103,9 +107,18 @@ func failureOf(err error, started bool) *Failure {
 	return f
 }
 
+// causeOf prefers the reason why ctx ended over what that did to a call.
+func causeOf(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil && errors.Is(err, context.Canceled) {
+		return cause
+	}
+	return err
+}
+
 func classify(err error, started bool) (exitcode.Code, []string) {
 	var ended *endedByPeer
 	var trust *omemo.TrustError
+	var refused *offerRefused
 	var iq *stanza.Error
 	var source *sourceError
 	var sink *sinkError
@@ -129,15 +142,19 @@ func classify(err error, started bool) (exitcode.Code, []string) {
 		return exitcode.LocalFile, nil
 	case errors.Is(err, errNoAnswer), errors.Is(err, errDeclined):
 		return exitcode.Declined, nil
-	case errors.Is(err, errNoTransport):
+	case errors.Is(err, errNoTransport), errors.Is(err, errUnfit), errors.Is(err, ibb.ErrMalformed), errors.Is(err, ibb.ErrMessages),
+		errors.Is(err, crypto.ErrTooLong):
 		return exitcode.Incapable, nil
 	case errors.Is(err, session.ErrSessionLost), errors.Is(err, session.ErrClosed),
 		errors.Is(err, errUnconfirmed), errors.Is(err, errIdle), errors.Is(err, errStreamLost), errors.Is(err, s5b.ErrNoCandidate),
 		errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, context.DeadlineExceeded):
 		return exitcode.Interrupted, nil
-	case errors.As(err, &iq):
-		return codeOfIQ(iq), nil
-	case isNetwork(err):
+	case errors.As(err, &refused):
+		return codeOfIQ(refused.answer), nil
+	case errors.As(err, &iq): // of a later phase: the path or the server, not the offer
+		return exitcode.Interrupted, nil
+	case isNetwork(err), errors.Is(err, errEnded), errors.Is(err, jingle.ErrEnded),
+		errors.Is(err, s5b.ErrProtocol), errors.Is(err, s5b.ErrClosed), errors.Is(err, ibb.ErrProtocol):
 		return exitcode.Interrupted, nil
 	}
 	return exitcode.Unexpected, nil

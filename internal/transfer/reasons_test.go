@@ -75,8 +75,9 @@ func TestFailures(t *testing.T) {
 		{errSealed, exitcode.Integrity, jingle.SecurityError},
 		{&omemo.TrustError{Kind: omemo.Changed}, exitcode.Untrusted, jingle.SecurityError},
 		{omemo.ErrEnvelope, exitcode.Untrusted, jingle.SecurityError},
-		{fmt.Errorf("offer: %w", stanza.NewError(stanza.NotAcceptable)), exitcode.Untrusted, jingle.SecurityError},
-		{stanza.NewError(stanza.ServiceUnavailable), exitcode.Offline, jingle.GeneralError},
+		{fmt.Errorf("offer: %w", &offerRefused{stanza.NewError(stanza.NotAcceptable)}), exitcode.Untrusted, jingle.SecurityError},
+		{&offerRefused{stanza.NewError(stanza.ServiceUnavailable)}, exitcode.Offline, jingle.GeneralError},
+		{stanza.NewError(stanza.NotAcceptable), exitcode.Interrupted, jingle.ConnectivityError},
 		{io.ErrNoProgress, exitcode.Unexpected, jingle.GeneralError},
 	} {
 		f := failureOf(tt.err, false)

@@ -10,10 +10,12 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"jetsend/internal/crypto"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/inbox"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
+	"jetsend/internal/omemo"
 )
 
 const (
@@ -38,14 +40,15 @@ type receiver struct {
 	places chan struct{} // of running transfers
 	strang *rate.Limiter
 
-	mu      sync.Mutex
-	closed  bool                 // no new offers
-	claimed bool                 // --once: one offer was accepted
-	waiting int                  // offers not decided yet
-	active  int                  // offers and transfers not ended yet
-	asking  sync.Mutex           // one question at a time
-	batches map[string]time.Time // batches that were said yes to
-	once    chan exitcode.Code   // --once: how the accepted one ended
+	mu       sync.Mutex
+	closed   bool               // no new offers
+	claimed  bool               // --once: one offer was accepted
+	waiting  int                // offers not decided yet
+	active   int                // offers and transfers not ended yet
+	asking   chan struct{}      // one question at a time
+	answers  map[string]*answer // batches that were said yes to; under asking
+	verified map[jid.JID]bool   // contacts with a verified key, as the run began
+	once     chan exitcode.Code // --once: how the accepted one ended
 }
 
 // Receive waits for files until ctx ends, opt.Stop is closed, the server is
@@ -62,8 +65,11 @@ func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
 	defer cancel(nil)
 	r := &receiver{
 		e: e, opt: opt, dir: dir, ctx: run, places: make(chan struct{}, maxRunning),
-		strang:  rate.NewLimiter(strangerOffers, strangerBurst),
-		batches: map[string]time.Time{}, once: make(chan exitcode.Code, 1),
+		strang: rate.NewLimiter(strangerOffers, strangerBurst),
+		asking: make(chan struct{}, 1), answers: map[string]*answer{}, once: make(chan exitcode.Code, 1),
+	}
+	if r.verified, err = e.verifiedContacts(ctx); err != nil {
+		return &Failure{Code: exitcode.Config, Reason: "state", Err: err}
 	}
 	e.receiver.Store(r)
 	if opt.Prime {
@@ -88,15 +94,15 @@ func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
 func (r *receiver) wait(ctx context.Context, cancel context.CancelCauseFunc) error {
 	select {
 	case code := <-r.once:
-		if code == exitcode.OK {
-			return nil
-		}
-		return &Failure{Code: code, Reason: "the file was not received", Reported: true}
+		return onceFailure(code)
 	case <-ctx.Done():
 		cause := context.Cause(ctx)
 		cancel(cause) // each transfer tells its peer
 		r.close()
 		r.tasks.Wait()
+		if ended, err := r.ended(); ended {
+			return err
+		}
 		f := failureOf(cause, false)
 		return &Failure{Code: f.Code, Reason: cause.Error()}
 	case <-r.opt.Stop:
@@ -104,8 +110,32 @@ func (r *receiver) wait(ctx context.Context, cancel context.CancelCauseFunc) err
 		r.drain(cancel)
 		return nil
 	case <-r.e.sess.Done():
+		cancel(errStreamLost)
+		r.close()
+		r.tasks.Wait()
+		if ended, err := r.ended(); ended {
+			return err
+		}
 		return &Failure{Code: exitcode.Unreachable, Reason: errStreamLost.Error(), Err: r.e.sess.Err()}
 	}
+}
+
+// ended is how the accepted transfer of --once ended, if it did.
+func (r *receiver) ended() (is bool, err error) {
+	select {
+	case code := <-r.once:
+		return true, onceFailure(code)
+	default:
+		return false, nil
+	}
+}
+
+// onceFailure is the outcome of a run with --once.
+func onceFailure(code exitcode.Code) error {
+	if code == exitcode.OK {
+		return nil
+	}
+	return &Failure{Code: code, Reason: "the file was not received", Reported: true}
 }
 
 // drain lets the running transfers finish for a while.
@@ -145,7 +175,9 @@ func (r *receiver) admits(from jid.JID) bool {
 	switch r.opt.Accept {
 	case AcceptFrom, AcceptAsk, AcceptContacts:
 		return r.known(bare)
-	case AcceptVerified, AcceptAll:
+	case AcceptVerified:
+		return r.verified[bare]
+	case AcceptAll:
 		return r.known(bare) || r.strang.Allow()
 	}
 	return false
@@ -157,6 +189,21 @@ func (r *receiver) known(bare jid.JID) bool {
 		return slices.ContainsFunc(r.opt.From, func(j jid.JID) bool { return j.Bare() == bare })
 	}
 	return r.e.isContact(bare)
+}
+
+// verifiedContacts are those with a key that the user verified.
+func (e *Endpoint) verifiedContacts(ctx context.Context) (map[jid.JID]bool, error) {
+	devices, err := e.omemo.AllDevices(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := map[jid.JID]bool{}
+	for _, d := range devices {
+		if d.Trust == omemo.Verified {
+			out[d.JID.Bare()] = true
+		}
+	}
+	return out, nil
 }
 
 // isContact tells whether the contact may see us online; our own account may.
@@ -217,15 +264,41 @@ func (r *receiver) claim() bool {
 // maxBatches bounds the remembered answers.
 const maxBatches = 1000
 
-// ask puts the question of an offer, once for all files of a batch.
-func (r *receiver) ask(ctx context.Context, q Question, b *Batch) error {
+// answer is a yes to several files: to these many of this size from this
+// device, each once.
+type answer struct {
+	device uint32
+	batch  Batch // as it was asked about
+	left   int64 // bytes
+	seen   map[int]bool
+}
+
+// covers takes one file off the answer, if it is one of those asked about.
+func (a *answer) covers(device uint32, b *Batch, size int64) bool {
+	if a == nil || a.device != device || a.batch.Count != b.Count || a.batch.Bytes != b.Bytes || a.seen[b.Index] || size > a.left {
+		return false
+	}
+	a.seen[b.Index] = true
+	a.left -= size
+	return true
+}
+
+// ask puts the question of an offer, once for all files of a batch and one at
+// a time.
+func (r *receiver) ask(ctx context.Context, q Question) error {
 	if r.opt.Ask == nil {
 		return errDeclined
 	}
-	r.asking.Lock()
-	defer r.asking.Unlock()
-	if b != nil {
-		if _, yes := r.batches[q.Peer.Bare().String()+" "+b.ID]; yes {
+	select {
+	case r.asking <- struct{}{}:
+		defer func() { <-r.asking }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	key := ""
+	if q.Batch != nil {
+		key = q.Peer.Bare().String() + " " + q.Batch.ID
+		if r.answers[key].covers(q.Device.ID, q.Batch, q.Size) {
 			return nil
 		}
 	}
@@ -236,8 +309,11 @@ func (r *receiver) ask(ctx context.Context, q Question, b *Batch) error {
 	if !yes {
 		return errDeclined
 	}
-	if b != nil && len(r.batches) < maxBatches {
-		r.batches[q.Peer.Bare().String()+" "+b.ID] = time.Now()
+	if q.Batch != nil && len(r.answers) < maxBatches {
+		a := &answer{device: q.Device.ID, batch: *q.Batch, left: q.Batch.Bytes, seen: map[int]bool{}}
+		if a.covers(q.Device.ID, q.Batch, q.Size) {
+			r.answers[key] = a
+		}
 	}
 	return nil
 }
@@ -259,6 +335,9 @@ func (r *receiver) leave() { <-r.places }
 
 // tooBig is the refusal by --max-size.
 func (r *receiver) tooBig(size int64) error {
+	if size > crypto.MaxPlaintext {
+		return fmt.Errorf("%w: %d bytes are more than one session carries", errDeclined, size)
+	}
 	if r.opt.MaxSize > 0 && size > r.opt.MaxSize {
 		return fmt.Errorf("%w: %d bytes are more than --max-size", errDeclined, size)
 	}

@@ -2,15 +2,24 @@ package transfer
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"jetsend/internal/exitcode"
+	"jetsend/internal/session"
 )
+
+// maxDescription is what fits into a sealed offer beside the longest name.
+const maxDescription = 8 << 10
 
 // Send offers the files one after the other and returns nil when every one is
 // complete at the other end, else a *Failure. Every file gets exactly one
 // terminal event; a failure before that is not Reported.
 func (e *Endpoint) Send(ctx context.Context, opt SendOptions) error {
+	if len(opt.Description) > maxDescription {
+		return &Failure{Code: exitcode.Usage, Reason: fmt.Sprintf("a description of %d bytes; at most %d fit", len(opt.Description), maxDescription)}
+	}
 	sources, err := openSources(opt.Files)
 	if err != nil {
 		return err
@@ -24,8 +33,11 @@ func (e *Endpoint) Send(ctx context.Context, opt SendOptions) error {
 	if err == nil {
 		err = peers[0].check(opt, sources)
 	}
-	if err != nil {
-		return failureOf(err, false)
+	switch {
+	case errors.Is(err, errStreamLost), errors.Is(err, session.ErrSessionLost):
+		return &Failure{Code: exitcode.Unreachable, Reason: errStreamLost.Error(), Err: e.sess.Err()}
+	case err != nil:
+		return failureOf(causeOf(ctx, err), false)
 	}
 	batch := newBatch(sources)
 	var codes []exitcode.Code

@@ -162,7 +162,7 @@ func streamOut(ctx context.Context, conn net.Conn, src io.Reader, size int64, un
 		}
 		if lim != nil {
 			if err := lim.WaitN(ctx, len(b)); err != nil {
-				return context.Cause(ctx)
+				return errors.Join(context.Cause(ctx), err)
 			}
 		}
 		n, err := enc.Write(b)
@@ -176,7 +176,12 @@ func streamOut(ctx context.Context, conn net.Conn, src io.Reader, size int64, un
 		err = unchanged()
 	}
 	if err == nil {
-		err = enc.Close() // the tag
+		err = context.Cause(ctx)
+	}
+	if err == nil {
+		if err = enc.Close(); err == nil { // the tag
+			return nil // whatever happens from here on, all of it was sent
+		}
 	}
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
@@ -209,7 +214,7 @@ func streamIn(ctx context.Context, conn net.Conn, ends bool, dst io.Writer, size
 		n, err := readUnit(dec, b[:unit])
 		if lim != nil && n > 0 {
 			if werr := lim.WaitN(ctx, n); werr != nil {
-				return 0, context.Cause(ctx)
+				return 0, errors.Join(context.Cause(ctx), werr)
 			}
 		}
 		return n, err

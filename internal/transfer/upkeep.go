@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -66,6 +67,9 @@ func (e *Endpoint) upkeep(ctx context.Context) {
 
 // handleList is called on the stream's dispatcher for pushed device lists.
 func (e *Endpoint) handleList(_ context.Context, from jid.JID, item *xmltree.Element) {
+	if !e.onRoster(from) {
+		return // theirs is fetched when it is needed
+	}
 	e.chore("device list of "+from.String(), func(ctx context.Context) error {
 		if err := e.omemo.DeviceListChanged(ctx, from, item); err != nil {
 			return err
@@ -81,8 +85,7 @@ func (e *Endpoint) handleList(_ context.Context, from jid.JID, item *xmltree.Ele
 // answers of those whom we wrote to, and copies of chats.
 func (e *Endpoint) handleEncrypted(_ context.Context, m stanza.Message) {
 	encrypted := m.Child(omemo.NS, "encrypted")
-	bare := m.From.Bare()
-	if encrypted == nil || m.Type == "error" || m.From.IsBare() || bare != e.sess.JID().Bare() && e.sess.Subscription(bare) == "" {
+	if encrypted == nil || m.Type == "error" || m.From.IsBare() || !e.onRoster(m.From) {
 		return
 	}
 	e.chore("omemo message", func(ctx context.Context) error {
@@ -97,6 +100,12 @@ func (e *Endpoint) handleEncrypted(_ context.Context, m stanza.Message) {
 		}
 		return errors.Join(e.keepAnnounced(ctx), e.steps(ctx))
 	})
+}
+
+// onRoster tells whether somebody is on the account's list, or is the account itself.
+func (e *Endpoint) onRoster(from jid.JID) bool {
+	bare := from.Bare()
+	return bare == e.sess.JID().Bare() || e.sess.Subscription(bare) != ""
 }
 
 // keepAnnounced publishes our bundle and our place in the list where needed.
@@ -129,22 +138,20 @@ func (e *Endpoint) steps(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var errs []error
 	for _, d := range due {
 		if !e.isOnline(d.At) {
 			continue
 		}
 		children, err := e.omemo.Step(ctx, e.sess, d, e.needsJunk(ctx, d.At))
-		if err != nil {
-			return err
+		if err == nil && len(children) > 0 {
+			err = e.sess.Send(ctx, stanza.Message{To: d.At, Type: "chat", Children: children})
 		}
-		if len(children) == 0 {
-			continue
-		}
-		if err := e.sess.Send(ctx, stanza.Message{To: d.At, Type: "chat", Children: children}); err != nil {
-			return err
+		if err != nil { // the others are not to blame
+			errs = append(errs, fmt.Errorf("step with %s: %w", d.At, err))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func (e *Endpoint) isOnline(full jid.JID) bool {
@@ -160,11 +167,17 @@ func (e *Endpoint) isOnline(full jid.JID) bool {
 // a file, as long as the run lasts: those of whom a file would be taken, once
 // for each client and session.
 func (r *receiver) prime(ctx context.Context) {
+	var priming atomic.Bool
 	for {
 		changed := r.e.sess.PresenceChanged()
-		r.e.chore("prime", func(ctx context.Context) error {
-			return errors.Join(r.primeRound(ctx), r.e.steps(ctx), r.e.keepAnnounced(ctx))
-		})
+		if priming.CompareAndSwap(false, true) { // else a round is waiting already
+			r.e.chore("publish our device", r.e.keepAnnounced)
+			r.e.chore("ratchet steps", r.e.steps)
+			r.e.chore("prime", func(ctx context.Context) error {
+				priming.Store(false)
+				return r.primeRound(ctx)
+			})
+		}
 		timer := time.NewTimer(primeEvery)
 		select {
 		case <-ctx.Done():
@@ -302,6 +315,8 @@ const nsVersion = "jabber:iq:version"
 // needsJunk tells whether a client overlooks OMEMO messages without a payload:
 // Dino before 0.4.5.
 func (e *Endpoint) needsJunk(ctx context.Context, full jid.JID) bool {
+	ctx, cancel := context.WithTimeout(ctx, discoWait)
+	defer cancel()
 	caps := session.Caps{}
 	for _, r := range e.sess.Resources(full.Bare()) {
 		if r.JID == full {
@@ -312,8 +327,6 @@ func (e *Endpoint) needsJunk(ctx context.Context, full jid.JID) bool {
 	if err != nil || clientOf(info, caps) != dino {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(ctx, discoWait)
-	defer cancel()
 	v, err := e.sess.IQ(ctx, full, stanza.Get, xmltree.New(nsVersion, "query"))
 	if err != nil {
 		return true // it does no harm to later ones

@@ -1,0 +1,120 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"jetsend/internal/exitcode"
+	"jetsend/internal/jid"
+	"jetsend/internal/xmpptest"
+)
+
+// TestAskOnce: a yes is for the files that were asked about and no others.
+func TestAskOnce(t *testing.T) {
+	asked := 0
+	r := &receiver{asking: make(chan struct{}, 1), answers: map[string]*answer{}}
+	r.opt.Ask = func(context.Context, Question) (bool, error) { asked++; return true, nil }
+	peer := jid.MustParse("romeo@jet.test/a")
+	question := func(device uint32, index int, size int64, total int64) Question {
+		return Question{Peer: peer, Size: size, Device: DeviceInfo{ID: device}, Batch: &Batch{ID: "b", Index: index, Count: 3, Bytes: total}}
+	}
+	for _, tt := range []struct {
+		what  string
+		q     Question
+		asked int
+	}{
+		{"the first", question(1, 1, 10, 100), 1},
+		{"the second", question(1, 2, 10, 100), 1},
+		{"the second again", question(1, 2, 10, 100), 2},
+		{"the third, larger than what is left", question(1, 3, 1000, 100), 3},
+		{"another total", question(1, 3, 10, 1000), 4},
+		{"another device", question(2, 3, 10, 1000), 5},
+	} {
+		if err := r.ask(t.Context(), tt.q); err != nil || asked != tt.asked {
+			t.Errorf("%s: asked %d times, want %d (%v)", tt.what, asked, tt.asked, err)
+		}
+	}
+	r.asking <- struct{}{} // another question is being asked
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(ErrInterrupted)
+	if err := r.ask(ctx, question(3, 1, 1, 1)); !errors.Is(err, ErrInterrupted) {
+		t.Errorf("interrupted while waiting: %v", err)
+	}
+}
+
+// TestOnceAfterNoSpace: what was not accepted is not what --once waits for.
+func TestOnceAfterNoSpace(t *testing.T) {
+	s := prosody(t)
+	juliet := online(t, s, s.Addr, "juliet", true, nil)
+	romeo := online(t, s, s.Addr, "romeo", false, nil)
+	path := testFile(t, "text")
+	opt := ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts, Once: true, MinFree: 1 << 60}
+	receiving(t, juliet, opt)
+	send := SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: path}}, Wait: 5 * time.Second}
+	var f *Failure
+	for range 2 {
+		if err := romeo.Send(t.Context(), send); !errors.As(err, &f) || f.Code != exitcode.LocalFile {
+			t.Fatalf("%v", err)
+		}
+	}
+}
+
+// TestInbandSuccess: a client that says success before the blocks were
+// acknowledged has not got the file.
+func TestInbandSuccess(t *testing.T) {
+	s := prosody(t)
+	tap := xmpptest.StartTap(t, s, xmpptest.Pass)
+	var out events
+	juliet := online(t, s, s.Addr, "juliet", true, nil)
+	romeo := online(t, s, tap.Addr, "romeo", false, out.report)
+	receiving(t, juliet, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+	tap.SetRewrite(func(dir xmpptest.Direction, raw []byte) [][]byte {
+		if dir == xmpptest.ToServer && contains(raw, "<data ") { // dropped, and called a success
+			for _, st := range tap.Stanzas() {
+				if contains(st.Raw, "session-initiate") {
+					_ = tap.Inject(xmpptest.ToClient, []byte(success(st.Raw, romeo.JID(), juliet.JID())))
+				}
+			}
+			return nil
+		}
+		return [][]byte{raw}
+	})
+	err := romeo.Send(t.Context(), SendOptions{
+		To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: testFile(t, "something to keep")}}, Wait: 5 * time.Second,
+		Encryption: EncryptionJET, Route: RouteOptions{Transports: []string{IBB}},
+	})
+	var f *Failure
+	if !errors.As(err, &f) || f.Code != exitcode.Integrity {
+		t.Errorf("%v", err)
+	}
+	if _, ok := last[Sent](&out); ok {
+		t.Error("event sent")
+	}
+}
+
+// TestInterruptedAtTheEnd: a signal is obeyed also while the receipt is awaited.
+func TestInterruptedAtTheEnd(t *testing.T) {
+	s := prosody(t)
+	tap := xmpptest.StartTap(t, s, func(_ xmpptest.Direction, raw []byte) [][]byte {
+		if contains(raw, "<received") || contains(raw, "session-terminate") {
+			return nil
+		}
+		return [][]byte{raw}
+	})
+	juliet := online(t, s, tap.Addr, "juliet", true, nil)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	romeo := online(t, s, s.Addr, "romeo", false, func(ev Event) {
+		if _, ok := ev.(Negotiated); ok {
+			time.AfterFunc(500*time.Millisecond, func() { cancel(ErrTerminated) })
+		}
+	})
+	receiving(t, juliet, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+	err := romeo.Send(ctx, SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: testFile(t, "x")}}, Wait: 5 * time.Second})
+	var f *Failure
+	if !errors.As(err, &f) || f.Code != exitcode.Terminated {
+		t.Errorf("%v", err)
+	}
+}
