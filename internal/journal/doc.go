@@ -1,0 +1,58 @@
+// Package journal remembers transfers: what was offered to whom, how far it
+// came, and how it ended. It is what makes resuming possible, and what keeps a
+// file from being received twice. The rows stand in the account's state
+// database (package state); none of them holds a secret of any kind.
+//
+// A row is found by its transfer id and direction ([Key]). Whoever works on a
+// transfer holds its lock, from [Journal.Begin] to [Handle.Release]; the lock
+// dies with its process. A row that says offered or running while its lock is
+// free therefore belongs to a process that is gone, and is interrupted: every
+// query and every Begin puts that right before it looks.
+//
+// # Locks
+//
+// The lock of a transfer is a file in a directory beside the database. Lock
+// files are opened, taken and removed only inside an immediate transaction,
+// which no two processes can be in at once: so nobody ever holds the lock of a
+// file that has been removed, and a look at a lock never makes a Begin fail.
+// What a crash leaves behind is removed by [Open] and [Journal.Expire].
+//
+// # Order of writing, syncing and recording
+//
+// A commit is on the disk when it returns (synchronous=FULL), so a row is as
+// true as the moment before the commit. What the receiver owes is the order:
+//
+//  1. Begin. The row exists before the partial file does: no partial file is
+//     without a row. Lost after it: a row with 0 durable bytes, nothing else.
+//  2. Write bytes, fsync the partial file (the first time its directory too),
+//     then [Handle.Progress]. Lost before the commit: the file has more than
+//     the row says; the rest is cut off and sent again. So the durable bytes in
+//     a row never exceed what was synced.
+//  3. To throw bytes away, [Handle.Rewind] first, then cut the file. Lost
+//     between the two: again more in the file than in the row.
+//  4. When all bytes are there and verified: fsync, then [Handle.Place] with
+//     the final path, then link or rename the partial file to it, then fsync
+//     the directory, then [Handle.Complete]. Place is repeated for each name
+//     that is tried. Lost between Place and Complete: see below.
+//  5. Complete, then the receipt, then the end of the session. Lost after
+//     Complete: the next offer finds the row by [Journal.Finished] and is
+//     answered with the receipt.
+//
+// An interrupted row with a Path tells of a loss between Place and Complete.
+// The partial file settles what happened, since only its holder removes it:
+//
+//   - the partial file exists and Path is another file or none: the file was
+//     not released. All of its bytes are durable; go on from there.
+//   - the partial file exists and Path is the same file (a hard link): released
+//     but for the removal of the old name. Remove it, sync, Complete.
+//   - no partial file, and Path holds a file of the recorded size (and hash,
+//     where there is one; a name that is known to be taken is better not
+//     placed): released. Sync the directory, Complete.
+//   - neither: a file system that lost both names, or somebody removed the
+//     file. Rewind to 0.
+//
+// A sender writes no file. Its durable bytes are what the receiver has
+// confirmed, for people to see; a resume never trusts them. Its row is complete
+// only after the receiver's valid receipt; lost before that commit, the next
+// offer gets the receipt again.
+package journal

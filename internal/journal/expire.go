@@ -1,0 +1,162 @@
+package journal
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"jetsend/internal/state"
+)
+
+// Discard removes what a transfer may still have on the disk: its partial file
+// in row.Dir, a spooled source. Not the file that was released, nor the user's
+// source. It is called while the lock of the transfer is held, with the row as
+// it was before, and must not mind when there is nothing to remove.
+type Discard func(row Row) error
+
+// Forget takes a transfer out of sight and has its remains discarded. What
+// stays, for FinishedFor, is who was sent how many bytes, so that a file that
+// was released is not released again. ErrRunning when somebody is at it,
+// ErrUnknown when there is no such row or it was forgotten before.
+func (j *Journal) Forget(ctx context.Context, k Key, discard Discard) error {
+	err := j.drop(ctx, k, discard, func(r *Row) bool { return r.State != Forgotten || r.remains() }, false)
+	if err != nil {
+		return fmt.Errorf("forget transfer %s: %w", k, err)
+	}
+	return nil
+}
+
+// remains tells whether the row knows of something that Discard may have to remove.
+func (r *Row) remains() bool { return r.Dir != "" || r.Path != "" }
+
+// Expire removes old rows and has their remains discarded: interrupted ones
+// that nothing has happened to for maxAge (0 keeps them for ever), and those
+// that are over for FinishedFor, or for maxAge if that is longer. Running ones
+// are left alone. It returns the rows that are gone, as they were; the error
+// tells of the others, which the next call tries again.
+func (j *Journal) Expire(ctx context.Context, maxAge time.Duration, discard Discard) (gone []Row, err error) {
+	now := j.at().time()
+	old := func(r *Row) bool {
+		if r.State.Over() {
+			return now.Sub(r.Finished) >= max(maxAge, FinishedFor)
+		}
+		return r.State == Interrupted && maxAge > 0 && now.Sub(r.Updated) >= maxAge
+	}
+	rows, err := j.List(ctx, Filter{States: []State{Interrupted, Complete, Failed, Forgotten}})
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	for i := range rows {
+		expired := old(&rows[i])
+		var err error
+		switch {
+		case expired:
+			err = j.drop(ctx, rows[i].Key, discard, old, true)
+		case rows[i].State == Forgotten && rows[i].remains(): // a Forget was cut
+			err = j.Forget(ctx, rows[i].Key, discard)
+		}
+		switch {
+		case err == nil && expired:
+			gone = append(gone, rows[i])
+		case err == nil:
+		case !errors.Is(err, ErrRunning) && !errors.Is(err, ErrUnknown): // else taken up, or expired, by another
+			errs = append(errs, fmt.Errorf("expire transfer %s: %w", rows[i].Key, err))
+		}
+	}
+	if err := j.write(ctx, j.sweep); err != nil {
+		errs = append(errs, fmt.Errorf("expire transfers: %w", err))
+	}
+	return gone, errors.Join(errs...)
+}
+
+// drop forgets a row that still answers to ok, has its remains discarded, and
+// then removes it or what it says. The bytes stop counting before they go, and
+// the row knows where they are until they are gone: so a loss between any two
+// steps leaves a forgotten row, which Expire takes up again.
+func (j *Journal) drop(ctx context.Context, k Key, discard Discard, ok func(*Row) bool, whole bool) error {
+	before, l, err := j.strike(ctx, k, ok)
+	if err != nil {
+		return err
+	}
+	if before.remains() {
+		err = discard(before)
+	}
+	if err != nil {
+		return errors.Join(err, l.Release()) // the file is swept later
+	}
+	freed := false
+	err = j.write(ctx, func(tx *sql.Tx) error {
+		clear := blank
+		if whole {
+			clear = remove
+		}
+		if err := clear(ctx, tx, k); err != nil {
+			return err
+		}
+		freed = true
+		return j.unlock(tx, k, l)
+	})
+	if !freed {
+		err = errors.Join(err, l.Release())
+	}
+	return err
+}
+
+// strike takes the lock and makes the row forgotten. It returns the row as it
+// was before.
+func (j *Journal) strike(ctx context.Context, k Key, ok func(*Row) bool) (before Row, l *state.Lock, err error) {
+	err = j.write(ctx, func(tx *sql.Tx) error {
+		r, err := load(ctx, tx, k)
+		if err != nil {
+			return err
+		}
+		held, err := j.lock(tx, k)
+		if err != nil {
+			return err
+		}
+		before, err = strike(ctx, tx, r, ok, j.at())
+		if err != nil {
+			return errors.Join(err, j.unlock(tx, k, held))
+		}
+		l = held
+		return nil
+	})
+	if err != nil && l != nil { // the commit failed
+		err = errors.Join(err, l.Release())
+	}
+	return before, l, err
+}
+
+// strike is the part of it that the lock is held for.
+func strike(ctx context.Context, tx *sql.Tx, r *Row, ok func(*Row) bool, at milli) (before Row, err error) {
+	if r.State.Live() { // the lock was free
+		if err := r.crash(); err != nil {
+			return before, err
+		}
+	}
+	if !ok(r) {
+		return before, ErrUnknown
+	}
+	before = *r
+	if r.State == Forgotten {
+		return before, nil
+	}
+	if err := r.change(Forgotten, at); err != nil {
+		return before, err
+	}
+	if !r.Released && r.Direction == Receive {
+		r.rewind(0)
+	}
+	return before, save(ctx, tx, r)
+}
+
+// blank takes out of a forgotten row what only a person would want to know.
+func blank(ctx context.Context, tx *sql.Tx, k Key) error {
+	const query = `UPDATE transfers SET batch = '', resource = '', name = '', dir = '', path = '', error = '',
+		mtime_s = NULL, mtime_ns = NULL WHERE id = ? AND direction = ?`
+	_, err := tx.ExecContext(ctx, query, k.ID, string(k.Direction))
+	return err
+}

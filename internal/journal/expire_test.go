@@ -1,0 +1,136 @@
+package journal
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+)
+
+const day = 24 * time.Hour
+
+func (k *kit) expire(maxAge time.Duration, d Discard) []string {
+	k.t.Helper()
+	rows, err := k.Expire(k.t.Context(), maxAge, d)
+	if err != nil {
+		k.t.Error(err)
+	}
+	var ids []string
+	for _, r := range rows {
+		ids = append(ids, r.ID)
+	}
+	return ids
+}
+
+func TestExpire(t *testing.T) {
+	k := newKit(t)
+	dir := t.TempDir()
+	running := k.begin(sent(newID()))
+	cut := k.drive(received(newID(), dir), Running)
+	parked := k.drive(sent(newID()), Interrupted)
+	done := k.drive(received(newID(), dir), Complete)
+	failed := k.drive(received(newID(), dir), Failed)
+	forgotten := k.drive(received(newID(), dir), Forgotten)
+	var discarded []string
+	discard := func(r Row) error {
+		discarded = append(discarded, r.ID)
+		return nil
+	}
+	step := func(name string, maxAge time.Duration, gone, rest []string) {
+		t.Helper()
+		discarded = nil
+		got := k.expire(maxAge, discard)
+		slices.Sort(got)
+		slices.Sort(gone)
+		slices.Sort(discarded)
+		slices.Sort(rest)
+		if !slices.Equal(got, gone) || !slices.Equal(discarded, rest) {
+			t.Errorf("%s: gone %v, discarded %v; want %v, %v", name, got, discarded, gone, rest)
+		}
+	}
+	k.clock.add(7*day - time.Millisecond)
+	step("a moment early", 7*day, nil, nil)
+	k.clock.add(time.Millisecond)
+	step("never", 0, nil, nil)
+	step("7 days", 7*day, []string{cut.ID, parked.ID}, []string{cut.ID, parked.ID})
+	k.clock.add(23 * day)
+	step("longer", 60*day, nil, nil)
+	step("30 days", 7*day, []string{done.ID, failed.ID, forgotten.ID}, []string{done.ID, failed.ID})
+	rows, err := k.List(t.Context(), Filter{States: []State{Offered, Running, Interrupted, Complete, Failed, Forgotten}})
+	if err != nil || len(rows) != 1 || rows[0].Key != running.Row().Key {
+		t.Errorf("left: %v, %v", rows, err)
+	}
+	if n := k.lockFiles(); n != 1 {
+		t.Errorf("%d lock files", n)
+	}
+}
+
+// While a file is discarded nobody can take the transfer up, and the row knows
+// that its bytes do not count any more.
+func TestDiscard(t *testing.T) {
+	k := newKit(t)
+	ctx := t.Context()
+	r := received(newID(), t.TempDir())
+	part := filepath.Join(r.Dir, ".part")
+	if err := os.WriteFile(part, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h := k.begin(r)
+	if err := errors.Join(h.Run(ctx), h.Progress(ctx, 500), h.Interrupt(ctx, nil), h.Release(ctx)); err != nil {
+		t.Fatal(err)
+	}
+	stuck := errors.New("disk")
+	err := k.Forget(ctx, r.Key, func(row Row) error {
+		if row.State != Interrupted || row.Durable != 500 || row.Dir != r.Dir {
+			t.Errorf("to discard: %+v", row)
+		}
+		_, err := k.Begin(ctx, r)
+		wantErr(t, "Begin meanwhile", err, ErrRunning)
+		if got := k.load(r.Key); got.State != Forgotten || got.Durable != 0 || got.Dir == "" {
+			t.Errorf("meanwhile: %+v", got)
+		}
+		return stuck
+	})
+	wantErr(t, "Forget", err, stuck)
+	// As after a crash in the middle: the next one goes on.
+	calls := 0
+	gone := k.expire(7*day, func(row Row) error {
+		calls++
+		return os.Remove(filepath.Join(row.Dir, ".part"))
+	})
+	if len(gone) != 0 || calls != 1 {
+		t.Errorf("%d gone, %d discarded", len(gone), calls)
+	}
+	if got := k.load(r.Key); got.Dir != "" || got.State != Forgotten {
+		t.Errorf("%+v", got)
+	}
+	k.expire(7*day, func(Row) error { calls++; return nil })
+	if calls != 1 {
+		t.Error("discarded again")
+	}
+	if _, err := os.Stat(part); !errors.Is(err, os.ErrNotExist) {
+		t.Error(err)
+	}
+}
+
+// One that cannot be discarded does not keep the others.
+func TestExpireErrors(t *testing.T) {
+	k := newKit(t)
+	a, b := k.drive(sent(newID()), Interrupted), k.drive(sent(newID()), Interrupted)
+	k.clock.add(8 * day)
+	stuck := errors.New("disk")
+	rows, err := k.Expire(t.Context(), 7*day, func(r Row) error {
+		if r.ID == a.ID {
+			return stuck
+		}
+		return nil
+	})
+	wantErr(t, "Expire", err, stuck)
+	if len(rows) != 1 || rows[0].ID != b.ID {
+		t.Errorf("gone: %v", rows)
+	}
+	_, err = k.Begin(t.Context(), a)
+	wantErr(t, "what is to be removed", err, ErrOver)
+}

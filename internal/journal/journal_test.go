@@ -1,0 +1,328 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"jetsend/internal/jid"
+	"jetsend/internal/state"
+)
+
+// What is written is what is read, also odd paths and dates.
+func TestRow(t *testing.T) {
+	k := newKit(t)
+	r := sent(newID())
+	r.SHA256 = keyA[:32]
+	r.MTime = time.Date(9999, 1, 2, 3, 4, 5, 6, time.UTC)
+	h := k.begin(r)
+	want := r
+	want.Peer, want.State = r.Peer.Bare(), Offered
+	want.Created = k.clock.now().Truncate(time.Millisecond)
+	want.Updated = want.Created
+	equal := cmp.Comparer(func(a, b jid.JID) bool { return a == b })
+	if d := cmp.Diff(want, k.load(r.Key), equal); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff(want, h.Row(), equal); d != "" {
+		t.Error(d)
+	}
+	zero := sent(newID())
+	zero.MTime = time.Time{}
+	k.begin(zero)
+	if got := k.load(zero.Key); !got.MTime.IsZero() {
+		t.Errorf("no date became %s", got.MTime)
+	}
+}
+
+func TestBadRows(t *testing.T) {
+	k := newKit(t)
+	for name, spoil := range map[string]func(*Row){
+		"path for id":    func(r *Row) { r.ID = "../../../../../../../../../../etc/pa" },
+		"upper-case id":  func(r *Row) { r.ID = strings.ToUpper("a" + r.ID[1:]) },
+		"id in braces":   func(r *Row) { r.ID = "{" + r.ID + "}" },
+		"direction":      func(r *Row) { r.Direction = "up" },
+		"no peer":        func(r *Row) { r.Peer = jid.JID{} },
+		"size":           func(r *Row) { r.Size = -1 },
+		"relative path":  func(r *Row) { r.Path = "a.iso" },
+		"hash":           func(r *Row) { r.SHA256 = []byte{1} },
+		"key":            func(r *Row) { r.Keys = [][]byte{{1}} },
+		"too many keys":  func(r *Row) { r.Keys = make([][]byte, maxKeys+1) },
+		"no directory":   func(r *Row) { r.Direction = Receive },
+		"no key of peer": func(r *Row) { r.Direction, r.Dir, r.Keys = Receive, "/d", nil },
+	} {
+		r := sent(newID())
+		spoil(&r)
+		if h, err := k.Begin(t.Context(), r); err == nil {
+			t.Errorf("%s was taken", name)
+			k.release(h)
+		}
+	}
+	if n := k.lockFiles(); n != 0 {
+		t.Errorf("%d lock files", n)
+	}
+}
+
+func TestMigrations(t *testing.T) {
+	k := newKit(t)
+	r := k.drive(sent(newID()), Interrupted)
+	again := openKit(t, k.path, k.clock)
+	if got := again.load(r.Key); got.State != Interrupted {
+		t.Errorf("after another Open: %s", got.State)
+	}
+	if _, err := k.db.ExecContext(t.Context(), `UPDATE migrations SET version = version + 1 WHERE owner = 'journal'`); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Open(t.Context(), k.db, k.clock.now)
+	wantErr(t, "a file of a newer version", err, state.ErrNewer)
+	if k.dir != k.path+locks {
+		t.Errorf("locks are in %s", k.dir)
+	}
+}
+
+func TestRunning(t *testing.T) {
+	k := newKit(t)
+	other := openKit(t, k.path, k.clock)
+	r := sent(newID())
+	h := k.begin(r)
+	for _, j := range []*kit{k, other} {
+		_, err := j.Begin(t.Context(), r)
+		wantErr(t, "second Begin", err, ErrRunning)
+		wantErr(t, "Forget", j.Forget(t.Context(), r.Key, keep), ErrRunning)
+		if got := j.load(r.Key); got.State != Offered {
+			t.Errorf("a look at it made it %s", got.State)
+		}
+	}
+	self := received(r.ID, t.TempDir()) // the other direction is another transfer
+	k.begin(self)
+	k.release(h)
+	k.release(h) // does nothing
+	wantErr(t, "after Release", h.Run(t.Context()), ErrReleased)
+	if got := k.load(r.Key); got.State != Interrupted || got.LastError != "" {
+		t.Errorf("released as %s, %q", got.State, got.LastError)
+	}
+	h = other.begin(r)
+	if got := h.Row(); got.Retries != 1 || got.State != Offered {
+		t.Errorf("begun again: %d retries, %s", got.Retries, got.State)
+	}
+	if n := k.lockFiles(); n != 2 {
+		t.Errorf("%d lock files", n)
+	}
+}
+
+// A row whose lock is free is interrupted, whoever looks first.
+func TestCrash(t *testing.T) {
+	looks := map[string]func(*kit, Row) Row{
+		"Load": func(k *kit, r Row) Row { return k.load(r.Key) },
+		"Get": func(k *kit, r Row) Row {
+			got, err := k.Get(k.t.Context(), r.ID)
+			if err != nil {
+				k.t.Error(err)
+			}
+			return got
+		},
+		"List": func(k *kit, _ Row) Row {
+			rows, err := k.List(k.t.Context(), Filter{States: []State{Interrupted}})
+			if err != nil || len(rows) != 1 {
+				k.t.Fatal(rows, err)
+			}
+			return rows[0]
+		},
+		"Find": func(k *kit, r Row) Row {
+			got, err := k.Find(k.t.Context(), r)
+			if err != nil {
+				k.t.Error(err)
+			}
+			return got
+		},
+		"Open": func(k *kit, r Row) Row { return openKit(k.t, k.path, k.clock).load(r.Key) },
+	}
+	for name, look := range looks {
+		for _, s := range []State{Offered, Running} {
+			k := newKit(t)
+			r := k.drive(sent(newID()), s)
+			k.clock.add(time.Hour)
+			got := look(k, r)
+			if got.State != Interrupted || got.LastError != crashed || !got.Updated.Equal(r.Updated) {
+				t.Errorf("%s, %s: %s, %q, %s", name, s, got.State, got.LastError, got.Updated)
+			}
+			if n := k.lockFiles(); n != 0 {
+				t.Errorf("%s: %d lock files", name, n)
+			}
+		}
+	}
+	k := newKit(t)
+	r := k.drive(sent(newID()), Running)
+	if got := k.begin(r).Row(); got.State != Offered || got.Retries != 1 || got.LastError != crashed {
+		t.Errorf("Begin: %s, %d, %q", got.State, got.Retries, got.LastError)
+	}
+}
+
+func TestBeginAgain(t *testing.T) {
+	ctx := t.Context()
+	foreign := jid.MustParse("tybalt@jet.test")
+	for name, c := range map[string]struct {
+		direction Direction
+		from      State
+		spoil     func(*Row)
+		want      error
+	}{
+		"send":                  {Send, Interrupted, func(*Row) {}, nil},
+		"send without keys":     {Send, Interrupted, func(r *Row) { r.Keys = nil }, nil},
+		"to another":            {Send, Interrupted, func(r *Row) { r.Peer = foreign }, ErrForeign},
+		"another size":          {Send, Interrupted, func(r *Row) { r.Size++ }, ErrDiffers},
+		"another time":          {Send, Interrupted, func(r *Row) { r.MTime = r.MTime.Add(1) }, ErrDiffers},
+		"another path":          {Send, Interrupted, func(r *Row) { r.Path += "x" }, ErrDiffers},
+		"complete":              {Send, Complete, func(*Row) {}, ErrOver},
+		"failed":                {Send, Failed, func(*Row) {}, ErrOver},
+		"forgotten":             {Send, Forgotten, func(*Row) {}, ErrOver},
+		"receive":               {Receive, Interrupted, func(*Row) {}, nil},
+		"from another":          {Receive, Interrupted, func(r *Row) { r.Peer = foreign }, ErrForeign},
+		"by another key":        {Receive, Interrupted, func(r *Row) { r.Keys = [][]byte{keyB} }, ErrForeign},
+		"received size":         {Receive, Interrupted, func(r *Row) { r.Size-- }, ErrDiffers},
+		"other directory":       {Receive, Interrupted, func(r *Row) { r.Dir = "/elsewhere" }, nil},
+		"released":              {Receive, Complete, func(*Row) {}, ErrOver},
+		"released, key":         {Receive, Complete, func(r *Row) { r.Keys = [][]byte{keyB} }, ErrForeign},
+		"released, forgotten":   {Receive, Forgotten, func(*Row) {}, ErrOver},
+		"running, another key":  {Receive, Running, func(r *Row) { r.Keys = [][]byte{keyB} }, ErrForeign},
+		"failed, by other key":  {Receive, Failed, func(r *Row) { r.Keys = [][]byte{keyB} }, ErrForeign},
+		"failed, of other size": {Receive, Failed, func(r *Row) { r.Size++ }, nil},
+	} {
+		k := newKit(t)
+		r := sent(newID())
+		if c.direction == Receive {
+			r = received(newID(), t.TempDir())
+		}
+		before := k.drive(r, c.from)
+		c.spoil(&r)
+		h, err := k.Begin(ctx, r)
+		if !errors.Is(err, c.want) {
+			t.Errorf("%s: got %v, want %v", name, err, c.want)
+		}
+		if err != nil {
+			if n := k.lockFiles(); n > 1 || n == 1 && c.from != Running {
+				t.Errorf("%s: %d lock files", name, n)
+			}
+			continue
+		}
+		if got := h.Row(); c.from == Interrupted && (got.Retries != 1 || got.Dir != before.Dir || len(got.Keys) != 1) {
+			t.Errorf("%s: taken up as %+v", name, got)
+		} else if c.from == Failed && (got.Retries != 0 || got.LastError != "" || !got.Finished.IsZero()) {
+			t.Errorf("%s: begun anew as %+v", name, got)
+		}
+		k.release(h)
+	}
+}
+
+// A row that was forgotten before it was complete begins anew for a peer.
+func TestForgottenBeginsAnew(t *testing.T) {
+	k := newKit(t)
+	r := k.drive(received(newID(), t.TempDir()), Interrupted)
+	if err := k.Forget(t.Context(), r.Key, keep); err != nil {
+		t.Fatal(err)
+	}
+	h := k.begin(received(r.ID, r.Dir))
+	if got := h.Row(); got.State != Offered || got.Retries != 0 || got.Durable != 0 || got.Name != r.Name {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestKeys(t *testing.T) {
+	k := newKit(t)
+	r := sent(newID())
+	r.Keys = nil
+	h := k.begin(r)
+	_, err := k.Granted(t.Context(), r.ID, romeo, keyA)
+	wantErr(t, "before the offer", err, ErrUnknown)
+	if err := h.Offer(t.Context(), "x", keyA); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Offer(t.Context(), "y", keyA, keyB); err != nil { // a newer envelope
+		t.Fatal(err)
+	}
+	if got := h.Row(); len(got.Keys) != 2 || got.Retries != 0 || got.Resource != "y" {
+		t.Errorf("%+v", got)
+	}
+	for _, key := range [][]byte{keyA, keyB} {
+		if got, err := k.Granted(t.Context(), r.ID, romeo, key); err != nil || got.Path != r.Path {
+			t.Errorf("granted %+v: %v", got, err)
+		}
+	}
+	if err := h.Offer(t.Context(), "x", []byte("short")); err == nil {
+		t.Error("a short key was taken")
+	}
+	if err := remove2(t.Context(), k, r.Key); err != nil {
+		t.Fatal(err)
+	}
+	var n int
+	if err := k.db.QueryRowContext(t.Context(), `SELECT count(*) FROM transfer_keys`).Scan(&n); err != nil || n != 0 {
+		t.Errorf("%d keys without a row: %v", n, err)
+	}
+	wantErr(t, "a row that is gone", h.Release(t.Context()), ErrUnknown)
+	if l, err := state.LockFile(k.lockPath(r.Key)); err != nil {
+		t.Error(err)
+	} else if err := l.Release(); err != nil {
+		t.Error(err)
+	}
+}
+
+func remove2(ctx context.Context, k *kit, key Key) error {
+	_, err := k.db.ExecContext(ctx, `DELETE FROM transfers WHERE id = ?`, key.ID)
+	return err
+}
+
+// The end of the context does not keep the last word from being written.
+func TestLastWord(t *testing.T) {
+	k := newKit(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	ends := map[State]func(*Handle) error{
+		Interrupted: func(h *Handle) error { return h.Interrupt(ctx, errors.New("bad\x1b[31m\nline")) },
+		Failed:      func(h *Handle) error { return h.Fail(ctx, errors.New("bad\x1b[31m\nline")) },
+		Complete:    func(h *Handle) error { return h.Complete(ctx) },
+	}
+	for want, end := range ends {
+		h := k.begin(sent(newID()))
+		if err := errors.Join(end(h), h.Release(ctx)); err != nil {
+			t.Error(err)
+		}
+		got := k.load(h.Row().Key)
+		if got.State != want || want.Over() == got.Finished.IsZero() {
+			t.Errorf("%s, finished %s; want %s", got.State, got.Finished, want)
+		}
+		if strings.ContainsAny(got.LastError, "\x1b\n") || (got.LastError == "") != (want == Complete) {
+			t.Errorf("%s: error %q", want, got.LastError)
+		}
+	}
+	if h, err := k.Begin(ctx, sent(newID())); err == nil {
+		t.Error("began after a cancellation")
+		k.release(h)
+	}
+	if n := k.lockFiles(); n != 0 {
+		t.Errorf("%d lock files", n)
+	}
+}
+
+// Lock files of crashes go; what is not ours stays.
+func TestSweep(t *testing.T) {
+	k := newKit(t)
+	h := k.begin(sent(newID()))
+	dead := k.begin(sent(newID()))
+	if err := errors.Join(dead.Complete(t.Context()), os.WriteFile(filepath.Join(k.dir, "notes"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	k.crash(dead) // after the last commit, before the lock was given back
+	openKit(t, k.path, k.clock)
+	if n := k.lockFiles(); n != 2 {
+		t.Errorf("%d files", n)
+	}
+	if err := h.Run(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,142 @@
+package journal
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"jetsend/internal/jid"
+)
+
+// FinishedFor is how long a complete transfer is answered for: an offer of it
+// gets its receipt, and no byte is sent.
+const FinishedFor = 30 * 24 * time.Hour
+
+// maxPrefix bounds what is looked up: a whole UUID.
+const maxPrefix = 36
+
+// Filter selects rows; its zero value selects all but the forgotten ones.
+type Filter struct {
+	Direction Direction // "" is both
+	Peer      jid.JID   // zero is everybody; the resource does not matter
+	States    []State   // empty is all but Forgotten
+}
+
+// List returns the rows that the filter lets through, the oldest first.
+func (j *Journal) List(ctx context.Context, f Filter) (rows []Row, err error) {
+	states := f.States
+	if len(states) == 0 {
+		states = []State{Offered, Running, Interrupted, Complete, Failed}
+	}
+	where := `state IN (?` + strings.Repeat(`, ?`, len(states)-1) + `)`
+	var args []any
+	for _, s := range states {
+		args = append(args, string(s))
+	}
+	if f.Direction != "" {
+		where, args = where+` AND direction = ?`, append(args, string(f.Direction))
+	}
+	if !f.Peer.IsZero() {
+		where, args = where+` AND peer = ?`, append(args, f.Peer.Bare().String())
+	}
+	err = j.read(ctx, func(tx *sql.Tx) (err error) {
+		rows, err = find(ctx, tx, where+` ORDER BY created, id, direction`, args...)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list transfers: %w", err)
+	}
+	return rows, nil
+}
+
+// Get returns the one row, not forgotten, whose id begins with prefix, in upper
+// or lower case; else ErrUnknown or ErrAmbiguous.
+func (j *Journal) Get(ctx context.Context, prefix string) (Row, error) {
+	row, err := j.get(ctx, prefix)
+	if err != nil {
+		return Row{}, fmt.Errorf("transfer %.40q: %w", prefix, err)
+	}
+	return row, nil
+}
+
+func (j *Journal) get(ctx context.Context, prefix string) (row Row, err error) {
+	if prefix == "" || len(prefix) > maxPrefix {
+		return row, ErrUnknown
+	}
+	err = j.read(ctx, func(tx *sql.Tx) error {
+		rows, err := find(ctx, tx, `state <> 'forgotten' AND substr(id, 1, ?) = ? LIMIT 2`, len(prefix), strings.ToLower(prefix))
+		switch {
+		case err != nil:
+			return err
+		case len(rows) == 0:
+			return ErrUnknown
+		case len(rows) > 1:
+			return ErrAmbiguous
+		}
+		row = rows[0]
+		return nil
+	})
+	return row, err
+}
+
+// Load returns the row of that key, whatever its state; else ErrUnknown.
+func (j *Journal) Load(ctx context.Context, k Key) (row Row, err error) {
+	err = j.read(ctx, func(tx *sql.Tx) error {
+		r, err := load(ctx, tx, k)
+		if err == nil {
+			row = *r
+		}
+		return err
+	})
+	if err != nil {
+		return Row{}, fmt.Errorf("load transfer %s: %w", k, err)
+	}
+	return row, nil
+}
+
+// Find returns the interrupted transfer that sending like again would go on
+// with: the same contact, path, name, size and modification time; the newest
+// when there are several. Otherwise ErrUnknown.
+func (j *Journal) Find(ctx context.Context, like Row) (Row, error) {
+	rows, err := j.List(ctx, Filter{Direction: Send, Peer: like.Peer, States: []State{Interrupted}})
+	if err != nil {
+		return Row{}, err
+	}
+	for i := len(rows) - 1; i >= 0; i-- {
+		r := &rows[i]
+		if r.Profile && r.Path == like.Path && r.Name == like.Name && r.Unchanged(like.Size, like.MTime) {
+			return *r, nil
+		}
+	}
+	return Row{}, fmt.Errorf("same send as before: %w", ErrUnknown)
+}
+
+// Finished returns the received transfer with that id when it was released, at
+// most FinishedFor ago, and from and key are those it came from; else
+// ErrUnknown. Forgetting it does not change that.
+func (j *Journal) Finished(ctx context.Context, id string, from jid.JID, key []byte) (Row, error) {
+	return j.known(ctx, Key{id, Receive}, from, key, func(r *Row) bool {
+		return r.Released && j.at().time().Sub(r.Finished) < FinishedFor
+	})
+}
+
+// Granted returns the transfer with that id that we offered to from with an
+// envelope for key, and that is not over; else ErrUnknown, whatever the reason.
+// It says nothing of trust, or of what became of the source.
+func (j *Journal) Granted(ctx context.Context, id string, from jid.JID, key []byte) (Row, error) {
+	return j.known(ctx, Key{id, Send}, from, key, func(r *Row) bool { return r.Profile && !r.State.Over() })
+}
+
+func (j *Journal) known(ctx context.Context, k Key, from jid.JID, key []byte, ok func(*Row) bool) (Row, error) {
+	r, err := j.Load(ctx, k)
+	if err == nil && (r.Peer != from.Bare() || !r.HasKey(key) || !ok(&r)) {
+		err = ErrUnknown
+	}
+	if errors.Is(err, ErrUnknown) {
+		return Row{}, ErrUnknown
+	}
+	return r, err
+}

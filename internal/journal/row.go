@@ -1,0 +1,254 @@
+package journal
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"jetsend/internal/jid"
+)
+
+// Direction says on which end of the transfer this account is.
+type Direction string
+
+// The directions.
+const (
+	Send    Direction = "send"
+	Receive Direction = "receive"
+)
+
+// Key names a row.
+type Key struct {
+	ID        string // a UUID in its canonical form
+	Direction Direction
+}
+
+func (k Key) String() string { return string(k.Direction) + " " + k.ID }
+
+const (
+	// keySize is the length of an OMEMO identity key with its type byte.
+	keySize = 33
+	// maxKeys bounds the keys that one call adds: the devices of one contact.
+	maxKeys = 1000
+)
+
+// Row is what is known of a transfer. Name, and LastError but for control
+// characters, may be a peer's words: clean them before they are shown.
+type Row struct {
+	Key
+	Batch    string // of several files sent together, or ""
+	Peer     jid.JID
+	Resource string // of the peer, last used
+	// Profile says that the transfer was offered under jetsend:1, so that both
+	// ends know its id. No other transfer can be resumed or asked for.
+	Profile bool
+	Name    string
+	// Dir is the download directory; "" when sending. Absolute.
+	Dir string
+	// Path is absolute: of the source when sending; of the final file when
+	// receiving, from Place on.
+	Path string
+	Size int64 // bytes
+	// MTime is the modification time of the source; when receiving, as it was
+	// announced. Zero when that is not known.
+	MTime  time.Time
+	SHA256 []byte // of the whole file; nil when that is not known
+	State  State
+	// Durable is how many bytes from the start of the file are synced in the
+	// partial file; when sending, how many the receiver has confirmed.
+	Durable  int64
+	Released bool // the row is or was complete
+	Retries  int  // attempts after the first
+	Created  time.Time
+	Updated  time.Time
+	Finished time.Time // zero until complete or failed, or else forgotten
+	// LastError is the reason of the last interruption or failure: one line.
+	LastError string
+	Keys      [][]byte // OMEMO identity keys, 33 bytes each
+}
+
+// HasKey tells whether the transfer belongs to that OMEMO identity key.
+func (r *Row) HasKey(key []byte) bool {
+	return slices.ContainsFunc(r.Keys, func(k []byte) bool { return bytes.Equal(k, key) })
+}
+
+// Unchanged tells whether a source of this size and modification time is the
+// one that was offered.
+func (r *Row) Unchanged(size int64, mtime time.Time) bool {
+	return r.Size == size && r.MTime.Equal(mtime)
+}
+
+// check refuses what must not get into a row, above all ids that are no UUIDs:
+// they come from peers and are part of file names.
+func (r *Row) check() error {
+	switch {
+	case !canonical(r.ID):
+		return fmt.Errorf("transfer id %.40q is not a UUID", r.ID)
+	case r.Direction != Send && r.Direction != Receive:
+		return fmt.Errorf("direction %q", r.Direction)
+	case r.Peer.IsZero():
+		return errors.New("no peer")
+	case r.Size < 0:
+		return fmt.Errorf("size %d", r.Size)
+	case r.Direction == Send && !filepath.IsAbs(r.Path):
+		return fmt.Errorf("path %q is not absolute", r.Path)
+	case r.Direction == Receive && !filepath.IsAbs(r.Dir):
+		return fmt.Errorf("directory %q is not absolute", r.Dir)
+	case r.Direction == Receive && len(r.Keys) == 0:
+		return errors.New("no identity key")
+	}
+	return errors.Join(checkSum(r.SHA256), checkKeys(r.Keys))
+}
+
+func canonical(id string) bool {
+	u, err := uuid.Parse(id)
+	return err == nil && u.String() == id
+}
+
+func checkSum(sum []byte) error {
+	if sum != nil && len(sum) != sha256.Size {
+		return fmt.Errorf("SHA-256 of %d bytes", len(sum))
+	}
+	return nil
+}
+
+func checkKeys(keys [][]byte) error {
+	if len(keys) > maxKeys {
+		return fmt.Errorf("%d identity keys", len(keys))
+	}
+	for _, k := range keys {
+		if len(k) != keySize {
+			return fmt.Errorf("identity key of %d bytes", len(k))
+		}
+	}
+	return nil
+}
+
+// milli is a time as it is stored: Unix milliseconds.
+type milli int64
+
+func (m milli) time() time.Time { return time.UnixMilli(int64(m)).UTC() }
+
+const columns = `id, direction, batch, peer, resource, profile, name, dir, path, size, mtime_s, mtime_ns,
+	sha256, state, durable, released, retries, created, updated, finished, error`
+
+// find reads the rows that the condition selects, with their keys.
+func find(ctx context.Context, tx *sql.Tx, where string, args ...any) ([]Row, error) {
+	rows, err := tx.QueryContext(ctx, `SELECT `+columns+` FROM transfers WHERE `+where, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }() // errors show in rows.Err
+	var out []Row
+	for rows.Next() {
+		r, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, r)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	for i := range out {
+		if out[i].Keys, err = keysOf(ctx, tx, out[i].Key); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func scan(rows *sql.Rows) (r Row, err error) {
+	var peer string
+	var seconds, nanos, finished sql.NullInt64
+	var created, updated milli
+	err = rows.Scan(&r.ID, &r.Direction, &r.Batch, &peer, &r.Resource, &r.Profile, &r.Name, &r.Dir, &r.Path, &r.Size, &seconds, &nanos,
+		&r.SHA256, &r.State, &r.Durable, &r.Released, &r.Retries, &created, &updated, &finished, &r.LastError)
+	if err != nil {
+		return r, err
+	}
+	if r.Peer, err = jid.Parse(peer); err != nil {
+		return r, err
+	}
+	if seconds.Valid {
+		r.MTime = time.Unix(seconds.Int64, nanos.Int64).UTC()
+	}
+	r.Created, r.Updated = created.time(), updated.time()
+	if finished.Valid {
+		r.Finished = milli(finished.Int64).time()
+	}
+	return r, nil
+}
+
+func keysOf(ctx context.Context, tx *sql.Tx, k Key) (keys [][]byte, err error) {
+	const query = `SELECT identity_key FROM transfer_keys WHERE id = ? AND direction = ? ORDER BY identity_key`
+	rows, err := tx.QueryContext(ctx, query, k.ID, string(k.Direction))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }() // errors show in rows.Err
+	for rows.Next() {
+		var key []byte
+		if err := rows.Scan(&key); err != nil {
+			return nil, err
+		}
+		keys = append(keys, key)
+	}
+	return keys, rows.Err()
+}
+
+// load reads one row; ErrUnknown when there is none.
+func load(ctx context.Context, tx *sql.Tx, k Key) (*Row, error) {
+	rows, err := find(ctx, tx, `id = ? AND direction = ?`, k.ID, string(k.Direction))
+	if err != nil {
+		return nil, err
+	}
+	if len(rows) == 0 {
+		return nil, ErrUnknown
+	}
+	return &rows[0], nil
+}
+
+// save writes a row, be it new or not. Keys are added; none is taken away.
+func save(ctx context.Context, tx *sql.Tx, r *Row) error {
+	var seconds, nanos, finished sql.NullInt64
+	if !r.MTime.IsZero() {
+		seconds = sql.NullInt64{Int64: r.MTime.Unix(), Valid: true}
+		nanos = sql.NullInt64{Int64: int64(r.MTime.Nanosecond()), Valid: true}
+	}
+	if !r.Finished.IsZero() {
+		finished = sql.NullInt64{Int64: r.Finished.UnixMilli(), Valid: true}
+	}
+	const query = `INSERT INTO transfers (` + columns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+		ON CONFLICT (id, direction) DO UPDATE SET resource = excluded.resource, name = excluded.name, dir = excluded.dir,
+		path = excluded.path, sha256 = excluded.sha256, state = excluded.state, durable = excluded.durable,
+		released = excluded.released, retries = excluded.retries, updated = excluded.updated,
+		finished = excluded.finished, error = excluded.error`
+	_, err := tx.ExecContext(ctx, query, r.ID, string(r.Direction), r.Batch, r.Peer.Bare().String(), r.Resource, r.Profile, r.Name, r.Dir, r.Path,
+		r.Size, seconds, nanos, r.SHA256, string(r.State), r.Durable, r.Released, r.Retries, r.Created.UnixMilli(), r.Updated.UnixMilli(),
+		finished, r.LastError)
+	if err != nil {
+		return err
+	}
+	for _, key := range r.Keys {
+		const add = `INSERT INTO transfer_keys (id, direction, identity_key) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`
+		if _, err := tx.ExecContext(ctx, add, r.ID, string(r.Direction), key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// remove deletes a row and its keys.
+func remove(ctx context.Context, tx *sql.Tx, k Key) error {
+	_, err := tx.ExecContext(ctx, `DELETE FROM transfers WHERE id = ? AND direction = ?`, k.ID, string(k.Direction))
+	return err
+}

@@ -1,0 +1,49 @@
+package journal
+
+// owner names this package's tables in [state.Migrate].
+const owner = "journal"
+
+// schema returns the migrations. A step that was released is never changed.
+//
+// Times are Unix milliseconds; the source's modification time is kept as
+// seconds and nanoseconds, because one 64-bit count of nanoseconds does not
+// hold every date that a peer may announce. released stays when a complete row
+// is forgotten. transfer_keys holds the OMEMO identity keys that a transfer
+// belongs to: those its envelopes were made for, or the one that wrapped it.
+func schema() []string {
+	return []string{`
+CREATE TABLE transfers (
+	id        TEXT    NOT NULL CHECK (length(id) = 36),
+	direction TEXT    NOT NULL CHECK (direction IN ('send', 'receive')),
+	batch     TEXT    NOT NULL,
+	peer      TEXT    NOT NULL CHECK (peer <> ''),
+	resource  TEXT    NOT NULL,
+	profile   INTEGER NOT NULL CHECK (profile IN (0, 1)),
+	name      TEXT    NOT NULL,
+	dir       TEXT    NOT NULL,
+	path      TEXT    NOT NULL,
+	size      INTEGER NOT NULL CHECK (size >= 0),
+	mtime_s   INTEGER,
+	mtime_ns  INTEGER,
+	sha256    BLOB    CHECK (sha256 IS NULL OR length(sha256) = 32),
+	state     TEXT    NOT NULL CHECK (state IN ('offered', 'running', 'interrupted', 'complete', 'failed', 'forgotten')),
+	durable   INTEGER NOT NULL CHECK (durable BETWEEN 0 AND size),
+	released  INTEGER NOT NULL CHECK (released = 0 OR released = 1 AND durable = size),
+	retries   INTEGER NOT NULL,
+	created   INTEGER NOT NULL,
+	updated   INTEGER NOT NULL,
+	finished  INTEGER,
+	error     TEXT    NOT NULL,
+	PRIMARY KEY (id, direction)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX transfers_state ON transfers (state);
+
+CREATE TABLE transfer_keys (
+	id           TEXT NOT NULL,
+	direction    TEXT NOT NULL,
+	identity_key BLOB NOT NULL CHECK (length(identity_key) = 33),
+	PRIMARY KEY (id, direction, identity_key),
+	FOREIGN KEY (id, direction) REFERENCES transfers (id, direction) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+`}
+}
