@@ -20,7 +20,9 @@ func newContactsCommand(a *app) *cobra.Command {
 		Short:   "Who sees whom online",
 		Long: `Manage the presence subscriptions of the account, without which nobody sees
 anybody online: "send" needs to see the contact, and "receive --accept contacts"
-takes files of those who may see us. Without a subcommand it lists them.
+takes files of those who may see us. Who wants to send adds the receiver, and the
+receiver accepts; when both shall send, the first accepts as well. Without a
+subcommand it lists them.
 
 ` + exitStatus(onlineCodes()...),
 		Example: examples("jetsend contacts add romeo@montague.example", "jetsend contacts accept juliet@capulet.example", "jetsend --json contacts list"),
@@ -37,7 +39,7 @@ who sees whom, and what is still to be answered.
 		RunE: func(cmd *cobra.Command, _ []string) error { return runContactsList(cmd, a) },
 	}
 	cmd.AddCommand(list,
-		newContactsChange(a, "add", "Ask to see a contact online, and let it see us", "asked %s; it sees us when it asks back",
+		newContactsChange(a, "add", "Ask to see a contact online", "asked %[1]s; when it asks back: jetsend contacts accept %[1]s",
 			func(ctx context.Context, r roster, j jid.JID) error { return r.Subscribe(ctx, j) }),
 		newContactsChange(a, "accept", "Let a contact see us online, and ask to see it", "%s sees us now", accept),
 		newContactsChange(a, "remove", "Take a contact off the list, in both directions", "%s is off the list",

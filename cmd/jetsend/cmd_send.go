@@ -33,8 +33,10 @@ contacts: section of the configuration. Your own address sends to your other
 devices.
 
 Files are encrypted for the OMEMO devices of the contact before they leave this
-machine. The command ends with 0 only when the other end has confirmed, by a
-sealed receipt, that every file is verified and on its disk.
+machine. Towards another jetsend the command ends with 0 only when a sealed
+receipt says that every file is verified and on its disk. Other clients, such as
+Dino, are sent to with the name visible to the servers, and only say that they are
+done; --require-hidden-name and --require-verified-receipt refuse them.
 
 The contact must be online with a client that takes encrypted files, such as
 "jetsend receive". The first such client that appears within --wait is used.

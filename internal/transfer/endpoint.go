@@ -181,6 +181,15 @@ func (e *Endpoint) closeState() (err error) {
 	return err
 }
 
+// unreachable is the loss of the server as the end of a run.
+func (e *Endpoint) unreachable() *Failure {
+	err := e.sess.Err()
+	if err == nil {
+		err = errStreamLost
+	}
+	return &Failure{Code: exitcode.Unreachable, Reason: err.Error(), Err: err}
+}
+
 // features are what we advertise. Only a receiver advertises file transfer:
 // nobody shall offer a file to a `send`.
 func features(receiver bool) []string {

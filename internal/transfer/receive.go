@@ -116,7 +116,7 @@ func (r *receiver) wait(ctx context.Context, cancel context.CancelCauseFunc) err
 		if ended, err := r.ended(); ended {
 			return err
 		}
-		return &Failure{Code: exitcode.Unreachable, Reason: errStreamLost.Error(), Err: r.e.sess.Err()}
+		return r.e.unreachable()
 	}
 }
 

@@ -35,7 +35,7 @@ func (e *Endpoint) Send(ctx context.Context, opt SendOptions) error {
 	}
 	switch {
 	case errors.Is(err, errStreamLost), errors.Is(err, session.ErrSessionLost):
-		return &Failure{Code: exitcode.Unreachable, Reason: errStreamLost.Error(), Err: e.sess.Err()}
+		return e.unreachable()
 	case err != nil:
 		return failureOf(causeOf(ctx, err), false)
 	}

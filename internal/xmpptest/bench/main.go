@@ -1,7 +1,9 @@
 // Command bench measures transfers between two real jetsend processes over a
-// private Prosody, beside scp of the same file over a private sshd: wall time,
-// rate and peak memory. `make bench` runs it. It needs room for two copies of the
-// file in the temporary directory.
+// private Prosody, and an ejabberd where it is installed, by every path: direct,
+// through the server's proxy and, with a smaller file, in-band; beside them scp
+// of the same file over a private sshd. It prints wall time, rate and peak
+// memory. `make bench` runs it. It needs room for two copies of the file in the
+// temporary directory.
 package main
 
 import (
@@ -15,10 +17,11 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"syscall"
 	"time"
 
-	"jetsend/internal/xmpptest/pair"
+	"jetsend/internal/xmpptest"
 )
 
 // timeout bounds one transfer; a gibibyte takes seconds.
@@ -27,9 +30,13 @@ const timeout = 5 * time.Minute
 // seed makes the file the same at every run.
 const seed = 1
 
+// table is how the rows are laid out; the first rate is of the wall time, the
+// second of the time that the program reports for the transfer.
+const table = "%-42s %11s %8s %7s %8s %7s %7s %8s\n"
+
 type options struct {
 	program, path, dir string
-	size               int64
+	size, inband       int64
 	runs               int
 }
 
@@ -38,6 +45,7 @@ func main() {
 	flag.StringVar(&o.program, "program", "bin/jetsend", "the jetsend to measure")
 	flag.StringVar(&o.dir, "dir", "", "directory to work in; empty: the temporary directory")
 	flag.Int64Var(&o.size, "size", 1<<30, "bytes to send")
+	flag.Int64Var(&o.inband, "inband", 4<<20, "bytes to send in-band, which is slower")
 	flag.IntVar(&o.runs, "runs", 3, "how often each is measured, by turns")
 	flag.Parse()
 	o.path = os.Getenv("PATH")
@@ -50,6 +58,18 @@ func main() {
 	}
 }
 
+// source is a file to send.
+type source struct {
+	path string
+	size int64
+}
+
+// contender is a way to copy a file. run returns with the copy in the inbox.
+type contender struct {
+	file source
+	run  func(ctx context.Context, file, inbox string) (sample, error)
+}
+
 // sample is one measured transfer.
 type sample struct {
 	what     string
@@ -59,55 +79,79 @@ type sample struct {
 	receiver int64
 }
 
-// contender is a way to copy the file, which returns with the copy at target.
-type contender func(ctx context.Context, file, inbox string) (sample, error)
-
 func run(ctx context.Context, w io.Writer, o options) (err error) {
-	dir, err := os.MkdirTemp(o.dir, "jetsend-bench-")
+	o.dir, err = os.MkdirTemp(o.dir, "jetsend-bench-")
 	if err != nil {
 		return fmt.Errorf("make directory: %w", err)
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	file := filepath.Join(dir, "file.bin")
-	if err := fill(file, o.size); err != nil {
+	defer func() { err = errors.Join(err, os.RemoveAll(o.dir)) }()
+	large := source{filepath.Join(o.dir, "large.bin"), o.size}
+	small := source{filepath.Join(o.dir, "small.bin"), o.inband}
+	if err := errors.Join(fill(large), fill(small)); err != nil {
 		return err
 	}
-	p, err := pair.Open(ctx, dir, o.program, o.path)
+	_, _ = fmt.Fprintf(w, "%d runs, %s/%s, %d cpu\n", o.runs, runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
+	_, _ = fmt.Fprintf(w, table, "", "bytes", "wall s", "MB/s", "inner s", "MB/s", "snd MiB", "rcv MiB")
+	if err := onProsody(ctx, w, o, large, small); err != nil {
+		return err
+	}
+	return onEjabberd(ctx, w, o, large, small)
+}
+
+// onProsody measures every path over a Prosody, and scp.
+func onProsody(ctx context.Context, w io.Writer, o options, large, small source) (err error) {
+	contenders, done, err := openPaths(ctx, xmpptest.Prosody, o, large, small)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, p.Close()) }()
-	contenders := []contender{jetsend(p)}
-	ssh, err := startSSH(ctx, filepath.Join(dir, "ssh"), o.path)
+	defer func() { err = errors.Join(err, done()) }()
+	ssh, err := startSSH(ctx, filepath.Join(o.dir, "ssh"), o.path)
 	if err != nil {
 		_, _ = fmt.Fprintf(w, "scp is left out: %v\n", err)
 	} else {
 		defer func() { err = errors.Join(err, ssh.close()) }()
-		contenders = append(contenders, ssh.scp(""), ssh.scp("aes256-gcm@openssh.com"))
+		contenders = append(contenders, contender{large, ssh.scp("")}, contender{large, ssh.scp("aes256-gcm@openssh.com")})
 	}
-	_, _ = fmt.Fprintf(w, "%d bytes, %d runs, %s/%s, %d cpu\n", o.size, o.runs, runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
-	_, _ = fmt.Fprintf(w, "%-32s %9s %9s %11s %14s %14s\n", "", "wall s", "MB/s", "transfer s", "sender MiB", "receiver MiB")
+	return measure(ctx, w, o, contenders)
+}
+
+// onEjabberd measures every path over an ejabberd, where there is one.
+func onEjabberd(ctx context.Context, w io.Writer, o options, large, small source) (err error) {
+	contenders, done, err := openPaths(ctx, xmpptest.Ejabberd, o, large, small)
+	if errors.Is(err, xmpptest.ErrNoEjabberd) {
+		_, _ = fmt.Fprintf(w, "ejabberd is left out: %v\n", err)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	return measure(ctx, w, o, contenders)
+}
+
+// measure lets the contenders run by turns and prints a line for each copy.
+func measure(ctx context.Context, w io.Writer, o options, contenders []contender) error {
 	for range o.runs {
 		for _, c := range contenders {
-			s, err := once(ctx, dir, file, c)
+			s, err := once(ctx, o.dir, c)
 			if err != nil {
 				return err
 			}
-			_, _ = fmt.Fprintln(w, s.format(o.size))
+			_, _ = io.WriteString(w, s.format(c.file.size)) // a lost line is no failure
 		}
 	}
 	return nil
 }
 
 // once measures one copy and removes it.
-func once(ctx context.Context, dir, file string, c contender) (sample, error) {
+func once(ctx context.Context, dir string, c contender) (sample, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	inbox, err := os.MkdirTemp(dir, "inbox-")
 	if err != nil {
 		return sample{}, fmt.Errorf("make directory: %w", err)
 	}
-	s, err := c(ctx, file, inbox)
+	s, err := c.run(ctx, c.file.path, inbox)
 	return s, errors.Join(err, os.RemoveAll(inbox))
 }
 
@@ -118,46 +162,26 @@ func (s sample) format(size int64) string {
 		}
 		return fmt.Sprintf("%.1f", float64(n)/(1<<20))
 	}
-	inner := "-"
+	rate := func(seconds float64) string { return fmt.Sprintf("%.1f", float64(size)/1e6/seconds) }
+	inner, innerRate := "-", "-"
 	if s.inner > 0 {
-		inner = fmt.Sprintf("%.2f", s.inner)
+		inner, innerRate = fmt.Sprintf("%.2f", s.inner), rate(s.inner)
 	}
-	return fmt.Sprintf("%-32s %9.2f %9.0f %11s %14s %14s", s.what, s.wall.Seconds(),
-		float64(size)/1e6/s.wall.Seconds(), inner, mib(s.sender), mib(s.receiver))
-}
-
-// jetsend sends through the pair; wall time is that of `jetsend send` from its
-// start to its end, login and receipt included.
-func jetsend(p *pair.Pair) contender {
-	return func(ctx context.Context, file, inbox string) (sample, error) {
-		r, err := p.Transfer(ctx, file, inbox)
-		if err != nil {
-			return sample{}, err
-		}
-		if err := errors.Join(r.Sender.Err, r.Receiver.Err); err != nil {
-			return sample{}, fmt.Errorf("transfer: %w\nsend: %s\nreceive: %s", err, r.Sender.Stderr, r.Receiver.Stderr)
-		}
-		s := sample{what: "jetsend", wall: r.Sender.Took, sender: r.Sender.MaxRSS, receiver: r.Receiver.MaxRSS}
-		if e := r.Sender.Find("negotiated"); e != nil {
-			s.what = fmt.Sprintf("jetsend %s %s %s", e.Transport, e.Candidate, e.Cipher)
-		}
-		if e := r.Sender.Find("sent"); e != nil {
-			s.inner = e.Seconds
-		}
-		return s, nil
-	}
+	wall := s.wall.Seconds()
+	return fmt.Sprintf(table, s.what, strconv.FormatInt(size, 10), fmt.Sprintf("%.2f", wall), rate(wall),
+		inner, innerRate, mib(s.sender), mib(s.receiver))
 }
 
 // fill writes a file of bytes that do not compress.
-func fill(path string, size int64) (err error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+func fill(s source) (err error) {
+	f, err := os.OpenFile(s.path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return fmt.Errorf("make file: %w", err)
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	random := rand.NewChaCha8([32]byte{seed})
-	if _, err := io.CopyN(f, random, size); err != nil {
-		return fmt.Errorf("fill %s: %w", path, err)
+	if _, err := io.CopyN(f, random, s.size); err != nil {
+		return fmt.Errorf("fill %s: %w", s.path, err)
 	}
 	return f.Sync()
 }

@@ -149,7 +149,7 @@ func (s *sshd) args(portFlag string) []string {
 }
 
 // scp copies with the cipher, "" for the default.
-func (s *sshd) scp(cipher string) contender {
+func (s *sshd) scp(cipher string) func(ctx context.Context, file, inbox string) (sample, error) {
 	return func(ctx context.Context, file, inbox string) (sample, error) {
 		args, what := append(s.args("-P"), "-q"), "scp"
 		if cipher != "" {

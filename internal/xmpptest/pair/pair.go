@@ -40,9 +40,14 @@ type Pair struct {
 	dir, program, path string
 }
 
-// Open starts a private server below dir, an empty directory of the caller's.
+// Open starts a private Prosody below dir, an empty directory of the caller's.
 // program is the jetsend to run, path the PATH to run it with.
 func Open(ctx context.Context, dir, program, path string) (*Pair, error) {
+	return OpenOn(ctx, xmpptest.Prosody, dir, program, path)
+}
+
+// OpenOn is [Open] with the server software of choice.
+func OpenOn(ctx context.Context, software xmpptest.Software, dir, program, path string) (*Pair, error) {
 	program, err := filepath.Abs(program)
 	if err != nil {
 		return nil, fmt.Errorf("find %s: %w", program, err)
@@ -57,6 +62,7 @@ func Open(ctx context.Context, dir, program, path string) (*Pair, error) {
 		}
 	}
 	s, err := xmpptest.StartServer(ctx, serverDir, xmpptest.Options{
+		Software: software,
 		Mutual:   true,
 		Accounts: []xmpptest.Account{{User: senderUser, Password: password(senderUser)}, {User: receiverUser, Password: password(receiverUser)}},
 	})
@@ -88,8 +94,9 @@ type End struct {
 type Result struct{ Sender, Receiver End }
 
 // Transfer sends one file into the directory inbox and returns when both
-// processes are gone. A transfer that fails is not an error: see [End.Err].
-func (p *Pair) Transfer(ctx context.Context, file, inbox string) (*Result, error) {
+// processes are gone. flags are more flags for `jetsend send`. A transfer that
+// fails is not an error: see [End.Err].
+func (p *Pair) Transfer(ctx context.Context, file, inbox string, flags ...string) (*Result, error) {
 	r := p.command(receiverUser, "receive", "--once", "--dir", inbox, "--from", p.Sender, "--json")
 	if err := r.start(); err != nil {
 		return nil, err
@@ -102,7 +109,7 @@ func (p *Pair) Transfer(ctx context.Context, file, inbox string) (*Result, error
 	case <-ctx.Done():
 		return nil, fmt.Errorf("wait for the receiver: %w", ctx.Err())
 	}
-	s := p.command(senderUser, "send", "--json", file, p.Receiver)
+	s := p.command(senderUser, append([]string{"send", "--json", file, p.Receiver}, flags...)...)
 	if err := s.start(); err != nil {
 		return nil, err
 	}

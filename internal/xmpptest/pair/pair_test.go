@@ -33,6 +33,7 @@ send)
 	[ -r "$JETSEND_TLS_CA_FILE" ] && [ "${JETSEND_STATE_DIR%/state}" = "$HOME" ] || exit 3
 	echo 'not an event'
 	[ -z "$SECRET" ] || exit 1
+	[ "$5 $6" = " " ] || printf '{"event":"failed","reason":"%s %s"}\n' "$5" "$6"
 	cp "$3" "$(cat "$3")/file" || exit 12
 	;;
 esac
@@ -82,6 +83,17 @@ func TestTransfer(t *testing.T) {
 	}
 	if r.Receiver.Stderr != "waiting\n" || r.Receiver.Took <= 0 || r.Receiver.MaxRSS < 100<<10 {
 		t.Errorf("receiver: %+v", r.Receiver)
+	}
+}
+
+func TestTransferWithFlags(t *testing.T) {
+	p, file, inbox := open(t)
+	r, err := p.Transfer(t.Context(), file, inbox, "--transport", "ibb")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := r.Sender.Find("failed"); got == nil || got.Reason != "--transport ibb" {
+		t.Errorf("sender: %+v", r.Sender)
 	}
 }
 
