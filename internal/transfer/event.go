@@ -67,6 +67,23 @@ type Progress struct {
 	Rate  int64 `json:"rate"` // bytes per second
 }
 
+// Interrupted means: the path or the stream was lost, and the transfer may go on
+// in this run. It is not the end of the transfer.
+type Interrupted struct {
+	Head
+	Bytes  int64  `json:"bytes"` // that need not be sent again, as far as we know
+	Reason string `json:"reason"`
+	// RetryIn is seconds until the next attempt from here; absent when the
+	// other end is waited for.
+	RetryIn float64 `json:"retry_in,omitempty"`
+}
+
+// Resumed means: the session of the moment goes on behind these bytes.
+type Resumed struct {
+	Head
+	Offset int64 `json:"offset"`
+}
+
 // Sent means: the file is complete at the other end.
 type Sent struct {
 	Head
@@ -124,6 +141,12 @@ func (Negotiated) Kind() string { return "negotiated" }
 
 // Kind implements Event.
 func (Progress) Kind() string { return "progress" }
+
+// Kind implements Event.
+func (Interrupted) Kind() string { return "interrupted" }
+
+// Kind implements Event.
+func (Resumed) Kind() string { return "resumed" }
 
 // Kind implements Event.
 func (Sent) Kind() string { return "sent" }

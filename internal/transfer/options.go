@@ -7,6 +7,7 @@ import (
 
 	"jetsend/internal/inbox"
 	"jetsend/internal/jid"
+	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
 	"jetsend/internal/session"
 )
@@ -96,6 +97,30 @@ type SendOptions struct {
 	HiddenName      bool
 	VerifiedReceipt bool
 	Checksum        bool // SHA-256 at both ends, shown in the events
+	Retry           RetryOptions
+	NoResume        bool // begin anew even when the same send was interrupted
+}
+
+// RetryOptions bound how a run goes on by itself after an interruption.
+type RetryOptions struct {
+	// Retries is how many attempts in a row may bring nothing before the run
+	// gives up; 0 gives up at the first interruption.
+	Retries int
+	// For is how long the run goes on trying after an interruption.
+	For time.Duration
+}
+
+// ResumeOptions are the choices of one `resume`.
+type ResumeOptions struct {
+	// Transfers are the interrupted transfers to go on with, sent or received.
+	Transfers []journal.Key
+	// Named says that the user named them: one that somebody else is running is
+	// then a failure, and otherwise skipped.
+	Named     bool
+	Wait      time.Duration // for the contact's client to appear
+	LimitRate int64
+	Route     RouteOptions
+	Retry     RetryOptions
 }
 
 // Policy says whose offers are taken.
@@ -135,6 +160,16 @@ type ReceiveOptions struct {
 	Route      RouteOptions
 	Checksum   bool
 	Drain      time.Duration
+	Retry      RetryOptions
+	// NoServe refuses contacts who ask for the rest of a file that was offered
+	// to them and interrupted.
+	NoServe bool
+	// AutoResume is how old an interrupted transfer may be for this run to ask
+	// for the rest of it when the contact comes online; 0: never.
+	AutoResume time.Duration
+	// KeepFor is how long interrupted transfers and their partial files are
+	// kept, from the last sign of life; 0: for ever.
+	KeepFor time.Duration
 	// Prime makes our OMEMO sessions known to clients that would not begin one
 	// for a file.
 	Prime bool
