@@ -21,8 +21,9 @@ type Config struct {
 	// JID is the account, bare or full; it must have a local part. A resource in it is ignored.
 	JID jid.JID
 	// Password is asked once, and only when the server has proved its identity.
+	// The session keeps it for the logins to come.
 	Password func(ctx context.Context) (string, error)
-	// Resource is what to bind; empty lets the server choose.
+	// Resource is what to bind, at every login; empty lets the server choose.
 	Resource string
 
 	// Server is host:port to dial instead of what DNS says. Ports 5223 and 443
@@ -54,6 +55,21 @@ type Config struct {
 	// Priority is that of our presence. 0 means the default of -1, so that no
 	// chat message is ever taken from a person's client; 0 itself cannot be had.
 	Priority int8
+
+	// Reconnect has the session survive its streams. When one is lost it is
+	// resumed (XEP-0198) or, failing that, replaced by a new login, as often as
+	// it takes: after 0.5 s to 60 s, at random and longer each time. What ends
+	// the session all the same: Close, a login refused (*AuthError), a
+	// certificate that does not prove the domain (*CertificateError), and a
+	// *StreamError that says that the domain is not served here or that another
+	// program has taken our resource. The first login, that of Start, is never
+	// tried again. Without Reconnect the session ends with its first stream.
+	Reconnect bool
+	// State is told of every change of the connection, in order and from one
+	// goroutine. It must not block: nobody watches the connection meanwhile.
+	// It must not call Close. The first Up may come after Start has returned;
+	// the end of the session is told by Done only.
+	State func(State)
 
 	// Log gets what happens; nil discards it. Stanzas are logged at LevelTrace.
 	Log *slog.Logger

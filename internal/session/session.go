@@ -39,6 +39,7 @@ type Session struct {
 	ctx    context.Context // of the handlers: ends with the session
 	cancel context.CancelFunc
 	done   chan struct{}
+	online chan struct{} // closed while a stream is up and announced
 	wg     sync.WaitGroup
 
 	idle    time.Duration // before a ping; shorter in tests
@@ -74,6 +75,7 @@ func New(cfg Config) *Session {
 		inbox:   make(chan *inbound, inboxStanzas),
 		weight:  semaphore.NewWeighted(inboxWeight),
 		done:    make(chan struct{}),
+		online:  make(chan struct{}),
 		idle:    idleTimeout,
 		patient: pingTimeout,
 	}
@@ -140,6 +142,8 @@ func (s *Session) Start(ctx context.Context) error {
 		return fmt.Errorf("login of %s: %w", s.cfg.JID, err)
 	}
 	s.log.Debug("online", "jid", s.JID().String(), "mechanism", s.Mechanism())
+	close(s.online)
+	s.wg.Go(func() { s.tell(State{Up: true, Fresh: true}) })
 	return nil
 }
 
@@ -276,7 +280,8 @@ func (s *Session) Err() error {
 	return s.err
 }
 
-// JID returns our full JID, or the bare one before the login.
+// JID returns our full JID, or the bare one before the login. It changes when
+// a later login is given another resource than the one before.
 func (s *Session) JID() jid.JID {
 	s.mu.Lock()
 	defer s.mu.Unlock()
