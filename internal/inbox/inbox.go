@@ -1,10 +1,15 @@
 // Package inbox is the download directory: files appear in it under their
 // final names whole, verified and durable, or not at all.
 //
-// Bytes go to a hidden .part file that only the owner can read. Release is the
-// one way out of it: the data are synced, the file gets its final name without
-// replacing another one, the directory is synced. Everything happens below one
-// os.Root, so that no name and no symbolic link leads out of the directory.
+// Bytes go to a hidden file, .jetsend-ID.part, that only the owner can read. It
+// stays when a transfer is cut, and Reopen goes on with it. Release is the one
+// way out of it: the data are synced, the file gets its final name without
+// replacing another one, the directory is synced. Settle tells what became of a
+// release that was cut. Everything happens below one os.Root, with base names
+// only, so that no name and no symbolic link leads out of the directory.
+//
+// The order of writing, syncing and recording is argued in package journal;
+// this package does the first two and calls back for the third.
 package inbox
 
 import (
@@ -13,24 +18,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
-
-	"jetsend/internal/filename"
 )
-
-// ErrExists means that the name is taken and may not be replaced.
-var ErrExists = errors.New("file exists")
-
-// ErrNoSpace means that the file does not fit, now or with the space to be left free.
-var ErrNoSpace = errors.New("no space left")
-
-// ErrTooLong means that more bytes were written than were announced.
-var ErrTooLong = errors.New("more data than announced")
-
-// maxNumbered bounds the search for a free name; a directory with so many
-// files of one name is somebody's attack on the disk.
-const maxNumbered = 10000
 
 // Conflict says what to do when the name is taken.
 type Conflict int
@@ -44,9 +33,10 @@ const (
 
 // Dir is an open download directory.
 type Dir struct {
-	root *os.Root
-	path string      // absolute
-	mode fs.FileMode // of a released file: what the umask leaves
+	root  *os.Root
+	names names       // its names, changed for a release; tests put their own in between
+	path  string      // absolute
+	mode  fs.FileMode // of a released file: what the umask leaves
 }
 
 // Open opens the directory and proves that files can be made in it.
@@ -59,7 +49,7 @@ func Open(path string) (*Dir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("download directory: %w", err)
 	}
-	d := &Dir{root: root, path: abs}
+	d := &Dir{root: root, names: rootNames{root}, path: abs}
 	// The umask can only be read by changing it, for the whole process; a
 	// file made without asking for less shows it as well.
 	probe := fmt.Sprintf(".jetsend-%d-%d.probe", os.Getpid(), time.Now().UnixNano())
@@ -91,162 +81,33 @@ func (d *Dir) Exists(name string) bool {
 // Free returns the bytes that an ordinary user can still write.
 func (d *Dir) Free() (int64, error) { return free(d.path) }
 
-// Partial is a file on its way. It is written from the start by one goroutine.
-type Partial struct {
-	dir     *Dir
-	f       *os.File
-	name    string
-	size    int64
-	written int64
-}
-
-// Create makes the partial file of a transfer and reserves size bytes for it.
-// minFree bytes stay free besides; ErrNoSpace when that cannot be.
-func (d *Dir) Create(id string, size, minFree int64) (*Partial, error) {
+// fits tells whether need bytes can be written and minFree stay free besides.
+func (d *Dir) fits(need, minFree int64) error {
 	avail, err := d.Free()
 	if err != nil {
-		return nil, fmt.Errorf("free space: %w", err)
+		return fmt.Errorf("free space: %w", err)
 	}
-	if size > avail-minFree {
-		return nil, ErrNoSpace
+	if need > avail-minFree {
+		return ErrNoSpace
 	}
-	name := ".jetsend-" + id + ".part"
-	f, err := d.root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("create partial file: %w", err)
-	}
-	p := &Partial{dir: d, f: f, name: name, size: size}
-	if err := preallocate(f, size); err != nil {
-		if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-			err = ErrNoSpace
-		}
-		return nil, errors.Join(err, p.Discard())
-	}
-	return p, nil
+	return nil
 }
 
-// Write appends b. It never writes more than was announced.
-func (p *Partial) Write(b []byte) (int, error) {
-	if int64(len(b)) > p.size-p.written {
-		return 0, ErrTooLong
+// baseName refuses what is not the plain name of one entry of the directory.
+func baseName(name string) error {
+	if !filepath.IsLocal(name) || filepath.Base(name) != name || name == "." {
+		return fmt.Errorf("%q is not a file name", name)
 	}
-	n, err := p.f.Write(b)
-	p.written += int64(n)
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		err = fmt.Errorf("%w: %w", ErrNoSpace, err)
-	}
-	return n, err
+	return nil
 }
 
-// Discard removes the partial file. It may be called after a failed Release.
-func (p *Partial) Discard() error {
-	err := p.f.Close()
-	if errors.Is(err, fs.ErrClosed) {
-		err = nil
-	}
-	if rerr := p.dir.root.Remove(p.name); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
-		err = errors.Join(err, fmt.Errorf("remove partial file: %w", rerr))
-	}
-	return err
-}
+const (
+	partPrefix = ".jetsend-"
+	partSuffix = ".part"
+)
 
-// Release gives a complete and verified file its final name and returns the
-// absolute path. name must come from package filename. A zero mtime leaves the
-// time alone. When it returns nil, file and name have been synced.
-func (p *Partial) Release(name string, how Conflict, mtime time.Time) (string, error) {
-	if p.written != p.size {
-		return "", fmt.Errorf("release %s: %d of %d bytes", name, p.written, p.size)
-	}
-	if err := p.seal(mtime); err != nil {
-		return "", fmt.Errorf("release: %w", err)
-	}
-	for n := range maxNumbered {
-		final := filename.Numbered(name, n)
-		err := p.dir.place(p.name, final, how == Overwrite)
-		if errors.Is(err, fs.ErrExist) {
-			if how == Rename {
-				continue
-			}
-			return "", fmt.Errorf("release %s: %w", final, ErrExists)
-		}
-		if err != nil {
-			return "", fmt.Errorf("release: %w", err)
-		}
-		if err := p.dir.sync(); err != nil {
-			return "", fmt.Errorf("release: %w", err)
-		}
-		return p.dir.Path(final), nil
-	}
-	return "", fmt.Errorf("release %s: %w", name, ErrExists)
-}
-
-// seal brings the data and their attributes to the disk and closes the file.
-func (p *Partial) seal(mtime time.Time) error {
-	if err := p.f.Truncate(p.size); err != nil { // preallocation may have rounded up
-		return err
-	}
-	if err := p.f.Chmod(p.dir.mode); err != nil {
-		return err
-	}
-	if !mtime.IsZero() {
-		// The time is the peer's wish; one that the file system cannot hold is
-		// no reason to throw a verified file away.
-		_ = p.dir.root.Chtimes(p.name, time.Time{}, mtime)
-	}
-	if err := p.f.Sync(); err != nil {
-		return err
-	}
-	return p.f.Close()
-}
-
-// place moves the partial file to its final name. Unless replace is set, a
-// name that is taken gives fs.ErrExist: a hard link is made and the old name
-// removed, since a plain rename would replace.
-func (d *Dir) place(from, to string, replace bool) error {
-	if replace {
-		if info, err := d.root.Lstat(to); err == nil && !info.Mode().IsRegular() {
-			return fs.ErrExist // never replace a directory, a link or a device
-		}
-		return d.root.Rename(from, to)
-	}
-	err := d.root.Link(from, to)
-	switch {
-	case err == nil:
-		if err := d.root.Remove(from); err != nil { // all or nothing
-			return errors.Join(err, d.root.Remove(to))
-		}
-		return nil
-	case errors.Is(err, fs.ErrExist):
-		return err
-	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.ENOTSUP), errors.Is(err, syscall.ENOSYS), errors.Is(err, syscall.EMLINK):
-	default:
-		return err
-	}
-	// No hard links here (FAT, some network file systems): take the name with
-	// an empty file of our own, then replace that one.
-	f, err := d.root.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	err = f.Close()
-	if err == nil {
-		err = d.root.Rename(from, to)
-	}
-	if err != nil { // an empty file must not stay under the name
-		err = errors.Join(err, d.root.Remove(to))
-	}
-	return err
-}
-
-// sync makes the names in the directory durable.
-func (d *Dir) sync() error {
-	f, err := d.root.Open(".")
-	if err != nil {
-		return err
-	}
-	err = f.Sync()
-	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) {
-		err = nil // file systems that cannot sync a directory
-	}
-	return errors.Join(err, f.Close())
+// partName returns the name of the partial file of a transfer.
+func partName(id string) (string, error) {
+	name := partPrefix + id + partSuffix
+	return name, baseName(name)
 }

@@ -40,7 +40,7 @@ func TestRelease(t *testing.T) {
 		t.Fatalf("partial file: %v %v", info, err)
 	}
 	when := time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC)
-	got, err := p.Release("a.txt", Rename, when)
+	got, err := p.Release("a.txt", Rename, when, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,12 +64,12 @@ func TestConflicts(t *testing.T) {
 	if err := os.Symlink("/nonexistent", filepath.Join(path, "a (1).txt")); err != nil {
 		t.Fatal(err)
 	}
-	got, err := put(t, d, "1", "new").Release("a.txt", Rename, time.Time{})
+	got, err := put(t, d, "1", "new").Release("a.txt", Rename, time.Time{}, nil)
 	if err != nil || filepath.Base(got) != "a (2).txt" {
 		t.Errorf("rename: %s %v", got, err)
 	}
 	p := put(t, d, "2", "new")
-	if _, err := p.Release("a.txt", Skip, time.Time{}); !errors.Is(err, ErrExists) {
+	if _, err := p.Release("a.txt", Skip, time.Time{}, nil); !errors.Is(err, ErrExists) {
 		t.Errorf("skip: %v", err)
 	}
 	if err := p.Discard(); err != nil {
@@ -78,13 +78,13 @@ func TestConflicts(t *testing.T) {
 	if b, _ := os.ReadFile(filepath.Join(path, "a.txt")); string(b) != "old" {
 		t.Errorf("replaced: %q", b)
 	}
-	if _, err := put(t, d, "3", "new").Release("a.txt", Overwrite, time.Time{}); err != nil {
+	if _, err := put(t, d, "3", "new").Release("a.txt", Overwrite, time.Time{}, nil); err != nil {
 		t.Errorf("overwrite: %v", err)
 	}
 	if b, _ := os.ReadFile(filepath.Join(path, "a.txt")); string(b) != "new" {
 		t.Errorf("not replaced: %q", b)
 	}
-	if _, err := put(t, d, "4", "new").Release("a (1).txt", Overwrite, time.Time{}); !errors.Is(err, ErrExists) {
+	if _, err := put(t, d, "4", "new").Release("a (1).txt", Overwrite, time.Time{}, nil); !errors.Is(err, ErrExists) {
 		t.Errorf("a link was replaced: %v", err)
 	}
 }
@@ -104,7 +104,7 @@ func TestBounds(t *testing.T) {
 	if _, err := p.Write([]byte("ab")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.Release("a", Rename, time.Time{}); err == nil {
+	if _, err := p.Release("a", Rename, time.Time{}, nil); err == nil {
 		t.Error("an incomplete file was released")
 	}
 	if err := p.Discard(); err != nil {
@@ -132,7 +132,7 @@ func TestEscapes(t *testing.T) {
 	}
 	for _, name := range []string{"../x", "link/x", filepath.Join(outside, "x")} {
 		p := put(t, d, "1", "x")
-		if got, err := p.Release(name, Rename, time.Time{}); err == nil {
+		if got, err := p.Release(name, Rename, time.Time{}, nil); err == nil {
 			t.Errorf("%s was released as %s", name, got)
 		}
 		if err := p.Discard(); err != nil {
@@ -147,7 +147,7 @@ func TestEscapes(t *testing.T) {
 	}
 	long := strings.Repeat("n", 251) + ".txt"
 	for range 2 {
-		if _, err := put(t, d, "2", "x").Release(long, Rename, time.Time{}); err != nil {
+		if _, err := put(t, d, "2", "x").Release(long, Rename, time.Time{}, nil); err != nil {
 			t.Error(err)
 		}
 	}

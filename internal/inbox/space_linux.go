@@ -6,13 +6,16 @@ import (
 	"syscall"
 )
 
-// preallocate reserves the blocks, so that a full disk shows before the offer
-// is accepted and not in the middle of it.
-func preallocate(f *os.File, size int64) error {
-	if size == 0 {
-		return nil
+// keepSize is FALLOC_FL_KEEP_SIZE of fallocate(2): the length of the file stays
+// what was written.
+const keepSize = 1
+
+// preallocate reserves the blocks of n bytes.
+func preallocate(f *os.File, from, n int64) error {
+	err := error(syscall.EINTR)
+	for errors.Is(err, syscall.EINTR) {
+		err = syscall.Fallocate(int(f.Fd()), keepSize, from, n)
 	}
-	err := syscall.Fallocate(int(f.Fd()), 1 /* FALLOC_FL_KEEP_SIZE */, 0, size)
 	if errors.Is(err, syscall.ENOTSUP) || errors.Is(err, syscall.ENOSYS) {
 		return nil // not every file system can; writing will tell
 	}

@@ -5,4 +5,4 @@ package inbox
 import "os"
 
 // preallocate does nothing here: writing will tell when the disk is full.
-func preallocate(*os.File, int64) error { return nil }
+func preallocate(*os.File, int64, int64) error { return nil }

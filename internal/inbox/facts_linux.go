@@ -1,0 +1,22 @@
+package inbox
+
+import (
+	"io/fs"
+	"os"
+	"syscall"
+	"time"
+)
+
+// block is the unit of st_blocks, whatever the blocks of the file system are.
+const block = 512
+
+func factsOf(info fs.FileInfo) facts {
+	s, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return facts{}
+	}
+	return facts{
+		foreign: int(s.Uid) != os.Geteuid(), links: uint64(s.Nlink), allocated: s.Blocks * block,
+		changed: time.Unix(s.Ctim.Unix()),
+	}
+}

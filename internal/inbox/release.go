@@ -1,0 +1,101 @@
+package inbox
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"jetsend/internal/filename"
+)
+
+// maxNumbered bounds the search for a free name; a directory with so many
+// files of one name is somebody's attack on the disk.
+const maxNumbered = 10000
+
+// Release gives a complete and verified file its final name and returns the
+// absolute path. name must come from package filename. A zero mtime leaves the
+// time alone. When it returns nil, file and name have been synced.
+//
+// placing, unless nil, is called with the absolute path before each name that
+// is tried, when all bytes are durable: the place to record it. Its error ends
+// the release with the partial file where it was. After any error the file is
+// closed, and Keep or Discard says what becomes of it; an error may come after
+// the file got its name (the directory could not be synced), which Settle tells.
+func (p *Partial) Release(name string, how Conflict, mtime time.Time, placing func(path string) error) (string, error) {
+	if at := p.Written(); at != p.size {
+		return "", fmt.Errorf("release %s: %d of %d bytes", name, at, p.size)
+	}
+	if err := baseName(name); err != nil {
+		return "", fmt.Errorf("release: %w", err)
+	}
+	if err := p.seal(mtime); err != nil {
+		return "", fmt.Errorf("release: %w", err)
+	}
+	for n := range maxNumbered {
+		final := filename.Numbered(name, n)
+		err := p.tryName(final, how, mtime, placing)
+		if errors.Is(err, errTaken) {
+			if how == Rename {
+				continue
+			}
+			return "", fmt.Errorf("release %s: %w", final, ErrExists)
+		}
+		if err == nil {
+			err = p.dir.names.Sync()
+		}
+		if err != nil {
+			return "", fmt.Errorf("release: %w", err)
+		}
+		return p.dir.Path(final), nil
+	}
+	return "", fmt.Errorf("release %s: %w", name, ErrExists)
+}
+
+// seal brings the data and their attributes to the disk and closes the file.
+func (p *Partial) seal(mtime time.Time) error {
+	if err := p.f.Truncate(p.size); err != nil { // somebody may have appended
+		return err
+	}
+	if err := p.f.Chmod(p.dir.mode); err != nil {
+		return err
+	}
+	if !mtime.IsZero() {
+		// The time is the peer's wish; one that the file system cannot hold is
+		// no reason to throw a verified file away.
+		_ = p.dir.root.Chtimes(p.name, time.Time{}, mtime)
+	}
+	if err := p.Sync(); err != nil {
+		return err
+	}
+	return p.f.Close()
+}
+
+// errTaken means that a name is taken and cannot be ours.
+var errTaken = errors.New("name is taken")
+
+// tryName gives the partial file a name. One that is known to be taken is not
+// announced: what was recorded as placed must not be somebody else's file.
+func (p *Partial) tryName(final string, how Conflict, mtime time.Time, placing func(path string) error) error {
+	info, err := p.dir.root.Lstat(final)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return err
+	case how != Overwrite, !info.Mode().IsRegular(): // never replace a directory, a link or a device
+		return errTaken
+	}
+	if placing != nil {
+		if err := placing(p.dir.Path(final)); err != nil {
+			return err
+		}
+	}
+	if how == Overwrite {
+		return p.dir.names.Rename(p.name, final)
+	}
+	err = p.dir.place(p.name, final, mtime)
+	if errors.Is(err, fs.ErrExist) {
+		return errTaken
+	}
+	return err
+}
