@@ -5,7 +5,7 @@ import "time"
 // facts are what a system knows about a file beyond fs.FileInfo. Where it does
 // not tell, they are zero.
 type facts struct {
-	foreign   bool      // another user owns it
+	owner     uint32    // user id
 	links     uint64    // its names
 	allocated int64     // bytes of the disk that it holds
 	changed   time.Time // last change of content or attributes, which nobody can set

@@ -2,7 +2,6 @@ package inbox
 
 import (
 	"io/fs"
-	"os"
 	"syscall"
 	"time"
 )
@@ -16,7 +15,7 @@ func factsOf(info fs.FileInfo) facts {
 		return facts{}
 	}
 	return facts{
-		foreign: int(s.Uid) != os.Geteuid(), links: uint64(s.Nlink), allocated: s.Blocks * block,
+		owner: s.Uid, links: uint64(s.Nlink), allocated: s.Blocks * block,
 		changed: time.Unix(s.Ctim.Unix()),
 	}
 }

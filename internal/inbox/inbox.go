@@ -18,7 +18,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
+
+	"github.com/google/uuid"
 )
 
 // Conflict says what to do when the name is taken.
@@ -36,6 +37,7 @@ type Dir struct {
 	root  *os.Root
 	names names       // its names, changed for a release; tests put their own in between
 	path  string      // absolute
+	owner uint32      // of the files that we make, which is not us on every file system
 	mode  fs.FileMode // of a released file: what the umask leaves
 }
 
@@ -51,8 +53,9 @@ func Open(path string) (*Dir, error) {
 	}
 	d := &Dir{root: root, names: rootNames{root}, path: abs}
 	// The umask can only be read by changing it, for the whole process; a
-	// file made without asking for less shows it as well.
-	probe := fmt.Sprintf(".jetsend-%d-%d.probe", os.Getpid(), time.Now().UnixNano())
+	// file made without asking for less shows it as well. It is named like a
+	// partial file so that one which a crash leaves is found by Stale.
+	probe := partPrefix + uuid.NewString() + partSuffix
 	f, err := root.OpenFile(probe, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("download directory: %w", err), root.Close())
@@ -62,7 +65,7 @@ func Open(path string) (*Dir, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("download directory: %w", err), root.Close())
 	}
-	d.mode = info.Mode().Perm()
+	d.mode, d.owner = info.Mode().Perm(), factsOf(info).owner
 	return d, nil
 }
 

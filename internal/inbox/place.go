@@ -19,7 +19,7 @@ import (
 //     and is replaced. See hold.
 //
 // With an error other than fs.ErrExist the partial file has its old name,
-// unless undoing failed too.
+// unless undoing failed too, or only syncing did.
 func (d *Dir) place(part, final string, mtime time.Time) error {
 	err := d.names.Move(part, final)
 	if !cannot(err) {
@@ -70,6 +70,9 @@ func (d *Dir) hold(part, final string, mtime time.Time) error {
 	if err := d.names.Rename(part, final); err != nil {
 		return errors.Join(err, d.names.Remove(final))
 	}
+	if err := d.names.Sync(); err != nil { // the mark stays as long as the names can come back
+		return err
+	}
 	if mtime.IsZero() {
 		mtime = now
 	}
@@ -78,8 +81,8 @@ func (d *Dir) hold(part, final string, mtime time.Time) error {
 }
 
 // held tells whether final is an empty file with which hold took the name for part.
-func held(part, final fs.FileInfo) bool {
-	if !final.Mode().IsRegular() || final.Size() != 0 || factsOf(final).foreign {
+func (d *Dir) held(part, final fs.FileInfo) bool {
+	if !final.Mode().IsRegular() || final.Size() != 0 || factsOf(final).owner != d.owner {
 		return false
 	}
 	age := final.ModTime().Sub(part.ModTime().Add(heldBack))

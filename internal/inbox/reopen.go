@@ -97,7 +97,7 @@ func (d *Dir) openPart(name string) (*os.File, fs.FileInfo, error) {
 func (d *Dir) trust(info fs.FileInfo) error {
 	perm, known := info.Mode().Perm(), factsOf(info)
 	switch {
-	case known.foreign:
+	case known.owner != d.owner:
 		return fmt.Errorf("%w: it belongs to another user", ErrForeign)
 	case known.links > 1:
 		return fmt.Errorf("%w: it has another name too", ErrForeign)
@@ -120,9 +120,7 @@ func (p *Partial) resume(info fs.FileInfo, minFree int64) error {
 		}
 	}
 	if info.Mode().Perm() != partMode {
-		if err := p.f.Chmod(partMode); err != nil {
-			return fmt.Errorf("partial file: %w", err)
-		}
+		_ = p.f.Chmod(partMode) // where permissions are the mount's, Create could not do it either
 	}
 	if info.Size() > at {
 		if err := p.f.Truncate(at); err != nil {

@@ -68,7 +68,7 @@ func (d *Dir) settle(id, name string, size int64) (Outcome, error) {
 			return 0, err
 		}
 		return Released, d.names.Sync()
-	case there && held(part, final):
+	case there && d.held(part, final):
 		return NotReleased, d.names.Remove(name)
 	}
 	return NotReleased, nil
