@@ -99,6 +99,33 @@ func writeFile(t *testing.T, path, text string) {
 	}
 }
 
+// Settling can be cut as well: by a power loss that takes the names of the
+// release before it, too.
+func TestCutSettle(t *testing.T) {
+	for cut := range 4 {
+		for keep := range 8 {
+			d, path := open(t)
+			k := newDisk(t, d)
+			k.noMove = true
+			p := put(t, d, "1", content)
+			_, err := p.Release("a.txt", Rename, time.Time{}, func(string) error { k.left = 1; return nil }) // linked
+			if !errors.Is(err, errCut) || len(k.undo) != 1 {
+				t.Fatal(err)
+			}
+			d = reopened(t, path)
+			again := newDisk(t, d)
+			again.left, again.undo = cut, k.undo
+			if _, err := d.Settle("1", "a.txt", int64(len(content))); (err == nil) != (cut == 3) {
+				t.Errorf("%d steps: %v", cut, err)
+			}
+			again.lose(keep)
+			d = reopened(t, path)
+			recovered(t, d, fmt.Sprintf("%d steps, %d kept", cut, keep), "a.txt", Rename, false)
+			only(t, path, "a.txt", content)
+		}
+	}
+}
+
 // What has the name and is not ours stays, be it empty.
 func TestSettleLeavesStrangers(t *testing.T) {
 	for _, theirs := range []string{"", "text"} {

@@ -64,6 +64,9 @@ func TestReservedWhenFull(t *testing.T) {
 	if err := p.Rewind(cut / 2); err != nil {
 		t.Fatal(err)
 	}
+	if info, err := p.f.Stat(); err != nil || factsOf(info).allocated < size {
+		t.Errorf("the rest is not reserved any more: %+v, %v", factsOf(info), err)
+	}
 	write(t, p, string(bytes.Repeat([]byte{'b'}, size-cut/2)))
 	if _, err := p.Release("a", Rename, time.Time{}, nil); err != nil {
 		t.Fatal(err)
