@@ -61,11 +61,11 @@ func TestNothingInTheClear(t *testing.T) {
 	}
 	var in events
 	var key, iv []byte
-	o := &outgoing{opt: SendOptions{Description: "the confidential description", Checksum: true}, begun: time.Now()}
+	var o *outgoing
 	juliet := online(t, s, tap.Addr, "juliet", true, in.report)
 	romeo := online(t, s, tap.Addr, "romeo", false, func(ev Event) {
 		if _, ok := ev.(Negotiated); ok {
-			key, iv = o.ts.Key(), o.ts.IV() // on the goroutine of the transfer
+			key, iv = o.talk.ts.Key(), o.talk.ts.IV() // on the goroutine of the transfer
 		}
 	})
 	// The path of the bytes leads through a relay that keeps them.
@@ -78,12 +78,12 @@ func TestNothingInTheClear(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.e, o.src = romeo, src
+	o = romeo.outgoing(SendOptions{To: jid.MustParse("juliet@jet.test"), Description: "the confidential description", Checksum: true}, src)
 	resources, err := romeo.choose(t.Context(), SendOptions{To: jid.MustParse("juliet@jet.test"), Wait: 10 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if code := o.run(t.Context(), resources); code != 0 {
+	if code := o.start(t.Context(), resources, ""); code != 0 {
 		t.Fatalf("exit code %d", code)
 	}
 	waitIdle(t, juliet)

@@ -24,6 +24,7 @@ import (
 	"jetsend/internal/jingle"
 	"jetsend/internal/jingle/ibb"
 	"jetsend/internal/jingle/s5b"
+	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
 	"jetsend/internal/session"
 	"jetsend/internal/stanza"
@@ -48,6 +49,10 @@ type Endpoint struct {
 	ibb      *ibb.Manager
 	receiver atomic.Pointer[receiver]
 
+	journal   *journal.Journal
+	mu        sync.Mutex
+	downloads map[string]*download // under way, by transfer id; under mu
+
 	chores   chan chore
 	newcomer chan struct{} // somebody has a new device
 	proxies  proxies
@@ -57,7 +62,7 @@ type Endpoint struct {
 
 // Connect logs in and announces the OMEMO device. ctx bounds the login only.
 func Connect(ctx context.Context, cfg Config) (*Endpoint, error) {
-	e := &Endpoint{cfg: cfg, log: cfg.Log, chores: make(chan chore, maxChores), newcomer: make(chan struct{}, 1), proxies: proxies{found: make(chan struct{})}}
+	e := &Endpoint{cfg: cfg, log: cfg.Log, downloads: map[string]*download{}, chores: make(chan chore, maxChores), newcomer: make(chan struct{}, 1), proxies: proxies{found: make(chan struct{})}}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
@@ -95,6 +100,9 @@ func (e *Endpoint) open(ctx context.Context) (err error) {
 		}
 	}
 	if e.db, err = state.Open(ctx, path); err != nil {
+		return &Failure{Code: exitcode.Config, Reason: "state", Err: err}
+	}
+	if e.journal, err = journal.Open(ctx, e.db, time.Now); err != nil {
 		return &Failure{Code: exitcode.Config, Reason: "state", Err: err}
 	}
 	if e.cfg.Session.BestMechanism, err = lastMechanism(ctx, e.db); err != nil {
@@ -181,6 +189,16 @@ func (e *Endpoint) closeState() (err error) {
 	return err
 }
 
+// gone tells whether the account is offline for good.
+func (e *Endpoint) gone() bool {
+	select {
+	case <-e.sess.Done():
+		return true
+	default:
+		return false
+	}
+}
+
 // unreachable is the loss of the server as the end of a run.
 func (e *Endpoint) unreachable() *Failure {
 	err := e.sess.Err()
@@ -217,7 +235,7 @@ func newResource() string {
 // from somebody who is offline.
 func (e *Endpoint) admit(from jid.JID, offer *jingle.Content) *stanza.Error {
 	r := e.receiver.Load()
-	if offer != nil && r != nil && r.admits(from) {
+	if offer != nil && r != nil && (r.admits(from) || offer.Senders == jingle.SenderResponder && r.serves(from)) {
 		return nil
 	}
 	if offer == nil && r != nil && r.known(from.Bare()) {

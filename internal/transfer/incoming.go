@@ -2,38 +2,39 @@ package transfer
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
 
 	"jetsend/internal/clean"
+	"jetsend/internal/crypto"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/filename"
 	"jetsend/internal/inbox"
 	"jetsend/internal/jingle"
 	"jetsend/internal/jingle/ibb"
 	"jetsend/internal/jingle/s5b"
+	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
-	"jetsend/internal/stanza"
 	"jetsend/internal/xmltree"
 )
 
-// incoming is the journey of one file from a contact.
+// incoming is a session that a contact opened, for a file of theirs or for the
+// rest of one of ours.
 type incoming struct {
 	r     *receiver
 	e     *Endpoint
-	sess  *jingle.Session
+	talk  *talk
+	sess  *jingle.Session // that of talk
 	head  Head
 	file  *jingle.File // as offered: the sealed one, or else the public one
 	held  content      // of the envelope
 	dev   omemo.Device
-	name  string // made safe
+	down  *download // of an offer that could be read
+	stop  context.CancelCauseFunc
 	begun time.Time
 }
 
@@ -46,35 +47,76 @@ type refusal struct {
 func (r *refusal) Error() string { return r.err.Error() }
 func (r *refusal) Unwrap() error { return r.err }
 
-// run takes an offer to its end. mine tells whether it was accepted, so that
-// --once ends with it.
-func (in *incoming) run(ctx context.Context) (code exitcode.Code, mine bool) {
-	part, err := in.decide(ctx)
+// outcome is how an incoming session ended.
+type outcome struct {
+	code exitcode.Code
+	// mine: the offer was accepted, so that --once ends with it.
+	mine bool
+	// pending: the transfer is not at its end, and more may come in this run.
+	pending bool
+}
+
+// run takes an offer to the end of its session.
+func (in *incoming) run(ctx context.Context) (out outcome) {
+	defer in.wipe()
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	in.stop = stop
+	done, err := in.decide(ctx)
 	in.r.looked()
-	if mine = err == nil; !mine {
+	if done {
+		return outcome{mine: in.down.final != ""}
+	}
+	if out.mine = err == nil; !out.mine {
 		err = in.withdrawn(err)
 	}
 	if err == nil {
-		err = in.accept(ctx, part)
+		err = in.accept(ctx)
 	}
+	if err == nil {
+		out.pending = in.down.final == "" && in.r.park(in.down, errNextPart)
+		return out
+	}
+	in.terminate(ctx, err)
+	if out.mine && in.giveUp(ctx, err) {
+		out.pending = in.r.park(in.down, err)
+	}
+	if !out.pending {
+		out.code = in.fail(err, out.mine)
+	}
+	return out
+}
+
+func (in *incoming) wipe() {
 	if in.held.ts != nil {
 		in.held.ts.Wipe()
 	}
-	if err == nil {
-		return exitcode.OK, mine
-	}
+}
+
+// terminate tells the peer why.
+func (in *incoming) terminate(ctx context.Context, err error) {
 	reason := reasonFor(err)
 	var no *refusal
 	if errors.As(err, &no) {
 		reason = no.reason
 	}
 	_ = in.sess.Terminate(ctx, reason)
-	return in.fail(err, mine), mine
+}
+
+// giveUp lets go of a download. It tells whether the transfer may go on.
+func (in *incoming) giveUp(ctx context.Context, cause error) bool {
+	if err := in.down.giveUp(ctx, cause); err != nil {
+		in.e.log.Error("interrupted download", "transfer", in.head.Transfer, "error", err)
+	}
+	return in.down.row.Row().State == journal.Interrupted
 }
 
 // fail reports how the transfer ended.
 func (in *incoming) fail(err error, started bool) exitcode.Code {
 	f := failureOf(err, started)
+	if in.down != nil && in.down.row != nil {
+		f.Resumable = in.down.row.Row().State == journal.Interrupted
+	}
 	in.e.log.Info("not received", "transfer", in.head.Transfer, "peer", in.sess.Peer(), "code", int(f.Code), "reason", f.Error())
 	if in.head.Transfer == "" {
 		in.e.cfg.Report(FailedEarly{Direction: Receive, Peer: in.sess.Peer().String(), Code: int(f.Code), Reason: clean.Text(f.Error()), Hints: f.Hints})
@@ -85,47 +127,136 @@ func (in *incoming) fail(err error, started bool) exitcode.Code {
 }
 
 // decide makes the checks in the order of docs/protocol.md, the cheapest and
-// most telling first, and returns the partial file to write.
-func (in *incoming) decide(ctx context.Context) (part *inbox.Partial, err error) {
+// most telling first, and takes the transfer. done tells that there was nothing
+// left to take: the file had been released before.
+func (in *incoming) decide(ctx context.Context) (done bool, err error) {
 	ctx, cancel := in.e.during(ctx, in.sess)
 	defer cancel(nil)
 	defer func() { err = causeOf(ctx, err) }()
-	public, sec, err := in.public()
+	public, sec, err := in.public(jingle.SenderInitiator)
 	if err != nil {
-		return nil, err
+		return false, err
 	}
 	if err := in.open(ctx, public, sec); err != nil {
-		return nil, err
+		return false, err
 	}
 	in.identify(public)
-	in.e.cfg.Report(Offer{Head: in.head, Size: in.file.Size})
-	if err := in.r.tooBig(in.file.Size); err != nil {
-		return nil, &refusal{err, declined(detailTooBig)}
+	known, err := in.known(ctx)
+	if err != nil || known.Released {
+		return err == nil, err
 	}
-	if in.r.opt.OnConflict == inbox.Skip && in.r.dir.Exists(in.name) {
-		return nil, &refusal{fmt.Errorf("%s: %w", in.name, inbox.ErrExists), declined(detailExists)}
+	resumed := known.State == journal.Interrupted && known.Size == in.file.Size
+	in.e.cfg.Report(Offer{Head: in.head, Size: in.file.Size, ResumedFrom: known.Durable})
+	if err := in.tooBig(); err != nil {
+		return false, &refusal{err, declined(detailTooBig)}
 	}
-	if in.r.opt.Accept == AcceptAsk {
+	if in.r.opt.OnConflict == inbox.Skip && in.r.dir.Exists(in.down.name) {
+		return false, &refusal{fmt.Errorf("%s: %w", in.down.name, inbox.ErrExists), declined(detailExists)}
+	}
+	if in.r.opt.Accept == AcceptAsk && !resumed { // a yes is for the file, however often it is cut
 		q := Question{
 			Peer: in.sess.Peer(), Name: in.head.Name, Size: in.file.Size,
 			Description: clean.Text(in.file.Description), Device: deviceInfo(in.dev), Batch: in.batch(),
 		}
 		if err := in.r.ask(ctx, q); err != nil {
-			return nil, &refusal{err, jingle.Reason{Condition: jingle.Decline}}
+			return false, &refusal{err, jingle.Reason{Condition: jingle.Decline}}
 		}
 	}
-	part, err = in.r.dir.Create(in.head.Transfer, in.file.Size, in.r.opt.MinFree)
-	if errors.Is(err, inbox.ErrNoSpace) {
-		return nil, &refusal{err, declined(detailNoSpace)}
+	return in.begin(ctx)
+}
+
+// known is what the journal has about the transfer, if it is that contact's and
+// that key's. The receipt of a file that was released is sent again.
+func (in *incoming) known(ctx context.Context) (row journal.Row, err error) {
+	if in.held.offer == nil {
+		return row, nil
+	}
+	row, err = in.e.journal.Finished(ctx, in.head.Transfer, in.dev.JID, in.dev.IdentityKey)
+	if err == nil {
+		in.again(ctx, row)
+		return row, nil
+	}
+	if !errors.Is(err, journal.ErrUnknown) {
+		return row, err
+	}
+	row, err = in.e.journal.Load(ctx, journal.Key{ID: in.head.Transfer, Direction: journal.Receive})
+	if errors.Is(err, journal.ErrUnknown) || err == nil && (row.Peer != in.dev.JID.Bare() || !row.HasKey(in.dev.IdentityKey)) {
+		return journal.Row{}, nil
+	}
+	return row, err
+}
+
+// again answers an offer of a file that was released before: no byte is sent, no
+// second file made.
+func (in *incoming) again(ctx context.Context, row journal.Row) {
+	ctx = context.WithoutCancel(ctx)
+	rec := receipt{Transfer: row.ID, Size: row.Size, Stored: row.Size, SHA256: hex.EncodeToString(row.SHA256)}
+	sealed, err := in.talk.seal(kindReceipt, rec.element())
+	if err == nil {
+		err = in.talk.tell(ctx, receivedElement(in.sess.Content().Name, sealed))
+	}
+	_ = in.sess.Terminate(ctx, jingle.Reason{Condition: jingle.Success})
+	in.e.log.Info("receipt sent again", "transfer", row.ID, "peer", in.sess.Peer(), "error", err)
+}
+
+// begin takes the row and the partial file of the transfer.
+func (in *incoming) begin(ctx context.Context) (done bool, err error) {
+	ours, fresh := in.r.claim(in.sess.Peer().Bare(), in.head.Transfer)
+	if !ours { // what is claimed is what --once waits for
+		return false, &refusal{fmt.Errorf("%w: this run takes one file", errDeclined), jingle.Reason{Condition: jingle.Busy}}
+	}
+	defer func() {
+		if err != nil && fresh {
+			in.r.unclaim()
+		}
+	}()
+	in.down.stop = in.stop
+	err = in.e.take(ctx, in.down, in.row(), in.r.dir, true)
+	switch {
+	case errors.Is(err, inbox.ErrNoSpace):
+		return false, &refusal{err, declined(detailNoSpace)}
+	case errors.Is(err, journal.ErrForeign), errors.Is(err, journal.ErrDiffers):
+		return false, &refusal{errors.Join(errDeclined, err), jingle.Reason{Condition: jingle.SecurityError}}
+	case err != nil:
+		return false, err
+	}
+	in.r.unpark(in.head.Transfer)
+	if in.down.final != "" { // a crash had hidden it
+		in.again(ctx, in.down.row.Row())
+		in.down.report()
+		return true, in.down.close(ctx)
+	}
+	if in.held.offer != nil && in.held.offer.Restart && in.down.offset() > 0 {
+		err = in.down.restart(ctx)
 	}
 	if err != nil {
-		return nil, &sinkError{err}
+		return false, errors.Join(err, in.down.giveUp(ctx, err))
 	}
-	if !in.r.claim() { // last, because what is claimed is what --once waits for
-		busy := &refusal{fmt.Errorf("%w: this run takes one file", errDeclined), jingle.Reason{Condition: jingle.Busy}}
-		return nil, errors.Join(busy, part.Discard())
+	return false, nil
+}
+
+// row is the transfer as it is entered in the journal.
+func (in *incoming) row() journal.Row {
+	row := journal.Row{
+		Key:  journal.Key{ID: in.head.Transfer, Direction: journal.Receive},
+		Peer: in.sess.Peer().Bare(), Resource: in.sess.Peer().Resource(), Profile: in.held.offer != nil,
+		Name: in.file.Name, Size: in.file.Size, MTime: in.file.Date, Keys: [][]byte{in.dev.IdentityKey},
 	}
-	return part, nil
+	if b := in.batch(); b != nil {
+		row.Batch = b.ID
+	}
+	return row
+}
+
+// tooBig is the refusal of what does not fit our rules or one session.
+func (in *incoming) tooBig() error {
+	if in.held.offer == nil && in.file.Size > crypto.MaxPlaintext {
+		return fmt.Errorf("%w: %d bytes are more than one session carries", errDeclined, in.file.Size)
+	}
+	if m := in.r.opt.MaxSize; m > 0 && in.file.Size > m {
+		return fmt.Errorf("%w: %d bytes are more than --max-size", errDeclined, in.file.Size)
+	}
+	return nil
 }
 
 // identify fills in what the transfer is called. Other clients have no ids.
@@ -135,10 +266,14 @@ func (in *incoming) identify(public *jingle.File) {
 	if in.held.offer != nil {
 		in.file, in.head.Transfer = in.held.offer.File, in.held.offer.Transfer
 	}
-	in.name = filename.Safe(in.file.Name)
+	name := filename.Safe(in.file.Name)
 	in.head.Name = clean.Text(in.file.Name)
 	if in.file.Name == "" {
-		in.head.Name = in.name
+		in.head.Name = name
+	}
+	in.down = &download{
+		head: in.head, file: in.file, name: name, begun: in.begun,
+		how: keeping{minFree: in.r.opt.MinFree, conflict: in.r.opt.OnConflict, rate: in.r.opt.LimitRate, checksum: in.r.opt.Checksum},
 	}
 }
 
@@ -151,10 +286,10 @@ func (in *incoming) batch() *Batch {
 }
 
 // public reads what the stanza says in the clear.
-func (in *incoming) public() (*jingle.File, *jingle.Security, error) {
+func (in *incoming) public(senders string) (*jingle.File, *jingle.Security, error) {
 	c := in.sess.Content()
 	unsupported := jingle.Reason{Condition: jingle.UnsupportedApplications}
-	if !c.Description.Is(jingle.NSFile, "description") || c.Senders != jingle.SenderInitiator {
+	if !c.Description.Is(jingle.NSFile, "description") || c.Senders != senders {
 		return nil, nil, &refusal{errors.New("not a file offer"), unsupported}
 	}
 	public, err := jingle.ParseDescription(c.Description)
@@ -162,7 +297,7 @@ func (in *incoming) public() (*jingle.File, *jingle.Security, error) {
 	case err != nil:
 	case public.Size < 0:
 		err = errors.New("an offer without a size")
-	case public.Range != nil && public.Range.Offset != 0:
+	case senders == jingle.SenderInitiator && public.Range != nil && public.Range.Offset != 0:
 		err = errors.New("an offer of a part of a file")
 	}
 	if err != nil {
@@ -204,6 +339,7 @@ func (in *incoming) open(ctx context.Context, public *jingle.File, sec *jingle.S
 	if in.held, err = tell(opened, sec.Cipher); err != nil {
 		return err
 	}
+	in.talk.ts, in.talk.offer = in.held.ts, in.held.offer
 	if in.held.offer == nil {
 		return nil
 	}
@@ -215,49 +351,55 @@ func (in *incoming) open(ctx context.Context, public *jingle.File, sec *jingle.S
 }
 
 // accept answers the offer, takes the bytes and releases the file.
-func (in *incoming) accept(ctx context.Context, part *inbox.Partial) (err error) {
-	released := false
-	defer func() {
-		if !released {
-			if derr := part.Discard(); derr != nil {
-				in.e.log.Warn("partial file", "error", derr)
-			}
-		}
-	}()
+func (in *incoming) accept(ctx context.Context) (err error) {
+	d := in.down
 	if err := in.r.enter(ctx, in.sess); err != nil {
 		return err
 	}
 	defer in.r.leave()
-	ctx, cancel := in.e.during(ctx, in.sess)
+	finding, cancel := in.e.during(ctx, in.sess)
 	defer cancel(nil)
-	route, err := in.answer(ctx)
+	prefix := ""
+	if in.held.offer != nil {
+		if prefix, err = d.prefix(finding); err != nil {
+			return in.talk.reasoned(err)
+		}
+	}
+	s := in.e.spanFrom(d.offset(), in.file.Size, offered(in.sess.Content()))
+	if in.held.offer == nil {
+		s = span{0, in.file.Size, in.file.Size}
+	}
+	route, err := in.answer(finding, s, prefix)
 	if err != nil {
-		return in.reasoned(err)
+		return in.talk.reasoned(err)
 	}
 	defer route.close()
-	path, err := route.connect(ctx, in.sess, in.sess.Content().Transport)
+	path, err := route.connect(finding, in.sess, in.sess.Content().Transport)
+	cancel(nil)
 	if err != nil {
-		return in.reasoned(err)
+		return in.talk.reasoned(err)
 	}
 	defer func() { _ = path.Close() }()
-	sum, err := in.stream(ctx, path, part)
-	if err != nil {
-		err = in.reasoned(err)
-		_ = in.sess.Terminate(ctx, reasonFor(err)) // before the socket says it worse
+	in.e.cfg.Report(Negotiated{
+		Head: in.head, Transport: path.transport, Candidate: path.candidate, Cipher: in.held.ts.Suite().Name(),
+		Encryption: in.held.encryption, Devices: []DeviceInfo{deviceInfo(in.dev)},
+	})
+	if err := d.take(ctx, in.talk, path, s); err != nil {
+		in.terminate(ctx, err) // before the socket says it worse
 		return err
 	}
-	// Verified. From here on the sender's leaving changes nothing any more.
-	final, err := part.Release(in.name, in.r.opt.OnConflict, in.file.Date)
-	if err != nil {
-		return &sinkError{err}
+	d.finish(ctx, in.talk, s, in.dev)
+	if !s.last() {
+		err = d.row.Interrupt(context.WithoutCancel(ctx), errNextPart)
 	}
-	released = true
-	in.finish(context.WithoutCancel(ctx), final, sum)
-	return nil
+	if cerr := d.close(ctx); cerr != nil {
+		in.e.log.Error("journal", "transfer", in.head.Transfer, "error", cerr)
+	}
+	return err
 }
 
 // answer accepts the offer, with a sealed accept where that is understood.
-func (in *incoming) answer(ctx context.Context) (*route, error) {
+func (in *incoming) answer(ctx context.Context, s span, prefix string) (*route, error) {
 	c := in.sess.Content()
 	r, err := in.e.answerRoute(ctx, in.sess.Peer(), in.r.opt.Route, c.Transport)
 	if errors.Is(err, errNoTransport) {
@@ -267,16 +409,16 @@ func (in *incoming) answer(ctx context.Context) (*route, error) {
 		return nil, err
 	}
 	accepted := jingle.Content{Creator: c.Creator, Name: c.Name, Senders: c.Senders, Description: c.Description, Transport: r.element()}
-	if o := in.held.offer; o != nil {
-		a := accept{Transfer: o.Transfer, Size: o.File.Size, Digest: contentDigest(accepted), Device: in.e.omemo.DeviceID()}
-		sealed, err := seal(in.held.ts, kindAccept, o.context(), a.element())
-		if err != nil {
+	if in.held.offer != nil {
+		if err := in.talk.sealAccept(&accepted, s, prefix); err != nil {
 			r.close()
 			return nil, err
 		}
-		accepted.Extra = []*xmltree.Element{sealed}
 	}
 	in.e.cfg.Report(Accepted{in.head})
+	if s.offset > 0 {
+		in.e.cfg.Report(Resumed{Head: in.head, Offset: s.offset})
+	}
 	if err := in.sess.Accept(ctx, accepted); err != nil {
 		r.close()
 		return nil, err
@@ -284,63 +426,20 @@ func (in *incoming) answer(ctx context.Context) (*route, error) {
 	return r, nil
 }
 
-// stream takes the bytes. When it returns nil they are all there and verified.
-func (in *incoming) stream(ctx context.Context, path *bytestream, part *inbox.Partial) (hash.Hash, error) {
-	in.e.cfg.Report(Negotiated{
-		Head: in.head, Transport: path.transport, Candidate: path.candidate, Cipher: in.held.ts.Suite().Name(),
-		Encryption: in.held.encryption, Devices: []DeviceInfo{deviceInfo(in.dev)},
-	})
-	if err := in.sess.BeginStream(); err != nil {
-		return nil, err
+// sealAccept makes c an accept of the span: a range in the clear, and the sealed
+// element that proves it.
+func (t *talk) sealAccept(c *jingle.Content, s span, prefix string) error {
+	c.Description = jingle.Description(&jingle.File{Size: s.size, Range: s.wire(), HashUsed: []string{"sha-256"}})
+	a := accept{
+		Transfer: t.offer.Transfer, Offset: s.offset, Length: s.length, Size: s.size, Prefix: prefix,
+		Digest: contentDigest(*c), Device: t.e.omemo.DeviceID(),
 	}
-	var sum hash.Hash
-	if in.r.opt.Checksum || in.held.offer != nil && slices.Contains(in.file.HashUsed, "sha-256") {
-		sum = sha256.New()
+	sealed, err := t.seal(kindAccept, a.element())
+	if err != nil {
+		return err
 	}
-	m := startMeter(in.head, in.file.Size, in.e.cfg.Report)
-	defer m.end()
-	// Other clients do not all end the stream after the tag, and not every
-	// path hands the end on: then the bytes are counted.
-	ends := in.held.offer != nil && path.ends
-	return sum, streamIn(ctx, path, ends, part, in.file.Size, in.held.ts, in.r.opt.LimitRate, sum, m)
-}
-
-// finish tells everybody. The file is there whatever happens to the words.
-func (in *incoming) finish(ctx context.Context, path string, sum hash.Hash) {
-	rec := receipt{Transfer: in.head.Transfer, Size: in.file.Size}
-	verified := []string{"gcm-tag"}
-	if sum != nil {
-		rec.SHA256 = hex.EncodeToString(sum.Sum(nil))
-	}
-	if err := in.receipt(ctx, rec); err != nil {
-		in.e.log.Warn("receipt", "transfer", in.head.Transfer, "error", err)
-	}
-	_ = in.sess.Terminate(ctx, jingle.Reason{Condition: jingle.Success})
-	if err := in.e.omemo.MarkUsed(ctx, []omemo.Device{in.dev}); err != nil {
-		in.e.log.Warn("remember device", "error", err)
-	}
-	seconds := time.Since(in.begun).Seconds()
-	in.e.log.Info("received", "transfer", in.head.Transfer, "peer", in.head.Peer, "bytes", rec.Size, "seconds", seconds)
-	in.e.cfg.Report(Received{Head: in.head, Path: path, Size: rec.Size, Verified: verified, SHA256: rec.SHA256, Seconds: seconds})
-}
-
-// receipt says that the file has arrived; to a jetsend so that it can believe it.
-func (in *incoming) receipt(ctx context.Context, rec receipt) error {
-	var sealed *xmltree.Element
-	if o := in.held.offer; o != nil {
-		var err error
-		if sealed, err = seal(in.held.ts, kindReceipt, o.context(), rec.element()); err != nil {
-			return err
-		}
-	}
-	ctx, cancel := context.WithTimeout(ctx, discoWait)
-	defer cancel()
-	err := in.sess.Info(ctx, receivedElement(in.sess.Content().Name, sealed))
-	var se *stanza.Error
-	if errors.As(err, &se) {
-		return nil // delivered; what the other end thinks of it is its business
-	}
-	return err
+	c.Extra = []*xmltree.Element{sealed}
+	return nil
 }
 
 // withdrawn prefers the peer's end of the session over what it did to our
@@ -355,5 +454,3 @@ func (in *incoming) withdrawn(err error) error {
 	}
 	return err
 }
-
-func (in *incoming) reasoned(err error) error { return reasoned(in.sess, err) }

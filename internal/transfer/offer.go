@@ -45,6 +45,12 @@ type offer struct {
 	Digest    string // of the content as sent, see contentDigest
 	File      *jingle.File
 	Batch     *Batch
+	// Restart says that the bytes which the receiver has are not those of the
+	// file: it begins at 0.
+	Restart bool
+	// Prefix is the SHA-256 of what the receiver has, in hex, when it asks for
+	// the rest.
+	Prefix string
 }
 
 // Batch says which of several files an offer is.
@@ -70,6 +76,12 @@ func (o *offer) payload(ts *crypto.Secret) []byte {
 		Set("senders", o.Senders).Set("cipher", o.Cipher).
 		Set("initiator", o.Initiator.String()).Set("responder", o.Responder.String()).
 		Set("device", strconv.FormatUint(uint64(o.Device), 10)).Set("digest", o.Digest)
+	if o.Restart {
+		x.Set("restart", "true")
+	}
+	if o.Prefix != "" {
+		x.Set("prefix", o.Prefix)
+	}
 	if o.Batch != nil {
 		x.Add(xmltree.New(NS, "batch").Set("id", o.Batch.ID).
 			Set("index", strconv.Itoa(o.Batch.Index)).Set("count", strconv.Itoa(o.Batch.Count)).
@@ -105,7 +117,7 @@ func parseOffer(b []byte) (*offer, error) {
 	}
 	o := &offer{
 		SID: x.Attr("sid"), Content: x.Attr("content"), Senders: x.Attr("senders"),
-		Cipher: x.Attr("cipher"), Digest: x.Attr("digest"),
+		Cipher: x.Attr("cipher"), Digest: x.Attr("digest"), Restart: x.Attr("restart") == "true", Prefix: x.Attr("prefix"),
 	}
 	if o.Transfer, err = parseUUID(x.Attr("transfer")); err != nil {
 		return nil, fmt.Errorf("sealed offer: %w", err)

@@ -66,7 +66,7 @@ func TestOfferRefused(t *testing.T) {
 func TestSealedElements(t *testing.T) {
 	ts := crypto.NewSecret(crypto.AES256GCM)
 	ctx := testOffer().context()
-	want := receipt{Transfer: testOffer().Transfer, Size: 12, SHA256: strings.Repeat("a", 64)}
+	want := receipt{Transfer: testOffer().Transfer, Size: 12, Stored: 12, SHA256: strings.Repeat("a", 64)}
 	s, err := seal(ts, kindReceipt, ctx, want.element())
 	if err != nil {
 		t.Fatal(err)

@@ -33,6 +33,9 @@ type Config struct {
 	// ManyDevices lets a new OMEMO device be added to an account that already
 	// has many; only `login` asks for that.
 	ManyDevices bool
+	// SessionLimit is how many bytes of a file one session carries, if that is
+	// less than what one secret may encrypt; 0 means that. For tests.
+	SessionLimit int64
 	// Report receives all events, in order for one transfer, from several
 	// goroutines at once.
 	Report func(Event)

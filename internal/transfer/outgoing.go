@@ -2,20 +2,17 @@ package transfer
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
-	"io"
+	"slices"
 	"time"
-
-	"github.com/google/uuid"
 
 	"jetsend/internal/clean"
 	"jetsend/internal/crypto"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
+	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
 	"jetsend/internal/stanza"
 )
@@ -29,6 +26,9 @@ const (
 	// goodbyeTime is how long a sender waits for the receiver's terminate after
 	// the receipt, before it ends the session itself.
 	goodbyeTime = 5 * time.Second
+	// maxRestarts bounds how often one run begins again at 0 because the receiver
+	// has other bytes than the file.
+	maxRestarts = 2
 )
 
 // contentName is the name of our one content.
@@ -37,29 +37,118 @@ const contentName = "file"
 // envelopeType is the type attribute of our <security/>.
 const envelopeType = omemo.NS
 
-// outgoing is the journey of one file to the contact.
+// outgoing is the journey of one file to the contact, by offers of ours.
 type outgoing struct {
-	e      *Endpoint
-	opt    SendOptions
-	head   Head
-	src    *source
-	batch  *Batch
-	begun  time.Time
-	to     *peer
-	ts     *crypto.Secret
-	offer  *offer // of our profile; nil for other clients
-	env    *omemo.Envelope
-	sess   *jingle.Session
-	route  *route
-	marked bool // the first byte has been handed to the transport
+	upload
+	opt   SendOptions
+	batch *Batch
+	form  form // of the first offer: never silently less
+
+	restarts int
+	restart  bool // the next offer says so
+
+	// Of the session of the moment.
+	to    *peer
+	talk  *talk
+	env   *omemo.Envelope
+	route *route
+	path  *bytestream
+	lost  <-chan struct{} // the stream that the offer went out on
+	// released: a receipt says that the file is complete at the other end.
+	released bool
 }
 
-// run sends the file to the first resource that answers and reports how it ended.
+// run sends the file and reports how it ended. The row of the transfer is held.
 func (o *outgoing) run(ctx context.Context, peers []*peer) exitcode.Code {
-	o.head = Head{Transfer: uuid.NewString(), Direction: Send, Name: o.src.name}
+	err := o.deliver(ctx, peers)
+	if err == nil {
+		o.sent(context.WithoutCancel(ctx))
+		return exitcode.OK
+	}
+	return o.fail(ctx, causeOf(ctx, err))
+}
+
+// deliver takes one session after the other until the file is there.
+func (o *outgoing) deliver(ctx context.Context, peers []*peer) error {
+	retry := retry{opt: o.opt.Retry}
 	var err error
+	for {
+		if err == nil {
+			before := o.row.Row().Durable
+			err = o.round(ctx, peers)
+			if now := o.row.Row().Durable; err == nil || now > before {
+				retry.progress()
+			}
+		}
+		switch {
+		case err == nil && o.released:
+			return nil
+		case err == nil: // the next part
+			continue
+		case errors.Is(err, errPrefix) && o.restarts < maxRestarts:
+			o.restart, err = true, nil
+			o.restarts++
+			continue
+		}
+		pause, more := retry.next(time.Now())
+		if err = causeOf(ctx, err); !more || !o.again(err) {
+			return err
+		}
+		if jerr := o.row.Interrupt(ctx, err); jerr != nil {
+			return jerr
+		}
+		o.e.cfg.Report(Interrupted{Head: o.head, Bytes: o.moved, Reason: clean.Text(err.Error()), RetryIn: pause.Seconds()})
+		if err = o.e.sleep(ctx, pause); err == nil {
+			peers, err = o.findAgain(ctx, retry.left(time.Now()))
+		}
+		if cause := context.Cause(ctx); cause != nil {
+			return cause
+		}
+	}
+}
+
+// again tells whether an attempt that failed is worth another one in this run.
+func (o *outgoing) again(err error) bool {
+	var ended *endedByPeer
+	if errors.As(err, &ended) && ended.reason.Condition == jingle.Busy {
+		return o.marked || o.row.Row().Retries > 0
+	}
+	switch code, _ := classify(err, o.marked); code {
+	case exitcode.Interrupted:
+		return true
+	case exitcode.Offline:
+		return o.marked || o.row.Row().Retries > 0
+	}
+	return false
+}
+
+// findAgain looks for the contact after an interruption.
+func (o *outgoing) findAgain(ctx context.Context, left time.Duration) ([]*peer, error) {
+	ctx, cancel := context.WithTimeout(ctx, max(left, time.Second))
+	defer cancel()
+	if err := o.e.sess.WaitOnline(ctx); err != nil {
+		return nil, fmt.Errorf("%w: %w", errStreamLost, err)
+	}
+	opt := o.opt
+	opt.Wait = min(max(left, time.Second), lastPause)
+	peers, err := o.e.choose(ctx, opt)
+	if err != nil {
+		return nil, err
+	}
+	if err := o.e.guardForm(ctx, peers[0], o.opt); err != nil {
+		return nil, err
+	}
+	peers = slices.DeleteFunc(peers, func(p *peer) bool { return p.form != o.form })
+	if len(peers) == 0 {
+		return nil, noResource(o.opt.To, 1, 0)
+	}
+	return peers, nil
+}
+
+// round offers the file to the resources, until one answers.
+func (o *outgoing) round(ctx context.Context, peers []*peer) (err error) {
 	for _, p := range peers {
-		if p.form != peers[0].form { // never silently less
+		if p.form != o.form {
 			break
 		}
 		o.to, o.head.Peer = p, p.jid.String()
@@ -80,13 +169,56 @@ func (o *outgoing) run(ctx context.Context, peers []*peer) exitcode.Code {
 			break
 		}
 	}
-	if err == nil {
-		return exitcode.OK
+	return err
+}
+
+// sent writes down and reports that the file is there.
+func (o *outgoing) sent(ctx context.Context) {
+	if err := o.row.Complete(ctx); err != nil {
+		o.e.log.Error("journal", "transfer", o.head.Transfer, "error", err)
 	}
-	f := failureOf(causeOf(ctx, err), o.marked)
+	if err := o.e.omemo.MarkUsed(ctx, o.env.Devices); err != nil {
+		o.e.log.Warn("remember devices", "error", err)
+	}
+	seconds := time.Since(o.begun).Seconds()
+	o.e.log.Info("sent", "transfer", o.head.Transfer, "peer", o.head.Peer, "bytes", o.src.size, "seconds", seconds)
+	o.e.cfg.Report(Sent{Head: o.head, Size: o.src.size, VerifiedByPeer: !o.jet(), SHA256: o.shown(), Seconds: seconds})
+}
+
+// shown is the SHA-256 for the event.
+func (o *outgoing) shown() string {
+	if !o.check {
+		return ""
+	}
+	return o.digest()
+}
+
+// fail writes down and reports that the file is not there.
+func (o *outgoing) fail(ctx context.Context, err error) exitcode.Code {
+	f := failureOf(err, o.marked)
+	ctx = context.WithoutCancel(ctx)
+	f.Resumable = o.resumable(f.Code, err)
+	end := o.row.Fail
+	if f.Resumable {
+		end = o.row.Interrupt
+	}
+	if jerr := end(ctx, err); jerr != nil {
+		o.e.log.Error("journal", "transfer", o.head.Transfer, "error", jerr)
+	}
 	o.e.log.Info("not sent", "transfer", o.head.Transfer, "peer", o.head.Peer, "code", int(f.Code), "reason", f.Error())
 	o.e.cfg.Report(Failed{Head: o.head, Code: int(f.Code), Reason: clean.Text(f.Error()), Resumable: f.Resumable, Hints: f.Hints})
 	return f.Code
+}
+
+// resumable tells whether the transfer may be taken up again: always after a loss, and
+// after anything but a change of the file once the receiver had begun to take it.
+func (o *outgoing) resumable(code exitcode.Code, err error) bool {
+	var source *sourceError
+	switch code {
+	case exitcode.Interrupted, exitcode.Cancelled, exitcode.Terminated, exitcode.Integrity, exitcode.Unexpected:
+		return !errors.As(err, &source)
+	}
+	return !errors.As(err, &source) && (o.marked || o.row.Row().Retries > 0)
 }
 
 // offerRefused is an error in answer to the offer itself. Stanza errors of later
@@ -111,13 +243,13 @@ func notAcceptable(err error) bool {
 }
 
 // attempt is one session with one resource.
-func (o *outgoing) attempt(ctx context.Context) (err error) {
+func (o *outgoing) attempt(ctx context.Context) error {
 	suite := crypto.AES256GCM
 	if o.jet() {
 		suite = crypto.AES128GCM
 	}
-	o.ts = crypto.NewSecret(suite)
-	defer o.ts.Wipe()
+	o.talk = &talk{e: o.e, ts: crypto.NewSecret(suite)}
+	defer o.talk.ts.Wipe()
 	sid := jingle.NewSID()
 	content, err := o.prepare(ctx, sid)
 	if err != nil {
@@ -127,47 +259,55 @@ func (o *outgoing) attempt(ctx context.Context) (err error) {
 	if err := o.src.unchanged(); err != nil {
 		return err
 	}
-	if _, err := o.src.file.Seek(0, io.SeekStart); err != nil {
-		return &sourceError{err}
+	if err := o.row.Offer(ctx, o.to.jid.Resource(), keysOf(o.env.Devices)...); err != nil {
+		return err
 	}
-	o.e.cfg.Report(Offer{Head: o.head, Size: o.src.size})
+	o.lost = o.e.sess.Lost()
+	o.e.cfg.Report(Offer{Head: o.head, Size: o.src.size, ResumedFrom: o.row.Row().Durable})
 	late := time.Now().Add(o.opt.AnswerTimeout)
-	if err := o.initiate(ctx, sid, content); err != nil {
+	o.talk.sess, err = o.e.initiate(ctx, o.to.jid, sid, content, o.opt.AnswerTimeout)
+	if err != nil {
 		return err
 	}
 	err = o.converse(ctx, late)
 	if err != nil {
-		_ = o.sess.Terminate(ctx, reasonFor(err)) // does nothing the second time
+		// The word on the wire goes before the end of the bytestream, so that
+		// the receiver knows why the data stop.
+		_ = o.talk.sess.Terminate(ctx, reasonFor(err))
+	}
+	if o.path != nil {
+		_ = o.path.Close()
+		o.path = nil
 	}
 	return err
 }
 
 // jet tells whether the offer is made as XEP-0396 and other clients have it.
-func (o *outgoing) jet() bool { return o.to.form == formJET || o.opt.Encryption == EncryptionJET }
+func (o *outgoing) jet() bool { return o.form == formJET || o.opt.Encryption == EncryptionJET }
 
-// initiate delivers the offer. A client that does not even acknowledge it in
+// initiate delivers an offer. A client that does not even acknowledge it in
 // time has not answered.
-func (o *outgoing) initiate(ctx context.Context, sid string, content jingle.Content) (err error) {
+func (e *Endpoint) initiate(ctx context.Context, to jid.JID, sid string, content jingle.Content, patience time.Duration) (*jingle.Session, error) {
 	wait := ctx
-	if o.opt.AnswerTimeout > 0 {
+	if patience > 0 {
 		var cancel context.CancelFunc
-		wait, cancel = context.WithTimeout(ctx, o.opt.AnswerTimeout)
+		wait, cancel = context.WithTimeout(ctx, patience)
 		defer cancel()
 	}
-	o.sess, err = o.e.jingle.Initiate(wait, o.to.jid, sid, content)
+	s, err := e.jingle.Initiate(wait, to, sid, content)
 	switch {
 	case err == nil:
-		return nil
+		return s, nil
 	case context.Cause(ctx) != nil:
-		return context.Cause(ctx)
+		return nil, context.Cause(ctx)
 	case errors.Is(err, context.DeadlineExceeded):
-		return errNoAnswer
+		return nil, errNoAnswer
 	}
 	var answer *stanza.Error
 	if errors.As(err, &answer) {
 		err = &offerRefused{answer}
 	}
-	return fmt.Errorf("offer to %s: %w", o.to.jid, err)
+	return nil, fmt.Errorf("offer to %s: %w", to, err)
 }
 
 // prepare makes the route, the envelope and the content.
@@ -181,28 +321,32 @@ func (o *outgoing) prepare(ctx context.Context, sid string) (c jingle.Content, e
 	}
 	security := &jingle.Security{Name: c.Name, Type: envelopeType}
 	if o.jet() {
-		o.offer = nil
-		security.Cipher = o.ts.Suite().ShortURN()
-		o.env, err = o.e.omemo.WrapKey(ctx, o.e.sess, o.to.jid.Bare(), o.ts)
+		security.Cipher = o.talk.ts.Suite().ShortURN()
+		o.env, err = o.e.omemo.WrapKey(ctx, o.e.sess, o.to.jid.Bare(), o.talk.ts)
 		if err == nil && o.opt.Encryption != EncryptionJET { // what was really wrapped decides
 			err = o.e.guardKeys(ctx, o.to.jid.Bare(), o.env.Devices)
 		}
 	} else {
-		o.offer = o.sealedOffer(sid, c)
-		security.Cipher = o.offer.Cipher
-		o.env, err = o.e.omemo.WrapPayload(ctx, o.e.sess, o.to.jid.Bare(), o.offer.payload(o.ts))
-	}
-	var answer *stanza.Error
-	if errors.As(err, &answer) { // whose devices cannot be had has none for us
-		err = fmt.Errorf("%w: %w", omemo.ErrNoDevice, err)
+		o.talk.offer = o.sealedOffer(sid, c)
+		security.Cipher = o.talk.offer.Cipher
+		o.env, err = o.e.omemo.WrapPayload(ctx, o.e.sess, o.to.jid.Bare(), o.talk.offer.payload(o.talk.ts))
 	}
 	if err != nil {
 		o.route.close()
-		return c, fmt.Errorf("encrypt for %s: %w", o.to.jid.Bare(), err)
+		return c, wrapFailed(o.to, err)
 	}
 	security.Envelope = o.env.Element
 	c.Security = security.Element()
 	return c, nil
+}
+
+// wrapFailed: whose devices cannot be had has none for us.
+func wrapFailed(to *peer, err error) error {
+	var answer *stanza.Error
+	if errors.As(err, &answer) {
+		err = fmt.Errorf("%w: %w", omemo.ErrNoDevice, err)
+	}
+	return fmt.Errorf("encrypt for %s: %w", to.jid.Bare(), err)
 }
 
 // publicFile is what the servers get to see. Other clients need the name there.
@@ -212,110 +356,77 @@ func (o *outgoing) publicFile() *jingle.File {
 		f.Name, f.Date, f.Description = o.src.name, o.src.mtime, o.opt.Description
 		return f
 	}
-	f.Range = &jingle.Range{Length: -1}
+	f.Range = &jingle.Range{Length: -1} // the receiver says from where
+	if limit := o.e.sessionLimit(); o.src.size > limit {
+		f.Range.Length = limit
+	}
 	return f
 }
 
 func (o *outgoing) sealedOffer(sid string, c jingle.Content) *offer {
 	f := &jingle.File{Name: o.src.name, Size: o.src.size, Date: o.src.mtime, Description: o.opt.Description}
-	if o.opt.Checksum {
+	if o.check {
 		f.HashUsed = []string{"sha-256"} // asks for it in the receipt
 	}
 	return &offer{
-		Transfer: o.head.Transfer, SID: sid, Content: c.Name, Senders: c.Senders, Cipher: o.ts.Suite().URN(),
+		Transfer: o.head.Transfer, SID: sid, Content: c.Name, Senders: c.Senders, Cipher: o.talk.ts.Suite().URN(),
 		Initiator: o.e.sess.JID(), Responder: o.to.jid, Device: o.e.omemo.DeviceID(), Digest: contentDigest(c),
-		File: f, Batch: o.batch,
+		File: f, Batch: o.batch, Restart: o.restart,
 	}
 }
 
-// converse takes an offer that was delivered to its end.
+// converse takes an offer that was delivered to the end of its session.
 func (o *outgoing) converse(ctx context.Context, answerBy time.Time) error {
 	accepted, err := o.awaitAccept(ctx, answerBy)
+	if err != nil || o.released {
+		return err
+	}
+	s, prefix, err := o.checkAccept(accepted)
 	if err != nil {
 		return err
 	}
 	o.e.cfg.Report(Accepted{o.head})
-	streaming, cancel := o.e.during(ctx, o.sess)
-	defer cancel(nil)
-	path, err := o.route.connect(streaming, o.sess, accepted.Transport)
-	if err != nil {
-		return o.reasoned(err)
+	if s.offset > 0 {
+		o.e.cfg.Report(Resumed{Head: o.head, Offset: s.offset})
 	}
-	defer func() { _ = path.Close() }()
-	path.settle = o.jet() && path.transport == S5B && !path.ends
-	o.e.drain(path)
-	digest, err := o.stream(streaming, path)
+	o.restart = false
+	finding, cancel := o.e.during(ctx, o.talk.sess)
+	o.path, err = o.route.connect(finding, o.talk.sess, accepted.Transport)
 	if err == nil {
-		err = o.endStream(streaming, path)
+		err = o.checkPrefix(finding, s.offset, prefix)
 	}
-	cancel(nil) // from here on the peer's end of the session is what we wait for
-	if err == nil {
-		err = o.awaitEnd(ctx, digest)
-	} else {
-		err = o.reasoned(err)
-	}
+	cancel(nil)
 	if err != nil {
-		// The word on the wire goes before the end of the bytestream, so that
-		// the receiver knows why the data stop.
-		_ = o.sess.Terminate(ctx, reasonFor(err))
-		return err
+		return o.talk.reasoned(err)
 	}
-	ctx = context.WithoutCancel(ctx)
-	if err := o.e.omemo.MarkUsed(ctx, o.env.Devices); err != nil {
-		o.e.log.Warn("remember devices", "error", err)
-	}
-	seconds := time.Since(o.begun).Seconds()
-	o.e.log.Info("sent", "transfer", o.head.Transfer, "peer", o.head.Peer, "bytes", o.src.size, "seconds", seconds)
-	o.e.cfg.Report(Sent{Head: o.head, Size: o.src.size, VerifiedByPeer: !o.jet(), SHA256: digest, Seconds: seconds})
-	return nil
-}
-
-// endStream ends our half of the path after the tag. A receiver that counts
-// bytes may be done, and gone, before that: then what it said counts. But
-// in-band nothing has been sent before its blocks are acknowledged, and a client
-// that seals no receipt must not get away with saying success before.
-func (o *outgoing) endStream(ctx context.Context, path *bytestream) error {
-	path.beforeEnd(o.sess.Done())
-	stop := context.AfterFunc(ctx, func() { _ = path.Close() }) // wakes an in-band wait
-	defer stop()
-	_ = path.SetWriteDeadline(time.Now().Add(idle)) // for what is still on its way
-	err := path.CloseWrite()
-	if err == nil || path.transport == IBB && o.offer == nil {
-		return err
-	}
-	select {
-	case <-o.sess.Done():
-		return nil
-	default:
-	}
-	if cause := context.Cause(ctx); cause != nil {
-		return cause
-	}
-	return err
-}
-
-// stream sends the file over the path. It returns its SHA-256 in hex when that
-// was asked for.
-func (o *outgoing) stream(ctx context.Context, path *bytestream) (string, error) {
 	o.e.cfg.Report(Negotiated{
-		Head: o.head, Transport: path.transport, Candidate: path.candidate, Cipher: o.ts.Suite().Name(), Encryption: "jet",
+		Head: o.head, Transport: o.path.transport, Candidate: o.path.candidate, Cipher: o.talk.ts.Suite().Name(), Encryption: encryptionJET,
 		Devices: deviceInfos(o.env.Devices),
 	})
-	if err := o.sess.BeginStream(); err != nil {
-		return "", err
+	if err := o.transmit(ctx, o.talk, o.path, s); err != nil {
+		return err
 	}
-	o.marked = true
-	var sum hash.Hash
-	if o.opt.Checksum {
-		sum = sha256.New()
+	o.released = s.last()
+	return o.confirm(context.WithoutCancel(ctx), s.end())
+}
+
+// keysOf are the identity keys of devices.
+func keysOf(devices []omemo.Device) [][]byte {
+	var keys [][]byte
+	for _, d := range devices {
+		keys = append(keys, d.IdentityKey)
 	}
-	m := startMeter(o.head, o.src.size, o.e.cfg.Report)
-	defer m.end()
-	if err := streamOut(ctx, path, o.src.file, o.src.size, o.src.unchanged, o.ts, o.opt.LimitRate, sum, m); err != nil {
-		return "", err
+	return keys
+}
+
+// rowOf is the row of a transfer from here.
+func (o *outgoing) rowOf() journal.Row {
+	r := journal.Row{
+		Key:  journal.Key{ID: o.head.Transfer, Direction: journal.Send},
+		Peer: o.opt.To.Bare(), Profile: !o.jet(), Name: o.src.name, Path: o.src.path, Size: o.src.size, MTime: o.src.mtime,
 	}
-	if sum == nil {
-		return "", nil
+	if o.batch != nil {
+		r.Batch = o.batch.ID
 	}
-	return hex.EncodeToString(sum.Sum(nil)), nil
+	return r
 }

@@ -57,15 +57,29 @@ func (e *Endpoint) s5bConfig(ctx context.Context, noDirect bool) s5b.Config {
 	}
 }
 
-// during returns a context that ends with the session or our own stream, so
-// that a bytestream does not outlive what was agreed about it.
+// during returns a context that ends with the session or the loss of our own
+// stream, so that nothing is negotiated that nobody hears.
 func (e *Endpoint) during(ctx context.Context, s *jingle.Session) (context.Context, context.CancelCauseFunc) {
+	return e.with(ctx, s, e.sess.Lost())
+}
+
+// streaming returns a context that ends with the session, so that a bytestream
+// does not outlive what was agreed about it. A socket of its own needs no stream
+// to the server.
+func (e *Endpoint) streaming(ctx context.Context, s *jingle.Session, path *bytestream) (context.Context, context.CancelCauseFunc) {
+	if path.transport == IBB {
+		return e.during(ctx, s)
+	}
+	return e.with(ctx, s, e.sess.Done())
+}
+
+func (e *Endpoint) with(ctx context.Context, s *jingle.Session, lost <-chan struct{}) (context.Context, context.CancelCauseFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	e.tasks.Go(func() { // ends with the context, which its caller always cancels
 		select {
 		case <-s.Done():
 			cancel(errEnded)
-		case <-e.sess.Done():
+		case <-lost:
 			cancel(errStreamLost)
 		case <-ctx.Done():
 		}

@@ -17,13 +17,15 @@ type meter struct {
 	done  sync.WaitGroup
 }
 
-// startMeter reports progress until stop is called.
-func startMeter(head Head, size int64, report func(Event)) *meter {
+// startMeter reports progress behind offset until end is called. The rate is
+// that of the present.
+func startMeter(head Head, offset, size int64, report func(Event)) *meter {
 	m := &meter{stop: make(chan struct{})}
+	m.bytes.Store(offset)
 	m.done.Go(func() {
 		tick := time.NewTicker(progressEvery)
 		defer tick.Stop()
-		last, lastTime := int64(0), time.Now()
+		last, lastTime := offset, time.Now()
 		for {
 			select {
 			case now := <-tick.C:

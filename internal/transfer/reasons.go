@@ -14,6 +14,7 @@ import (
 	"jetsend/internal/jingle"
 	"jetsend/internal/jingle/ibb"
 	"jetsend/internal/jingle/s5b"
+	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
 	"jetsend/internal/session"
 	"jetsend/internal/stanza"
@@ -26,6 +27,8 @@ const (
 	detailTooBig  = "too-big"
 	detailPolicy  = "policy"
 	detailExists  = "exists"
+	// detailConflict says that another session is at the same transfer.
+	detailConflict = "conflict"
 )
 
 // declined is the reason of a receiver that will not take a file.
@@ -93,6 +96,36 @@ var errDeclined = errors.New("declined")
 // errUnfit: another client answered with something that does not fit the offer.
 var errUnfit = errors.New("unfit answer")
 
+// errPrefix: the bytes that the receiver has are not the first ones of the file.
+var errPrefix = errors.New("the receiver's part of the file differs, it begins anew")
+
+// errChecksum: a file put together from several sessions is not the sender's.
+var errChecksum = errors.New("the file that was put together is not the sender's")
+
+// errNextPart: the session carried its part of the file, and the next is to come.
+var errNextPart = errors.New("the next part of the file has not come")
+
+// errSuperseded: the contact began a newer session for the same transfer.
+var errSuperseded = errors.New("another session goes on with the transfer")
+
+// errRunning: another process is at the transfer.
+var errRunning = errors.New("the transfer is running in another process")
+
+// errRefused: the contact does not hand out what we asked for, or is told so by us.
+var errRefused = errors.New("there is nothing to go on with")
+
+// saysSuccess tells whether the peer ended the session with success.
+func saysSuccess(err error) bool {
+	var ended *endedByPeer
+	return errors.As(err, &ended) && ended.reason.Condition == jingle.Success
+}
+
+// isIntegrity tells whether what came cannot be trusted.
+func isIntegrity(err error) bool {
+	code, _ := classify(err, true)
+	return code == exitcode.Integrity
+}
+
 // errStreamLost: the connection to the server went away under a transfer.
 var errStreamLost = errors.New("connection to the server lost")
 
@@ -134,18 +167,19 @@ func classify(err error, started bool) (exitcode.Code, []string) {
 	case errors.Is(err, omemo.ErrNoDevice), errors.Is(err, omemo.ErrNotForUs), errors.Is(err, omemo.ErrEnvelope),
 		errors.Is(err, omemo.ErrUnknownDevice), errors.Is(err, omemo.ErrTooManyDevices):
 		return exitcode.Untrusted, nil
-	case errors.Is(err, crypto.ErrAuthentication), errors.Is(err, crypto.ErrTrailingData), errors.Is(err, errSealed), errors.Is(err, errOffer):
+	case errors.Is(err, crypto.ErrAuthentication), errors.Is(err, crypto.ErrTrailingData), errors.Is(err, errChecksum), errors.Is(err, errSealed), errors.Is(err, errOffer):
 		return exitcode.Integrity, nil
 	case errors.Is(err, inbox.ErrTooLong):
 		return exitcode.Integrity, nil
-	case errors.Is(err, errSourceChanged), errors.As(err, &source), errors.As(err, &sink), errors.Is(err, inbox.ErrExists), errors.Is(err, inbox.ErrNoSpace):
+	case errors.Is(err, errSourceChanged), errors.As(err, &source), errors.As(err, &sink), errors.Is(err, inbox.ErrExists), errors.Is(err, inbox.ErrNoSpace),
+		errors.Is(err, errRunning), errors.Is(err, journal.ErrRunning):
 		return exitcode.LocalFile, nil
-	case errors.Is(err, errNoAnswer), errors.Is(err, errDeclined):
+	case errors.Is(err, errNoAnswer), errors.Is(err, errDeclined), errors.Is(err, errRefused):
 		return exitcode.Declined, nil
 	case errors.Is(err, errNoTransport), errors.Is(err, errUnfit), errors.Is(err, ibb.ErrMalformed), errors.Is(err, ibb.ErrMessages),
 		errors.Is(err, crypto.ErrTooLong):
 		return exitcode.Incapable, nil
-	case errors.Is(err, session.ErrSessionLost), errors.Is(err, session.ErrClosed),
+	case errors.Is(err, session.ErrSessionLost), errors.Is(err, session.ErrClosed), errors.Is(err, errPrefix), errors.Is(err, errSuperseded), errors.Is(err, errNextPart),
 		errors.Is(err, errUnconfirmed), errors.Is(err, errIdle), errors.Is(err, errStreamLost), errors.Is(err, s5b.ErrNoCandidate),
 		errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, context.DeadlineExceeded):
 		return exitcode.Interrupted, nil
@@ -194,6 +228,14 @@ func reasonFor(err error) jingle.Reason {
 	switch {
 	case errors.Is(err, ErrInterrupted), errors.Is(err, ErrTerminated), errors.Is(err, errNoAnswer):
 		return jingle.Reason{Condition: jingle.Cancel}
+	case errors.Is(err, errRefused): // one and the same for whatever cannot be had
+		return jingle.Reason{Condition: jingle.Decline}
+	case errors.Is(err, errPrefix), errors.Is(err, errSuperseded):
+		return jingle.Reason{Condition: jingle.AlternativeSession}
+	case errors.Is(err, errRunning), errors.Is(err, journal.ErrRunning):
+		r := declined(detailConflict)
+		r.Condition = jingle.Busy
+		return r
 	case errors.Is(err, errDeclined):
 		return declined(detailPolicy)
 	case errors.Is(err, inbox.ErrNoSpace):

@@ -3,14 +3,12 @@ package transfer
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
 
-	"jetsend/internal/crypto"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/inbox"
 	"jetsend/internal/jid"
@@ -42,7 +40,9 @@ type receiver struct {
 
 	mu       sync.Mutex
 	closed   bool               // no new offers
-	claimed  bool               // --once: one offer was accepted
+	claimed  string             // --once: the transfer that was accepted
+	claimant jid.JID            // bare, whose it is
+	parked   map[string]*parked // interrupted, and to be gone on with in this run
 	waiting  int                // offers not decided yet
 	active   int                // offers and transfers not ended yet
 	asking   chan struct{}      // one question at a time
@@ -67,6 +67,7 @@ func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
 		e: e, opt: opt, dir: dir, ctx: run, places: make(chan struct{}, maxRunning),
 		strang: rate.NewLimiter(strangerOffers, strangerBurst),
 		asking: make(chan struct{}, 1), answers: map[string]*answer{}, once: make(chan exitcode.Code, 1),
+		parked: map[string]*parked{},
 	}
 	if r.verified, err = e.verifiedContacts(ctx); err != nil {
 		return &Failure{Code: exitcode.Config, Reason: "state", Err: err}
@@ -82,11 +83,17 @@ func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
 		defer func() { stop(); <-done }()
 	}
 	e.cfg.Report(Online{JID: e.sess.JID().String()})
+	keeping, stopKeeping := context.WithCancel(run)
+	var kept sync.WaitGroup
+	kept.Go(func() { r.keep(keeping) })
 	err = r.wait(ctx, cancel)
+	stopKeeping()
+	kept.Wait()
 	r.close()
 	e.receiver.Store(nil)
 	cancel(errStreamLost)
 	r.tasks.Wait()
+	r.giveUpAll()
 	return err
 }
 
@@ -165,10 +172,10 @@ func (r *receiver) close() {
 func (r *receiver) admits(from jid.JID) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed || r.claimed || r.waiting >= maxWaiting {
+	bare := from.Bare()
+	if r.closed || r.waiting >= maxWaiting || r.claimed != "" && r.claimant != bare {
 		return false
 	}
-	bare := from.Bare()
 	if len(r.opt.From) > 0 && !slices.Contains(r.opt.From, bare) && !slices.Contains(r.opt.From, from) {
 		return false
 	}
@@ -231,15 +238,31 @@ func (r *receiver) start(s *jingle.Session) {
 	}
 	go func() {
 		defer r.tasks.Done()
-		in := &incoming{r: r, e: r.e, sess: s, begun: time.Now()}
-		code, mine := in.run(r.ctx)
+		in := &incoming{r: r, e: r.e, sess: s, talk: &talk{e: r.e, sess: s}, begun: time.Now()}
+		var out outcome
+		if s.Content().Senders == jingle.SenderResponder {
+			in.serve(r.ctx)
+		} else {
+			out = in.run(r.ctx)
+		}
 		r.mu.Lock()
 		r.active--
 		r.mu.Unlock()
-		if mine && r.opt.Once {
-			r.once <- code
+		if out.mine && !out.pending {
+			r.end(out.code)
 		}
 	}()
+}
+
+// end tells --once how the accepted transfer ended.
+func (r *receiver) end(code exitcode.Code) {
+	if !r.opt.Once {
+		return
+	}
+	select {
+	case r.once <- code:
+	default: // it has been told
+	}
 }
 
 // looked is called once for every offer that start took, when it is decided.
@@ -249,16 +272,25 @@ func (r *receiver) looked() {
 	r.mu.Unlock()
 }
 
-// claim makes the offer the one that --once waits for. It fails when another
-// one already is.
-func (r *receiver) claim() bool {
+// claim makes the transfer the one that --once waits for, if none is; ours tells
+// whether it is now, fresh whether it was not before.
+func (r *receiver) claim(from jid.JID, id string) (ours, fresh bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.opt.Once && r.claimed {
-		return false
+	switch {
+	case !r.opt.Once, r.claimed == id:
+		return true, false
+	case r.claimed != "":
+		return false, false
 	}
-	r.claimed = r.opt.Once
-	return true
+	r.claimed, r.claimant = id, from
+	return true, true
+}
+
+func (r *receiver) unclaim() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.claimed = ""
 }
 
 // maxBatches bounds the remembered answers.
@@ -332,14 +364,3 @@ func (r *receiver) enter(ctx context.Context, s *jingle.Session) error {
 }
 
 func (r *receiver) leave() { <-r.places }
-
-// tooBig is the refusal by --max-size.
-func (r *receiver) tooBig(size int64) error {
-	if size > crypto.MaxPlaintext {
-		return fmt.Errorf("%w: %d bytes are more than one session carries", errDeclined, size)
-	}
-	if r.opt.MaxSize > 0 && size > r.opt.MaxSize {
-		return fmt.Errorf("%w: %d bytes are more than --max-size", errDeclined, size)
-	}
-	return nil
-}

@@ -13,8 +13,9 @@ import (
 
 // The kinds of sealed elements (docs/protocol.md).
 const (
-	kindAccept  = "accept"
-	kindReceipt = "receipt"
+	kindAccept   = "accept"
+	kindChecksum = "checksum"
+	kindReceipt  = "receipt"
 )
 
 // maxSealed bounds the base64 of a sealed element: a few attributes.
@@ -61,48 +62,89 @@ func unseal(ts *crypto.Secret, kind string, c crypto.Context, elements ...*xmltr
 	return nil, fmt.Errorf("%w: no %s", errSealed, kind)
 }
 
-// accept is the sealed accept: which transfer, from where on, and that the
-// public part of the session-accept is the receiver's own.
+// accept is the sealed accept: which transfer, which part of it, and that the
+// public part of the session-accept is the responder's own.
 type accept struct {
 	Transfer string
 	Offset   int64
-	Size     int64
+	Length   int64  // of what the session carries
+	Size     int64  // of the whole file
+	Prefix   string // SHA-256 of the bytes before Offset that the receiver has, in hex; when it answers
 	Digest   string // of the accepted content
-	Device   uint32 // the receiving device
+	Device   uint32 // of the responder
 }
 
 func (a accept) element() *xmltree.Element {
-	return xmltree.New(NS, kindAccept).Set("transfer", a.Transfer).
-		Set("offset", strconv.FormatInt(a.Offset, 10)).Set("size", strconv.FormatInt(a.Size, 10)).
+	x := xmltree.New(NS, kindAccept).Set("transfer", a.Transfer).
+		Set("offset", strconv.FormatInt(a.Offset, 10)).Set("length", strconv.FormatInt(a.Length, 10)).
+		Set("size", strconv.FormatInt(a.Size, 10)).
 		Set("digest", a.Digest).Set("device", strconv.FormatUint(uint64(a.Device), 10))
+	if a.Prefix != "" {
+		x.Set("prefix", a.Prefix)
+	}
+	return x
 }
 
 func parseAccept(x *xmltree.Element) (a accept, err error) {
-	a.Transfer, a.Digest = x.Attr("transfer"), x.Attr("digest")
-	var err1, err2 error
-	a.Offset, err1 = strconv.ParseInt(x.Attr("offset"), 10, 64)
-	a.Size, err2 = strconv.ParseInt(x.Attr("size"), 10, 64)
-	device, err3 := strconv.ParseUint(x.Attr("device"), 10, 31)
+	a.Transfer, a.Digest, a.Prefix = x.Attr("transfer"), x.Attr("digest"), x.Attr("prefix")
+	device, err1 := strconv.ParseUint(x.Attr("device"), 10, 31)
 	a.Device = uint32(device)
-	if err := errors.Join(err1, err2, err3); err != nil {
+	err = errors.Join(err1, bytesAttr(x, "offset", &a.Offset), bytesAttr(x, "length", &a.Length), bytesAttr(x, "size", &a.Size))
+	if err != nil {
 		return a, fmt.Errorf("%w: accept: %w", errSealed, err)
 	}
 	return a, nil
 }
 
-// receipt is the sealed receipt: the file is verified, durable and released.
-type receipt struct {
+// bytesAttr reads a number of bytes: plain decimal digits.
+func bytesAttr(x *xmltree.Element, name string, to *int64) error {
+	n, err := strconv.ParseUint(x.Attr(name), 10, 63)
+	*to = int64(n)
+	return err
+}
+
+// checksum is the sealed checksum of a file that is put together from several
+// sessions.
+type checksum struct {
 	Transfer string
 	Size     int64
+	SHA256   string // lower-case hex, of the whole file
+}
+
+func (c checksum) element() *xmltree.Element {
+	return xmltree.New(NS, kindChecksum).Set("transfer", c.Transfer).
+		Set("size", strconv.FormatInt(c.Size, 10)).Set("sha-256", c.SHA256)
+}
+
+func parseChecksum(x *xmltree.Element) (c checksum, err error) {
+	c.Transfer, c.SHA256 = x.Attr("transfer"), x.Attr("sha-256")
+	if err := bytesAttr(x, "size", &c.Size); err != nil {
+		return c, fmt.Errorf("%w: checksum: %w", errSealed, err)
+	}
+	return c, nil
+}
+
+// receipt is the sealed receipt: the file is verified, durable and released; or,
+// when more sessions are to come, its bytes so far are durable.
+type receipt struct {
+	Transfer string
+	Size     int64  // of the whole file
+	Stored   int64  // durable bytes; Size when the file is released
 	SHA256   string // lower-case hex, when it was computed
 }
 
-// stateReleased is the one state that a receipt can report.
-const stateReleased = "released"
+// The states that a receipt reports.
+const (
+	stateReleased = "released"
+	stateStored   = "stored"
+)
 
 func (r receipt) element() *xmltree.Element {
-	x := xmltree.New(NS, kindReceipt).Set("transfer", r.Transfer).
-		Set("size", strconv.FormatInt(r.Size, 10)).Set("state", stateReleased)
+	x := xmltree.New(NS, kindReceipt).Set("transfer", r.Transfer).Set("size", strconv.FormatInt(r.Size, 10))
+	if r.Stored < r.Size {
+		return x.Set("state", stateStored).Set("stored", strconv.FormatInt(r.Stored, 10))
+	}
+	x.Set("state", stateReleased)
 	if r.SHA256 != "" {
 		x.Set("sha-256", r.SHA256)
 	}
@@ -111,10 +153,17 @@ func (r receipt) element() *xmltree.Element {
 
 func parseReceipt(x *xmltree.Element) (r receipt, err error) {
 	r.Transfer, r.SHA256 = x.Attr("transfer"), x.Attr("sha-256")
-	if r.Size, err = strconv.ParseInt(x.Attr("size"), 10, 64); err != nil {
+	if err := bytesAttr(x, "size", &r.Size); err != nil {
 		return r, fmt.Errorf("%w: receipt: %w", errSealed, err)
 	}
-	if s := x.Attr("state"); s != stateReleased {
+	switch s := x.Attr("state"); s {
+	case stateReleased:
+		r.Stored = r.Size
+	case stateStored:
+		if err := bytesAttr(x, "stored", &r.Stored); err != nil || r.Stored >= r.Size {
+			return r, fmt.Errorf("%w: receipt for %q bytes", errSealed, x.Attr("stored"))
+		}
+	default:
 		return r, fmt.Errorf("%w: receipt with state %q", errSealed, s)
 	}
 	return r, nil
@@ -123,5 +172,11 @@ func parseReceipt(x *xmltree.Element) (r receipt, err error) {
 // receivedElement is the session-info that carries a receipt: XEP-0234
 // <received/>, which other clients know, with the sealed element inside.
 func receivedElement(content string, sealed *xmltree.Element) *xmltree.Element {
-	return xmltree.New(jingle.NSFile, "received", sealed).Set("creator", "initiator").Set("name", content)
+	return xmltree.New(jingle.NSFile, "received", sealed).Set("creator", jingle.SenderInitiator).Set("name", content)
+}
+
+// checksumElement is the session-info that carries a sealed checksum. Nothing of
+// the file stands in the clear.
+func checksumElement(content string, sealed *xmltree.Element) *xmltree.Element {
+	return xmltree.New(jingle.NSFile, "checksum", sealed).Set("creator", jingle.SenderInitiator).Set("name", content)
 }

@@ -6,7 +6,11 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
+
+	"jetsend/internal/clean"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/journal"
 	"jetsend/internal/session"
 )
 
@@ -42,16 +46,59 @@ func (e *Endpoint) Send(ctx context.Context, opt SendOptions) error {
 	batch := newBatch(sources)
 	var codes []exitcode.Code
 	for i, src := range sources {
-		o := &outgoing{e: e, opt: opt, src: src, begun: time.Now()}
+		o := e.outgoing(opt, src)
 		if batch != nil {
 			b := *batch
 			b.Index = i + 1
 			o.batch = &b
 		}
-		codes = append(codes, o.run(ctx, peers))
+		codes = append(codes, o.start(ctx, peers, ""))
 	}
 	if code := exitcode.Combine(codes...); code != exitcode.OK {
 		return &Failure{Code: code, Reason: "not every file was sent", Reported: true}
 	}
 	return nil
+}
+
+// outgoing is the journey of a file that has not begun.
+func (e *Endpoint) outgoing(opt SendOptions, src *source) *outgoing {
+	return &outgoing{
+		upload: upload{
+			e: e, src: src, rate: opt.LimitRate, check: opt.Checksum, begun: time.Now(),
+			head: Head{Transfer: uuid.NewString(), Direction: Send, Name: src.name, Peer: opt.To.String()},
+		},
+		opt: opt,
+	}
+}
+
+// start takes the row of the transfer, the one with that id or else that of the
+// same send before, if that was interrupted, and runs it.
+func (o *outgoing) start(ctx context.Context, peers []*peer, id string) exitcode.Code {
+	o.form = peers[0].form
+	o.head.Peer = peers[0].jid.String()
+	row := o.rowOf()
+	if id == "" && !o.opt.NoResume && row.Profile {
+		same, err := o.e.journal.Find(ctx, row)
+		switch {
+		case err == nil:
+			id = same.ID
+		case !errors.Is(err, journal.ErrUnknown):
+			o.e.log.Warn("look for an interrupted transfer", "error", err)
+		}
+	}
+	if id != "" {
+		o.head.Transfer, row.ID = id, id
+	}
+	var err error
+	if o.row, err = o.e.journal.Begin(ctx, row); err != nil {
+		f := failureOf(err, false)
+		o.e.cfg.Report(Failed{Head: o.head, Code: int(f.Code), Reason: clean.Text(f.Error()), Hints: f.Hints})
+		return f.Code
+	}
+	defer func() {
+		if err := o.row.Release(context.WithoutCancel(ctx)); err != nil {
+			o.e.log.Error("journal", "transfer", o.head.Transfer, "error", err)
+		}
+	}()
+	return o.run(ctx, peers)
 }

@@ -48,6 +48,7 @@ func newBatch(sources []*source) *Batch {
 // source is a file to send, as it was when it was opened.
 type source struct {
 	file  *os.File
+	path  string // absolute
 	name  string
 	size  int64
 	mtime time.Time
@@ -70,7 +71,11 @@ func openSource(s Source) (*source, error) {
 	if name == "" {
 		name = filepath.Base(s.Path)
 	}
-	return &source{file: f, name: name, size: info.Size(), mtime: info.ModTime()}, nil
+	path, err := filepath.Abs(s.Path)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return &source{file: f, path: path, name: name, size: info.Size(), mtime: info.ModTime()}, nil
 }
 
 // unchanged fails when the file is not the one that was opened any more.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"net"
 	"sync"
@@ -48,15 +47,22 @@ func (e *sinkError) Error() string { return e.err.Error() }
 func (e *sinkError) Unwrap() error { return e.err }
 
 // idleConn renews the deadline with every read and write.
-type idleConn struct{ net.Conn }
+type idleConn struct {
+	net.Conn
+	// patience is what the first read may take longer.
+	patience time.Duration
+}
 
-func (c idleConn) Read(b []byte) (int, error) {
-	_ = c.SetReadDeadline(time.Now().Add(idle)) // a closed connection fails in Read
+func (c *idleConn) Read(b []byte) (int, error) {
+	_ = c.SetReadDeadline(time.Now().Add(idle + c.patience)) // a closed connection fails in Read
 	n, err := c.Conn.Read(b)
+	if n > 0 {
+		c.patience = 0
+	}
 	return n, idleError(err)
 }
 
-func (c idleConn) Write(b []byte) (int, error) {
+func (c *idleConn) Write(b []byte) (int, error) {
 	_ = c.SetWriteDeadline(time.Now().Add(idle))
 	n, err := c.Conn.Write(b)
 	return n, idleError(err)
@@ -131,14 +137,14 @@ func pump(ctx context.Context, fill func([]byte) (int, error), drain func([]byte
 // streamOut encrypts size bytes of src into conn, and the tag after them. It
 // stops when ctx does, closing conn to wake a blocked write. unchanged is asked
 // before the tag is written: without the tag nobody releases what was sent.
-func streamOut(ctx context.Context, conn net.Conn, src io.Reader, size int64, unchanged func() error, ts *crypto.Secret, limit int64, sum hash.Hash, m *meter) error {
+func streamOut(ctx context.Context, conn net.Conn, src io.Reader, size int64, unchanged func() error, ts *crypto.Secret, limit int64, sum io.Writer, m *meter) error {
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	lim, unit := limiter(limit)
 	if b, ok := conn.(*bytestream); ok && b.transport == IBB {
 		unit = min(unit, inbandUnit)
 	}
-	enc, err := crypto.NewEncrypter(idleConn{conn}, ts)
+	enc, err := crypto.NewEncrypter(&idleConn{Conn: conn}, ts)
 	if err != nil {
 		return err
 	}
@@ -197,12 +203,13 @@ type halfCloser interface {
 
 // streamIn decrypts size bytes from conn into dst. When it returns nil, the
 // tag has been verified; with ends, the sender has also ended the stream right
-// after it, and otherwise nothing behind it was looked at.
-func streamIn(ctx context.Context, conn net.Conn, ends bool, dst io.Writer, size int64, ts *crypto.Secret, limit int64, sum hash.Hash, m *meter) error {
+// after it, and otherwise nothing behind it was looked at. The first byte may
+// take longer than the others by patience.
+func streamIn(ctx context.Context, conn net.Conn, ends bool, patience time.Duration, dst io.Writer, size int64, ts *crypto.Secret, limit int64, sum io.Writer, m *meter) error {
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	lim, unit := limiter(limit)
-	var src io.Reader = idleConn{conn}
+	var src io.Reader = &idleConn{conn, patience}
 	if !ends {
 		src = io.LimitReader(src, size+crypto.TagSize)
 	}

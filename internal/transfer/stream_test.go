@@ -34,7 +34,7 @@ func pair(t *testing.T) (*net.TCPConn, *net.TCPConn) {
 }
 
 func meterFor(t *testing.T) *meter {
-	m := startMeter(Head{}, 0, func(Event) {})
+	m := startMeter(Head{}, 0, 0, func(Event) {})
 	t.Cleanup(m.end)
 	return m
 }
@@ -55,7 +55,7 @@ func TestStream(t *testing.T) {
 		}()
 		var got bytes.Buffer
 		m := meterFor(t)
-		if err := streamIn(t.Context(), b, true, &got, int64(size), ts, 0, h2, m); err != nil {
+		if err := streamIn(t.Context(), b, true, 0, &got, int64(size), ts, 0, h2, m); err != nil {
 			t.Fatalf("%d bytes: %v", size, err)
 		}
 		if err := <-out; err != nil {
@@ -98,7 +98,7 @@ func TestStreamDamaged(t *testing.T) {
 	} {
 		a, b := pair(t)
 		go func() { _, _ = a.Write(tt.wire); _ = a.CloseWrite() }()
-		if err := streamIn(t.Context(), b, true, io.Discard, int64(len(data)), ts, 0, nil, meterFor(t)); !errors.Is(err, tt.want) {
+		if err := streamIn(t.Context(), b, true, 0, io.Discard, int64(len(data)), ts, 0, nil, meterFor(t)); !errors.Is(err, tt.want) {
 			t.Errorf("%s: %v, want %v", name, err, tt.want)
 		}
 	}
@@ -134,7 +134,7 @@ func TestStreamCancel(t *testing.T) {
 	out, in := make(chan error, 1), make(chan error, 1)
 	go func() { out <- streamOut(ctx, a, neverEnding{}, 1<<40, same, ts, 0, nil, meterFor(t)) }()
 	m := meterFor(t)
-	go func() { in <- streamIn(ctx, b, true, io.Discard, 1<<35, ts, 0, nil, m) }()
+	go func() { in <- streamIn(ctx, b, true, 0, io.Discard, 1<<35, ts, 0, nil, m) }()
 	for m.bytes.Load() == 0 {
 		select {
 		case err := <-in:
@@ -160,7 +160,7 @@ func TestStreamSink(t *testing.T) {
 	a, b := pair(t)
 	go func() { _ = streamOut(t.Context(), a, neverEnding{}, 1<<30, same, ts, 0, nil, meterFor(t)) }()
 	full := errors.New("disk full")
-	err := streamIn(t.Context(), b, true, failing{full}, 1<<30, ts, 0, nil, meterFor(t))
+	err := streamIn(t.Context(), b, true, 0, failing{full}, 1<<30, ts, 0, nil, meterFor(t))
 	var sink *sinkError
 	if !errors.As(err, &sink) || !errors.Is(err, full) {
 		t.Errorf("sink: %v", err)

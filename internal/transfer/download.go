@@ -1,0 +1,475 @@
+package transfer
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"jetsend/internal/inbox"
+	"jetsend/internal/jingle"
+	"jetsend/internal/journal"
+	"jetsend/internal/omemo"
+	"jetsend/internal/xmltree"
+)
+
+const (
+	// syncEvery is the pace at which the bytes that came are made durable, so
+	// that little is sent again after a crash.
+	syncEvery = time.Second
+	// syncBytes is how much must have come for that: less is sent again sooner
+	// than it is synced.
+	syncBytes = 1 << 20
+	// checkRate is how slowly, in bytes per second, a sender may read what the
+	// receiver has already, before its first byte of the rest is missed.
+	checkRate = 20 << 20
+)
+
+// keeping says how received files are kept.
+type keeping struct {
+	minFree  int64
+	conflict inbox.Conflict
+	rate     int64 // limit, bytes per second; 0: none
+	checksum bool  // SHA-256 also of what comes in one session
+}
+
+// download is the receiving end of one transfer, over as many sessions as it
+// takes, whoever opens them. It holds the row of the transfer and its partial
+// file from open to close.
+type download struct {
+	e    *Endpoint
+	head Head
+	file *jingle.File // as offered
+	name string       // made safe
+	how  keeping
+
+	dir  *inbox.Dir
+	own  bool // dir is closed with the download
+	row  *journal.Handle
+	part *inbox.Partial // nil when the file is released already
+	sum  digest
+
+	keys [][]byte // that the transfer belongs to
+
+	begun time.Time
+	moved int64  // bytes of the file that are here
+	final string // absolute path, once the file is released
+
+	stop context.CancelCauseFunc // ends the session of the moment
+}
+
+// takeTime is how long a new session waits for the one before it, or for another
+// process, to let go of a transfer; takePause is the pace of looking.
+const (
+	takeTime  = 10 * time.Second
+	takePause = 250 * time.Millisecond
+)
+
+// take is openDownload for a transfer that somebody may be at. The contact's own
+// newer session takes the place of an older one in this process; otherwise that
+// is [journal.ErrRunning].
+func (e *Endpoint) take(ctx context.Context, d *download, row journal.Row, dir *inbox.Dir, supersede bool) error {
+	late := time.NewTimer(takeTime)
+	defer late.Stop()
+	for {
+		err := e.takeNow(ctx, d, row, dir, supersede)
+		if !errors.Is(err, journal.ErrRunning) || !supersede {
+			return err
+		}
+		select {
+		case <-time.After(takePause):
+		case <-late.C:
+			return err
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// takeNow is one try of take. Who is at the transfer here is told to stop.
+func (e *Endpoint) takeNow(ctx context.Context, d *download, row journal.Row, dir *inbox.Dir, supersede bool) error {
+	e.mu.Lock()
+	old := e.downloads[row.ID]
+	if old == nil {
+		e.downloads[row.ID] = d
+		d.keys = row.Keys
+	}
+	e.mu.Unlock()
+	switch {
+	case old != nil && !supersede:
+		return journal.ErrRunning
+	case old != nil && !slices.ContainsFunc(row.Keys, func(k []byte) bool { return (&journal.Row{Keys: old.keys}).HasKey(k) }):
+		return journal.ErrForeign
+	case old != nil:
+		old.stop(errSuperseded)
+		return journal.ErrRunning
+	}
+	err := e.openDownload(ctx, d, row, dir)
+	if err != nil {
+		e.letGo(row.ID, d)
+	}
+	return err
+}
+
+// letGo takes a download off the list of those under way.
+func (e *Endpoint) letGo(id string, d *download) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.downloads[id] == d {
+		delete(e.downloads, id)
+	}
+}
+
+// openDownload takes the row of a transfer, makes or finds its partial file, and
+// sees to what a crash has left. dir is the directory for a transfer that is
+// new. When the file turns out to be released, part is nil.
+func (e *Endpoint) openDownload(ctx context.Context, d *download, row journal.Row, dir *inbox.Dir) (err error) {
+	d.e = e
+	row.Dir = dir.Path("")
+	if d.row, err = e.journal.Begin(ctx, row); err != nil {
+		return err
+	}
+	if err = d.openPart(ctx, dir); err != nil {
+		return errors.Join(err, d.giveUp(ctx, err))
+	}
+	return nil
+}
+
+// openPart opens the directory and the partial file of the row.
+func (d *download) openPart(ctx context.Context, dir *inbox.Dir) (err error) {
+	row := d.row.Row()
+	d.dir = dir
+	if row.Dir != dir.Path("") {
+		if d.dir, err = inbox.Open(row.Dir); err != nil {
+			return &sinkError{err}
+		}
+		d.own = true
+	}
+	if row.Path != "" {
+		if done, err := d.settle(ctx, row); done || err != nil {
+			return err
+		}
+		row = d.row.Row()
+	}
+	d.part, err = d.dir.Reopen(row.ID, row.Size, row.Durable, d.how.minFree)
+	var short *inbox.ShortError
+	switch {
+	case errors.As(err, &short):
+		if err = d.row.Rewind(ctx, short.Have); err == nil {
+			d.part, err = d.dir.Reopen(row.ID, row.Size, short.Have, d.how.minFree)
+		}
+	case errors.Is(err, inbox.ErrGone):
+		if err = d.row.Rewind(ctx, 0); err == nil {
+			d.part, err = d.dir.Create(row.ID, row.Size, d.how.minFree)
+		}
+	}
+	if err != nil && !errors.Is(err, inbox.ErrNoSpace) {
+		err = &sinkError{err}
+	}
+	return err
+}
+
+// settle ends a release that was cut after the file had been verified.
+func (d *download) settle(ctx context.Context, row journal.Row) (done bool, err error) {
+	outcome, err := d.dir.Settle(row.ID, filepath.Base(row.Path), row.Size)
+	if err != nil {
+		return false, &sinkError{err}
+	}
+	switch outcome {
+	case inbox.Released:
+		d.final = row.Path
+		return true, d.row.Complete(ctx)
+	case inbox.NotReleased:
+		if d.part, err = d.dir.Reopen(row.ID, row.Size, row.Size, 0); err != nil {
+			return false, &sinkError{err}
+		}
+		return true, d.release(ctx, row.SHA256)
+	}
+	return false, d.row.Rewind(ctx, 0)
+}
+
+// offset is the number of bytes that need not be sent again.
+func (d *download) offset() int64 { return d.part.Written() }
+
+// prefix is the SHA-256 of those bytes, in hex, or "" when there are none.
+func (d *download) prefix(ctx context.Context) (string, error) {
+	if d.offset() == 0 {
+		d.sum.reset()
+		return "", nil
+	}
+	if err := d.sum.advance(ctx, d.part, d.offset()); err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			return "", cause
+		}
+		return "", &sinkError{fmt.Errorf("read partial file: %w", err)}
+	}
+	return hex.EncodeToString(d.sum.sum()), nil
+}
+
+// restart throws away what there is. The row goes first: see package journal.
+func (d *download) restart(ctx context.Context) error {
+	if err := d.row.Rewind(ctx, 0); err != nil {
+		return err
+	}
+	d.sum.reset()
+	if err := d.part.Rewind(0); err != nil {
+		return &sinkError{err}
+	}
+	return nil
+}
+
+// take reads the span from a path that stands. When it returns nil and the span
+// is the last one, the file is verified and released.
+func (d *download) take(ctx context.Context, t *talk, path *bytestream, s span) error {
+	streaming, cancel := d.e.streaming(ctx, t.sess, path)
+	defer cancel(nil)
+	if err := d.stream(streaming, t, path, s); err != nil {
+		return t.reasoned(err)
+	}
+	cancel(nil) // verified: from here on the sender's leaving changes nothing any more
+	if !s.last() {
+		if err := d.part.Sync(); err != nil {
+			return &sinkError{err}
+		}
+		return d.row.Progress(ctx, s.end())
+	}
+	var sum []byte
+	if d.sum.pos == s.size && d.sum.h != nil {
+		sum = d.sum.sum()
+	}
+	if !s.whole() {
+		if err := d.awaitChecksum(ctx, t, sum); err != nil {
+			return err
+		}
+	}
+	return d.release(ctx, sum)
+}
+
+func (d *download) stream(ctx context.Context, t *talk, path *bytestream, s span) error {
+	if err := t.sess.BeginStream(); err != nil {
+		return err
+	}
+	if err := d.row.Run(ctx); err != nil {
+		return err
+	}
+	var sum io.Writer
+	if d.how.checksum || !s.whole() || t.offer != nil && slices.Contains(d.file.HashUsed, "sha-256") {
+		sum = &d.sum
+	}
+	m := startMeter(d.head, s.offset, s.size, d.e.cfg.Report)
+	defer func() {
+		m.end()
+		d.moved = m.bytes.Load()
+	}()
+	defer d.keepSyncing(ctx)()
+	// Other clients do not all end the stream after the tag, and not every
+	// path hands the end on: then the bytes are counted.
+	ends := t.offer != nil && path.ends
+	patience := time.Duration(s.offset/checkRate) * time.Second
+	return streamIn(ctx, path, ends, patience, d.part, s.length, t.ts, d.how.rate, sum, m)
+}
+
+// keepSyncing makes what comes durable from time to time, until its result is
+// called.
+func (d *download) keepSyncing(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() { // waited for by stop
+		defer close(done)
+		tick := time.NewTicker(syncEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return
+			}
+			if err := d.sync(ctx); err != nil && ctx.Err() == nil {
+				d.e.log.Warn("sync partial file", "transfer", d.head.Transfer, "error", err)
+			}
+		}
+	}()
+	return func() { cancel(); <-done }
+}
+
+// sync makes the bytes that were written durable and records them.
+func (d *download) sync(ctx context.Context) error {
+	n := d.part.Written()
+	if n-d.row.Row().Durable < syncBytes {
+		return nil
+	}
+	if err := d.part.Sync(); err != nil {
+		return err
+	}
+	return d.row.Progress(ctx, n)
+}
+
+// awaitChecksum waits for the sealed SHA-256 of the whole file and compares it.
+// Without the right one nothing of the file is kept.
+func (d *download) awaitChecksum(ctx context.Context, t *talk, sum []byte) error {
+	want := ""
+	err := t.await(ctx, receiptTime, errIdle, func(info *xmltree.Element) (bool, error) {
+		if !info.Is(jingle.NSFile, "checksum") {
+			return false, nil
+		}
+		x, err := t.unseal(kindChecksum, info.Children...)
+		if err != nil {
+			return false, err
+		}
+		c, err := parseChecksum(x)
+		if err != nil {
+			return false, err
+		}
+		if c.Transfer != t.offer.Transfer || c.Size != d.file.Size || info.Attr("name") != t.offer.Content {
+			return false, fmt.Errorf("%w: the checksum is for something else", errSealed)
+		}
+		want = c.SHA256
+		return true, nil
+	})
+	if err != nil {
+		return err
+	}
+	if want != hex.EncodeToString(sum) {
+		return errChecksum
+	}
+	return nil
+}
+
+// release gives the verified file its name, in the order that package journal
+// argues.
+func (d *download) release(ctx context.Context, sum []byte) error {
+	ctx = context.WithoutCancel(ctx)
+	final, err := d.part.Release(d.name, d.how.conflict, d.file.Date, func(path string) error { return d.row.Place(ctx, path, sum) })
+	if err != nil {
+		return &sinkError{err}
+	}
+	d.final = final
+	return d.row.Complete(ctx)
+}
+
+// receipt says to a jetsend what is durable, and to others that the file arrived.
+func (d *download) receipt(ctx context.Context, t *talk, stored int64) error {
+	var sealed *xmltree.Element
+	if t.offer != nil {
+		rec := receipt{Transfer: d.head.Transfer, Size: d.file.Size, Stored: stored}
+		if stored == rec.Size {
+			rec.SHA256 = hex.EncodeToString(d.row.Row().SHA256)
+		}
+		var err error
+		if sealed, err = t.seal(kindReceipt, rec.element()); err != nil {
+			return err
+		}
+	}
+	return t.tell(ctx, receivedElement(t.sess.Content().Name, sealed))
+}
+
+// finish tells everybody that the file, or the part that the session was for,
+// is there. It is, whatever happens to the words.
+func (d *download) finish(ctx context.Context, t *talk, s span, dev omemo.Device) {
+	ctx = context.WithoutCancel(ctx)
+	if err := d.receipt(ctx, t, s.end()); err != nil {
+		d.e.log.Warn("receipt", "transfer", d.head.Transfer, "error", err)
+	}
+	_ = t.sess.Terminate(ctx, jingle.Reason{Condition: jingle.Success})
+	if err := d.e.omemo.MarkUsed(ctx, []omemo.Device{dev}); err != nil {
+		d.e.log.Warn("remember device", "error", err)
+	}
+	if s.last() {
+		d.report()
+	}
+}
+
+// report says that the file is there.
+func (d *download) report() {
+	row := d.row.Row()
+	seconds := time.Since(d.begun).Seconds()
+	verified := []string{"gcm-tag"}
+	if row.SHA256 != nil && d.sum.h != nil {
+		verified = append(verified, "sha-256")
+	}
+	d.e.log.Info("received", "transfer", d.head.Transfer, "peer", d.head.Peer, "bytes", row.Size, "seconds", seconds)
+	d.e.cfg.Report(Received{
+		Head: d.head, Path: d.final, Size: row.Size, Verified: verified, SHA256: hex.EncodeToString(row.SHA256), Seconds: seconds,
+	})
+}
+
+// giveUp records the end of an attempt and lets go of row and partial file. It
+// tells by its row whether the transfer can go on.
+func (d *download) giveUp(ctx context.Context, cause error) (err error) {
+	ctx = context.WithoutCancel(ctx)
+	defer func() { err = errors.Join(err, d.close(ctx)) }()
+	if d.row.Row().State.Over() {
+		return nil
+	}
+	if !d.resumable(cause) {
+		return errors.Join(d.row.Fail(ctx, cause), d.discard())
+	}
+	if d.part != nil {
+		if isIntegrity(cause) {
+			err = d.restart(ctx)
+		} else if d.row.Row().State == journal.Running {
+			if err = d.part.Sync(); err == nil {
+				err = d.row.Progress(ctx, max(d.part.Written(), d.row.Row().Durable))
+			}
+		}
+	}
+	return errors.Join(err, d.row.Interrupt(ctx, cause))
+}
+
+// discard removes the partial file.
+func (d *download) discard() error {
+	if d.part != nil {
+		return d.part.Discard()
+	}
+	row := d.row.Row()
+	return inbox.Remove(row.Dir, row.ID)
+}
+
+// close lets go of what is held.
+func (d *download) close(ctx context.Context) error {
+	var err error
+	if d.part != nil {
+		err = d.part.Keep() // does nothing after a release or a discard
+	}
+	if d.own {
+		err = errors.Join(err, d.dir.Close())
+	}
+	err = errors.Join(err, d.row.Release(ctx))
+	d.e.letGo(d.head.Transfer, d)
+	return err
+}
+
+// resumable tells whether the transfer can go on after what ended its session.
+func (d *download) resumable(cause error) bool {
+	var sink *sinkError
+	var ended *endedByPeer
+	var no *refusal
+	switch {
+	case !d.row.Row().Profile:
+		return false // other clients begin anew, under another id
+	case errors.Is(cause, inbox.ErrExists), errors.Is(cause, inbox.ErrTooLong):
+		return false
+	case d.row.Row().Path != "":
+		return true // verified; its release was cut
+	case errors.Is(cause, inbox.ErrNoSpace):
+		return d.row.Row().Durable > 0 || d.row.Row().Retries > 0
+	case errors.As(cause, &sink):
+		if d.dir == nil {
+			return false
+		}
+		_, there, err := d.dir.Remains(d.head.Transfer) // not without its directory
+		return there && err == nil && d.row.Row().Durable > 0
+	case errors.As(cause, &ended):
+		switch ended.reason.Condition {
+		case jingle.FailedApplication, jingle.MediaError, jingle.GeneralError:
+			return false // the sender's file
+		}
+	case errors.As(cause, &no):
+		return d.row.Row().Retries > 0
+	}
+	return true
+}

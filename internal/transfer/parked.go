@@ -1,0 +1,84 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"jetsend/internal/clean"
+	"jetsend/internal/exitcode"
+)
+
+// lookEvery is the pace at which a receiver looks after interrupted transfers.
+const lookEvery = time.Second
+
+// parked is a transfer that was interrupted in this run and may go on in it: the
+// contact's new session, or a request of ours, takes it up.
+type parked struct {
+	head  Head
+	until time.Time
+	err   error
+}
+
+// park keeps an interrupted transfer for a while instead of reporting its end.
+// It tells whether it does.
+func (r *receiver) park(d *download, err error) bool {
+	if errors.Is(err, errSuperseded) {
+		return true // the session that took its place tells the rest
+	}
+	if code, _ := classify(err, true); code != exitcode.Interrupted {
+		return false
+	}
+	r.mu.Lock()
+	stays := !r.closed && r.opt.Retry.Retries > 0 && r.opt.Retry.For > 0
+	if stays {
+		r.parked[d.head.Transfer] = &parked{head: d.head, until: time.Now().Add(r.opt.Retry.For), err: err}
+	}
+	r.mu.Unlock()
+	if stays && !errors.Is(err, errNextPart) {
+		r.e.cfg.Report(Interrupted{Head: d.head, Bytes: d.moved, Reason: clean.Text(err.Error())})
+	}
+	return stays
+}
+
+// unpark tells that the transfer goes on.
+func (r *receiver) unpark(id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.parked, id)
+}
+
+// keep looks after the interrupted transfers until ctx ends.
+func (r *receiver) keep(ctx context.Context) {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case now := <-tick.C:
+			r.giveUp(now)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// giveUp reports the end of the transfers that have been parked too long.
+func (r *receiver) giveUp(now time.Time) {
+	r.mu.Lock()
+	var over []*parked
+	for id, p := range r.parked {
+		if now.After(p.until) {
+			over = append(over, p)
+			delete(r.parked, id)
+		}
+	}
+	r.mu.Unlock()
+	for _, p := range over {
+		f := failureOf(p.err, true)
+		r.e.cfg.Report(Failed{Head: p.head, Code: int(f.Code), Reason: clean.Text(f.Error()), Resumable: true, Hints: f.Hints})
+		r.end(f.Code)
+	}
+}
+
+// giveUpAll reports the end of all, at the end of the run.
+func (r *receiver) giveUpAll() { r.giveUp(time.Now().Add(r.opt.Retry.For + time.Hour)) }

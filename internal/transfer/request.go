@@ -1,0 +1,216 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"jetsend/internal/clean"
+	"jetsend/internal/crypto"
+	"jetsend/internal/filename"
+	"jetsend/internal/inbox"
+	"jetsend/internal/jingle"
+	"jetsend/internal/journal"
+	"jetsend/internal/omemo"
+)
+
+// request is a session that we open for the rest of a file that a contact had
+// offered: XEP-0391, encrypted ranged transfers.
+type request struct {
+	e     *Endpoint
+	row   journal.Row // as it was found
+	to    *peer
+	how   keeping
+	route RouteOptions
+	// patience bounds the wait for the answer.
+	patience time.Duration
+
+	down *download
+	talk *talk
+	env  *omemo.Envelope
+	path *route
+	lost <-chan struct{}
+}
+
+// requestTime is how long a contact's jetsend may take to answer a request: it
+// reads what we have already.
+const requestTime = 5 * time.Minute
+
+// newRequest is a request for an interrupted transfer.
+func (e *Endpoint) newRequest(row journal.Row, to *peer, how keeping, route RouteOptions) *request {
+	name := filename.Safe(row.Name)
+	file := &jingle.File{Name: row.Name, Size: row.Size, Date: row.MTime}
+	head := Head{Transfer: row.ID, Direction: Receive, Peer: to.jid.String(), Name: clean.Text(row.Name)}
+	if row.Name == "" {
+		head.Name = name
+	}
+	return &request{
+		e: e, row: row, to: to, how: how, route: route, patience: requestTime,
+		down: &download{head: head, file: file, name: name, how: how, begun: time.Now()},
+	}
+}
+
+// run takes one session to its end. When it returns nil a part of the file came,
+// and the file is released if that was the last one. The row is let go of in any
+// case.
+func (q *request) run(ctx context.Context) (err error) {
+	ctx, q.down.stop = context.WithCancelCause(ctx)
+	defer q.down.stop(nil)
+	dir, err := inbox.Open(q.row.Dir)
+	if err != nil {
+		return &sinkError{err}
+	}
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	if err := q.e.take(ctx, q.down, q.row, dir, false); err != nil {
+		return err
+	}
+	if q.down.final != "" { // a crash had hidden it
+		q.down.report()
+		return q.down.close(ctx)
+	}
+	s, err := q.converse(ctx)
+	if err = causeOf(ctx, err); err != nil {
+		if q.talk != nil && q.talk.sess != nil {
+			_ = q.talk.sess.Terminate(ctx, reasonFor(err))
+		}
+		return errors.Join(err, q.down.giveUp(ctx, err))
+	}
+	if !s.last() {
+		err = q.down.row.Interrupt(context.WithoutCancel(ctx), errNextPart)
+	}
+	return errors.Join(err, q.down.close(ctx))
+}
+
+// converse asks, and takes what comes.
+func (q *request) converse(ctx context.Context) (s span, err error) {
+	prefix, err := q.down.prefix(ctx)
+	if err != nil {
+		return s, err
+	}
+	accepted, err := q.ask(ctx, prefix)
+	if q.path != nil {
+		defer q.path.close()
+	}
+	if q.talk != nil {
+		defer q.talk.ts.Wipe()
+	}
+	if err != nil {
+		return s, err
+	}
+	if s, err = q.checkAccept(ctx, accepted); err != nil {
+		return s, err
+	}
+	q.e.cfg.Report(Accepted{q.down.head})
+	if s.offset > 0 {
+		q.e.cfg.Report(Resumed{Head: q.down.head, Offset: s.offset})
+	}
+	finding, cancel := q.e.during(ctx, q.talk.sess)
+	path, err := q.path.connect(finding, q.talk.sess, accepted.Transport)
+	cancel(nil)
+	if err != nil {
+		return s, q.talk.reasoned(err)
+	}
+	defer func() { _ = path.Close() }()
+	q.e.cfg.Report(Negotiated{
+		Head: q.down.head, Transport: path.transport, Candidate: path.candidate, Cipher: q.talk.ts.Suite().Name(),
+		Encryption: encryptionJET, Devices: deviceInfos(q.env.Devices),
+	})
+	if err := q.down.take(ctx, q.talk, path, s); err != nil {
+		_ = q.talk.sess.Terminate(ctx, reasonFor(err)) // before the socket says it worse
+		return s, err
+	}
+	q.down.finish(ctx, q.talk, s, q.device())
+	return s, nil
+}
+
+// ask makes the request and waits for the answer.
+func (q *request) ask(ctx context.Context, prefix string) (c jingle.Content, err error) {
+	q.talk = &talk{e: q.e, ts: crypto.NewSecret(crypto.AES256GCM)}
+	sid := jingle.NewSID()
+	content, err := q.prepare(ctx, sid, prefix)
+	if err != nil {
+		return c, err
+	}
+	if err := q.down.row.Offer(ctx, q.to.jid.Resource()); err != nil {
+		return c, err
+	}
+	q.lost = q.e.sess.Lost()
+	q.e.cfg.Report(Offer{Head: q.down.head, Size: q.row.Size, ResumedFrom: q.down.offset()})
+	if q.talk.sess, err = q.e.initiate(ctx, q.to.jid, sid, content, q.patience); err != nil {
+		return c, err
+	}
+	late := time.NewTimer(q.patience)
+	defer late.Stop()
+	select {
+	case c := <-q.talk.sess.Accepted():
+		return c, nil
+	case <-q.talk.sess.Done():
+		return c, q.talk.ended()
+	case <-late.C:
+		return c, errNoAnswer
+	case <-q.lost:
+		return c, errStreamLost
+	case <-ctx.Done():
+		return c, context.Cause(ctx)
+	}
+}
+
+// prepare makes the route, the envelope and the content.
+func (q *request) prepare(ctx context.Context, sid, prefix string) (c jingle.Content, err error) {
+	if q.path, err = q.e.offerRoute(ctx, q.to.jid, q.route, q.to.transports); err != nil {
+		return c, err
+	}
+	r := &jingle.Range{Offset: q.down.offset(), Length: -1}
+	if limit := q.e.sessionLimit(); q.row.Size-r.Offset > limit {
+		r.Length = limit
+	}
+	c = jingle.Content{
+		Creator: jingle.SenderInitiator, Name: contentName, Senders: jingle.SenderResponder,
+		Description: jingle.Description(&jingle.File{Size: q.row.Size, Range: r, HashUsed: []string{"sha-256"}}), Transport: q.path.element(),
+	}
+	o := &offer{
+		Transfer: q.row.ID, SID: sid, Content: c.Name, Senders: c.Senders, Cipher: q.talk.ts.Suite().URN(),
+		Initiator: q.e.sess.JID(), Responder: q.to.jid, Device: q.e.omemo.DeviceID(), Digest: contentDigest(c),
+		File: &jingle.File{Size: q.row.Size}, Prefix: prefix,
+	}
+	q.talk.offer = o
+	if q.env, err = q.e.omemo.WrapPayload(ctx, q.e.sess, q.to.jid.Bare(), o.payload(q.talk.ts)); err != nil {
+		return c, wrapFailed(q.to, err)
+	}
+	c.Security = (&jingle.Security{Name: c.Name, Cipher: o.Cipher, Type: envelopeType, Envelope: q.env.Element}).Element()
+	return c, nil
+}
+
+// checkAccept opens the sealed accept. A sender whose file does not begin with
+// what we have sends all of it.
+func (q *request) checkAccept(ctx context.Context, c jingle.Content) (s span, err error) {
+	x, err := q.talk.unseal(kindAccept, c.Extra...)
+	if err != nil {
+		return s, err
+	}
+	a, err := parseAccept(x)
+	if err != nil {
+		return s, err
+	}
+	s = span{a.Offset, a.Length, q.row.Size}
+	if err := sealedAccept(c, a, q.talk.offer, s, q.e.sessionLimit()); err != nil {
+		return s, err
+	}
+	i := slices.IndexFunc(q.env.Devices, func(d omemo.Device) bool { return d.ID == a.Device })
+	if i < 0 || !q.row.HasKey(q.env.Devices[i].IdentityKey) {
+		return s, fmt.Errorf("%w: an accept of another device", errSealed)
+	}
+	q.env.Devices = q.env.Devices[i : i+1]
+	switch s.offset {
+	case q.down.offset():
+		return s, nil
+	case 0:
+		return s, q.down.restart(ctx)
+	}
+	return s, fmt.Errorf("%w: an accept from byte %d", errSealed, s.offset)
+}
+
+// device is the one that sends.
+func (q *request) device() omemo.Device { return q.env.Devices[0] }

@@ -1,0 +1,181 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"jetsend/internal/clean"
+	"jetsend/internal/exitcode"
+	"jetsend/internal/jid"
+	"jetsend/internal/jingle"
+	"jetsend/internal/journal"
+)
+
+// Resume goes on with interrupted transfers, one after the other, and returns nil
+// when every one is complete, else a *Failure. Every transfer gets exactly one
+// terminal event.
+func (e *Endpoint) Resume(ctx context.Context, opt ResumeOptions) error {
+	e.cfg.Report(Online{JID: e.sess.JID().String()})
+	var codes []exitcode.Code
+	for _, key := range opt.Transfers {
+		code, err := e.resumeOne(ctx, key, opt)
+		if err != nil {
+			return failureOf(causeOf(ctx, err), false)
+		}
+		codes = append(codes, code)
+	}
+	if code := exitcode.Combine(codes...); code != exitcode.OK {
+		return &Failure{Code: code, Reason: "not every transfer is complete", Reported: true}
+	}
+	return nil
+}
+
+// resumeOne goes on with one transfer.
+func (e *Endpoint) resumeOne(ctx context.Context, key journal.Key, opt ResumeOptions) (exitcode.Code, error) {
+	row, err := e.journal.Load(ctx, key)
+	if err != nil {
+		return 0, err
+	}
+	switch {
+	case row.State.Live() && opt.Named:
+		return e.notResumed(row, errRunning), nil
+	case row.State.Live(), row.Released:
+		return exitcode.OK, nil
+	}
+	if key.Direction == journal.Send {
+		return e.resumeSend(ctx, row, opt), nil
+	}
+	return e.resumeReceive(ctx, row, opt), nil
+}
+
+// notResumed reports a transfer that could not even be taken up.
+func (e *Endpoint) notResumed(row journal.Row, err error) exitcode.Code {
+	f := failureOf(err, false)
+	e.cfg.Report(Failed{
+		Head: Head{Transfer: row.ID, Direction: Direction(row.Direction), Peer: row.Peer.String(), Name: clean.Text(row.Name)},
+		Code: int(f.Code), Reason: clean.Text(f.Error()), Resumable: row.State == journal.Interrupted, Hints: f.Hints,
+	})
+	return f.Code
+}
+
+// resumeSend offers the file again.
+func (e *Endpoint) resumeSend(ctx context.Context, row journal.Row, opt ResumeOptions) exitcode.Code {
+	src, err := openSource(Source{Path: row.Path, Name: row.Name})
+	if err == nil {
+		defer closeSources([]*source{src})
+		if !row.Unchanged(src.size, src.mtime) {
+			err = errSourceChanged
+		}
+	}
+	if err != nil {
+		if errors.Is(err, errSourceChanged) {
+			e.failRow(ctx, row, err)
+			row.State = journal.Failed
+		}
+		return e.notResumed(row, &Failure{
+			Code: exitcode.LocalFile, Reason: "file to send", Err: err,
+			Hints: []string{"send it anew: `jetsend send FILE " + clean.Text(row.Peer.String()) + "`"},
+		})
+	}
+	send := SendOptions{To: row.Peer, Wait: opt.Wait, LimitRate: opt.LimitRate, Route: opt.Route, Retry: opt.Retry}
+	if !row.Profile {
+		send.Encryption = EncryptionJET
+	}
+	peers, err := e.choose(ctx, send)
+	if err == nil {
+		err = e.guardForm(ctx, peers[0], send)
+	}
+	if err != nil {
+		return e.notResumed(row, causeOf(ctx, err))
+	}
+	if !row.Profile {
+		e.cfg.Report(Warning{Text: "the client of " + clean.Text(row.Peer.String()) + " cannot go on with a file: it is sent from the beginning"})
+	}
+	return e.outgoing(send, src).start(ctx, peers, row.ID)
+}
+
+// failRow ends a transfer that nobody is at for good.
+func (e *Endpoint) failRow(ctx context.Context, row journal.Row, cause error) {
+	h, err := e.journal.Begin(ctx, row)
+	if err == nil {
+		err = errors.Join(h.Fail(ctx, cause), h.Release(ctx))
+	}
+	if err != nil {
+		e.log.Error("journal", "transfer", row.ID, "error", err)
+	}
+}
+
+// resumeReceive asks the contact for the rest, until it is there.
+func (e *Endpoint) resumeReceive(ctx context.Context, row journal.Row, opt ResumeOptions) exitcode.Code {
+	if !row.Profile {
+		return e.notResumed(row, fmt.Errorf("%w: the sender's client cannot go on with a file", errRefused))
+	}
+	retry := retry{opt: opt.Retry}
+	how := keeping{rate: opt.LimitRate}
+	head := Head{Transfer: row.ID, Direction: Receive, Peer: row.Peer.String(), Name: clean.Text(row.Name)}
+	wait := opt.Wait
+	for {
+		to, err := e.servant(ctx, row.Peer, wait)
+		before := row.Durable
+		var q *request
+		if err == nil {
+			q = e.newRequest(row, to, how, opt.Route)
+			head = q.down.head
+			err = q.run(ctx)
+		}
+		if q != nil && q.down.final != "" {
+			return exitcode.OK
+		}
+		if now, lerr := e.journal.Load(ctx, row.Key); lerr == nil {
+			row = now
+		}
+		if err == nil || row.Durable > before {
+			retry.progress()
+		}
+		if err == nil {
+			continue
+		}
+		pause, more := retry.next(time.Now())
+		if err = causeOf(ctx, err); !more || !askAgain(err) {
+			f := failureOf(err, row.Durable > 0)
+			e.cfg.Report(Failed{
+				Head: head, Code: int(f.Code), Reason: clean.Text(f.Error()), Resumable: row.State == journal.Interrupted, Hints: f.Hints,
+			})
+			return f.Code
+		}
+		e.cfg.Report(Interrupted{Head: head, Bytes: row.Durable, Reason: clean.Text(err.Error()), RetryIn: pause.Seconds()})
+		if err := e.sleep(ctx, pause); err != nil {
+			return e.notResumed(row, err)
+		}
+		wait = min(max(retry.left(time.Now()), time.Second), lastPause)
+	}
+}
+
+// askAgain tells whether a request that failed is worth another one in this run.
+func askAgain(err error) bool {
+	var ended *endedByPeer
+	if errors.As(err, &ended) && ended.reason.Condition == jingle.Busy {
+		return true
+	}
+	code, _ := classify(err, true)
+	return code == exitcode.Interrupted
+}
+
+// servant is a client of the contact that could hand out the rest of a file.
+func (e *Endpoint) servant(ctx context.Context, who jid.JID, wait time.Duration) (*peer, error) {
+	if err := e.sess.WaitOnline(ctx); err != nil {
+		return nil, err
+	}
+	peers, err := e.choose(ctx, SendOptions{To: who, Wait: wait})
+	if err != nil {
+		return nil, err
+	}
+	if peers[0].form != formJetsend {
+		f := noResource(who, len(peers), len(peers))
+		f.Hints = []string{"ask the contact to run `jetsend receive`, or `jetsend resume ID` there"}
+		return nil, f
+	}
+	return peers[0], nil
+}

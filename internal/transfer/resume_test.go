@@ -1,0 +1,168 @@
+package transfer
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"jetsend/internal/exitcode"
+	"jetsend/internal/jid"
+	"jetsend/internal/journal"
+	"jetsend/internal/xmpptest"
+)
+
+// stage is two endpoints with a relay on the only path between them.
+type stage struct {
+	server        *xmpptest.Server
+	romeo, juliet *Endpoint
+	in, out       events
+	relay         *xmpptest.Relay
+	dir, path     string
+	data          []byte
+}
+
+// setStage makes a file of size bytes for romeo to send. The relay does the faults to
+// the first connection.
+func setStage(t *testing.T, size int, faults ...xmpptest.Fault) *stage {
+	t.Helper()
+	st := &stage{server: prosody(t), dir: t.TempDir(), data: make([]byte, size)}
+	st.juliet = online(t, st.server, st.server.Addr, "juliet", true, st.in.report)
+	st.romeo = online(t, st.server, st.server.Addr, "romeo", true, st.out.report)
+	_, _ = rand.Read(st.data)
+	st.path = filepath.Join(t.TempDir(), "f")
+	if err := os.WriteFile(st.path, st.data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	st.through(t, faults...)
+	return st
+}
+
+// through leads every byte of the next sessions through a new relay.
+func (st *stage) through(t *testing.T, faults ...xmpptest.Fault) {
+	t.Helper()
+	port := freePort(t)
+	st.juliet.cfg.S5B.ListenPorts = []int{port}
+	st.relay = xmpptest.StartRelay(t, addrOf(port), xmpptest.Both(faults...))
+	st.juliet.cfg.S5B.Advertise = []string{st.relay.Addr}
+	st.romeo.cfg.S5B.Advertise = []string{"127.0.0.1:1"}
+}
+
+func (st *stage) send(t *testing.T, retry RetryOptions) error {
+	t.Helper()
+	return st.romeo.Send(t.Context(), SendOptions{
+		To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: st.path}}, Wait: 10 * time.Second, Retry: retry, AnswerTimeout: time.Minute,
+		Route: RouteOptions{Transports: []string{S5B}},
+	})
+}
+
+// arrived fails unless exactly the file is in the directory.
+func (st *stage) arrived(t *testing.T) {
+	t.Helper()
+	waitIdle(t, st.juliet)
+	got, err := os.ReadFile(filepath.Join(st.dir, "f"))
+	if err != nil || !bytes.Equal(got, st.data) {
+		t.Fatalf("received %d bytes of %d: %v", len(got), len(st.data), err)
+	}
+	entries, err := os.ReadDir(st.dir)
+	if err != nil || len(entries) != 1 {
+		t.Fatalf("%v in the directory: %v", entries, err)
+	}
+}
+
+func wantCode(t *testing.T, err error, code exitcode.Code) {
+	t.Helper()
+	var f *Failure
+	if !errors.As(err, &f) || f.Code != code {
+		t.Fatalf("%v, want code %d", err, code)
+	}
+}
+
+// TestResumeBySender: a transfer that was cut goes on with the rest only, by
+// `resume` and by the same send again, each time under a fresh secret.
+func TestResumeBySender(t *testing.T) {
+	st := setStage(t, 3<<20, xmpptest.CutAt(1<<20))
+	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
+	wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
+	waitIdle(t, st.juliet)
+	failed, _ := last[Failed](&st.out)
+	if !failed.Resumable {
+		t.Fatalf("%+v", failed)
+	}
+	st.through(t, xmpptest.CutAt(1<<20))
+	wantCode(t, st.romeo.Resume(t.Context(), ResumeOptions{
+		Transfers: []journal.Key{{ID: failed.Transfer, Direction: journal.Send}}, Wait: 10 * time.Second,
+	}), exitcode.Interrupted)
+	waitIdle(t, st.juliet)
+	if r, ok := last[Resumed](&st.out); !ok || r.Offset < 1<<19 || r.Offset > 1<<20 {
+		t.Fatalf("%+v", r)
+	}
+	st.through(t)
+	if err := st.send(t, RetryOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	st.arrived(t)
+	r, _ := last[Resumed](&st.out)
+	if n := carried(st.relay); r.Offset < 3<<19 || n > int64(len(st.data))-r.Offset+4096 {
+		t.Errorf("resumed at %d, but %d bytes on the wire", r.Offset, n)
+	}
+	if got, _ := last[Received](&st.in); got.Transfer != failed.Transfer || len(got.Verified) != 2 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestResumeInRun: one run survives several cuts by itself.
+func TestResumeInRun(t *testing.T) {
+	st := setStage(t, 2<<20, xmpptest.CutAt(700<<10))
+	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts, Retry: RetryOptions{Retries: 5, For: time.Minute}})
+	if err := st.send(t, RetryOptions{Retries: 5, For: time.Minute}); err != nil {
+		t.Fatal(err)
+	}
+	st.arrived(t)
+	if i, ok := last[Interrupted](&st.out); !ok || i.RetryIn <= 0 {
+		t.Errorf("%+v", i)
+	}
+	if _, ok := last[Failed](&st.in); ok {
+		t.Error("the receiver reported an end that was none")
+	}
+}
+
+// TestResumeByReceiver: the receiver asks the sender's daemon for the rest.
+func TestResumeByReceiver(t *testing.T) {
+	st := setStage(t, 2<<20, xmpptest.CutAt(1<<20))
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- st.juliet.Receive(ctx, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts}) }()
+	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+	wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
+	waitIdle(t, st.juliet)
+	cancel()
+	<-ended
+	failed, _ := last[Failed](&st.out)
+	st.through(t)
+	err := st.juliet.Resume(t.Context(), ResumeOptions{
+		Transfers: []journal.Key{{ID: failed.Transfer, Direction: journal.Receive}}, Wait: 10 * time.Second,
+		Route: RouteOptions{Transports: []string{S5B}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(filepath.Join(st.dir, "f"))
+	if err != nil || !bytes.Equal(got, st.data) {
+		t.Fatalf("received %d bytes of %d: %v", len(got), len(st.data), err)
+	}
+	waitIdle(t, st.romeo)
+	if s, ok := last[Sent](&st.out); !ok || s.Transfer != failed.Transfer {
+		t.Errorf("%+v", s)
+	}
+}
+
+// carried counts the bytes that went over the relay, both ways.
+func carried(r *xmpptest.Relay) int64 {
+	c := r.Carried()
+	return c.UpCount + c.DownCount
+}

@@ -1,0 +1,60 @@
+package transfer
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+)
+
+// The pauses between attempts of one run double from the first to the last;
+// each is drawn between half of that and all, so that two ends that lost the
+// same path do not keep meeting.
+const (
+	firstPause = time.Second
+	lastPause  = time.Minute
+)
+
+// retry counts the attempts of one transfer in one run.
+type retry struct {
+	opt    RetryOptions
+	failed int       // in a row, without a byte of progress
+	since  time.Time // of the first of them
+}
+
+// progress forgets the failures: the transfer came on.
+func (r *retry) progress() { r.failed, r.since = 0, time.Time{} }
+
+// next says how long to wait before the next attempt, and whether there is one.
+func (r *retry) next(now time.Time) (time.Duration, bool) {
+	if r.since.IsZero() {
+		r.since = now
+	}
+	if r.failed >= r.opt.Retries || now.Sub(r.since) >= r.opt.For {
+		return 0, false
+	}
+	pause := min(firstPause<<min(r.failed, 10), lastPause)
+	r.failed++
+	return pause/2 + rand.N(pause/2), true
+}
+
+// left is how long the run may go on trying.
+func (r *retry) left(now time.Time) time.Duration {
+	if r.since.IsZero() {
+		return r.opt.For
+	}
+	return r.opt.For - now.Sub(r.since)
+}
+
+// sleep waits, unless ctx or the endpoint ends before.
+func (e *Endpoint) sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-e.sess.Done():
+		return errStreamLost
+	}
+}

@@ -1,0 +1,183 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"jetsend/internal/clean"
+	"jetsend/internal/jid"
+	"jetsend/internal/jingle"
+	"jetsend/internal/journal"
+	"jetsend/internal/omemo"
+)
+
+// serves tells whether requests of somebody are looked at. It is called on the
+// stream's dispatcher and touches no key.
+func (r *receiver) serves(from jid.JID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return !r.closed && r.waiting < maxWaiting && r.e.isContact(from.Bare())
+}
+
+// serve answers a request for the rest of a file that was offered to the
+// contact. What cannot be had is refused in one and the same way, so that nobody
+// learns which transfers there are.
+func (in *incoming) serve(ctx context.Context) {
+	defer in.wipe()
+	up, err := in.grant(ctx)
+	in.r.looked()
+	if err == nil {
+		err = in.hand(ctx, up)
+	}
+	if err != nil {
+		in.terminate(ctx, err)
+	}
+	if up == nil {
+		in.e.log.Info("request refused", "peer", in.sess.Peer(), "error", err)
+		return
+	}
+	in.served(ctx, up, err)
+}
+
+// grant checks a request and takes the transfer that it is for.
+func (in *incoming) grant(ctx context.Context) (*upload, error) {
+	ctx, cancel := in.e.during(ctx, in.sess)
+	defer cancel(nil)
+	public, sec, err := in.public(jingle.SenderResponder)
+	if err != nil {
+		return nil, errRefused
+	}
+	if err := in.open(ctx, public, sec); err != nil {
+		return nil, causeOf(ctx, err)
+	}
+	o := in.held.offer
+	if o == nil || in.r.opt.NoServe {
+		return nil, errRefused
+	}
+	row, err := in.e.journal.Granted(ctx, o.Transfer, in.dev.JID, in.dev.IdentityKey)
+	switch {
+	case err != nil && !errors.Is(err, journal.ErrUnknown):
+		in.e.log.Error("journal", "error", err)
+		return nil, errRefused
+	case err != nil, row.Size != o.File.Size:
+		return nil, errRefused
+	case row.State.Live():
+		return nil, errRunning // our own session for it wins
+	}
+	src, err := openSource(Source{Path: row.Path, Name: row.Name})
+	if err != nil || !row.Unchanged(src.size, src.mtime) {
+		if err == nil {
+			closeSources([]*source{src})
+		}
+		in.e.log.Info("the file that was offered is not there any more", "transfer", row.ID, "error", err)
+		return nil, errRefused
+	}
+	up := &upload{
+		e: in.e, src: src, rate: in.r.opt.LimitRate, begun: in.begun,
+		head: Head{Transfer: row.ID, Direction: Send, Peer: in.sess.Peer().String(), Name: clean.Text(row.Name)},
+	}
+	if up.row, err = in.e.journal.Begin(ctx, row); err != nil {
+		closeSources([]*source{src})
+		if !errors.Is(err, journal.ErrRunning) {
+			in.e.log.Error("journal", "error", err)
+			err = errRefused
+		}
+		return nil, err
+	}
+	return up, nil
+}
+
+// hand sends what was asked for.
+func (in *incoming) hand(ctx context.Context, up *upload) error {
+	if err := in.r.enter(ctx, in.sess); err != nil {
+		return err
+	}
+	defer in.r.leave()
+	finding, cancel := in.e.during(ctx, in.sess)
+	defer cancel(nil)
+	s, err := in.wanted(finding, up)
+	if err != nil {
+		return err
+	}
+	in.head = up.head
+	in.e.cfg.Report(Offer{Head: up.head, Size: s.size, ResumedFrom: s.offset})
+	route, err := in.answer(finding, s, "")
+	if err != nil {
+		return in.talk.reasoned(err)
+	}
+	defer route.close()
+	path, err := route.connect(finding, in.sess, in.sess.Content().Transport)
+	cancel(nil)
+	if err != nil {
+		return in.talk.reasoned(err)
+	}
+	defer func() { _ = path.Close() }()
+	in.e.cfg.Report(Negotiated{
+		Head: up.head, Transport: path.transport, Candidate: path.candidate, Cipher: in.held.ts.Suite().Name(),
+		Encryption: in.held.encryption, Devices: []DeviceInfo{deviceInfo(in.dev)},
+	})
+	if err := up.transmit(ctx, in.talk, path, s); err != nil {
+		in.terminate(ctx, err)
+		return err
+	}
+	if err := up.confirm(context.WithoutCancel(ctx), s.end()); err != nil || !s.last() {
+		return errors.Join(err, up.row.Interrupt(context.WithoutCancel(ctx), errNextPart))
+	}
+	return up.row.Complete(context.WithoutCancel(ctx))
+}
+
+// wanted is the span that answers the request: what it asks for, or the file from
+// its beginning when the bytes before that are not those of the file.
+func (in *incoming) wanted(ctx context.Context, up *upload) (s span, err error) {
+	o := in.held.offer
+	public, err := jingle.ParseDescription(in.sess.Content().Description)
+	if err != nil {
+		return s, err
+	}
+	offset := int64(0)
+	if public.Range != nil {
+		offset = public.Range.Offset
+	}
+	if offset > up.src.size || (offset > 0) != (o.Prefix != "") {
+		return s, fmt.Errorf("%w: a request from byte %d", errOffer, offset)
+	}
+	err = up.checkPrefix(ctx, offset, o.Prefix)
+	if errors.Is(err, errPrefix) {
+		offset, err = 0, nil
+		up.sum.reset()
+	}
+	return in.e.spanFrom(offset, up.src.size, offered(in.sess.Content())), err
+}
+
+// served lets go of the transfer and reports how it went.
+func (in *incoming) served(ctx context.Context, up *upload, err error) {
+	ctx = context.WithoutCancel(ctx)
+	closeSources([]*source{up.src})
+	f := &Failure{}
+	if err != nil {
+		f = failureOf(err, up.marked)
+		var source *sourceError
+		end := up.row.Interrupt
+		if f.Resumable = !errors.As(err, &source); !f.Resumable {
+			end = up.row.Fail
+		}
+		if jerr := end(ctx, err); jerr != nil {
+			in.e.log.Error("journal", "transfer", up.head.Transfer, "error", jerr)
+		}
+	}
+	row := up.row.Row()
+	if rerr := up.row.Release(ctx); rerr != nil {
+		in.e.log.Error("journal", "transfer", up.head.Transfer, "error", rerr)
+	}
+	switch {
+	case err != nil:
+		in.e.cfg.Report(Failed{Head: up.head, Code: int(f.Code), Reason: clean.Text(f.Error()), Resumable: f.Resumable, Hints: f.Hints})
+	case row.State == journal.Complete:
+		if merr := in.e.omemo.MarkUsed(ctx, []omemo.Device{in.dev}); merr != nil {
+			in.e.log.Warn("remember device", "error", merr)
+		}
+		in.e.cfg.Report(Sent{Head: up.head, Size: up.src.size, VerifiedByPeer: true, Seconds: time.Since(in.begun).Seconds()})
+	}
+}

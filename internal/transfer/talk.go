@@ -1,0 +1,142 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"jetsend/internal/crypto"
+	"jetsend/internal/exitcode"
+	"jetsend/internal/jingle"
+	"jetsend/internal/stanza"
+	"jetsend/internal/xmltree"
+)
+
+const (
+	// wordTime bounds one try to bring the peer a word of ours.
+	wordTime = 5 * time.Second
+	// wordTries is how often that is tried while the peer, or we, cannot be
+	// reached; the pauses between double from wordPause.
+	wordTries = 5
+	wordPause = time.Second
+)
+
+// talk is one Jingle session about one file, and what its sealed elements are
+// bound to. Either end may be the one that sends the file.
+type talk struct {
+	e     *Endpoint
+	sess  *jingle.Session
+	ts    *crypto.Secret
+	offer *offer // of our profile; nil towards other clients
+}
+
+// seal wraps x for the other end.
+func (t *talk) seal(kind string, x *xmltree.Element) (*xmltree.Element, error) {
+	return seal(t.ts, kind, t.offer.context(), x)
+}
+
+// unseal opens the sealed element of that kind.
+func (t *talk) unseal(kind string, elements ...*xmltree.Element) (*xmltree.Element, error) {
+	return unseal(t.ts, kind, t.offer.context(), elements...)
+}
+
+// tell brings the peer a session-info that matters, and tries again while one
+// of us cannot be reached. What the peer thinks of it is its business.
+func (t *talk) tell(ctx context.Context, payload *xmltree.Element) error {
+	pause := wordPause
+	for try := 1; ; try++ {
+		err := t.tellOnce(ctx, payload)
+		var refused *stanza.Error
+		switch {
+		case err == nil, errors.As(err, &refused) && (codeOfIQ(refused) != exitcode.Offline || refused.Condition == stanza.ItemNotFound):
+			return nil // item-not-found is an answer: the session is not known any more
+		case errors.Is(err, jingle.ErrEnded), try == wordTries:
+			return err
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-t.e.sess.Done():
+			timer.Stop()
+			return err
+		case <-ctx.Done():
+			timer.Stop()
+			return context.Cause(ctx)
+		}
+		pause *= 2
+	}
+}
+
+func (t *talk) tellOnce(ctx context.Context, payload *xmltree.Element) error {
+	ctx, cancel := context.WithTimeout(ctx, wordTime)
+	defer cancel()
+	if err := t.e.sess.WaitOnline(ctx); err != nil {
+		return err
+	}
+	return t.sess.Info(ctx, payload)
+}
+
+// ended is the end of the session as an error. When we ended it ourselves, that
+// was because of what the peer said in our back: an answer that does not fit.
+func (t *talk) ended() error {
+	r, byPeer := t.sess.Ended()
+	switch {
+	case byPeer:
+		return &endedByPeer{r}
+	case t.e.gone():
+		return errStreamLost
+	case t.offer != nil:
+		return fmt.Errorf("%w: the answer does not fit the offer (%s)", errSealed, r.Condition)
+	}
+	return fmt.Errorf("%w: the answer does not fit the offer (%s)", errUnfit, r.Condition)
+}
+
+// reasoned prefers the peer's own word over what its leaving did to our socket.
+func (t *talk) reasoned(err error) error { return reasoned(t.sess, err) }
+
+// await gives the infos of the session to look until that says that it has what
+// it looks for. Those that came right before the end of the session count, and
+// late is the error when patience ends first.
+func (t *talk) await(ctx context.Context, patience time.Duration, late error, look func(info *xmltree.Element) (bool, error)) error {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	lost := t.e.sess.Lost()
+	for {
+		select {
+		case info := <-t.sess.Infos():
+			if found, err := look(info); found || err != nil {
+				return err
+			}
+		case <-t.sess.Done():
+			return t.lastWord(look)
+		case <-timer.C:
+			return late
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-t.e.sess.Done():
+			return errStreamLost
+		case <-lost: // what is awaited may have been lost with it
+			lost = nil
+			timer.Reset(min(patience, lostWordTime))
+		}
+	}
+}
+
+// lostWordTime is how long a word is awaited that the peer may have sent while
+// we were away; it tries again for about as long.
+const lostWordTime = 40 * time.Second
+
+// lastWord looks at what came right before the end of the session.
+func (t *talk) lastWord(look func(info *xmltree.Element) (bool, error)) error {
+	for {
+		select {
+		case info := <-t.sess.Infos():
+			if found, err := look(info); found || err != nil {
+				return err
+			}
+		default:
+			return t.ended()
+		}
+	}
+}
