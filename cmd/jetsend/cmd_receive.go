@@ -38,6 +38,11 @@ Whose files are taken:
 the choice. Without a terminal and without any of this the command ends with 2:
 no policy is nobody, not everybody.
 
+A transfer that was interrupted goes on by itself when its contact is online again
+(receive.auto_resume in the configuration says for how long), and contacts get the
+rest of files that were offered to them from here and interrupted, unless
+--no-serve. Partial files are removed after receive.keep_interrupted.
+
 SIGTERM lets running transfers end within --drain and exits with 0. SIGINT
 (Ctrl-C) stops at once.
 
@@ -62,6 +67,8 @@ SIGTERM lets running transfers end within --drain and exits with 0. SIGINT
 	k.transport()
 	k.bool("no-direct", false, "make no direct connection to the contact")
 	k.rate("limit-rate", 0, "receive no faster than this per second")
+	k.retry()
+	k.bool("no-serve", false, "do not send the rest of a file that was offered before to a contact who asks for it")
 	k.duration("drain", d.Drain, "how long running transfers may go on after SIGTERM")
 	return cmd
 }
@@ -99,6 +106,7 @@ func runReceive(cmd *cobra.Command, a *app) error {
 func (a *app) receiveOptions(c *config.Config) (o transfer.ReceiveOptions, err error) {
 	r := c.Receive
 	o = transfer.ReceiveOptions{
+		Retry: transfer.RetryOptions{Retries: r.Retries, For: r.RetryFor}, NoServe: r.NoServe, AutoResume: r.AutoResume, KeepFor: r.KeepInterrupted,
 		Once: r.Once, MaxSize: int64(r.MaxSize), MinFree: int64(r.MinFree), LimitRate: int64(r.LimitRate),
 		Route: transfer.RouteOptions{Transports: c.Transports.Order, NoDirect: r.NoDirect}, Drain: r.Drain, Prime: r.Prime, OnConflict: conflict(r.OnConflict),
 	}

@@ -20,13 +20,16 @@ func TestReceiveOptions(t *testing.T) {
 	if err := os.Mkdir(in, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	f.file(".config/jetsend/config.yaml", "contacts: {romeo: romeo@montague.example}\nreceive: {dir: ../../in, max_size: 1GB, min_free: 1GiB, on_conflict: skip, priority: 5, drain: 1m}\n")
+	f.file(".config/jetsend/config.yaml", "contacts: {romeo: romeo@montague.example}\nreceive: {dir: ../../in, max_size: 1GB, min_free: 1GiB, on_conflict: skip, priority: 5, drain: 1m, retries: 2, auto_resume: 1d12h}\n")
 	f.wants(0, []string{"waiting for files as juliet@capulet.example/jetsend.1a2b3c4d, in " + in},
-		"receive", "--from", "romeo", "--from", "paris@verona.example/tomb", "--limit-rate", "5MB", "--once", "--no-direct", "--on-conflict", "overwrite")
+		"receive", "--from", "romeo", "--from", "paris@verona.example/tomb", "--limit-rate", "5MB", "--once", "--no-direct", "--no-serve", "--retry-for", "1h", "--on-conflict", "overwrite")
 	o := f.endpoint.received[0]
 	if o.Dir != in || o.Accept != transfer.AcceptFrom || o.MaxSize != 1e9 || o.MinFree != 1<<30 || o.OnConflict != inbox.Overwrite ||
 		o.LimitRate != 5e6 || !o.Once || !o.Route.NoDirect || o.Drain != time.Minute || o.Ask != nil || o.Stop == nil {
 		t.Errorf("got %+v", o)
+	}
+	if o.Retry != (transfer.RetryOptions{Retries: 2, For: time.Hour}) || !o.NoServe || o.AutoResume != 36*time.Hour || o.KeepFor != 30*24*time.Hour {
+		t.Errorf("retry %+v, serve %v, resume %v, keep %v", o.Retry, !o.NoServe, o.AutoResume, o.KeepFor)
 	}
 	if len(o.From) != 2 || o.From[0].String() != "romeo@montague.example" || o.From[1].String() != "paris@verona.example/tomb" {
 		t.Errorf("from %v", o.From)

@@ -38,6 +38,11 @@ receipt says that every file is verified and on its disk. Other clients, such as
 Dino, are sent to with the name visible to the servers, and only say that they are
 done; --require-hidden-name and --require-verified-receipt refuse them.
 
+When the path breaks the command goes on where it stopped, as --retries and
+--retry-for allow. A send that was interrupted all the same is gone on with by
+"jetsend resume", or by the same command again: same file, unchanged, to the same
+contact. To other clients a retry starts over.
+
 The contact must be online with a client that takes encrypted files, such as
 "jetsend receive". The first such client that appears within --wait is used.
 
@@ -61,6 +66,8 @@ The contact must be online with a client that takes encrypted files, such as
 	k.transport()
 	k.bool("no-direct", false, "make no direct connection to the contact")
 	k.rate("limit-rate", 0, "send no faster than this per second, like 2MB or 500KiB")
+	k.retry()
+	k.bool("no-resume", false, "begin anew, even when the same send was interrupted before")
 	k.string("name", "", "tell the contact this `NAME` instead of the file's own")
 	k.string("description", "", "a line of `TEXT` for the receiver")
 	k.bool("checksum", false, "compute SHA-256 at both ends and show it")
@@ -121,7 +128,8 @@ func (a *app) sendOptions(c *config.Config, to jid.JID, files []string) (o trans
 	s := c.Send
 	o = transfer.SendOptions{
 		To: to, Wait: s.Wait, LimitRate: int64(s.LimitRate), Description: s.Description,
-		Route:      transfer.RouteOptions{Transports: c.Transports.Order, NoDirect: s.NoDirect},
+		Route: transfer.RouteOptions{Transports: c.Transports.Order, NoDirect: s.NoDirect},
+		Retry: transfer.RetryOptions{Retries: s.Retries, For: s.RetryFor}, NoResume: s.NoResume,
 		HiddenName: s.RequireHiddenName, VerifiedReceipt: s.RequireVerifiedReceipt, Checksum: s.Checksum,
 	}
 	if s.Encryption != "auto" {

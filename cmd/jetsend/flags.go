@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -62,6 +63,13 @@ func (k keyed) duration(name string, def time.Duration, usage string) {
 	k.value(&d, name, usage)
 }
 
+// retry adds the flags of what a run does about an interruption.
+func (k keyed) retry() {
+	n := count(config.Default().Send.Retries)
+	k.value(&n, "retries", "give up when this many attempts in a row, `N`, bring nothing")
+	k.duration("retry-for", config.Default().Send.RetryFor, "how long to go on trying after an interruption")
+}
+
 func (k keyed) rate(name string, def config.Rate, usage string) { k.value(&def, name, usage) }
 
 func (k keyed) size(name string, def config.Size, usage string) { k.value(&def, name, usage) }
@@ -109,6 +117,25 @@ func (d *duration) Set(s string) error {
 
 // Type implements pflag.Value.
 func (*duration) Type() string { return "DURATION" }
+
+// count is a whole number that is not negative.
+type count int
+
+// String implements pflag.Value.
+func (n *count) String() string { return strconv.Itoa(int(*n)) }
+
+// Set implements pflag.Value.
+func (n *count) Set(s string) error {
+	v, err := strconv.ParseUint(s, 10, 31)
+	if err != nil {
+		return fmt.Errorf("%q is not a number from 0 up", s)
+	}
+	*n = count(v)
+	return nil
+}
+
+// Type implements pflag.Value; viper knows whole numbers by this name.
+func (*count) Type() string { return "int" }
 
 // transports is a list of s5b and ibb.
 type transports struct{ names []string }

@@ -70,6 +70,12 @@ type Send struct {
 	Name                   string `mapstructure:"name"`
 	Description            string `mapstructure:"description"`
 	Checksum               bool   `mapstructure:"checksum"`
+	// Retries is how many attempts in a row may bring nothing before the run
+	// gives up, RetryFor how long it goes on trying after an interruption.
+	Retries  int           `mapstructure:"retries" check:"count"`
+	RetryFor time.Duration `mapstructure:"retry_for"`
+	// NoResume begins anew even when the same send was interrupted.
+	NoResume bool `mapstructure:"no_resume"`
 }
 
 // Receive holds the choices of `jetsend receive`, named like its flags.
@@ -85,6 +91,18 @@ type Receive struct {
 	Drain      time.Duration `mapstructure:"drain"`
 	Once       bool          `mapstructure:"once"`
 	NoDirect   bool          `mapstructure:"no_direct"`
+	// Retries and RetryFor are those of [Send].
+	Retries  int           `mapstructure:"retries" check:"count"`
+	RetryFor time.Duration `mapstructure:"retry_for"`
+	// NoServe refuses contacts who ask for the rest of a file that was offered
+	// to them.
+	NoServe bool `mapstructure:"no_serve"`
+	// AutoResume is how old an interrupted transfer may be for receive to ask
+	// for the rest of it by itself; zero never asks.
+	AutoResume time.Duration `mapstructure:"auto_resume"`
+	// KeepInterrupted is how long interrupted transfers and their partial files
+	// are kept; zero keeps them for ever.
+	KeepInterrupted time.Duration `mapstructure:"keep_interrupted"`
 	// Prime lets clients that begin no OMEMO session for a file send to us.
 	Prime bool `mapstructure:"prime"`
 	// Priority is the presence priority; negative values never take a chat
@@ -121,10 +139,11 @@ type IBB struct {
 func Default() Config {
 	return Config{
 		Trust:      "blind",
-		Send:       Send{Wait: 10 * time.Second, Cipher: "auto", Encryption: "auto"},
+		Send:       Send{Wait: 10 * time.Second, Cipher: "auto", Encryption: "auto", Retries: 5, RetryFor: 10 * time.Minute},
 		Transports: Transports{Order: []string{"s5b", "ibb"}, IBB: IBB{BlockSize: 4096}},
 		Receive: Receive{
 			Dir: ".", OnConflict: "rename", Drain: 10 * time.Second, Prime: true, Priority: -1,
+			Retries: 5, RetryFor: 10 * time.Minute, AutoResume: 7 * day, KeepInterrupted: 30 * day,
 		},
 	}
 }

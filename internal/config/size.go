@@ -66,14 +66,30 @@ func ParseRate(s string) (Rate, error) {
 	return Rate(n), nil
 }
 
-// ParseDuration reads a time span that is not negative, such as 10s or 5m. A
-// bare number is refused: nobody knows what it counts.
+// day is what the unit d of a duration means, whatever the clocks do in spring.
+const day = 24 * time.Hour
+
+// ParseDuration reads a time span that is not negative, such as 10s, 5m or
+// 1h30m; whole days may stand first, as in 7d or 1d12h. A bare number is
+// refused: nobody knows what it counts.
 func ParseDuration(s string) (time.Duration, error) {
-	d, err := time.ParseDuration(strings.TrimSpace(s))
-	if err != nil || d < 0 {
-		return 0, fmt.Errorf("%q is not a duration: write a number and a unit, like 10s, 5m or 1h30m", s)
+	wrong := fmt.Errorf("%q is not a duration: write a number and a unit, like 10s, 5m, 1h30m or 7d", s)
+	text := strings.TrimSpace(s)
+	var total time.Duration
+	if days, rest, ok := strings.Cut(text, "d"); ok {
+		n, err := strconv.ParseUint(days, 10, 32)
+		if err != nil || n > uint64(math.MaxInt64/day) {
+			return 0, wrong
+		}
+		if total, text = time.Duration(n)*day, rest; rest == "" {
+			return total, nil
+		}
 	}
-	return d, nil
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 || d > math.MaxInt64-total {
+		return 0, wrong
+	}
+	return total + d, nil
 }
 
 // String writes the size so that [ParseSize] reads the same value.

@@ -3,6 +3,7 @@ package config
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestParseSize(t *testing.T) {
@@ -71,12 +72,16 @@ func FuzzSizeText(f *testing.F) {
 }
 
 func TestParseDuration(t *testing.T) {
-	for _, bad := range []string{"", "10", "-5s", "soon"} {
+	for _, bad := range []string{"", "10", "-5s", "soon", "d", "-7d", "1.5d", "+1d", "7d12", "7d-1h", "1h7d", "1d1d", "200000d", "106751d24h", "99999999999999999999d"} {
 		if d, err := ParseDuration(bad); err == nil {
 			t.Errorf("ParseDuration(%q) = %v, want an error", bad, d)
 		}
 	}
-	if d, err := ParseDuration("1h30m"); err != nil || d.Minutes() != 90 {
-		t.Errorf("ParseDuration(1h30m) = %v, %v", d, err)
+	for text, want := range map[string]time.Duration{
+		"1h30m": 90 * time.Minute, "7d": 168 * time.Hour, "1d12h": 36 * time.Hour, " 0d ": 0, "0": 0,
+	} {
+		if d, err := ParseDuration(text); err != nil || d != want {
+			t.Errorf("ParseDuration(%q) = %v, %v", text, d, err)
+		}
 	}
 }

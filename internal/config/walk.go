@@ -27,7 +27,7 @@ type walker struct {
 // field is what the tags of a struct field ask for.
 type field struct {
 	choice []string // the allowed words
-	check  string   // path, jid, bare, hostport, address
+	check  string   // path, jid, bare, hostport, address, count
 }
 
 func (w *walker) fail(n *yaml.Node, format string, args ...any) error {
@@ -149,8 +149,11 @@ func (w *walker) checkScalar(n *yaml.Node, t reflect.Type, key string, f field) 
 			err = fmt.Errorf("%q is neither true nor false", n.Value)
 		}
 	case t.Kind() == reflect.Int:
-		if _, e := strconv.Atoi(n.Value); e != nil {
+		var number int
+		if number, err = strconv.Atoi(n.Value); err != nil {
 			err = fmt.Errorf("%q is not a whole number", n.Value)
+		} else if f.check == "count" && number < 0 {
+			err = fmt.Errorf("%d is less than nothing", number)
 		}
 	case t.Kind() == reflect.String:
 		err = w.checkString(n, f)
