@@ -57,11 +57,7 @@ func runTrustList(cmd *cobra.Command, a *app, args []string) (err error) {
 			return err
 		}
 	}
-	account, err := c.Choose(a.selection())
-	if err != nil {
-		return err
-	}
-	dir, err := a.stateDir()
+	account, dir, err := a.place(c)
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ type endpoint interface {
 	JID() jid.JID
 	Send(context.Context, transfer.SendOptions) error
 	Receive(context.Context, transfer.ReceiveOptions) error
+	Resume(context.Context, transfer.ResumeOptions) error
 	// Device returns our OMEMO device.
 	Device() (id uint32, fingerprint string)
 	// Withdraw takes our OMEMO device off the server's lists.

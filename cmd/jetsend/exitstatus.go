@@ -28,7 +28,7 @@ func meanings() []meaning {
 		{exitcode.Declined, "declined by the contact, by our own accept policy, or not\nanswered in time"},
 		{exitcode.Untrusted, "key not trusted, changed, or none usable"},
 		{exitcode.Integrity, "integrity: tag, hash or sealed element did not match;\nnothing was released"},
-		{exitcode.Interrupted, "interrupted"},
+		{exitcode.Interrupted, "interrupted; \"jetsend resume\" goes on"},
 		{exitcode.LocalFile, "local file problem (not readable, changed, no space,\nexists)"},
 		{exitcode.Cancelled, "cancelled by SIGINT (Ctrl-C)"},
 		{exitcode.Terminated, "cancelled by SIGTERM or SIGHUP"},

@@ -68,7 +68,7 @@ func (f *fixture) run(args ...string) int {
 		f.endpoint.report = o.Report
 		return f.endpoint, nil
 	}
-	a.openKeys = openKeys
+	a.openKeys, a.openTransfers = openKeys, openTransfers
 	return a.run(f.t.Context(), args)
 }
 
@@ -91,6 +91,7 @@ type fakeEndpoint struct {
 	self     jid.JID
 	sent     []transfer.SendOptions
 	received []transfer.ReceiveOptions
+	resumed  []transfer.ResumeOptions
 	result   error
 	during   func(context.Context, *fakeEndpoint) error // instead of result
 	report   func(transfer.Event)
@@ -129,6 +130,10 @@ func (e *fakeEndpoint) Send(ctx context.Context, o transfer.SendOptions) error {
 }
 func (e *fakeEndpoint) Receive(ctx context.Context, o transfer.ReceiveOptions) error {
 	e.received = append(e.received, o)
+	return e.end(ctx)
+}
+func (e *fakeEndpoint) Resume(ctx context.Context, o transfer.ResumeOptions) error {
+	e.resumed = append(e.resumed, o)
 	return e.end(ctx)
 }
 func (e *fakeEndpoint) Device() (uint32, string) { return 27183, strings.Repeat("01234567", 8) }

@@ -66,7 +66,7 @@ func (k keyed) duration(name string, def time.Duration, usage string) {
 // retry adds the flags of what a run does about an interruption.
 func (k keyed) retry() {
 	n := count(config.Default().Send.Retries)
-	k.value(&n, "retries", "give up when this many attempts in a row, `N`, bring nothing")
+	k.value(&n, "retries", "give up after `N` attempts in a row that bring nothing")
 	k.duration("retry-for", config.Default().Send.RetryFor, "how long to go on trying after an interruption")
 }
 

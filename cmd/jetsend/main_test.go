@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,10 +24,12 @@ func TestMain(m *testing.M) {
 // scriptCommands are the commands of scripts beside those of testscript and
 // jetsend itself. Each set is one map, so that a file of tests can bring its own.
 func scriptCommands() map[string]func(ts *testscript.TestScript, neg bool, args []string) {
-	return map[string]func(ts *testscript.TestScript, neg bool, args []string){
+	commands := map[string]func(ts *testscript.TestScript, neg bool, args []string){
 		"exits": cmdExits,
 		"mode":  cmdMode,
 	}
+	maps.Copy(commands, stateCommands())
+	return commands
 }
 
 // scriptSetups prepare the environment of each script.

@@ -31,6 +31,13 @@ type record interface {
 	Columns() []string
 }
 
+// sheet is a record whose text form is more than one row.
+type sheet interface {
+	record
+	// Sheet are the rows of cells, cleaned like Columns.
+	Sheet() [][]string
+}
+
 // newPrinter returns the printer that the global flags ask for.
 func (a *app) newPrinter(asJSON bool) printer {
 	if asJSON {

@@ -102,7 +102,13 @@ func (p *textPrinter) Rows(rows []record) {
 	var table strings.Builder
 	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
 	for _, r := range rows {
-		_, _ = fmt.Fprintln(w, strings.Join(r.Columns(), "\t")) // a Builder takes everything
+		cells := [][]string{r.Columns()}
+		if s, ok := r.(sheet); ok {
+			cells = s.Sheet()
+		}
+		for _, row := range cells {
+			_, _ = fmt.Fprintln(w, strings.Join(row, "\t")) // a Builder takes everything
+		}
 	}
 	_ = w.Flush()
 	p.mu.Lock()

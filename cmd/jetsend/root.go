@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"strings"
 
@@ -64,7 +65,7 @@ All exit codes: jetsend help exit-codes`,
 		&cobra.Group{ID: groupOther, Title: "Other:"},
 	)
 	root.AddCommand(
-		newSendCommand(a), newReceiveCommand(a),
+		newSendCommand(a), newReceiveCommand(a), newResumeCommand(a), newTransfersCommand(a),
 		newLoginCommand(a), newLogoutCommand(a), newContactsCommand(a), newTrustCommand(a), newDevicesCommand(a),
 		newVersionCommand(a), newCompletionCommand(a), newGenDocsCommand(),
 	)
@@ -128,6 +129,11 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 // exactly is the argument rule of commands with a fixed number of arguments.
 func exactly(n int, names string) cobra.PositionalArgs {
 	return between(n, n, names)
+}
+
+// atLeast is the argument rule of commands that take several of one kind.
+func atLeast(n int, names string) cobra.PositionalArgs {
+	return between(n, math.MaxInt, names)
 }
 
 // between is the argument rule of commands with optional arguments.

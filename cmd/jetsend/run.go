@@ -41,10 +41,11 @@ type app struct {
 	logFile io.Closer // nil without --log-file
 	person  bool      // standard input or standard error is a terminal
 
-	keyring  config.Keyring
-	dial     func(context.Context, dialOptions) (endpoint, error)
-	openKeys func(ctx context.Context, stateDir string, account *config.Chosen, trust string) (keys, error)
-	now      func() time.Time
+	keyring       config.Keyring
+	dial          func(context.Context, dialOptions) (endpoint, error)
+	openTransfers func(ctx context.Context, stateDir string, account *config.Chosen) (transfers, error)
+	openKeys      func(ctx context.Context, stateDir string, account *config.Chosen, trust string) (keys, error)
+	now           func() time.Time
 }
 
 // run does what the arguments say and returns the exit code.

@@ -7,9 +7,12 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"time"
 
 	"jetsend/internal/config"
+	"jetsend/internal/inbox"
 	"jetsend/internal/jid"
+	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
 	"jetsend/internal/session"
 	"jetsend/internal/stanza"
@@ -20,7 +23,7 @@ import (
 
 // wire gives a run the real doors to the network and the state.
 func wire(a *app) {
-	a.dial, a.openKeys = dial, openKeys
+	a.dial, a.openKeys, a.openTransfers = dial, openKeys, openTransfers
 }
 
 // dial puts the account online.
@@ -163,6 +166,57 @@ func (c contactList) settled(ctx context.Context, err error) error {
 	}
 	return c.settle(ctx)
 }
+
+// openTransfers opens the journal in the state of an account. Looking at
+// transfers makes no state.
+func openTransfers(ctx context.Context, dir string, a *config.Chosen) (transfers, error) {
+	path := state.Path(dir, a.Addr)
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		return noTransfers{}, nil
+	}
+	db, err := state.Open(ctx, path)
+	if err != nil {
+		return nil, &config.Error{Msg: "open the state", Err: err}
+	}
+	j, err := journal.Open(ctx, db, time.Now)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open the journal of %s: %w", a.Addr, err), db.Close())
+	}
+	return transferTable{j, db}, nil
+}
+
+// transferTable is the journal in the state file.
+type transferTable struct {
+	journal *journal.Journal
+	db      *sql.DB
+}
+
+// List implements transfers.
+func (t transferTable) List(ctx context.Context) ([]journal.Row, error) {
+	return t.journal.List(ctx, journal.Filter{})
+}
+
+// Get implements transfers.
+func (t transferTable) Get(ctx context.Context, prefix string) (journal.Row, error) {
+	return t.journal.Get(ctx, prefix)
+}
+
+// Forget implements transfers.
+func (t transferTable) Forget(ctx context.Context, k journal.Key) error {
+	return t.journal.Forget(ctx, k, func(row journal.Row) error {
+		if row.Direction != journal.Receive || row.Dir == "" {
+			return nil // the source is the user's
+		}
+		err := inbox.Remove(row.Dir, row.ID)
+		if errors.Is(err, os.ErrNotExist) { // the directory is gone, and the file with it
+			return nil
+		}
+		return err
+	})
+}
+
+// Close implements transfers.
+func (t transferTable) Close() error { return t.db.Close() }
 
 // openKeys opens the state of an account, or returns nil when there is none:
 // looking at keys makes none.

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"jetsend/internal/clean"
+	"jetsend/internal/config"
+	"jetsend/internal/exitcode"
+	"jetsend/internal/journal"
+	"jetsend/internal/transfer"
+)
+
+// transfers is the journal of an account, readable without a network.
+type transfers interface {
+	// List returns the transfers that are not forgotten, the oldest first.
+	List(context.Context) ([]journal.Row, error)
+	// Get returns the one whose id begins so; see [journal.Journal.Get].
+	Get(ctx context.Context, prefix string) (journal.Row, error)
+	// Forget takes a transfer out of sight and removes its partial file.
+	Forget(context.Context, journal.Key) error
+	Close() error
+}
+
+// noTransfers is the journal of an account that has no state on this machine.
+type noTransfers struct{}
+
+// List implements transfers.
+func (noTransfers) List(context.Context) ([]journal.Row, error) { return nil, nil }
+
+// Get implements transfers.
+func (noTransfers) Get(context.Context, string) (journal.Row, error) {
+	return journal.Row{}, journal.ErrUnknown
+}
+
+// Forget implements transfers.
+func (noTransfers) Forget(context.Context, journal.Key) error { return journal.ErrUnknown }
+
+// Close implements transfers.
+func (noTransfers) Close() error { return nil }
+
+// place finds the account of a command and the directory of its state.
+func (a *app) place(c *config.Config) (account *config.Chosen, dir string, err error) {
+	if account, err = c.Choose(a.selection()); err != nil {
+		return nil, "", err
+	}
+	dir, err = a.stateDir()
+	return account, dir, err
+}
+
+// withTransfers opens the journal of the account for do.
+func (a *app) withTransfers(ctx context.Context, c *config.Config, do func(transfers) error) error {
+	account, dir, err := a.place(c)
+	if err != nil {
+		return err
+	}
+	t, err := a.openTransfers(ctx, dir, account)
+	if err != nil {
+		return err
+	}
+	err = do(t)
+	if cerr := t.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+// shortLen is how much of a transfer id people see: enough to be unique among
+// the transfers of one account.
+const shortLen = 8
+
+func short(id string) string { return id[:min(shortLen, len(id))] }
+
+// maxCandidates bounds how many ids a hint names.
+const maxCandidates = 5
+
+// find returns the transfers that the user named, each once.
+func find(ctx context.Context, t transfers, prefixes []string) ([]journal.Row, error) {
+	var rows []journal.Row
+	seen := make(map[journal.Key]bool)
+	for _, p := range prefixes {
+		row, err := t.Get(ctx, p)
+		switch {
+		case errors.Is(err, journal.ErrUnknown):
+			return nil, usagef("there is no transfer %s", clean.Text(p)).hint("see `jetsend transfers list`")
+		case errors.Is(err, journal.ErrAmbiguous):
+			return nil, ambiguous(ctx, t, p)
+		case err != nil:
+			return nil, err
+		}
+		if !seen[row.Key] {
+			seen[row.Key] = true
+			rows = append(rows, row)
+		}
+	}
+	return rows, nil
+}
+
+// ambiguous names the transfers among which the user has to choose.
+func ambiguous(ctx context.Context, t transfers, prefix string) error {
+	rows, err := t.List(ctx)
+	if err != nil {
+		return err
+	}
+	var ids []string
+	for _, r := range rows {
+		if strings.HasPrefix(r.ID, strings.ToLower(prefix)) {
+			ids = append(ids, r.ID)
+		}
+	}
+	if len(ids) > maxCandidates {
+		ids = append(ids[:maxCandidates], "…")
+	}
+	return usagef("several transfers begin with %s", clean.Text(prefix)).
+		hint("write more of the id: %s", strings.Join(ids, ", "))
+}
+
+// atWork is the failure of touching a transfer that somebody is running.
+func atWork(r *journal.Row) error {
+	return &transfer.Failure{
+		Code: exitcode.LocalFile, Reason: "transfer " + short(r.ID) + " (" + clean.Text(r.Name) + ") is running in another process",
+		Hints: []string{"wait until it ends, or end that `jetsend` with Ctrl-C or SIGTERM first"},
+	}
+}
+
+// resumable tells whether an interrupted transfer can be gone on with.
+func resumable(r *journal.Row) bool { return r.State == journal.Interrupted && r.Profile }
+
+// again writes a command of jetsend as it can be typed after this one: with the
+// global flags that say whose state is meant.
+func (a *app) again(args ...string) string {
+	line := []string{"jetsend"}
+	for _, f := range []struct{ name, value string }{
+		{"config", a.global.config}, {"account", a.global.account}, {"state-dir", a.global.stateDir},
+	} {
+		if f.value != "" {
+			line = append(line, "--"+f.name+"="+quote(f.value))
+		}
+	}
+	for _, arg := range args {
+		line = append(line, quote(arg))
+	}
+	return clean.Text(strings.Join(line, " "))
+}

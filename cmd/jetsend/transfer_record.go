@@ -1,0 +1,133 @@
+package main
+
+import (
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"time"
+
+	"jetsend/internal/clean"
+	"jetsend/internal/journal"
+)
+
+// transferRecord is a row of `transfers list`. Names are cleaned; paths are not,
+// for they must be found on the disk.
+type transferRecord struct {
+	Transfer     string   `json:"transfer"`
+	Direction    string   `json:"direction"`
+	Peer         string   `json:"peer"` // bare JID
+	Name         string   `json:"name"`
+	Size         int64    `json:"size"`
+	Bytes        int64    `json:"bytes"` // received and on the disk; sending: confirmed by the receiver
+	State        string   `json:"state"`
+	Resumable    bool     `json:"resumable"`
+	Retries      int      `json:"retries"`
+	Created      string   `json:"created"`
+	Updated      string   `json:"updated"`
+	Finished     string   `json:"finished,omitempty"`
+	Path         string   `json:"path,omitempty"`      // of the source or of the received file
+	Directory    string   `json:"directory,omitempty"` // where it is received
+	Resource     string   `json:"resource,omitempty"`  // of the peer, last used
+	Batch        string   `json:"batch,omitempty"`
+	SHA256       string   `json:"sha256,omitempty"`
+	Reason       string   `json:"reason,omitempty"` // of the last interruption or failure
+	Fingerprints []string `json:"fingerprints"`     // of the devices it belongs to
+
+	resume string // the command that goes on with it
+	row    *journal.Row
+	zone   *time.Location // for people
+}
+
+func (a *app) transferRecord(row *journal.Row) transferRecord {
+	r := transferRecord{
+		Transfer: row.ID, Direction: string(row.Direction), Peer: row.Peer.String(), Name: clean.Text(row.Name),
+		Size: row.Size, Bytes: row.Durable, State: string(row.State), Resumable: resumable(row), Retries: row.Retries,
+		Created: stamp(row.Created), Updated: stamp(row.Updated), Finished: stamp(row.Finished),
+		Path: row.Path, Directory: row.Dir, Resource: clean.Text(row.Resource), Batch: row.Batch, SHA256: hex.EncodeToString(row.SHA256),
+		Reason: clean.Text(row.LastError), Fingerprints: []string{},
+		row: row, zone: a.now().Location(),
+	}
+	if r.Resumable {
+		r.resume = a.again("resume", short(row.ID))
+	}
+	for _, key := range row.Keys {
+		r.Fingerprints = append(r.Fingerprints, hex.EncodeToString(key[1:])) // without its type byte
+	}
+	return r
+}
+
+// stamp writes a time for programs; none is "".
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339Nano)
+}
+
+// when writes a time for people, in their zone.
+func (r transferRecord) when(t time.Time) string { return t.In(r.zone).Format("2006-01-02 15:04:05") }
+
+// percent tells how far the transfer is.
+func (r transferRecord) percent() string { return percent(r.Bytes, r.Size) }
+
+// percent writes how much of a whole some bytes are, rounded down.
+func percent(bytes, size int64) string {
+	if size <= 0 || bytes >= size {
+		return "100 %"
+	}
+	return fmt.Sprintf("%d %%", int(float64(bytes)*100/float64(size)))
+}
+
+// Kind implements record.
+func (transferRecord) Kind() string { return "transfer" }
+
+// Columns implements record.
+func (r transferRecord) Columns() []string {
+	return []string{
+		short(r.Transfer), r.Direction, clean.Text(r.Peer), r.Name, bytesText(r.Size), r.percent(), r.State, r.when(r.row.Updated),
+	}
+}
+
+// transferSheet is what `transfers show` prints: the same to a program, and all
+// of it, line by line, to people.
+type transferSheet struct{ transferRecord }
+
+// Sheet implements sheet.
+func (s transferSheet) Sheet() [][]string {
+	r, row := s.transferRecord, s.row
+	peer := r.Peer
+	if r.Resource != "" {
+		peer += "/" + r.Resource
+	}
+	state := r.State
+	if r.Resumable {
+		state += ", `" + r.resume + "` goes on"
+	} else if row.State == journal.Interrupted {
+		state += ", cannot be gone on with: the contact's client is no jetsend"
+	}
+	lines := [][]string{
+		{"transfer", r.Transfer}, {"direction", r.Direction}, {"contact", clean.Text(peer)}, {"name", r.Name},
+		{"size", fmt.Sprintf("%s (%d bytes)", bytesText(r.Size), r.Size)}, {"so far", fmt.Sprintf("%s (%d bytes)", r.percent(), r.Bytes)},
+		{"state", state}, {"begun", r.when(row.Created)}, {"last change", r.when(row.Updated)},
+	}
+	add := func(name, value string) {
+		if value != "" {
+			lines = append(lines, []string{name, value})
+		}
+	}
+	if !row.Finished.IsZero() {
+		add("ended", r.when(row.Finished))
+	}
+	if r.Retries > 0 {
+		add("retries", fmt.Sprint(r.Retries))
+	}
+	add("last trouble", r.Reason)
+	add("directory", clean.Text(r.Directory))
+	add("file", clean.Text(r.Path))
+	add("batch", r.Batch)
+	add("sha256", r.SHA256)
+	for _, f := range r.Fingerprints {
+		add("key", strings.TrimSpace(groups(f)))
+	}
+	return lines
+}
