@@ -67,16 +67,13 @@ contacts: section of the configuration.
 			if err != nil {
 				return err
 			}
-			e, err := a.connect(ctx, c, nil)
-			if err != nil {
-				return err
-			}
-			defer a.hangUp(ctx, e)
-			if err := do(ctx, e.Roster(), j.Bare()); err != nil {
-				return fmt.Errorf("contacts %s %s: %w", verb, j.Bare(), err)
-			}
-			a.print.Note(done, clean.Text(j.Bare().String()))
-			return nil
+			return a.online(ctx, c, func(ctx context.Context, e endpoint) error {
+				if err := do(ctx, e.Roster(), j.Bare()); err != nil {
+					return fmt.Errorf("contacts %s %s: %w", verb, j.Bare(), err)
+				}
+				a.print.Note(done, clean.Text(j.Bare().String()))
+				return nil
+			})
 		},
 	}
 }
@@ -99,17 +96,15 @@ func accept(ctx context.Context, r roster, j jid.JID) error {
 }
 
 func runContactsList(cmd *cobra.Command, a *app) error {
-	ctx := cmd.Context()
 	c, err := a.loadConfig(cmd)
 	if err != nil {
 		return err
 	}
-	e, err := a.connect(ctx, c, nil)
-	if err != nil {
-		return err
-	}
-	defer a.hangUp(ctx, e)
-	list, err := e.Roster().List(ctx)
+	return a.online(cmd.Context(), c, func(ctx context.Context, e endpoint) error { return listContacts(ctx, a, e.Roster()) })
+}
+
+func listContacts(ctx context.Context, a *app, r roster) error {
+	list, err := r.List(ctx)
 	if err != nil {
 		return fmt.Errorf("list the contacts: %w", err)
 	}

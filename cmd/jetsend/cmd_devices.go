@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -48,16 +49,14 @@ itself back. This device itself is taken off by "jetsend logout".
 }
 
 func runDevicesList(cmd *cobra.Command, a *app) error {
-	ctx := cmd.Context()
 	c, err := a.loadConfig(cmd)
 	if err != nil {
 		return err
 	}
-	e, err := a.connect(ctx, c, nil)
-	if err != nil {
-		return err
-	}
-	defer a.hangUp(ctx, e)
+	return a.online(cmd.Context(), c, func(ctx context.Context, e endpoint) error { return listDevices(ctx, a, e) })
+}
+
+func listDevices(ctx context.Context, a *app, e endpoint) error {
 	list, err := e.OwnDevices(ctx)
 	if err != nil {
 		return fmt.Errorf("list the account's devices: %w", err)
@@ -77,7 +76,6 @@ func runDevicesList(cmd *cobra.Command, a *app) error {
 }
 
 func runDevicesRemove(cmd *cobra.Command, a *app, text string) error {
-	ctx := cmd.Context()
 	id, err := strconv.ParseUint(text, 10, 31)
 	if err != nil || id == 0 {
 		return usagef("%q is not a device id", text).hint("see `jetsend devices list`")
@@ -86,12 +84,7 @@ func runDevicesRemove(cmd *cobra.Command, a *app, text string) error {
 	if err != nil {
 		return err
 	}
-	e, err := a.connect(ctx, c, nil)
-	if err != nil {
-		return err
-	}
-	defer a.hangUp(ctx, e)
-	err = e.RemoveOwnDevice(ctx, uint32(id))
+	err = a.online(cmd.Context(), c, func(ctx context.Context, e endpoint) error { return e.RemoveOwnDevice(ctx, uint32(id)) })
 	switch {
 	case errors.Is(err, omemo.ErrThisDevice):
 		return usagef("%d is this device", id).hint("take it off with `jetsend logout`")

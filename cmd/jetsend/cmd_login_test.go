@@ -8,6 +8,7 @@ import (
 
 	"jetsend/internal/config"
 	"jetsend/internal/jid"
+	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
 	"jetsend/internal/session"
 	"jetsend/internal/state"
@@ -144,15 +145,17 @@ func TestLogout(t *testing.T) {
 	f.ring.m[juliet.String()] = "kept"
 	dir := filepath.Join(f.env["HOME"], ".local/state/jetsend")
 	path := state.Path(dir, juliet)
-	f.file(strings.TrimPrefix(path, f.env["HOME"]+"/"), "keys")
-	f.file(strings.TrimPrefix(path+"-wal", f.env["HOME"]+"/"), "keys")
+	in := receivedRow(t, "aaaa0000")
+	partial := filepath.Join(in.Dir, ".jetsend-"+in.ID+".part")
+	f.row(in, journal.Interrupted, 4)
+	f.file(strings.TrimPrefix(path+".locks/left", f.env["HOME"]+"/"), "")
 
 	f.wants(0, []string{"off the server's lists"}, "logout")
-	if len(f.endpoint.done) != 1 || !exists(path) || f.ring.m[juliet.String()] == "" {
+	if len(f.endpoint.done) != 1 || !exists(path) || !exists(partial) || f.ring.m[juliet.String()] == "" {
 		t.Error("logout did too much or too little:", f.endpoint.done, f.ring.m)
 	}
 	f.wants(0, []string{"are deleted"}, "logout", "--forget")
-	if exists(path) || exists(path+"-wal") || f.ring.m[juliet.String()] != "" {
+	if exists(path) || exists(path+"-wal") || exists(path+".locks") || exists(partial) || f.ring.m[juliet.String()] != "" {
 		t.Error("the state or the password is still there")
 	}
 	f.account("work")
@@ -163,6 +166,9 @@ func TestLogout(t *testing.T) {
 	if _, ok := c.Accounts["home"]; ok || err != nil {
 		t.Error("the account is still configured:", err)
 	}
+	f.row(sentRow("bbbb0000"), journal.Running, 4)
+	f.wants(12, []string{"bbbb0000 (a.iso) is running"}, "logout", "--forget")
+	f.wants(0, nil, "logout")
 	f.endpoint.result = session.ErrSessionLost
-	f.wants(5, nil, "logout", "--forget")
+	f.wants(5, nil, "logout")
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"jetsend/internal/config"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
+	"jetsend/internal/journal"
 	"jetsend/internal/state"
 	"jetsend/internal/transfer"
 )
@@ -25,10 +27,11 @@ keys from the server, so that nobody encrypts to it any more. The local state
 stays: the next command that connects publishes the device again.
 
 --forget also deletes the local state: the OMEMO keys and everything known about
-contacts' keys, the stored password, and the account in the configuration file.
+contacts' keys, the list of transfers with the partial files of interrupted ones,
+the stored password, and the account in the configuration file.
 Contacts who verified this device must verify the next one anew.
 
-` + exitStatus(onlineCodes()...),
+` + exitStatus(append(onlineCodes(), exitcode.LocalFile)...),
 		Args: exactly(0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error { return runLogout(cmd, a, forget) },
 	}
@@ -46,26 +49,34 @@ func runLogout(cmd *cobra.Command, a *app, forget bool) error {
 	if err != nil {
 		return err
 	}
-	e, err := a.connect(ctx, c, nil)
+	if forget { // a transfer on its way keeps the state
+		if err := a.withTransfers(ctx, c, func(t transfers) error { return idle(ctx, t) }); err != nil {
+			return err
+		}
+	}
+	err = a.online(ctx, c, func(ctx context.Context, e endpoint) error {
+		if err := e.Withdraw(ctx); err != nil {
+			return fmt.Errorf("withdraw the device of %s: %w", chosen.Addr, err)
+		}
+		return nil
+	})
 	if err != nil {
 		return err
-	}
-	err = e.Withdraw(ctx)
-	a.hangUp(ctx, e)
-	if err != nil {
-		return fmt.Errorf("withdraw the device of %s: %w", chosen.Addr, err)
 	}
 	a.print.Note("the device of %s is off the server's lists", chosen.Addr)
 	if !forget {
 		return nil
 	}
-	return a.forget(c, chosen)
+	return a.forget(ctx, c, chosen)
 }
 
 // forget deletes what this machine knows of an account.
-func (a *app) forget(c *config.Config, chosen *config.Chosen) error {
+func (a *app) forget(ctx context.Context, c *config.Config, chosen *config.Chosen) error {
 	dir, err := a.stateDir()
 	if err != nil {
+		return err
+	}
+	if err := a.forgetTransfers(ctx, c); err != nil {
 		return err
 	}
 	if err := removeState(dir, chosen.Addr); err != nil {
@@ -84,8 +95,37 @@ func (a *app) forget(c *config.Config, chosen *config.Chosen) error {
 	return nil
 }
 
+// idle returns an error when a transfer is running.
+func idle(ctx context.Context, t transfers) error {
+	rows, err := t.List(ctx)
+	for i := range rows {
+		if rows[i].State.Live() {
+			return atWork(&rows[i])
+		}
+	}
+	return err
+}
+
+// forgetTransfers removes the partial files of interrupted transfers: without
+// the journal nothing would ever find them again. The others are no reason to
+// keep the keys.
+func (a *app) forgetTransfers(ctx context.Context, c *config.Config) error {
+	return a.withTransfers(ctx, c, func(t transfers) error {
+		rows, err := t.List(ctx)
+		if err != nil {
+			return err
+		}
+		for i := range rows {
+			if err := t.Forget(ctx, rows[i].Key); err != nil && !errors.Is(err, journal.ErrUnknown) {
+				a.console.warn("%v", err)
+			}
+		}
+		return nil
+	})
+}
+
 // removeState deletes the database of an account with the files that SQLite
-// keeps beside it.
+// keeps beside it, and the locks of its transfers.
 func removeState(dir string, account jid.JID) error {
 	path := state.Path(dir, account)
 	var errs []error
@@ -94,5 +134,6 @@ func removeState(dir string, account jid.JID) error {
 			errs = append(errs, err)
 		}
 	}
+	errs = append(errs, os.RemoveAll(path+".locks")) // see [journal.Open]
 	return errors.Join(errs...)
 }

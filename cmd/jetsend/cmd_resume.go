@@ -65,12 +65,7 @@ func runResume(cmd *cobra.Command, a *app, args []string) error {
 	if err != nil || len(o.Transfers) == 0 {
 		return err
 	}
-	e, err := a.connect(ctx, c, nil)
-	if err != nil {
-		return err
-	}
-	defer a.hangUp(ctx, e)
-	return e.Resume(ctx, o)
+	return a.online(ctx, c, func(ctx context.Context, e endpoint) error { return e.Resume(ctx, o) })
 }
 
 // resumeOptions turns the merged configuration into what the transfer needs.

@@ -148,6 +148,16 @@ func (a *app) connect(ctx context.Context, c *config.Config, change func(*dialOp
 	return a.open(ctx, c, account, change)
 }
 
+// online goes online, lets do its work, and hangs up.
+func (a *app) online(ctx context.Context, c *config.Config, do func(context.Context, endpoint) error) error {
+	e, err := a.connect(ctx, c, nil)
+	if err != nil {
+		return err
+	}
+	defer a.hangUp(ctx, e)
+	return do(ctx, e)
+}
+
 // open goes online with an account. The password is found before anything is
 // dialled, so that a person may take time to type it. change may be nil.
 func (a *app) open(ctx context.Context, c *config.Config, account *config.Chosen, change func(*dialOptions)) (_ endpoint, err error) {
