@@ -9,9 +9,9 @@ import (
 
 // bar is a line that shows how far the transfers are.
 type bar interface {
-	// Update shows bytes of size under a label. Another label or size is
-	// another bar.
-	Update(label string, bytes, size int64)
+	// Update shows bytes of size under a label, and how many come in a second
+	// at present; 0 is not known. Another label or size is another bar.
+	Update(label string, bytes, size, rate int64)
 	// Clear wipes the line. The next Update shows it again.
 	Clear()
 }
@@ -20,18 +20,19 @@ type bar interface {
 type noBar struct{}
 
 // Update implements bar.
-func (noBar) Update(string, int64, int64) {}
+func (noBar) Update(string, int64, int64, int64) {}
 
 // Clear implements bar.
 func (noBar) Clear() {}
 
-// barWidth leaves room for label, rate and times on 80 columns.
-const barWidth = 20
+// barWidth leaves room for label, bytes, rate and time on 80 columns.
+const barWidth = 14
 
 // barLabel bounds the label for the same reason.
-const barLabel = 28
+const barLabel = 24
 
-// terminalBar draws with progressbar.
+// terminalBar draws with progressbar. Its own rate would count what had been
+// there before the transfer went on, so ours stands in the description.
 type terminalBar struct {
 	w     io.Writer
 	bar   *progressbar.ProgressBar
@@ -43,7 +44,7 @@ type terminalBar struct {
 func newTerminalBar(w io.Writer) *terminalBar { return &terminalBar{w: w} }
 
 // Update implements bar.
-func (b *terminalBar) Update(label string, bytes, size int64) {
+func (b *terminalBar) Update(label string, bytes, size, rate int64) {
 	if size <= 0 {
 		return // nothing to watch
 	}
@@ -52,13 +53,26 @@ func (b *terminalBar) Update(label string, bytes, size int64) {
 		b.label, b.size = label, size
 		b.bar = progressbar.NewOptions64(size,
 			progressbar.OptionSetWriter(b.w), progressbar.OptionSetVisibility(true),
-			progressbar.OptionSetDescription(shorten(label, barLabel)), progressbar.OptionSetWidth(barWidth),
-			progressbar.OptionShowBytes(true), progressbar.OptionShowTotalBytes(true), progressbar.OptionThrottle(100*time.Millisecond),
-			progressbar.OptionSetPredictTime(true), progressbar.OptionClearOnFinish(),
+			progressbar.OptionSetWidth(barWidth), progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(false),
+			progressbar.OptionClearOnFinish(),
 		)
 	}
 	_ = b.bar.Set64(min(bytes, size)) // an unwritable terminal is no reason to stop
+	if bytes < size {
+		b.bar.Describe(shorten(label, barLabel) + " " + pace(bytes, size, rate))
+	}
 	b.shown = true
+}
+
+// pace tells how far a transfer is, how fast it is at present, and how long it
+// will take at that rate.
+func pace(bytes, size, rate int64) string {
+	s := bytesText(bytes) + "/" + bytesText(size)
+	if rate <= 0 {
+		return s
+	}
+	left := time.Duration(float64(size-bytes)/float64(rate)) * time.Second
+	return s + " " + bytesText(rate) + "/s " + left.String()
 }
 
 // Clear implements bar.

@@ -135,7 +135,7 @@ func (a *app) again(args ...string) string {
 		{"config", a.global.config}, {"account", a.global.account}, {"state-dir", a.global.stateDir},
 	} {
 		if f.value != "" {
-			line = append(line, "--"+f.name+"="+quote(f.value))
+			line = append(line, quote("--"+f.name+"="+f.value))
 		}
 	}
 	for _, arg := range args {

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"slices"
+	"strings"
+
 	"jetsend/internal/transfer"
 )
 
@@ -41,9 +44,19 @@ type sheet interface {
 // newPrinter returns the printer that the global flags ask for.
 func (a *app) newPrinter(asJSON bool) printer {
 	if asJSON {
-		return &jsonPrinter{console: a.console, out: a.Stdout, now: a.now}
+		return &jsonPrinter{console: a.console, out: a.Stdout, now: a.now, again: a.again}
 	}
-	return &textPrinter{console: a.console, out: a.Stdout, quiet: a.global.quiet, active: make(map[string]transfer.Progress)}
+	return newTextPrinter(a.console, a.Stdout, a.global.quiet, a.again)
+}
+
+// hintsOf are the hints of an event, with the command that goes on where the
+// transfer stopped. again writes a command; see app.again.
+func hintsOf(e transfer.Failed, again func(...string) string) []string {
+	named := func(hint string) bool { return strings.Contains(hint, " resume") }
+	if !e.Resumable || slices.ContainsFunc(e.Hints, named) {
+		return e.Hints
+	}
+	return append(slices.Clone(e.Hints), "run `"+again("resume", short(e.Transfer))+"` to go on")
 }
 
 // failure is an error as it is shown: its exit code, one line, and the exact

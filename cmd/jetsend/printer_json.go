@@ -21,6 +21,7 @@ const eventVersion = 1
 type jsonPrinter struct {
 	console *console
 	now     func() time.Time
+	again   func(...string) string // see app.again
 
 	mu  sync.Mutex
 	out io.Writer
@@ -34,7 +35,7 @@ func (p *jsonPrinter) Event(e transfer.Event) {
 		p.console.warn("%s", e.Text)
 		return
 	case transfer.Failed:
-		p.console.fail(failedLine(e), e.Hints)
+		p.console.fail(failedLine(e), hintsOf(e, p.again))
 	case transfer.Negotiated:
 		if e.Devices == nil {
 			e.Devices = []transfer.DeviceInfo{}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"jetsend/internal/exitcode"
+	"jetsend/internal/jid"
+	"jetsend/internal/journal"
 	"jetsend/internal/transfer"
 )
 
@@ -43,10 +46,14 @@ func someEvents() []transfer.Event {
 		},
 		transfer.Negotiated{Head: evil, Transport: "ibb", Cipher: "aes-128-gcm", Encryption: "jet-draft"},
 		transfer.Progress{Head: head(transfer.Send), Bytes: 524288, Size: 1048576, Rate: 1 << 20},
+		transfer.Interrupted{Head: head(transfer.Send), Bytes: 524288, Reason: "transport lost", RetryIn: 1.5},
+		transfer.Resumed{Head: head(transfer.Send), Offset: 524288},
+		transfer.Interrupted{Head: evil, Reason: "timeout"},
+		transfer.Resumed{Head: evil},
 		transfer.Sent{Head: head(transfer.Send), Size: 1048576, VerifiedByPeer: true, Seconds: 1.25},
 		transfer.Sent{Head: head(transfer.Send), Size: 12, SHA256: sum, Seconds: 0.01},
 		transfer.Received{Head: evil, Path: "/srv/in/a_b.exe", Size: 1 << 30, Verified: []string{"gcm-tag", "sha-256"}, SHA256: sum, Seconds: 2},
-		transfer.Failed{Head: head(transfer.Send), Code: 11, Reason: "transport lost", Resumable: true, Hints: []string{"run `jetsend send` again"}},
+		transfer.Failed{Head: head(transfer.Send), Code: 11, Reason: "transport lost", Resumable: true, Hints: []string{"look at the path"}},
 		transfer.Warning{Text: "a new OMEMO device was made"},
 		transfer.FailedEarly{Code: 6, Reason: "romeo@montague.example is not online"},
 	}
@@ -66,8 +73,28 @@ func someRecords() [][]record {
 			deviceRecord{JID: "romeo@montague.example", ID: 27183, Fingerprint: strings.Repeat("89abcdef", 8), Trust: "blind", Active: true, LastUsed: "2026-11-21T20:15:00Z"},
 			deviceRecord{JID: "romeo@montague.example", ID: 31415, Trust: "undecided"},
 		},
+		someTransfers(),
 		{versionRecord{Version: "1.2.3", Revision: "0123456789ab+", Go: "go1.26", Platform: "linux/amd64", Licence: "GPL-3.0-or-later"}},
 	}
+}
+
+// someTransfers are one that has everything and one that has as little as can be.
+func someTransfers() []record {
+	a := &app{now: someTime}
+	sum := bytes.Repeat([]byte{0xfe}, 32)
+	whole := journal.Row{
+		Key: journal.Key{ID: uuidOf("aaaa"), Direction: journal.Receive}, Batch: uuidOf("bbbb"), Peer: jid.MustParse("romeo@montague.example"),
+		Resource: "jetsend.5e6f7a8b", Profile: true, Name: "a\x1b[2J\u202etxt.exe", Dir: "/srv/in", Path: "/srv/in/a_b.exe", Size: 1 << 30, SHA256: sum,
+		State: journal.Complete, Durable: 1 << 30, Released: true, Retries: 2, Created: someTime(), Updated: someTime().Add(time.Hour),
+		Finished: someTime().Add(time.Hour), LastError: "transport lost", Keys: [][]byte{append([]byte{5}, sum...)},
+	}
+	bare := journal.Row{
+		Key: journal.Key{ID: uuidOf("cccc"), Direction: journal.Send}, Peer: jid.MustParse("paris@verona.example"), Name: "b.iso", Path: "/srv/b.iso",
+		State: journal.Offered, Created: someTime(), Updated: someTime(),
+	}
+	cut := bare
+	cut.ID, cut.State, cut.Profile, cut.Size, cut.Durable = uuidOf("dddd"), journal.Interrupted, true, 1000, 999
+	return []record{a.transferRecord(&whole), a.transferRecord(&bare), transferSheet{a.transferRecord(&whole)}, transferSheet{a.transferRecord(&cut)}}
 }
 
 // feed shows everything to a printer and returns both streams.
@@ -91,10 +118,12 @@ func feed(p func(c *console, out *bytes.Buffer) printer, terminal bool) string {
 func TestPrinters(t *testing.T) {
 	text := func(quiet bool) func(*console, *bytes.Buffer) printer {
 		return func(c *console, out *bytes.Buffer) printer {
-			return &textPrinter{console: c, out: out, quiet: quiet, active: make(map[string]transfer.Progress)}
+			return newTextPrinter(c, out, quiet, new(app).again)
 		}
 	}
-	ndjson := func(c *console, out *bytes.Buffer) printer { return &jsonPrinter{console: c, out: out, now: someTime} }
+	ndjson := func(c *console, out *bytes.Buffer) printer {
+		return &jsonPrinter{console: c, out: out, now: someTime, again: new(app).again}
+	}
 	for name, got := range map[string]string{
 		"text":          feed(text(false), false),
 		"text_terminal": feed(text(false), true),
@@ -149,8 +178,8 @@ func TestLostOutputIsAnError(t *testing.T) {
 // recordingBar remembers what it was shown.
 type recordingBar struct{ log []string }
 
-func (b *recordingBar) Update(label string, bytes, size int64) {
-	b.log = append(b.log, label+" "+bytesText(bytes)+"/"+bytesText(size))
+func (b *recordingBar) Update(label string, bytes, size, rate int64) {
+	b.log = append(b.log, label+" "+pace(bytes, size, rate))
 }
 func (b *recordingBar) Clear() { b.log = append(b.log, "clear") }
 
@@ -158,9 +187,9 @@ func TestBar(t *testing.T) {
 	var errs bytes.Buffer
 	b := new(recordingBar)
 	c := &console{terminal: true, w: &errs, bar: b}
-	p := &textPrinter{console: c, out: &errs, active: make(map[string]transfer.Progress)}
+	p := newTextPrinter(c, &errs, false, new(app).again)
 	step := func(id, name string, bytes int64) {
-		p.Event(transfer.Progress{Head: transfer.Head{Transfer: id, Name: name}, Bytes: bytes, Size: 1000})
+		p.Event(transfer.Progress{Head: transfer.Head{Transfer: id, Name: name}, Bytes: bytes, Size: 1000, Rate: 100})
 	}
 	step("1", "a", 100)
 	step("2", "b", 200)
@@ -178,9 +207,57 @@ func TestBar(t *testing.T) {
 	p.Event(transfer.Failed{Head: transfer.Head{Transfer: "2", Name: "b"}})
 	p.Close()
 	step("3", "late", 1)
-	want := []string{"a 100 B/1.0 kB", "2 files 300 B/2.0 kB", "b 200 B/1.0 kB", "clear", "clear", "clear", "clear", "clear"}
+	want := []string{"a 100 B/1.0 kB 100 B/s 9s", "2 files 300 B/2.0 kB 200 B/s 8s", "b 200 B/1.0 kB 100 B/s 8s", "clear", "clear", "clear", "clear", "clear"}
 	if diff := cmp.Diff(want, b.log); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestBarGoesOn: a transfer that goes on starts where it stopped, without a
+// rate until there is a new one.
+func TestBarGoesOn(t *testing.T) {
+	b := new(recordingBar)
+	p := newTextPrinter(&console{terminal: true, w: new(bytes.Buffer), bar: b}, new(bytes.Buffer), false, new(app).again)
+	head := transfer.Head{Transfer: "1", Name: "a"}
+	p.Event(transfer.Offer{Head: head, Size: 1000})
+	p.Event(transfer.Progress{Head: head, Bytes: 500, Size: 1000, Rate: 250})
+	p.Event(transfer.Interrupted{Head: head, Bytes: 450, Reason: "lost", RetryIn: 1})
+	p.Event(transfer.Resumed{Head: head, Offset: 450})
+	p.Event(transfer.Progress{Head: head, Bytes: 460, Size: 1000, Rate: 20})
+	p.Event(transfer.Sent{Head: head, Size: 1000})
+	bars := slices.DeleteFunc(b.log, func(s string) bool { return s == "clear" })
+	want := []string{"a 500 B/1.0 kB 250 B/s 2s", "a 450 B/1.0 kB", "a 460 B/1.0 kB 20 B/s 27s"}
+	if diff := cmp.Diff(want, bars); diff != "" {
+		t.Error(diff)
+	}
+	if len(p.sizes)+len(p.active) > 0 {
+		t.Error("a transfer that ended is still remembered")
+	}
+}
+
+func TestResumeHint(t *testing.T) {
+	a := new(app)
+	a.global.stateDir, a.global.account = "/a b", "work"
+	e := transfer.Failed{Head: transfer.Head{Transfer: uuidOf("aaaa0000")}, Resumable: true, Hints: []string{"first"}}
+	want := []string{"first", "run `jetsend --account=work '--state-dir=/a b' resume aaaa0000` to go on"}
+	if diff := cmp.Diff(want, hintsOf(e, a.again)); diff != "" {
+		t.Error(diff)
+	}
+	e.Hints = []string{"run `jetsend resume x`"}
+	if got := hintsOf(e, a.again); len(got) != 1 {
+		t.Errorf("said twice: %q", got)
+	}
+	e.Resumable, e.Hints = false, nil
+	if got := hintsOf(e, a.again); len(got) != 0 {
+		t.Errorf("what is over goes on: %q", got)
+	}
+}
+
+func TestSeconds(t *testing.T) {
+	for in, want := range map[float64]string{0.2: "1 s", 1.5: "2 s", 119: "119 s", 121: "3 min"} {
+		if got := seconds(in); got != want {
+			t.Errorf("seconds(%v) = %q, want %q", in, got, want)
+		}
 	}
 }
 
@@ -195,14 +272,14 @@ func TestShorten(t *testing.T) {
 func TestTerminalBar(t *testing.T) {
 	var w bytes.Buffer
 	b := newTerminalBar(&w)
-	b.Update("a.iso", 0, 0) // an empty file has no bar
+	b.Update("a.iso", 0, 0, 0) // an empty file has no bar
 	if w.Len() > 0 {
 		t.Errorf("a bar of nothing: %q", w.String())
 	}
-	b.Update("a.iso", 500, 1000)
-	if !strings.Contains(w.String(), "a.iso") || !strings.Contains(w.String(), "50%") {
+	b.Update("a.iso", 500, 1000, 250)
+	if !strings.Contains(w.String(), "a.iso") || !strings.Contains(w.String(), "50%") || !strings.Contains(w.String(), "250 B/s 2s") {
 		t.Errorf("the bar shows %q", w.String())
 	}
-	b.Update("a.iso", 2000, 1000) // more than was said is no more than all
+	b.Update("a.iso", 2000, 1000, 1) // more than was said is no more than all
 	b.Clear()
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"sync"
 	"text/tabwriter"
@@ -18,33 +19,51 @@ import (
 // for each file that came to its end.
 type textPrinter struct {
 	console *console
-	quiet   bool // nothing but warnings, errors and data
+	quiet   bool                   // nothing but warnings, errors and data
+	again   func(...string) string // see app.again
 
 	mu     sync.Mutex
 	out    io.Writer
 	err    error
 	active map[string]transfer.Progress // by transfer, for the bar
+	sizes  map[string]int64             // by transfer, until its end
+}
+
+func newTextPrinter(c *console, out io.Writer, quiet bool, again func(...string) string) *textPrinter {
+	return &textPrinter{
+		console: c, out: out, quiet: quiet, again: again,
+		active: make(map[string]transfer.Progress), sizes: make(map[string]int64),
+	}
 }
 
 // Event implements printer.
 func (p *textPrinter) Event(e transfer.Event) {
 	switch e := e.(type) {
 	case transfer.Progress:
+		p.learn(e.Transfer, e.Size)
 		p.track(e.Transfer, &e)
-	case transfer.Failed:
+	case transfer.Interrupted:
 		p.track(e.Transfer, nil)
-		p.console.fail(failedLine(e), e.Hints)
+		p.Note("%s", interruptedLine(e, p.size(e.Transfer)))
+	case transfer.Resumed:
+		size := p.size(e.Transfer)
+		p.Note("%s", resumedLine(e, size))
+		p.track(e.Transfer, &transfer.Progress{Head: e.Head, Bytes: e.Offset, Size: size})
+	case transfer.Failed:
+		p.end(e.Transfer)
+		p.console.fail(failedLine(e), hintsOf(e, p.again))
 	case transfer.FailedEarly:
 		p.console.fail(clean.Text(e.Reason), nil)
 	case transfer.Warning:
 		p.console.warn("%s", clean.Text(e.Text))
 	case transfer.Sent:
-		p.track(e.Transfer, nil)
+		p.end(e.Transfer)
 		p.Note("%s", sentLine(e))
 	case transfer.Received:
-		p.track(e.Transfer, nil)
+		p.end(e.Transfer)
 		p.Note("%s", receivedLine(e))
 	case transfer.Offer:
+		p.learn(e.Transfer, e.Size)
 		if p.console.terminal {
 			p.Note("%s", offerLine(e))
 		}
@@ -70,6 +89,28 @@ func (p *textPrinter) negotiated(e transfer.Negotiated) {
 	}
 }
 
+// learn remembers how large the file of a transfer is.
+func (p *textPrinter) learn(id string, size int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sizes[id] = size
+}
+
+// size returns what learn was told, or 0.
+func (p *textPrinter) size(id string) int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.sizes[id]
+}
+
+// end forgets a transfer.
+func (p *textPrinter) end(id string) {
+	p.track(id, nil)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.sizes, id)
+}
+
 // track keeps the bar: one transfer by its name, several as their sum.
 func (p *textPrinter) track(id string, now *transfer.Progress) {
 	if p.quiet || !p.console.terminal {
@@ -82,9 +123,9 @@ func (p *textPrinter) track(id string, now *transfer.Progress) {
 	} else {
 		p.active[id] = *now
 	}
-	label, done, size := "", int64(0), int64(0)
+	label, done, size, rate := "", int64(0), int64(0), int64(0)
 	for _, t := range p.active {
-		label, done, size = clean.Text(t.Name), done+t.Bytes, size+t.Size
+		label, done, size, rate = clean.Text(t.Name), done+t.Bytes, size+t.Size, rate+t.Rate
 	}
 	switch len(p.active) {
 	case 0:
@@ -94,7 +135,7 @@ func (p *textPrinter) track(id string, now *transfer.Progress) {
 	default:
 		label = fmt.Sprintf("%d files", len(p.active))
 	}
-	p.console.progress(label, done, size)
+	p.console.progress(label, done, size, rate)
 }
 
 // Rows implements printer.
@@ -146,6 +187,39 @@ func offerLine(e transfer.Offer) string {
 		return fmt.Sprintf("%s offers %s (%s)", peer, name, size)
 	}
 	return fmt.Sprintf("offering %s (%s) to %s", name, size, peer)
+}
+
+// interruptedLine tells how far the transfer came and what happens next.
+func interruptedLine(e transfer.Interrupted, size int64) string {
+	next := "waiting for the other end"
+	if e.RetryIn > 0 {
+		next = "trying again in " + seconds(e.RetryIn)
+	}
+	return fmt.Sprintf("%s: interrupted at %s: %s, %s", clean.Text(e.Name), position(e.Bytes, size), clean.Text(e.Reason), next)
+}
+
+func resumedLine(e transfer.Resumed, size int64) string {
+	if e.Offset == 0 {
+		return clean.Text(e.Name) + ": starting over"
+	}
+	return fmt.Sprintf("%s: going on at %s", clean.Text(e.Name), position(e.Offset, size))
+}
+
+// position is a place in a file, in percent where the size is known.
+func position(bytes, size int64) string {
+	if size > 0 {
+		return percent(bytes, size)
+	}
+	return bytesText(bytes)
+}
+
+// seconds writes a pause, rounded up.
+func seconds(s float64) string {
+	const inMinutes = 120 // from here on
+	if s >= inMinutes {
+		return fmt.Sprintf("%.0f min", math.Ceil(s/60))
+	}
+	return fmt.Sprintf("%.0f s", math.Ceil(s))
 }
 
 func sentLine(e transfer.Sent) string {

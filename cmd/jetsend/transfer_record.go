@@ -43,7 +43,7 @@ func (a *app) transferRecord(row *journal.Row) transferRecord {
 		Transfer: row.ID, Direction: string(row.Direction), Peer: row.Peer.String(), Name: clean.Text(row.Name),
 		Size: row.Size, Bytes: row.Durable, State: string(row.State), Resumable: resumable(row), Retries: row.Retries,
 		Created: stamp(row.Created), Updated: stamp(row.Updated), Finished: stamp(row.Finished),
-		Path: row.Path, Directory: row.Dir, Resource: clean.Text(row.Resource), Batch: row.Batch, SHA256: hex.EncodeToString(row.SHA256),
+		Path: row.Path, Directory: row.Dir, Resource: clean.Text(row.Resource), Batch: clean.Text(row.Batch), SHA256: hex.EncodeToString(row.SHA256),
 		Reason: clean.Text(row.LastError), Fingerprints: []string{},
 		row: row, zone: a.now().Location(),
 	}
@@ -68,7 +68,12 @@ func stamp(t time.Time) string {
 func (r transferRecord) when(t time.Time) string { return t.In(r.zone).Format("2006-01-02 15:04:05") }
 
 // percent tells how far the transfer is.
-func (r transferRecord) percent() string { return percent(r.Bytes, r.Size) }
+func (r transferRecord) percent() string {
+	if r.Size == 0 && r.row.State != journal.Complete {
+		return "0 %"
+	}
+	return percent(r.Bytes, r.Size)
+}
 
 // percent writes how much of a whole some bytes are, rounded down.
 func percent(bytes, size int64) string {
