@@ -67,7 +67,7 @@ func listDevices(ctx context.Context, a *app, e endpoint) error {
 	for _, d := range list {
 		r := deviceRecord{JID: self.String(), ID: d.ID, Fingerprint: d.Fingerprint, Trust: d.Trust, Active: d.Active}
 		if d.ID == own {
-			r.Trust = trustOwn
+			r.Trust, r.URI = trustOwn, identityURI(self, d.ID, d.Fingerprint)
 		}
 		rows = append(rows, r)
 	}

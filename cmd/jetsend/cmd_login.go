@@ -176,7 +176,7 @@ func (l *login) publish(ctx context.Context) error {
 	l.print.Note("logged in as %s", l.chosen.Addr)
 	l.print.Note("this device: %d, key %s", id, groups(fingerprint))
 	if l.global.json {
-		l.print.Rows([]record{deviceRecord{JID: l.chosen.Addr.String(), ID: id, Fingerprint: fingerprint, Trust: trustOwn, Active: true}})
+		l.print.Rows([]record{ownRecord(l.chosen.Addr, id, fingerprint)})
 	}
 	return nil
 }

@@ -22,21 +22,32 @@ func newTrustCommand(a *app) *cobra.Command {
 		Use:     "trust",
 		GroupID: groupAccount,
 		Short:   "Keys of contacts and of this device",
-		Long: `Show the OMEMO keys that this machine knows. Without a subcommand it lists them.
+		Long: `Show the OMEMO keys that this machine knows, and say which of them are right.
+Without a subcommand it lists them.
 
 A key is "blind" when it is used without anybody having compared it, "verified"
 when you compared it, "distrusted" when you refused it, and "undecided" when it
-is not used because another key of that contact was verified.
+is not used because another key of that contact was verified, or because the
+configuration says "trust: verified".
+
+Compare keys by a way that the server does not control: a call, a meeting.
 
 ` + exitStatus(codes...),
 		Args: unknownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runTrustList(cmd, a, nil) },
 	}
+	cmd.AddCommand(newTrustDecideCommand(a, verified(), "Say that a key is the contact's",
+		`Say that a key is the contact's, after comparing it. From then on only verified
+keys of that contact are used.`),
+		newTrustDecideCommand(a, distrusted(), "Never use a key again",
+			`Refuse a key: nothing is encrypted for it and nothing accepted from it any more.
+"trust verify" takes that back.`))
 	cmd.AddCommand(&cobra.Command{
 		Use: "list [CONTACT]", Short: "List this device and the devices of contacts",
 		Long: `List this device and the devices of all contacts, or of CONTACT: its device id,
 trust, when it last took part in a transfer, and its key's fingerprint in groups
-of eight. It needs no network and shows what was learnt so far.
+of eight. It needs no network and shows what was learnt so far. With this device
+comes the address by which other clients verify it.
 
 ` + exitStatus(codes...),
 		Args: between(0, 1, "one CONTACT"),
@@ -77,8 +88,30 @@ func runTrustList(cmd *cobra.Command, a *app, args []string) (err error) {
 	if len(list) == 0 && !of.IsZero() {
 		a.print.Note("no device of %s is known yet", of.Bare())
 	}
-	a.print.Rows(deviceRows(account.Addr, k, list, of))
+	rows := deviceRows(account.Addr, k, list, of)
+	a.print.Rows(rows)
+	if len(rows) > 0 {
+		if own, ok := rows[0].(deviceRecord); ok && own.URI != "" {
+			a.print.Note("to verify this device elsewhere: %s", own.URI)
+		}
+	}
 	return nil
+}
+
+// ownRecord is the row of this device.
+func ownRecord(self jid.JID, id uint32, fingerprint string) deviceRecord {
+	return deviceRecord{
+		JID: self.String(), ID: id, Fingerprint: fingerprint, Trust: trustOwn, Active: true, URI: identityURI(self, id, fingerprint),
+	}
+}
+
+// recordOf is the row of another device.
+func recordOf(d device) deviceRecord {
+	r := deviceRecord{JID: d.JID.String(), ID: d.ID, Fingerprint: d.Fingerprint, Trust: d.Trust, Active: d.Active}
+	if !d.LastUsed.IsZero() {
+		r.LastUsed = d.LastUsed.UTC().Format(time.RFC3339)
+	}
+	return r
 }
 
 // deviceRows lists this device first, unless a contact was named, then the
@@ -87,17 +120,13 @@ func deviceRows(self jid.JID, k keys, list []device, of jid.JID) []record {
 	var rows []record
 	if of.IsZero() || of.Bare() == self {
 		id, fingerprint := k.Device()
-		rows = append(rows, deviceRecord{JID: self.String(), ID: id, Fingerprint: fingerprint, Trust: trustOwn, Active: true})
+		rows = append(rows, ownRecord(self, id, fingerprint))
 	}
 	slices.SortFunc(list, func(a, b device) int {
 		return cmp.Or(cmp.Compare(a.JID.String(), b.JID.String()), cmp.Compare(a.ID, b.ID))
 	})
 	for _, d := range list {
-		r := deviceRecord{JID: d.JID.String(), ID: d.ID, Fingerprint: d.Fingerprint, Trust: d.Trust, Active: d.Active}
-		if !d.LastUsed.IsZero() {
-			r.LastUsed = d.LastUsed.UTC().Format(time.RFC3339)
-		}
-		rows = append(rows, r)
+		rows = append(rows, recordOf(d))
 	}
 	return rows
 }
@@ -110,13 +139,14 @@ type deviceRecord struct {
 	Trust       string `json:"trust"`       // own, blind, verified, distrusted, undecided
 	Active      bool   `json:"active"`      // on the contact's device list
 	LastUsed    string `json:"last_used,omitempty"`
+	URI         string `json:"uri,omitempty"` // of this device: for other clients to verify it
 }
 
 // Kind implements record.
 func (deviceRecord) Kind() string { return "device" }
 
-// Columns implements record.
-func (r deviceRecord) Columns() []string {
+// used tells when the device last took part in a transfer.
+func (r deviceRecord) used() string {
 	used := "never used"
 	switch {
 	case r.Trust == trustOwn:
@@ -127,9 +157,14 @@ func (r deviceRecord) Columns() []string {
 	if !r.Active {
 		used += ", gone from the list"
 	}
+	return used
+}
+
+// Columns implements record.
+func (r deviceRecord) Columns() []string {
 	fingerprint := groups(r.Fingerprint)
 	if fingerprint == "" {
 		fingerprint = "(key not known yet)"
 	}
-	return []string{clean.Text(r.JID), fmt.Sprint(r.ID), clean.Text(r.Trust), used, fingerprint}
+	return []string{clean.Text(r.JID), fmt.Sprint(r.ID), clean.Text(r.Trust), r.used(), fingerprint}
 }

@@ -27,6 +27,8 @@ type endpoint interface {
 	// Withdraw takes our OMEMO device off the server's lists.
 	Withdraw(context.Context) error
 	Roster() roster
+	// LearnKeys fetches a contact's devices and their keys.
+	LearnKeys(ctx context.Context, of jid.JID) error
 	// OwnDevices lists the account's devices, this one first.
 	OwnDevices(context.Context) ([]device, error)
 	// RemoveOwnDevice takes another device off the account's list.
@@ -58,6 +60,9 @@ type contact struct {
 type keys interface {
 	Device() (id uint32, fingerprint string)
 	List(ctx context.Context, of jid.JID) ([]device, error) // zero: of all contacts
+	// Verify and Distrust record what the user decided about a known key.
+	Verify(ctx context.Context, of jid.JID, fingerprint string) error
+	Distrust(ctx context.Context, of jid.JID, fingerprint string) error
 	Close() error
 }
 

@@ -97,8 +97,17 @@ type fakeEndpoint struct {
 	report   func(transfer.Event)
 	contacts []contact
 	own      []device
-	done     []string // what was asked of the roster and the device
+	learn    func() error // what LearnKeys does; nil: result
+	done     []string     // what was asked of the roster and the device
 	closed   int
+}
+
+func (e *fakeEndpoint) LearnKeys(_ context.Context, of jid.JID) error {
+	e.done = append(e.done, "learn "+of.String())
+	if e.learn != nil {
+		return e.learn()
+	}
+	return e.result
 }
 
 func (e *fakeEndpoint) OwnDevices(context.Context) ([]device, error) { return e.own, nil }

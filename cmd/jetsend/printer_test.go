@@ -69,7 +69,7 @@ func someRecords() [][]record {
 			contactRecord{JID: "paris@verona.example", Subscription: "none", Asks: true},
 		},
 		{
-			deviceRecord{JID: "juliet@capulet.example", ID: 1, Fingerprint: strings.Repeat("01234567", 8), Trust: trustOwn, Active: true},
+			ownRecord(jid.MustParse("juliet@capulet.example"), 1, strings.Repeat("01234567", 8)),
 			deviceRecord{JID: "romeo@montague.example", ID: 27183, Fingerprint: strings.Repeat("89abcdef", 8), Trust: "blind", Active: true, LastUsed: "2026-11-21T20:15:00Z"},
 			deviceRecord{JID: "romeo@montague.example", ID: 31415, Trust: "undecided"},
 		},

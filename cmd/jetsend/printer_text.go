@@ -260,15 +260,3 @@ func speed(size int64, seconds float64) string {
 }
 
 func bytesText(n int64) string { return humanize.Bytes(uint64(max(n, 0))) }
-
-// groups writes a fingerprint in groups of eight, as people compare it.
-func groups(fingerprint string) string {
-	var b strings.Builder
-	for i, r := range clean.Text(fingerprint) {
-		if i > 0 && i%8 == 0 {
-			b.WriteByte(' ')
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
-}

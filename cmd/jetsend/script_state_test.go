@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"errors"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
+	"jetsend/internal/omemo"
 	"jetsend/internal/state"
 )
 
@@ -22,6 +24,7 @@ import (
 func stateCommands() map[string]func(ts *testscript.TestScript, neg bool, args []string) {
 	return map[string]func(ts *testscript.TestScript, neg bool, args []string){
 		"transfer": cmdTransfer,
+		"knows":    cmdKnows,
 	}
 }
 
@@ -103,6 +106,33 @@ func makeRow(path string, row journal.Row, to journal.State, durable int64) (end
 		}
 	}
 	return end, nil
+}
+
+// cmdKnows makes a contact's device known: knows JID ID FINGERPRINT [gone]
+func cmdKnows(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 {
+		ts.Fatalf("usage: knows JID ID FINGERPRINT [gone]")
+	}
+	id, err := strconv.ParseUint(args[1], 10, 31)
+	ts.Check(err)
+	path := state.Path(filepath.Join(ts.Getenv("HOME"), ".local/state/jetsend"), scriptAccount)
+	ts.Check(makeDevice(path, args[0], uint32(id), args[2], len(args) == 3))
+}
+
+// makeDevice writes what would be learnt from a device list and a bundle.
+func makeDevice(path, of string, id uint32, fingerprint string, active bool) error {
+	ctx := context.Background()
+	db, err := state.Open(ctx, path)
+	if err != nil {
+		return err
+	}
+	_, err = omemo.Open(ctx, db, scriptAccount, omemo.Config{})
+	key, herr := hex.DecodeString("05" + fingerprint)
+	if err = errors.Join(err, herr); err == nil {
+		const add = `INSERT INTO devices (jid, device, identity_key, active, is_new, first_seen, last_used) VALUES (?, ?, ?, ?, 1, 1, 0) ON CONFLICT DO NOTHING`
+		_, err = db.ExecContext(ctx, add, of, id, key, active)
+	}
+	return errors.Join(err, db.Close())
 }
 
 // row makes a row in the state of the fixture's account.

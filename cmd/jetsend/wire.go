@@ -63,6 +63,11 @@ func (o online) Device() (uint32, string) { return o.OMEMO().DeviceID(), o.OMEMO
 // Withdraw implements endpoint.
 func (o online) Withdraw(ctx context.Context) error { return o.OMEMO().Withdraw(ctx, o.Session()) }
 
+// LearnKeys implements endpoint.
+func (o online) LearnKeys(ctx context.Context, of jid.JID) error {
+	return o.OMEMO().Refresh(ctx, o.Session(), of)
+}
+
 // OwnDevices implements endpoint.
 func (o online) OwnDevices(ctx context.Context) ([]device, error) {
 	list, err := o.OMEMO().OwnDevices(ctx, o.Session())
@@ -255,6 +260,16 @@ func (k keyTable) List(ctx context.Context, of jid.JID) ([]device, error) {
 		known, err = k.account.Devices(ctx, of)
 	}
 	return devicesOf(known), err
+}
+
+// Verify implements keys.
+func (k keyTable) Verify(ctx context.Context, of jid.JID, fingerprint string) error {
+	return k.account.Verify(ctx, of, fingerprint)
+}
+
+// Distrust implements keys.
+func (k keyTable) Distrust(ctx context.Context, of jid.JID, fingerprint string) error {
+	return k.account.Distrust(ctx, of, fingerprint)
 }
 
 func devicesOf(known []omemo.Device) []device {
