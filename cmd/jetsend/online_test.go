@@ -96,12 +96,13 @@ const serverVariable = "JETSEND_TEST_SERVER"
 //	makefile NAME SIZE           make a file of random-looking bytes
 //	relay FAULT [N]              a relay on the bytestream's path that does damage
 //	partless DIR                 fail if DIR holds anything hidden
+//	unreleased DIR               fail if DIR holds anything but partial files
 //	empty DIR                    fail if DIR holds anything
 func onlineCommands() map[string]func(ts *testscript.TestScript, neg bool, args []string) {
 	return map[string]func(ts *testscript.TestScript, neg bool, args []string){
 		"prosody": cmdProsody, "tapped": cmdTapped, "run": cmdRun, "start": cmdStart, "await": cmdAwait,
 		"awaiterr": cmdAwaitErr, "signal": cmdSignal, "ends": cmdEnds, "outputs": cmdOutputs,
-		"makefile": cmdMakefile, "partless": cmdPartless, "empty": cmdEmpty, "otherdevice": cmdOtherDevice, "startpty": cmdStartPTY, "type": cmdType, "relay": cmdRelay,
+		"makefile": cmdMakefile, "partless": cmdPartless, "empty": cmdEmpty, "unreleased": cmdUnreleased, "otherdevice": cmdOtherDevice, "startpty": cmdStartPTY, "type": cmdType, "relay": cmdRelay,
 	}
 }
 
@@ -462,6 +463,17 @@ func TestOnline(t *testing.T) {
 			return nil
 		},
 	})
+}
+
+func cmdUnreleased(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, len(args) == 1, "unreleased DIR")
+	entries, err := os.ReadDir(ts.MkAbs(args[0]))
+	ts.Check(err)
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), ".jetsend-") || !strings.HasSuffix(e.Name(), ".part") {
+			ts.Fatalf("%s holds %s", args[0], e.Name())
+		}
+	}
 }
 
 func cmdEmpty(ts *testscript.TestScript, neg bool, args []string) {

@@ -405,17 +405,16 @@ func (d *download) giveUp(ctx context.Context, cause error) (err error) {
 	if d.row.Row().State.Over() {
 		return nil
 	}
-	if !d.resumable(cause) {
-		return errors.Join(d.row.Fail(ctx, cause), d.discard())
-	}
-	if d.part != nil {
-		if isIntegrity(cause) {
-			err = d.restart(ctx)
-		} else if d.row.Row().State == journal.Running {
-			if err = d.part.Sync(); err == nil {
-				err = d.row.Progress(ctx, max(d.part.Written(), d.row.Row().Durable))
-			}
+	if d.part != nil && d.row.Row().State == journal.Running && !isIntegrity(cause) {
+		if err = d.part.Sync(); err == nil {
+			err = d.row.Progress(ctx, max(d.part.Written(), d.row.Row().Durable))
 		}
+	}
+	if !d.resumable(cause) {
+		return errors.Join(err, d.row.Fail(ctx, cause), d.discard())
+	}
+	if d.part != nil && isIntegrity(cause) {
+		err = d.restart(ctx)
 	}
 	return errors.Join(err, d.row.Interrupt(ctx, cause))
 }
@@ -432,7 +431,11 @@ func (d *download) discard() error {
 // close lets go of what is held.
 func (d *download) close(ctx context.Context) error {
 	var err error
-	if d.part != nil {
+	switch {
+	case d.part == nil:
+	case d.row.Row().Durable == 0: // nothing in it is wanted
+		err = d.part.Discard()
+	default:
 		err = d.part.Keep() // does nothing after a release or a discard
 	}
 	if d.own {
@@ -463,6 +466,8 @@ func (d *download) resumable(cause error) bool {
 		}
 		_, there, err := d.dir.Remains(d.head.Transfer) // not without its directory
 		return there && err == nil && d.row.Row().Durable > 0
+	case errors.As(cause, &ended) && d.row.Row().Durable == 0:
+		return isIntegrity(cause) // nothing came: if it is offered again, it is new
 	case errors.As(cause, &ended):
 		switch ended.reason.Condition {
 		case jingle.FailedApplication, jingle.MediaError, jingle.GeneralError:

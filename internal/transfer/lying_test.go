@@ -206,8 +206,8 @@ func TestLyingServer(t *testing.T) {
 			what := kind + ": " + m.name
 			l.lie(kind, m.do)
 			err := send()
-			if l.told() != 1 {
-				t.Errorf("%s: the stanza passed %d times", what, l.told())
+			if l.told() == 0 {
+				t.Errorf("%s: the stanza never passed", what)
 			}
 			if err == nil {
 				t.Errorf("%s: sent", what)

@@ -12,6 +12,7 @@ import (
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
+	"jetsend/internal/jingle/s5b"
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
 	"jetsend/internal/stanza"
@@ -110,14 +111,18 @@ func (o *outgoing) deliver(ctx context.Context, peers []*peer) error {
 // again tells whether an attempt that failed is worth another one in this run.
 func (o *outgoing) again(err error) bool {
 	var ended *endedByPeer
-	if errors.As(err, &ended) && ended.reason.Condition == jingle.Busy {
-		return o.marked || o.row.Row().Retries > 0
+	taken := o.marked || o.row.Row().Retries > 0
+	switch {
+	case errors.As(err, &ended) && ended.reason.Condition == jingle.Busy:
+		return taken
+	case errors.Is(err, s5b.ErrNoCandidate) && !taken:
+		return false // there is no path, rather than one that broke
 	}
 	switch code, _ := classify(err, o.marked); code {
 	case exitcode.Interrupted:
 		return true
 	case exitcode.Offline:
-		return o.marked || o.row.Row().Retries > 0
+		return taken
 	}
 	return false
 }
