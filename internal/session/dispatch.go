@@ -28,6 +28,8 @@ type inbound struct {
 	id, typ  string
 	bad      error
 	weight   int64
+	// flushed makes it no stanza but a mark, closed when all before it is handled.
+	flushed chan struct{}
 }
 
 // handlers are what the inbox is dispatched to.
@@ -125,33 +127,47 @@ func (s *Session) registerOwn() {
 }
 
 // receive takes a frame on the reader.
-func (s *Session) receive(f frame) error {
+func (s *Session) receive(st *stream, f frame) error {
 	if f.bad == nil {
 		s.trace("receive", f.el)
 	}
 	switch {
 	case f.el.Is(gstanza.NSStream, "error"):
-		return parseStreamError(f.el)
-	case f.el.Name.Space != gstanza.NSClient:
-		return nil // features, or an extension that we did not ask for
+		return parseStreamError(f.el, st.t)
+	case f.el.Name.Space == nsSM:
+		return st.b.sm.element(f.el)
+	case f.el.Name.Space == gstanza.NSClient && isStanza(f.el.Name.Local):
+		if s.takeIn(st, f) {
+			st.b.sm.received()
+		}
 	}
+	return nil // the rest is features, or an extension that we did not ask for
+}
+
+// isStanza tells whether it is one of the three (RFC 6120 section 8).
+func isStanza(local string) bool { return local == "iq" || local == "message" || local == "presence" }
+
+// takeIn hands a stanza to who waits for it or to the inbox. It tells whether
+// the server need not keep it any longer.
+func (s *Session) takeIn(st *stream, f frame) bool {
 	in, err := parseInbound(f)
 	if err != nil {
 		s.log.Debug("stanza dropped", "error", err)
-		return nil
+		return true
 	}
 	if in.el.Name.Local == "iq" && (in.typ == typeResult || in.typ == typeError) {
-		s.answered(in)
-		return nil
+		s.answered(st.b, in)
+		return true
 	}
 	if err := s.weight.Acquire(s.ctx, in.weight); err != nil {
-		return nil // closing: the stream still runs to its end, for what we send
+		return false // closing: the stream still runs to its end, for what we send
 	}
 	select {
 	case s.inbox <- in:
+		return true
 	case <-s.ctx.Done():
+		return false
 	}
-	return nil
 }
 
 // parseInbound prepares the addresses of a stanza.
@@ -184,7 +200,7 @@ func address(el *xmltree.Element, name string) (jid.JID, error) {
 }
 
 // answered hands the answer to an iq of ours to who waits for it.
-func (s *Session) answered(in *inbound) {
+func (s *Session) answered(b *binding, in *inbound) {
 	var a iqAnswer
 	switch {
 	case in.bad != nil:
@@ -194,7 +210,7 @@ func (s *Session) answered(in *inbound) {
 	case len(in.el.Children) > 0:
 		a.payload = in.el.Children[0]
 	}
-	if !s.pending.deliver(in.id, in.from, a) {
+	if !b.pending.deliver(in.id, in.from, a) {
 		s.log.Debug("answer to nothing dropped", "from", in.from.String())
 	}
 }
@@ -202,6 +218,11 @@ func (s *Session) answered(in *inbound) {
 // dispatch hands the inbox to the handlers, in order.
 func (s *Session) dispatch() {
 	for in := range s.inbox {
+		if in.flushed != nil {
+			s.presence.reset()
+			close(in.flushed)
+			continue
+		}
 		if s.ctx.Err() == nil {
 			s.handle(in)
 		}

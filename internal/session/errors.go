@@ -130,6 +130,8 @@ func (e *UnreachableError) Unwrap() []error { return e.Errs }
 type StreamError struct {
 	Condition string
 	Text      string // the server's own words; clean before display
+
+	other *target // where the server sends us, when it has proved who it is
 }
 
 // Error implements error.

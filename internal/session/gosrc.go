@@ -108,7 +108,7 @@ func (x sender) Send(p gstanza.Packet) error {
 	return x.SendRaw(string(b))
 }
 
-// SendRaw implements xmpp.Sender. The text must be one element.
+// SendRaw implements xmpp.Sender. The text must be one stanza.
 func (x sender) SendRaw(packet string) error {
 	el, err := xmltree.Parse([]byte(packet))
 	if err != nil {
@@ -116,6 +116,9 @@ func (x sender) SendRaw(packet string) error {
 	}
 	if el.Name.Space == "" {
 		qualify(el)
+	}
+	if el.Name.Space != gstanza.NSClient || !isStanza(el.Name.Local) {
+		return fmt.Errorf("send <%.32s/>: not a stanza", el.Name.Local)
 	}
 	return x.s.send(x.s.ctx, el, controlPriority)
 }
@@ -141,7 +144,7 @@ func (x sender) SendIQ(ctx context.Context, iq *gstanza.IQ) (chan gstanza.IQ, er
 	out := make(chan gstanza.IQ, 1)
 	x.s.mu.Lock()
 	defer x.s.mu.Unlock()
-	if x.s.state != stateOnline {
+	if x.s.state != stateRunning {
 		return nil, lost(ErrClosed)
 	}
 	x.s.wg.Go(func() {

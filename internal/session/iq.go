@@ -32,7 +32,7 @@ func newIQ(to jid.JID, typ stanza.IQType, id string, payload *xmltree.Element) *
 	return el
 }
 
-// pending are the iq round trips under way, by id.
+// pending are the iq round trips under way by one binding, by id.
 type pending struct {
 	mu    sync.Mutex
 	byID  map[string]*wait
@@ -50,7 +50,7 @@ type wait struct {
 	// it on the stream is handled. It must not block. May be nil.
 	hook func(payload *xmltree.Element)
 	// done is told how it ended instead of ch, on the reader or on whatever ends
-	// the session, with no lock held. It must not block. May be nil.
+	// the binding, with no lock held. It must not block. May be nil.
 	done func(error)
 }
 
@@ -152,8 +152,9 @@ func (w *wait) answer(ctx context.Context) (*xmltree.Element, error) {
 
 // IQ asks to, or our own account when to is zero, and returns the payload of
 // the result, which is nil when it is empty. An error answer is a
-// *stanza.Error; when the connection ends first the error is ErrSessionLost.
-// Without a deadline in ctx the answer is waited for 30 s
+// *stanza.Error. When the stream is lost first, or there is none, the error is
+// ErrSessionLost; while a lost stream may still be resumed the answer is
+// waited for, and new requests are queued. Without a deadline in ctx the answer is waited for 30 s
 // (context.DeadlineExceeded). Never call it from a handler.
 func (s *Session) IQ(ctx context.Context, to jid.JID, typ stanza.IQType, payload *xmltree.Element) (*xmltree.Element, error) {
 	w, err := s.begin(ctx, to, typ, payload, nil)
@@ -167,12 +168,16 @@ func (s *Session) IQ(ctx context.Context, to jid.JID, typ stanza.IQType, payload
 // see wait.
 func (s *Session) begin(ctx context.Context, to jid.JID, typ stanza.IQType, payload *xmltree.Element,
 	hook func(*xmltree.Element)) (*wait, error) {
-	id := newID()
-	w, err := s.pending.add(id, to, hook, s.answerers(to)...) // before sending: answers are fast
+	b, err := s.current()
 	if err != nil {
 		return nil, err
 	}
-	if err := s.send(ctx, newIQ(to, typ, id, payload), controlPriority); err != nil {
+	id := newID()
+	w, err := b.pending.add(id, to, hook, s.answerers(to)...) // before sending: answers are fast
+	if err != nil {
+		return nil, err
+	}
+	if err := s.sendBy(ctx, b, newIQ(to, typ, id, payload), controlPriority); err != nil {
 		w.forget()
 		return nil, err
 	}
@@ -185,7 +190,9 @@ func (s *Session) begin(ctx context.Context, to jid.JID, typ stanza.IQType, payl
 // returns. There is no time limit: forget gives up the answer.
 func (s *Session) BeginIQ(ctx context.Context, to jid.JID, payload *xmltree.Element, answered func(error)) (forget func(), err error) {
 	w := &wait{id: newID(), to: to, done: answered}
-	return s.start(w, func() error { return s.send(ctx, newIQ(to, stanza.Set, w.id, payload), controlPriority) })
+	return s.start(w, func(b *binding) error {
+		return s.sendBy(ctx, b, newIQ(to, stanza.Set, w.id, payload), controlPriority)
+	})
 }
 
 // BulkIQ is BeginIQ for file data, which waits while there is anything else to
@@ -194,15 +201,19 @@ func (s *Session) BeginIQ(ctx context.Context, to jid.JID, payload *xmltree.Elem
 // most once.
 func (s *Session) BulkIQ(ctx context.Context, to jid.JID, encode func(dst []byte, id string) []byte, answered func(error)) (forget func(), err error) {
 	w := &wait{id: newID(), to: to, done: answered}
-	return s.start(w, func() error { return s.sendBytes(ctx, encode(nil, w.id), bulkPriority) })
+	return s.start(w, func(b *binding) error { return b.queue(ctx, encode(nil, w.id), bulkPriority) })
 }
 
 // start registers w and then sends its request.
-func (s *Session) start(w *wait, send func() error) (forget func(), err error) {
-	if err := s.pending.register(w, s.answerers(w.to)...); err != nil {
+func (s *Session) start(w *wait, send func(*binding) error) (forget func(), err error) {
+	b, err := s.current()
+	if err != nil {
 		return nil, err
 	}
-	if err := send(); err != nil {
+	if err := b.pending.register(w, s.answerers(w.to)...); err != nil {
+		return nil, err
+	}
+	if err := send(b); err != nil {
 		w.forget()
 		return nil, err
 	}

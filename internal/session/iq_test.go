@@ -106,7 +106,7 @@ func TestNoAnswer(t *testing.T) {
 	if _, err := s.IQ(cancelled, romeo, stanza.Get, nil); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	if n := len(s.pending.byID); n != 0 {
+	if n := len(s.bound.pending.byID); n != 0 {
 		t.Errorf("%d round trips are still pending", n)
 	}
 }
@@ -211,7 +211,7 @@ func TestSender(t *testing.T) {
 		if m.String() != "<message xmlns='jabber:client' to='romeo@jet.test'><body>hi</body></message>" {
 			c.f.t.Errorf("message: %v", m)
 		}
-		if m = c.hear(); !m.Is("urn:x", "raw") {
+		if m = c.hear(); m.Name.Local != "presence" {
 			c.f.t.Errorf("raw: %v", m)
 		}
 		c.say("<iq type='result' from='romeo@jet.test/orchard' id='" + c.hear().Attr("id") + "'><y xmlns='urn:y'/></iq>")
@@ -223,8 +223,11 @@ func TestSender(t *testing.T) {
 	if err := s.Send(m); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.SendRaw("<raw xmlns='urn:x'/>"); err != nil {
+	if err := s.SendRaw("<presence/>"); err != nil {
 		t.Fatal(err)
+	}
+	if err := s.SendRaw("<r xmlns='urn:xmpp:sm:3'/>"); err == nil {
+		t.Error("something that is no stanza was sent")
 	}
 	if err := s.SendRaw("<raw></stream:stream>"); err == nil {
 		t.Error("half an element was sent")

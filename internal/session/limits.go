@@ -39,6 +39,21 @@ const (
 	// writeBatch is how much the writer joins into one write: one TLS record.
 	writeBatch = 16 << 10
 
+	// maxUnacked and maxUnackedBytes bound what is kept until the server
+	// acknowledges it (XEP-0198): some 2,000 in-band blocks of 4 KiB. When it is
+	// full nothing more is sent.
+	maxUnacked      = 1000
+	maxUnackedBytes = 8 << 20
+
+	// askStanzas and askBytes are how much is sent before an acknowledgement is
+	// asked for: a request and its answer are 60 bytes.
+	askStanzas = 16
+	askBytes   = 64 << 10
+
+	// maxRedirects bounds the hosts that a server may send us on to in one
+	// login (RFC 6120 section 4.9.3.19).
+	maxRedirects = 3
+
 	// maxPendingIQ bounds the iq round trips at one time.
 	maxPendingIQ = 1024
 
@@ -83,8 +98,40 @@ const (
 	targetTimeout = 10 * time.Second       // one server host, up to the encrypted stream
 	iqTimeout     = 30 * time.Second       // an iq round trip, when the context has no deadline
 	writeTimeout  = 30 * time.Second       // one write; a peer that reads nothing for so long is gone
-	idleTimeout   = 60 * time.Second       // silence after which the server is pinged
-	pingTimeout   = 20 * time.Second       // silence after the ping that ends the stream
 	closeWrite    = 100 * time.Millisecond // last words at Close
 	closeWait     = 150 * time.Millisecond // then for the server's; both together 250 ms
+)
+
+// Times of a lasting connection.
+const (
+	// A dead server is noticed within idleTimeout, pingTimeout and two ticks of
+	// the watch: 88 s.
+	idleTimeout = 58 * time.Second // silence after which the server is asked for a sign of life
+	pingTimeout = 20 * time.Second // silence after that which ends the stream
+	watchTick   = 5 * time.Second  // how often the watch looks
+
+	// wakeJump is how much later than due a tick has to come for the machine to
+	// have slept: more than any scheduler's delay. wakePatience is then the time
+	// for a sign of life: most often the server has given us up.
+	wakeJump     = 10 * time.Second
+	wakePatience = 10 * time.Second
+
+	// ackAfter is how long after the latest stanza an acknowledgement of it is
+	// asked for.
+	ackAfter = time.Second
+	// ackPatience is how long nothing is sent because a server acknowledges
+	// nothing; after that the stream goes on without the chance to resume it.
+	ackPatience = 10 * time.Second
+	// resumeTime bounds the time in which a lost stream may be resumed, during
+	// which its iq round trips wait; servers offer 5 to 10 minutes.
+	resumeTime = 10 * time.Minute
+
+	// backoffFirst and backoffMost bound the pause before an attempt to
+	// reconnect. backoffShutdown is the least after a server has said that it
+	// shuts down: a restart takes that long. A stream that lasted backoffStable
+	// makes the next pause a short one again.
+	backoffFirst    = 500 * time.Millisecond
+	backoffMost     = 60 * time.Second
+	backoffShutdown = 2 * time.Second
+	backoffStable   = 30 * time.Second
 )

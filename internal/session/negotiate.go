@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	xmpp "gosrc.io/xmpp"
@@ -18,22 +19,38 @@ import (
 
 const nsTLS = "urn:ietf:params:xml:ns:xmpp-tls"
 
+// negotiated is what a negotiation has brought.
+type negotiated struct {
+	t      *transport
+	b      *binding // a new one, or the one that was resumed
+	resend [][]byte // what to send first, after a resumption
+}
+
 // negotiate dials the server and does everything up to and including the
-// binding of the resource. The transport is the caller's when there is no
-// error, and gone when there is one.
-func (s *Session) negotiate(ctx context.Context) (*transport, error) {
+// binding of the resource, or the resumption of prev. The transport is the
+// caller's when there is no error, and gone when there is one.
+func (s *Session) negotiate(ctx context.Context, prev *binding) (*negotiated, error) {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, loginTimeout)
 		defer cancel()
 	}
-	t, features, err := s.reach(ctx)
+	for redirects := 0; ; redirects++ {
+		n, err := s.negotiateOnce(ctx, prev)
+		if err == nil || redirects >= maxRedirects || !s.redirected(err) {
+			return n, err
+		}
+	}
+}
+
+func (s *Session) negotiateOnce(ctx context.Context, prev *binding) (*negotiated, error) {
+	t, features, err := s.reach(ctx, prev)
 	if err != nil {
 		return nil, err
 	}
 	// A context cannot interrupt a read; closing the connection does.
 	stop := context.AfterFunc(ctx, func() { _ = t.abort() })
-	err = s.login(ctx, t, features)
+	n, err := s.login(ctx, t, features, prev)
 	if !stop() && err == nil {
 		err = ctx.Err()
 	}
@@ -41,7 +58,7 @@ func (s *Session) negotiate(ctx context.Context) (*transport, error) {
 		t.hangUp()
 		return nil, s.loginError(ctx, err)
 	}
-	return t, nil
+	return n, nil
 }
 
 // loginError says why a login ended: when the context did it, the error of the
@@ -66,7 +83,7 @@ func (s *Session) loginError(ctx context.Context, err error) error {
 
 // reach tries the server's hosts in turn until one gives an encrypted stream
 // with a proved identity.
-func (s *Session) reach(ctx context.Context) (*transport, *xmltree.Element, error) {
+func (s *Session) reach(ctx context.Context, prev *binding) (*transport, *xmltree.Element, error) {
 	domain, err := asciiDomain(s.cfg.JID.Domain())
 	if err != nil {
 		return nil, nil, err
@@ -75,6 +92,14 @@ func (s *Session) reach(ctx context.Context) (*transport, *xmltree.Element, erro
 	if err != nil {
 		return nil, nil, err
 	}
+	var errs []error
+	if tg := s.preferred(prev); tg != nil {
+		t, features, err := s.try(ctx, dial, domain, *tg, 2)
+		if err == nil {
+			return t, features, nil
+		}
+		errs = append(errs, err)
+	}
 	targets, err := s.targets(ctx, domain)
 	if err != nil {
 		if errors.Is(err, errNoService) {
@@ -82,29 +107,43 @@ func (s *Session) reach(ctx context.Context) (*transport, *xmltree.Element, erro
 		}
 		return nil, nil, err
 	}
-	var errs []error
 	for i, tg := range targets {
-		tctx, cancel := targetContext(ctx, len(targets)-i)
-		t := newTransport(tctx, xmpp.TransportConfiguration{
-			Address: tg.address, Domain: s.cfg.JID.Domain(),
-			TLSConfig: &tls.Config{ServerName: domain, MinVersion: tls.VersionTLS12, RootCAs: s.cfg.RootCAs},
-		}, tg.direct, dial)
-		features, err := s.secure(tctx, t)
-		cancel()
-		if err == nil {
-			return t, features, nil
-		}
-		_ = t.abort()
-		if errors.Is(ctx.Err(), context.Canceled) {
-			return nil, nil, fmt.Errorf("connect to %s: %w", tg.address, context.Cause(ctx))
-		}
-		s.log.Debug("server not usable", "address", tg.address, "direct_tls", tg.direct, "error", err)
-		errs = append(errs, fmt.Errorf("%s: %w", tg.address, err))
 		if ctx.Err() != nil {
 			break
 		}
+		t, features, err := s.try(ctx, dial, domain, tg, len(targets)-i)
+		if err == nil {
+			return t, features, nil
+		}
+		errs = append(errs, err)
+		if redirection(err) != nil {
+			break
+		}
+	}
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return nil, nil, fmt.Errorf("connect to %s: %w", domain, context.Cause(ctx))
 	}
 	return nil, nil, s.unreachable(errs)
+}
+
+// dialFunc opens a TCP connection.
+type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
+
+// try connects to one host, of so many that are left.
+func (s *Session) try(ctx context.Context, dial dialFunc, domain string, tg target, left int) (*transport, *xmltree.Element, error) {
+	ctx, cancel := targetContext(ctx, left)
+	defer cancel()
+	t := newTransport(ctx, xmpp.TransportConfiguration{
+		Address: tg.address, Domain: s.cfg.JID.Domain(),
+		TLSConfig: &tls.Config{ServerName: domain, MinVersion: tls.VersionTLS12, RootCAs: s.cfg.RootCAs},
+	}, tg.direct, dial)
+	features, err := s.secure(ctx, t)
+	if err != nil {
+		_ = t.abort()
+		s.log.Debug("server not usable", "address", tg.address, "direct_tls", tg.direct, "error", err)
+		return nil, nil, fmt.Errorf("%s: %w", tg.address, err)
+	}
+	return t, features, nil
 }
 
 // targetContext gives a host its share of the time that is left.
@@ -190,27 +229,39 @@ func (s *Session) features(t *transport) (*xmltree.Element, error) {
 	return el, nil
 }
 
-// login authenticates and binds.
-func (s *Session) login(ctx context.Context, t *transport, features *xmltree.Element) error {
+// login authenticates, and resumes prev or binds.
+func (s *Session) login(ctx context.Context, t *transport, features *xmltree.Element, prev *binding) (*negotiated, error) {
 	mech, err := s.authenticate(ctx, t, features)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if _, err := t.StartStream(); err != nil {
-		return err
+		return nil, err
 	}
 	if features, err = s.features(t); err != nil {
-		return err
+		return nil, err
 	}
-	full, err := s.bind(t)
-	if err != nil {
-		return fmt.Errorf("bind resource: %w", err)
+	if prev != nil {
+		resend, ok, err := s.resume(t, features, prev)
+		if err != nil {
+			return nil, fmt.Errorf("resume stream: %w", err)
+		}
+		if ok {
+			return &negotiated{t: t, b: prev, resend: resend}, nil
+		}
+	}
+	b := newBinding(s.ctx.Done())
+	b.mech = mech
+	if b.full, err = s.bind(t); err != nil {
+		return nil, fmt.Errorf("bind resource: %w", err)
 	}
 	if err := s.legacySession(t, features); err != nil {
-		return fmt.Errorf("open session: %w", err)
+		return nil, fmt.Errorf("open session: %w", err)
 	}
-	s.setOnline(full, mech, t)
-	return nil
+	if err := s.enable(t, features, b); err != nil {
+		return nil, fmt.Errorf("enable stream management: %w", err)
+	}
+	return &negotiated{t: t, b: b}, nil
 }
 
 // bind asks for a resource (RFC 6120 section 7). The server may give another
@@ -286,22 +337,7 @@ func (s *Session) hear(t *transport) (*xmltree.Element, error) {
 	}
 	s.trace("receive", f.el)
 	if f.el.Is(gstanza.NSStream, "error") {
-		return nil, parseStreamError(f.el)
+		return nil, parseStreamError(f.el, t)
 	}
 	return f.el, nil
-}
-
-const nsStreamErrors = "urn:ietf:params:xml:ns:xmpp-streams"
-
-func parseStreamError(el *xmltree.Element) *StreamError {
-	e := &StreamError{Condition: "undefined-condition"}
-	for _, c := range el.Children {
-		switch {
-		case c.Is(nsStreamErrors, "text"):
-			e.Text = c.Text
-		case c.Name.Space == nsStreamErrors:
-			e.Condition = c.Name.Local
-		}
-	}
-	return e
 }

@@ -104,8 +104,28 @@ func (c *presenceCache) take(p stanza.Presence, known func(jid.JID) bool) {
 	default:
 		return
 	}
+	c.tell()
+}
+
+// tell wakes who waits for a change. c.mu is held.
+func (c *presenceCache) tell() {
 	close(c.changed)
 	c.changed = make(chan struct{})
+}
+
+// reset forgets everybody: after a new login the server tells anew.
+func (c *presenceCache) reset() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.byBare, c.count, c.requests = map[jid.JID]map[string]Resource{}, 0, nil
+	c.tell()
+}
+
+// wake has those who wait for a change look again.
+func (c *presenceCache) wake() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tell()
 }
 
 func (c *presenceCache) put(p stanza.Presence, known func(jid.JID) bool) {
@@ -215,8 +235,8 @@ func (s *Session) Resources(bare jid.JID) []Resource {
 }
 
 // PresenceChanged returns a channel that is closed when the presence of anyone
-// changes or a subscription request arrives. Take it before looking, then wait
-// on it.
+// changes, a subscription request arrives, or a stream is lost or up again.
+// Take it before looking, then wait on it.
 func (s *Session) PresenceChanged() <-chan struct{} {
 	s.presence.mu.Lock()
 	defer s.presence.mu.Unlock()

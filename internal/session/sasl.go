@@ -33,6 +33,15 @@ func mechanisms() []string {
 	}
 }
 
+// better returns the better one of two mechanisms; an unknown one is the worst.
+func better(a, b string) string {
+	known := mechanisms()
+	if i := slices.Index(known, b); i >= 0 && (i < slices.Index(known, a) || !slices.Contains(known, a)) {
+		return b
+	}
+	return a
+}
+
 // offer is what a server offers for authentication.
 type offer struct {
 	mechanisms []string
@@ -149,18 +158,19 @@ func (s *Session) authenticate(ctx context.Context, t *transport, features *xmlt
 	cs := t.tls.ConnectionState()
 	cb, bindable := o.binding(&cs)
 	mech, err := o.choose(bindable, policy{
-		allowPlain: s.cfg.AllowPlain, best: s.cfg.BestMechanism, allowDowngrade: s.cfg.AllowSASLDowngrade,
+		allowPlain: s.cfg.AllowPlain, best: better(s.cfg.BestMechanism, s.Mechanism()), allowDowngrade: s.cfg.AllowSASLDowngrade,
 	})
 	if err != nil {
 		return "", err
 	}
-	password, err := s.cfg.Password(ctx)
-	if err != nil {
-		return "", fmt.Errorf("password of %s: %w", s.cfg.JID, err)
+	if s.password == "" {
+		if s.password, err = s.cfg.Password(ctx); err != nil {
+			return "", fmt.Errorf("password of %s: %w", s.cfg.JID, err)
+		}
 	}
-	var x exchange = plainExchange{s.cfg.JID.Local(), password}
+	var x exchange = plainExchange{s.cfg.JID.Local(), s.password}
 	if mech != mechPlain {
-		if x, err = s.newScram(mech, password, cb, o.plus()); err != nil {
+		if x, err = s.newScram(mech, s.password, cb, o.plus()); err != nil {
 			return "", err
 		}
 	}

@@ -28,7 +28,6 @@ type Session struct {
 	caps  ownCaps
 
 	handlers handlers
-	pending  pending
 	presence presenceCache
 	roster   roster
 	verified capsCache
@@ -39,31 +38,38 @@ type Session struct {
 	ctx    context.Context // of the handlers: ends with the session
 	cancel context.CancelFunc
 	done   chan struct{}
-	online chan struct{} // closed while a stream is up and announced
 	wg     sync.WaitGroup
 
-	idle    time.Duration // before a ping; shorter in tests
-	patient time.Duration // after it
+	idle     time.Duration // before a sign of life is asked for; shorter in tests
+	patient  time.Duration // after it
+	tick     time.Duration // of the watch
+	backoff  backoff
+	wall     func() time.Time // the clock on the wall, which goes on while the machine sleeps
+	password string           // once asked for; used by the negotiation only
+	unacked  int              // stanzas of lost bindings; used by the supervisor only
+	next     *target          // where the server has sent us; used by the negotiation only
 
-	mu     sync.Mutex
-	state  state
-	stream *stream
-	full   jid.JID
-	mech   string
-	remote net.Addr
-	err    error
-
+	mu      sync.Mutex
+	state   state
+	stream  *stream       // the one that is up or being announced; nil between two
+	bound   *binding      // the one not lost yet; nil before the first and after the last
+	online  chan struct{} // closed while a stream is up and announced
+	full    jid.JID       // of the latest login, bare before the first
+	mech    string        // of the latest login
+	remote  net.Addr
+	err     error
 	closing bool // Close was called: whatever ends the stream now is its doing
 }
 
-// state is the life of a Session: stateNew -> stateStarting -> stateOnline ->
-// stateEnded, from every state straight to the last one.
+// state is the life of a Session: stateNew -> stateStarting -> stateRunning ->
+// stateEnded, from every state straight to the last one. Streams come and go
+// while it is running.
 type state int
 
 const (
 	stateNew state = iota
 	stateStarting
-	stateOnline
+	stateRunning
 	stateEnded
 )
 
@@ -78,8 +84,12 @@ func New(cfg Config) *Session {
 		online:  make(chan struct{}),
 		idle:    idleTimeout,
 		patient: pingTimeout,
+		tick:    watchTick,
+		backoff: backoff{first: backoffFirst, most: backoffMost},
+		wall:    func() time.Time { return time.Now().Round(0) },
 	}
 	s.cfg, s.err0 = cfg.complete()
+	s.full = s.cfg.JID
 	s.log = s.cfg.Log
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -116,112 +126,31 @@ func (s *Session) Start(ctx context.Context) error {
 	defer cancel(nil)
 	defer context.AfterFunc(s.ctx, func() { cancel(ErrClosed) })()
 
-	err := s.err0
-	var t *transport
-	if err == nil {
-		t, err = s.negotiate(ctx)
-	}
-	if err != nil {
-		s.end(err)
-		return err
-	}
-	st := newStream(t)
-	s.mu.Lock()
-	if s.state == stateEnded {
-		s.mu.Unlock()
-		t.hangUp()
-		return ErrClosed
-	}
-	s.state, s.stream = stateOnline, st
-	st.run(s.receive)
 	s.wg.Go(s.dispatch)
-	s.wg.Go(func() { s.supervise(st) })
-	s.mu.Unlock()
-	if err := s.announce(ctx); err != nil {
-		_ = s.Close(context.WithoutCancel(ctx))
-		return fmt.Errorf("login of %s: %w", s.cfg.JID, err)
+	err := s.err0
+	var st *stream
+	if err == nil {
+		st, err = s.connect(ctx, nil)
 	}
-	s.log.Debug("online", "jid", s.JID().String(), "mechanism", s.Mechanism())
-	close(s.online)
-	s.wg.Go(func() { s.tell(State{Up: true, Fresh: true}) })
-	return nil
-}
-
-// announce fetches the roster, so that the server tells us its changes (RFC
-// 6121 section 2.2), and sends initial presence (section 4.2).
-func (s *Session) announce(ctx context.Context) error {
-	wait, err := s.beginRoster(ctx)
-	if err != nil {
-		return err
-	}
-	if err := s.send(ctx, s.initialPresence(), controlPriority); err != nil {
-		wait.forget()
-		return err
-	}
-	_, err = wait.answer(ctx)
-	if refused := (*stanza.Error)(nil); errors.As(err, &refused) {
-		s.log.Debug("no roster", "error", err) // an account may have none
+	s.mu.Lock()
+	if err == nil && !s.closing {
+		s.state = stateRunning
+		s.wg.Go(func() { s.supervise(st) })
+		s.mu.Unlock()
 		return nil
 	}
+	s.mu.Unlock()
+	if err == nil { // Close ends the stream
+		st.wg.Wait()
+		s.down()
+		err = ErrClosed
+	}
+	close(s.inbox)
+	s.end(err)
 	return err
 }
 
-// setOnline notes what the negotiation brought.
-func (s *Session) setOnline(full jid.JID, mech string, t *transport) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.full, s.mech = full, mech
-	if s.cfg.SOCKS5 == "" {
-		s.remote = t.remoteAddr()
-	}
-}
-
-// supervise pings a silent server, and ends the session with its stream.
-func (s *Session) supervise(st *stream) {
-	timer := time.NewTimer(s.idle)
-	defer timer.Stop()
-	pinged, heard := false, int64(0)
-	for {
-		select {
-		case <-st.ctx.Done():
-			st.wg.Wait()
-			close(s.inbox) // the reader was its only sender
-			s.end(lost(context.Cause(st.ctx)))
-			return
-		case <-timer.C:
-		}
-		silent, latest := st.t.silence(), st.t.lastRead.Load()
-		switch {
-		case pinged && latest == heard:
-			st.fail(ErrSilent)
-			timer.Reset(s.idle)
-		case silent < s.idle:
-			pinged = false
-			timer.Reset(s.idle - silent)
-		default:
-			pinged, heard = true, latest
-			s.ping(st)
-			timer.Reset(s.patient)
-		}
-	}
-}
-
-// ping asks the server for a sign of life (XEP-0199 section 4.2). Any byte
-// will do, so nobody waits for the answer.
-func (s *Session) ping(st *stream) {
-	el := newIQ(jid.JID{}, stanza.Get, newID(), xmltree.New(nsPing, "ping"))
-	b, err := encode(el)
-	if err != nil {
-		return
-	}
-	s.trace("send", el)
-	select {
-	case st.control <- b:
-	default: // a full lane means that the writer is stuck, which silence will show
-	}
-}
-
-// end makes err the reason for the end, once.
+// end makes err the reason for the end, once. The streams are gone by then.
 func (s *Session) end(err error) {
 	s.mu.Lock()
 	if s.state == stateEnded {
@@ -234,9 +163,13 @@ func (s *Session) end(err error) {
 	} else {
 		s.err = err
 	}
-	s.cancel()
+	b := s.bound
+	s.bound = nil
 	s.mu.Unlock()
-	s.pending.failAll(lost(err))
+	if b != nil {
+		b.lose(lost(err))
+	}
+	s.cancel()
 	close(s.done)
 }
 
@@ -246,13 +179,14 @@ func (s *Session) end(err error) {
 // from a handler.
 func (s *Session) Close(ctx context.Context) error {
 	s.mu.Lock()
-	st := s.stream
+	st, idle := s.stream, s.state == stateNew
 	s.closing = true
 	s.mu.Unlock()
 	s.cancel()
-	if st != nil {
+	switch {
+	case st != nil:
 		st.close()
-	} else {
+	case idle:
 		s.end(ErrClosed)
 	}
 	gone := make(chan struct{})
@@ -285,9 +219,6 @@ func (s *Session) Err() error {
 func (s *Session) JID() jid.JID {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.full.IsZero() {
-		return s.cfg.JID
-	}
 	return s.full
 }
 
@@ -309,7 +240,9 @@ func (s *Session) OverLoopback() bool {
 }
 
 // Send sends a message. It returns when the message is queued, which waits
-// only while the queue is full. A missing id is made up.
+// only while the queue is full. A missing id is made up. With no stream up,
+// and none that may still be resumed, the error is ErrSessionLost. A message
+// whose stream is lost before the server has acknowledged it is not sent again.
 func (s *Session) Send(ctx context.Context, m stanza.Message) error {
 	el := xmltree.New(gstanza.NSClient, "message", m.Children...)
 	if !m.To.IsZero() {
@@ -326,21 +259,32 @@ func (s *Session) Send(ctx context.Context, m stanza.Message) error {
 
 // send queues a stanza.
 func (s *Session) send(ctx context.Context, el *xmltree.Element, p priority) error {
-	b, err := encode(el)
+	b, err := s.current()
+	if err != nil {
+		return err
+	}
+	return s.sendBy(ctx, b, el, p)
+}
+
+// sendBy queues a stanza for a certain binding.
+func (s *Session) sendBy(ctx context.Context, b *binding, el *xmltree.Element, p priority) error {
+	text, err := encode(el)
 	if err != nil {
 		return err
 	}
 	s.trace("send", el)
-	return s.sendBytes(ctx, b, p)
+	return b.queue(ctx, text, p)
 }
 
-// sendBytes queues an encoded stanza.
-func (s *Session) sendBytes(ctx context.Context, b []byte, p priority) error {
+// current returns the binding by which to send.
+func (s *Session) current() (*binding, error) {
 	s.mu.Lock()
-	st := s.stream
-	s.mu.Unlock()
-	if st == nil {
-		return lost(ErrClosed)
+	defer s.mu.Unlock()
+	if s.bound != nil {
+		return s.bound, nil
 	}
-	return st.queue(ctx, b, p)
+	if s.state == stateNew || s.closing {
+		return nil, lost(ErrClosed)
+	}
+	return nil, lost(s.err)
 }

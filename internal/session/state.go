@@ -23,13 +23,6 @@ type State struct {
 	RetryIn time.Duration
 }
 
-// closedChan returns a channel that is closed already.
-func closedChan() <-chan struct{} {
-	c := make(chan struct{})
-	close(c)
-	return c
-}
-
 // Lost returns a channel that is closed when the stream that is up now is lost
 // without being resumed (XEP-0198 section 5), or when the session ends. A
 // resumption does not close it, and while one is being tried it is that of the
@@ -40,23 +33,28 @@ func closedChan() <-chan struct{} {
 func (s *Session) Lost() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.state != stateOnline {
-		return closedChan()
+	if s.bound == nil {
+		c := make(chan struct{})
+		close(c)
+		return c
 	}
-	return s.done
+	return s.bound.ctx.Done()
 }
 
 // WaitOnline waits until a stream is up and announced, which it is as long as
 // nobody has noticed the contrary. When the session has ended its error is
 // that of Err, or ErrClosed after Close.
 func (s *Session) WaitOnline(ctx context.Context) error {
+	s.mu.Lock()
+	online := s.online
+	s.mu.Unlock()
 	select {
 	case <-s.done:
 		return s.ended()
 	default:
 	}
 	select {
-	case <-s.online:
+	case <-online:
 		return nil
 	case <-s.done:
 		return s.ended()

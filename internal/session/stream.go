@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,59 +13,50 @@ import (
 	"jetsend/internal/xmltree"
 )
 
-// priority is a lane of the writer.
-type priority int
-
-// The lanes: bulk waits while there is control.
-const (
-	controlPriority priority = iota // requests, answers, presence, messages
-	bulkPriority                    // file data
-)
-
 // stream is one negotiated TCP connection: what a Session loses when the
 // network breaks.
 type stream struct {
-	t       *transport
-	control chan []byte
-	bulk    chan []byte
-	drain   chan struct{} // closed: send what waits, then the end of the stream
-	once    sync.Once     // closes drain
+	t *transport
+	b *binding
+	// resend is what the writer sends first: the stanzas of b that the stream
+	// before this one did not bring across.
+	resend   [][]byte
+	patience time.Duration // see management.room; shorter in tests
 
 	ctx  context.Context // ended by fail
 	fail context.CancelCauseFunc
 	wg   sync.WaitGroup // reader and writer
 }
 
-func newStream(t *transport) *stream {
-	st := &stream{
-		t:       t,
-		control: make(chan []byte, controlLane),
-		bulk:    make(chan []byte, bulkLane),
-		drain:   make(chan struct{}),
-	}
+func newStream(t *transport, b *binding, resend [][]byte) *stream {
+	st := &stream{t: t, b: b, resend: resend, patience: ackPatience}
 	st.ctx, st.fail = context.WithCancelCause(context.Background())
 	return st
 }
 
 // run starts reader and writer. handle is given every frame, in order, on the
 // reader; an error from it ends the stream.
-func (st *stream) run(handle func(frame) error) {
+func (st *stream) run(handle func(*stream, frame) error) {
 	st.wg.Go(func() {
 		defer st.t.ReceivedStreamClose()
 		for {
 			f, err := st.t.next()
 			if err == nil {
-				err = handle(f)
+				err = handle(st, f)
 			}
-			if errors.Is(err, ErrStreamEnd) {
+			switch {
+			case err == nil:
+				continue
+			case errors.Is(err, ErrStreamEnd):
 				// Answer, so that the server need not wait, then let go.
 				st.t.ReceivedStreamClose()
 				_ = st.t.Close()
+			case errors.Is(err, errAckTooHigh):
+				st.t.lastWords()
+				_ = st.t.endStream([]byte(ackComplaint))
 			}
-			if err != nil {
-				st.fail(err)
-				return
-			}
+			st.fail(err)
+			return
 		}
 	})
 	st.wg.Go(func() {
@@ -79,10 +71,15 @@ func (st *stream) run(handle func(frame) error) {
 	})
 }
 
-// close ends the stream in an orderly way, in at most 250 ms, and waits.
+// ackComplaint is the last word to a server that acknowledges what was never
+// sent (XEP-0198 section 4).
+const ackComplaint = "<stream:error><undefined-condition xmlns='" + nsStreamErrors + "'/>" +
+	"<handled-count-too-high xmlns='" + nsSM + "'/></stream:error>"
+
+// close ends the stream in an orderly way, in at most 250 ms, and waits. The
+// session is closing already, so the writer sends what waits and then the end.
 func (st *stream) close() {
 	st.t.lastWords()
-	st.once.Do(func() { close(st.drain) })
 	wait := time.NewTimer(closeWrite + closeWait)
 	defer wait.Stop()
 	select {
@@ -93,88 +90,138 @@ func (st *stream) close() {
 	st.wg.Wait()
 }
 
-// queue hands bytes to the writer. It waits while the lane is full.
-func (st *stream) queue(ctx context.Context, b []byte, p priority) error {
-	lane := st.control
-	if p == bulkPriority {
-		lane = st.bulk
-	}
-	select {
-	case <-st.ctx.Done():
-		return lost(context.Cause(st.ctx))
-	case <-st.drain:
-		return lost(ErrClosed)
-	default:
-	}
-	select {
-	case lane <- b:
-		return nil
-	case <-st.ctx.Done():
-		return lost(context.Cause(st.ctx))
-	case <-st.drain:
-		return lost(ErrClosed)
-	case <-ctx.Done():
-		return fmt.Errorf("queue stanza: %w", context.Cause(ctx))
-	}
-}
-
 // lost makes cause an ErrSessionLost.
 func lost(cause error) error {
-	if cause == nil || errors.Is(cause, ErrSessionLost) {
+	if cause == nil {
 		return ErrSessionLost
+	}
+	if errors.Is(cause, ErrSessionLost) {
+		return cause
 	}
 	return fmt.Errorf("%w: %w", ErrSessionLost, cause)
 }
 
 // write sends the lanes until the stream ends.
 func (st *stream) write() error {
-	for {
-		b, ok := st.take()
-		if !ok {
-			return nil
-		}
-		if b == nil { // drained
-			return st.t.endStream()
+	for len(st.resend) > 0 {
+		var b []byte
+		for len(st.resend) > 0 && len(b) < writeBatch {
+			b = append(b, st.resend[0]...)
+			st.resend = st.resend[1:]
 		}
 		if _, err := st.t.Write(b); err != nil {
 			return fmt.Errorf("write: %w", err)
 		}
 	}
+	settle := time.NewTimer(ackAfter) // from the latest write
+	defer settle.Stop()
+	for {
+		b, ev := st.next(settle.C)
+		switch ev {
+		case streamGone:
+			return nil
+		case allSent:
+			return st.t.endStream(st.b.sm.appendLast(nil))
+		}
+		b = st.b.sm.appendOwed(b, ev == settled)
+		if len(b) == 0 {
+			continue
+		}
+		if _, err := st.t.Write(b); err != nil {
+			return fmt.Errorf("write: %w", err)
+		}
+		settle.Reset(ackAfter)
+	}
 }
 
-// take waits for something to send and joins what else waits, control first.
-// It returns nil when the stream is to be ended and nothing is left.
-func (st *stream) take() ([]byte, bool) {
-	var b []byte
-	select {
-	case b = <-st.control:
-	default:
-		select {
-		case <-st.ctx.Done():
-			return nil, false
-		case b = <-st.control:
-		case b = <-st.bulk:
-		case <-st.drain:
-		}
+// event is what the writer waited for.
+type event int
+
+const (
+	woken      event = iota // there is something to send, or may be
+	settled                 // nothing was sent for ackAfter
+	allSent                 // the session is closing and the lanes are empty
+	streamGone              // the stream has ended
+)
+
+// next waits until there is something for the writer to do, and takes what
+// there is to send.
+func (st *stream) next(settle <-chan time.Time) ([]byte, event) {
+	if b := st.take(nil); b != nil {
+		return b, woken
 	}
-	for joined := false; len(b) < writeBatch; {
+	control, bulk, closing := st.b.control, st.b.bulk, st.b.closing
+	var acked <-chan time.Time
+	switch ok, wait := st.b.sm.room(st.patience); {
+	case st.isClosing():
+		return nil, allSent
+	case !ok:
+		control, bulk = nil, nil
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		acked = timer.C
+	}
+	select {
+	case <-st.ctx.Done():
+		return nil, streamGone
+	case b := <-control:
+		return st.take(b), woken
+	case b := <-bulk:
+		return st.take(b), woken
+	case <-settle:
+		return nil, settled
+	case <-st.b.sm.wake:
+	case <-acked:
+	case <-closing:
+	}
+	return nil, woken
+}
+
+// take joins what waits in the lanes to first, control before bulk, up to a
+// batch and to what may be sent without an acknowledgement.
+func (st *stream) take(first []byte) []byte {
+	b := slices.Clip(first) // a queued slice is not ours to grow
+	if first != nil {
+		st.b.sm.push(first)
+	}
+	for len(b) < writeBatch && st.mayTake() {
 		var more []byte
 		select {
-		case more = <-st.control:
+		case more = <-st.b.control:
 		default:
 			select {
-			case more = <-st.bulk:
+			case more = <-st.b.bulk:
 			default:
-				return b, true
+				return b
 			}
 		}
-		if !joined { // a queued slice is not ours to grow
-			b = append(make([]byte, 0, len(b)+len(more)+writeBatch), b...)
-			joined = true
+		st.b.sm.push(more)
+		if b == nil {
+			b = slices.Clip(more)
+		} else {
+			b = append(b, more...)
 		}
-		b = append(b, more...)
 	}
-	return b, true
+	return b
+}
+
+// mayTake tells whether the lanes may be emptied further. At the end all that
+// waits is sent, which the lanes bound.
+func (st *stream) mayTake() bool {
+	if st.ctx.Err() != nil {
+		return false // what is in the lanes may go by the next stream
+	}
+	ok, _ := st.b.sm.room(st.patience)
+	return ok || st.isClosing()
+}
+
+func (st *stream) isClosing() bool {
+	select {
+	case <-st.b.closing:
+		return true
+	default:
+		return false
+	}
 }
 
 // encode turns a stanza into bytes for the stream.

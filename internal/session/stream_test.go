@@ -287,30 +287,30 @@ func TestSendTooBig(t *testing.T) {
 
 // TestLanes checks that control overtakes bulk.
 func TestLanes(t *testing.T) {
-	st := newStream(newTransport(context.Background(), xmppConfig(), false, nil))
+	st := newStream(newTransport(context.Background(), xmppConfig(), false, nil), newBinding(nil), nil)
 	for _, x := range []struct {
 		text string
 		p    priority
 	}{{"b1", bulkPriority}, {"b2", bulkPriority}, {"c1", controlPriority}, {"c2", controlPriority}} {
-		if err := st.queue(context.Background(), []byte(x.text), x.p); err != nil {
+		if err := st.b.queue(context.Background(), []byte(x.text), x.p); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if b, ok := st.take(); !ok || string(b) != "c1c2b1b2" {
+	if b := st.take(nil); string(b) != "c1c2b1b2" {
 		t.Errorf("%q", b)
 	}
 	big := make([]byte, writeBatch)
 	for range bulkLane {
-		if err := st.queue(context.Background(), big, bulkPriority); err != nil {
+		if err := st.b.queue(context.Background(), big, bulkPriority); err != nil {
 			t.Fatal(err)
 		}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
 	defer cancel()
-	if err := st.queue(ctx, big, bulkPriority); !errors.Is(err, context.DeadlineExceeded) {
+	if err := st.b.queue(ctx, big, bulkPriority); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("bulk lane is not bounded: %v", err)
 	}
-	if b, _ := st.take(); len(b) != writeBatch {
+	if b := st.take(nil); len(b) != writeBatch {
 		t.Errorf("batch of %d bytes", len(b))
 	}
 }

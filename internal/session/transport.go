@@ -221,7 +221,7 @@ func (t *transport) Close() error {
 	var err error
 	t.closeOnce.Do(func() {
 		t.lastWords()
-		if werr := t.endStream(); werr == nil {
+		if werr := t.endStream(nil); werr == nil {
 			wait := time.NewTimer(closeWait)
 			select {
 			case <-t.peerEnd:
@@ -234,17 +234,17 @@ func (t *transport) Close() error {
 	return err
 }
 
-// endStream sends the end tag of our stream, once.
-func (t *transport) endStream() error {
+// endStream sends last and the end tag of our stream, once.
+func (t *transport) endStream(last []byte) error {
 	var err error
-	t.finalOnce.Do(func() { _, err = t.Write([]byte(gstanza.StreamClose)) })
+	t.finalOnce.Do(func() { _, err = t.Write(append(last, gstanza.StreamClose...)) })
 	return err
 }
 
 // hangUp ends the stream without waiting for the peer.
 func (t *transport) hangUp() {
 	t.lastWords()
-	_ = t.endStream() // a courtesy
+	_ = t.endStream(nil) // a courtesy
 	_ = t.abort()
 }
 

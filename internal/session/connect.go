@@ -1,0 +1,126 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"jetsend/internal/stanza"
+)
+
+// connect brings a stream up: it resumes prev, when there is one and the
+// server agrees, or logs in and announces us. On an error nothing is left of
+// what it began. It runs in Start and in the supervisor, never in both.
+func (s *Session) connect(ctx context.Context, prev *binding) (*stream, error) {
+	n, err := s.negotiate(ctx, prev)
+	if err != nil {
+		return nil, err
+	}
+	fresh := n.b != prev
+	if fresh && prev != nil {
+		s.lose(prev, errNotResumed)
+	}
+	st := newStream(n.t, n.b, n.resend)
+	if !s.raise(st) {
+		n.t.hangUp()
+		return nil, ErrClosed
+	}
+	if fresh {
+		if err := s.announce(ctx, st); err != nil {
+			st.fail(err)
+			st.wg.Wait()
+			s.down()
+			s.forget(st.b, err)
+			return nil, fmt.Errorf("login of %s: %w", s.cfg.JID, err)
+		}
+	}
+	s.mu.Lock()
+	close(s.online)
+	s.mu.Unlock()
+	s.log.Debug("online", "jid", n.b.full.String(), "mechanism", n.b.mech, "resumed", !fresh)
+	return st, nil
+}
+
+// errNotResumed: the server has given up the stream that was to be resumed.
+var errNotResumed = errors.New("the server did not resume the stream")
+
+// raise makes st the stream of the session and starts it, unless Close has come before.
+func (s *Session) raise(st *stream) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return false
+	}
+	s.stream, s.bound = st, st.b
+	s.full, s.mech = st.b.full, st.b.mech
+	if s.cfg.SOCKS5 == "" {
+		s.remote = st.t.remoteAddr()
+	}
+	st.run(s.receive)
+	return true
+}
+
+// down notes that the stream is gone; its binding may live on.
+func (s *Session) down() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stream = nil
+	select {
+	case <-s.online:
+		s.online = make(chan struct{})
+	default:
+	}
+}
+
+// forget ends a binding.
+func (s *Session) forget(b *binding, why error) (unacked int) {
+	s.mu.Lock()
+	if s.bound == b {
+		s.bound = nil
+	}
+	s.mu.Unlock()
+	return b.lose(lost(why))
+}
+
+// lose ends a binding when the session is to go on without it: what was
+// received by it is handled, and then what it told of others is forgotten.
+func (s *Session) lose(b *binding, why error) {
+	if b.ctx.Err() != nil {
+		return
+	}
+	n := s.forget(b, why)
+	s.unacked += n
+	s.log.Info("stream lost and not resumed", "error", why, "unacknowledged_stanzas", n)
+	done := make(chan struct{})
+	select {
+	case s.inbox <- &inbound{flushed: done}:
+	case <-s.ctx.Done():
+		return
+	}
+	select {
+	case <-done:
+	case <-s.ctx.Done():
+	}
+}
+
+// announce fetches the roster, so that the server tells us its changes (RFC
+// 6121 section 2.2), and sends initial presence (section 4.2).
+func (s *Session) announce(ctx context.Context, st *stream) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(st.ctx, func() { cancel(lost(context.Cause(st.ctx))) })()
+	wait, err := s.beginRoster(ctx)
+	if err != nil {
+		return err
+	}
+	defer wait.forget()
+	if err := s.send(ctx, s.initialPresence(), controlPriority); err != nil {
+		return err
+	}
+	_, err = wait.answer(ctx)
+	if refused := (*stanza.Error)(nil); errors.As(err, &refused) {
+		s.log.Debug("no roster", "error", err) // an account may have none
+		return nil
+	}
+	return err
+}

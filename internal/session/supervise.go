@@ -1,0 +1,163 @@
+package session
+
+import (
+	"encoding/xml"
+	"errors"
+	"math/rand/v2"
+	"time"
+)
+
+// supervise watches the stream and brings up another one after it, until the
+// session is closed or there is no use in going on.
+func (s *Session) supervise(st *stream) {
+	s.tell(State{Up: true, Fresh: true})
+	for {
+		up := time.Now()
+		err := s.watch(st)
+		s.down()
+		if time.Since(up) >= backoffStable {
+			s.backoff.reset()
+		}
+		next, err := s.reconnect(st.b, err)
+		if err != nil {
+			close(s.inbox) // the readers were its only senders, and this goroutine
+			s.end(lost(err))
+			return
+		}
+		fresh := next.b != st.b
+		st = next
+		s.presence.wake()
+		s.log.Info("online again", "resumed", !fresh)
+		s.tell(State{Up: true, Fresh: fresh, Unacked: s.unacked})
+		s.unacked = 0
+	}
+}
+
+// reconnect brings the next stream up, however long it takes: by resuming b,
+// as long as that is possible, or by a new login. It returns an error when the
+// session is closing or why is of a kind that will not pass.
+func (s *Session) reconnect(b *binding, why error) (*stream, error) {
+	prev := b
+	var expiry <-chan time.Time
+	if broken(why) {
+		timer := time.NewTimer(b.sm.resumeFor())
+		defer timer.Stop()
+		expiry = timer.C
+	} else {
+		b.sm.drop()
+	}
+	s.redirected(why)
+	for {
+		if s.ctx.Err() != nil {
+			return nil, ErrClosed
+		}
+		if !s.cfg.Reconnect || permanent(why) {
+			return nil, why
+		}
+		if prev != nil && !prev.sm.resumable() {
+			s.lose(prev, why)
+			prev, expiry = nil, nil
+		}
+		wait := s.backoff.next(why)
+		s.log.Info("offline", "error", why, "retry_in", wait)
+		s.tell(State{Err: why, RetryIn: wait})
+		if s.pause(wait, expiry) {
+			prev.sm.drop() // the server has given it up
+			s.lose(prev, why)
+			prev, expiry = nil, nil
+		}
+		st, err := s.connect(s.ctx, prev)
+		if err == nil {
+			return st, nil
+		}
+		why = err
+	}
+}
+
+// pause waits for d, but not over the sleep of the machine: after that the
+// network is another one. It tells whether expiry came first.
+func (s *Session) pause(d time.Duration, expiry <-chan time.Time) (expired bool) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	tick := time.NewTicker(s.tick)
+	defer tick.Stop()
+	clock := wallClock{now: s.wall, last: s.wall()}
+	for {
+		select {
+		case <-s.ctx.Done():
+			return false
+		case <-timer.C:
+			return false
+		case <-expiry:
+			return true
+		case <-tick.C:
+			if clock.jumped(s.tick) {
+				s.backoff.reset()
+				return false
+			}
+		}
+	}
+}
+
+// permanent tells whether trying again is of no use, or not ours to decide: a
+// login refused, a certificate that does not prove the domain, a domain that
+// is not served, a resource that another program has taken. That no encryption
+// is offered is not: it is said by whoever is on the line at the moment.
+func permanent(err error) bool {
+	var (
+		auth   *AuthError
+		cert   *CertificateError
+		stream *StreamError
+	)
+	switch {
+	case errors.As(err, &auth):
+		return !auth.Temporary() && !errors.Is(err, ErrPlaintext)
+	case errors.As(err, &cert):
+		return true
+	case errors.As(err, &stream):
+		switch stream.Condition {
+		case "conflict", "host-unknown", "host-gone", "not-authorized":
+			return true
+		}
+	}
+	return false
+}
+
+// broken tells whether the stream was cut off, so that it can be resumed. One
+// that the server has ended, even with an error, is over (XEP-0198 section 5),
+// and after nonsense the same would come again.
+func broken(err error) bool {
+	var (
+		stream *StreamError
+		syntax *xml.SyntaxError
+	)
+	if errors.As(err, &stream) || errors.As(err, &syntax) {
+		return false
+	}
+	for _, end := range []error{ErrStreamEnd, errRestricted, errStrayText, errHardLimit, errAckTooHigh, errAckFormat} {
+		if errors.Is(err, end) {
+			return false
+		}
+	}
+	return true
+}
+
+// backoff is the pause between attempts: at random, so that the clients of a
+// server that restarts do not all come at once, and up to twice as long as
+// the one before.
+type backoff struct {
+	first, most time.Duration
+	ceiling     time.Duration
+}
+
+func (b *backoff) reset() { b.ceiling = 0 }
+
+func (b *backoff) next(why error) time.Duration {
+	least := b.first
+	var se *StreamError
+	if errors.As(why, &se) && se.Condition == "system-shutdown" {
+		least = max(least, backoffShutdown)
+	}
+	b.ceiling = min(max(2*b.ceiling, 2*least), b.most)
+	return least + rand.N(max(b.ceiling-least, 1))
+}
