@@ -12,6 +12,11 @@ import (
 // server agrees, or logs in and announces us. On an error nothing is left of
 // what it began. It runs in Start and in the supervisor, never in both.
 func (s *Session) connect(ctx context.Context, prev *binding) (*stream, error) {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, s.loginMax)
+		defer cancel()
+	}
 	n, err := s.negotiate(ctx, prev)
 	if err != nil {
 		return nil, err
@@ -21,6 +26,7 @@ func (s *Session) connect(ctx context.Context, prev *binding) (*stream, error) {
 		s.lose(prev, errNotResumed)
 	}
 	st := newStream(n.t, n.b, n.resend)
+	st.patience = s.ackPatience
 	if !s.raise(st) {
 		n.t.hangUp()
 		return nil, ErrClosed

@@ -44,6 +44,8 @@ type fake struct {
 	script map[string]func(*fakeConn) bool
 	// session runs after the initial presence; its end closes the connection.
 	session func(*fakeConn)
+	// sm, when not nil, offers stream management; see fake_sm_test.go.
+	sm *fakeSM
 
 	t    testing.TB
 	ln   net.Listener
@@ -86,11 +88,12 @@ func (f *fake) start(t testing.TB) *fake {
 				return
 			}
 			f.mu.Lock()
+			n := len(f.open)
 			f.open = append(f.open, c)
 			f.mu.Unlock()
 			f.wg.Go(func() {
 				defer c.Close()
-				f.serve(&fakeConn{f: f, Conn: c, raw: c})
+				f.serve(&fakeConn{f: f, n: n, Conn: c, raw: c})
 			})
 		}
 	})
@@ -166,6 +169,7 @@ func testContext(t testing.TB) context.Context {
 // fakeConn is one client of a fake.
 type fakeConn struct {
 	f *fake
+	n int // which one, from 0
 	net.Conn
 	raw net.Conn
 	br  *bufio.Reader
@@ -186,8 +190,13 @@ func (c *fakeConn) hear() *xmltree.Element {
 		return nil
 	}
 	c.f.mu.Lock()
-	c.f.seen = append(c.f.seen, fr.el.Name.Local)
+	if len(c.f.seen) < 1000 {
+		c.f.seen = append(c.f.seen, fr.el.Name.Local)
+	}
 	c.f.mu.Unlock()
+	if c.f.sm != nil && c.f.sm.take(c, fr.el) {
+		return c.hear()
+	}
 	return fr.el
 }
 
@@ -257,6 +266,9 @@ func (f *fake) serve(c *fakeConn) {
 	if !ok {
 		return
 	}
+	if c.f.sm != nil {
+		c.f.sm.again(c)
+	}
 	if f.session != nil {
 		f.session(c)
 		return
@@ -286,11 +298,20 @@ func (f *fake) bindFeatures() string {
 	if f.legacy {
 		s += "<session xmlns='" + gstanza.NSSession + "'/>"
 	}
+	if f.sm != nil {
+		s += "<sm xmlns='" + nsSM + "'/>"
+	}
 	return s
 }
 
 func (c *fakeConn) bind() bool {
 	iq := c.hear()
+	if c.f.sm != nil && iq != nil && iq.Is(nsSM, "resume") {
+		if c.f.sm.resume(c, iq) {
+			return true
+		}
+		iq = c.hear()
+	}
 	if iq == nil {
 		return false
 	}
@@ -310,11 +331,18 @@ func (c *fakeConn) bind() bool {
 
 // roster answers the request for it and takes the initial presence.
 func (c *fakeConn) roster() bool {
+	if c.f.sm != nil && c.f.sm.resumed(c) {
+		return true
+	}
 	iq := c.hear()
+	if iq != nil && iq.Is(nsSM, "enable") {
+		c.f.sm.enable(c)
+		iq = c.hear()
+	}
 	if iq == nil {
 		return false
 	}
-	c.say("<iq type='result' id='" + iq.Attr("id") + "'><query xmlns='jabber:iq:roster'>" +
+	c.stanza("<iq type='result' id='" + iq.Attr("id") + "'><query xmlns='jabber:iq:roster'>" +
 		"<item jid='romeo@jet.test' name='Romeo' subscription='both'/></query></iq>")
 	p := c.hear()
 	return p != nil && p.Name.Local == "presence"
@@ -323,8 +351,17 @@ func (c *fakeConn) roster() bool {
 // idle answers every iq with an empty result until the client has gone.
 func (c *fakeConn) idle() {
 	for el := c.hear(); el != nil; el = c.hear() {
-		if el.Name.Local == "iq" {
-			c.say("<iq type='result' id='" + el.Attr("id") + "'/>")
+		if el.Name.Local == "iq" && (el.Attr("type") == "get" || el.Attr("type") == "set") {
+			c.stanza(resultOf(el))
 		}
 	}
+}
+
+// resultOf is the empty answer to an iq.
+func resultOf(iq *xmltree.Element) string {
+	from := ""
+	if to := iq.Attr("to"); to != "" {
+		from = " from='" + to + "'"
+	}
+	return "<iq type='result' id='" + iq.Attr("id") + "'" + from + "/>"
 }

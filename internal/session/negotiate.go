@@ -30,11 +30,6 @@ type negotiated struct {
 // binding of the resource, or the resumption of prev. The transport is the
 // caller's when there is no error, and gone when there is one.
 func (s *Session) negotiate(ctx context.Context, prev *binding) (*negotiated, error) {
-	if _, ok := ctx.Deadline(); !ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, loginTimeout)
-		defer cancel()
-	}
 	for redirects := 0; ; redirects++ {
 		n, err := s.negotiateOnce(ctx, prev)
 		if err == nil || redirects >= maxRedirects || !s.redirected(err) {

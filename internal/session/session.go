@@ -40,14 +40,16 @@ type Session struct {
 	done   chan struct{}
 	wg     sync.WaitGroup
 
-	idle     time.Duration // before a sign of life is asked for; shorter in tests
-	patient  time.Duration // after it
-	tick     time.Duration // of the watch
-	backoff  backoff
-	wall     func() time.Time // the clock on the wall, which goes on while the machine sleeps
-	password string           // once asked for; used by the negotiation only
-	unacked  int              // stanzas of lost bindings; used by the supervisor only
-	next     *target          // where the server has sent us; used by the negotiation only
+	idle        time.Duration // before a sign of life is asked for; shorter in tests
+	patient     time.Duration // after it
+	tick        time.Duration // of the watch
+	loginMax    time.Duration // a login, when its context has no deadline
+	ackPatience time.Duration // see management.room
+	backoff     backoff
+	wall        func() time.Time // the clock on the wall, which goes on while the machine sleeps
+	password    string           // once asked for; used by the negotiation only
+	unacked     int              // stanzas of lost bindings; used by the supervisor only
+	next        *target          // where the server has sent us; used by the negotiation only
 
 	mu      sync.Mutex
 	state   state
@@ -77,16 +79,18 @@ const (
 // A faulty cfg is reported by Start.
 func New(cfg Config) *Session {
 	s := &Session{
-		scram:   map[string]*scram.Client{},
-		inbox:   make(chan *inbound, inboxStanzas),
-		weight:  semaphore.NewWeighted(inboxWeight),
-		done:    make(chan struct{}),
-		online:  make(chan struct{}),
-		idle:    idleTimeout,
-		patient: pingTimeout,
-		tick:    watchTick,
-		backoff: backoff{first: backoffFirst, most: backoffMost},
-		wall:    func() time.Time { return time.Now().Round(0) },
+		scram:       map[string]*scram.Client{},
+		inbox:       make(chan *inbound, inboxStanzas),
+		weight:      semaphore.NewWeighted(inboxWeight),
+		done:        make(chan struct{}),
+		online:      make(chan struct{}),
+		idle:        idleTimeout,
+		patient:     pingTimeout,
+		tick:        watchTick,
+		loginMax:    loginTimeout,
+		ackPatience: ackPatience,
+		backoff:     backoff{first: backoffFirst, most: backoffMost},
+		wall:        func() time.Time { return time.Now().Round(0) },
 	}
 	s.cfg, s.err0 = cfg.complete()
 	s.full = s.cfg.JID

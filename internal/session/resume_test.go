@@ -1,0 +1,534 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"jetsend/internal/jid"
+	"jetsend/internal/stanza"
+	"jetsend/internal/xmltree"
+)
+
+// lasting starts a Session that reconnects, quickly. Its changes come by the channel.
+func (f *fake) lasting(t testing.TB, setup ...func(*Session)) (*Session, <-chan State) {
+	t.Helper()
+	s, states := f.dormant(t, setup...)
+	if err := s.Start(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, states, State{Up: true, Fresh: true})
+	return s, states
+}
+
+// dormant is lasting without the Start.
+func (f *fake) dormant(t testing.TB, setup ...func(*Session)) (*Session, <-chan State) {
+	cfg := f.config()
+	states := make(chan State, 100)
+	cfg.Reconnect = true
+	cfg.State = func(st State) { states <- st }
+	s := New(cfg)
+	s.backoff = backoff{first: time.Millisecond, most: 20 * time.Millisecond}
+	for _, fn := range setup {
+		fn(s)
+	}
+	t.Cleanup(func() { closeSession(t, s) })
+	return s, states
+}
+
+// expect waits for the next change to being up, and compares it.
+func expect(t testing.TB, states <-chan State, want State) {
+	t.Helper()
+	if got := nextUp(t, states); got != want {
+		t.Errorf("state %+v, want %+v", got, want)
+	}
+}
+
+func nextUp(t testing.TB, states <-chan State) State {
+	t.Helper()
+	for {
+		select {
+		case got := <-states:
+			if !got.Up {
+				if got.Err == nil || got.RetryIn <= 0 {
+					t.Errorf("down: %+v", got)
+				}
+				continue
+			}
+			return got
+		case <-time.After(20 * time.Second):
+			t.Fatal("no change of state")
+		}
+	}
+}
+
+func isOpen(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return false
+	default:
+		return true
+	}
+}
+
+// TestResume cuts the connection under a request, which is answered after the
+// resumption, and under one that waits to be sent.
+func TestResume(t *testing.T) {
+	f := &fake{sm: &fakeSM{}}
+	asked := make(chan string, 10)
+	f.session = func(c *fakeConn) {
+		for iq := c.hear(); iq != nil; iq = c.hear() {
+			asked <- iq.Attr("id")
+			if c.n == 0 {
+				c.raw.Close()
+				return
+			}
+			c.stanza(resultOf(iq))
+		}
+	}
+	s, states := f.start(t).lasting(t)
+	lost := s.Lost()
+	answered := make(chan error, 1)
+	if _, err := s.BeginIQ(testContext(t), romeo, xmltree.New("urn:x", "x"), func(err error) { answered <- err }); err != nil {
+		t.Fatal(err)
+	}
+	first := receive(t, asked)
+	expect(t, states, State{Up: true})
+	// The cut came before the answer: the request was received, and is not sent again.
+	if _, err := s.IQ(testContext(t), romeo, stanza.Get, xmltree.New("urn:x", "y")); err != nil {
+		t.Errorf("after the resumption: %v", err)
+	}
+	if id := receive(t, asked); id == first {
+		t.Error("the request was sent twice")
+	}
+	if !isOpen(lost) || !isOpen(s.Lost()) {
+		t.Error("a resumed stream counts as lost")
+	}
+	if err := s.WaitOnline(testContext(t)); err != nil {
+		t.Error(err)
+	}
+	if n := f.sm.granted(); n != 1 {
+		t.Errorf("%d resumptions", n)
+	}
+	select {
+	case err := <-answered:
+		t.Errorf("the first request was answered: %v", err)
+	default:
+	}
+	closeSession(t, s)
+	if err := receive(t, answered); !errors.Is(err, ErrSessionLost) {
+		t.Error(err)
+	}
+	if isOpen(lost) || isOpen(s.Lost()) {
+		t.Error("Lost is open after Close")
+	}
+	if err := s.WaitOnline(testContext(t)); !errors.Is(err, ErrClosed) {
+		t.Error(err)
+	}
+}
+
+// TestExactlyOnce sends messages and bulk requests both ways over connections
+// that are cut all the time. Everything arrives once, and in order.
+func TestExactlyOnce(t *testing.T) {
+	const n, cuts = 1500, 12
+	f := &fake{sm: &fakeSM{}}
+	var mu sync.Mutex
+	var got []string
+	arrived := make(chan struct{})
+	sent := 0
+	f.session = func(c *fakeConn) {
+		c.f.wg.Go(func() {
+			for {
+				mu.Lock()
+				i := sent
+				if i == n || f.sm.on != c {
+					mu.Unlock()
+					return
+				}
+				sent++
+				mu.Unlock()
+				c.stanza(fmt.Sprintf("<message from='romeo@jet.test/orchard' id='%d'><x xmlns='urn:x'/></message>", i))
+			}
+		})
+		for heard := 0; ; heard++ {
+			el := c.hear()
+			if el == nil {
+				return
+			}
+			mu.Lock()
+			got = append(got, el.Attr("id"))
+			if len(got) == 2*n {
+				close(arrived)
+			}
+			mu.Unlock()
+			if el.Name.Local == "iq" {
+				c.stanza(resultOf(el))
+			}
+			if c.n < cuts && heard > 2*n/cuts/2+c.n {
+				c.raw.Close()
+			}
+		}
+	}
+	in := make(chan stanza.Message, n)
+	s, _ := f.start(t).lasting(t, collect(in))
+	ctx := testContext(t)
+	var answers sync.WaitGroup
+	var order []string
+	for i := range n {
+		id := fmt.Sprint("m", i)
+		if err := s.Send(ctx, stanza.Message{To: romeo, ID: id}); err != nil {
+			t.Fatal(err)
+		}
+		answers.Add(1)
+		_, err := s.BulkIQ(ctx, romeo, func(b []byte, id string) []byte {
+			order = append(order, id)
+			return fmt.Appendf(b, "<iq type='set' to='%s' id='%s'><data xmlns='http://jabber.org/protocol/ibb' seq='%d' sid='x'/></iq>", romeo, id, i)
+		}, func(err error) {
+			if err != nil {
+				t.Errorf("bulk request: %v", err)
+			}
+			answers.Done()
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range n {
+		if m := receive(t, in); m.ID != fmt.Sprint(i) {
+			t.Fatalf("message %s in place of %d", m.ID, i)
+		}
+	}
+	receive(t, arrived)
+	answers.Wait()
+	mu.Lock()
+	defer mu.Unlock()
+	messages, requests := 0, 0
+	for _, id := range got {
+		switch {
+		case messages < n && id == fmt.Sprint("m", messages):
+			messages++
+		case requests < n && id == order[requests]:
+			requests++
+		default:
+			t.Fatalf("%q after %d messages and %d requests", id, messages, requests)
+		}
+	}
+	if messages != n || requests != n || f.sm.granted() < cuts {
+		t.Errorf("%d messages and %d requests over %d resumptions", messages, requests, f.sm.granted())
+	}
+}
+
+// TestResumeRefused: what depended on the stream is told that it is lost, and
+// what the server tells at a login is told anew.
+func TestResumeRefused(t *testing.T) {
+	f := &fake{sm: &fakeSM{refuse: true}}
+	cut := make(chan bool)
+	f.session = func(c *fakeConn) {
+		if c.n == 0 {
+			c.stanza("<presence from='romeo@jet.test/orchard'/><presence from='carol@jet.test' type='subscribe'/>")
+			c.hear()
+			<-cut
+			c.raw.Close()
+			return
+		}
+		c.idle()
+	}
+	seen := make(chan stanza.Presence, 10)
+	s, states := f.start(t).lasting(t, func(s *Session) {
+		s.HandlePresence(func(_ context.Context, p stanza.Presence) { seen <- p })
+	})
+	receive(t, seen)
+	receive(t, seen)
+	if len(s.Resources(romeo)) != 1 || len(s.SubscriptionRequests()) != 1 {
+		t.Fatal("the server's presence is not in the cache")
+	}
+	lost, changed := s.Lost(), s.PresenceChanged()
+	answered := make(chan error, 1)
+	if _, err := s.BeginIQ(testContext(t), romeo, xmltree.New("urn:x", "x"), func(err error) { answered <- err }); err != nil {
+		t.Fatal(err)
+	}
+	f.boundJID = "juliet@jet.test/other"
+	cut <- true
+	if err := receive(t, answered); !errors.Is(err, ErrSessionLost) {
+		t.Errorf("pending request: %v", err)
+	}
+	receive(t, lost)
+	receive(t, changed)
+	expect(t, states, State{Up: true, Fresh: true}) // the request had arrived, says <failed/>
+	if len(s.Resources(romeo)) != 0 || len(s.SubscriptionRequests()) != 0 {
+		t.Error("the cache knows more than the new stream has told")
+	}
+	if got := s.JID().Resource(); got != "other" {
+		t.Errorf("resource %s", got)
+	}
+	if !isOpen(s.Lost()) {
+		t.Error("the new stream is lost already")
+	}
+	if _, err := s.IQ(testContext(t), jid.JID{}, stanza.Get, nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestUnacked loses stanzas for good, which is told.
+func TestUnacked(t *testing.T) {
+	f := &fake{sm: &fakeSM{refuse: true, mute: true}}
+	got := make(chan bool, 10)
+	f.session = func(c *fakeConn) {
+		if c.n > 0 {
+			c.idle()
+			return
+		}
+		f.sm.mu.Lock()
+		f.sm.on = nil // so that the h of <failed/> knows nothing of them
+		f.sm.mu.Unlock()
+		for range 3 {
+			c.hear()
+			got <- true
+		}
+	}
+	s, states := f.start(t).lasting(t)
+	for range 3 {
+		if err := s.Send(testContext(t), stanza.Message{To: romeo}); err != nil {
+			t.Fatal(err)
+		}
+		receive(t, got)
+	}
+	expect(t, states, State{Up: true, Fresh: true, Unacked: 3})
+}
+
+// TestLies has servers acknowledge what was never sent: while resuming and at
+// any time. The stream ends with the reason, and a login follows.
+func TestLies(t *testing.T) {
+	for name, tt := range map[string]struct {
+		sm  *fakeSM
+		say string
+	}{
+		"resumed":       {&fakeSM{lie: 1000}, ""},
+		"too high":      {&fakeSM{}, "<a xmlns='urn:xmpp:sm:3' h='1000'/>"},
+		"backwards":     {&fakeSM{}, "<a xmlns='urn:xmpp:sm:3' h='4294967295'/>"},
+		"no number":     {&fakeSM{}, "<a xmlns='urn:xmpp:sm:3' h='x'/>"},
+		"other id":      {&fakeSM{refuse: true}, "cut"},
+		"silly enabled": {&fakeSM{}, "<enabled xmlns='urn:xmpp:sm:3' id='other' resume='true'/><failed xmlns='urn:xmpp:sm:3'/><a xmlns='urn:xmpp:sm:3' h='77'/>"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := &fake{sm: tt.sm}
+			complaint := make(chan *xmltree.Element, 1)
+			f.script = map[string]func(*fakeConn) bool{"bind": func(c *fakeConn) bool {
+				if !c.bind() {
+					return true
+				}
+				if tt.sm.resumed(c) { // the lie is told
+					complaint <- c.hear()
+					return true
+				}
+				return false
+			}}
+			f.session = func(c *fakeConn) {
+				if c.n > 0 {
+					c.idle()
+					return
+				}
+				if tt.say == "" || tt.say == "cut" {
+					return
+				}
+				c.say(tt.say)
+				complaint <- c.hear()
+			}
+			_, states := f.start(t).lasting(t)
+			if name != "other id" && name != "no number" {
+				el := receive(t, complaint)
+				if el.Name.Local != "error" || el.Child(nsSM, "handled-count-too-high") == nil {
+					t.Errorf("the server was told %v", el)
+				}
+			}
+			if got := nextUp(t, states); !got.Fresh {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
+
+// TestEnableRefused and servers that acknowledge but do not resume.
+func TestEnableRefused(t *testing.T) {
+	f := &fake{sm: &fakeSM{off: true}}
+	cut := make(chan bool)
+	f.session = func(c *fakeConn) {
+		if c.n == 0 {
+			<-cut
+			return
+		}
+		c.idle()
+	}
+	s, states := f.start(t).lasting(t)
+	lost := s.Lost()
+	cut <- true
+	receive(t, lost)
+	expect(t, states, State{Up: true, Fresh: true})
+	if f.saw("resume") {
+		t.Error("asked to resume what the server never enabled")
+	}
+}
+
+// TestAckPolicy checks when acknowledgements are asked for and given.
+func TestAckPolicy(t *testing.T) {
+	m := management{wake: make(chan struct{}, 1)}
+	m.push([]byte("before enable"))
+	m.enable()
+	if got := m.appendOwed(nil, true); got != nil {
+		t.Errorf("%s before the server has agreed", got)
+	}
+	m.push([]byte("x"))
+	sm := func(s string) {
+		t.Helper()
+		el, err := xmltree.Parse([]byte(strings.Replace(s, " ", " xmlns='urn:xmpp:sm:3' ", 1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := m.element(el); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sm("<enabled id='a' resume='1' max='60' location='h:1'/>")
+	if m.resumeFor() != time.Minute || m.place() != "h:1" || !m.resumable() {
+		t.Errorf("%v %q %v", m.resumeFor(), m.place(), m.resumable())
+	}
+	want := func(what, want string, settled bool) {
+		t.Helper()
+		if got := string(m.appendOwed(nil, settled)); got != want {
+			t.Errorf("%s: %q", what, got)
+		}
+	}
+	const r = "<r xmlns='urn:xmpp:sm:3'/>"
+	want("sent before the server agreed", r, false)
+	want("nothing new", "", true)
+	m.push([]byte("x"))
+	want("one stanza", "", false)
+	want("one stanza, a while ago", r, true)
+	for range askStanzas {
+		m.push([]byte("x"))
+	}
+	want("many stanzas", r, false)
+	m.push(make([]byte, askBytes))
+	want("many bytes", r, false)
+	for range 3 {
+		m.received()
+	}
+	sm("<r />")
+	want("asked", "<a xmlns='urn:xmpp:sm:3' h='3'/>", false)
+	want("not asked", "", false)
+	if !m.request() {
+		t.Error("no acknowledgement can be had")
+	}
+	want("liveness", r, false)
+	if got := string(m.appendLast(nil)); got != "<a xmlns='urn:xmpp:sm:3' h='3'/>" {
+		t.Errorf("last: %q", got)
+	}
+	sm("<a h='5'/>")
+	if n := m.unacked(); n != askStanzas-2 {
+		t.Errorf("%d not acknowledged", n)
+	}
+}
+
+// TestCounterWraps lets both counters pass 2^32.
+func TestCounterWraps(t *testing.T) {
+	m := management{wake: make(chan struct{}, 1), asked: true, on: true, keep: true, id: "a"}
+	m.sent, m.acked, m.handled = 1<<32-3, 1<<32-3, 1<<32-1
+	for i := range 10 {
+		m.push([]byte{byte(i)})
+	}
+	m.received()
+	if m.handled != 0 {
+		t.Errorf("handled %d", m.handled)
+	}
+	again, err := m.resumed(xmltree.New(nsSM, "resumed").Set("previd", "a").Set("h", "4"))
+	if err != nil || len(again) != 3 || again[0][0] != 7 || m.size != 3 {
+		t.Errorf("%v %v", again, err)
+	}
+	if err := m.element(xmltree.New(nsSM, "a").Set("h", "8")); !errors.Is(err, errAckTooHigh) {
+		t.Error(err)
+	}
+	if err := m.element(xmltree.New(nsSM, "a").Set("h", "3")); !errors.Is(err, errAckTooHigh) {
+		t.Errorf("backwards: %v", err)
+	}
+}
+
+// TestUnackedIsBounded has a server that acknowledges nothing: at first
+// nothing more is sent, and then without the chance to resume.
+func TestUnackedIsBounded(t *testing.T) {
+	for name, big := range map[string]bool{"stanzas": false, "bytes": true} {
+		t.Run(name, func(t *testing.T) {
+			m := management{wake: make(chan struct{}, 1), asked: true, on: true, keep: true, id: "a"}
+			size, most := 10, maxUnacked
+			if big {
+				size, most = 256<<10, maxUnackedBytes/(256<<10)
+			}
+			n := 0
+			for ok := true; ok && n <= most; ok, _ = m.room(time.Hour) {
+				m.push(make([]byte, size))
+				n++
+			}
+			if n != most {
+				t.Errorf("%d fit, want %d", n, most)
+			}
+			if ok, wait := m.room(time.Hour); ok || wait > time.Hour {
+				t.Errorf("%v %v", ok, wait)
+			}
+			if ok, _ := m.room(0); !ok || m.resumable() || m.queue != nil {
+				t.Error("still waiting for the server")
+			}
+			if m.unacked() != most {
+				t.Errorf("%d not acknowledged", m.unacked())
+			}
+		})
+	}
+}
+
+// TestFullLanes: with nothing acknowledged the application is held back.
+func TestFullLanes(t *testing.T) {
+	f := &fake{sm: &fakeSM{mute: true}}
+	s, _ := f.start(t).lasting(t)
+	ctx, cancel := context.WithTimeout(testContext(t), 2*time.Second)
+	defer cancel()
+	n := 0
+	var err error
+	for ; err == nil && n < 2*maxUnacked; n++ {
+		err = s.Send(ctx, stanza.Message{To: romeo})
+	}
+	if !errors.Is(err, context.DeadlineExceeded) || n > maxUnacked+controlLane+1 {
+		t.Errorf("%d were queued: %v", n, err)
+	}
+}
+
+// TestFloodOfRequests has more requests ahead of the acknowledgement than may
+// be unacknowledged: reader and writer must not wait for each other.
+func TestFloodOfRequests(t *testing.T) {
+	const n = 3 * (maxUnacked + controlLane + inboxStanzas)
+	f := &fake{sm: &fakeSM{mute: true}}
+	done := make(chan bool, 1)
+	f.session = func(c *fakeConn) {
+		c.f.wg.Go(func() {
+			for i := range n {
+				c.say(fmt.Sprintf("<iq type='get' id='%d' from='romeo@jet.test/orchard'><ping xmlns='urn:xmpp:ping'/></iq>", i))
+			}
+		})
+		for i := range n {
+			if el := c.hear(); el == nil || el.Attr("id") != fmt.Sprint(i) {
+				t.Errorf("answer %d: %v", i, el)
+				return
+			}
+		}
+		done <- true
+		_, _ = io.Copy(io.Discard, c)
+	}
+	s, _ := f.start(t).dormant(t)
+	s.ackPatience = 10 * time.Millisecond
+	if err := s.Start(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	receive(t, done)
+}

@@ -1,0 +1,475 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"jetsend/internal/jid"
+	"jetsend/internal/stanza"
+	"jetsend/internal/xmltree"
+)
+
+// streamErr is a stream error as a server says it.
+func streamErr(condition, text string) string {
+	return "<stream:error><" + condition + " xmlns='" + nsStreamErrors + "'>" + text + "</" + condition + "></stream:error></stream:stream>"
+}
+
+// TestReconnect has streams end in all ways that are not for good.
+func TestReconnect(t *testing.T) {
+	for name, end := range map[string]func(*fakeConn){
+		"cleanly":    func(c *fakeConn) { c.say("</stream:stream>"); c.hear() },
+		"rudely":     func(c *fakeConn) { c.raw.Close() },
+		"reset":      func(c *fakeConn) { _ = c.raw.(*net.TCPConn).SetLinger(0); c.raw.Close() },
+		"garbage":    func(c *fakeConn) { c.say("<<<<") },
+		"restricted": func(c *fakeConn) { c.say("<!-- -->") },
+		"error":      func(c *fakeConn) { c.say(streamErr("connection-timeout", "")) },
+		"endless":    func(c *fakeConn) { c.say("<message><body>" + strings.Repeat("x", hardStanza)) },
+	} {
+		for _, sm := range []*fakeSM{nil, {}} {
+			if sm != nil && (name == "rudely" || name == "reset") {
+				continue // these are resumed: TestResume
+			}
+			t.Run(name, func(t *testing.T) {
+				f := &fake{sm: sm}
+				f.session = func(c *fakeConn) {
+					if c.n == 0 {
+						c.hear()
+						end(c)
+						return
+					}
+					c.idle()
+				}
+				s, states := f.start(t).lasting(t)
+				lost, online := s.Lost(), s.PresenceChanged()
+				_, err := s.IQ(testContext(t), romeo, stanza.Get, xmltree.New("urn:x", "x"))
+				if !errors.Is(err, ErrSessionLost) {
+					t.Errorf("pending request: %v", err)
+				}
+				if got := nextUp(t, states); !got.Fresh {
+					t.Errorf("%+v", got)
+				}
+				receive(t, lost)
+				receive(t, online)
+				if err := s.WaitOnline(testContext(t)); err != nil {
+					t.Error(err)
+				}
+				if _, err := s.IQ(testContext(t), jid.JID{}, stanza.Get, nil); err != nil {
+					t.Error(err)
+				}
+				if s.Err() != nil {
+					t.Error(s.Err())
+				}
+			})
+		}
+	}
+}
+
+// TestForGood has the server say what makes going on senseless.
+func TestForGood(t *testing.T) {
+	refuse := func(condition string) func(*fake) {
+		return func(f *fake) {
+			f.script["sasl"] = func(c *fakeConn) bool {
+				if c.n == 0 {
+					return !c.sasl()
+				}
+				c.hear()
+				c.fail(condition)
+				return true
+			}
+		}
+	}
+	for name, tt := range map[string]struct {
+		change func(*fake)
+		say    string
+		is     func(error) bool
+	}{
+		"replaced":       {nil, streamErr("conflict", ""), isStream("conflict")},
+		"domain gone":    {nil, streamErr("host-gone", ""), isStream("host-gone")},
+		"no such domain": {nil, streamErr("host-unknown", ""), isStream("host-unknown")},
+		"wrong password": {refuse("not-authorized"), "", isAuth("not-authorized")},
+		"disabled":       {refuse("account-disabled"), "", isAuth("account-disabled")},
+		"worse mechanism": {func(f *fake) {
+			f.script["features"] = func(c *fakeConn) bool {
+				list := f.mechanismList()
+				if c.n > 0 {
+					list = strings.Replace(list, "<mechanism>SCRAM-SHA-256</mechanism>", "", 1)
+				}
+				return !c.header(list)
+			}
+		}, "", func(err error) bool { return errors.Is(err, ErrDowngrade) }},
+		"other certificate": {func(f *fake) {
+			f.script["tls"] = func(c *fakeConn) bool {
+				if c.n > 0 {
+					f.cert = theCA().issue(f.t, "evil.test", time.Now().Add(time.Hour))
+				}
+				return !c.encrypt()
+			}
+		}, "", func(err error) bool {
+			var ce *CertificateError
+			return errors.As(err, &ce)
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := &fake{script: map[string]func(*fakeConn) bool{}, sm: &fakeSM{}}
+			if tt.change != nil {
+				tt.change(f)
+			}
+			f.session = func(c *fakeConn) {
+				if tt.say != "" {
+					c.say(tt.say)
+				}
+			}
+			s, _ := f.start(t).lasting(t)
+			lost := s.Lost()
+			receive(t, s.Done())
+			receive(t, lost)
+			if err := s.Err(); !tt.is(err) || !errors.Is(err, ErrSessionLost) {
+				t.Errorf("%v", err)
+			}
+			if err := s.WaitOnline(testContext(t)); !tt.is(err) {
+				t.Errorf("WaitOnline: %v", err)
+			}
+			if _, err := s.IQ(testContext(t), romeo, stanza.Get, nil); !errors.Is(err, ErrSessionLost) || !tt.is(err) {
+				t.Errorf("IQ: %v", err)
+			}
+		})
+	}
+}
+
+func isStream(condition string) func(error) bool {
+	return func(err error) bool {
+		var se *StreamError
+		return errors.As(err, &se) && se.Condition == condition
+	}
+}
+
+func isAuth(condition string) func(error) bool {
+	return func(err error) bool {
+		var ae *AuthError
+		return errors.As(err, &ae) && ae.Condition == condition
+	}
+}
+
+// TestPasses has attempts fail in ways that pass: each is tried again.
+func TestPasses(t *testing.T) {
+	bad := func(step string, do func(*fakeConn)) func(*fake) {
+		return func(f *fake) {
+			honest := map[string]func(*fakeConn) bool{
+				"header": func(c *fakeConn) bool { return c.header("<starttls xmlns='" + nsTLS + "'/>") },
+				"sasl":   (*fakeConn).sasl, "bind": (*fakeConn).bind, "roster": (*fakeConn).roster, "tls": (*fakeConn).encrypt,
+			}[step]
+			f.script[step] = func(c *fakeConn) bool {
+				if c.n > 0 && c.n <= 2 {
+					do(c)
+					return true
+				}
+				return !honest(c)
+			}
+		}
+	}
+	silent := func(step string) func(*fake) {
+		return bad(step, func(c *fakeConn) { _, _ = c.br.Discard(1 << 20) })
+	}
+	for name, change := range map[string]func(*fake){
+		"no encryption": bad("header", func(c *fakeConn) { c.header(""); c.hear() }),
+		"no passwords":  bad("sasl", func(c *fakeConn) { c.hear(); c.fail("temporary-auth-failure") }),
+		"resource taken": bad("bind", func(c *fakeConn) {
+			c.say("<iq type='error' id='" + c.hear().Attr("id") + "'><error type='cancel'><conflict xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>")
+			c.hear()
+		}),
+		"closed before tls": bad("tls", func(c *fakeConn) {}),
+		"closed at binding": bad("bind", func(c *fakeConn) { c.hear() }),
+		"closed at roster":  bad("roster", func(c *fakeConn) { c.hear() }),
+		"silent header":     silent("header"),
+		"silent tls":        silent("tls"),
+		"silent sasl":       silent("sasl"),
+		"silent bind":       silent("bind"),
+		"silent roster":     silent("roster"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := &fake{script: map[string]func(*fakeConn) bool{}}
+			change(f)
+			f.session = func(c *fakeConn) {
+				if c.n > 0 {
+					c.idle()
+				}
+			}
+			tries := 0
+			s, states := f.start(t).dormant(t, func(s *Session) { s.loginMax = time.Second })
+			if err := s.Start(testContext(t)); err != nil {
+				t.Fatal(err)
+			}
+			for up := 0; up < 2; {
+				st := receive(t, states)
+				if st.Up {
+					up++
+					continue
+				}
+				tries++
+			}
+			if tries < 3 {
+				t.Errorf("%d times down", tries)
+			}
+		})
+	}
+}
+
+// TestBackoff: a server that restarts is not to be met at its door at once.
+func TestBackoff(t *testing.T) {
+	b := backoff{first: backoffFirst, most: backoffMost}
+	var last time.Duration
+	for i, ceiling := 0, 2*backoffFirst; i < 20; i++ {
+		d := b.next(ErrSilent)
+		if d < backoffFirst || d > ceiling {
+			t.Errorf("pause %d: %v, not within %v", i, d, ceiling)
+		}
+		ceiling = min(2*ceiling, backoffMost)
+		last = max(last, d)
+	}
+	if last < backoffMost/4 {
+		t.Errorf("the longest of 20 pauses is %v", last)
+	}
+	b.reset()
+	if d := b.next(&StreamError{Condition: "system-shutdown"}); d < backoffShutdown || d > 2*backoffShutdown {
+		t.Errorf("after a shutdown: %v", d)
+	}
+}
+
+// TestOffline checks what can be done while no stream is up, and that Close
+// does not wait for the next attempt.
+func TestOffline(t *testing.T) {
+	f := &fake{session: func(c *fakeConn) { c.say(streamErr("system-shutdown", "")) }}
+	s, states := f.start(t).dormant(t)
+	s.backoff = backoff{first: time.Hour, most: 2 * time.Hour}
+	if err := s.Start(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, states, State{Up: true, Fresh: true})
+	st := receive(t, states)
+	if st.Up || st.RetryIn < time.Hour || !isStream("system-shutdown")(st.Err) {
+		t.Errorf("%+v", st)
+	}
+	if isOpen(s.Lost()) || !isOpen(s.Done()) {
+		t.Error("Lost is open, or Done closed")
+	}
+	if _, err := s.IQ(testContext(t), romeo, stanza.Get, nil); !errors.Is(err, ErrSessionLost) {
+		t.Errorf("IQ: %v", err)
+	}
+	if err := s.Send(testContext(t), stanza.Message{To: romeo}); !errors.Is(err, ErrSessionLost) {
+		t.Errorf("Send: %v", err)
+	}
+	ctx, cancel := context.WithTimeoutCause(context.Background(), time.Millisecond, errors.New("enough"))
+	defer cancel()
+	if err := s.WaitOnline(ctx); err == nil || err.Error() != "enough" {
+		t.Errorf("WaitOnline: %v", err)
+	}
+	waiting := make(chan error, 1)
+	go func() { waiting <- s.WaitOnline(context.Background()) }()
+	closeSession(t, s)
+	if err := receive(t, waiting); !errors.Is(err, ErrClosed) {
+		t.Errorf("WaitOnline: %v", err)
+	}
+	if s.Err() != nil {
+		t.Error(s.Err())
+	}
+}
+
+// TestQueuedWhileResuming: requests made while the stream is down go out by the
+// next one, and the lanes bound them.
+func TestQueuedWhileResuming(t *testing.T) {
+	f := &fake{sm: &fakeSM{}}
+	f.session = func(c *fakeConn) {
+		if c.n > 0 {
+			c.idle()
+		}
+	}
+	s, states := f.start(t).dormant(t)
+	s.backoff = backoff{first: 200 * time.Millisecond, most: 300 * time.Millisecond}
+	if err := s.Start(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, states, State{Up: true, Fresh: true})
+	receive(t, states) // down
+	if !isOpen(s.Lost()) {
+		t.Error("lost, while it can be resumed")
+	}
+	answers := make(chan error, controlLane)
+	for range 10 {
+		go func() {
+			_, err := s.IQ(testContext(t), jid.JID{}, stanza.Get, nil)
+			answers <- err
+		}()
+	}
+	for range 10 {
+		if err := receive(t, answers); err != nil {
+			t.Error(err)
+		}
+	}
+	expect(t, states, State{Up: true})
+}
+
+// TestExpired has the server say for how short a time it keeps a stream.
+func TestExpired(t *testing.T) {
+	f := &fake{sm: &fakeSM{max: 1}, session: func(*fakeConn) {}}
+	s, states := f.start(t).dormant(t)
+	s.backoff = backoff{first: time.Hour, most: 2 * time.Hour}
+	if err := s.Start(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, states, State{Up: true, Fresh: true})
+	_, err := s.IQ(testContext(t), romeo, stanza.Get, nil)
+	if !errors.Is(err, ErrSessionLost) {
+		t.Error(err)
+	}
+	if got := nextUp(t, states); !got.Fresh {
+		t.Errorf("%+v", got)
+	}
+	if f.saw("resume") {
+		t.Error("asked to resume what has expired")
+	}
+}
+
+// TestWake lets the clock on the wall jump: a dead stream is noticed and a
+// pause ended, both long before their time.
+func TestWake(t *testing.T) {
+	var mu sync.Mutex
+	var ahead time.Duration
+	f := &fake{sm: &fakeSM{}}
+	f.session = func(c *fakeConn) {
+		if c.n == 0 {
+			c.silent()
+			return
+		}
+		c.idle()
+	}
+	s, states := f.start(t).dormant(t, func(s *Session) {
+		s.tick, s.patient = 5*time.Millisecond, 50*time.Millisecond
+		s.backoff = backoff{first: time.Hour, most: 2 * time.Hour}
+		s.wall = func() time.Time {
+			mu.Lock()
+			defer mu.Unlock()
+			return time.Now().Round(0).Add(ahead)
+		}
+	})
+	sleep := func() {
+		mu.Lock()
+		defer mu.Unlock()
+		ahead += 8 * time.Hour
+	}
+	if err := s.Start(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, states, State{Up: true, Fresh: true})
+	sleep()
+	if st := receive(t, states); st.Up || !errors.Is(st.Err, ErrSilent) {
+		t.Errorf("%+v", st)
+	}
+	for done := false; !done; { // the pause may begin only after the jump
+		sleep()
+		select {
+		case st := <-states:
+			if done = true; st != (State{Up: true}) {
+				t.Errorf("%+v", st)
+			}
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// TestAwakeAndAlive: a server that lives is kept, however long the sleep.
+func TestAwakeAndAlive(t *testing.T) {
+	for _, sm := range []*fakeSM{nil, {}} {
+		f := &fake{sm: sm}
+		probes := make(chan bool, 100)
+		f.session = func(c *fakeConn) {
+			for el := c.hear(); el != nil; el = c.hear() {
+				if el.Name.Local == "iq" {
+					c.stanza(resultOf(el))
+					probes <- true
+				}
+			}
+		}
+		var mu sync.Mutex
+		hours := 0
+		s, states := f.start(t).lasting(t, func(s *Session) {
+			s.tick = 5 * time.Millisecond
+			s.wall = func() time.Time {
+				mu.Lock()
+				defer mu.Unlock()
+				if hours++; hours > 5 {
+					return time.Now().Round(0).Add(5 * time.Hour)
+				}
+				return time.Now().Round(0).Add(time.Duration(hours) * time.Hour)
+			}
+		})
+		if sm == nil {
+			receive(t, probes)
+		} else {
+			for asked := 0; asked == 0; time.Sleep(time.Millisecond) {
+				sm.mu.Lock()
+				asked = sm.asked
+				sm.mu.Unlock()
+			}
+		}
+		if _, err := s.IQ(testContext(t), jid.JID{}, stanza.Get, nil); err != nil {
+			t.Error(err)
+		}
+		select {
+		case st := <-states:
+			t.Errorf("%+v", st)
+		default:
+		}
+	}
+}
+
+// TestManyRounds connects and closes a thousand times: no goroutine and no
+// descriptor may be left.
+func TestManyRounds(t *testing.T) {
+	rounds := 1000
+	if testing.Short() {
+		rounds = 50
+	}
+	f := (&fake{mechanisms: []string{mechPlain}, sm: &fakeSM{}}).start(t)
+	cfg := f.config()
+	cfg.AllowPlain, cfg.Reconnect = true, true
+	round := func() {
+		s := New(cfg)
+		if err := s.Start(testContext(t)); err != nil {
+			t.Fatal(err)
+		}
+		closeSession(t, s)
+	}
+	round()
+	goroutines, files := runtime.NumGoroutine(), descriptors(t)
+	for range rounds {
+		round()
+		f.mu.Lock()
+		f.open = f.open[:0]
+		f.mu.Unlock()
+	}
+	const slack = 10 // of the server, which may not have seen its latest clients go
+	if n := runtime.NumGoroutine(); n > goroutines+slack {
+		t.Errorf("%d goroutines, %d before", n, goroutines)
+	}
+	if n := descriptors(t); n > files+slack {
+		t.Errorf("%d descriptors, %d before", n, files)
+	}
+}
+
+// descriptors counts the open files of the process, where the system tells.
+func descriptors(t *testing.T) int {
+	t.Helper()
+	d, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return 0
+	}
+	return len(d)
+}
