@@ -43,6 +43,15 @@ func Safe(name string) string {
 	}
 }
 
+// Component returns one component of a path inside a directory that a peer
+// sent, made safe by the rules of [Safe]. It differs in one thing: a separator
+// is no reason to drop what stands before it, because a component has none and
+// systems differ in what they take for one ("\\" is an ordinary character on
+// Unix). The caller refuses "", "." and "..", which no honest peer sends.
+func Component(name string) string {
+	return Safe(strings.NewReplacer("/", "_", `\`, "_").Replace(name))
+}
+
 func pass(name string) string {
 	name = norm.NFC.String(name)
 	name = strings.Map(func(r rune) rune {

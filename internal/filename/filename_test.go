@@ -54,6 +54,24 @@ func TestSafe(t *testing.T) {
 	}
 }
 
+func TestComponent(t *testing.T) {
+	for in, want := range map[string]string{
+		"a.iso":            "a.iso",
+		".git":             "_git",
+		`dev-x\x2dy.slice`: "dev-x_x2dy.slice",
+		`..\..\evil.exe`:   "_._.._evil.exe",
+		"../x":             "_._x",
+		"aux.c":            "_aux.c",
+		"e\u0301":          "é",
+		"":                 fallback,
+		"..":               fallback,
+	} {
+		if got := Component(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}
+
 func TestNumbered(t *testing.T) {
 	for _, tt := range []struct {
 		name string
