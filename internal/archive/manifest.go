@@ -8,7 +8,9 @@ import (
 	"io/fs"
 	"math"
 	"path"
+	"slices"
 	"sort"
+	"strings"
 	"time"
 )
 
@@ -41,9 +43,6 @@ func (e *entry) mtime() time.Time { return time.Unix(e.sec, e.nsec) }
 func (e *entry) is(info fs.FileInfo) bool {
 	return info.Mode().IsRegular() && info.Size() == e.size && info.ModTime().Equal(e.mtime())
 }
-
-// same compares what the stream depends on.
-func (e *entry) same(o *entry) bool { return *e == *o }
 
 // end is where the next entry starts.
 func (e *entry) end() int64 { return e.at + e.head + padded(e.size) }
@@ -151,13 +150,26 @@ func (m *Manifest) find(off int64) int {
 
 // differs returns the first path in which two manifests differ.
 func (m *Manifest) differs(o *Manifest) (string, bool) {
-	for i := range m.entries {
-		if i >= len(o.entries) || !m.entries[i].same(&o.entries[i]) {
-			return m.entries[i].path, true
+	for i := range min(len(m.entries), len(o.entries)) {
+		a, b := &m.entries[i], &o.entries[i]
+		switch {
+		case *a == *b:
+		case a.path == b.path, before(a.path, b.path):
+			return a.path, true // changed, gone
+		default:
+			return b.path, true // new
 		}
 	}
-	if len(o.entries) > len(m.entries) {
-		return o.entries[len(m.entries)].path, true
+	switch n := min(len(m.entries), len(o.entries)); {
+	case len(m.entries) > n:
+		return m.entries[n].path, true
+	case len(o.entries) > n:
+		return o.entries[n].path, true
 	}
 	return "", false
+}
+
+// before tells whether a comes before b in a manifest.
+func before(a, b string) bool {
+	return slices.Compare(strings.Split(a, "/"), strings.Split(b, "/")) < 0
 }

@@ -13,8 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"jetsend/internal/filename"
 )
 
@@ -22,10 +20,6 @@ const (
 	// maxAlike bounds how many names of one directory may fall together: a
 	// search that every entry of a hostile archive goes through.
 	maxAlike = 100
-	// syncers is how many files are synced at a time while the next ones are
-	// written: file systems commit many at the price of one. Each holds a
-	// descriptor.
-	syncers = 8
 	// bufferSize is that of the stream's own buffers.
 	bufferSize = 256 << 10
 )
@@ -54,7 +48,6 @@ type unpacker struct {
 	names  int // bytes of paths and targets
 	umask  fs.FileMode
 	tree   Tree
-	syncs  *errgroup.Group
 	buf    []byte
 }
 
@@ -87,12 +80,7 @@ func unpack(ctx context.Context, r io.Reader, root *os.Root, limits Limits) (Tre
 	if u.umask, err = umask(root); err != nil {
 		return Tree{}, err
 	}
-	u.syncs, ctx = errgroup.WithContext(ctx)
-	u.syncs.SetLimit(syncers)
 	err = u.all(&source{ctx: ctx, r: r})
-	if werr := u.syncs.Wait(); werr != nil { // it ended the other
-		err = werr
-	}
 	if err == nil {
 		err = u.makeLinks()
 	}
@@ -258,7 +246,7 @@ func (u *unpacker) directory(h *tar.Header, raw string, mode fs.FileMode) error 
 	return nil
 }
 
-// file writes a regular file; syncing it goes on meanwhile.
+// file writes a regular file and syncs it.
 func (u *unpacker) file(h *tar.Header, raw string, mode fs.FileMode, data io.Reader) error {
 	if h.Size > u.limits.Bytes-u.tree.Bytes {
 		return refuse(h.Name, fmt.Sprintf("more than %d bytes in files", u.limits.Bytes))
@@ -271,24 +259,30 @@ func (u *unpacker) file(h *tar.Header, raw string, mode fs.FileMode, data io.Rea
 	if err != nil {
 		return err
 	}
+	err = u.fill(f, h, data)
+	// A time that the file system cannot hold is no reason to throw away what
+	// has been verified.
+	_ = u.root.Chtimes(p, time.Time{}, h.ModTime)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	u.tree.Files++
+	u.made[raw] = made{path: p}
+	return nil
+}
+
+// fill writes the content of a file.
+func (u *unpacker) fill(f *os.File, h *tar.Header, data io.Reader) error {
 	// Without the file's own ReadFrom, which would not use the buffer.
 	n, err := io.CopyBuffer(struct{ io.Writer }{f}, data, u.buf)
 	u.tree.Bytes += n
 	if errors.Is(err, io.ErrUnexpectedEOF) {
-		err = refuse(h.Name, "it is cut off")
+		return refuse(h.Name, "it is cut off")
 	}
-	if err != nil {
-		return errors.Join(err, f.Close())
-	}
-	u.tree.Files++
-	u.made[raw] = made{path: p}
-	u.syncs.Go(func() error {
-		// A time that the file system cannot hold is no reason to throw away
-		// what has been verified.
-		_ = u.root.Chtimes(p, time.Time{}, h.ModTime)
-		return errors.Join(f.Sync(), f.Close())
-	})
-	return nil
+	return err
 }
 
 // symlink keeps the place of a link.
