@@ -25,6 +25,10 @@ const (
 // errNoPort is returned when no free loopback port was found.
 var errNoPort = errors.New("no free port on loopback")
 
+// FreePort returns a port of 127.0.0.1 that nobody listened on a moment ago, for
+// a program that has to be told its port.
+func FreePort() (int, error) { return freePort("127.0.0.1") }
+
 // freePort returns a port that nobody listened on a moment ago.
 func freePort(host string) (int, error) {
 	for range portTries {

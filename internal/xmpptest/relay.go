@@ -40,7 +40,10 @@ func Both(faults ...Fault) RelayOptions {
 }
 
 // Relay forwards TCP connections from a loopback port to a target and damages
-// what it carries. Its methods may be called from any goroutine.
+// what it carries: by the faults of its options, which count bytes, or when it is
+// told to ([Relay.Cut], [Relay.Stall], [Relay.Refuse], [Relay.FlipNext]). Without
+// the SOCKS5 option it takes any protocol, such as a client's stream to its server.
+// Its methods may be called from any goroutine.
 type Relay struct {
 	Addr   string // host:port to dial
 	Target string // host:port behind it
@@ -55,6 +58,7 @@ type Relay struct {
 	carried Carried
 	open    map[*relayConn]struct{}
 	total   int
+	command command
 }
 
 // Carried is what a relay took in, all connections together.
@@ -133,6 +137,11 @@ func (r *Relay) serve() {
 }
 
 func (r *Relay) handle(dialler *net.TCPConn) {
+	if r.refuses() {
+		_ = dialler.SetLinger(0)
+		_ = dialler.Close()
+		return
+	}
 	d := net.Dialer{Timeout: relayDial}
 	target, err := d.DialContext(r.ctx, "tcp", r.Target)
 	if err != nil {
@@ -157,6 +166,9 @@ func (r *Relay) handle(dialler *net.TCPConn) {
 
 // carry passes the handshake and then both directions until they are over.
 func (r *Relay) carry(c *relayConn) {
+	if !r.wait(c.ctx) {
+		return
+	}
 	if r.opts.SOCKS5 {
 		if err := passSOCKS5(c.dialler, c.target); err != nil {
 			return
@@ -180,11 +192,12 @@ func (r *Relay) pump(c *relayConn, from, to *net.TCPConn, faults []Fault, up boo
 	for {
 		n, err := from.Read(buf)
 		r.count(buf[:n], up)
-		if n > 0 && st.write(buf[:n]) != nil {
+		if n > 0 && (!r.obey(c.ctx, buf[:n]) || st.write(buf[:n]) != nil) {
 			c.cancel()
 			return
 		}
 		if errors.Is(err, io.EOF) {
+			r.wait(c.ctx)
 			err = st.end()
 			if err == nil {
 				return
@@ -205,6 +218,7 @@ func (r *Relay) count(p []byte, up bool) {
 		n, kept = &r.carried.UpCount, &r.carried.Up
 	}
 	*n += int64(len(p))
+	r.mark()
 	if r.opts.Record {
 		*kept = append(*kept, p[:min(len(p), MaxRecorded-len(*kept))]...)
 	}

@@ -6,6 +6,7 @@ package child
 import (
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"runtime"
 	"syscall"
@@ -72,9 +73,12 @@ func (p *Process) Took() time.Duration {
 	return p.took
 }
 
+// Signal sends a signal to the process; one that is gone does not mind.
+func (p *Process) Signal(sig os.Signal) { _ = p.cmd.Process.Signal(sig) }
+
 // Stop sends SIGTERM, waits and kills the process after the timeout.
 func (p *Process) Stop(timeout time.Duration) error {
-	_ = p.cmd.Process.Signal(syscall.SIGTERM) // an error means that it is gone
+	p.Signal(syscall.SIGTERM)
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	select {
