@@ -12,6 +12,7 @@ const maxLine = 1 << 20
 // Event is a line of `--json` output, as far as the harness reads it.
 type Event struct {
 	Event      string   `json:"event"`
+	Direction  string   `json:"direction"`
 	JID        string   `json:"jid"`
 	Transfer   string   `json:"transfer"`
 	Peer       string   `json:"peer"`
@@ -28,6 +29,10 @@ type Event struct {
 	Seconds    float64  `json:"seconds"`
 	Code       int      `json:"code"`
 	Reason     string   `json:"reason"`
+	Resumable  bool     `json:"resumable"`
+	Bytes      int64    `json:"bytes"`
+	Offset     int64    `json:"offset"`
+	Line       string   `json:"-"` // as it was written
 }
 
 // Device is a peer's device in an event.
@@ -50,20 +55,22 @@ func (e End) Find(kind string) *Event {
 // events is the standard output of a process, read line by line as it comes.
 type events struct {
 	online chan struct{} // closed at the first online event
+	watch  func(Event)   // may be nil
+
+	rest []byte // only touched by Write, which comes from one goroutine
 
 	mu   sync.Mutex
-	rest []byte
 	list []Event
 	seen bool
 }
 
-func newEvents() *events { return &events{online: make(chan struct{})} }
+func newEvents(watch func(Event)) *events {
+	return &events{online: make(chan struct{}), watch: watch}
+}
 
 // Write implements io.Writer. What is not an event is not data either and is
 // kept as an event of kind "garbage", so that it is seen.
 func (e *events) Write(p []byte) (int, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
 	e.rest = append(e.rest, p...)
 	for {
 		line, rest, found := bytes.Cut(e.rest, []byte("\n"))
@@ -75,7 +82,7 @@ func (e *events) Write(p []byte) (int, error) {
 	}
 	if len(e.rest) > maxLine {
 		e.rest = nil
-		e.list = append(e.list, Event{Event: "garbage", Reason: "line too long"})
+		e.keep(Event{Event: "garbage", Reason: "line too long"})
 	}
 	return len(p), nil
 }
@@ -85,10 +92,21 @@ func (e *events) add(line []byte) {
 	if err := json.Unmarshal(line, &v); err != nil {
 		v = Event{Event: "garbage", Reason: string(line)}
 	}
+	v.Line = string(line)
+	e.keep(v)
+}
+
+func (e *events) keep(v Event) {
+	e.mu.Lock()
 	e.list = append(e.list, v)
-	if v.Event == "online" && !e.seen {
-		e.seen = true
+	first := v.Event == "online" && !e.seen
+	e.seen = e.seen || first
+	e.mu.Unlock()
+	if first {
 		close(e.online)
+	}
+	if e.watch != nil {
+		e.watch(v)
 	}
 }
 

@@ -4,17 +4,14 @@
 package pair
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"time"
 
 	"jetsend/internal/xmpptest"
-	"jetsend/internal/xmpptest/child"
 )
 
 // stopTimeout is how long a jetsend may take to stop when asked: it has two
@@ -97,80 +94,41 @@ type Result struct{ Sender, Receiver End }
 // processes are gone. flags are more flags for `jetsend send`. A transfer that
 // fails is not an error: see [End.Err].
 func (p *Pair) Transfer(ctx context.Context, file, inbox string, flags ...string) (*Result, error) {
-	r := p.command(receiverUser, "receive", "--once", "--dir", inbox, "--from", p.Sender, "--json")
-	if err := r.start(); err != nil {
+	r, err := p.account(receiverUser).Start("", nil, "receive", "--once", "--dir", inbox, "--from", p.Sender, "--json")
+	if err != nil {
 		return nil, err
 	}
-	defer r.stop()
+	defer r.halt()
 	select {
-	case <-r.events.online:
-	case <-r.proc.Done():
-		return nil, fmt.Errorf("%w: %w\n%s", errEnded, r.proc.Wait(), &r.stderr)
+	case <-r.Online():
+	case <-r.Done():
+		return nil, fmt.Errorf("%w: %w\n%s", errEnded, r.Wait(), r.Stderr())
 	case <-ctx.Done():
 		return nil, fmt.Errorf("wait for the receiver: %w", ctx.Err())
 	}
-	s := p.command(senderUser, append([]string{"send", "--json", file, p.Receiver}, flags...)...)
-	if err := s.start(); err != nil {
+	s, err := p.account(senderUser).Start("", nil, append([]string{"send", "--json", file, p.Receiver}, flags...)...)
+	if err != nil {
 		return nil, err
 	}
-	defer s.stop()
-	for _, c := range []*command{s, r} {
+	defer s.halt()
+	for _, c := range []*Process{s, r} {
 		select {
-		case <-c.proc.Done():
+		case <-c.Done():
 		case <-ctx.Done():
-			return nil, fmt.Errorf("wait for %s: %w", c.cmd.Args[1], ctx.Err())
+			return nil, fmt.Errorf("wait for %s: %w", c.Args()[0], ctx.Err())
 		}
 		// A sender that failed leaves a receiver that goes on waiting.
-		if c == s && c.proc.Wait() != nil {
-			r.stop()
+		if c == s && c.Wait() != nil {
+			r.halt()
 		}
 	}
-	return &Result{Sender: s.result(), Receiver: r.result()}, nil
+	return &Result{Sender: s.End(), Receiver: r.End()}, nil
 }
 
-// command is one jetsend process.
-type command struct {
-	cmd    *exec.Cmd
-	proc   *child.Process
-	events *events
-	stderr bytes.Buffer
-}
-
-// command makes a process of the user's with nothing of the caller's
-// environment but PATH.
-func (p *Pair) command(user string, args ...string) *command {
-	home := filepath.Join(p.dir, user)
-	c := &command{cmd: exec.Command(p.program, args...), events: newEvents()}
-	c.cmd.Dir = home
-	c.cmd.Env = []string{
-		"PATH=" + p.path,
-		"HOME=" + home,
-		"XDG_CONFIG_HOME=" + filepath.Join(home, "config"),
-		"JETSEND_JID=" + p.Server.JID(user),
-		"JETSEND_PASSWORD=" + password(user),
-		"JETSEND_SERVER=" + p.Server.Addr,
-		"JETSEND_TLS_CA_FILE=" + p.Server.CAFile,
-		"JETSEND_STATE_DIR=" + filepath.Join(home, "state"),
+// account is an end of the pair.
+func (p *Pair) account(user string) Account {
+	return Account{
+		JID: p.Server.JID(user), Password: password(user), Home: filepath.Join(p.dir, user),
+		Server: p.Server.Addr, CAFile: p.Server.CAFile, Program: p.program, Path: p.path,
 	}
-	c.cmd.Stdout, c.cmd.Stderr = c.events, &c.stderr
-	return c
-}
-
-func (c *command) start() (err error) {
-	c.proc, err = child.Start(c.cmd)
-	return err
-}
-
-// stop ends the process if it still runs and waits for it.
-func (c *command) stop() {
-	select {
-	case <-c.proc.Done():
-	default:
-		_ = c.proc.Stop(stopTimeout) // killed at the latest
-	}
-}
-
-// result describes a process that is gone.
-func (c *command) result() End {
-	return End{Events: c.events.all(), Stderr: c.stderr.String(), Err: c.proc.Wait(), Took: c.proc.Took(), MaxRSS: maxRSS(c.cmd.ProcessState)}
 }
