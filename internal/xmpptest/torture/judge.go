@@ -1,0 +1,154 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+
+	"jetsend/internal/xmpptest/pair"
+)
+
+// The exit codes that the contract has and this program expects.
+const (
+	codeDone        = 0
+	codeUnreachable = 5
+	codeOffline     = 6
+	codeDeclined    = 8
+	codeIntegrity   = 10
+	codeInterrupted = 11
+	codeLocal       = 12
+	codeInt         = 130
+	codeTerm        = 143
+	codeKilled      = -1
+)
+
+// circumstances is what has happened in a round so far, as far as it excuses an
+// exit code.
+type circumstances struct {
+	fired  map[kind]bool // in this round
+	beside bool          // two processes of one account work on the transfer
+}
+
+// any tells whether one of the kinds has happened.
+func (c circumstances) any(kinds ...kind) bool {
+	return slices.ContainsFunc(kinds, func(k kind) bool { return c.fired[k] })
+}
+
+// allowed tells whether a process may end with a code.
+func allowed(a *actor, code int, c circumstances) bool {
+	away := c.any(killServer, cutStream, stallStream)
+	if c.fired[cutPath] || c.fired[flipPath] || c.fired[refusePath] || c.fired[stallPath] {
+		// With in-band bytestreams the path is the stream.
+		away = true
+	}
+	switch code {
+	case codeDone:
+		return a.role == command || a.wasStruck(terminate)
+	case codeKilled:
+		return a.wasStruck(kill)
+	case codeInt:
+		return a.wasStruck(interrupt)
+	case codeTerm:
+		return a.role == command && a.wasStruck(terminate)
+	case codeUnreachable:
+		return away
+	case codeInterrupted:
+		return len(c.fired) > 0 && (a.role == command || away)
+	}
+	if a.role == daemon {
+		return false
+	}
+	switch code {
+	case codeOffline, codeDeclined: // the other end was away, stopped, or not done with a session that we lost
+		return len(c.fired) > 0
+	case codeIntegrity:
+		return c.fired[flipPath]
+	case codeLocal: // another process of ours is at it
+		return c.beside
+	}
+	return false
+}
+
+// judgeEnd says what is wrong with the end of a process, given what it said.
+func judgeEnd(a *actor, code int, events []pair.Event, c circumstances) (problems []string) {
+	wrong := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
+	if !allowed(a, code, c) {
+		wrong("exit code %d is not allowed here", code)
+	}
+	ends := map[string]string{} // transfer -> terminal event
+	var failed *pair.Event
+	negotiated := false
+	for i := range events {
+		e := &events[i]
+		key := e.Transfer + " " + e.Direction
+		if before, over := ends[key]; over && a.role == command {
+			wrong("%s after the terminal %s of its transfer", e.Event, before)
+		}
+		switch e.Event {
+		case "sent", "received", "failed":
+			ends[key] = e.Event
+			if e.Event == "failed" {
+				failed = e
+			}
+		case "negotiated":
+			negotiated = true
+		}
+	}
+	if a.role != command || code == codeKilled {
+		return problems
+	}
+	switch {
+	case failed != nil && failed.Code != code:
+		wrong("exit code %d, but the failed event says %d", code, failed.Code)
+	case failed == nil && code != codeDone:
+		wrong("exit code %d without a failed event", code)
+	case failed != nil && negotiated && slices.Contains([]int{codeInterrupted, codeInt, codeTerm}, code) && !failed.Resumable:
+		wrong("interrupted with %d, but not resumable", code)
+	case code == codeDone && len(ends) == 0 && a.isSend():
+		wrong("exit code 0, but nothing was sent")
+	}
+	return problems
+}
+
+// isSend tells a send, which must send something, from a resume, which may find
+// nothing to do.
+func (a *actor) isSend() bool { return a.way == bySend || a.way == byAgain }
+
+// check looks at one event as it comes, with the download directory as it is.
+func (r *round) check(a *actor, e pair.Event) {
+	switch e.Event {
+	case "garbage":
+		r.blame("%s wrote something that is no event: %s", a.name, e.Line)
+	case "progress":
+		if e.Bytes > e.Size || e.Size != r.plan.size {
+			r.blame("%s: progress %d of %d", a.name, e.Bytes, e.Size)
+		}
+	case "resumed":
+		if e.Offset > r.plan.size {
+			r.blame("%s: resumed at %d of %d", a.name, e.Offset, r.plan.size)
+		}
+	case "sent":
+		if a.end != sender {
+			r.blame("%s says sent", a.name)
+		}
+		if !r.released() {
+			r.blame("%s says sent, but the file is not there", a.name)
+		}
+		if !e.ByPeer {
+			r.blame("%s says sent without the receiver's proof", a.name)
+		}
+	case "received":
+		if a.end != receiver {
+			r.blame("%s says received", a.name)
+		}
+		if !r.released() {
+			r.blame("%s says received, but the file is not there", a.name)
+		}
+		r.mu.Lock()
+		r.received[e.Transfer]++
+		n := r.received[e.Transfer]
+		r.mu.Unlock()
+		if n > 1 {
+			r.blame("%s says received for the %d. time", a.name, n)
+		}
+	}
+}

@@ -1,0 +1,386 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"jetsend/internal/xmpptest"
+	"jetsend/internal/xmpptest/pair"
+)
+
+// round is one transfer from its plan to its end.
+type round struct {
+	world  *world
+	plan   plan
+	o      options
+	couple *couple
+	wires  *wires
+	story  *story
+
+	dir, source, inbox, outbox string
+	sum                        hash
+
+	// Of the goroutine that runs the round:
+	tries    int
+	finisher way // the way that ended it
+	took     time.Duration
+	wire     int64 // bytes that the carriers took in
+
+	mu       sync.Mutex
+	actors   int
+	all      []*actor
+	front    *actor // the command that works at the moment, or nil
+	daemons  map[end]*keeper
+	waiting  []waiter
+	received map[string]int // transfer -> how often
+	id       map[end]string // the transfer, as that end's last event of it named it
+	sent     bool           // the sender knows that the file is there
+	resumed  int64          // bytes that were not sent again, all sessions together
+	sessions int
+	faults   []fault // that happened
+	fired    map[kind]bool
+	counts   map[string]int
+	codes    map[int]int
+	problems []string
+}
+
+// waiter waits for an event of an end.
+type waiter struct {
+	end   end
+	event string
+	said  chan struct{}
+}
+
+// errUndone is returned for a round whose tries came to nothing.
+var errUndone = errors.New("the transfer is not done after all tries")
+
+// newRound prepares a round in a directory of its own.
+func newRound(w *world, p plan, o options) (*round, error) {
+	r := &round{
+		world: w, plan: p, o: o, story: newStory(), daemons: map[end]*keeper{}, received: map[string]int{},
+		id: map[end]string{}, fired: map[kind]bool{}, counts: map[string]int{}, codes: map[int]int{},
+	}
+	var err error
+	if r.couple, err = w.couple(p.fresh); err != nil {
+		return nil, err
+	}
+	r.dir = filepath.Join(w.dir, fmt.Sprintf("round-%d", p.seed))
+	r.source = filepath.Join(r.dir, fmt.Sprintf("source-%d.bin", p.seed))
+	r.inbox, r.outbox = filepath.Join(r.dir, "inbox"), filepath.Join(r.dir, "outbox")
+	for _, d := range []string{r.dir, r.inbox, r.outbox} {
+		if err := os.Mkdir(d, 0o700); err != nil {
+			return nil, fmt.Errorf("make directory: %w", err)
+		}
+	}
+	if r.sum, err = makeSource(r.source, p.seed, p.size); err != nil {
+		return nil, err
+	}
+	r.wires, err = layWires(r.dir, w.server, p)
+	return r, err
+}
+
+// run makes the attempts until the transfer is done, ends every process, and
+// looks at what there is. What went wrong is in problems.
+func (r *round) run(ctx context.Context) {
+	begin := time.Now()
+	r.story.add("PLAN", "seed %d: %s", r.plan.seed, r.plan)
+	defer r.wires.close()
+	err := r.attempts(ctx)
+	r.endDaemons()
+	r.wire, r.took = r.wires.passed(), time.Since(begin)
+	if err != nil {
+		r.blame("%v", err)
+	}
+	r.checkInbox(true)
+	if err == nil && !r.o.dry {
+		r.nothingLeft(ctx)
+	}
+	for _, a := range r.all {
+		if text := a.Stderr(); text != "" && len(r.problems) > 0 {
+			r.story.add(a.name, "standard error:\n%s", text)
+		}
+	}
+}
+
+func (r *round) attempts(ctx context.Context) error {
+	for i, a := range r.plan.attempts {
+		if clean := i - (len(r.plan.attempts) - cleanTries); clean > 0 && !r.o.dry {
+			sleep(ctx, patience(clean))
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		r.tries++
+		a.way = r.suitable(a.way)
+		if err := r.attempt(ctx, a); err != nil {
+			return fmt.Errorf("%s: %w", a.way, err)
+		}
+		r.checkInbox(false)
+		if r.done() {
+			r.finisher = a.way
+			return nil
+		}
+	}
+	return errUndone
+}
+
+// patience is how long a try that follows a clean one waits: the peer may hold a
+// session that the other end has lost until no byte has come for a minute.
+func patience(clean int) time.Duration {
+	return []time.Duration{0, time.Second, 3 * time.Second, 10 * time.Second, 65 * time.Second}[clean]
+}
+
+// suitable is the planned way, or another one where that cannot do it.
+func (r *round) suitable(planned way) way {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case planned == bySend:
+		return planned
+	case len(r.received) > 0 || r.released():
+		// Sending again would be another transfer if the sender knows already.
+		return bySender
+	case r.id[sender] == "":
+		return byAgain // nothing to resume
+	case r.id[receiver] == "" && planned != bySender:
+		return byAgain
+	}
+	return planned
+}
+
+// done tells whether the file is there and the sender knows.
+func (r *round) done() bool {
+	r.mu.Lock()
+	sent := r.sent
+	r.mu.Unlock()
+	return sent && r.released()
+}
+
+// attempt runs one command, or lets the daemons find each other, with the faults
+// of the plan.
+func (r *round) attempt(ctx context.Context, a attempt) error {
+	r.story.add("ATTEMPT", "%s, %d faults planned", a.way, len(a.faults))
+	if err := r.stage(ctx, a); err != nil {
+		return err
+	}
+	base := map[*xmpptest.Relay]int64{}
+	for _, relay := range r.wires.carriers() {
+		c := relay.Carried()
+		base[relay] = c.UpCount + c.DownCount
+	}
+	during, over := context.WithCancel(ctx)
+	var faults sync.WaitGroup
+	defer faults.Wait()
+	defer over()
+	for _, f := range a.faults {
+		said := r.listen(f.when)
+		faults.Go(func() { r.misfortune(during, f, base, said) })
+	}
+	if a.way == byDaemon {
+		return r.byThemselves(during)
+	}
+	return r.command(during, a)
+}
+
+// stage makes sure that the daemons run that the way needs, and no others.
+func (r *round) stage(ctx context.Context, a attempt) error {
+	sends, receives := false, true
+	if a.way == byReceiver {
+		sends, receives = true, a.beside
+	}
+	r.setDaemon(sender, sends, "receive", "--accept", "contacts", "--dir", r.outbox)
+	r.setDaemon(receiver, receives, "receive", "--accept", "contacts", "--dir", r.inbox)
+	online, cancel := context.WithTimeoutCause(ctx, onlineLimit, errors.New("not online in time"))
+	defer cancel()
+	for _, e := range []end{sender, receiver} {
+		if k := r.daemons[e]; k != nil {
+			if err := k.online(online); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// onlineLimit is how long a daemon may take to be online with nothing in its way.
+const onlineLimit = 60 * time.Second
+
+// setDaemon starts or stops the daemon of an end.
+func (r *round) setDaemon(e end, on bool, args ...string) {
+	k := r.daemons[e] // only this goroutine writes it
+	if on == (k != nil) {
+		return
+	}
+	if on {
+		k = r.keep(e, args...)
+	} else {
+		k.stop()
+		k = nil
+	}
+	r.mu.Lock()
+	r.daemons[e] = k
+	r.mu.Unlock()
+}
+
+func (r *round) endDaemons() {
+	r.setDaemon(sender, false)
+	r.setDaemon(receiver, false)
+}
+
+// command runs the command of an attempt to its end.
+func (r *round) command(ctx context.Context, a attempt) error {
+	who, args := sender, []string{"resume"}
+	switch a.way {
+	case bySend, byAgain:
+		args = []string{"send", "--wait", "20s"}
+	case byReceiver:
+		who = receiver
+	}
+	args = append(args, "--limit-rate", strconv.FormatInt(r.plan.rate, 10))
+	if !r.o.dry {
+		args = append(args, "--retries", strconv.Itoa(r.plan.retries), "--retry-for", "60s")
+	}
+	r.mu.Lock()
+	id := r.id[who]
+	r.mu.Unlock()
+	switch {
+	case args[0] == "send":
+		args = append(args, r.source, r.couple.accounts[receiver].JID)
+	case a.named && id != "":
+		args = append(args, id)
+	}
+	p, err := r.start(who, command, a.way, args...)
+	if err != nil {
+		return err
+	}
+	r.setFront(p)
+	defer r.setFront(nil)
+	select {
+	case <-p.Done():
+	case <-ctx.Done():
+		r.blame("%s was still running: %v", p.name, context.Cause(ctx))
+		p.strike(kill)
+	}
+	r.finish(p)
+	if p.end == sender && args[0] == "resume" && p.ExitCode() == codeDone && r.released() {
+		r.mu.Lock()
+		r.sent = true // it said so before, or was killed when it was about to
+		r.mu.Unlock()
+	}
+	return nil
+}
+
+func (r *round) setFront(a *actor) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.front = a
+}
+
+// byThemselves brings the sender's daemon online and waits for what the
+// receiver's makes of it.
+func (r *round) byThemselves(ctx context.Context) error {
+	r.setDaemon(sender, true, "receive", "--accept", "contacts", "--dir", r.outbox)
+	ctx, cancel := context.WithTimeout(ctx, daemonLimit)
+	defer cancel()
+	for !r.done() && ctx.Err() == nil {
+		sleep(ctx, 20*time.Millisecond)
+	}
+	return nil // not done: the next attempt does it
+}
+
+// daemonLimit is how long the daemons get to take a transfer up by themselves.
+const daemonLimit = 30 * time.Second
+
+// nothingLeft asks both ends to resume whatever there is: nothing.
+func (r *round) nothingLeft(ctx context.Context) {
+	for _, e := range []end{sender, receiver} {
+		a, err := r.start(e, command, bySender, "resume")
+		if err != nil {
+			r.blame("%v", err)
+			return
+		}
+		select {
+		case <-a.Done():
+		case <-ctx.Done():
+			a.strike(kill)
+		}
+		r.finish(a)
+		for _, v := range a.Events() {
+			if v.Transfer != "" {
+				r.blame("%s finds something to resume in a finished round: %s", a.name, v.Line)
+			}
+		}
+	}
+}
+
+// observe takes note of an event as it comes.
+func (r *round) observe(a *actor, e pair.Event) {
+	r.story.add(a.name, "%s", e.Line)
+	r.check(a, e)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	rest := r.waiting[:0]
+	for _, w := range r.waiting {
+		if w.end == a.end && w.event == e.Event {
+			close(w.said)
+		} else {
+			rest = append(rest, w)
+		}
+	}
+	r.waiting = rest
+	switch e.Event {
+	case "negotiated":
+		r.id[a.end] = e.Transfer
+		if a.end == sender {
+			r.sessions++
+		}
+	case "resumed":
+		if a.end == sender {
+			r.resumed += e.Offset
+		}
+	case "sent":
+		r.sent = true
+	}
+}
+
+// listen returns a channel that is closed when the event of the moment comes.
+func (r *round) listen(m moment) <-chan struct{} {
+	w := waiter{m.end, m.event, make(chan struct{})}
+	if m.event != "" {
+		r.mu.Lock()
+		r.waiting = append(r.waiting, w)
+		r.mu.Unlock()
+	}
+	return w.said
+}
+
+// blame notes what is wrong.
+func (r *round) blame(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	r.story.add("WRONG", "%s", text)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.problems = append(r.problems, text)
+}
+
+func (r *round) count(what string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.counts[what]++
+}
+
+func (r *round) circumstances() circumstances {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c := circumstances{fired: map[kind]bool{}, beside: r.front != nil && r.daemons[r.front.end] != nil}
+	for k := range r.fired {
+		c.fired[k] = true
+	}
+	return c
+}
