@@ -43,8 +43,8 @@ func allowed(a *actor, code int, c circumstances) bool {
 	switch code {
 	case codeDone:
 		return a.role == command || a.wasStruck(terminate)
-	case codeKilled:
-		return a.wasStruck(kill)
+	case codeKilled: // by a signal, if only because it did not handle them yet
+		return a.wasStruck(kill) || len(a.Events()) == 0 && (a.wasStruck(terminate) || a.wasStruck(interrupt))
 	case codeInt:
 		return a.wasStruck(interrupt)
 	case codeTerm:

@@ -99,7 +99,7 @@ func rounds(ctx context.Context, w io.Writer, world *world, o options) error {
 		_, _ = fmt.Fprintf(w, "%4d %s\n", i+1, r.summary())
 		t.add(r)
 		if len(r.problems) > 0 {
-			_, _ = fmt.Fprintf(w, "\n%s\nlog of the server:\n%s\n", r.story, world.server.Log())
+			_, _ = fmt.Fprintf(w, "\n%s\nlog of the server:\n%s\n", r.story, world.server.Log()[r.logged:])
 			for _, p := range r.problems {
 				_, _ = fmt.Fprintf(w, "WRONG: %s\n", p)
 			}

@@ -24,6 +24,7 @@ type round struct {
 	story  *story
 
 	dir, source, inbox, outbox string
+	logged                     int // what the server had logged before
 	sum                        hash
 
 	// Of the goroutine that runs the round:
@@ -64,7 +65,7 @@ var errUndone = errors.New("the transfer is not done after all tries")
 func newRound(w *world, p plan, o options) (*round, error) {
 	r := &round{
 		world: w, plan: p, o: o, story: newStory(), daemons: map[end]*keeper{}, received: map[string]int{},
-		id: map[end]string{}, fired: map[kind]bool{}, counts: map[string]int{}, codes: map[int]int{},
+		logged: len(w.server.Log()), id: map[end]string{}, fired: map[kind]bool{}, counts: map[string]int{}, codes: map[int]int{},
 	}
 	var err error
 	if r.couple, err = w.couple(p.fresh); err != nil {
@@ -194,8 +195,8 @@ func (r *round) stage(ctx context.Context, a attempt) error {
 	if a.way == byReceiver {
 		sends, receives = true, a.beside
 	}
-	r.setDaemon(sender, sends, "receive", "--accept", "contacts", "--dir", r.outbox)
-	r.setDaemon(receiver, receives, "receive", "--accept", "contacts", "--dir", r.inbox)
+	r.setDaemon(sender, sends)
+	r.setDaemon(receiver, receives)
 	online, cancel := context.WithTimeoutCause(ctx, onlineLimit, errors.New("not online in time"))
 	defer cancel()
 	for _, e := range []end{sender, receiver} {
@@ -211,14 +212,22 @@ func (r *round) stage(ctx context.Context, a attempt) error {
 // onlineLimit is how long a daemon may take to be online with nothing in its way.
 const onlineLimit = 60 * time.Second
 
+// drain is how long a daemon that is told to stop lets its transfers go on: some
+// end by themselves, most are parked.
+const drain = "1s"
+
 // setDaemon starts or stops the daemon of an end.
-func (r *round) setDaemon(e end, on bool, args ...string) {
+func (r *round) setDaemon(e end, on bool) {
 	k := r.daemons[e] // only this goroutine writes it
 	if on == (k != nil) {
 		return
 	}
 	if on {
-		k = r.keep(e, args...)
+		dir := r.inbox
+		if e == sender {
+			dir = r.outbox
+		}
+		k = r.keep(e, "receive", "--accept", "contacts", "--dir", dir, "--drain", drain)
 	} else {
 		k.stop()
 		k = nil
@@ -285,7 +294,7 @@ func (r *round) setFront(a *actor) {
 // byThemselves brings the sender's daemon online and waits for what the
 // receiver's makes of it.
 func (r *round) byThemselves(ctx context.Context) error {
-	r.setDaemon(sender, true, "receive", "--accept", "contacts", "--dir", r.outbox)
+	r.setDaemon(sender, true)
 	ctx, cancel := context.WithTimeout(ctx, daemonLimit)
 	defer cancel()
 	for !r.done() && ctx.Err() == nil {
