@@ -10,6 +10,11 @@ FUZZ_BUDGET ?= 60
 # What `make bench` sends, in bytes, and how often.
 BENCH_SIZE ?= 1073741824
 BENCH_RUNS ?= 3
+# How many rounds `make torture` has, and the bytes of its large file; how many
+# minutes `make soak` takes.
+TORTURE_ROUNDS ?= 25
+TORTURE_SIZE ?= 10737418240
+SOAK_MINUTES ?= 2
 
 GOLANGCI_VERSION = 2.15.0
 GOLANGCI = $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/jetsend/tools/golangci-lint-$(GOLANGCI_VERSION)
@@ -21,7 +26,7 @@ export GOFLAGS += -buildvcs=$(shell git rev-parse HEAD >/dev/null 2>&1 && echo t
 
 .NOTPARALLEL:
 .DEFAULT_GOAL = build
-.PHONY: build test check unit race fuzz lint demo interop bench install clean help
+.PHONY: build test check unit race fuzz lint demo interop bench torture soak install clean help
 
 build: ## build the static binary bin/jetsend
 	$(GO) build -trimpath -ldflags '-s -w $(if $(VERSION),-X main.version=$(VERSION))' -o bin/jetsend ./cmd/jetsend
@@ -66,6 +71,17 @@ bench: build ## speed of the cipher; a large file beside scp
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/crypto
 	@$(GO) build -o bin/bench ./internal/xmpptest/bench
 	@bin/bench -program bin/jetsend -size $(BENCH_SIZE) -runs $(BENCH_RUNS)
+
+torture: build ## interrupt and resume transfers in every way (TORTUREFLAGS=-seed=N)
+	@scripts/need prosody prosody
+	@$(GO) build -o bin/torture ./internal/xmpptest/torture
+	@bin/torture -program bin/jetsend -rounds $(TORTURE_ROUNDS) $(TORTUREFLAGS)
+	@bin/torture -program bin/jetsend -long -long-size $(TORTURE_SIZE)
+
+soak: build ## two daemons under load, with faults, for SOAK_MINUTES
+	@scripts/need prosody prosody
+	@$(GO) build -o bin/soak ./internal/xmpptest/soak
+	@bin/soak -program bin/jetsend -minutes $(SOAK_MINUTES) $(SOAKFLAGS)
 
 install: build ## install program, man pages and completion below $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/bin

@@ -33,8 +33,9 @@ func (c circumstances) any(kinds ...kind) bool {
 	return slices.ContainsFunc(kinds, func(k kind) bool { return c.fired[k] })
 }
 
-// allowed tells whether a process may end with a code.
-func allowed(a *actor, code int, c circumstances) bool {
+// allowed tells whether a process may end with a code. silent is one that has not
+// said anything.
+func allowed(a *actor, code int, silent bool, c circumstances) bool {
 	away := c.any(killServer, cutStream, stallStream)
 	if c.fired[cutPath] || c.fired[flipPath] || c.fired[refusePath] || c.fired[stallPath] {
 		// With in-band bytestreams the path is the stream.
@@ -44,7 +45,7 @@ func allowed(a *actor, code int, c circumstances) bool {
 	case codeDone:
 		return a.role == command || a.wasStruck(terminate)
 	case codeKilled: // by a signal, if only because it did not handle them yet
-		return a.wasStruck(kill) || len(a.Events()) == 0 && (a.wasStruck(terminate) || a.wasStruck(interrupt))
+		return a.wasStruck(kill) || silent && (a.wasStruck(terminate) || a.wasStruck(interrupt))
 	case codeInt:
 		return a.wasStruck(interrupt)
 	case codeTerm:
@@ -71,7 +72,7 @@ func allowed(a *actor, code int, c circumstances) bool {
 // judgeEnd says what is wrong with the end of a process, given what it said.
 func judgeEnd(a *actor, code int, events []pair.Event, c circumstances) (problems []string) {
 	wrong := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
-	if !allowed(a, code, c) {
+	if !allowed(a, code, len(events) == 0, c) {
 		wrong("exit code %d is not allowed here", code)
 	}
 	ends := map[string]string{} // transfer -> terminal event
