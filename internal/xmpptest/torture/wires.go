@@ -143,13 +143,6 @@ func (w *wires) passed() int64 {
 	return n
 }
 
-// heal lets everything through again.
-func (w *wires) heal() {
-	for _, r := range w.all() {
-		r.Heal()
-	}
-}
-
 func (w *wires) all() []*xmpptest.Relay {
 	all := append([]*xmpptest.Relay(nil), w.path...)
 	for _, r := range w.stream {
