@@ -19,6 +19,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"jetsend/internal/clean"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
@@ -53,11 +54,12 @@ type Endpoint struct {
 	mu        sync.Mutex
 	downloads map[string]*download // under way, by transfer id; under mu
 
-	chores   chan chore
-	newcomer chan struct{} // somebody has a new device
-	proxies  proxies
-	tasks    sync.WaitGroup
-	stop     context.CancelFunc
+	announced atomic.Bool // the first login is done
+	chores    chan chore
+	newcomer  chan struct{} // somebody has a new device
+	proxies   proxies
+	tasks     sync.WaitGroup
+	stop      context.CancelFunc
 }
 
 // Connect logs in and announces the OMEMO device. ctx bounds the login only.
@@ -127,6 +129,7 @@ func (e *Endpoint) open(ctx context.Context) (err error) {
 func (e *Endpoint) assemble() {
 	c := e.cfg.Session
 	c.Log = e.log
+	c.Reconnect, c.State = true, e.connection
 	c.Features = features(e.cfg.Receiver)
 	c.Priority = e.cfg.Priority
 	c.Resource = newResource()
@@ -144,6 +147,23 @@ func (e *Endpoint) assemble() {
 	}
 }
 
+// connection is told of every change of the stream to the server. It must not
+// block.
+func (e *Endpoint) connection(s session.State) {
+	switch {
+	case s.Err != nil:
+		e.chore("tell of the lost connection", func(context.Context) error {
+			e.cfg.Report(Warning{Text: fmt.Sprintf("connection to the server: %s; next try in %s", clean.Text(s.Err.Error()), s.RetryIn.Round(100*time.Millisecond))})
+			return nil
+		})
+	case s.Fresh && e.announced.Load():
+		e.chore("come online again", func(ctx context.Context) error {
+			e.cfg.Report(Online{JID: e.sess.JID().String()})
+			return e.keepAnnounced(ctx)
+		})
+	}
+}
+
 func (e *Endpoint) login(ctx context.Context) error {
 	if err := e.sess.Start(ctx); err != nil {
 		return err
@@ -154,6 +174,7 @@ func (e *Endpoint) login(ctx context.Context) error {
 	if err := e.omemo.Announce(ctx, e.sess); err != nil {
 		return fmt.Errorf("announce our omemo device: %w", err)
 	}
+	e.announced.Store(true)
 	return nil
 }
 

@@ -273,7 +273,7 @@ func (in *incoming) identify(public *jingle.File) {
 	}
 	in.down = &download{
 		head: in.head, file: in.file, name: name, begun: in.begun,
-		how: keeping{minFree: in.r.opt.MinFree, conflict: in.r.opt.OnConflict, rate: in.r.opt.LimitRate, checksum: in.r.opt.Checksum},
+		how: in.r.keeping(),
 	}
 }
 

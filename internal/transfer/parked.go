@@ -1,16 +1,12 @@
 package transfer
 
 import (
-	"context"
 	"errors"
 	"time"
 
 	"jetsend/internal/clean"
 	"jetsend/internal/exitcode"
 )
-
-// lookEvery is the pace at which a receiver looks after interrupted transfers.
-const lookEvery = time.Second
 
 // parked is a transfer that was interrupted in this run and may go on in it: the
 // contact's new session, or a request of ours, takes it up.
@@ -35,6 +31,10 @@ func (r *receiver) park(d *download, err error) bool {
 		r.parked[d.head.Transfer] = &parked{head: d.head, until: time.Now().Add(r.opt.Retry.For), err: err}
 	}
 	r.mu.Unlock()
+	select {
+	case r.kick <- struct{}{}:
+	default: // it will look anyway
+	}
 	if stays && !errors.Is(err, errNextPart) {
 		r.e.cfg.Report(Interrupted{Head: d.head, Bytes: d.moved, Reason: clean.Text(err.Error())})
 	}
@@ -48,28 +48,18 @@ func (r *receiver) unpark(id string) {
 	delete(r.parked, id)
 }
 
-// keep looks after the interrupted transfers until ctx ends.
-func (r *receiver) keep(ctx context.Context) {
-	tick := time.NewTicker(lookEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case now := <-tick.C:
-			r.giveUp(now)
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// giveUp reports the end of the transfers that have been parked too long.
-func (r *receiver) giveUp(now time.Time) {
+// giveUp reports the end of the transfers that have been parked too long. It
+// returns how long it is until the next one is.
+func (r *receiver) giveUp(now time.Time) time.Duration {
 	r.mu.Lock()
 	var over []*parked
+	next := lookAtLeast
 	for id, p := range r.parked {
 		if now.After(p.until) {
 			over = append(over, p)
 			delete(r.parked, id)
+		} else {
+			next = min(next, p.until.Sub(now)+time.Millisecond)
 		}
 	}
 	r.mu.Unlock()
@@ -78,6 +68,7 @@ func (r *receiver) giveUp(now time.Time) {
 		r.e.cfg.Report(Failed{Head: p.head, Code: int(f.Code), Reason: clean.Text(f.Error()), Resumable: true, Hints: f.Hints})
 		r.end(f.Code)
 	}
+	return next
 }
 
 // giveUpAll reports the end of all, at the end of the run.

@@ -48,6 +48,7 @@ type receiver struct {
 	asking   chan struct{}      // one question at a time
 	answers  map[string]*answer // batches that were said yes to; under asking
 	verified map[jid.JID]bool   // contacts with a verified key, as the run began
+	kick     chan struct{}      // something for the keeper to look at
 	once     chan exitcode.Code // --once: how the accepted one ended
 }
 
@@ -67,7 +68,7 @@ func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
 		e: e, opt: opt, dir: dir, ctx: run, places: make(chan struct{}, maxRunning),
 		strang: rate.NewLimiter(strangerOffers, strangerBurst),
 		asking: make(chan struct{}, 1), answers: map[string]*answer{}, once: make(chan exitcode.Code, 1),
-		parked: map[string]*parked{},
+		parked: map[string]*parked{}, kick: make(chan struct{}, 1),
 	}
 	if r.verified, err = e.verifiedContacts(ctx); err != nil {
 		return &Failure{Code: exitcode.Config, Reason: "state", Err: err}
@@ -176,16 +177,23 @@ func (r *receiver) admits(from jid.JID) bool {
 	if r.closed || r.waiting >= maxWaiting || r.claimed != "" && r.claimant != bare {
 		return false
 	}
-	if len(r.opt.From) > 0 && !slices.Contains(r.opt.From, bare) && !slices.Contains(r.opt.From, from) {
-		return false
+	if r.policy(from) {
+		return true
+	}
+	return r.opt.Accept == AcceptAll && r.named(bare) && r.strang.Allow()
+}
+
+// policy tells whether files of somebody who is no stranger are taken.
+func (r *receiver) policy(from jid.JID) bool {
+	bare := from.Bare()
+	if len(r.opt.From) > 0 && !slices.Contains(r.opt.From, bare) && (from.IsBare() || !slices.Contains(r.opt.From, from)) {
+		return from.IsBare() && r.named(bare)
 	}
 	switch r.opt.Accept {
-	case AcceptFrom, AcceptAsk, AcceptContacts:
+	case AcceptFrom, AcceptAsk, AcceptContacts, AcceptAll:
 		return r.known(bare)
 	case AcceptVerified:
 		return r.verified[bare]
-	case AcceptAll:
-		return r.known(bare) || r.strang.Allow()
 	}
 	return false
 }

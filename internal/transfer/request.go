@@ -7,9 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"jetsend/internal/clean"
 	"jetsend/internal/crypto"
-	"jetsend/internal/filename"
 	"jetsend/internal/inbox"
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
@@ -22,10 +20,12 @@ type request struct {
 	e     *Endpoint
 	row   journal.Row // as it was found
 	to    *peer
-	how   keeping
 	route RouteOptions
 	// patience bounds the wait for the answer.
 	patience time.Duration
+	// accepted is called when the contact has said yes.
+	accepted func()
+	answered bool // it has been called
 
 	down *download
 	talk *talk
@@ -40,16 +40,7 @@ const requestTime = 5 * time.Minute
 
 // newRequest is a request for an interrupted transfer.
 func (e *Endpoint) newRequest(row journal.Row, to *peer, how keeping, route RouteOptions) *request {
-	name := filename.Safe(row.Name)
-	file := &jingle.File{Name: row.Name, Size: row.Size, Date: row.MTime}
-	head := Head{Transfer: row.ID, Direction: Receive, Peer: to.jid.String(), Name: clean.Text(row.Name)}
-	if row.Name == "" {
-		head.Name = name
-	}
-	return &request{
-		e: e, row: row, to: to, how: how, route: route, patience: requestTime,
-		down: &download{head: head, file: file, name: name, how: how, begun: time.Now()},
-	}
+	return &request{e: e, row: row, to: to, route: route, patience: requestTime, accepted: func() {}, down: newDownload(row, to.jid, how)}
 }
 
 // run takes one session to its end. When it returns nil a part of the file came,
@@ -102,6 +93,9 @@ func (q *request) converse(ctx context.Context) (s span, err error) {
 	if s, err = q.checkAccept(ctx, accepted); err != nil {
 		return s, err
 	}
+	q.answered = true
+	q.accepted()
+	q.e.cfg.Report(Offer{Head: q.down.head, Size: q.row.Size, ResumedFrom: s.offset})
 	q.e.cfg.Report(Accepted{q.down.head})
 	if s.offset > 0 {
 		q.e.cfg.Report(Resumed{Head: q.down.head, Offset: s.offset})
@@ -137,7 +131,6 @@ func (q *request) ask(ctx context.Context, prefix string) (c jingle.Content, err
 		return c, err
 	}
 	q.lost = q.e.sess.Lost()
-	q.e.cfg.Report(Offer{Head: q.down.head, Size: q.row.Size, ResumedFrom: q.down.offset()})
 	if q.talk.sess, err = q.e.initiate(ctx, q.to.jid, sid, content, q.patience); err != nil {
 		return c, err
 	}

@@ -166,3 +166,46 @@ func carried(r *xmpptest.Relay) int64 {
 	c := r.Carried()
 	return c.UpCount + c.DownCount
 }
+
+// TestResumeByDaemon: the receiver's daemon asks by itself when the sender's
+// daemon comes online.
+func TestResumeByDaemon(t *testing.T) {
+	st := setStage(t, 2<<20, xmpptest.CutAt(1<<20))
+	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts, AutoResume: time.Hour, Retry: RetryOptions{Retries: 5, For: time.Minute}})
+	wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
+	waitIdle(t, st.juliet)
+	st.through(t)
+	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+	eventually(t, func() bool { _, ok := last[Received](&st.in); return ok })
+	st.arrived(t)
+	if _, ok := last[Failed](&st.in); ok {
+		t.Error("the receiver reported an end that was none")
+	}
+}
+
+// eventually waits for what takes seconds.
+func eventually(t *testing.T, ok func() bool) {
+	t.Helper()
+	for range 3000 {
+		if ok() {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatal("waited in vain")
+}
+
+// TestSessionLimit: a file larger than one session carries comes in consecutive
+// ranges, also across an interruption, and from either side.
+func TestSessionLimit(t *testing.T) {
+	st := setStage(t, 2<<20+17, xmpptest.CutAt(300<<10))
+	st.romeo.cfg.SessionLimit = 256<<10 + 5
+	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts, Retry: RetryOptions{Retries: 5, For: time.Minute}})
+	if err := st.send(t, RetryOptions{Retries: 5, For: time.Minute}); err != nil {
+		t.Fatal(err)
+	}
+	st.arrived(t)
+	if r, ok := last[Resumed](&st.in); !ok || r.Offset%(256<<10+5) != 0 {
+		t.Errorf("%+v", r)
+	}
+}

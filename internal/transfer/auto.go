@@ -1,0 +1,294 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"time"
+
+	"jetsend/internal/clean"
+	"jetsend/internal/filename"
+	"jetsend/internal/inbox"
+	"jetsend/internal/jid"
+	"jetsend/internal/jingle"
+	"jetsend/internal/journal"
+)
+
+const (
+	// lookPause gathers what happens at the same time into one look.
+	lookPause = 500 * time.Millisecond
+	// lookAtLeast is how often a receiver looks when nothing happens.
+	lookAtLeast = time.Minute
+	// firstAsk leaves the sender, who may be about to go on by itself, the first
+	// word after an interruption.
+	firstAsk = 3 * time.Second
+	// askPause and maxAskPause bound the pauses between requests for one
+	// transfer; a contact who has come online is asked at once.
+	askPause    = 10 * time.Second
+	maxAskPause = time.Hour
+	// maxAsking bounds the requests at one time.
+	maxAsking = 4
+	// tidyEvery is the pace of throwing away what is too old.
+	tidyEvery = 24 * time.Hour
+)
+
+// asking is what a receiver knows about its requests for one transfer.
+type asking struct {
+	next   time.Time
+	failed int
+	busy   bool
+}
+
+// keeper looks after the interrupted transfers of a run: those parked in it and
+// those that the journal has from before. Its fields belong to its goroutine.
+type keeper struct {
+	r      *receiver
+	asks   map[string]*asking
+	online map[jid.JID]bool
+	ended  chan asked
+	tidied time.Time
+}
+
+// asked is how a request ended.
+type asked struct {
+	id  string
+	err error
+}
+
+// keep looks after the interrupted transfers until ctx ends.
+func (r *receiver) keep(ctx context.Context) {
+	k := &keeper{r: r, asks: map[string]*asking{}, online: map[jid.JID]bool{}, ended: make(chan asked, maxAsking)}
+	k.settle(ctx)
+	for ctx.Err() == nil {
+		changed := r.e.sess.PresenceChanged()
+		k.tidy(ctx)
+		timer := time.NewTimer(k.look(ctx))
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		case <-changed:
+		case <-r.kick:
+		case a := <-k.ended:
+			k.note(a)
+		}
+		timer.Stop()
+		if r.e.sleep(ctx, lookPause) != nil {
+			break
+		}
+	}
+	for _, a := range k.asks { // their sessions end with ctx
+		if a.busy {
+			<-k.ended
+		}
+	}
+}
+
+// settle ends the releases that a crash has cut.
+func (k *keeper) settle(ctx context.Context) {
+	for _, row := range k.interrupted(ctx) {
+		if row.Path == "" {
+			continue
+		}
+		d := newDownload(row, row.Peer, k.r.keeping())
+		err := k.r.e.take(ctx, d, row, k.r.dir, false)
+		switch {
+		case err != nil:
+		case d.final != "":
+			d.report()
+			err = d.close(ctx)
+		default:
+			err = d.giveUp(ctx, errors.New(row.LastError))
+		}
+		if err != nil {
+			k.r.e.log.Warn("release that was cut", "transfer", row.ID, "error", err)
+		}
+	}
+}
+
+// interrupted are the received transfers that could go on.
+func (k *keeper) interrupted(ctx context.Context) []journal.Row {
+	rows, err := k.r.e.journal.List(ctx, journal.Filter{Direction: journal.Receive, States: []journal.State{journal.Interrupted}})
+	if err != nil {
+		k.r.e.log.Warn("journal", "error", err)
+	}
+	return rows
+}
+
+// look reports what was parked too long, asks for what is due, and returns how
+// long there is nothing to do.
+func (k *keeper) look(ctx context.Context) time.Duration {
+	now := time.Now()
+	idle := min(lookAtLeast, k.r.giveUp(now))
+	if k.r.opt.AutoResume <= 0 {
+		return idle
+	}
+	rows := k.interrupted(ctx)
+	fresh := k.newcomers(rows)
+	busy := 0
+	for _, a := range k.asks {
+		if a.busy {
+			busy++
+		}
+	}
+	for _, row := range rows {
+		if !row.Profile || now.Sub(row.Updated) > k.r.opt.AutoResume || !k.r.wants(row) || len(k.r.e.sess.Resources(row.Peer)) == 0 {
+			continue
+		}
+		a := k.asks[row.ID]
+		if a == nil {
+			a = &asking{}
+			k.asks[row.ID] = a
+		}
+		if fresh[row.Peer] {
+			a.next, a.failed = now, 0
+		}
+		due := later(a.next, row.Updated.Add(firstAsk))
+		switch {
+		case a.busy:
+		case now.Before(due):
+			idle = min(idle, due.Sub(now))
+		case busy < maxAsking:
+			busy++
+			a.busy = true
+			k.r.tasks.Go(func() { k.ended <- asked{row.ID, k.r.request(ctx, row)} })
+		}
+	}
+	return idle
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// newcomers are the contacts with a client that was not there at the last look.
+func (k *keeper) newcomers(rows []journal.Row) map[jid.JID]bool {
+	fresh, online := map[jid.JID]bool{}, map[jid.JID]bool{}
+	for _, row := range rows {
+		for _, res := range k.r.e.sess.Resources(row.Peer) {
+			online[res.JID] = true
+			if !k.online[res.JID] {
+				fresh[row.Peer] = true
+			}
+		}
+	}
+	k.online = online
+	return fresh
+}
+
+// note plans the next request after one has ended.
+func (k *keeper) note(end asked) {
+	a := k.asks[end.id]
+	a.busy = false
+	if end.err == nil {
+		a.next, a.failed = time.Time{}, 0
+		return
+	}
+	pause := min(askPause<<min(a.failed, 10), maxAskPause)
+	a.failed++
+	a.next = time.Now().Add(pause)
+	k.r.e.log.Info("request for the rest of a file", "transfer", end.id, "error", end.err, "next", pause)
+}
+
+// tidy throws away what is too old, at the start of a run and then once a day.
+func (k *keeper) tidy(ctx context.Context) {
+	now := time.Now()
+	if now.Sub(k.tidied) < tidyEvery {
+		return
+	}
+	k.tidied = now
+	e, keep := k.r.e, k.r.opt.KeepFor
+	gone, err := e.journal.Expire(ctx, keep, Discard)
+	for _, row := range gone {
+		e.log.Info("transfer expired", "transfer", row.ID, "peer", row.Peer, "state", string(row.State))
+	}
+	if keep > 0 {
+		err = errors.Join(err, k.r.tidyParts(ctx, keep, now))
+	}
+	if err != nil {
+		e.log.Warn("expire transfers", "error", err)
+	}
+}
+
+// tidyParts removes old partial files that no row knows of.
+func (r *receiver) tidyParts(ctx context.Context, keep time.Duration, now time.Time) error {
+	stale, err := r.dir.Stale(keep, now)
+	for _, id := range stale {
+		_, lerr := r.e.journal.Load(ctx, journal.Key{ID: id, Direction: journal.Receive})
+		if errors.Is(lerr, journal.ErrUnknown) {
+			err = errors.Join(err, inbox.Remove(r.dir.Path(""), id))
+		}
+	}
+	return err
+}
+
+// Discard removes what an interrupted transfer has on the disk: the partial file
+// of a received one. The source of a sent one is the user's.
+func Discard(row journal.Row) error {
+	if row.Direction != journal.Receive || row.Dir == "" {
+		return nil
+	}
+	err := inbox.Remove(row.Dir, row.ID)
+	if errors.Is(err, fs.ErrNotExist) { // the directory is gone, and the file with it
+		return nil
+	}
+	return err
+}
+
+// wants tells whether the run would take the file.
+func (r *receiver) wants(row journal.Row) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed || r.opt.Once && r.claimed != row.ID {
+		return false
+	}
+	return r.policy(row.Peer)
+}
+
+// request asks for the rest of a file, in one session, and reports what a run
+// reports of an interrupted transfer. The error says that there was nothing to
+// be had for now.
+func (r *receiver) request(ctx context.Context, row journal.Row) error {
+	to, err := r.e.servant(ctx, row.Peer, 0)
+	if err != nil {
+		return err
+	}
+	q := r.e.newRequest(row, to, r.keeping(), r.opt.Route)
+	q.accepted = func() { r.unpark(row.ID) }
+	err = q.run(ctx)
+	switch {
+	case q.down.final != "":
+		r.unpark(row.ID)
+		r.end(0)
+		return nil
+	case err == nil:
+		r.park(q.down, errNextPart)
+		return nil
+	case !q.answered || r.park(q.down, err):
+		return err
+	}
+	f := failureOf(err, true)
+	resumable := q.down.row != nil && q.down.row.Row().State == journal.Interrupted
+	r.e.cfg.Report(Failed{Head: q.down.head, Code: int(f.Code), Reason: clean.Text(f.Error()), Resumable: resumable, Hints: f.Hints})
+	r.end(f.Code)
+	return err
+}
+
+// keeping says how this run keeps files.
+func (r *receiver) keeping() keeping {
+	return keeping{minFree: r.opt.MinFree, conflict: r.opt.OnConflict, rate: r.opt.LimitRate, checksum: r.opt.Checksum}
+}
+
+// newDownload is the download of a row that exists.
+func newDownload(row journal.Row, from jid.JID, how keeping) *download {
+	name := filename.Safe(row.Name)
+	head := Head{Transfer: row.ID, Direction: Receive, Peer: from.String(), Name: clean.Text(row.Name)}
+	if row.Name == "" {
+		head.Name = name
+	}
+	return &download{
+		head: head, file: &jingle.File{Name: row.Name, Size: row.Size, Date: row.MTime}, name: name, how: how, begun: time.Now(),
+	}
+}
