@@ -84,7 +84,10 @@ func (o *outgoing) deliver(ctx context.Context, peers []*peer) error {
 		switch {
 		case err == nil && o.released:
 			return nil
-		case err == nil: // the next part
+		case err == nil:
+			if err = o.row.Interrupt(ctx, errNextPart); err != nil {
+				return err
+			}
 			continue
 		case errors.Is(err, errPrefix) && o.restarts < maxRestarts:
 			o.restart, err = true, nil
