@@ -155,6 +155,9 @@ func (r *Relay) handle(dialler *net.TCPConn) {
 	defer stop()
 	r.mu.Lock()
 	r.open[c] = struct{}{}
+	if r.command.refuse { // since we looked
+		c.reset()
+	}
 	r.mu.Unlock()
 	r.carry(c)
 	c.cancel()

@@ -24,6 +24,8 @@ type actor struct {
 	way  way // of a command
 	name string
 
+	bytes int64 // of the last event; only for observe
+
 	mu     sync.Mutex
 	struck []kind
 }

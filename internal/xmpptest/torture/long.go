@@ -37,7 +37,7 @@ func long(ctx context.Context, w io.Writer, world *world, o options) error {
 		return err
 	}
 	p := plan{seed: o.seed, route: direct, fresh: true}
-	r, err := newRound(world, p, o)
+	r, err := newRound(ctx, world, p, o)
 	if err != nil {
 		return err
 	}
@@ -67,12 +67,15 @@ func long(ctx context.Context, w io.Writer, world *world, o options) error {
 	if err == nil {
 		err = sameFile(r.source, r.inbox)
 	}
-	if err != nil || len(r.problems) > 0 {
+	if len(r.problems) > 0 {
+		err = fmt.Errorf("%q (%w)", r.problems, errors.Join(err, errWrong))
+	}
+	if err != nil {
 		for _, a := range r.all {
 			r.story.add(a.name, "standard error:\n%s", a.Stderr())
 		}
 		_, _ = fmt.Fprintf(w, "\n%s", r.story)
-		return fmt.Errorf("%w: %w; %q", errLong, err, r.problems)
+		return fmt.Errorf("%w: %w", errLong, err)
 	}
 	_, _ = fmt.Fprintf(w, "resumed at %d, %d bytes (%.2f %%) were sent for the rest, and the file is the same; %.1f s\n",
 		r.resumed, rest, 100*float64(rest)/float64(o.longSize), time.Since(r.story.begin).Seconds())

@@ -86,7 +86,7 @@ func rounds(ctx context.Context, w io.Writer, world *world, o options) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		r, err := newRound(world, newPlan(o.seed+uint64(i), o.limits), o)
+		r, err := newRound(ctx, world, newPlan(o.seed+uint64(i), o.limits), o)
 		if err != nil {
 			return err
 		}

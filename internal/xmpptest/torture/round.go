@@ -49,6 +49,7 @@ type round struct {
 	counts   map[string]int
 	codes    map[int]int
 	problems []string
+	abandon  context.CancelCauseFunc // ends the attempts; nil before and after
 }
 
 // waiter waits for an event of an end.
@@ -58,17 +59,21 @@ type waiter struct {
 	said  chan struct{}
 }
 
+// errAbandoned ends a round as soon as something is wrong with it: what follows
+// would only hide it.
+var errAbandoned = errors.New("abandoned")
+
 // errUndone is returned for a round whose tries came to nothing.
 var errUndone = errors.New("the transfer is not done after all tries")
 
 // newRound prepares a round in a directory of its own.
-func newRound(w *world, p plan, o options) (*round, error) {
+func newRound(ctx context.Context, w *world, p plan, o options) (*round, error) {
 	r := &round{
 		world: w, plan: p, o: o, story: newStory(), daemons: map[end]*keeper{}, received: map[string]int{},
 		logged: len(w.server.Log()), id: map[end]string{}, fired: map[kind]bool{}, counts: map[string]int{}, codes: map[int]int{},
 	}
 	var err error
-	if r.couple, err = w.couple(p.fresh); err != nil {
+	if r.couple, err = w.couple(ctx, p.fresh); err != nil {
 		return nil, err
 	}
 	r.dir = filepath.Join(w.dir, fmt.Sprintf("round-%d", p.seed))
@@ -92,13 +97,17 @@ func (r *round) run(ctx context.Context) {
 	begin := time.Now()
 	r.story.add("PLAN", "seed %d: %s", r.plan.seed, r.plan)
 	defer r.wires.close()
-	err := r.attempts(ctx)
+	trying, cancel := context.WithCancelCause(ctx)
+	r.setAbandon(cancel)
+	err := r.attempts(trying)
+	r.setAbandon(nil)
+	cancel(nil)
 	r.endDaemons()
 	r.wire, r.took = r.wires.passed(), time.Since(begin)
-	if err != nil {
+	if err != nil && !errors.Is(err, errAbandoned) {
 		r.blame("%v", err)
 	}
-	r.checkInbox(true)
+	r.checkInbox(err == nil)
 	if err == nil && !r.o.dry {
 		r.nothingLeft(ctx)
 	}
@@ -114,7 +123,7 @@ func (r *round) attempts(ctx context.Context) error {
 		if clean := i - (len(r.plan.attempts) - cleanTries); clean > 0 && !r.o.dry {
 			sleep(ctx, patience(clean))
 		}
-		if ctx.Err() != nil {
+		if ctx.Err() != nil { // also while it slept
 			return context.Cause(ctx)
 		}
 		r.tries++
@@ -123,6 +132,9 @@ func (r *round) attempts(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", a.way, err)
 		}
 		r.checkInbox(false)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		if r.done() {
 			r.finisher = a.way
 			return nil
@@ -251,7 +263,9 @@ func (r *round) command(ctx context.Context, a attempt) error {
 	case byReceiver:
 		who = receiver
 	}
-	args = append(args, "--limit-rate", strconv.FormatInt(r.plan.rate, 10))
+	if r.plan.rate > 0 {
+		args = append(args, "--limit-rate", strconv.FormatInt(r.plan.rate, 10))
+	}
 	if !r.o.dry {
 		args = append(args, "--retries", strconv.Itoa(r.plan.retries), "--retry-for", "60s")
 	}
@@ -273,7 +287,9 @@ func (r *round) command(ctx context.Context, a attempt) error {
 	select {
 	case <-p.Done():
 	case <-ctx.Done():
-		r.blame("%s was still running: %v", p.name, context.Cause(ctx))
+		if cause := context.Cause(ctx); !errors.Is(cause, errAbandoned) {
+			r.blame("%s was still running: %v", p.name, cause)
+		}
 		p.strike(kill)
 	}
 	r.finish(p)
@@ -330,7 +346,10 @@ func (r *round) nothingLeft(ctx context.Context) {
 
 // observe takes note of an event as it comes.
 func (r *round) observe(a *actor, e pair.Event) {
-	r.story.add(a.name, "%s", e.Line)
+	if still := e.Event == "progress" && e.Bytes == a.bytes; !still {
+		r.story.add(a.name, "%s", e.Line)
+	}
+	a.bytes = e.Bytes
 	r.check(a, e)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -376,6 +395,15 @@ func (r *round) blame(format string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.problems = append(r.problems, text)
+	if r.abandon != nil {
+		r.abandon(errAbandoned)
+	}
+}
+
+func (r *round) setAbandon(f context.CancelCauseFunc) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.abandon = f
 }
 
 func (r *round) count(what string) {
