@@ -46,6 +46,15 @@ func runRounds(t *testing.T, o options) {
 	t.Logf("%s", &out)
 }
 
+// needResume skips where the program cannot do yet what is to be tortured.
+func needResume(t *testing.T, program string) {
+	t.Helper()
+	out, err := exec.Command(program, "resume", "--help").CombinedOutput()
+	if err != nil || !bytes.Contains(out, []byte("jetsend resume")) || !bytes.Contains(out, []byte("--retries")) {
+		t.Skip("this jetsend has no resume")
+	}
+}
+
 // TestWithoutFaults sends files with nothing in their way: what fails here is the
 // harness, or everything.
 func TestWithoutFaults(t *testing.T) {
@@ -55,18 +64,14 @@ func TestWithoutFaults(t *testing.T) {
 // TestTorture is the short form of `make torture`.
 func TestTorture(t *testing.T) {
 	p := program(t)
-	if exec.Command(p, "resume", "--help").Run() != nil {
-		t.Skip("this jetsend has no resume")
-	}
+	needResume(t, p)
 	runRounds(t, options{program: p, rounds: 5, seed: 1, limits: small})
 }
 
 // TestLong resumes a file that is large enough to see that the rest is small.
 func TestLong(t *testing.T) {
 	p := program(t)
-	if exec.Command(p, "resume", "--help").Run() != nil {
-		t.Skip("this jetsend has no resume")
-	}
+	needResume(t, p)
 	runRounds(t, options{program: p, limits: small, long: true, longSize: 128 << 20})
 }
 
