@@ -19,6 +19,8 @@ func (o *outgoing) awaitAccept(ctx context.Context, answerBy time.Time) (c jingl
 		late = t.C
 	}
 	t := o.talk
+	gone, stop := t.watch(ctx)
+	defer stop()
 	for {
 		select {
 		case c := <-t.sess.Accepted():
@@ -35,7 +37,9 @@ func (o *outgoing) awaitAccept(ctx context.Context, answerBy time.Time) (c jingl
 				return c, err
 			}
 		case <-t.sess.Done():
-			return c, o.lastAnswer()
+			return c, o.lastAnswer(t.ended)
+		case <-gone:
+			return c, o.lastAnswer(func() error { return errPeerGone })
 		case <-late:
 			return c, errNoAnswer
 		case <-o.lost:
@@ -47,7 +51,7 @@ func (o *outgoing) awaitAccept(ctx context.Context, answerBy time.Time) (c jingl
 }
 
 // lastAnswer looks for a receipt that came right before the end of the session.
-func (o *outgoing) lastAnswer() error {
+func (o *outgoing) lastAnswer(end func() error) error {
 	for o.talk.offer != nil {
 		select {
 		case info := <-o.talk.sess.Infos():
@@ -60,7 +64,7 @@ func (o *outgoing) lastAnswer() error {
 		}
 		break
 	}
-	return o.talk.ended()
+	return end()
 }
 
 // checkAccept opens the sealed accept. It returns what the receiver wants, and

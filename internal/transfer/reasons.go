@@ -108,6 +108,9 @@ var errNextPart = errors.New("the next part of the file has not come")
 // errSuperseded: the contact began a newer session for the same transfer.
 var errSuperseded = errors.New("another session goes on with the transfer")
 
+// errPeerGone: the contact's client does not know the session any more.
+var errPeerGone = errors.New("the contact's client is gone")
+
 // errRunning: another process is at the transfer.
 var errRunning = errors.New("the transfer is running in another process")
 
@@ -179,7 +182,7 @@ func classify(err error, started bool) (exitcode.Code, []string) {
 	case errors.Is(err, errNoTransport), errors.Is(err, errUnfit), errors.Is(err, ibb.ErrMalformed), errors.Is(err, ibb.ErrMessages),
 		errors.Is(err, crypto.ErrTooLong):
 		return exitcode.Incapable, nil
-	case errors.Is(err, session.ErrSessionLost), errors.Is(err, session.ErrClosed), errors.Is(err, errPrefix), errors.Is(err, errSuperseded), errors.Is(err, errNextPart),
+	case errors.Is(err, session.ErrSessionLost), errors.Is(err, session.ErrClosed), errors.Is(err, errPrefix), errors.Is(err, errSuperseded), errors.Is(err, errNextPart), errors.Is(err, errPeerGone),
 		errors.Is(err, errUnconfirmed), errors.Is(err, errIdle), errors.Is(err, errStreamLost), errors.Is(err, s5b.ErrNoCandidate),
 		errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, context.DeadlineExceeded):
 		return exitcode.Interrupted, nil

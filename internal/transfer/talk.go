@@ -101,6 +101,8 @@ func (t *talk) reasoned(err error) error { return reasoned(t.sess, err) }
 func (t *talk) await(ctx context.Context, patience time.Duration, late error, look func(info *xmltree.Element) (bool, error)) error {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
+	gone, stop := t.watch(ctx)
+	defer stop()
 	lost := t.e.sess.Lost()
 	for {
 		select {
@@ -109,7 +111,9 @@ func (t *talk) await(ctx context.Context, patience time.Duration, late error, lo
 				return err
 			}
 		case <-t.sess.Done():
-			return t.lastWord(look)
+			return t.lastWord(look, t.ended)
+		case <-gone:
+			return t.lastWord(look, func() error { return errPeerGone })
 		case <-timer.C:
 			return late
 		case <-ctx.Done():
@@ -127,8 +131,38 @@ func (t *talk) await(ctx context.Context, patience time.Duration, late error, lo
 // we were away; it tries again for about as long.
 const lostWordTime = 40 * time.Second
 
-// lastWord looks at what came right before the end of the session.
-func (t *talk) lastWord(look func(info *xmltree.Element) (bool, error)) error {
+// watch asks another jetsend from time to time whether it still knows the session
+// (XEP-0166 section 6.9: a session-info without payload). gone is closed when it
+// does not, or is not there any more: a process that was killed says no farewell.
+func (t *talk) watch(ctx context.Context) (gone <-chan struct{}, stop func()) {
+	dead := make(chan struct{})
+	if t.offer == nil {
+		return dead, func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	t.e.tasks.Go(func() {
+		defer close(done)
+		for t.e.sleep(ctx, watchEvery) == nil {
+			ask, cancel := context.WithTimeout(ctx, watchEvery)
+			err := t.sess.Info(ask, nil)
+			cancel()
+			var refused *stanza.Error
+			if errors.As(err, &refused) && codeOfIQ(refused) == exitcode.Offline {
+				close(dead)
+				return
+			}
+		}
+	})
+	return dead, func() { cancel(); <-done }
+}
+
+// watchEvery is the pace of that.
+const watchEvery = 5 * time.Second
+
+// lastWord looks at what came right before the end of the session; without it
+// the end is what counts.
+func (t *talk) lastWord(look func(info *xmltree.Element) (bool, error), end func() error) error {
 	for {
 		select {
 		case info := <-t.sess.Infos():
@@ -136,7 +170,7 @@ func (t *talk) lastWord(look func(info *xmltree.Element) (bool, error)) error {
 				return err
 			}
 		default:
-			return t.ended()
+			return end()
 		}
 	}
 }
