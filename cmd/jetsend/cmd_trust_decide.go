@@ -15,6 +15,7 @@ import (
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 	"jetsend/internal/omemo"
+	"jetsend/internal/stanza"
 	"jetsend/internal/transfer"
 )
 
@@ -155,7 +156,14 @@ func (d *decider) known(ctx context.Context) ([]device, error) {
 // learn goes online for the devices of the contact.
 func (d *decider) learn(ctx context.Context) ([]device, error) {
 	err := d.online(ctx, d.config, func(ctx context.Context, e endpoint) error { return e.LearnKeys(ctx, d.of) })
-	if err != nil && !errors.Is(err, omemo.ErrNoDevice) {
+	var answer *stanza.Error
+	switch {
+	case errors.As(err, &answer):
+		return nil, &transfer.Failure{
+			Code: exitcode.Untrusted, Reason: "the keys of " + clean.Text(d.of.String()) + " cannot be had", Err: err,
+			Hints: []string{"check the address"},
+		}
+	case err != nil && !errors.Is(err, omemo.ErrNoDevice):
 		return nil, err
 	}
 	if d.keys == nil {
@@ -193,7 +201,7 @@ func (d *decider) notOurs() error {
 		return nil
 	}
 	_, own := d.keys.Device()
-	if slices.ContainsFunc(d.claims, func(c claim) bool { return c.fingerprint == own }) {
+	if slices.ContainsFunc(d.claims, func(c claim) bool { return c.of == d.self && c.fingerprint == own }) {
 		return usagef("this is the key of this device itself").hint("see `%s`", d.again("trust", "list"))
 	}
 	return nil

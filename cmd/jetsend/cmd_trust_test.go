@@ -9,6 +9,7 @@ import (
 
 	"jetsend/internal/jid"
 	"jetsend/internal/omemo"
+	"jetsend/internal/stanza"
 	"jetsend/internal/state"
 )
 
@@ -115,6 +116,9 @@ func TestTrustLearns(t *testing.T) {
 	}
 	f.endpoint.learn = func() error { return fmt.Errorf("refresh: %w", omemo.ErrNoDevice) }
 	f.wants(9, []string{"no known device of paris"}, "trust", "verify", "paris@verona.example", keyOne)
+	f.endpoint.learn = func() error { return fmt.Errorf("refresh: %w", stanza.NewError("forbidden")) }
+	f.wants(9, []string{"the keys of paris@verona.example cannot be had", "hint: check the address"}, "trust", "verify", "paris@verona.example", keyOne)
+	f.endpoint.learn = func() error { return omemo.ErrNoDevice }
 	f.tty = &fakeTTY{}
 	f.wants(9, []string{"paris@verona.example has no OMEMO device"}, "trust", "verify", "paris@verona.example")
 	f.dialErr = errors.New("boom")

@@ -93,6 +93,7 @@ const serverVariable = "JETSEND_TEST_SERVER"
 //	ends NAME CODE               wait for its end; it must exit with CODE
 //	outputs NAME                 make its output that of the last command
 //	otherdevice VAR              set VAR to a device in the last output that is not ours
+//	capture VAR REGEXP           set VAR to what the group of REGEXP matches in the last output
 //	makefile NAME SIZE           make a file of random-looking bytes
 //	relay FAULT [N]              a relay on the bytestream's path that does damage
 //	partless DIR                 fail if DIR holds anything hidden
@@ -102,7 +103,7 @@ func onlineCommands() map[string]func(ts *testscript.TestScript, neg bool, args 
 	return map[string]func(ts *testscript.TestScript, neg bool, args []string){
 		"prosody": cmdProsody, "tapped": cmdTapped, "run": cmdRun, "start": cmdStart, "await": cmdAwait,
 		"awaiterr": cmdAwaitErr, "signal": cmdSignal, "ends": cmdEnds, "outputs": cmdOutputs,
-		"makefile": cmdMakefile, "partless": cmdPartless, "empty": cmdEmpty, "unreleased": cmdUnreleased, "otherdevice": cmdOtherDevice, "startpty": cmdStartPTY, "type": cmdType, "relay": cmdRelay,
+		"makefile": cmdMakefile, "partless": cmdPartless, "empty": cmdEmpty, "unreleased": cmdUnreleased, "otherdevice": cmdOtherDevice, "capture": cmdCapture, "startpty": cmdStartPTY, "type": cmdType, "relay": cmdRelay,
 	}
 }
 
@@ -496,4 +497,13 @@ func cmdOtherDevice(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Fatalf("no other device")
+}
+
+func cmdCapture(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, len(args) == 2, "capture VAR REGEXP")
+	m := regexp.MustCompile(args[1]).FindStringSubmatch(ts.ReadFile("stdout"))
+	if len(m) != 2 {
+		ts.Fatalf("no match for %q", args[1])
+	}
+	ts.Setenv(args[0], m[1])
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"jetsend/internal/clean"
 	"jetsend/internal/transfer"
 )
 
@@ -36,6 +37,8 @@ func (p *jsonPrinter) Event(e transfer.Event) {
 		return
 	case transfer.Failed:
 		p.console.fail(failedLine(e), hintsOf(e, p.again))
+	case transfer.FailedEarly:
+		p.console.fail(clean.Text(e.Reason), e.Hints)
 	case transfer.Negotiated:
 		if e.Devices == nil {
 			e.Devices = []transfer.DeviceInfo{}

@@ -55,7 +55,7 @@ func someEvents() []transfer.Event {
 		transfer.Received{Head: evil, Path: "/srv/in/a_b.exe", Size: 1 << 30, Verified: []string{"gcm-tag", "sha-256"}, SHA256: sum, Seconds: 2},
 		transfer.Failed{Head: head(transfer.Send), Code: 11, Reason: "transport lost", Resumable: true, Hints: []string{"look at the path"}},
 		transfer.Warning{Text: "a new OMEMO device was made"},
-		transfer.FailedEarly{Code: 6, Reason: "romeo@montague.example is not online"},
+		transfer.FailedEarly{Code: 6, Reason: "romeo@montague.example is not online", Hints: []string{"wait for them"}},
 	}
 }
 

@@ -53,7 +53,7 @@ func (p *textPrinter) Event(e transfer.Event) {
 		p.end(e.Transfer)
 		p.console.fail(failedLine(e), hintsOf(e, p.again))
 	case transfer.FailedEarly:
-		p.console.fail(clean.Text(e.Reason), nil)
+		p.console.fail(clean.Text(e.Reason), e.Hints)
 	case transfer.Warning:
 		p.console.warn("%s", clean.Text(e.Text))
 	case transfer.Sent:
