@@ -56,7 +56,8 @@ func newContactsChange(a *app, verb, short, done string, do func(context.Context
 contacts: section of the configuration.
 
 ` + exitStatus(onlineCodes()...),
-		Args: exactly(1, "one JID"),
+		Args:              exactly(1, "one JID"),
+		ValidArgsFunction: a.completeContact,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			c, err := a.loadConfig(cmd)

@@ -37,7 +37,8 @@ well.
 			"jetsend resume 0a3c1d5e",
 			"jetsend resume --wait 8h --retry-for 1d",
 		),
-		RunE: func(cmd *cobra.Command, args []string) error { return runResume(cmd, a, args) },
+		ValidArgsFunction: a.completeTransfers(true, resumable),
+		RunE:              func(cmd *cobra.Command, args []string) error { return runResume(cmd, a, args) },
 	}
 	k := keyed{cmd.Flags(), "send"}
 	k.duration("wait", config.Default().Send.Wait, "how long the contact may take to be online")

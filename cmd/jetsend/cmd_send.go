@@ -52,8 +52,9 @@ The contact must be online with a client that takes encrypted files, such as
 			"jetsend send --wait 1h --limit-rate 2MB *.iso nas",
 			"jetsend --json send report.pdf romeo | jq -r .event",
 		),
-		Args: sendArgs,
-		RunE: func(cmd *cobra.Command, args []string) error { return runSend(cmd, a, args) },
+		Args:              sendArgs,
+		ValidArgsFunction: a.completeSend,
+		RunE:              func(cmd *cobra.Command, args []string) error { return runSend(cmd, a, args) },
 	}
 	d := config.Default().Send
 	k := keyed{cmd.Flags(), "send"}

@@ -45,8 +45,9 @@ States: offered (not answered yet), running, interrupted, complete, failed.
 			Long: `Show everything that is known of one transfer.
 
 ` + exitStatus(codes...),
-			Args: exactly(1, "one ID"),
-			RunE: func(cmd *cobra.Command, args []string) error { return runTransfersShow(cmd, a, args) },
+			Args:              exactly(1, "one ID"),
+			ValidArgsFunction: a.completeTransfers(false, func(*journal.Row) bool { return true }),
+			RunE:              func(cmd *cobra.Command, args []string) error { return runTransfersShow(cmd, a, args) },
 		},
 		&cobra.Command{
 			Use: "forget ID...", Short: "Forget transfers and remove their partial files",
@@ -57,8 +58,9 @@ days is that a file was received, so that it is not received twice.
 A transfer that is running cannot be forgotten: end it first.
 
 ` + exitStatus(append(codes, exitcode.LocalFile)...),
-			Args: atLeast(1, "the ID of a transfer"),
-			RunE: func(cmd *cobra.Command, args []string) error { return runTransfersForget(cmd, a, args) },
+			Args:              atLeast(1, "the ID of a transfer"),
+			ValidArgsFunction: a.completeTransfers(true, func(r *journal.Row) bool { return !r.State.Live() }),
+			RunE:              func(cmd *cobra.Command, args []string) error { return runTransfersForget(cmd, a, args) },
 		},
 	)
 	return cmd

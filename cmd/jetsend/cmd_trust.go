@@ -50,8 +50,9 @@ of eight. It needs no network and shows what was learnt so far. With this device
 comes the address by which other clients verify it.
 
 ` + exitStatus(codes...),
-		Args: between(0, 1, "one CONTACT"),
-		RunE: func(cmd *cobra.Command, args []string) error { return runTrustList(cmd, a, args) },
+		Args:              between(0, 1, "one CONTACT"),
+		ValidArgsFunction: a.completeContact,
+		RunE:              func(cmd *cobra.Command, args []string) error { return runTrustList(cmd, a, args) },
 	})
 	return cmd
 }

@@ -64,7 +64,8 @@ It needs no network for keys that are known already.
 			"jetsend trust "+v.verb+" romeo@montague.example",
 			"jetsend trust "+v.verb+" romeo 01234567 89abcdef 01234567 89abcdef 01234567 89abcdef 01234567 89abcdef",
 		),
-		RunE: func(cmd *cobra.Command, args []string) error { return runTrustDecide(cmd, a, v, args) },
+		ValidArgsFunction: a.completeContact,
+		RunE:              func(cmd *cobra.Command, args []string) error { return runTrustDecide(cmd, a, v, args) },
 	}
 }
 

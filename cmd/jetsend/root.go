@@ -72,6 +72,7 @@ All exit codes: jetsend help exit-codes`,
 	root.AddCommand(helpTopics()...)
 	root.SetHelpCommand(newHelpCommand())
 	root.InitDefaultHelpFlag()
+	a.completeFlags(root)
 	return root
 }
 

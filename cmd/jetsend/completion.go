@@ -1,0 +1,178 @@
+package main
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"jetsend/internal/clean"
+	"jetsend/internal/config"
+	"jetsend/internal/jid"
+	"jetsend/internal/journal"
+)
+
+// What the shell is offered behind a TAB comes from the configuration and from
+// the state on this machine. Nothing here goes online, asks, or complains: what
+// cannot be read offers nothing.
+
+// completer is what cobra asks for the words that fit a place.
+type completer = cobra.CompletionFunc
+
+// offer ends a completer: words that begin with what was typed, and no files.
+func offer(words []cobra.Completion, toComplete string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	words = slices.DeleteFunc(words, func(w string) bool { return !strings.HasPrefix(w, toComplete) })
+	return words, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeContact offers contacts for the first argument, and nothing behind it.
+func (a *app) completeContact(cmd *cobra.Command, args []string, toComplete string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return offer(a.contactWords(cmd), toComplete)
+}
+
+// completeSend offers files, and from the second argument on contacts as well.
+func (a *app) completeSend(cmd *cobra.Command, args []string, toComplete string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if len(args) == 0 {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	words, _ := offer(a.contactWords(cmd), toComplete)
+	return words, cobra.ShellCompDirectiveDefault
+}
+
+// contactWords are the names of the configuration and the addresses that the
+// state knows.
+func (a *app) contactWords(cmd *cobra.Command) []cobra.Completion {
+	c, err := a.loadConfig(cmd)
+	if err != nil {
+		return nil
+	}
+	var words []cobra.Completion
+	for _, name := range slices.Sorted(maps.Keys(c.Contacts)) {
+		words = append(words, cobra.CompletionWithDesc(name, c.Contacts[name]))
+	}
+	known := make(map[string]bool)
+	_ = a.withTransfers(cmd.Context(), c, func(t transfers) error {
+		rows, err := t.List(cmd.Context())
+		for _, r := range rows {
+			known[r.Peer.String()] = true
+		}
+		return err
+	})
+	for _, d := range a.knownDevices(cmd, c) {
+		known[d.JID.String()] = true
+	}
+	for _, address := range slices.Sorted(maps.Keys(known)) {
+		if clean.Text(address) == address {
+			words = append(words, address)
+		}
+	}
+	return words
+}
+
+// knownDevices are those in the state.
+func (a *app) knownDevices(cmd *cobra.Command, c *config.Config) []device {
+	account, dir, err := a.place(c)
+	if err != nil {
+		return nil
+	}
+	k, err := a.openKeys(cmd.Context(), dir, account, c.Trust)
+	if err != nil || k == nil {
+		return nil
+	}
+	defer func() { _ = k.Close() }() // only read
+	list, err := k.List(cmd.Context(), jid.JID{})
+	if err != nil {
+		return nil
+	}
+	return list
+}
+
+// completeTransfers offers the ids of the transfers that ok lets through and
+// that are not named yet; one of them, or several.
+func (a *app) completeTransfers(several bool, ok func(*journal.Row) bool) completer {
+	return func(cmd *cobra.Command, args []string, toComplete string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		if len(args) > 0 && !several {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		c, err := a.loadConfig(cmd)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		var words []cobra.Completion
+		_ = a.withTransfers(cmd.Context(), c, func(t transfers) error {
+			rows, err := t.List(cmd.Context())
+			for i := range rows {
+				r := a.transferRecord(&rows[i])
+				named := func(arg string) bool { return arg != "" && strings.HasPrefix(r.Transfer, strings.ToLower(arg)) }
+				if ok(&rows[i]) && !slices.ContainsFunc(args, named) {
+					words = append(words, cobra.CompletionWithDesc(wordOf(rows, i, toComplete), strings.Join(r.Columns()[1:], ", ")))
+				}
+			}
+			return err
+		})
+		return offer(words, toComplete)
+	}
+}
+
+// wordOf is the short form of an id where that is unique and not less than what
+// was typed.
+func wordOf(rows []journal.Row, i int, typed string) string {
+	word := short(rows[i].ID)
+	shared := func(r journal.Row) bool { return r.Key != rows[i].Key && short(r.ID) == word }
+	if len(typed) > len(word) || slices.ContainsFunc(rows, shared) {
+		return rows[i].ID
+	}
+	return word
+}
+
+// completeFlags tells cobra what the values of flags can be, of every command.
+func (a *app) completeFlags(cmd *cobra.Command) {
+	add := func(f *pflag.Flag) {
+		if complete := a.completerOf(f); complete != nil {
+			_ = cmd.RegisterFlagCompletionFunc(f.Name, complete) // fails only for what is registered already
+		}
+	}
+	cmd.LocalNonPersistentFlags().VisitAll(add)
+	cmd.PersistentFlags().VisitAll(add)
+	for _, sub := range cmd.Commands() {
+		a.completeFlags(sub)
+	}
+}
+
+// completerOf is nil for what names a file and for switches.
+func (a *app) completerOf(f *pflag.Flag) completer {
+	if words, ok := f.Value.(*choice); ok {
+		return cobra.FixedCompletions(words.words, cobra.ShellCompDirectiveNoFileComp)
+	}
+	switch f.Name {
+	case "transport":
+		return cobra.FixedCompletions([]string{"s5b,ibb", "ibb,s5b", "s5b", "ibb"}, cobra.ShellCompDirectiveNoFileComp)
+	case "from":
+		return func(cmd *cobra.Command, _ []string, toComplete string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			return offer(a.contactWords(cmd), toComplete)
+		}
+	case "account":
+		return func(cmd *cobra.Command, _ []string, toComplete string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			c, err := a.loadConfig(cmd)
+			if err != nil {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return offer(slices.Sorted(maps.Keys(c.Accounts)), toComplete)
+		}
+	case "dir", "state-dir":
+		return func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			return nil, cobra.ShellCompDirectiveFilterDirs
+		}
+	case "config", "log-file":
+		return nil
+	}
+	if f.Value.Type() == "bool" {
+		return nil
+	}
+	return cobra.NoFileCompletions // sizes, rates, durations, words of one's own
+}
