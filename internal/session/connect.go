@@ -26,19 +26,28 @@ func (s *Session) connect(ctx context.Context, prev *binding) (*stream, error) {
 		s.lose(prev, errNotResumed)
 	}
 	st := newStream(n.t, n.b, n.resend)
-	st.patience = s.ackPatience
+	st.patience, st.prove = s.ackPatience, s.proveTime
 	if !s.raise(st) {
 		n.t.hangUp()
 		return nil, ErrClosed
 	}
 	if fresh {
-		if err := s.announce(ctx, st); err != nil {
-			st.fail(err)
-			st.wg.Wait()
-			s.down()
+		err = s.announce(ctx, st)
+	} else {
+		err = prove(ctx, st, n.proved)
+	}
+	if err != nil {
+		st.fail(err)
+		st.wg.Wait()
+		s.down()
+		switch {
+		case fresh:
 			s.forget(st.b, err)
-			return nil, fmt.Errorf("login of %s: %w", s.cfg.JID, err)
+			s.flush()
+		case !broken(err):
+			st.b.sm.drop()
 		}
+		return nil, fmt.Errorf("login of %s: %w", s.cfg.JID, err)
 	}
 	s.mu.Lock()
 	close(s.online)
@@ -88,8 +97,7 @@ func (s *Session) forget(b *binding, why error) (unacked int) {
 	return b.lose(lost(why))
 }
 
-// lose ends a binding when the session is to go on without it: what was
-// received by it is handled, and then what it told of others is forgotten.
+// lose ends a binding when the session is to go on without it.
 func (s *Session) lose(b *binding, why error) {
 	if b.ctx.Err() != nil {
 		return
@@ -97,6 +105,12 @@ func (s *Session) lose(b *binding, why error) {
 	n := s.forget(b, why)
 	s.unacked += n
 	s.log.Info("stream lost and not resumed", "error", why, "unacknowledged_stanzas", n)
+	s.flush()
+}
+
+// flush waits until what was received is handled, and has the presence of
+// others forgotten.
+func (s *Session) flush() {
 	done := make(chan struct{})
 	select {
 	case s.inbox <- &inbound{flushed: done}:

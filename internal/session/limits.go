@@ -36,8 +36,10 @@ const (
 	controlLane = 256
 	bulkLane    = 16
 
-	// writeBatch is how much the writer joins into one write: one TLS record.
-	writeBatch = 16 << 10
+	// writeBatch is how much the writer joins into one write before it looks no
+	// further: with another in-band block of 4 KiB it is still one TLS record, of
+	// which a server gets all or nothing when the connection is cut. See prove.
+	writeBatch = 10 << 10
 
 	// maxUnacked and maxUnackedBytes bound what is kept until the server
 	// acknowledges it (XEP-0198): some 2,000 in-band blocks of 4 KiB. When it is
@@ -122,6 +124,9 @@ const (
 	// ackPatience is how long nothing is sent because a server acknowledges
 	// nothing; after that the stream goes on without the chance to resume it.
 	ackPatience = 10 * time.Second
+	// proveTime is how long a server may be silent after it has granted a
+	// resumption, before it has acknowledged anything.
+	proveTime = 10 * time.Second
 	// resumeTime bounds the time in which a lost stream may be resumed, during
 	// which its iq round trips wait; servers offer 5 to 10 minutes.
 	resumeTime = 10 * time.Minute

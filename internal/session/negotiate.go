@@ -24,6 +24,7 @@ type negotiated struct {
 	t      *transport
 	b      *binding // a new one, or the one that was resumed
 	resend [][]byte // what to send first, after a resumption
+	proved <-chan struct{}
 }
 
 // negotiate dials the server and does everything up to and including the
@@ -93,6 +94,9 @@ func (s *Session) reach(ctx context.Context, prev *binding) (*transport, *xmltre
 		if err == nil {
 			return t, features, nil
 		}
+		if redirection(err) != nil {
+			return nil, nil, s.unreachable([]error{err})
+		}
 		errs = append(errs, err)
 	}
 	targets, err := s.targets(ctx, domain)
@@ -130,7 +134,10 @@ func (s *Session) try(ctx context.Context, dial dialFunc, domain string, tg targ
 	defer cancel()
 	t := newTransport(ctx, xmpp.TransportConfiguration{
 		Address: tg.address, Domain: s.cfg.JID.Domain(),
-		TLSConfig: &tls.Config{ServerName: domain, MinVersion: tls.VersionTLS12, RootCAs: s.cfg.RootCAs},
+		TLSConfig: &tls.Config{
+			ServerName: domain, MinVersion: tls.VersionTLS12, RootCAs: s.cfg.RootCAs,
+			DynamicRecordSizingDisabled: true, // see writeBatch
+		},
 	}, tg.direct, dial)
 	features, err := s.secure(ctx, t)
 	if err != nil {
@@ -237,12 +244,12 @@ func (s *Session) login(ctx context.Context, t *transport, features *xmltree.Ele
 		return nil, err
 	}
 	if prev != nil {
-		resend, ok, err := s.resume(t, features, prev)
+		n, err := s.resume(t, features, prev)
 		if err != nil {
 			return nil, fmt.Errorf("resume stream: %w", err)
 		}
-		if ok {
-			return &negotiated{t: t, b: prev, resend: resend}, nil
+		if n != nil {
+			return n, nil
 		}
 	}
 	b := newBinding(s.ctx.Done())

@@ -1,8 +1,11 @@
 package session
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"jetsend/internal/xmltree"
 )
@@ -22,31 +25,60 @@ func (s *Session) enable(t *transport, features *xmltree.Element, b *binding) er
 }
 
 // resume asks the server to go on with prev on this connection (XEP-0198
-// section 5). It returns what is to be sent again. When the server refuses, ok
-// is false and a resource may be bound instead.
-func (s *Session) resume(t *transport, features *xmltree.Element, prev *binding) (resend [][]byte, ok bool, err error) {
+// section 5). When the server refuses, it returns nil and a resource may be
+// bound instead.
+func (s *Session) resume(t *transport, features *xmltree.Element, prev *binding) (*negotiated, error) {
 	id, h, ok := prev.sm.resumption()
 	if !ok || features.Child(nsSM, "sm") == nil {
 		prev.sm.drop()
-		return nil, false, nil
+		return nil, nil
 	}
 	ask := xmltree.New(nsSM, "resume").Set("previd", id).Set("h", strconv.FormatUint(uint64(h), 10))
 	if err := s.say(t, ask); err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	el, err := s.hear(t)
 	switch {
 	case err != nil:
-		return nil, false, err
+		return nil, err
 	case el.Is(nsSM, "failed"):
 		prev.sm.refused(el)
-		return nil, false, nil
+		return nil, nil
 	case !el.Is(nsSM, "resumed"):
-		return nil, false, fmt.Errorf("unexpected <%.32s/>", el.Name.Local)
+		return nil, fmt.Errorf("unexpected <%.32s/>", el.Name.Local)
 	}
-	if resend, err = prev.sm.resumed(el); err != nil {
+	n := &negotiated{t: t, b: prev}
+	if n.resend, n.proved, err = prev.sm.resumed(el); err != nil {
 		_ = t.endStream([]byte(ackComplaint))
-		return nil, false, err
+		return nil, err
 	}
-	return resend, true, nil
+	return n, nil
 }
+
+// prove waits until the server has acknowledged something on a resumed stream.
+// Some servers feed what comes by the new connection to the parser of the old
+// one (Prosody 0.12 does): if that was cut off within a stanza, all that we
+// send becomes part of it, or an error. A stream like that is given up.
+func prove(ctx context.Context, st *stream, proved <-chan struct{}) (err error) {
+	for {
+		left := st.prove - st.t.silence()
+		if left <= 0 {
+			return errDeaf
+		}
+		timer := time.NewTimer(left)
+		select {
+		case <-timer.C:
+			continue
+		case <-proved:
+		case <-st.ctx.Done():
+			err = context.Cause(st.ctx)
+		case <-ctx.Done():
+			err = fmt.Errorf("%w: %w", errDeaf, context.Cause(ctx))
+		}
+		timer.Stop()
+		return err
+	}
+}
+
+// errDeaf: a resumption was granted, but nothing gets through.
+var errDeaf = errors.New("the server resumed the stream but acknowledges nothing")

@@ -445,7 +445,7 @@ func TestCounterWraps(t *testing.T) {
 	if m.handled != 0 {
 		t.Errorf("handled %d", m.handled)
 	}
-	again, err := m.resumed(xmltree.New(nsSM, "resumed").Set("previd", "a").Set("h", "4"))
+	again, _, err := m.resumed(xmltree.New(nsSM, "resumed").Set("previd", "a").Set("h", "4"))
 	if err != nil || len(again) != 3 || again[0][0] != 7 || m.size != 3 {
 		t.Errorf("%v %v", again, err)
 	}

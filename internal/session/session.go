@@ -45,6 +45,7 @@ type Session struct {
 	tick        time.Duration // of the watch
 	loginMax    time.Duration // a login, when its context has no deadline
 	ackPatience time.Duration // see management.room
+	proveTime   time.Duration // see prove
 	backoff     backoff
 	wall        func() time.Time // the clock on the wall, which goes on while the machine sleeps
 	password    string           // once asked for; used by the negotiation only
@@ -89,6 +90,7 @@ func New(cfg Config) *Session {
 		tick:        watchTick,
 		loginMax:    loginTimeout,
 		ackPatience: ackPatience,
+		proveTime:   proveTime,
 		backoff:     backoff{first: backoffFirst, most: backoffMost},
 		wall:        func() time.Time { return time.Now().Round(0) },
 	}

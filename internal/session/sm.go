@@ -45,6 +45,8 @@ type management struct {
 	size    int      // of queue, bytes
 	full    time.Time
 
+	proved chan struct{} // closed at the first <a/> after a resumption; nil before one
+
 	owed   bool // the server has asked for an <a/>
 	ask    bool // an <r/> is to be sent at once
 	fresh  int  // stanzas since the latest <r/>
@@ -81,7 +83,13 @@ func (m *management) element(el *xmltree.Element) error {
 	case el.Name.Local == "r":
 		m.owed = true
 	case el.Name.Local == "a":
-		return m.ack(el)
+		if err := m.ack(el); err != nil {
+			return err
+		}
+		if m.proved != nil {
+			close(m.proved)
+			m.proved = nil
+		}
 	}
 	return nil
 }
@@ -194,20 +202,22 @@ func (m *management) refused(el *xmltree.Element) {
 }
 
 // resumed takes the server's <resumed/> and returns what to send again, in
-// order, before anything else.
-func (m *management) resumed(el *xmltree.Element) ([][]byte, error) {
+// order, before anything else. proved is closed when the server has shown that
+// it reads what we send now.
+func (m *management) resumed(el *xmltree.Element) (resend [][]byte, proved <-chan struct{}, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if el.Attr("previd") != m.id {
 		m.giveUp()
-		return nil, errors.New("the server resumed another stream than asked for")
+		return nil, nil, errors.New("the server resumed another stream than asked for")
 	}
 	if err := m.ack(el); err != nil {
 		m.giveUp()
-		return nil, err
+		return nil, nil, err
 	}
 	m.owed, m.ask, m.full = false, true, time.Now()
-	return append([][]byte(nil), m.queue...), nil
+	m.proved = make(chan struct{})
+	return append([][]byte(nil), m.queue...), m.proved, nil
 }
 
 // resumption returns what <resume/> needs; ok is false when there is nothing to resume.

@@ -22,6 +22,7 @@ type stream struct {
 	// before this one did not bring across.
 	resend   [][]byte
 	patience time.Duration // see management.room; shorter in tests
+	prove    time.Duration // see prove; shorter in tests
 
 	ctx  context.Context // ended by fail
 	fail context.CancelCauseFunc
@@ -29,7 +30,7 @@ type stream struct {
 }
 
 func newStream(t *transport, b *binding, resend [][]byte) *stream {
-	st := &stream{t: t, b: b, resend: resend, patience: ackPatience}
+	st := &stream{t: t, b: b, resend: resend, patience: ackPatience, prove: proveTime}
 	st.ctx, st.fail = context.WithCancelCause(context.Background())
 	return st
 }
@@ -104,7 +105,7 @@ func lost(cause error) error {
 // write sends the lanes until the stream ends.
 func (st *stream) write() error {
 	for len(st.resend) > 0 {
-		var b []byte
+		b := st.b.sm.appendOwed(nil, false) // first of all: see prove
 		for len(st.resend) > 0 && len(b) < writeBatch {
 			b = append(b, st.resend[0]...)
 			st.resend = st.resend[1:]

@@ -134,7 +134,7 @@ func broken(err error) bool {
 	if errors.As(err, &stream) || errors.As(err, &syntax) {
 		return false
 	}
-	for _, end := range []error{ErrStreamEnd, errRestricted, errStrayText, errHardLimit, errAckTooHigh, errAckFormat} {
+	for _, end := range []error{ErrStreamEnd, errRestricted, errStrayText, errHardLimit, errAckTooHigh, errAckFormat, errDeaf} {
 		if errors.Is(err, end) {
 			return false
 		}
