@@ -467,7 +467,7 @@ func (d *download) resumable(cause error) bool {
 		_, there, err := d.dir.Remains(d.head.Transfer) // not without its directory
 		return there && err == nil && d.row.Row().Durable > 0
 	case errors.As(cause, &ended) && d.row.Row().Durable == 0:
-		return isIntegrity(cause) // nothing came: if it is offered again, it is new
+		return isIntegrity(cause) // nothing came, nothing is lost: if it is offered again, it is new
 	case errors.As(cause, &ended):
 		switch ended.reason.Condition {
 		case jingle.FailedApplication, jingle.MediaError, jingle.GeneralError:

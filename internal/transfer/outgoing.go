@@ -55,6 +55,8 @@ type outgoing struct {
 	route *route
 	path  *bytestream
 	lost  <-chan struct{} // the stream that the offer went out on
+	// accepted: the receiver has said yes, and knows the transfer.
+	accepted bool
 	// released: a receipt says that the file is complete at the other end.
 	released bool
 }
@@ -114,11 +116,11 @@ func (o *outgoing) deliver(ctx context.Context, peers []*peer) error {
 // again tells whether an attempt that failed is worth another one in this run.
 func (o *outgoing) again(err error) bool {
 	var ended *endedByPeer
-	taken := o.marked || o.row.Row().Retries > 0
+	taken := o.accepted || o.row.Row().Retries > 0
 	switch {
 	case errors.As(err, &ended) && ended.reason.Condition == jingle.Busy:
 		return taken
-	case errors.Is(err, s5b.ErrNoCandidate) && !taken:
+	case errors.Is(err, s5b.ErrNoCandidate) && !o.marked && o.row.Row().Retries == 0:
 		return false // there is no path, rather than one that broke
 	}
 	switch code, _ := classify(err, o.marked); code {
@@ -219,14 +221,14 @@ func (o *outgoing) fail(ctx context.Context, err error) exitcode.Code {
 }
 
 // resumable tells whether the transfer may be taken up again: always after a loss, and
-// after anything but a change of the file once the receiver had begun to take it.
+// after anything but a change of the file once the receiver had accepted it.
 func (o *outgoing) resumable(code exitcode.Code, err error) bool {
 	var source *sourceError
 	switch code {
 	case exitcode.Interrupted, exitcode.Cancelled, exitcode.Terminated, exitcode.Integrity, exitcode.Unexpected:
 		return !errors.As(err, &source)
 	}
-	return !errors.As(err, &source) && (o.marked || o.row.Row().Retries > 0)
+	return !errors.As(err, &source) && (o.accepted || o.row.Row().Retries > 0)
 }
 
 // offerRefused is an error in answer to the offer itself. Stanza errors of later
@@ -393,6 +395,7 @@ func (o *outgoing) converse(ctx context.Context, answerBy time.Time) error {
 	if err != nil {
 		return err
 	}
+	o.accepted = true
 	o.e.cfg.Report(Accepted{o.head})
 	if s.offset > 0 {
 		o.e.cfg.Report(Resumed{Head: o.head, Offset: s.offset})
