@@ -228,7 +228,7 @@ func (d *download) take(ctx context.Context, t *talk, path *bytestream, s span) 
 	streaming, cancel := d.e.streaming(ctx, t.sess, path)
 	defer cancel(nil)
 	if err := d.stream(streaming, t, path, s); err != nil {
-		return t.reasoned(err)
+		return t.reasoned(causeOf(streaming, err))
 	}
 	cancel(nil) // verified: from here on the sender's leaving changes nothing any more
 	if !s.last() {

@@ -57,6 +57,7 @@ func (u *upload) transmit(ctx context.Context, t *talk, path *bytestream, s span
 	if err == nil {
 		err = endStream(streaming, t, path)
 	}
+	err = causeOf(streaming, err)
 	cancel(nil) // from here on the peer's end of the session is what we wait for
 	if err != nil {
 		return t.reasoned(err)
