@@ -38,6 +38,7 @@ type terminalBar struct {
 	bar   *progressbar.ProgressBar
 	label string
 	size  int64
+	bytes int64 // as last shown
 	shown bool
 }
 
@@ -48,7 +49,8 @@ func (b *terminalBar) Update(label string, bytes, size, rate int64) {
 	if size <= 0 {
 		return // nothing to watch
 	}
-	if b.bar == nil || b.label != label || b.size != size {
+	// A bar that was full does not go back, as a transfer may that goes on.
+	if b.bar == nil || b.label != label || b.size != size || bytes < b.bytes {
 		b.Clear()
 		b.label, b.size = label, size
 		b.bar = progressbar.NewOptions64(size,
@@ -61,7 +63,7 @@ func (b *terminalBar) Update(label string, bytes, size, rate int64) {
 	if bytes < size {
 		b.bar.Describe(shorten(label, barLabel) + " " + pace(bytes, size, rate))
 	}
-	b.shown = true
+	b.bytes, b.shown = bytes, true
 }
 
 // pace tells how far a transfer is, how fast it is at present, and how long it

@@ -282,4 +282,9 @@ func TestTerminalBar(t *testing.T) {
 	}
 	b.Update("a.iso", 2000, 1000, 1) // more than was said is no more than all
 	b.Clear()
+	w.Reset()
+	b.Update("a.iso", 450, 1000, 0) // the receipt was lost, and it goes on from less
+	if !strings.Contains(w.String(), "45%") || strings.Contains(w.String(), "/s") {
+		t.Errorf("after going back the bar shows %q", w.String())
+	}
 }

@@ -188,6 +188,9 @@ func TestSchemaRefuses(t *testing.T) {
 		`{"v":1,"time":"2026-11-21T20:15:00Z","event":"failed","code":0,"reason":""}`,
 		`{"v":1,"time":"2026-11-21T20:15:00Z","event":"contact","jid":"a","name":"","subscription":"all","asked":false,"asks":false}`,
 		`{"v":1,"time":"2026-11-21T20:15:00Z","event":"device","jid":"a","id":0,"fingerprint":"","trust":"own","active":true}`,
+		`{"v":1,"time":"2026-11-21T20:15:00Z","event":"interrupted","transfer":"0a3c1d5e-1b2c-4d3e-8f90-a1b2c3d4e5f6","direction":"send","peer":"a","name":"","bytes":1}`,
+		`{"v":1,"time":"2026-11-21T20:15:00Z","event":"resumed","transfer":"0a3c1d5e-1b2c-4d3e-8f90-a1b2c3d4e5f6","direction":"send","peer":"a","name":"","offset":-1}`,
+		`{"v":1,"time":"2026-11-21T20:15:00Z","event":"transfer","transfer":"0a3c1d5e-1b2c-4d3e-8f90-a1b2c3d4e5f6","direction":"send","peer":"a","name":"","size":1,"bytes":1,"state":"forgotten","resumable":false,"retries":0,"created":"2026-11-21T20:15:00Z","updated":"2026-11-21T20:15:00Z","fingerprints":[]}`,
 		`{}`,
 	} {
 		var v any

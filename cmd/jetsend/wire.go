@@ -185,7 +185,7 @@ func openTransfers(ctx context.Context, dir string, a *config.Chosen) (transfers
 	}
 	j, err := journal.Open(ctx, db, time.Now)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open the journal of %s: %w", a.Addr, err), db.Close())
+		return nil, errors.Join(&config.Error{Msg: "open the journal", Err: err}, db.Close())
 	}
 	return transferTable{j, db}, nil
 }
