@@ -168,7 +168,7 @@ func downloadDir(dir string) (string, error) {
 	case errors.Is(err, os.ErrNotExist):
 		return "", &transfer.Failure{
 			Code: exitcode.LocalFile, Reason: "there is no download directory " + clean.Text(abs),
-			Hints: []string{"run `mkdir -p " + quote(abs) + "`"},
+			Hints: []string{"run `mkdir -p " + clean.Argument(abs) + "`"},
 		}
 	case err != nil:
 		return "", &transfer.Failure{Code: exitcode.LocalFile, Reason: "download directory", Err: err}

@@ -169,7 +169,7 @@ func checkFileArgs(files []string) error {
 			return usagef("an empty file name")
 		case err == nil && info.IsDir():
 			return usagef("%s is a directory, not a regular file", clean.Text(f)).
-				hint("send an archive of it: tar -cf %s.tar %s", quote(filepath.Base(filepath.Clean(f))), quote(f))
+				hint("send an archive of it: tar -cf %s.tar %s", clean.Argument(filepath.Base(filepath.Clean(f))), clean.Argument(f))
 		}
 	}
 	return nil
@@ -237,9 +237,9 @@ func swapped(cmd *cobra.Command, c *config.Config, args []string) error {
 	line := []string{"jetsend", "send"}
 	cmd.Flags().Visit(func(f *pflag.Flag) { line = append(line, flagText(f)...) })
 	for _, f := range args[1:] {
-		line = append(line, quote(f))
+		line = append(line, clean.Argument(f))
 	}
-	line = append(line, quote(first))
+	line = append(line, clean.Argument(first))
 	return usagef("the arguments are the wrong way round: first the files, then the contact").
 		hint("run `%s`", strings.Join(line, " "))
 }
@@ -249,14 +249,14 @@ func flagText(f *pflag.Flag) []string {
 	if values, ok := f.Value.(pflag.SliceValue); ok {
 		var out []string
 		for _, v := range values.GetSlice() {
-			out = append(out, "--"+f.Name+"="+quote(v))
+			out = append(out, "--"+f.Name+"="+clean.Argument(v))
 		}
 		return out
 	}
 	if f.Value.Type() == "bool" && f.Value.String() == "true" {
 		return []string{"--" + f.Name}
 	}
-	return []string{"--" + f.Name + "=" + quote(f.Value.String())}
+	return []string{"--" + f.Name + "=" + clean.Argument(f.Value.String())}
 }
 
 func exists(path string) bool {
@@ -286,13 +286,4 @@ func orDefault(s, otherwise string) string {
 		return otherwise
 	}
 	return s
-}
-
-// quote writes an argument for a POSIX shell.
-func quote(s string) string {
-	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./_-"
-	if s != "" && strings.Trim(s, plain) == "" {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"jetsend/internal/clean"
 	"os"
 	"path/filepath"
 	"strings"
@@ -169,8 +170,8 @@ func TestAccountAndSecrets(t *testing.T) {
 
 func TestQuote(t *testing.T) {
 	for in, want := range map[string]string{"": "''", "a.txt": "a.txt", "a b": "'a b'", "it's": `'it'\''s'`, "$HOME": "'$HOME'", "a@b/c": "a@b/c", "-x\n": "'-x\n'"} {
-		if got := quote(in); got != want {
-			t.Errorf("quote(%q) = %s, want %s", in, got, want)
+		if got := clean.Argument(in); got != want {
+			t.Errorf("clean.Argument(%q) = %s, want %s", in, got, want)
 		}
 	}
 }

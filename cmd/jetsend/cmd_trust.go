@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/mdp/qrterminal/v3"
 	"github.com/spf13/cobra"
 
 	"jetsend/internal/clean"
@@ -34,7 +36,7 @@ Compare keys by a way that the server does not control: a call, a meeting.
 
 ` + exitStatus(codes...),
 		Args: unknownCommand,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runTrustList(cmd, a, nil) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return runTrustList(cmd, a, nil, false) },
 	}
 	cmd.AddCommand(newTrustDecideCommand(a, verified(), "Say that a key is the contact's",
 		`Say that a key is the contact's, after comparing it. From then on only verified
@@ -42,22 +44,26 @@ keys of that contact are used.`),
 		newTrustDecideCommand(a, distrusted(), "Never use a key again",
 			`Refuse a key: nothing is encrypted for it and nothing accepted from it any more.
 "trust verify" takes that back.`))
-	cmd.AddCommand(&cobra.Command{
+	var qr bool
+	list := &cobra.Command{
 		Use: "list [CONTACT]", Short: "List this device and the devices of contacts",
 		Long: `List this device and the devices of all contacts, or of CONTACT: its device id,
 trust, when it last took part in a transfer, and its key's fingerprint in groups
 of eight. It needs no network and shows what was learnt so far. With this device
-comes the address by which other clients verify it.
+comes the address by which other clients verify it; --qr draws it, to be scanned
+from the terminal.
 
 ` + exitStatus(codes...),
 		Args:              between(0, 1, "one CONTACT"),
 		ValidArgsFunction: a.completeContact,
-		RunE:              func(cmd *cobra.Command, args []string) error { return runTrustList(cmd, a, args) },
-	})
+		RunE:              func(cmd *cobra.Command, args []string) error { return runTrustList(cmd, a, args, qr) },
+	}
+	list.Flags().BoolVar(&qr, "qr", false, "also draw this device's address as a QR code")
+	cmd.AddCommand(list)
 	return cmd
 }
 
-func runTrustList(cmd *cobra.Command, a *app, args []string) (err error) {
+func runTrustList(cmd *cobra.Command, a *app, args []string, qr bool) (err error) {
 	ctx := cmd.Context()
 	c, err := a.loadConfig(cmd)
 	if err != nil {
@@ -94,9 +100,20 @@ func runTrustList(cmd *cobra.Command, a *app, args []string) (err error) {
 	if len(rows) > 0 {
 		if own, ok := rows[0].(deviceRecord); ok && own.URI != "" {
 			a.print.Note("to verify this device elsewhere: %s", own.URI)
+			if qr {
+				a.console.line("%s", drawn(own.URI))
+			}
 		}
 	}
 	return nil
+}
+
+// drawn is a text as a QR code, in half blocks: a fingerprint's address takes 49 by 25
+// characters.
+func drawn(text string) string {
+	var b strings.Builder
+	qrterminal.GenerateHalfBlock(text, qrterminal.L, &b)
+	return strings.TrimSuffix(b.String(), "\n")
 }
 
 // ownRecord is the row of this device.

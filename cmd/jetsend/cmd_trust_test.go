@@ -11,6 +11,7 @@ import (
 	"jetsend/internal/omemo"
 	"jetsend/internal/stanza"
 	"jetsend/internal/state"
+	"jetsend/internal/transfer"
 )
 
 // Keys of romeo's two devices.
@@ -160,12 +161,12 @@ func TestTrustHints(t *testing.T) {
 		omemo.Revoked:    "run `jetsend trust verify romeo@montague.example " + keyOne + "`",
 		omemo.Unverified: "run `jetsend trust verify romeo@montague.example " + keyOne + "`",
 	} {
-		hints := trustHints(&omemo.TrustError{JID: who, Device: 1, Fingerprint: keyOne, Kind: kind})
+		hints := transfer.TrustHints(&omemo.TrustError{JID: who, Device: 1, Fingerprint: keyOne, Kind: kind})
 		if !strings.Contains(strings.Join(hints, "\n"), want) {
 			t.Errorf("%s: %q", kind, hints)
 		}
 	}
-	if hints := trustHints(&omemo.TrustError{JID: who, Kind: omemo.Unverified}); !strings.HasSuffix(hints[0], "romeo@montague.example`") {
+	if hints := transfer.TrustHints(&omemo.TrustError{JID: who, Kind: omemo.Unverified}); !strings.HasSuffix(hints[0], "romeo@montague.example`") {
 		t.Errorf("without a key: %q", hints)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"jetsend/internal/clean"
 	"jetsend/internal/config"
@@ -137,28 +136,11 @@ func codeOfTrust(err error) (exitCode, []string) {
 			"run `jetsend login` to add this device all the same",
 		}
 	case errors.As(err, &trust):
-		return exitcode.Untrusted, trustHints(trust)
+		return exitcode.Untrusted, transfer.TrustHints(trust)
 	case errors.Is(err, omemo.ErrNoDevice):
 		return exitcode.Untrusted, nil
 	}
 	return exitcode.OK, nil
-}
-
-// trustHints name the key that is not used, and the command that would make it
-// so, once it was compared.
-func trustHints(t *omemo.TrustError) []string {
-	who := clean.Text(t.JID.String())
-	verify := strings.TrimSpace("jetsend trust verify " + quote(who) + " " + t.Fingerprint)
-	switch t.Kind {
-	case omemo.Changed:
-		return []string{
-			fmt.Sprintf("device %d of %s shows another key than before: ask %s on another way whether that is right", t.Device, who, who),
-			"see `jetsend trust list " + quote(who) + "`",
-		}
-	case omemo.Revoked:
-		return []string{"you refused this key; to take that back run `" + verify + "`"}
-	}
-	return []string{"compare the key with what the contact's device shows; if it is the same, run `" + verify + "`"}
 }
 
 // unreachable tells whether the server could not be reached, or was lost.

@@ -135,11 +135,11 @@ func (a *app) again(args ...string) string {
 		{"config", a.global.config}, {"account", a.global.account}, {"state-dir", a.global.stateDir},
 	} {
 		if f.value != "" {
-			line = append(line, quote("--"+f.name+"="+f.value))
+			line = append(line, clean.Argument("--"+f.name+"="+f.value))
 		}
 	}
 	for _, arg := range args {
-		line = append(line, quote(arg))
+		line = append(line, clean.Argument(arg))
 	}
 	return clean.Text(strings.Join(line, " "))
 }

@@ -117,6 +117,7 @@ func (k *keeper) interrupted(ctx context.Context) []journal.Row {
 // look reports what was parked too long, asks for what is due, and returns how
 // long there is nothing to do.
 func (k *keeper) look(ctx context.Context) time.Duration {
+	k.r.learnVerified(ctx)
 	now := time.Now()
 	idle := min(lookAtLeast, k.r.giveUp(now))
 	if k.r.opt.AutoResume <= 0 {

@@ -41,7 +41,7 @@ func (d *digest) advance(ctx context.Context, r io.ReaderAt, to int64) error {
 		n, err := r.ReadAt(buf[:min(int64(len(buf)), to-d.pos)], d.pos)
 		_, _ = d.Write(buf[:n]) // a hash does not fail
 		if n == 0 && err != nil {
-			if err == io.EOF { //nolint:errorlint // ReadAt gives it as it is
+			if err == io.EOF {
 				err = io.ErrUnexpectedEOF
 			}
 			return err

@@ -166,7 +166,7 @@ func classify(err error, started bool) (exitcode.Code, []string) {
 	case errors.As(err, &ended):
 		return codeOfReason(ended.reason, started), nil
 	case errors.As(err, &trust):
-		return exitcode.Untrusted, trustHints(trust)
+		return exitcode.Untrusted, TrustHints(trust)
 	case errors.Is(err, omemo.ErrNoDevice), errors.Is(err, omemo.ErrNotForUs), errors.Is(err, omemo.ErrEnvelope),
 		errors.Is(err, omemo.ErrUnknownDevice), errors.Is(err, omemo.ErrTooManyDevices):
 		return exitcode.Untrusted, nil
@@ -212,15 +212,21 @@ func codeOfIQ(e *stanza.Error) exitcode.Code {
 	return exitcode.Unexpected
 }
 
-func trustHints(t *omemo.TrustError) []string {
+// TrustHints name the key that is not used, and the command that would make it
+// so, once it was compared.
+func TrustHints(t *omemo.TrustError) []string {
 	who := clean.Text(t.JID.String())
-	if t.Kind == omemo.Changed {
+	verify := strings.TrimSpace("jetsend trust verify " + clean.Argument(who) + " " + t.Fingerprint)
+	switch t.Kind {
+	case omemo.Changed:
 		return []string{
 			fmt.Sprintf("device %d of %s shows another key than before: ask %s on another way whether that is right", t.Device, who, who),
-			"see `jetsend trust list " + who + "`",
+			"see `jetsend trust list " + clean.Argument(who) + "`",
 		}
+	case omemo.Revoked:
+		return []string{"you refused this key; to take that back run `" + verify + "`"}
 	}
-	return []string{"compare the fingerprints shown by `jetsend trust list " + who + "` with the contact"}
+	return []string{"compare the key with what the contact's device shows; if it is the same, run `" + verify + "`"}
 }
 
 // reasonFor says to the peer why we end a session.

@@ -47,7 +47,7 @@ type receiver struct {
 	active   int                // offers and transfers not ended yet
 	asking   chan struct{}      // one question at a time
 	answers  map[string]*answer // batches that were said yes to; under asking
-	verified map[jid.JID]bool   // contacts with a verified key, as the run began
+	verified map[jid.JID]bool   // contacts with a verified key, at the last look
 	kick     chan struct{}      // something for the keeper to look at
 	once     chan exitcode.Code // --once: how the accepted one ended
 }
@@ -219,6 +219,21 @@ func (e *Endpoint) verifiedContacts(ctx context.Context) (map[jid.JID]bool, erro
 		}
 	}
 	return out, nil
+}
+
+// learnVerified takes note of the keys that were verified or given up meanwhile.
+func (r *receiver) learnVerified(ctx context.Context) {
+	if r.opt.Accept != AcceptVerified {
+		return
+	}
+	verified, err := r.e.verifiedContacts(ctx)
+	if err != nil {
+		r.e.log.Warn("verified keys", "error", err)
+		return
+	}
+	r.mu.Lock()
+	r.verified = verified
+	r.mu.Unlock()
 }
 
 // isContact tells whether the contact may see us online; our own account may.

@@ -141,7 +141,9 @@ func TestResumeByReceiver(t *testing.T) {
 	wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
 	waitIdle(t, st.juliet)
 	cancel()
-	<-ended
+	if err := <-ended; err == nil {
+		t.Error("a cancelled receive returned nil")
+	}
 	failed, _ := last[Failed](&st.out)
 	st.through(t)
 	err := st.juliet.Resume(t.Context(), ResumeOptions{

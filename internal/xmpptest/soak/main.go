@@ -42,18 +42,18 @@ func main() {
 	flag.IntVar(&o.workers, "workers", 2, "transfers at a time, each way")
 	flag.BoolVar(&o.calm, "calm", false, "no faults")
 	flag.Parse()
-	o.path = os.Getenv("PATH") //nolint:forbidigo // a program
+	o.path = os.Getenv("PATH")
 	o.settle = settleTime
 	o.duration = time.Duration(minutes * float64(time.Minute))
 	if o.seed == 0 {
 		o.seed = uint64(time.Now().Unix())
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	err := run(ctx, os.Stdout, o) //nolint:forbidigo // a program
+	err := run(ctx, os.Stdout, o)
 	stop()
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "soak: %v\n", err) //nolint:forbidigo // a program
-		os.Exit(1)                                //nolint:forbidigo // a program
+		fmt.Fprintf(os.Stderr, "soak: %v\n", err)
+		os.Exit(1)
 	}
 }
 

@@ -37,16 +37,16 @@ func main() {
 	flag.BoolVar(&o.long, "long", false, "instead: interrupt one large file at 95 % and count the bytes of the rest")
 	flag.Int64Var(&o.longSize, "long-size", 10<<30, "its size, in bytes")
 	flag.Parse()
-	o.path = os.Getenv("PATH") //nolint:forbidigo // a program
+	o.path = os.Getenv("PATH")
 	if o.seed == 0 {
 		o.seed = uint64(time.Now().Unix())
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	err := run(ctx, os.Stdout, o) //nolint:forbidigo // a program
+	err := run(ctx, os.Stdout, o)
 	stop()
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "torture: %v\n", err) //nolint:forbidigo // a program
-		os.Exit(1)                                   //nolint:forbidigo // a program
+		fmt.Fprintf(os.Stderr, "torture: %v\n", err)
+		os.Exit(1)
 	}
 }
 
