@@ -11,12 +11,15 @@
 // believes a sender's forged attributes and can be stopped by any stranger.
 // This is the only package that imports it.
 //
-// # Two lives
+// # Three lives
 //
-// A stream is one TCP connection: transport, reader and writer. The Session is
-// what the application holds; its handlers, its iq round trips and its
-// presence cache belong to no particular stream. A Session has one stream and
-// ends with it.
+// A stream is one TCP connection: transport, reader and writer. A binding is a
+// resource bound at the server; it holds what waits to be sent, the iq round
+// trips under way and the counters of stream management (XEP-0198), and
+// survives a stream that is cut off as long as the server agrees to resume it.
+// The Session is what the application holds: handlers, presence and roster
+// belong to no particular binding. Without [Config.Reconnect] it ends with its
+// first stream; docs/session.md says what happens with it.
 //
 // # Goroutines
 //
@@ -25,8 +28,10 @@
 //	reader      decodes the stream; hands answers to the waiting [Session.IQ],
 //	            everything else to the inbox, in order
 //	dispatcher  takes the inbox in order and calls the handlers
-//	writer      sends what the two lanes hold: control before bulk
-//	supervisor  pings a silent server, and ends the Session when its stream ends
+//	writer      sends what the two lanes hold: control before bulk, and
+//	            acknowledgements
+//	supervisor  asks a silent server for a sign of life, and brings up the next
+//	            stream after the end of one, or ends the Session
 //
 // Handlers run on the dispatcher, one at a time and in the order of the
 // stream. They must not block and must not wait for an iq: an answer reaches

@@ -315,7 +315,9 @@ func (c *fakeConn) bind() bool {
 	if iq == nil {
 		return false
 	}
+	c.f.mu.Lock()
 	full := c.f.boundJID
+	c.f.mu.Unlock()
 	if full == "" {
 		full = self.String() + "/" + iq.Child("", "bind").ChildText("", "resource")
 	}

@@ -142,6 +142,11 @@ func (w *wait) answer(ctx context.Context) (*xmltree.Element, error) {
 	case a := <-w.ch:
 		return a.payload, a.err
 	case <-ctx.Done():
+		select {
+		case a := <-w.ch: // what came before the end counts
+			return a.payload, a.err
+		default:
+		}
 		who := "the server"
 		if !w.to.IsZero() {
 			who = w.to.String()

@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
-	"os"
-	"runtime"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -30,7 +27,7 @@ func TestReconnect(t *testing.T) {
 		"garbage":    func(c *fakeConn) { c.say("<<<<") },
 		"restricted": func(c *fakeConn) { c.say("<!-- -->") },
 		"error":      func(c *fakeConn) { c.say(streamErr("connection-timeout", "")) },
-		"endless":    func(c *fakeConn) { c.say("<message><body>" + strings.Repeat("x", hardStanza)) },
+		"endless":    func(c *fakeConn) { c.say("<message><body>" + strings.Repeat("x", hardStanza)); c.hear() },
 	} {
 		for _, sm := range []*fakeSM{nil, {}} {
 			if sm != nil && (name == "rudely" || name == "reset") {
@@ -178,8 +175,13 @@ func TestPasses(t *testing.T) {
 		return bad(step, func(c *fakeConn) { _, _ = c.br.Discard(1 << 20) })
 	}
 	for name, change := range map[string]func(*fake){
-		"no encryption": bad("header", func(c *fakeConn) { c.header(""); c.hear() }),
-		"no passwords":  bad("sasl", func(c *fakeConn) { c.hear(); c.fail("temporary-auth-failure") }),
+		"no encryption": bad("header", func(c *fakeConn) {
+			c.header("")
+			if el := c.hear(); el != nil {
+				c.f.t.Errorf("sent in the clear: %v", el)
+			}
+		}),
+		"no passwords": bad("sasl", func(c *fakeConn) { c.hear(); c.fail("temporary-auth-failure") }),
 		"resource taken": bad("bind", func(c *fakeConn) {
 			c.say("<iq type='error' id='" + c.hear().Attr("id") + "'><error type='cancel'><conflict xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>")
 			c.hear()
@@ -335,141 +337,4 @@ func TestExpired(t *testing.T) {
 	if f.saw("resume") {
 		t.Error("asked to resume what has expired")
 	}
-}
-
-// TestWake lets the clock on the wall jump: a dead stream is noticed and a
-// pause ended, both long before their time.
-func TestWake(t *testing.T) {
-	var mu sync.Mutex
-	var ahead time.Duration
-	f := &fake{sm: &fakeSM{}}
-	f.session = func(c *fakeConn) {
-		if c.n == 0 {
-			c.silent()
-			return
-		}
-		c.idle()
-	}
-	s, states := f.start(t).dormant(t, func(s *Session) {
-		s.tick, s.patient = 5*time.Millisecond, 50*time.Millisecond
-		s.backoff = backoff{first: time.Hour, most: 2 * time.Hour}
-		s.wall = func() time.Time {
-			mu.Lock()
-			defer mu.Unlock()
-			return time.Now().Round(0).Add(ahead)
-		}
-	})
-	sleep := func() {
-		mu.Lock()
-		defer mu.Unlock()
-		ahead += 8 * time.Hour
-	}
-	if err := s.Start(testContext(t)); err != nil {
-		t.Fatal(err)
-	}
-	expect(t, states, State{Up: true, Fresh: true})
-	sleep()
-	if st := receive(t, states); st.Up || !errors.Is(st.Err, ErrSilent) {
-		t.Errorf("%+v", st)
-	}
-	for done := false; !done; { // the pause may begin only after the jump
-		sleep()
-		select {
-		case st := <-states:
-			if done = true; st != (State{Up: true}) {
-				t.Errorf("%+v", st)
-			}
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-}
-
-// TestAwakeAndAlive: a server that lives is kept, however long the sleep.
-func TestAwakeAndAlive(t *testing.T) {
-	for _, sm := range []*fakeSM{nil, {}} {
-		f := &fake{sm: sm}
-		probes := make(chan bool, 100)
-		f.session = func(c *fakeConn) {
-			for el := c.hear(); el != nil; el = c.hear() {
-				if el.Name.Local == "iq" {
-					c.stanza(resultOf(el))
-					probes <- true
-				}
-			}
-		}
-		var mu sync.Mutex
-		hours := 0
-		s, states := f.start(t).lasting(t, func(s *Session) {
-			s.tick = 5 * time.Millisecond
-			s.wall = func() time.Time {
-				mu.Lock()
-				defer mu.Unlock()
-				if hours++; hours > 5 {
-					return time.Now().Round(0).Add(5 * time.Hour)
-				}
-				return time.Now().Round(0).Add(time.Duration(hours) * time.Hour)
-			}
-		})
-		if sm == nil {
-			receive(t, probes)
-		} else {
-			for asked := 0; asked == 0; time.Sleep(time.Millisecond) {
-				sm.mu.Lock()
-				asked = sm.asked
-				sm.mu.Unlock()
-			}
-		}
-		if _, err := s.IQ(testContext(t), jid.JID{}, stanza.Get, nil); err != nil {
-			t.Error(err)
-		}
-		select {
-		case st := <-states:
-			t.Errorf("%+v", st)
-		default:
-		}
-	}
-}
-
-// TestManyRounds connects and closes a thousand times: no goroutine and no
-// descriptor may be left.
-func TestManyRounds(t *testing.T) {
-	rounds := 1000
-	if testing.Short() {
-		rounds = 50
-	}
-	f := (&fake{mechanisms: []string{mechPlain}, sm: &fakeSM{}}).start(t)
-	cfg := f.config()
-	cfg.AllowPlain, cfg.Reconnect = true, true
-	round := func() {
-		s := New(cfg)
-		if err := s.Start(testContext(t)); err != nil {
-			t.Fatal(err)
-		}
-		closeSession(t, s)
-	}
-	round()
-	goroutines, files := runtime.NumGoroutine(), descriptors(t)
-	for range rounds {
-		round()
-		f.mu.Lock()
-		f.open = f.open[:0]
-		f.mu.Unlock()
-	}
-	const slack = 10 // of the server, which may not have seen its latest clients go
-	if n := runtime.NumGoroutine(); n > goroutines+slack {
-		t.Errorf("%d goroutines, %d before", n, goroutines)
-	}
-	if n := descriptors(t); n > files+slack {
-		t.Errorf("%d descriptors, %d before", n, files)
-	}
-}
-
-// descriptors counts the open files of the process, where the system tells.
-func descriptors(t *testing.T) int {
-	t.Helper()
-	d, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		return 0
-	}
-	return len(d)
 }
