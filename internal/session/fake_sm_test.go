@@ -14,6 +14,7 @@ type fakeSM struct {
 	refuse   bool   // resumptions
 	lie      uint32 // added to the h of <resumed/>
 	mute     bool   // never acknowledges
+	deaf     bool   // acknowledges nothing once resumed
 	location string
 	max      int
 	off      bool // answers <enable/> with <failed/>
@@ -58,7 +59,7 @@ func (m *fakeSM) take(c *fakeConn, el *xmltree.Element) bool {
 		return false
 	case el.Is(nsSM, "r"):
 		m.asked++
-		if !m.mute {
+		if !m.mute && !(m.deaf && m.resumes > 0 && m.session == 1) {
 			c.say(fmt.Sprintf("<a xmlns='%s' h='%d'/>", nsSM, m.h))
 		}
 		return true

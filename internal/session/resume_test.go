@@ -275,6 +275,26 @@ func TestResumeRefused(t *testing.T) {
 	}
 }
 
+// TestDeaf has a server resume a stream and then take nothing of it: that is
+// noticed, though it goes on to send.
+func TestDeaf(t *testing.T) {
+	f := &fake{sm: &fakeSM{deaf: true}}
+	f.session = func(c *fakeConn) {
+		if c.n > 0 {
+			c.stanza("<message from='romeo@jet.test/orchard'/>")
+			c.idle()
+		}
+	}
+	s, states := f.start(t).lasting(t, func(s *Session) { s.proveTime = 50 * time.Millisecond })
+	lost := s.Lost()
+	if got := nextUp(t, states); !got.Fresh {
+		t.Errorf("%+v", got)
+	}
+	if isOpen(lost) || f.sm.granted() != 1 {
+		t.Errorf("lost %v, %d resumptions", !isOpen(lost), f.sm.granted())
+	}
+}
+
 // TestUnacked loses stanzas for good, which is told.
 func TestUnacked(t *testing.T) {
 	f := &fake{sm: &fakeSM{refuse: true, mute: true}}

@@ -217,6 +217,7 @@ func (m *management) resumed(el *xmltree.Element) (resend [][]byte, proved <-cha
 	}
 	m.owed, m.ask, m.full = false, true, time.Now()
 	m.proved = make(chan struct{})
+	m.nudge() // there may be nothing to send but the request
 	return append([][]byte(nil), m.queue...), m.proved, nil
 }
 

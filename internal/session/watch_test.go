@@ -139,6 +139,58 @@ func TestManyRounds(t *testing.T) {
 	}
 }
 
+// TestManyCuts resumes a stream over and over.
+func TestManyCuts(t *testing.T) {
+	const cuts = 100
+	f := &fake{mechanisms: []string{mechPlain}, sm: &fakeSM{}}
+	f.session = func(c *fakeConn) {
+		for el := c.hear(); el != nil; el = c.hear() {
+			if el.Name.Local == "message" {
+				c.raw.Close()
+			}
+		}
+	}
+	s, states := f.start(t).lasting(t, func(s *Session) { s.cfg.AllowPlain = true })
+	files := descriptors(t)
+	for range cuts {
+		if err := s.Send(testContext(t), stanza.Message{To: romeo}); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, states, State{Up: true})
+	}
+	if n := descriptors(t); n > files+10 {
+		t.Errorf("%d descriptors, %d before", n, files)
+	}
+}
+
+// TestCloseAnyTime closes at any moment of a login, a cut and a resumption:
+// it never hangs, and leaves nothing behind.
+func TestCloseAnyTime(t *testing.T) {
+	f := &fake{mechanisms: []string{mechPlain}, sm: &fakeSM{}}
+	f.session = func(c *fakeConn) {
+		if c.n%2 == 0 {
+			c.idle()
+		}
+	}
+	cfg := f.start(t).config()
+	cfg.AllowPlain, cfg.Reconnect = true, true
+	for i := range 200 {
+		s := New(cfg)
+		s.backoff = backoff{first: time.Millisecond, most: 2 * time.Millisecond}
+		started := make(chan error, 1)
+		go func() { started <- s.Start(testContext(t)) }()
+		time.Sleep(time.Duration(i) * 100 * time.Microsecond)
+		closeSession(t, s)
+		if err := receive(t, started); err != nil && !errors.Is(err, ErrClosed) && !errors.Is(err, ErrSessionLost) {
+			t.Error(err)
+		}
+		receive(t, s.Done())
+		if s.Err() != nil {
+			t.Error(s.Err())
+		}
+	}
+}
+
 // descriptors counts the open files of the process, where the system tells.
 func descriptors(t *testing.T) int {
 	t.Helper()
