@@ -370,16 +370,15 @@ func (d *download) receipt(ctx context.Context, t *talk, stored int64) error {
 // finish tells everybody that the file, or the part that the session was for,
 // is there. It is, whatever happens to the words.
 func (d *download) finish(ctx context.Context, t *talk, s span, dev omemo.Device) {
-	ctx = context.WithoutCancel(ctx)
+	if s.last() {
+		d.report()
+	}
 	if err := d.receipt(ctx, t, s.end()); err != nil {
 		d.e.log.Warn("receipt", "transfer", d.head.Transfer, "error", err)
 	}
 	_ = t.sess.Terminate(ctx, jingle.Reason{Condition: jingle.Success})
-	if err := d.e.omemo.MarkUsed(ctx, []omemo.Device{dev}); err != nil {
+	if err := d.e.omemo.MarkUsed(context.WithoutCancel(ctx), []omemo.Device{dev}); err != nil {
 		d.e.log.Warn("remember device", "error", err)
-	}
-	if s.last() {
-		d.report()
 	}
 }
 

@@ -189,7 +189,6 @@ func (in *incoming) known(ctx context.Context) (row journal.Row, err error) {
 // again answers an offer of a file that was released before: no byte is sent, no
 // second file made.
 func (in *incoming) again(ctx context.Context, row journal.Row) {
-	ctx = context.WithoutCancel(ctx)
 	rec := receipt{Transfer: row.ID, Size: row.Size, Stored: row.Size, SHA256: hex.EncodeToString(row.SHA256)}
 	sealed, err := in.talk.seal(kindReceipt, rec.element())
 	if err == nil {

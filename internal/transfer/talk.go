@@ -18,7 +18,7 @@ const (
 	wordTime = 5 * time.Second
 	// wordTries is how often that is tried while the peer, or we, cannot be
 	// reached; the pauses between double from wordPause.
-	wordTries = 5
+	wordTries = 4
 	wordPause = time.Second
 )
 
@@ -42,11 +42,12 @@ func (t *talk) unseal(kind string, elements ...*xmltree.Element) (*xmltree.Eleme
 }
 
 // tell brings the peer a session-info that matters, and tries again while one
-// of us cannot be reached. What the peer thinks of it is its business.
+// of us cannot be reached and ctx lives; once in any case. What the peer thinks of
+// it is its business.
 func (t *talk) tell(ctx context.Context, payload *xmltree.Element) error {
 	pause := wordPause
 	for try := 1; ; try++ {
-		err := t.tellOnce(ctx, payload)
+		err := t.tellOnce(context.WithoutCancel(ctx), payload)
 		var refused *stanza.Error
 		switch {
 		case err == nil, errors.As(err, &refused) && (codeOfIQ(refused) != exitcode.Offline || refused.Condition == stanza.ItemNotFound):
@@ -54,15 +55,8 @@ func (t *talk) tell(ctx context.Context, payload *xmltree.Element) error {
 		case errors.Is(err, jingle.ErrEnded), try == wordTries:
 			return err
 		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-timer.C:
-		case <-t.e.sess.Done():
-			timer.Stop()
+		if t.e.sleep(ctx, pause) != nil {
 			return err
-		case <-ctx.Done():
-			timer.Stop()
-			return context.Cause(ctx)
 		}
 		pause *= 2
 	}
