@@ -123,7 +123,7 @@ func (o *outgoing) again(err error) bool {
 	case errors.Is(err, s5b.ErrNoCandidate) && !o.marked && o.row.Row().Retries == 0:
 		return false // there is no path, rather than one that broke
 	}
-	switch code, _ := classify(err, o.marked); code {
+	switch failureOf(err, o.marked).Code {
 	case exitcode.Interrupted:
 		return true
 	case exitcode.Offline:
@@ -242,7 +242,7 @@ func (e *offerRefused) Unwrap() error { return e.answer }
 // another may be tried; never after a decline or a security error.
 func unanswered(err error) bool {
 	var refused *offerRefused
-	return errors.As(err, &refused) && codeOfIQ(refused.answer) == exitcode.Offline
+	return errors.Is(err, errNotThere) || errors.As(err, &refused) && codeOfIQ(refused.answer) == exitcode.Offline
 }
 
 // notAcceptable tells whether a client refused the offer because its envelope
@@ -295,15 +295,20 @@ func (o *outgoing) attempt(ctx context.Context) error {
 // jet tells whether the offer is made as XEP-0396 and other clients have it.
 func (o *outgoing) jet() bool { return o.form == formJET || o.opt.Encryption == EncryptionJET }
 
-// initiate delivers an offer. A client that does not even acknowledge it in
-// time has not answered.
+// ackTime bounds the acknowledgement of an offer, which no person has to give.
+const ackTime = 30 * time.Second
+
+// initiate delivers an offer. A client that does not even acknowledge it is not
+// there.
 func (e *Endpoint) initiate(ctx context.Context, to jid.JID, sid string, content jingle.Content, patience time.Duration) (*jingle.Session, error) {
-	wait := ctx
-	if patience > 0 {
-		var cancel context.CancelFunc
-		wait, cancel = context.WithTimeout(ctx, patience)
-		defer cancel()
+	late := errNotThere
+	if patience > 0 && patience < ackTime {
+		late = errNoAnswer
+	} else {
+		patience = ackTime
 	}
+	wait, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	s, err := e.jingle.Initiate(wait, to, sid, content)
 	switch {
 	case err == nil:
@@ -311,7 +316,7 @@ func (e *Endpoint) initiate(ctx context.Context, to jid.JID, sid string, content
 	case context.Cause(ctx) != nil:
 		return nil, context.Cause(ctx)
 	case errors.Is(err, context.DeadlineExceeded):
-		return nil, errNoAnswer
+		return nil, late
 	}
 	var answer *stanza.Error
 	if errors.As(err, &answer) {

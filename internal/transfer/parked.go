@@ -22,7 +22,7 @@ func (r *receiver) park(d *download, err error) bool {
 	if errors.Is(err, errSuperseded) {
 		return true // the session that took its place tells the rest
 	}
-	if code, _ := classify(err, true); code != exitcode.Interrupted {
+	if failureOf(err, true).Code != exitcode.Interrupted {
 		return false
 	}
 	r.mu.Lock()

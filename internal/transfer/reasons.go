@@ -90,6 +90,9 @@ var errUnconfirmed = errors.New("unconfirmed: the contact ended the session with
 // errNoAnswer: the contact did not answer the offer in time.
 var errNoAnswer = errors.New("not answered in time")
 
+// errNotThere: the contact's client did not even acknowledge the offer.
+var errNotThere = errors.New("the contact's client does not react")
+
 // errDeclined: our own side said no.
 var errDeclined = errors.New("declined")
 
@@ -124,10 +127,7 @@ func saysSuccess(err error) bool {
 }
 
 // isIntegrity tells whether what came cannot be trusted.
-func isIntegrity(err error) bool {
-	code, _ := classify(err, true)
-	return code == exitcode.Integrity
-}
+func isIntegrity(err error) bool { return failureOf(err, true).Code == exitcode.Integrity }
 
 // errStreamLost: the connection to the server went away under a transfer.
 var errStreamLost = errors.New("connection to the server lost")
@@ -179,6 +179,8 @@ func classify(err error, started bool) (exitcode.Code, []string) {
 		return exitcode.LocalFile, nil
 	case errors.Is(err, errNoAnswer), errors.Is(err, errDeclined), errors.Is(err, errRefused):
 		return exitcode.Declined, nil
+	case errors.Is(err, errNotThere):
+		return exitcode.Offline, nil
 	case errors.Is(err, errNoTransport), errors.Is(err, errUnfit), errors.Is(err, ibb.ErrMalformed), errors.Is(err, ibb.ErrMessages),
 		errors.Is(err, crypto.ErrTooLong):
 		return exitcode.Incapable, nil

@@ -116,6 +116,7 @@ func (e *Endpoint) resumeReceive(ctx context.Context, row journal.Row, opt Resum
 	how := keeping{rate: opt.LimitRate}
 	head := Head{Transfer: row.ID, Direction: Receive, Peer: row.Peer.String(), Name: clean.Text(row.Name)}
 	wait := opt.Wait
+	taken := false
 	for {
 		to, err := e.servant(ctx, row.Peer, wait)
 		before := row.Durable
@@ -124,6 +125,7 @@ func (e *Endpoint) resumeReceive(ctx context.Context, row journal.Row, opt Resum
 			q = e.newRequest(row, to, how, opt.Route)
 			head = q.down.head
 			err = q.run(ctx)
+			taken = taken || q.answered
 		}
 		if q != nil && q.down.final != "" {
 			return exitcode.OK
@@ -138,7 +140,7 @@ func (e *Endpoint) resumeReceive(ctx context.Context, row journal.Row, opt Resum
 			continue
 		}
 		pause, more := retry.next(time.Now())
-		if err = causeOf(ctx, err); !more || !askAgain(err) {
+		if err = causeOf(ctx, err); !more || !askAgain(err, taken) {
 			f := failureOf(err, row.Durable > 0)
 			e.cfg.Report(Failed{
 				Head: head, Code: int(f.Code), Reason: clean.Text(f.Error()), Resumable: row.State == journal.Interrupted, Hints: f.Hints,
@@ -154,13 +156,14 @@ func (e *Endpoint) resumeReceive(ctx context.Context, row journal.Row, opt Resum
 }
 
 // askAgain tells whether a request that failed is worth another one in this run.
-func askAgain(err error) bool {
+// taken tells whether one has been accepted in it.
+func askAgain(err error, taken bool) bool {
 	var ended *endedByPeer
 	if errors.As(err, &ended) && ended.reason.Condition == jingle.Busy {
 		return true
 	}
-	code, _ := classify(err, true)
-	return code == exitcode.Interrupted
+	code := failureOf(err, true).Code
+	return code == exitcode.Interrupted || code == exitcode.Offline && taken
 }
 
 // servant is a client of the contact that could hand out the rest of a file.
@@ -169,13 +172,15 @@ func (e *Endpoint) servant(ctx context.Context, who jid.JID, wait time.Duration)
 		return nil, err
 	}
 	peers, err := e.choose(ctx, SendOptions{To: who, Wait: wait})
-	if err != nil {
-		return nil, err
-	}
-	if peers[0].form != formJetsend {
-		f := noResource(who, len(peers), len(peers))
-		f.Hints = []string{"ask the contact to run `jetsend receive`, or `jetsend resume ID` there"}
-		return nil, f
+	switch {
+	case err != nil && context.Cause(ctx) != nil:
+		return nil, context.Cause(ctx)
+	case err != nil, peers[0].form != formJetsend:
+		who := clean.Text(who.String())
+		return nil, &Failure{
+			Code: exitcode.Offline, Reason: "no `jetsend receive` of " + who + " is online to send the rest", Err: err,
+			Hints: []string{"ask " + who + " to run `jetsend resume`, or `jetsend receive`", "wait longer with `--wait 5m`"},
+		}
 	}
 	return peers[0], nil
 }
