@@ -127,7 +127,8 @@ const lostWordTime = 40 * time.Second
 
 // watch asks another jetsend from time to time whether it still knows the session
 // (XEP-0166 section 6.9: a session-info without payload). gone is closed when it
-// does not, or is not there any more: a process that was killed says no farewell.
+// does not, or has not been there for a while: a process that was killed says no
+// farewell, but one that lost its server comes back.
 func (t *talk) watch(ctx context.Context) (gone <-chan struct{}, stop func()) {
 	dead := make(chan struct{})
 	if t.offer == nil {
@@ -137,12 +138,20 @@ func (t *talk) watch(ctx context.Context) (gone <-chan struct{}, stop func()) {
 	done := make(chan struct{})
 	t.e.tasks.Go(func() {
 		defer close(done)
+		missing := 0
 		for t.e.sleep(ctx, watchEvery) == nil {
 			ask, cancel := context.WithTimeout(ctx, watchEvery)
 			err := t.sess.Info(ask, nil)
 			cancel()
 			var refused *stanza.Error
-			if errors.As(err, &refused) && codeOfIQ(refused) == exitcode.Offline {
+			switch {
+			case !errors.As(err, &refused) || codeOfIQ(refused) != exitcode.Offline:
+				missing = 0
+				continue
+			case refused.Condition != stanza.ItemNotFound:
+				missing++
+			}
+			if refused.Condition == stanza.ItemNotFound || missing == watchMisses {
 				close(dead)
 				return
 			}
@@ -151,8 +160,11 @@ func (t *talk) watch(ctx context.Context) (gone <-chan struct{}, stop func()) {
 	return dead, func() { cancel(); <-done }
 }
 
-// watchEvery is the pace of that.
-const watchEvery = 5 * time.Second
+// watchEvery is the pace of that, watchMisses how often the client must be missing.
+const (
+	watchEvery  = 5 * time.Second
+	watchMisses = 3
+)
 
 // lastWord looks at what came right before the end of the session; without it
 // the end is what counts.
