@@ -88,7 +88,6 @@ func (s *Session) reach(ctx context.Context, prev *binding) (*transport, *xmltre
 	if err != nil {
 		return nil, nil, err
 	}
-	var errs []error
 	if tg := s.preferred(prev); tg != nil {
 		t, features, err := s.try(ctx, dial, domain, *tg, 2)
 		if err == nil {
@@ -97,7 +96,7 @@ func (s *Session) reach(ctx context.Context, prev *binding) (*transport, *xmltre
 		if redirection(err) != nil {
 			return nil, nil, s.unreachable([]error{err})
 		}
-		errs = append(errs, err)
+		// What is wrong with this host decides nothing: DNS has the last word.
 	}
 	targets, err := s.targets(ctx, domain)
 	if err != nil {
@@ -106,6 +105,7 @@ func (s *Session) reach(ctx context.Context, prev *binding) (*transport, *xmltre
 		}
 		return nil, nil, err
 	}
+	var errs []error
 	for i, tg := range targets {
 		if ctx.Err() != nil {
 			break

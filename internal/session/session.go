@@ -126,13 +126,13 @@ func (s *Session) Start(ctx context.Context) error {
 		return errors.New("session started twice")
 	}
 	s.state = stateStarting
+	s.wg.Go(s.dispatch)
 	s.mu.Unlock()
 	// Close interrupts a login.
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(s.ctx, func() { cancel(ErrClosed) })()
 
-	s.wg.Go(s.dispatch)
 	err := s.err0
 	var st *stream
 	if err == nil {
@@ -151,8 +151,8 @@ func (s *Session) Start(ctx context.Context) error {
 		s.down()
 		err = ErrClosed
 	}
-	close(s.inbox)
 	s.end(err)
+	close(s.inbox) // Close waits for the dispatcher
 	return err
 }
 

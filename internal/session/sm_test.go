@@ -2,6 +2,7 @@ package session
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -121,4 +122,53 @@ func TestUnackedIsBounded(t *testing.T) {
 			}
 		})
 	}
+}
+
+// FuzzManagement has a server answer what we send with anything: what is kept
+// is always exactly what was sent and not acknowledged.
+func FuzzManagement(f *testing.F) {
+	f.Add([]byte("sssa\x02rs"), uint32(0))
+	f.Add([]byte("ssssa\x04R\x02ss"), uint32(1<<32-3))
+	f.Add([]byte("sFsa\x09"), uint32(7))
+	f.Fuzz(func(t *testing.T, ops []byte, start uint32) {
+		m := management{wake: make(chan struct{}, 1), sent: start, acked: start}
+		m.enable()
+		if err := m.element(xmltree.New(nsSM, "enabled").Set("id", "a").Set("resume", "true")); err != nil {
+			t.Fatal(err)
+		}
+		for len(ops) > 0 {
+			op := ops[0]
+			h := "x"
+			if ops = ops[1:]; len(ops) > 0 {
+				h = strconv.FormatUint(uint64(start+uint32(ops[0])), 10)
+			}
+			before := m.unacked()
+			var err error
+			switch op {
+			case 's':
+				m.push([]byte("stanza"))
+			case 'a':
+				err = m.element(xmltree.New(nsSM, "a").Set("h", h))
+			case 'R':
+				var again [][]byte
+				if again, _, err = m.resumed(xmltree.New(nsSM, "resumed").Set("previd", "a").Set("h", h)); err == nil && len(again) != m.unacked() {
+					t.Errorf("%d to be sent again, %d not acknowledged", len(again), m.unacked())
+				}
+			case 'F':
+				m.refused(xmltree.New(nsSM, "failed").Set("h", h))
+			default:
+				err = m.element(xmltree.New(nsSM, string(rune(op))).Set("h", h))
+			}
+			if op != 's' && m.unacked() > before {
+				t.Errorf("%q: %d not acknowledged, %d before", op, m.unacked(), before)
+			}
+			if m.keep && (len(m.queue) != m.unacked() || m.size != len("stanza")*len(m.queue)) {
+				t.Errorf("%d stanzas of %d bytes kept, %d not acknowledged", len(m.queue), m.size, m.unacked())
+			}
+			m.appendOwed(nil, op%2 == 0)
+			if err != nil {
+				return
+			}
+		}
+	})
 }

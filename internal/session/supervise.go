@@ -20,8 +20,8 @@ func (s *Session) supervise(st *stream) {
 		}
 		next, err := s.reconnect(st.b, err)
 		if err != nil {
-			close(s.inbox) // the readers were its only senders, and this goroutine
 			s.end(lost(err))
+			close(s.inbox) // the readers were its only senders, and this goroutine
 			return
 		}
 		fresh := next.b != st.b
