@@ -178,7 +178,9 @@ func TestExactlyOnce(t *testing.T) {
 	ctx := testContext(t)
 	var answers sync.WaitGroup
 	var order []string
+	flight := make(chan bool, maxPendingIQ/2)
 	for i := range n {
+		flight <- true
 		id := fmt.Sprint("m", i)
 		if err := s.Send(ctx, stanza.Message{To: romeo, ID: id}); err != nil {
 			t.Fatal(err)
@@ -191,6 +193,7 @@ func TestExactlyOnce(t *testing.T) {
 			if err != nil {
 				t.Errorf("bulk request: %v", err)
 			}
+			<-flight
 			answers.Done()
 		})
 		if err != nil {

@@ -78,7 +78,7 @@ func (m *management) element(el *xmltree.Element) error {
 		m.on = true
 		m.enabled(el)
 	case el.Name.Local == "failed" && !m.on:
-		m.asked = false
+		m.asked, m.sent = false, m.acked // nobody counts
 		m.giveUp()
 	case el.Name.Local == "r":
 		m.owed = true
