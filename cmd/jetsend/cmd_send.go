@@ -23,6 +23,7 @@ import (
 const unattendedAnswer = 5 * time.Minute
 
 func newSendCommand(a *app) *cobra.Command {
+	var dry bool
 	cmd := &cobra.Command{
 		Use:     "send FILE... CONTACT",
 		GroupID: groupFiles,
@@ -46,15 +47,21 @@ contact. To other clients a retry starts over.
 The contact must be online with a client that takes encrypted files, such as
 "jetsend receive". The first such client that appears within --wait is used.
 
+--dry-run does all that comes before the offer, and writes to standard output what
+would be sent to whom and how. The contact notices nothing but a question what its
+client can do, and the exit code is that of a send that ends before the answer.
+"jetsend doctor CONTACT" says more.
+
 ` + exitStatus(append(transferCodes(), exitcode.Offline, exitcode.Incapable)...),
 		Example: examples(
 			"jetsend send balcony.jpg romeo@montague.example",
 			"jetsend send --wait 1h --limit-rate 2MB *.iso nas",
 			"jetsend --json send report.pdf romeo | jq -r .event",
+			"jetsend send --dry-run report.pdf romeo",
 		),
 		Args:              sendArgs,
 		ValidArgsFunction: a.completeSend,
-		RunE:              func(cmd *cobra.Command, args []string) error { return runSend(cmd, a, args) },
+		RunE:              func(cmd *cobra.Command, args []string) error { return runSend(cmd, a, args, dry) },
 	}
 	d := config.Default().Send
 	k := keyed{cmd.Flags(), "send"}
@@ -72,6 +79,7 @@ The contact must be online with a client that takes encrypted files, such as
 	k.string("name", "", "tell the contact this `NAME` instead of the file's own")
 	k.string("description", "", "a line of `TEXT` for the receiver")
 	k.bool("checksum", false, "compute SHA-256 at both ends and show it")
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "offer nothing, only show what would be sent to whom and how")
 	return cmd
 }
 
@@ -88,7 +96,7 @@ func sendArgs(cmd *cobra.Command, args []string) error {
 
 // runSend checks usage, then configuration, then the local files, and only
 // then goes online.
-func runSend(cmd *cobra.Command, a *app, args []string) error {
+func runSend(cmd *cobra.Command, a *app, args []string, dry bool) error {
 	ctx := cmd.Context()
 	files, who := args[:len(args)-1], args[len(args)-1]
 	if err := checkFileArgs(files); err != nil {
@@ -121,6 +129,9 @@ func runSend(cmd *cobra.Command, a *app, args []string) error {
 		return err
 	}
 	defer a.hangUp(ctx, e)
+	if dry {
+		return dryRun(ctx, a, e, o)
+	}
 	return e.Send(ctx, o)
 }
 

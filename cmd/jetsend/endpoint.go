@@ -22,6 +22,10 @@ type endpoint interface {
 	Send(context.Context, transfer.SendOptions) error
 	Receive(context.Context, transfer.ReceiveOptions) error
 	Resume(context.Context, transfer.ResumeOptions) error
+	// DryRun does what Send does up to its offers, and says what they would be.
+	DryRun(context.Context, transfer.SendOptions) ([]transfer.Plan, error)
+	// Diagnose looks at the account and the contact; a zero To means no contact.
+	Diagnose(context.Context, transfer.SendOptions, func(transfer.Finding)) (*transfer.Plan, error)
 	// Device returns our OMEMO device.
 	Device() (id uint32, fingerprint string)
 	// Withdraw takes our OMEMO device off the server's lists.

@@ -66,7 +66,7 @@ All exit codes: jetsend help exit-codes`,
 	)
 	root.AddCommand(
 		newSendCommand(a), newReceiveCommand(a), newResumeCommand(a), newTransfersCommand(a),
-		newLoginCommand(a), newLogoutCommand(a), newContactsCommand(a), newTrustCommand(a), newDevicesCommand(a),
+		newLoginCommand(a), newLogoutCommand(a), newContactsCommand(a), newTrustCommand(a), newDevicesCommand(a), newDoctorCommand(a),
 		newVersionCommand(a), newCompletionCommand(a), newGenDocsCommand(),
 	)
 	root.AddCommand(helpTopics()...)

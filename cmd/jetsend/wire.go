@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -28,14 +29,8 @@ func wire(a *app) {
 
 // dial puts the account online.
 func dial(ctx context.Context, o dialOptions) (endpoint, error) {
-	a := o.Account
-	password := o.Password
 	e, err := transfer.Connect(ctx, transfer.Config{
-		Session: session.Config{
-			JID: a.Addr, Password: func(context.Context) (string, error) { return password, nil },
-			Server: a.Server, RootCAs: o.RootCAs, SOCKS5: a.SOCKS5,
-			AllowPlain: a.AllowPlain, AllowSASLDowngrade: a.AllowSASLDowngrade,
-		},
+		Session:  sessionConfig(o.Account, o.RootCAs, o.Password),
 		StateDir: o.StateDir, Trust: trustMode(o.Trust), Receiver: o.Receiver, Priority: o.Priority,
 		S5B:          transfer.S5BConfig{ListenPorts: o.Transports.S5B.ListenPorts, Advertise: o.Transports.S5B.Advertise, Interfaces: o.Transports.S5B.Interfaces, Proxies: o.Transports.S5B.Proxies},
 		IBBBlockSize: o.Transports.IBB.BlockSize,
@@ -45,6 +40,15 @@ func dial(ctx context.Context, o dialOptions) (endpoint, error) {
 		return nil, err
 	}
 	return online{e}, nil
+}
+
+// sessionConfig says how the account goes online.
+func sessionConfig(a *config.Chosen, roots *x509.CertPool, password string) session.Config {
+	return session.Config{
+		JID: a.Addr, Password: func(context.Context) (string, error) { return password, nil },
+		Server: a.Server, RootCAs: roots, SOCKS5: a.SOCKS5,
+		AllowPlain: a.AllowPlain, AllowSASLDowngrade: a.AllowSASLDowngrade,
+	}
 }
 
 func trustMode(text string) omemo.TrustMode {

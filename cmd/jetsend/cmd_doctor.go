@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"jetsend/internal/clean"
+	"jetsend/internal/config"
+	"jetsend/internal/exitcode"
+	"jetsend/internal/jid"
+	"jetsend/internal/session"
+	"jetsend/internal/transfer"
+)
+
+func newDoctorCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "doctor [CONTACT]",
+		GroupID: groupAccount,
+		Short:   "What account, server and contact can do, and what is missing",
+		Long: `Look at everything that a send depends on, and say what is found, what is missing
+and which command mends it: the server's DNS records, TLS certificate and login
+methods; the account, its OMEMO devices and its proxies; the addresses at which this
+machine can be reached; and, with CONTACT, whether the contact is seen online, with
+which clients, with which keys, and how a file would go there.
+
+Every finding is "ok", "warn" (a send may work all the same) or "fail". The report is
+written to standard output; with --json it is one object for each finding and one for
+the whole. When the login fails, what was found before it is shown.
+
+Nothing is offered to the contact. Its clients are asked what they are; no OMEMO
+session is begun, and nothing is written into the journal. Like every command that
+goes online, it makes this machine's OMEMO device on first use.
+
+The exit code is 0 when a send would work, as far as that can be known before the
+contact's answer, and otherwise the one that the send would end with.
+
+` + exitStatus(append(onlineCodes(), exitcode.Offline, exitcode.Incapable)...),
+		Example: examples("jetsend doctor", "jetsend doctor romeo@montague.example", "jetsend --json doctor romeo | jq -r 'select(.status == \"fail\").text'"),
+		Args:    between(0, 1, "one CONTACT"),
+		RunE:    func(cmd *cobra.Command, args []string) error { return runDoctor(cmd, a, args) },
+	}
+	d := config.Default().Send
+	k := keyed{cmd.Flags(), "send"}
+	k.duration("wait", d.Wait, "how long the contact may take to be online")
+	k.choice("encryption", d.Encryption, "how the offer would be made", "auto", "jet")
+	k.transport()
+	k.bool("no-direct", false, "make no direct connection to the contact")
+	return cmd
+}
+
+// runDoctor looks at the server before it needs a password, then logs in.
+func runDoctor(cmd *cobra.Command, a *app, args []string) error {
+	ctx := cmd.Context()
+	c, err := a.loadConfig(cmd)
+	if err != nil {
+		return err
+	}
+	var to jid.JID
+	if len(args) == 1 {
+		if to, err = resolveContact(c, args[0]); err != nil {
+			return err
+		}
+	}
+	o, err := a.sendOptions(c, to, nil)
+	if err != nil {
+		return err
+	}
+	account, err := c.Choose(a.selection())
+	if err != nil {
+		return err
+	}
+	d := &diagnosis{a: a, width: outputWidth(a.Stdout), record: diagnosisRecord{Account: account.Addr.String()}}
+	if !to.IsZero() {
+		d.record.Contact = clean.Text(to.String())
+	}
+	if err := d.server(ctx, account); err != nil {
+		return d.end(ctx, err)
+	}
+	e, err := a.open(ctx, c, account, nil)
+	if err != nil {
+		return d.end(ctx, d.refused(ctx, err))
+	}
+	defer a.hangUp(ctx, e)
+	plan, err := e.Diagnose(ctx, o, d.add)
+	d.record.Plan = plan
+	return d.end(ctx, err)
+}
+
+// diagnosis is a report under way.
+type diagnosis struct {
+	a      *app
+	width  int // columns of the terminal; 0: lines as long as they are
+	area   string
+	first  transfer.Finding // with a code
+	record diagnosisRecord
+}
+
+// server looks at the account's server; its error ends the diagnosis.
+func (d *diagnosis) server(ctx context.Context, account *config.Chosen) error {
+	roots, err := rootCAs(account.TLSCAFile)
+	if err != nil {
+		return err
+	}
+	cfg := sessionConfig(account, roots, "")
+	cfg.Log = d.a.log
+	in := session.Inspect(ctx, cfg)
+	for _, f := range transfer.ServerFindings(in, account.Addr, account.Server, d.a.now()) {
+		d.add(f)
+	}
+	if err := errors.Join(in.Err, in.MechanismErr); err != nil {
+		return d.refused(ctx, err)
+	}
+	return nil
+}
+
+// refused adds the finding of a login that cannot be had.
+func (d *diagnosis) refused(ctx context.Context, err error) error {
+	f := explain(ctx, err)
+	d.add(transfer.Finding{
+		Area: transfer.AreaAccount, Check: "login", Status: transfer.StatusFail,
+		Code: int(f.code), Text: f.reason, Hints: f.hints,
+	})
+	return err
+}
+
+// add shows a finding.
+func (d *diagnosis) add(f transfer.Finding) {
+	switch f.Status {
+	case transfer.StatusFail:
+		d.record.Failures++
+	case transfer.StatusWarn:
+		d.record.Warnings++
+	}
+	if d.first.Code == 0 && f.Code != 0 {
+		d.first = f
+	}
+	d.a.print.Rows([]record{findingRecord{f, f.Area != d.area, d.width}})
+	d.area = f.Area
+}
+
+// end shows the summary. err is what a send would end with; a signal ends the
+// diagnosis without one.
+func (d *diagnosis) end(ctx context.Context, err error) error {
+	r := &d.record
+	if err != nil {
+		f := explain(ctx, err)
+		if f.code == exitcode.Cancelled || f.code == exitcode.Terminated || r.Failures == 0 {
+			return err
+		}
+		r.Code, r.Reason = int(f.code), f.reason
+	} else if d.first.Code != 0 {
+		r.Code, r.Reason = d.first.Code, d.first.Text
+	}
+	r.Works = r.Code == 0
+	d.a.print.Rows([]record{*r})
+	if r.Works {
+		return nil
+	}
+	return &transfer.Failure{Code: exitCode(r.Code), Reason: r.Reason, Reported: true}
+}
+
+// dryRun shows what a send would offer.
+func dryRun(ctx context.Context, a *app, e endpoint, o transfer.SendOptions) error {
+	plans, err := e.DryRun(ctx, o)
+	if err != nil {
+		return err
+	}
+	var rows []record
+	for _, p := range plans {
+		rows = append(rows, planRecord{p})
+	}
+	a.print.Rows(rows)
+	return nil
+}

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/term"
+
+	"jetsend/internal/clean"
+	"jetsend/internal/transfer"
+)
+
+// The text form of a finding: status, check and sentence side by side, or, on
+// a terminal of fewer columns than narrow, the sentence below the other two.
+const (
+	statusWidth = 4
+	checkWidth  = 17
+	narrow      = 60
+)
+
+// outputWidth is how many columns the terminal behind out has, or 0.
+func outputWidth(out io.Writer) int {
+	if !isTerminal(out) {
+		return 0
+	}
+	f, ok := out.(*os.File)
+	if !ok {
+		return 0
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return width
+}
+
+// findingRecord is one finding of `doctor`.
+type findingRecord struct {
+	transfer.Finding
+	heading bool // the first one of its area
+	width   int
+}
+
+// Kind implements record.
+func (findingRecord) Kind() string { return "finding" }
+
+// Columns implements record.
+func (r findingRecord) Columns() []string { return []string{string(r.Status), r.Check, r.Text} }
+
+// Sheet implements sheet.
+func (r findingRecord) Sheet() [][]string {
+	var lines []string
+	if r.heading {
+		lines = append(lines, strings.ToUpper(r.Area))
+	}
+	indent := strings.Repeat(" ", statusWidth+1+checkWidth+1)
+	head := fmt.Sprintf("%-*s %-*s ", statusWidth, r.Status, checkWidth, r.Check)
+	if r.width > 0 && r.width < narrow {
+		indent = "  "
+		lines = append(lines, strings.TrimRight(head, " "))
+		head = indent
+	}
+	for i, part := range wrap(r.Text, r.width-len(indent)) {
+		if i > 0 {
+			head = indent
+		}
+		lines = append(lines, head+part)
+	}
+	for _, h := range r.Hints { // in one piece, to be pasted
+		lines = append(lines, indent+"hint: "+h)
+	}
+	return cells(lines)
+}
+
+// cells are lines of text as rows of one cell.
+func cells(lines []string) [][]string {
+	var rows [][]string
+	for _, l := range lines {
+		rows = append(rows, []string{l})
+	}
+	return rows
+}
+
+// wrap breaks text between words into lines of at most width characters, as far
+// as its words allow; without a width it is one line.
+func wrap(text string, width int) []string {
+	if width <= 0 {
+		return []string{text}
+	}
+	var lines []string
+	line := ""
+	for _, word := range strings.Fields(text) {
+		switch {
+		case line == "":
+			line = word
+		case utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) <= width:
+			line += " " + word
+		default:
+			lines, line = append(lines, line), word
+		}
+	}
+	return append(lines, line)
+}
+
+// diagnosisRecord is the last object of `doctor`.
+type diagnosisRecord struct {
+	Account  string         `json:"account"`
+	Contact  string         `json:"contact,omitempty"`
+	Works    bool           `json:"works"`
+	Code     int            `json:"code"` // that a send would end with
+	Reason   string         `json:"reason,omitempty"`
+	Failures int            `json:"failures"`
+	Warnings int            `json:"warnings"`
+	Plan     *transfer.Plan `json:"plan,omitempty"` // what a send would do
+}
+
+// Kind implements record.
+func (diagnosisRecord) Kind() string { return "diagnosis" }
+
+// Columns implements record.
+func (r diagnosisRecord) Columns() []string {
+	what := "the account " + r.Account + " is ready"
+	if r.Contact != "" {
+		what = "a send to " + r.Contact + " would work"
+	}
+	if !r.Works {
+		what = fmt.Sprintf("a send would end with exit code %d: %s", r.Code, r.Reason)
+	}
+	return []string{fmt.Sprintf("%s (failures: %d, warnings: %d)", what, r.Failures, r.Warnings)}
+}
+
+// planRecord is what `send --dry-run` would send.
+type planRecord struct{ transfer.Plan }
+
+// Kind implements record.
+func (planRecord) Kind() string { return "plan" }
+
+// Columns implements record.
+func (r planRecord) Columns() []string { return []string{r.File.Name, r.To, r.Form, r.Cipher} }
+
+// Sheet implements sheet.
+func (r planRecord) Sheet() [][]string {
+	name := "visible to the servers"
+	if r.NameHidden {
+		name = "hidden from the servers"
+	}
+	receipt := "the contact's client only says that it is done"
+	if r.Receipt {
+		receipt = "a sealed receipt proves that the file arrived"
+	}
+	rows := [][]string{
+		{"file", fmt.Sprintf("%s (%s), its name %s", clean.Text(r.File.Name), bytesText(r.File.Size), name)},
+		{"to", r.To},
+		{"form", r.Form + ", " + r.Cipher + "; " + receipt},
+		{"path", strings.Join(r.Transports, ", then ")},
+	}
+	for _, c := range r.Candidates {
+		rows = append(rows, []string{"", c.String()})
+	}
+	for _, d := range r.Devices {
+		text := fmt.Sprintf("device %d, key %s, %s", d.ID, groups(d.Fingerprint), d.Trust)
+		if d.New {
+			text += ", new"
+		}
+		rows = append(rows, []string{"encrypted for", text})
+	}
+	if r.File.Transfer != "" {
+		rows = append(rows, []string{"goes on", fmt.Sprintf("transfer %s at %s", short(r.File.Transfer), percent(r.File.ResumedFrom, r.File.Size))})
+	}
+	return rows
+}
