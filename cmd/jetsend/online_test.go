@@ -427,9 +427,12 @@ func freePort(ts *testscript.TestScript) string {
 	return port
 }
 
-// onlineCondition tells a script which server it runs on: [prosody] or
-// [ejabberd].
+// onlineCondition tells a script which server it runs on, [prosody] or
+// [ejabberd], and whether it may [mount].
 func onlineCondition(name string) (bool, error) {
+	if name == "mount" {
+		return mayMount()
+	}
 	switch s := xmpptest.Software(name); s {
 	case xmpptest.Prosody, xmpptest.Ejabberd:
 		return s == serverSoftware(), nil
@@ -449,6 +452,7 @@ func TestOnline(t *testing.T) {
 	}
 	commands := scriptCommands()
 	maps.Copy(commands, onlineCommands())
+	maps.Copy(commands, resumeCommands())
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/online",
 		Cmds:                commands,
