@@ -183,6 +183,9 @@ func (in *incoming) known(ctx context.Context) (row journal.Row, err error) {
 	if errors.Is(err, journal.ErrUnknown) || err == nil && (row.Peer != in.dev.JID.Bare() || !row.HasKey(in.dev.IdentityKey)) {
 		return journal.Row{}, nil
 	}
+	if err == nil && row.Released { // too long ago for a receipt
+		return journal.Row{}, fmt.Errorf("%w: %w", errDeclined, journal.ErrOver)
+	}
 	return row, err
 }
 

@@ -1,0 +1,195 @@
+package transfer
+
+import (
+	"context"
+	"crypto/sha256"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"jetsend/internal/exitcode"
+	"jetsend/internal/jingle"
+	"jetsend/internal/journal"
+	"jetsend/internal/xmltree"
+	"jetsend/internal/xmpptest"
+)
+
+// count is how many events of type T there were.
+func count[T Event](e *events) (n int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, ev := range e.all {
+		if _, is := ev.(T); is {
+			n++
+		}
+	}
+	return n
+}
+
+// losing is a server that acknowledges words of a session and hands them to
+// nobody: it makes pings of them.
+func losing(words ...string) xmpptest.Rewrite {
+	return func(dir xmpptest.Direction, raw []byte) [][]byte {
+		iq, err := xmltree.Parse(raw)
+		if err != nil || dir != xmpptest.ToServer || iq.Name.Local != "iq" {
+			return [][]byte{raw}
+		}
+		j := iq.Child(jingle.NS, "jingle")
+		if j == nil {
+			return [][]byte{raw}
+		}
+		for _, w := range words {
+			if j.Attr("action") == w || j.Child(jingle.NSFile, w) != nil {
+				iq.Children = []*xmltree.Element{xmltree.New("urn:xmpp:ping", "ping")}
+				iq.Set("type", "get")
+				return [][]byte{iq.Append(nil, "")}
+			}
+		}
+		return [][]byte{raw}
+	}
+}
+
+// behind puts juliet online once more, behind a tap and instead of the one that
+// the stage has.
+func (st *stage) behind(t *testing.T, tap *xmpptest.Tap) *Endpoint {
+	t.Helper()
+	cfg := st.juliet.cfg.S5B
+	st.juliet = online(t, st.server, tap.Addr, "juliet", true, st.in.report)
+	st.juliet.cfg.S5B = cfg
+	return st.juliet
+}
+
+// TestLastWordLost: the receipt, the end of the session, or both are lost after
+// the file was released. The sender does not say sent before it knows; the next
+// offer gets the receipt, no byte crosses and no second file is made.
+func TestLastWordLost(t *testing.T) {
+	for name, tt := range map[string]struct {
+		words []string
+		known bool // the sender has the receipt
+	}{
+		"receipt":            {[]string{"received"}, false},
+		"terminate":          {[]string{"session-terminate"}, true},
+		"receipt, terminate": {[]string{"received", "session-terminate"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			st := setStage(t, 300_000)
+			tap := xmpptest.StartTap(t, st.server, losing(tt.words...))
+			receiving(t, st.behind(t, tap), ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
+			err := st.send(t, RetryOptions{})
+			if tt.known != (err == nil) {
+				t.Fatal(err)
+			}
+			st.arrived(t)
+			if !tt.known {
+				wantCode(t, err, exitcode.Interrupted)
+				if failed, _ := last[Failed](&st.out); !failed.Resumable || count[Sent](&st.out) > 0 {
+					t.Errorf("%+v", failed)
+				}
+				tap.SetRewrite(nil)
+				once := carried(st.relay)
+				if err := st.send(t, RetryOptions{}); err != nil {
+					t.Fatal(err)
+				}
+				if n := carried(st.relay); n != once {
+					t.Errorf("%d bytes crossed again", n-once)
+				}
+				st.arrived(t)
+			}
+			if count[Received](&st.in) != 1 || count[Sent](&st.out) != 1 {
+				t.Errorf("%d received, %d sent", count[Received](&st.in), count[Sent](&st.out))
+			}
+		})
+	}
+}
+
+// crashes are what a receiver that dies between the last byte and Complete leaves.
+// All bytes are durable and the row says where the file goes.
+var crashes = map[string]struct {
+	leave func(part, final string) error
+	again bool // nothing is left: the file is sent anew
+}{
+	"placed":  {func(string, string) error { return nil }, false},
+	"linked":  {os.Link, false},
+	"renamed": {os.Rename, false},
+	"neither": {func(part, _ string) error { return os.Remove(part) }, true},
+}
+
+// crash cuts a transfer and then makes of what is there what a crash in the
+// release would have left.
+func crash(t *testing.T, st *stage, leave func(part, final string) error) journal.Key {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- st.juliet.Receive(ctx, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts}) }()
+	wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
+	waitIdle(t, st.juliet)
+	cancel()
+	<-ended
+	st.in.reset()
+	failed, _ := last[Failed](&st.out)
+	row, err := st.juliet.journal.Load(t.Context(), journal.Key{ID: failed.Transfer, Direction: journal.Receive})
+	if err != nil {
+		t.Fatal(err)
+	}
+	part, final := filepath.Join(st.dir, ".jetsend-"+row.ID+".part"), filepath.Join(st.dir, "f")
+	if err := os.WriteFile(part, st.data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(st.data)
+	h, err := st.juliet.journal.Begin(t.Context(), row)
+	for _, step := range []func() error{
+		func() error { return err },
+		func() error { return h.Run(t.Context()) },
+		func() error { return h.Progress(t.Context(), row.Size) },
+		func() error { return h.Place(t.Context(), final, sum[:]) },
+		func() error { return leave(part, final) },
+		func() error { return h.Release(t.Context()) },
+	} {
+		if err := step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return row.Key
+}
+
+// TestCrashInRelease: the process died between Place and Complete. Whoever looks
+// first, the receiver as it begins or the contact with a new offer, ends what was
+// begun: one file, once reported, and the receipt for the sender.
+func TestCrashInRelease(t *testing.T) {
+	for name, tt := range crashes {
+		for _, first := range []string{"receiver", "sender", "resume"} {
+			t.Run(name+", "+first+" first", func(t *testing.T) {
+				st := setStage(t, 300_000, xmpptest.CutAt(150_000))
+				key := crash(t, st, tt.leave)
+				st.through(t)
+				switch {
+				case first == "resume" && tt.again:
+					return // has nobody to ask
+				case first == "resume":
+					if err := st.juliet.Resume(t.Context(), ResumeOptions{Transfers: []journal.Key{key}, Named: true}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
+				if first == "receiver" && !tt.again {
+					eventually(t, func() bool { return count[Received](&st.in) == 1 })
+				}
+				if err := st.send(t, RetryOptions{Retries: 1, For: time.Minute}); err != nil {
+					t.Fatal(err)
+				}
+				st.arrived(t)
+				if n := count[Received](&st.in); n != 1 {
+					t.Errorf("received reported %d times", n)
+				}
+				sent, _ := last[Sent](&st.out)
+				if sent.Transfer != key.ID || !sent.VerifiedByPeer || count[Sent](&st.out) != 1 {
+					t.Errorf("%+v", sent)
+				}
+				if n := carried(st.relay); (n > 0) != tt.again {
+					t.Errorf("%d bytes crossed", n)
+				}
+			})
+		}
+	}
+}

@@ -1,0 +1,44 @@
+package transfer
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"jetsend/internal/exitcode"
+	"jetsend/internal/jid"
+	"jetsend/internal/journal"
+)
+
+// TestOfferDuringSettle: an offer for a transfer whose release is being ended
+// waits for that, and does the process no harm.
+func TestOfferDuringSettle(t *testing.T) {
+	st := setStage(t, 1)
+	row := journal.Row{Key: journal.Key{ID: "0a3c1d5e-1b2c-4d3e-8f90-a1b2c3d4e5f6", Direction: journal.Receive}, Keys: [][]byte{make([]byte, 33)}}
+	d := newDownload(row, jid.MustParse("romeo@jet.test"), keeping{})
+	d.keys = row.Keys
+	st.juliet.downloads[row.ID] = d
+	err := st.juliet.takeNow(t.Context(), newDownload(row, jid.MustParse("romeo@jet.test"), keeping{}), row, nil, true)
+	if !errors.Is(err, journal.ErrRunning) {
+		t.Error(err)
+	}
+	delete(st.juliet.downloads, row.ID)
+}
+
+// TestOfferLongAfter: a transfer that was received too long ago for its receipt,
+// but is still in the journal, is answered all the same.
+func TestOfferLongAfter(t *testing.T) {
+	st := setStage(t, 1000, xmpptest.CutAt(500))
+	key := crash(t, st, func(string, string) error { return nil })
+	st.through(t)
+	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
+	eventually(t, func() bool { return count[Received](&st.in) == 1 })
+	if _, err := st.juliet.db.ExecContext(t.Context(), `UPDATE transfers SET finished = 1 WHERE id = ?`, key.ID); err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, st.send(t, RetryOptions{}), exitcode.Declined)
+	if f, _ := last[Failed](&st.out); !strings.HasPrefix(f.Reason, "ended by the contact") { // rather than by patience
+		t.Error(f.Reason)
+	}
+	st.arrived(t)
+}
