@@ -89,20 +89,25 @@ func (k *keeper) settle(ctx context.Context) {
 		if row.Path == "" {
 			continue
 		}
-		d := newDownload(row, row.Peer, k.r.keeping())
-		err := k.r.e.take(ctx, d, row, k.r.dir, false)
-		switch {
-		case err != nil:
-		case d.final != "":
-			d.report()
-			err = d.close(ctx)
-		default:
-			err = d.giveUp(ctx, errors.New(row.LastError))
-		}
+		_, err := k.r.e.settle(ctx, row, k.r.keeping(), k.r.dir)
 		if err != nil {
 			k.r.e.log.Warn("release that was cut", "transfer", row.ID, "error", err)
 		}
 	}
+}
+
+// settle ends the release of a verified file that a crash has cut, which needs
+// nobody. It tells whether the file is released now.
+func (e *Endpoint) settle(ctx context.Context, row journal.Row, how keeping, dir *inbox.Dir) (released bool, err error) {
+	d := newDownload(row, row.Peer, how)
+	if err := e.take(ctx, d, row, dir, false); err != nil {
+		return false, err
+	}
+	if d.final == "" {
+		return false, d.giveUp(ctx, errors.New(row.LastError))
+	}
+	d.report()
+	return true, d.close(ctx)
 }
 
 // interrupted are the received transfers that could go on.
@@ -291,5 +296,6 @@ func newDownload(row journal.Row, from jid.JID, how keeping) *download {
 	}
 	return &download{
 		head: head, file: &jingle.File{Name: row.Name, Size: row.Size, Date: row.MTime}, name: name, how: how, begun: time.Now(),
+		stop: func(error) {}, // until there is a session to end
 	}
 }

@@ -132,27 +132,40 @@ func (o *outgoing) again(err error) bool {
 	return false
 }
 
-// findAgain looks for the contact after an interruption.
+// findAgain looks for the contact after an interruption, for as long as the run
+// goes on trying. Clients that take only another form of offer do not count.
 func (o *outgoing) findAgain(ctx context.Context, left time.Duration) ([]*peer, error) {
-	ctx, cancel := context.WithTimeout(ctx, max(left, time.Second))
+	end := time.Now().Add(max(left, time.Second))
+	online, cancel := context.WithDeadline(ctx, end)
 	defer cancel()
-	if err := o.e.sess.WaitOnline(ctx); err != nil {
+	if err := o.e.sess.WaitOnline(online); err != nil {
 		return nil, fmt.Errorf("%w: %w", errStreamLost, err)
 	}
 	opt := o.opt
-	opt.Wait = min(max(left, time.Second), lastPause)
-	peers, err := o.e.choose(ctx, opt)
-	if err != nil {
-		return nil, err
+	for {
+		opt.Wait = min(max(time.Until(end), time.Second), lastPause)
+		peers, err := o.e.chooseForm(ctx, opt, o.form)
+		peers = slices.DeleteFunc(peers, func(p *peer) bool { return p.form != o.form })
+		if err == nil && len(peers) == 0 {
+			err = noResource(o.opt.To, 1, 0)
+		}
+		if err = away(err); !errors.Is(err, errPeerGone) || !time.Now().Before(end) {
+			return peers, err
+		}
+		if err := o.e.sleep(ctx, firstPause); err != nil {
+			return nil, err
+		}
 	}
-	if err := o.e.guardForm(ctx, peers[0], o.opt); err != nil {
-		return nil, err
+}
+
+// away makes of the failure to find a client of the contact what it is after an
+// interruption: one more.
+func away(err error) error {
+	var f *Failure
+	if errors.As(err, &f) && (f.Code == exitcode.Offline || f.Code == exitcode.Incapable) {
+		return fmt.Errorf("%w: %s", errPeerGone, f.Reason)
 	}
-	peers = slices.DeleteFunc(peers, func(p *peer) bool { return p.form != o.form })
-	if len(peers) == 0 {
-		return nil, noResource(o.opt.To, 1, 0)
-	}
-	return peers, nil
+	return err
 }
 
 // round offers the file to the resources, until one answers.

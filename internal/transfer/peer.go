@@ -114,6 +114,12 @@ func describe(full jid.JID, info *session.DiscoInfo, caps session.Caps) *peer {
 // choose returns the resources of a contact that a file can be offered to, the
 // best form first. It waits for one to appear, at most for opt.Wait.
 func (e *Endpoint) choose(ctx context.Context, opt SendOptions) ([]*peer, error) {
+	return e.chooseForm(ctx, opt, formJET)
+}
+
+// chooseForm is choose among those who have that form or a better one; for others
+// it does not end its waiting.
+func (e *Endpoint) chooseForm(ctx context.Context, opt SendOptions, least form) ([]*peer, error) {
 	if !opt.To.IsBare() {
 		return e.chooseFull(ctx, opt.To)
 	}
@@ -123,6 +129,7 @@ func (e *Endpoint) choose(ctx context.Context, opt SendOptions) ([]*peer, error)
 	for {
 		changed := e.sess.PresenceChanged()
 		capable, online := e.ask(ctx, opt.To, asked)
+		capable = slices.DeleteFunc(capable, func(p *peer) bool { return p.form < least })
 		if len(capable) > 0 {
 			return capable, nil
 		}

@@ -2,12 +2,14 @@ package transfer
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
 
 	"jetsend/internal/clean"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/inbox"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
@@ -83,7 +85,11 @@ func (e *Endpoint) resumeSend(ctx context.Context, row journal.Row, opt ResumeOp
 	if !row.Profile {
 		send.Encryption = EncryptionJET
 	}
-	peers, err := e.choose(ctx, send)
+	least := formJET
+	if row.Profile {
+		least = formJetsend
+	}
+	peers, err := e.chooseForm(ctx, send, least)
 	if err == nil {
 		err = e.guardForm(ctx, peers[0], send)
 	}
@@ -114,24 +120,32 @@ func (e *Endpoint) resumeReceive(ctx context.Context, row journal.Row, opt Resum
 	}
 	retry := retry{opt: opt.Retry}
 	how := keeping{rate: opt.LimitRate}
+	if row.Path != "" && e.settleHere(ctx, row, how) {
+		return exitcode.OK
+	}
 	head := Head{Transfer: row.ID, Direction: Receive, Peer: row.Peer.String(), Name: clean.Text(row.Name)}
 	wait := opt.Wait
-	taken := false
-	for {
+	for asked := false; ; asked = true {
 		to, err := e.servant(ctx, row.Peer, wait)
+		if asked {
+			err = away(err)
+		}
 		before := row.Durable
 		var q *request
 		if err == nil {
 			q = e.newRequest(row, to, how, opt.Route)
 			head = q.down.head
 			err = q.run(ctx)
-			taken = taken || q.answered
 		}
 		if q != nil && q.down.final != "" {
 			return exitcode.OK
 		}
 		if now, lerr := e.journal.Load(ctx, row.Key); lerr == nil {
 			row = now
+		}
+		if row.Released { // the contact's own session brought the rest, maybe to another process
+			e.reportReleased(head, row)
+			return exitcode.OK
 		}
 		if err == nil || row.Durable > before {
 			retry.progress()
@@ -140,7 +154,7 @@ func (e *Endpoint) resumeReceive(ctx context.Context, row journal.Row, opt Resum
 			continue
 		}
 		pause, more := retry.next(time.Now())
-		if err = causeOf(ctx, err); !more || !askAgain(err, taken) {
+		if err = causeOf(ctx, err); !more || !askAgain(err, asked) {
 			f := failureOf(err, row.Durable > 0)
 			e.cfg.Report(Failed{
 				Head: head, Code: int(f.Code), Reason: clean.Text(f.Error()), Resumable: row.State == journal.Interrupted, Hints: f.Hints,
@@ -155,15 +169,43 @@ func (e *Endpoint) resumeReceive(ctx context.Context, row journal.Row, opt Resum
 	}
 }
 
+// settleHere is settle in the directory of the row. What goes wrong shows again
+// when the rest is asked for.
+func (e *Endpoint) settleHere(ctx context.Context, row journal.Row, how keeping) bool {
+	dir, err := inbox.Open(row.Dir)
+	if err != nil {
+		return false
+	}
+	released, err := e.settle(ctx, row, how, dir)
+	if err = errors.Join(err, dir.Close()); err != nil {
+		e.log.Warn("release that was cut", "transfer", row.ID, "error", err)
+	}
+	return released
+}
+
+// reportReleased says of a transfer that others brought to its end that its file
+// is there.
+func (e *Endpoint) reportReleased(head Head, row journal.Row) {
+	verified := []string{"gcm-tag"}
+	if row.SHA256 != nil {
+		verified = append(verified, "sha-256")
+	}
+	e.cfg.Report(Received{Head: head, Path: row.Path, Size: row.Size, Verified: verified, SHA256: hex.EncodeToString(row.SHA256)})
+}
+
 // askAgain tells whether a request that failed is worth another one in this run.
-// taken tells whether one has been accepted in it.
-func askAgain(err error, taken bool) bool {
+// asked: it is not the first, so that whoever is at the transfer now came to it
+// since.
+func askAgain(err error, asked bool) bool {
 	var ended *endedByPeer
 	if errors.As(err, &ended) && ended.reason.Condition == jingle.Busy {
 		return true
 	}
+	if errors.Is(err, journal.ErrRunning) {
+		return asked
+	}
 	code := failureOf(err, true).Code
-	return code == exitcode.Interrupted || code == exitcode.Offline && taken
+	return code == exitcode.Interrupted || code == exitcode.Offline && asked
 }
 
 // servant is a client of the contact that could hand out the rest of a file.
@@ -171,11 +213,11 @@ func (e *Endpoint) servant(ctx context.Context, who jid.JID, wait time.Duration)
 	if err := e.sess.WaitOnline(ctx); err != nil {
 		return nil, err
 	}
-	peers, err := e.choose(ctx, SendOptions{To: who, Wait: wait})
+	peers, err := e.chooseForm(ctx, SendOptions{To: who, Wait: wait}, formJetsend)
 	switch {
 	case err != nil && context.Cause(ctx) != nil:
 		return nil, context.Cause(ctx)
-	case err != nil, peers[0].form != formJetsend:
+	case err != nil:
 		who := clean.Text(who.String())
 		return nil, &Failure{
 			Code: exitcode.Offline, Reason: "no `jetsend receive` of " + who + " is online to send the rest", Err: err,

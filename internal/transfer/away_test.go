@@ -1,0 +1,135 @@
+package transfer
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"regexp"
+	"testing"
+	"time"
+
+	"jetsend/internal/exitcode"
+	"jetsend/internal/jid"
+	"jetsend/internal/journal"
+	"jetsend/internal/xmpptest"
+)
+
+// TestContactAway: after an interruption the contact's jetsend is gone for a while,
+// and only another client of theirs is online, which takes no offer of ours. The
+// run waits for the jetsend instead of ending.
+func TestContactAway(t *testing.T) {
+	s := prosody(t)
+	hash := regexp.MustCompile(` ver=['"][^'"]+['"]`) // or what is known of that hash is taken
+	profile := regexp.MustCompile(`var=['"]` + NS + `['"]`)
+	tap := xmpptest.StartTap(t, s, func(_ xmpptest.Direction, raw []byte) [][]byte {
+		raw = profile.ReplaceAll(raw, []byte("var='other'"))
+		if bytes.HasPrefix(raw, []byte("<presence")) {
+			raw = hash.ReplaceAll(raw, []byte(" ver='AAAAAAAAAAAAAAAAAAAAAAAAAAA='"))
+		}
+		return [][]byte{raw}
+	})
+	st := &stage{server: s, dir: t.TempDir(), data: bytes.Repeat([]byte("something "), 200_000)}
+	st.path = testFile(t, string(st.data))
+	state := t.TempDir()
+	st.romeo = online(t, s, s.Addr, "romeo", false, st.out.report)
+	st.juliet = onlineIn(t, state, s, s.Addr, "juliet", true, st.in.report)
+	st.through(t, xmpptest.CutAt(1<<20))
+	ctx, cancel := context.WithCancelCause(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- st.juliet.Receive(ctx, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts}) }()
+	sent := make(chan error, 1)
+	go func() { sent <- st.send(t, RetryOptions{Retries: 5, For: time.Minute}) }()
+	eventually(t, func() bool { return count[Interrupted](&st.out) > 0 })
+	cancel(ErrTerminated)
+	<-ended
+	if err := st.juliet.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	chat := online(t, s, tap.Addr, "juliet", true, nil) // what it has of us is as in other clients
+	receiving(t, chat, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+	select {
+	case err := <-sent:
+		t.Fatalf("the run ended: %v", err)
+	case <-time.After(4 * time.Second): // more than the first pause
+	}
+	st.juliet = onlineIn(t, state, s, s.Addr, "juliet", true, st.in.report)
+	t.Cleanup(func() {
+		if err := st.juliet.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	st.through(t)
+	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
+	if err := <-sent; err != nil {
+		t.Fatal(err)
+	}
+	st.arrived(t)
+	if r, ok := last[Resumed](&st.out); !ok || r.Offset < 1<<19 {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestAwayTooLong: whoever does not come back in time leaves the transfer
+// interrupted, not failed for another reason.
+func TestAwayTooLong(t *testing.T) {
+	s := prosody(t)
+	romeo := online(t, s, s.Addr, "romeo", false, nil)
+	o := romeo.outgoing(SendOptions{To: jid.MustParse("juliet@jet.test")}, &source{})
+	o.form, o.marked = formJetsend, true
+	_, err := o.findAgain(t.Context(), time.Second)
+	if !o.again(err) {
+		t.Errorf("not tried again: %v", err)
+	}
+	if code, _ := classify(err, true); code != exitcode.Interrupted {
+		t.Errorf("code %d: %v", code, err)
+	}
+}
+
+// TestTakenUpElsewhere: while a run asks for the rest of a file, the contact's own
+// session brings it to another process. That is the end of the run as well, and a
+// good one.
+func TestTakenUpElsewhere(t *testing.T) {
+	st := setStage(t, 1<<20, xmpptest.CutAt(1<<19))
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- st.juliet.Receive(ctx, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts}) }()
+	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+	wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
+	waitIdle(t, st.juliet)
+	failed, _ := last[Failed](&st.out)
+	key := journal.Key{ID: failed.Transfer, Direction: journal.Receive}
+
+	// The sender holds its row, as if it were about to go on.
+	row, err := st.romeo.journal.Load(t.Context(), journal.Key{ID: key.ID, Direction: journal.Send})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := st.romeo.journal.Begin(t.Context(), row)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st.in.reset()
+	resumed := make(chan error, 1)
+	go func() {
+		resumed <- st.juliet.Resume(t.Context(), ResumeOptions{
+			Transfers: []journal.Key{key}, Named: true, Wait: 10 * time.Second, Retry: RetryOptions{Retries: 5, For: time.Minute},
+		})
+	}()
+	eventually(t, func() bool { return count[Interrupted](&st.in) > 0 }) // answered with conflict
+	if err := errors.Join(h.Interrupt(t.Context(), errRunning), h.Release(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	st.through(t)
+	if err := st.send(t, RetryOptions{Retries: 3, For: time.Minute}); err != nil {
+		var f *Failure
+		if !errors.As(err, &f) || f.Code != exitcode.LocalFile { // the request may have been first
+			t.Fatal(err)
+		}
+	}
+	if err := <-resumed; err != nil {
+		t.Fatal(err)
+	}
+	st.arrived(t)
+	cancel()
+	<-ended
+}
