@@ -20,6 +20,9 @@ type Content struct {
 	Creator string // SenderInitiator or SenderResponder; empty is the initiator
 	Name    string
 	Senders string // who sends data; empty is the initiator, as file transfer clients mean it
+	// SendersOmitted leaves senders out of the element, where it is the
+	// initiator by default: the documents before XEP-0391 write it so.
+	SendersOmitted bool
 
 	Description *xmltree.Element
 	Transport   *xmltree.Element
@@ -35,10 +38,10 @@ type Content struct {
 
 // Element returns the <content/>.
 func (c Content) Element() *xmltree.Element {
-	e := xmltree.New(NS, "content").
-		Set("creator", orInitiator(c.Creator)).
-		Set("name", c.Name).
-		Set("senders", orInitiator(c.Senders))
+	e := xmltree.New(NS, "content").Set("creator", orInitiator(c.Creator)).Set("name", c.Name)
+	if !c.SendersOmitted {
+		e.Set("senders", orInitiator(c.Senders))
+	}
 	return e.Add(c.Description, c.Transport, c.Security).Add(c.Extra...)
 }
 
