@@ -246,6 +246,9 @@ func (d *download) take(ctx context.Context, t *talk, path *bytestream, s span) 
 			return err
 		}
 	}
+	if err := t.awaitWireSum(ctx); err != nil {
+		return err
+	}
 	return d.release(ctx, sum)
 }
 
@@ -270,7 +273,7 @@ func (d *download) stream(ctx context.Context, t *talk, path *bytestream, s span
 	// path hands the end on: then the bytes are counted.
 	ends := t.offer != nil && path.ends
 	patience := time.Duration(s.offset/checkRate) * time.Second
-	return streamIn(ctx, path, ends, patience, d.part, s.length, t.ts, d.how.rate, sum, m)
+	return streamIn(ctx, t.tapped(path), ends, patience, d.part, s.length, t.ts, d.how.rate, sum, m)
 }
 
 // keepSyncing makes what comes durable from time to time, until its result is
@@ -364,7 +367,9 @@ func (d *download) receipt(ctx context.Context, t *talk, stored int64) error {
 			return err
 		}
 	}
-	return t.tell(ctx, receivedElement(t.sess.Content().Name, sealed))
+	word := receivedElement(t.sess.Content().Name, sealed)
+	word.Name.Space = t.sess.Content().Description.Name.Space // of the form of the offer
+	return t.tell(ctx, word)
 }
 
 // finish tells everybody that the file, or the part that the session was for,

@@ -240,7 +240,7 @@ func features(receiver bool) []string {
 	}
 	if receiver {
 		f = append(f, jingle.NS, jingle.NSFile, s5b.NS, ibb.NSTransport, jingle.NSJET, nsJETOMEMO,
-			nsHashes, "urn:xmpp:hash-function-text-names:sha-256", NS)
+			jingle.NSEncryptedFile, nsHashes, "urn:xmpp:hash-function-text-names:sha-256", NS)
 	}
 	return f
 }

@@ -15,8 +15,6 @@ import (
 	"jetsend/internal/filename"
 	"jetsend/internal/inbox"
 	"jetsend/internal/jingle"
-	"jetsend/internal/jingle/ibb"
-	"jetsend/internal/jingle/s5b"
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
 	"jetsend/internal/xmltree"
@@ -31,6 +29,7 @@ type incoming struct {
 	sess  *jingle.Session // that of talk
 	head  Head
 	file  *jingle.File // as offered: the sealed one, or else the public one
+	form  form         // of the offer, as far as it shows in the clear
 	held  content      // of the envelope
 	dev   omemo.Device
 	down  *download // of an offer that could be read
@@ -289,33 +288,9 @@ func (in *incoming) batch() *Batch {
 
 // public reads what the stanza says in the clear.
 func (in *incoming) public(senders string) (*jingle.File, *jingle.Security, error) {
-	c := in.sess.Content()
-	unsupported := jingle.Reason{Condition: jingle.UnsupportedApplications}
-	if !c.Description.Is(jingle.NSFile, "description") || c.Senders != senders {
-		return nil, nil, &refusal{errors.New("not a file offer"), unsupported}
-	}
-	public, err := jingle.ParseDescription(c.Description)
-	switch {
-	case err != nil:
-	case public.Size < 0:
-		err = errors.New("an offer without a size")
-	case senders == jingle.SenderInitiator && public.Range != nil && public.Range.Offset != 0:
-		err = errors.New("an offer of a part of a file")
-	}
-	if err != nil {
-		return nil, nil, &refusal{err, unsupported}
-	}
-	if !c.Transport.Is(s5b.NS, "transport") && !c.Transport.Is(ibb.NSTransport, "transport") {
-		return nil, nil, &refusal{errors.New("unknown transport"), jingle.Reason{Condition: jingle.UnsupportedTransports}}
-	}
-	if c.Security == nil {
-		return nil, nil, &refusal{fmt.Errorf("%w: the offer is not encrypted", errDeclined), jingle.Reason{Condition: jingle.SecurityError}}
-	}
-	sec, err := jingle.ParseSecurity(c.Security)
-	if err != nil {
-		return nil, nil, &refusal{fmt.Errorf("%w: %w", errOffer, err), jingle.Reason{Condition: jingle.SecurityError}}
-	}
-	return public, sec, nil
+	c, err := readClear(in.sess.Content(), senders)
+	in.form = c.form
+	return c.file, c.sec, err
 }
 
 // open opens the envelope, judges the device that wrapped it, and holds the
@@ -338,8 +313,11 @@ func (in *incoming) open(ctx context.Context, public *jingle.File, sec *jingle.S
 	if in.r.opt.Accept == AcceptVerified && in.dev.Trust != omemo.Verified {
 		return &omemo.TrustError{JID: in.dev.JID, Device: in.dev.ID, Fingerprint: in.dev.Fingerprint, Kind: omemo.Unverified}
 	}
-	if in.held, err = tell(opened, sec.Cipher); err != nil {
+	if in.held, err = in.form.tell(opened, sec.Cipher); err != nil {
 		return err
+	}
+	if in.form == formEncryptedFile {
+		in.talk.wire = newWireSum(public)
 	}
 	in.talk.ts, in.talk.offer = in.held.ts, in.held.offer
 	if in.held.offer == nil {

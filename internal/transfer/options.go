@@ -76,6 +76,14 @@ type Encryption string
 const (
 	EncryptionAuto Encryption = ""    // the best that the contact's client has
 	EncryptionJET  Encryption = "jet" // XEP-0396 as other clients do it, also where our profile would do
+	// EncryptionDraft is the JET draft of 2017-09.
+	EncryptionDraft Encryption = "jet-draft"
+	// EncryptionFile is the encrypted file element of the ProtoXEP of 2015, or
+	// where Conversations before 2.5.8 puts it.
+	EncryptionFile Encryption = "encrypted-file"
+	// encryptionOther is any form of other clients: for a file whose transfer
+	// began in one.
+	encryptionOther Encryption = "other"
 )
 
 // Source is one file to send.

@@ -103,6 +103,10 @@ func (o *outgoing) deliver(ctx context.Context, peers []*peer) error {
 		if jerr := o.row.Interrupt(ctx, err); jerr != nil {
 			return jerr
 		}
+		if o.jet() { // nothing of what went out counts
+			o.moved = 0
+			o.e.cfg.Report(Warning{Text: startsOver(o.head.Peer)})
+		}
 		o.e.cfg.Report(Interrupted{Head: o.head, Bytes: o.moved, Reason: clean.Text(err.Error()), RetryIn: pause.Seconds()})
 		if err = o.e.sleep(ctx, pause); err == nil {
 			peers, err = o.findAgain(ctx, retry.left(time.Now()))
@@ -267,11 +271,10 @@ func notAcceptable(err error) bool {
 
 // attempt is one session with one resource.
 func (o *outgoing) attempt(ctx context.Context) error {
-	suite := crypto.AES256GCM
-	if o.jet() {
-		suite = crypto.AES128GCM
+	o.talk = &talk{e: o.e, ts: crypto.NewSecret(o.form.suite(o.opt))}
+	if o.form == formEncryptedFile {
+		o.talk.wire = newWireSum(&jingle.File{})
 	}
-	o.talk = &talk{e: o.e, ts: crypto.NewSecret(suite)}
 	defer o.talk.ts.Wipe()
 	sid := jingle.NewSID()
 	content, err := o.prepare(ctx, sid)
@@ -305,8 +308,8 @@ func (o *outgoing) attempt(ctx context.Context) error {
 	return err
 }
 
-// jet tells whether the offer is made as XEP-0396 and other clients have it.
-func (o *outgoing) jet() bool { return o.form == formJET || o.opt.Encryption == EncryptionJET }
+// jet tells whether the offer is made in a form of other clients.
+func (o *outgoing) jet() bool { return o.form != formJetsend }
 
 // ackTime bounds the acknowledgement of an offer, which no person has to give.
 const ackTime = 30 * time.Second
@@ -340,31 +343,30 @@ func (e *Endpoint) initiate(ctx context.Context, to jid.JID, sid string, content
 
 // prepare makes the route, the envelope and the content.
 func (o *outgoing) prepare(ctx context.Context, sid string) (c jingle.Content, err error) {
-	if o.route, err = o.e.offerRoute(ctx, o.to.jid, o.opt.Route, o.to.transports); err != nil {
+	paths, err := o.paths()
+	if err != nil {
+		return c, err
+	}
+	if o.route, err = o.e.offerRoute(ctx, o.to.jid, paths, o.to.transports); err != nil {
 		return c, err
 	}
 	c = jingle.Content{
 		Creator: jingle.SenderInitiator, Name: contentName, Senders: jingle.SenderInitiator,
 		Description: jingle.Description(o.publicFile()), Transport: o.route.element(),
 	}
-	security := &jingle.Security{Name: c.Name, Type: envelopeType}
 	if o.jet() {
-		security.Cipher = o.talk.ts.Suite().ShortURN()
-		o.env, err = o.e.omemo.WrapKey(ctx, o.e.sess, o.to.jid.Bare(), o.talk.ts)
-		if err == nil && o.opt.Encryption != EncryptionJET { // what was really wrapped decides
-			err = o.e.guardKeys(ctx, o.to.jid.Bare(), o.env.Devices)
-		}
+		err = o.dress(ctx, &c)
 	} else {
 		o.talk.offer = o.sealedOffer(sid, c)
-		security.Cipher = o.talk.offer.Cipher
 		o.env, err = o.e.omemo.WrapPayload(ctx, o.e.sess, o.to.jid.Bare(), o.talk.offer.payload(o.talk.ts))
 	}
 	if err != nil {
 		o.route.close()
 		return c, wrapFailed(o.to, err)
 	}
-	security.Envelope = o.env.Element
-	c.Security = security.Element()
+	if !o.jet() {
+		c.Security = (&jingle.Security{Name: c.Name, Cipher: o.talk.offer.Cipher, Type: envelopeType, Envelope: o.env.Element}).Element()
+	}
 	return c, nil
 }
 
@@ -429,7 +431,7 @@ func (o *outgoing) converse(ctx context.Context, answerBy time.Time) error {
 		return o.talk.reasoned(err)
 	}
 	o.e.cfg.Report(Negotiated{
-		Head: o.head, Transport: o.path.transport, Candidate: o.path.candidate, Cipher: o.talk.ts.Suite().Name(), Encryption: encryptionJET,
+		Head: o.head, Transport: o.path.transport, Candidate: o.path.candidate, Cipher: o.talk.ts.Suite().Name(), Encryption: o.form.word(),
 		Devices: deviceInfos(o.env.Devices),
 	})
 	if err := o.transmit(ctx, o.talk, o.path, s); err != nil {

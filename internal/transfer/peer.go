@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -14,7 +15,6 @@ import (
 	"jetsend/internal/crypto"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
-	"jetsend/internal/jingle"
 	"jetsend/internal/jingle/ibb"
 	"jetsend/internal/jingle/s5b"
 	"jetsend/internal/omemo"
@@ -39,15 +39,19 @@ const (
 type form int
 
 const (
-	formNone    form = iota
-	formJET          // XEP-0396 as the live clients do it
-	formJetsend      // our profile
+	formNone          form = iota
+	formConversations      // <encrypted/> in a <file/>, as Conversations before 2.5.8 has it
+	formDraft              // the JET draft of 2017-09
+	formEncryptedFile      // the encrypted file element of the ProtoXEP of 2015
+	formJET                // XEP-0396 as the live clients do it
+	formJetsend            // our profile
 )
 
 // peer is a resource of a contact that can take a file.
 type peer struct {
 	jid        jid.JID
-	form       form
+	form       form     // that is offered
+	takes      []form   // all that it can take, the best first
 	transports []string // in common
 	client     client
 }
@@ -59,18 +63,27 @@ const (
 	otherClient client = iota
 	dino
 	libervia
+	conversations
+	conversations1 // before 2.0
+	aTalk
 )
 
-// The largest files of those who cannot count further or not safely.
+// The largest sizes of those who cannot count further or not safely.
 const (
-	maxDino  = 1<<32 - 1 // shows and counts 32 bits
-	maxOther = 64<<30 - 32
+	maxDino    = 1<<32 - 1 // shows and counts 32 bits
+	maxJavaInt = 1<<31 - 1
+	maxOther   = 64<<30 - 32
 )
 
 // limit is the largest file that the peer can take.
 func (p peer) limit() int64 {
-	if p.client == dino {
+	switch {
+	case p.client == dino:
 		return maxDino
+	case p.client == conversations1:
+		return maxJavaInt - crypto.TagSize // it is told, and counts, what encrypts the file
+	case p.client == aTalk:
+		return maxJavaInt
 	}
 	return maxOther
 }
@@ -86,11 +99,18 @@ func clientOf(info *session.DiscoInfo, caps session.Caps) client {
 		return dino
 	case strings.Contains(names, "libervia"), strings.Contains(names, "salut-a-toi"), strings.Contains(names, "salut à toi"):
 		return libervia
+	case strings.Contains(names, "atalk"):
+		return aTalk
+	case strings.Contains(names, "conversations 1.") || strings.Contains(names, "conversations 0."):
+		return conversations1
+	case strings.Contains(names, "conversations.im"), strings.Contains(names, "conversations"):
+		return conversations
 	}
 	return otherClient
 }
 
-// describe says what a resource can take; its form is formNone if nothing.
+// describe says what a resource can take; its form is the best of what is
+// offered unasked, formNone if there is nothing.
 func describe(full jid.JID, info *session.DiscoInfo, caps session.Caps) *peer {
 	p := &peer{jid: full, client: clientOf(info, caps)}
 	for name, feature := range map[string]string{S5B: s5b.NS, IBB: ibb.NSTransport} {
@@ -101,34 +121,29 @@ func describe(full jid.JID, info *session.DiscoInfo, caps session.Caps) *peer {
 	if p.client == dino { // it accepts in-band, acknowledges every block and keeps none
 		p.transports = slices.DeleteFunc(p.transports, func(t string) bool { return t == IBB })
 	}
-	switch {
-	case !info.Has(jingle.NS) || !info.Has(jingle.NSFile) || p.client == libervia: // Libervia opens no standard envelope
-	case info.Has(NS):
-		p.form = formJetsend
-	case info.Has(jingle.NSJET) && info.Has(nsJETOMEMO):
-		p.form = formJET
-	}
+	p.takes = formsOf(p.client, info)
+	p.form = p.best(EncryptionAuto)
 	return p
 }
 
 // choose returns the resources of a contact that a file can be offered to, the
 // best form first. It waits for one to appear, at most for opt.Wait.
 func (e *Endpoint) choose(ctx context.Context, opt SendOptions) ([]*peer, error) {
-	return e.chooseForm(ctx, opt, formJET)
+	return e.chooseForm(ctx, opt, formNone+1)
 }
 
 // chooseForm is choose among those who have that form or a better one; for others
 // it does not end its waiting.
 func (e *Endpoint) chooseForm(ctx context.Context, opt SendOptions, least form) ([]*peer, error) {
 	if !opt.To.IsBare() {
-		return e.chooseFull(ctx, opt.To)
+		return e.chooseFull(ctx, opt.To, opt.Encryption)
 	}
 	wait, cancel := context.WithTimeout(ctx, max(opt.Wait, 0))
 	defer cancel()
 	asked := map[jid.JID]*peer{}
 	for {
 		changed := e.sess.PresenceChanged()
-		capable, online := e.ask(ctx, opt.To, asked)
+		capable, online := e.ask(ctx, opt, asked)
 		capable = slices.DeleteFunc(capable, func(p *peer) bool { return p.form < least })
 		if len(capable) > 0 {
 			return capable, nil
@@ -143,7 +158,7 @@ func (e *Endpoint) chooseForm(ctx context.Context, opt SendOptions, least form) 
 			if cause := context.Cause(ctx); cause != nil {
 				return nil, cause
 			}
-			return nil, noResource(opt.To, online, len(asked))
+			return nil, hintForms(noResource(opt.To, online, len(asked)), opt.Encryption, slices.Collect(maps.Values(asked)))
 		case <-e.sess.Done():
 			return nil, errStreamLost
 		}
@@ -152,7 +167,7 @@ func (e *Endpoint) chooseForm(ctx context.Context, opt SendOptions, least form) 
 
 // chooseFull asks the one resource that was named. It need not show presence,
 // so there is nothing to wait for.
-func (e *Endpoint) chooseFull(ctx context.Context, to jid.JID) ([]*peer, error) {
+func (e *Endpoint) chooseFull(ctx context.Context, to jid.JID, how Encryption) ([]*peer, error) {
 	wait, cancel := context.WithTimeout(ctx, discoWait)
 	defer cancel()
 	info, err := e.sess.DiscoInfo(wait, to, "")
@@ -166,15 +181,16 @@ func (e *Endpoint) chooseFull(ctx context.Context, to jid.JID) ([]*peer, error) 
 		}
 	}
 	p := describe(to, info, session.Caps{})
-	if p.form == formNone {
-		return nil, noResource(to, 1, 1)
+	if p.form = p.best(how); p.form == formNone {
+		return nil, hintForms(noResource(to, 1, 1), how, []*peer{p})
 	}
 	return []*peer{p}, nil
 }
 
 // ask finds out about the resources not asked yet and returns those that can
 // take a file, best first, and how many are online at all.
-func (e *Endpoint) ask(ctx context.Context, to jid.JID, asked map[jid.JID]*peer) (capable []*peer, online int) {
+func (e *Endpoint) ask(ctx context.Context, opt SendOptions, asked map[jid.JID]*peer) (capable []*peer, online int) {
+	to := opt.To
 	// Best first; of our own account the others, but not the receiver of this
 	// very device, which cannot open its own envelopes.
 	resources := slices.DeleteFunc(e.sess.Resources(to), func(r session.Resource) bool {
@@ -196,8 +212,10 @@ func (e *Endpoint) ask(ctx context.Context, to jid.JID, asked map[jid.JID]*peer)
 				e.log.Debug("disco#info", "jid", r.JID, "error", err)
 				return
 			}
+			p := describe(r.JID, info, r.Caps)
+			p.form = p.best(opt.Encryption)
 			mu.Lock()
-			asked[r.JID] = describe(r.JID, info, r.Caps)
+			asked[r.JID] = p
 			mu.Unlock()
 		})
 	}
@@ -217,15 +235,11 @@ func (p peer) check(opt SendOptions, sources []*source) error {
 	incapable := func(reason string, hints ...string) error {
 		return &Failure{Code: exitcode.Incapable, Reason: reason, Hints: hints}
 	}
-	jet := p.form == formJET || opt.Encryption == EncryptionJET
-	suite := crypto.AES256GCM
-	if jet {
-		suite = crypto.AES128GCM
-	}
+	suite := p.form.suite(opt)
 	if opt.Cipher != "" && opt.Cipher != suite.Name() {
 		return incapable(fmt.Sprintf("the offer to %s would use %s, not %s", who, suite.Name(), opt.Cipher), "leave --cipher out")
 	}
-	if jet {
+	if p.form != formJetsend {
 		if opt.HiddenName {
 			return incapable("the client "+who+" cannot be told a name that the servers do not see",
 				"leave --require-hidden-name away, or give the file another name with --name")
@@ -270,19 +284,19 @@ func noResource(to jid.JID, online, answered int) *Failure {
 // guardForm refuses the lesser form towards a contact one of whose keys once
 // used our profile: a server that hides the feature would gain by it.
 func (e *Endpoint) guardForm(ctx context.Context, p *peer, opt SendOptions) error {
-	if p.form == formJetsend || opt.Encryption == EncryptionJET {
+	if p.form == formJetsend || opt.Encryption != EncryptionAuto { // asked for, it is not silent
 		return nil
 	}
 	devices, err := e.omemo.Devices(ctx, p.jid.Bare())
 	if err != nil {
 		return err
 	}
-	return e.guardKeys(ctx, p.jid.Bare(), devices)
+	return e.guardKeys(ctx, p.jid.Bare(), devices, p.form)
 }
 
 // guardKeys refuses a lesser form when one of the devices has used our profile,
 // whether or not it is on the contact's list at the moment.
-func (e *Endpoint) guardKeys(ctx context.Context, bare jid.JID, devices []omemo.Device) error {
+func (e *Endpoint) guardKeys(ctx context.Context, bare jid.JID, devices []omemo.Device, f form) error {
 	known, err := e.knownJetsend(ctx, bare, devices)
 	if err != nil || !known {
 		return err
@@ -292,7 +306,7 @@ func (e *Endpoint) guardKeys(ctx context.Context, bare jid.JID, devices []omemo.
 		Code: exitcode.Untrusted, Reason: "a device of " + who + " has used jetsend before, and no client that is online offers it now",
 		Hints: []string{
 			"ask the contact to run `jetsend receive`",
-			"to send all the same, with the name visible to the servers: `--encryption jet`",
+			"to send all the same, with the name visible to the servers: `--encryption " + f.word() + "`",
 		},
 	}
 }

@@ -83,7 +83,7 @@ func (e *Endpoint) resumeSend(ctx context.Context, row journal.Row, opt ResumeOp
 	}
 	send := SendOptions{To: row.Peer, Wait: opt.Wait, LimitRate: opt.LimitRate, Route: opt.Route, Retry: opt.Retry}
 	if !row.Profile {
-		send.Encryption = EncryptionJET
+		send.Encryption = encryptionOther
 	}
 	least := formJET
 	if row.Profile {
@@ -97,7 +97,7 @@ func (e *Endpoint) resumeSend(ctx context.Context, row journal.Row, opt ResumeOp
 		return e.notResumed(row, causeOf(ctx, err))
 	}
 	if !row.Profile {
-		e.cfg.Report(Warning{Text: "the client of " + clean.Text(row.Peer.String()) + " cannot go on with a file: it is sent from the beginning"})
+		e.cfg.Report(Warning{Text: startsOver(row.Peer.String())})
 	}
 	return e.outgoing(send, src).start(ctx, peers, row.ID)
 }

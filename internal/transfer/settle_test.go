@@ -8,6 +8,7 @@ import (
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
+	"jetsend/internal/xmpptest"
 )
 
 // TestOfferDuringSettle: an offer for a transfer whose release is being ended

@@ -29,6 +29,8 @@ type talk struct {
 	sess  *jingle.Session
 	ts    *crypto.Secret
 	offer *offer // of our profile; nil towards other clients
+	// wire hashes what goes over the path; of the encrypted file element only.
+	wire *wireSum
 }
 
 // seal wraps x for the other end.

@@ -57,6 +57,9 @@ func (u *upload) transmit(ctx context.Context, t *talk, path *bytestream, s span
 	if err == nil {
 		err = endStream(streaming, t, path)
 	}
+	if err == nil {
+		t.tellWireSum(streaming)
+	}
 	err = causeOf(streaming, err)
 	cancel(nil) // from here on the peer's end of the session is what we wait for
 	if err != nil {
@@ -105,7 +108,7 @@ func (u *upload) stream(ctx context.Context, t *talk, path *bytestream, s span) 
 		m.end()
 		u.moved = m.bytes.Load()
 	}()
-	return streamOut(ctx, path, io.NewSectionReader(u.src.file, s.offset, s.length), s.length, u.src.unchanged, t.ts, u.rate, sum, m)
+	return streamOut(ctx, t.tapped(path), io.NewSectionReader(u.src.file, s.offset, s.length), s.length, u.src.unchanged, t.ts, u.rate, sum, m)
 }
 
 // confirm records what the receiver says that it has.

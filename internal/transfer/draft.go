@@ -1,0 +1,95 @@
+package transfer
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"slices"
+
+	"jetsend/internal/crypto"
+	"jetsend/internal/jingle"
+)
+
+// draftPayload is the transport secret as the JET draft of 2017-09 has it in the
+// envelope, `128BitKey::96BitIV` or `256BitKey::96BitIV`: the bytes, or for its one
+// shipping user, aTalk, their base64 as the text of a message.
+func draftPayload(ts *crypto.Secret, as client) []byte {
+	raw := ts.Serialize()
+	if as != aTalk {
+		return raw
+	}
+	defer clear(raw)
+	return base64.StdEncoding.AppendEncode(nil, raw)
+}
+
+// suite is what encrypts the file in the form of the offer.
+func (f form) suite(opt SendOptions) crypto.Suite {
+	switch {
+	case f == formJetsend, f == formDraft && opt.Cipher != crypto.AES128GCM.Name():
+		return crypto.AES256GCM
+	}
+	return crypto.AES128GCM // all that an OMEMO key transport can carry
+}
+
+// word is what events call the form.
+func (f form) word() string {
+	switch f {
+	case formDraft:
+		return encryptionDraft
+	case formEncryptedFile, formConversations:
+		return encryptionFile
+	}
+	return encryptionJET
+}
+
+// dress makes c an offer in a form of other clients: the envelope, and the file
+// for all to see.
+func (o *outgoing) dress(ctx context.Context, c *jingle.Content) (err error) {
+	ts, to := o.talk.ts, o.to.jid.Bare()
+	if o.form == formDraft {
+		payload := draftPayload(ts, o.to.client)
+		o.env, err = o.e.omemo.WrapPayload(ctx, o.e.sess, to, payload)
+		clear(payload)
+	} else {
+		o.env, err = o.e.omemo.WrapKey(ctx, o.e.sess, to, ts)
+	}
+	if err != nil {
+		return err
+	}
+	if o.opt.Encryption == EncryptionAuto { // what was really wrapped decides
+		if err := o.e.guardKeys(ctx, to, o.env.Devices, o.form); err != nil {
+			return err
+		}
+	}
+	cipher := ts.Suite().ShortURN() // Dino and Conversations take no other
+	switch o.form {
+	case formEncryptedFile:
+		c.Description, c.SendersOmitted = o.encryptedFile(), true
+		return nil
+	case formConversations:
+		c.Description = o.conversationsFile()
+		return nil
+	case formDraft:
+		cipher = ts.Suite().URN()
+	}
+	c.Description = jingle.Description(o.publicFile())
+	c.Security = (&jingle.Security{Name: c.Name, Cipher: cipher, Type: envelopeType, Envelope: o.env.Element}).Element()
+	return nil
+}
+
+// paths are the ways that the bytes may take in the form of the offer:
+// Conversations before 2.5.3 answers an in-band offer with SOCKS5, and takes
+// in-band only after that has failed.
+func (o *outgoing) paths() (RouteOptions, error) {
+	r := o.opt.Route
+	if o.form != formConversations {
+		return r, nil
+	}
+	order := slices.Clone(r.order())
+	i := slices.Index(order, S5B)
+	if i < 0 {
+		return r, fmt.Errorf("%w: Conversations before 2.5.8 takes in-band only after SOCKS5 has failed", errNoTransport)
+	}
+	r.Transports = slices.Insert(slices.Delete(order, i, i+1), 0, S5B)
+	return r, nil
+}

@@ -1,0 +1,230 @@
+package transfer
+
+import (
+	"context"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"hash"
+	"maps"
+	"slices"
+	"time"
+
+	"jetsend/internal/clean"
+	"jetsend/internal/crypto"
+	"jetsend/internal/jingle"
+	"jetsend/internal/omemo"
+	"jetsend/internal/xmltree"
+)
+
+// encryptionFile names, in events, the encrypted file element of the ProtoXEP of
+// 2015 and the older placement of Conversations.
+const encryptionFile = "encrypted-file"
+
+// hashAlgo is the hash that our offers announce.
+const hashAlgo = "sha-256"
+
+// checksumTime is how long a receiver that has the whole file, its tag
+// verified, waits for a checksum that the offer announced. The document does
+// not oblige the sender to tell it.
+const checksumTime = 5 * time.Second
+
+// errNoChecksum: a checksum that was announced did not come.
+var errNoChecksum = errors.New("no checksum in time")
+
+// wrongChecksum: what came is not what the sender says that it sent.
+type wrongChecksum struct{ algo string }
+
+func (e *wrongChecksum) Error() string {
+	return "the checksum (" + clean.Text(e.algo) + ") is not that of the encrypted file"
+}
+func (e *wrongChecksum) Unwrap() error { return errChecksum }
+
+// wireSum hashes the encrypted bytes of one session: the checksum of the
+// encrypted file element is about them, and says nothing of the file.
+type wireSum struct {
+	sums      map[string]hash.Hash
+	told      []jingle.Hash // in the offer
+	announced bool          // a checksum is to follow
+}
+
+// newWireSum is for the sender's own algorithm, and for those that the offer of
+// a contact announced. Others cannot be checked.
+func newWireSum(f *jingle.File) *wireSum {
+	w := &wireSum{sums: map[string]hash.Hash{hashAlgo: sha256.New()}, told: f.Hashes}
+	for _, h := range f.Hashes {
+		w.add(h.Algo)
+	}
+	for _, algo := range f.HashUsed {
+		w.announced = w.add(algo) || w.announced
+	}
+	return w
+}
+
+// add hashes with one more algorithm, if it is one of the document's time.
+func (w *wireSum) add(algo string) bool {
+	switch {
+	case w.sums[algo] != nil:
+	case algo == "sha-1":
+		w.sums[algo] = sha1.New()
+	case algo == "sha-512":
+		w.sums[algo] = sha512.New()
+	default:
+		return false
+	}
+	return true
+}
+
+// Write implements io.Writer; a hash does not fail.
+func (w *wireSum) Write(p []byte) (int, error) {
+	for _, h := range w.sums {
+		_, _ = h.Write(p)
+	}
+	return len(p), nil
+}
+
+// compare holds hashes of the contact's against ours. checked tells whether one
+// of them could be compared; a value that cannot be read is a wrong one.
+func (w *wireSum) compare(told []jingle.Hash) (checked bool, err error) {
+	for _, h := range told {
+		sum := w.sums[h.Algo]
+		if sum == nil {
+			continue
+		}
+		if subtle.ConstantTimeCompare(sum.Sum(nil), h.Value) != 1 {
+			return true, &wrongChecksum{h.Algo}
+		}
+		checked = true
+	}
+	return checked, nil
+}
+
+// tap is the path with everything that is read and written hashed on its way.
+// Of a bytestream one direction carries the file; what a receiver writes back is
+// not read through here.
+func (w *wireSum) tap(b *bytestream) *bytestream {
+	t := *b
+	t.halfCloser = &tapped{b.halfCloser, w}
+	return &t
+}
+
+type tapped struct {
+	halfCloser
+	sum *wireSum
+}
+
+func (t *tapped) Read(p []byte) (int, error) {
+	n, err := t.halfCloser.Read(p)
+	_, _ = t.sum.Write(p[:n])
+	return n, err
+}
+
+func (t *tapped) Write(p []byte) (int, error) {
+	n, err := t.halfCloser.Write(p)
+	_, _ = t.sum.Write(p[:n])
+	return n, err
+}
+
+// tapped is the path that the bytes of the file shall take.
+func (t *talk) tapped(b *bytestream) *bytestream {
+	if t.wire == nil {
+		return b
+	}
+	return t.wire.tap(b)
+}
+
+// tellWireSum tells the receiver the checksum of what was sent. A receiver that
+// has left by then does without.
+func (t *talk) tellWireSum(ctx context.Context) {
+	if t.wire == nil {
+		return
+	}
+	var c jingle.EncryptedChecksum
+	for _, algo := range slices.Sorted(maps.Keys(t.wire.sums)) {
+		c.Hashes = append(c.Hashes, jingle.Hash{Algo: algo, Value: t.wire.sums[algo].Sum(nil)})
+	}
+	if err := t.tell(ctx, c.Element()); err != nil {
+		t.e.log.Debug("checksum of the encrypted file", "peer", t.sess.Peer(), "error", err)
+	}
+}
+
+// awaitWireSum compares the checksum of the encrypted file with what came, when
+// there is one. A wrong one is a *wrongChecksum, and nothing may be released.
+func (t *talk) awaitWireSum(ctx context.Context) error {
+	if t.wire == nil {
+		return nil
+	}
+	if _, err := t.wire.compare(t.wire.told); err != nil {
+		return err
+	}
+	look := func(info *xmltree.Element) (bool, error) {
+		if !info.Is(jingle.NSEncryptedFile, "checksum") {
+			return false, nil
+		}
+		c, err := jingle.ParseEncryptedChecksum(info)
+		if err != nil {
+			return false, &wrongChecksum{"unreadable"}
+		}
+		return t.wire.compare(c.Hashes)
+	}
+	var err error
+	if t.wire.announced {
+		err = t.await(ctx, checksumTime, errNoChecksum, look)
+	} else {
+		err = t.lastWord(look, func() error { return nil })
+	}
+	var wrong *wrongChecksum
+	switch {
+	case errors.As(err, &wrong):
+		return err
+	case err != nil && context.Cause(ctx) != nil:
+		return context.Cause(ctx)
+	case err != nil: // the tag has been verified all the same
+		t.e.log.Debug("no checksum of the encrypted file", "peer", t.sess.Peer(), "error", err)
+	}
+	return nil
+}
+
+// tell is what the opened envelope of an offer in that form holds.
+func (f form) tell(o *omemo.Opened, cipherURN string) (content, error) {
+	if f == formEncryptedFile || f == formConversations {
+		return tellFile(o)
+	}
+	return tell(o, cipherURN)
+}
+
+// tellFile takes the transport secret of an encrypted file element: a key
+// transport for AES-128 and nothing else.
+func tellFile(o *omemo.Opened) (content, error) {
+	c := content{encryption: encryptionFile}
+	if o.HasPayload {
+		return c, fmt.Errorf("%w: a key transport with a payload", errOffer)
+	}
+	ts, err := keyTransport(crypto.AES128GCM, o)
+	if err != nil {
+		return c, fmt.Errorf("%w: %w", errOffer, err)
+	}
+	c.ts = ts
+	return c, nil
+}
+
+// encryptedFile is the description and the envelope of an offer in the form of
+// the ProtoXEP.
+func (o *outgoing) encryptedFile() *xmltree.Element {
+	f := o.publicFile()
+	f.Size, f.HashUsed = wireSize(o.src.size), []string{hashAlgo}
+	return (&jingle.EncryptedFile{Envelope: o.env.Element, File: f}).Element()
+}
+
+// conversationsFile is the description as Conversations before 2.5.8 has it.
+func (o *outgoing) conversationsFile() *xmltree.Element {
+	f := o.publicFile()
+	f.Size, f.HashUsed, f.Extra = wireSize(o.src.size), nil, []*xmltree.Element{o.env.Element}
+	return jingle.Description(f)
+}
+
+// wireSize is the size of an encrypted file of n bytes.
+func wireSize(n int64) int64 { return n + crypto.TagSize }

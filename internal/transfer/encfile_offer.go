@@ -1,0 +1,95 @@
+package transfer
+
+import (
+	"errors"
+	"fmt"
+
+	"jetsend/internal/crypto"
+	"jetsend/internal/jingle"
+	"jetsend/internal/jingle/ibb"
+	"jetsend/internal/jingle/s5b"
+)
+
+// inClear is what the stanza of an offer says, whatever its form.
+type inClear struct {
+	form form
+	file *jingle.File // its size is that of the file, not of what encrypts it
+	sec  *jingle.Security
+}
+
+// readClear reads an offer, or a request when the responder is the one who sends.
+// Errors are of type *refusal.
+func readClear(c jingle.Content, senders string) (in inClear, err error) {
+	unsupported := jingle.Reason{Condition: jingle.UnsupportedApplications}
+	if c.Senders != senders {
+		return in, &refusal{errors.New("not a file offer"), unsupported}
+	}
+	switch {
+	case c.Description.Is(jingle.NSFile, "description"):
+		in.form = formJET
+		in.file, err = jingle.ParseDescription(c.Description)
+	case c.Description.Is(jingle.NSEncryptedFile, "description") && senders == jingle.SenderInitiator:
+		in.form = formEncryptedFile
+		err = in.readEncryptedFile(c)
+	default:
+		err = errors.New("not a file offer")
+	}
+	switch {
+	case err != nil:
+	case in.file.Size < 0:
+		err = errors.New("an offer without a size")
+	case senders == jingle.SenderInitiator && in.file.Range != nil && in.file.Range.Offset != 0:
+		err = errors.New("an offer of a part of a file")
+	}
+	if err != nil {
+		return in, &refusal{err, unsupported}
+	}
+	if !c.Transport.Is(s5b.NS, "transport") && !c.Transport.Is(ibb.NSTransport, "transport") {
+		return in, &refusal{errors.New("unknown transport"), jingle.Reason{Condition: jingle.UnsupportedTransports}}
+	}
+	if err = in.readEnvelope(c); err != nil {
+		return in, &refusal{err, jingle.Reason{Condition: jingle.SecurityError}}
+	}
+	if in.form == formJET {
+		return in, nil
+	}
+	if in.file.Size -= crypto.TagSize; in.file.Size < 0 {
+		return in, &refusal{errors.New("an encrypted file without room for its tag"), unsupported}
+	}
+	return in, nil
+}
+
+// readEncryptedFile reads the description of the ProtoXEP.
+func (in *inClear) readEncryptedFile(c jingle.Content) error {
+	f, err := jingle.ParseEncryptedFile(c.Description, envelopeType)
+	if err != nil {
+		return err
+	}
+	in.file = f.File
+	in.sec = &jingle.Security{Name: c.Name, Cipher: crypto.AES128GCM.URN(), Type: envelopeType, Envelope: f.Envelope}
+	return nil
+}
+
+// readEnvelope finds the one envelope of the offer: in the <security/>, in the
+// encrypted file element, or where Conversations before 2.5.8 puts it. Two of
+// them are refused: readers could take different ones.
+func (in *inClear) readEnvelope(c jingle.Content) error {
+	inFile, err := jingle.EnvelopeIn(in.file)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: %w", errOffer, err)
+	case inFile != nil && (in.sec != nil || c.Security != nil), in.sec != nil && c.Security != nil:
+		return fmt.Errorf("%w: two envelopes", errOffer)
+	case inFile != nil:
+		in.form = formConversations
+		in.sec = &jingle.Security{Name: c.Name, Cipher: crypto.AES128GCM.URN(), Type: inFile.Name.Space, Envelope: inFile}
+	case in.sec != nil:
+	case c.Security == nil:
+		return fmt.Errorf("%w: the offer is not encrypted", errDeclined)
+	default:
+		if in.sec, err = jingle.ParseSecurity(c.Security); err != nil {
+			return fmt.Errorf("%w: %w", errOffer, err)
+		}
+	}
+	return nil
+}
