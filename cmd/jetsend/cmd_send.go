@@ -37,7 +37,9 @@ Files are encrypted for the OMEMO devices of the contact before they leave this
 machine. Towards another jetsend the command ends with 0 only when a sealed
 receipt says that every file is verified and on its disk. Other clients, such as
 Dino, are sent to with the name visible to the servers, and only say that they are
-done; --require-hidden-name and --require-verified-receipt refuse them.
+done; --require-hidden-name and --require-verified-receipt refuse them. --encryption
+asks for one form of offer: jet (XEP-0396), jet-draft (the draft of 2017),
+encrypted-file (the proposal of 2015, and Conversations before 2.5.8).
 
 When the path breaks the command goes on where it stopped, as --retries and
 --retry-for allow. A send that was interrupted all the same is gone on with by
@@ -68,7 +70,7 @@ client can do, and the exit code is that of a send that ends before the answer.
 	k.duration("wait", d.Wait, "how long the contact may take to be online")
 	k.duration("answer-timeout", 0, "how long the contact may take to accept; 0: for ever (default: for ever on a terminal, 5m without one)")
 	k.choice("cipher", d.Cipher, "what encrypts the file", "auto", "aes-256-gcm", "aes-128-gcm")
-	k.choice("encryption", d.Encryption, "how the offer is made", "auto", "jet")
+	k.choice("encryption", d.Encryption, "how the offer is made", "auto", "jet", "jet-draft", "encrypted-file")
 	k.bool("require-hidden-name", false, "refuse clients that need the name where the servers see it")
 	k.bool("require-verified-receipt", false, "refuse clients that cannot prove that the file arrived")
 	k.transport()

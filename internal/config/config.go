@@ -61,7 +61,7 @@ type Send struct {
 	// ever.
 	AnswerTimeout *time.Duration `mapstructure:"answer_timeout"`
 	Cipher        string         `mapstructure:"cipher" choice:"auto aes-256-gcm aes-128-gcm"`
-	Encryption    string         `mapstructure:"encryption" choice:"auto jet"`
+	Encryption    string         `mapstructure:"encryption" choice:"auto jet jet-draft encrypted-file"`
 	// RequireHiddenName and RequireVerifiedReceipt refuse clients without them.
 	RequireHiddenName      bool   `mapstructure:"require_hidden_name"`
 	RequireVerifiedReceipt bool   `mapstructure:"require_verified_receipt"`
