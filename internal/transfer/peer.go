@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -78,6 +79,8 @@ const (
 // limit is the largest file that the peer can take.
 func (p peer) limit() int64 {
 	switch {
+	case p.form == formJetsend:
+		return math.MaxInt64 // in as many sessions as it takes
 	case p.client == dino:
 		return maxDino
 	case p.client == conversations1:

@@ -1,0 +1,111 @@
+package transfer
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"jetsend/internal/crypto"
+	"jetsend/internal/exitcode"
+	"jetsend/internal/jid"
+	"jetsend/internal/jingle"
+	"jetsend/internal/jingle/ibb"
+	"jetsend/internal/jingle/s5b"
+	"jetsend/internal/session"
+)
+
+// TestDescribe is the table "which form to which peer" of docs/protocol.md.
+func TestDescribe(t *testing.T) {
+	base := []string{jingle.NS, jingle.NSFile, s5b.NS, ibb.NSTransport}
+	jet := append(slices.Clone(base), jingle.NSJET, nsJETOMEMO)
+	for _, tt := range []struct {
+		name, node string
+		features   []string
+		auto       form
+		takes      []form
+		client     client
+	}{
+		{"jetsend", "", append(slices.Clone(jet), jingle.NSEncryptedFile, NS), formJetsend, []form{formJetsend, formJET, formEncryptedFile, formDraft}, otherClient},
+		{"Dino", "https://dino.im", jet, formJET, []form{formJET, formDraft}, dino},
+		{"Conversations 2.12.8", "http://conversations.im", jet, formJET, []form{formJET, formDraft}, conversations},
+		{"Conversations 2.5.7", "http://conversations.im", base, formNone, []form{formConversations}, conversations},
+		{"Conversations 1.23.8", "http://conversations.im", base, formNone, []form{formConversations}, conversations1},
+		{"", "http://conversations.im", base, formNone, []form{formConversations}, conversations},
+		{"Conversations 1.8.0", "http://conversations.im", []string{jingle.NS, "urn:xmpp:jingle:apps:file-transfer:3", s5b.NS}, formNone, nil, conversations1},
+		{"aTalk", "", append(slices.Clone(base), jingle.NSJET), formNone, []form{formDraft}, aTalk},
+		{"Libervia", "", jet, formNone, nil, libervia},
+		{"", "http://salut-a-toi.org", append(slices.Clone(jet), jingle.NSEncryptedFile), formNone, nil, libervia},
+		{"Psi", "https://psi-im.org", base, formNone, nil, otherClient},
+		{"Gajim", "https://gajim.org", base, formNone, nil, otherClient},
+		{"of 2015", "", []string{jingle.NS, jingle.NSEncryptedFile, "urn:xmpp:jingle:apps:file-transfer:4", s5b.NS}, formEncryptedFile, []form{formEncryptedFile}, otherClient},
+		{"both", "", append(slices.Clone(jet), jingle.NSEncryptedFile), formJET, []form{formJET, formEncryptedFile, formDraft}, otherClient},
+		{"no Jingle", "", []string{jingle.NSEncryptedFile, jingle.NSJET, nsJETOMEMO, NS, jingle.NSFile}, formNone, nil, otherClient},
+		{"no file transfer", "", []string{jingle.NS, jingle.NSJET, nsJETOMEMO}, formNone, nil, otherClient},
+	} {
+		t.Run(tt.name+tt.node, func(t *testing.T) {
+			info := &session.DiscoInfo{Identities: []session.Identity{{Category: "client", Name: tt.name}}, Features: tt.features}
+			p := describe(jid.MustParse("juliet@jet.test/x"), info, session.Caps{Node: tt.node})
+			if p.form != tt.auto || !slices.Equal(p.takes, tt.takes) || p.client != tt.client {
+				t.Errorf("form %d, takes %v, client %d", p.form, p.takes, p.client)
+			}
+			if p.client == dino && slices.Contains(p.transports, IBB) {
+				t.Error("Dino is offered in-band")
+			}
+		})
+	}
+}
+
+// TestSizeLimits: what a client cannot count is refused with 7, one byte less is not.
+func TestSizeLimits(t *testing.T) {
+	for _, tt := range []struct {
+		client client
+		form   form
+		most   int64
+	}{
+		{dino, formJET, 1<<32 - 1},
+		{conversations1, formConversations, 1<<31 - 1 - crypto.TagSize},
+		{conversations, formConversations, 64<<30 - 32},
+		{conversations, formJET, 64<<30 - 32},
+		{aTalk, formDraft, 1<<31 - 1},
+		{otherClient, formJET, 64<<30 - 32},
+		{otherClient, formEncryptedFile, 64<<30 - 32},
+		{otherClient, formDraft, 64<<30 - 32},
+	} {
+		p := peer{jid: jid.MustParse("juliet@jet.test/x"), form: tt.form, client: tt.client}
+		what := fmt.Sprintf("client %d, form %d", tt.client, tt.form)
+		if err := p.check(SendOptions{}, []*source{{size: tt.most}}); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		wantCode(t, p.check(SendOptions{}, []*source{{size: tt.most + 1}}), exitcode.Incapable)
+	}
+	// Between jetsends the next session goes on where one may not.
+	p := peer{jid: jid.MustParse("juliet@jet.test/x"), form: formJetsend}
+	if err := p.check(SendOptions{}, []*source{{size: 64<<30 - 31}}); err != nil {
+		t.Errorf("a jetsend: %v", err)
+	}
+}
+
+// TestSuites: the ciphers of each form, and what --cipher makes of them.
+func TestSuites(t *testing.T) {
+	for _, tt := range []struct {
+		form   form
+		cipher string
+		want   string
+		ok     bool
+	}{
+		{formJetsend, "", "aes-256-gcm", true}, {formJetsend, "aes-128-gcm", "aes-256-gcm", false},
+		{formJET, "", "aes-128-gcm", true}, {formJET, "aes-256-gcm", "aes-128-gcm", false},
+		{formDraft, "", "aes-256-gcm", true}, {formDraft, "aes-256-gcm", "aes-256-gcm", true}, {formDraft, "aes-128-gcm", "aes-128-gcm", true},
+		{formEncryptedFile, "", "aes-128-gcm", true}, {formEncryptedFile, "aes-256-gcm", "aes-128-gcm", false},
+		{formConversations, "aes-128-gcm", "aes-128-gcm", true},
+	} {
+		opt := SendOptions{Cipher: tt.cipher}
+		if got := tt.form.suite(opt).Name(); got != tt.want {
+			t.Errorf("form %d with %q: %s", tt.form, tt.cipher, got)
+		}
+		p := peer{jid: jid.MustParse("juliet@jet.test/x"), form: tt.form}
+		if err := p.check(opt, nil); (err == nil) != tt.ok {
+			t.Errorf("form %d with %q: %v", tt.form, tt.cipher, err)
+		}
+	}
+}
