@@ -3,6 +3,9 @@
 GO      ?= go
 PREFIX  ?= /usr/local
 DESTDIR ?=
+# What is installed and packaged; where a package goes.
+BIN     ?= bin/jetsend
+DEBDIR  ?= bin
 # A release tag, when there is one; otherwise the build information says it.
 VERSION ?= $(shell git describe --tags --dirty 2>/dev/null)
 # Seconds for all fuzz targets together in `make test`.
@@ -26,7 +29,7 @@ export GOFLAGS += -buildvcs=$(shell git rev-parse HEAD >/dev/null 2>&1 && echo t
 
 .NOTPARALLEL:
 .DEFAULT_GOAL = build
-.PHONY: build test check unit race fuzz lint demo interop bench torture soak install clean help
+.PHONY: build test check unit race fuzz lint demo interop bench torture soak install uninstall deb clean help
 
 build: ## build the static binary bin/jetsend
 	$(GO) build -trimpath -ldflags '-s -w $(if $(VERSION),-X main.version=$(VERSION))' -o bin/jetsend ./cmd/jetsend
@@ -83,12 +86,14 @@ soak: build ## two daemons under load, with faults, for SOAK_MINUTES
 	@$(GO) build -o bin/soak ./internal/xmpptest/soak
 	@bin/soak -program bin/jetsend -minutes $(SOAK_MINUTES) $(SOAKFLAGS)
 
-install: build ## install program, man pages and completion below $(DESTDIR)$(PREFIX)
-	install -d $(DESTDIR)$(PREFIX)/bin
-	install -m 0755 bin/jetsend $(DESTDIR)$(PREFIX)/bin/jetsend
-	bin/jetsend gen-docs $(DESTDIR)$(PREFIX)/share/man/man1
-	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
-	bin/jetsend completion bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/jetsend
+install: build ## install program, man pages, completion below $(DESTDIR)$(PREFIX)
+	@packaging/install install $(BIN) '$(DESTDIR)' '$(PREFIX)'
+
+uninstall: ## remove what install put there
+	@packaging/install uninstall $(BIN) '$(DESTDIR)' '$(PREFIX)'
+
+deb: build ## a Debian package in bin/
+	@packaging/deb/build $(BIN) $(DEBDIR)
 
 clean: ## remove what was built
 	rm -rf bin

@@ -3,9 +3,11 @@ package main
 import (
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
+	"github.com/spf13/pflag"
 )
 
 // newGenDocsCommand writes the man pages. It is hidden: only the build uses it.
@@ -20,8 +22,105 @@ func newGenDocsCommand() *cobra.Command {
 			if err := os.MkdirAll(args[0], 0o755); err != nil {
 				return fmt.Errorf("make the directory: %w", err)
 			}
+			root := cmd.Root()
+			forManual(root)
+			withoutFlags(root)
+			root.Long += manSection("ENVIRONMENT", environmentHelp) + manSection("FILES", filesHelp)
 			header := &doc.GenManHeader{Title: "JETSEND", Section: "1", Source: "jetsend " + currentVersion().Version, Manual: "jetsend manual"}
-			return doc.GenManTree(cmd.Root(), header, args[0])
+			return doc.GenManTree(root, header, args[0])
 		},
 	}
+}
+
+// filesHelp is for the manual; the README has the same as a table.
+const filesHelp = `  ~/.config/jetsend/config.yaml  the configuration, see jetsend-config(5)
+  ~/.local/state/jetsend/        the OMEMO keys of this machine, the keys of
+                                 contacts, the list of transfers: one file for
+                                 each account`
+
+// forManual turns the texts of a command, and of those below it, into Markdown
+// with the sections of a man page. Cobra's own list of options would show a
+// switch as --json[=false], so the options become a part of the text.
+func forManual(cmd *cobra.Command) {
+	for _, sub := range cmd.Commands() {
+		forManual(sub)
+	}
+	cmd.InitDefaultHelpFlag()
+	if cmd.HasAvailableFlags() && !cmd.DisableFlagsInUseLine {
+		cmd.Use += " [flags]"
+	}
+	text, status, _ := strings.Cut(cmd.Long, exitStatusTitle+"\n")
+	if !cmd.HasParent() { // its page tells all of them, and points to no other
+		_, status, _ = strings.Cut(exitCodesHelp(), "\n\n")
+	}
+	cmd.Long = markdown(text) + manOptions("OPTIONS", cmd.NonInheritedFlags()) +
+		manOptions("GLOBAL OPTIONS", cmd.InheritedFlags()) + manSection(exitStatusTitle, status)
+}
+
+// withoutFlags hides the flags of a command, and of those below it, from cobra.
+func withoutFlags(cmd *cobra.Command) {
+	for _, sub := range cmd.Commands() {
+		withoutFlags(sub)
+	}
+	hide := func(f *pflag.Flag) { f.Hidden = true }
+	cmd.Flags().VisitAll(hide)
+	cmd.PersistentFlags().VisitAll(hide)
+}
+
+// manSection is a section of plain text, or nothing without text.
+func manSection(title, text string) string {
+	if strings.TrimSpace(text) == "" {
+		return ""
+	}
+	return "\n# " + title + "\n\n" + markdown(text)
+}
+
+// markdown keeps the lines of plain text that begin with a space as they are:
+// tables and commands.
+func markdown(text string) string {
+	var b strings.Builder
+	fenced := false
+	fence := func(want bool) {
+		if fenced != want {
+			b.WriteString("```\n")
+			fenced = want
+		}
+	}
+	for line := range strings.Lines(strings.TrimRight(text, "\n") + "\n") {
+		plain := strings.TrimSpace(line) != "" && !strings.HasPrefix(line, " ")
+		if plain || strings.TrimSpace(line) == "" {
+			fence(false)
+		} else {
+			fence(true)
+		}
+		b.WriteString(line)
+	}
+	fence(false)
+	return b.String()
+}
+
+// manOptions lists flags.
+func manOptions(title string, flags *pflag.FlagSet) string {
+	var b strings.Builder
+	flags.VisitAll(func(f *pflag.Flag) {
+		if f.Hidden {
+			return
+		}
+		name, usage := pflag.UnquoteUsage(f)
+		fmt.Fprintf(&b, "**--%s**", f.Name)
+		if name != "" {
+			fmt.Fprintf(&b, " *%s*", name)
+		}
+		fmt.Fprintf(&b, "\n:   %s", usage)
+		switch f.DefValue {
+		case "", "0", "false", "[]":
+		default:
+			fmt.Fprintf(&b, " (default %s)", f.DefValue)
+		}
+		b.WriteString("\n\n")
+	})
+	if b.Len() == 0 {
+		return ""
+	}
+	return "\n# " + title + "\n\n" + b.String()
 }

@@ -35,11 +35,14 @@ func meanings() []meaning {
 	}
 }
 
+// exitStatusTitle stands above the exit codes of a command's help.
+const exitStatusTitle = "EXIT STATUS"
+
 // exitStatus is the last section of a command's help: the codes that it can
 // end with.
 func exitStatus(codes ...exitCode) string {
 	var b strings.Builder
-	b.WriteString("EXIT STATUS\n")
+	b.WriteString(exitStatusTitle + "\n")
 	for _, m := range meanings() {
 		for _, c := range codes {
 			if c == m.code {
