@@ -59,15 +59,21 @@ type asked struct {
 func (r *receiver) keep(ctx context.Context) {
 	k := &keeper{r: r, asks: map[string]*asking{}, online: map[jid.JID]bool{}, ended: make(chan asked, maxAsking)}
 	k.settle(ctx)
+	var probe chan struct{} // somebody wants to know that we are alive
 	for ctx.Err() == nil {
 		changed := r.e.sess.PresenceChanged()
 		k.tidy(ctx)
 		timer := time.NewTimer(k.look(ctx))
+		if probe != nil {
+			close(probe)
+			probe = nil
+		}
 		select {
 		case <-ctx.Done():
 		case <-timer.C:
 		case <-changed:
 		case <-r.kick:
+		case probe = <-r.alive:
 		case a := <-k.ended:
 			k.note(a)
 		}
@@ -122,10 +128,12 @@ func (k *keeper) interrupted(ctx context.Context) []journal.Row {
 // look reports what was parked too long, asks for what is due, and returns how
 // long there is nothing to do.
 func (k *keeper) look(ctx context.Context) time.Duration {
-	k.r.learnVerified(ctx)
+	if k.r.opt().Accept == AcceptVerified {
+		k.r.learnVerified(ctx)
+	}
 	now := time.Now()
 	idle := min(lookAtLeast, k.r.giveUp(now))
-	if k.r.opt.AutoResume <= 0 {
+	if k.r.opt().AutoResume <= 0 {
 		return idle
 	}
 	rows := k.interrupted(ctx)
@@ -137,7 +145,7 @@ func (k *keeper) look(ctx context.Context) time.Duration {
 		}
 	}
 	for _, row := range rows {
-		if !row.Profile || now.Sub(row.Updated) > k.r.opt.AutoResume || !k.r.wants(row) || len(k.r.e.sess.Resources(row.Peer)) == 0 {
+		if !row.Profile || now.Sub(row.Updated) > k.r.opt().AutoResume || !k.r.wants(row) || len(k.r.e.sess.Resources(row.Peer)) == 0 {
 			continue
 		}
 		a := k.asks[row.ID]
@@ -205,7 +213,7 @@ func (k *keeper) tidy(ctx context.Context) {
 		return
 	}
 	k.tidied = now
-	e, keep := k.r.e, k.r.opt.KeepFor
+	e, keep := k.r.e, k.r.opt().KeepFor
 	gone, err := e.journal.Expire(ctx, keep, Discard)
 	for _, row := range gone {
 		e.log.Info("transfer expired", "transfer", row.ID, "peer", row.Peer, "state", string(row.State))
@@ -247,7 +255,7 @@ func Discard(row journal.Row) error {
 func (r *receiver) wants(row journal.Row) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed || r.opt.Once && r.claimed != row.ID {
+	if r.closed || r.opt().Once && r.claimed != row.ID {
 		return false
 	}
 	return r.policy(row.Peer)
@@ -261,7 +269,7 @@ func (r *receiver) request(ctx context.Context, row journal.Row) error {
 	if err != nil {
 		return err
 	}
-	q := r.e.newRequest(row, to, r.keeping(), r.opt.Route)
+	q := r.e.newRequest(row, to, r.keeping(), r.opt().Route)
 	q.accepted = func() { r.unpark(row.ID) }
 	err = q.run(ctx)
 	switch {
@@ -284,7 +292,8 @@ func (r *receiver) request(ctx context.Context, row journal.Row) error {
 
 // keeping says how this run keeps files.
 func (r *receiver) keeping() keeping {
-	return keeping{minFree: r.opt.MinFree, conflict: r.opt.OnConflict, rate: r.opt.LimitRate, checksum: r.opt.Checksum}
+	o := r.opt()
+	return keeping{minFree: o.MinFree, conflict: o.OnConflict, rate: o.LimitRate, checksum: o.Checksum}
 }
 
 // newDownload is the download of a row that exists.

@@ -149,10 +149,10 @@ func (in *incoming) decide(ctx context.Context) (done bool, err error) {
 	if err := in.tooBig(); err != nil {
 		return false, &refusal{err, declined(detailTooBig)}
 	}
-	if in.r.opt.OnConflict == inbox.Skip && in.r.dir.Exists(in.down.name) {
+	if in.r.opt().OnConflict == inbox.Skip && in.r.dir.Exists(in.down.name) {
 		return false, &refusal{fmt.Errorf("%s: %w", in.down.name, inbox.ErrExists), declined(detailExists)}
 	}
-	if in.r.opt.Accept == AcceptAsk && !resumed { // a yes is for the file, however often it is cut
+	if in.r.opt().Accept == AcceptAsk && !resumed { // a yes is for the file, however often it is cut
 		q := Question{
 			Peer: in.sess.Peer(), Name: in.head.Name, Size: in.file.Size,
 			Description: clean.Text(in.file.Description), Device: deviceInfo(in.dev), Batch: in.batch(),
@@ -254,7 +254,7 @@ func (in *incoming) tooBig() error {
 	if in.held.offer == nil && in.file.Size > crypto.MaxPlaintext {
 		return fmt.Errorf("%w: %d bytes are more than one session carries", errDeclined, in.file.Size)
 	}
-	if m := in.r.opt.MaxSize; m > 0 && in.file.Size > m {
+	if m := in.r.opt().MaxSize; m > 0 && in.file.Size > m {
 		return fmt.Errorf("%w: %d bytes are more than --max-size", errDeclined, in.file.Size)
 	}
 	return nil
@@ -299,6 +299,9 @@ func (in *incoming) open(ctx context.Context, public *jingle.File, sec *jingle.S
 	if sec.Type != envelopeType {
 		return fmt.Errorf("%w: envelope type", errOffer)
 	}
+	if err := in.r.paces.wait(ctx, in.sess.Peer().Bare()); err != nil {
+		return err
+	}
 	opened, err := in.e.omemo.Unwrap(ctx, in.e.sess, in.sess.Peer(), sec.Envelope)
 	if errors.Is(err, omemo.ErrEnvelope) || errors.Is(err, omemo.ErrNotForUs) {
 		in.e.healLater(in.sess.Peer(), sec.Envelope)
@@ -310,7 +313,7 @@ func (in *incoming) open(ctx context.Context, public *jingle.File, sec *jingle.S
 	in.e.chore("upkeep after an envelope", func(ctx context.Context) error {
 		return errors.Join(in.e.keepAnnounced(ctx), in.e.steps(ctx))
 	})
-	if in.r.opt.Accept == AcceptVerified && in.dev.Trust != omemo.Verified {
+	if in.r.opt().Accept == AcceptVerified && in.dev.Trust != omemo.Verified {
 		return &omemo.TrustError{JID: in.dev.JID, Device: in.dev.ID, Fingerprint: in.dev.Fingerprint, Kind: omemo.Unverified}
 	}
 	if in.held, err = in.form.tell(opened, sec.Cipher); err != nil {
@@ -381,7 +384,7 @@ func (in *incoming) accept(ctx context.Context) (err error) {
 // answer accepts the offer, with a sealed accept where that is understood.
 func (in *incoming) answer(ctx context.Context, s span, prefix string) (*route, error) {
 	c := in.sess.Content()
-	r, err := in.e.answerRoute(ctx, in.sess.Peer(), in.r.opt.Route, c.Transport)
+	r, err := in.e.answerRoute(ctx, in.sess.Peer(), in.r.opt().Route, c.Transport)
 	if errors.Is(err, errNoTransport) {
 		return nil, &refusal{err, jingle.Reason{Condition: jingle.UnsupportedTransports}}
 	}

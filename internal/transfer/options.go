@@ -187,6 +187,8 @@ type ReceiveOptions struct {
 	// Stop ends the run gracefully when closed: no new offers, running
 	// transfers get Drain.
 	Stop <-chan struct{}
+	// Changes brings new options while the run lasts; nil: never.
+	Changes <-chan Change
 	// Ask is called for each offer under AcceptAsk, one at a time.
 	Ask func(context.Context, Question) (bool, error)
 }

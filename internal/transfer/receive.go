@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -31,12 +32,15 @@ const (
 // receiver is one run of Receive.
 type receiver struct {
 	e      *Endpoint
-	opt    ReceiveOptions
 	dir    *inbox.Dir
 	ctx    context.Context // of the transfers; ends after the drain
 	tasks  sync.WaitGroup
 	places chan struct{} // of running transfers
 	strang *rate.Limiter
+	paces  paces              // of the offers of each contact
+	alive  chan chan struct{} // closed after a look of the keeper
+
+	options atomic.Pointer[ReceiveOptions] // see opt
 
 	mu       sync.Mutex
 	closed   bool               // no new offers
@@ -65,24 +69,23 @@ func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
 	run, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
 	r := &receiver{
-		e: e, opt: opt, dir: dir, ctx: run, places: make(chan struct{}, maxRunning),
+		e: e, dir: dir, ctx: run, places: make(chan struct{}, maxRunning),
 		strang: rate.NewLimiter(strangerOffers, strangerBurst),
 		asking: make(chan struct{}, 1), answers: map[string]*answer{}, once: make(chan exitcode.Code, 1),
-		parked: map[string]*parked{}, kick: make(chan struct{}, 1),
+		parked: map[string]*parked{}, kick: make(chan struct{}, 1), alive: make(chan chan struct{}),
 	}
+	r.options.Store(&opt)
 	if r.verified, err = e.verifiedContacts(ctx); err != nil {
 		return &Failure{Code: exitcode.Config, Reason: "state", Err: err}
 	}
 	e.receiver.Store(r)
-	if opt.Prime {
-		priming, stop := context.WithCancel(run)
-		done := make(chan struct{})
-		go func() { // waited for right below
-			defer close(done)
-			r.prime(priming)
-		}()
-		defer func() { stop(); <-done }()
-	}
+	priming, stop := context.WithCancel(run)
+	done := make(chan struct{})
+	go func() { // waited for right below
+		defer close(done)
+		r.prime(priming)
+	}()
+	defer func() { stop(); <-done }()
 	e.cfg.Report(Online{JID: e.sess.JID().String()})
 	keeping, stopKeeping := context.WithCancel(run)
 	var kept sync.WaitGroup
@@ -100,32 +103,39 @@ func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
 
 // wait blocks until the run is over, and ends what is running as it should be.
 func (r *receiver) wait(ctx context.Context, cancel context.CancelCauseFunc) error {
-	select {
-	case code := <-r.once:
-		return onceFailure(code)
-	case <-ctx.Done():
-		cause := context.Cause(ctx)
-		cancel(cause) // each transfer tells its peer
-		r.close()
-		r.tasks.Wait()
-		if ended, err := r.ended(); ended {
-			return err
+	for {
+		select {
+		case code := <-r.once:
+			return onceFailure(code)
+		case c := <-r.opt().Changes:
+			r.change(ctx, c)
+		case <-ctx.Done():
+			return r.halt(context.Cause(ctx), cancel)
+		case <-r.opt().Stop:
+			r.close()
+			return r.drain(ctx, cancel)
+		case <-r.e.sess.Done():
+			cancel(errStreamLost)
+			r.close()
+			r.tasks.Wait()
+			if ended, err := r.ended(); ended {
+				return err
+			}
+			return r.e.unreachable()
 		}
-		f := failureOf(cause, false)
-		return &Failure{Code: f.Code, Reason: cause.Error()}
-	case <-r.opt.Stop:
-		r.close()
-		r.drain(cancel)
-		return nil
-	case <-r.e.sess.Done():
-		cancel(errStreamLost)
-		r.close()
-		r.tasks.Wait()
-		if ended, err := r.ended(); ended {
-			return err
-		}
-		return r.e.unreachable()
 	}
+}
+
+// halt ends what is running because of cause, the end of the run.
+func (r *receiver) halt(cause error, cancel context.CancelCauseFunc) error {
+	cancel(cause) // each transfer tells its peer
+	r.close()
+	r.tasks.Wait()
+	if ended, err := r.ended(); ended {
+		return err
+	}
+	f := failureOf(cause, false)
+	return &Failure{Code: f.Code, Reason: cause.Error()}
 }
 
 // ended is how the accepted transfer of --once ended, if it did.
@@ -146,8 +156,8 @@ func onceFailure(code exitcode.Code) error {
 	return &Failure{Code: code, Reason: "the file was not received", Reported: true}
 }
 
-// drain lets the running transfers finish for a while.
-func (r *receiver) drain(cancel context.CancelCauseFunc) {
+// drain lets the running transfers finish for a while, unless ctx ends.
+func (r *receiver) drain(ctx context.Context, cancel context.CancelCauseFunc) error {
 	done := make(chan struct{})
 	go func() { // ends with the tasks, which Receive waits for
 		r.tasks.Wait()
@@ -155,11 +165,14 @@ func (r *receiver) drain(cancel context.CancelCauseFunc) {
 	}()
 	select {
 	case <-done:
-	case <-time.After(r.opt.Drain):
+	case <-time.After(r.opt().Drain):
 		cancel(ErrTerminated)
 		<-done
 	case <-r.e.sess.Done():
+	case <-ctx.Done():
+		return r.halt(context.Cause(ctx), cancel)
 	}
+	return nil
 }
 
 func (r *receiver) close() {
@@ -180,16 +193,16 @@ func (r *receiver) admits(from jid.JID) bool {
 	if r.policy(from) {
 		return true
 	}
-	return r.opt.Accept == AcceptAll && r.named(bare) && r.strang.Allow()
+	return r.opt().Accept == AcceptAll && r.named(bare) && r.strang.Allow()
 }
 
 // policy tells whether files of somebody who is no stranger are taken.
 func (r *receiver) policy(from jid.JID) bool {
-	bare := from.Bare()
-	if len(r.opt.From) > 0 && !slices.Contains(r.opt.From, bare) && (from.IsBare() || !slices.Contains(r.opt.From, from)) {
+	bare, o := from.Bare(), r.opt()
+	if len(o.From) > 0 && !slices.Contains(o.From, bare) && (from.IsBare() || !slices.Contains(o.From, from)) {
 		return from.IsBare() && r.named(bare)
 	}
-	switch r.opt.Accept {
+	switch o.Accept {
 	case AcceptFrom, AcceptAsk, AcceptContacts, AcceptAll:
 		return r.known(bare)
 	case AcceptVerified:
@@ -200,8 +213,8 @@ func (r *receiver) policy(from jid.JID) bool {
 
 // known tells whether somebody is a contact or was named by the user.
 func (r *receiver) known(bare jid.JID) bool {
-	if r.opt.Accept == AcceptFrom {
-		return slices.ContainsFunc(r.opt.From, func(j jid.JID) bool { return j.Bare() == bare })
+	if r.opt().Accept == AcceptFrom {
+		return slices.ContainsFunc(r.opt().From, func(j jid.JID) bool { return j.Bare() == bare })
 	}
 	return r.e.isContact(bare)
 }
@@ -223,9 +236,6 @@ func (e *Endpoint) verifiedContacts(ctx context.Context) (map[jid.JID]bool, erro
 
 // learnVerified takes note of the keys that were verified or given up meanwhile.
 func (r *receiver) learnVerified(ctx context.Context) {
-	if r.opt.Accept != AcceptVerified {
-		return
-	}
 	verified, err := r.e.verifiedContacts(ctx)
 	if err != nil {
 		r.e.log.Warn("verified keys", "error", err)
@@ -279,7 +289,7 @@ func (r *receiver) start(s *jingle.Session) {
 
 // end tells --once how the accepted transfer ended.
 func (r *receiver) end(code exitcode.Code) {
-	if !r.opt.Once {
+	if !r.opt().Once {
 		return
 	}
 	select {
@@ -301,7 +311,7 @@ func (r *receiver) claim(from jid.JID, id string) (ours, fresh bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case !r.opt.Once, r.claimed == id:
+	case !r.opt().Once, r.claimed == id:
 		return true, false
 	case r.claimed != "":
 		return false, false
@@ -341,7 +351,8 @@ func (a *answer) covers(device uint32, b *Batch, size int64) bool {
 // ask puts the question of an offer, once for all files of a batch and one at
 // a time.
 func (r *receiver) ask(ctx context.Context, q Question) error {
-	if r.opt.Ask == nil {
+	put := r.opt().Ask
+	if put == nil {
 		return errDeclined
 	}
 	select {
@@ -357,7 +368,7 @@ func (r *receiver) ask(ctx context.Context, q Question) error {
 			return nil
 		}
 	}
-	yes, err := r.opt.Ask(ctx, q)
+	yes, err := put(ctx, q)
 	if err != nil {
 		return errors.Join(errDeclined, err)
 	}

@@ -15,7 +15,7 @@ import (
 func TestAskOnce(t *testing.T) {
 	asked := 0
 	r := &receiver{asking: make(chan struct{}, 1), answers: map[string]*answer{}}
-	r.opt.Ask = func(context.Context, Question) (bool, error) { asked++; return true, nil }
+	r.options.Store(&ReceiveOptions{Ask: func(context.Context, Question) (bool, error) { asked++; return true, nil }})
 	peer := jid.MustParse("romeo@jet.test/a")
 	question := func(device uint32, index int, size int64, total int64) Question {
 		return Question{Peer: peer, Size: size, Device: DeviceInfo{ID: device}, Batch: &Batch{ID: "b", Index: index, Count: 3, Bytes: total}}

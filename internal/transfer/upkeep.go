@@ -170,7 +170,7 @@ func (r *receiver) prime(ctx context.Context) {
 	var priming atomic.Bool
 	for {
 		changed := r.e.sess.PresenceChanged()
-		if priming.CompareAndSwap(false, true) { // else a round is waiting already
+		if r.opt().Prime && priming.CompareAndSwap(false, true) { // else a round is waiting already
 			r.e.chore("publish our device", r.e.keepAnnounced)
 			r.e.chore("ratchet steps", r.e.steps)
 			r.e.chore("prime", func(ctx context.Context) error {
@@ -224,8 +224,8 @@ func (r *receiver) primeRound(ctx context.Context) error {
 // contacts are those whose files would be taken by the accept policy.
 func (r *receiver) contacts(ctx context.Context) ([]jid.JID, error) {
 	var all []jid.JID
-	if r.opt.Accept == AcceptFrom {
-		for _, j := range r.opt.From {
+	if r.opt().Accept == AcceptFrom {
+		for _, j := range r.opt().From {
 			all = append(all, j.Bare())
 		}
 	} else {
@@ -251,10 +251,10 @@ func (r *receiver) contacts(ctx context.Context) ([]jid.JID, error) {
 
 // named tells whether --from, when given, names the contact.
 func (r *receiver) named(bare jid.JID) bool {
-	if len(r.opt.From) == 0 {
+	if len(r.opt().From) == 0 {
 		return true
 	}
-	for _, j := range r.opt.From {
+	for _, j := range r.opt().From {
 		if j.Bare() == bare {
 			return true
 		}
@@ -264,7 +264,7 @@ func (r *receiver) named(bare jid.JID) bool {
 
 // verifiedEnough tells whether the policy could take anything from the contact's devices.
 func (r *receiver) verifiedEnough(ctx context.Context, bare jid.JID) bool {
-	if r.opt.Accept != AcceptVerified {
+	if r.opt().Accept != AcceptVerified {
 		return true
 	}
 	devices, err := r.e.omemo.Devices(ctx, bare)

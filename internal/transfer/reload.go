@@ -1,0 +1,67 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+)
+
+// Change is new options for a receiver that runs. They hold for what is offered
+// from then on; a transfer that runs goes on as it began. Dir, Once, Stop
+// and Changes of a run stay what they are.
+type Change struct {
+	Options ReceiveOptions
+	// Applied is closed when the options are in force.
+	Applied chan<- struct{}
+}
+
+// opt are the options in force.
+func (r *receiver) opt() *ReceiveOptions { return r.options.Load() }
+
+// change puts new options in force.
+func (r *receiver) change(ctx context.Context, c Change) {
+	now, next := r.opt(), c.Options
+	next.Dir, next.Once, next.Stop, next.Changes = now.Dir, now.Once, now.Stop, now.Changes
+	if next.Accept == AcceptVerified { // kept up to date for this policy only
+		r.learnVerified(ctx)
+	}
+	r.options.Store(&next)
+	close(c.Applied)
+	r.look()
+	select {
+	case r.e.newcomer <- struct{}{}: // other contacts may be worth priming now
+	default: // already told
+	}
+}
+
+// look has the keeper look at once.
+func (r *receiver) look() {
+	select {
+	case r.kick <- struct{}{}:
+	default: // it will look anyway
+	}
+}
+
+// errNoReceiver: there is no run of Receive that could be alive.
+var errNoReceiver = errors.New("not receiving")
+
+// Alive returns nil when the run of Receive is at work: when its keeper has
+// been through a whole look, which needs the locks of the run and the database.
+// It does not need the server. It waits for that until ctx ends.
+func (e *Endpoint) Alive(ctx context.Context) error {
+	r := e.receiver.Load()
+	if r == nil {
+		return errNoReceiver
+	}
+	looked := make(chan struct{})
+	select {
+	case r.alive <- looked:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	select {
+	case <-looked:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

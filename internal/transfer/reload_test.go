@@ -1,0 +1,197 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"jetsend/internal/exitcode"
+	"jetsend/internal/jid"
+)
+
+// TestChange: what a reload changes holds for the next offer, and not for a
+// transfer that runs. A run that is alive says so.
+func TestChange(t *testing.T) {
+	s := prosody(t)
+	var in events
+	juliet := online(t, s, s.Addr, "juliet", true, in.report)
+	romeo := online(t, s, s.Addr, "romeo", false, nil)
+	if err := juliet.Alive(t.Context()); !errors.Is(err, errNoReceiver) {
+		t.Errorf("alive before the run: %v", err)
+	}
+	changes := make(chan Change)
+	opt := ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts, LimitRate: 100 << 10, Changes: changes}
+	receiving(t, juliet, opt)
+	apply := func(o ReceiveOptions) {
+		t.Helper()
+		applied := make(chan struct{})
+		changes <- Change{o, applied}
+		<-applied
+	}
+	send := func(name, content string) error {
+		path := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return romeo.Send(t.Context(), SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: path}}, Wait: 5 * time.Second})
+	}
+	running := make(chan error, 1)
+	go func() { running <- send("slow", strings.Repeat("x", 200<<10)) }()
+	for !in.has("progress") && !in.has("received") {
+		time.Sleep(time.Millisecond)
+	}
+	if in.has("received") {
+		t.Fatal("the rate was not limited")
+	}
+	apply(ReceiveOptions{Dir: "/nowhere", Accept: AcceptContacts, MaxSize: 3})
+	declined := func(what string, err error) {
+		t.Helper()
+		var f *Failure
+		if !errors.As(err, &f) || f.Code != exitcode.Declined {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	declined("larger than the new limit", send("large", "four"))
+	if err := send("small", "one"); err != nil {
+		t.Errorf("within the new limit: %v", err)
+	}
+	if err := <-running; err != nil {
+		t.Errorf("the one that ran: %v", err)
+	}
+	for name, size := range map[string]int64{"slow": 200 << 10, "small": 3} {
+		if info, err := os.Stat(filepath.Join(opt.Dir, name)); err != nil || info.Size() != size {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	apply(ReceiveOptions{Accept: AcceptFrom, From: []jid.JID{jid.MustParse("nurse@jet.test")}})
+	if err := send("unnamed", "x"); err == nil {
+		t.Error("somebody was received from who is not named any more")
+	}
+	apply(ReceiveOptions{Accept: AcceptVerified})
+	if err := send("unverified", "x"); err == nil {
+		t.Error("an unverified key was enough")
+	}
+	if err := juliet.OMEMO().Verify(t.Context(), jid.MustParse("romeo@jet.test"), romeo.OMEMO().Fingerprint()); err != nil {
+		t.Fatal(err)
+	}
+	apply(ReceiveOptions{Accept: AcceptContacts})
+	apply(ReceiveOptions{Accept: AcceptVerified})
+	if err := send("verified", "x"); err != nil {
+		t.Errorf("verified: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := juliet.Alive(ctx); err != nil {
+		t.Errorf("alive: %v", err)
+	}
+}
+
+// has tells whether an event of the kind was reported.
+func (e *events) has(kind string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, ev := range e.all {
+		if ev.Kind() == kind {
+			return true
+		}
+	}
+	return false
+}
+
+// TestNotAlive: a run whose keeper hangs does not pass for one that lives.
+func TestNotAlive(t *testing.T) {
+	e := &Endpoint{}
+	r := &receiver{e: e, alive: make(chan chan struct{}, 1)}
+	e.receiver.Store(r)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	hung := errors.New("hung")
+	time.AfterFunc(10*time.Millisecond, func() { cancel(hung) })
+	if err := e.Alive(ctx); !errors.Is(err, hung) { // it is taken note of, and nothing comes of it
+		t.Errorf("alive: %v", err)
+	}
+	if err := e.Alive(ctx); !errors.Is(err, hung) {
+		t.Errorf("alive: %v", err)
+	}
+}
+
+// TestImpatientDrain: a second signal ends the wait for what runs.
+func TestImpatientDrain(t *testing.T) {
+	s := prosody(t)
+	var in events
+	stop := make(chan struct{})
+	juliet := online(t, s, s.Addr, "juliet", true, in.report)
+	romeo := online(t, s, s.Addr, "romeo", false, nil)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	ended := make(chan error, 1)
+	go func() {
+		ended <- juliet.Receive(ctx, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts, LimitRate: 1000, Drain: time.Hour, Stop: stop})
+	}()
+	sent := make(chan error, 1)
+	go func() {
+		sent <- romeo.Send(t.Context(), SendOptions{
+			To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: testFile(t, strings.Repeat("x", 1<<20))}}, Wait: 5 * time.Second,
+		})
+	}()
+	for !in.has("negotiated") {
+		time.Sleep(time.Millisecond)
+	}
+	close(stop)
+	select {
+	case err := <-ended:
+		t.Fatalf("not drained: %v", err)
+	case <-time.After(100 * time.Millisecond):
+	}
+	cancel(ErrTerminated)
+	var f *Failure
+	if err := <-ended; !errors.As(err, &f) || f.Code != exitcode.Terminated {
+		t.Errorf("received: %v", err)
+	}
+	if f, ok := last[Failed](&in); !ok || f.Code != int(exitcode.Terminated) {
+		t.Errorf("failed: %+v", f)
+	}
+	<-sent
+}
+
+// TestPace exceeds what one contact may offer in a minute, and how many contacts
+// have a pace of their own.
+func TestPace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p paces
+		romeo, begun := jid.MustParse("romeo@jet.test"), time.Now()
+		const flood = contactBurst + 50
+		for range flood {
+			if err := p.wait(t.Context(), romeo); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if took, want := time.Since(begun), time.Duration(float64(flood-contactBurst)/float64(contactOffers)*float64(time.Second)); took < want {
+			t.Errorf("%d offers took %v, want %v", flood, took, want)
+		}
+		begun = time.Now()
+		if err := p.wait(t.Context(), jid.MustParse("nurse@jet.test")); err != nil || time.Since(begun) > 0 {
+			t.Errorf("another contact: %v after %v", err, time.Since(begun))
+		}
+		for i := range 2 * maxPaces {
+			p.limiter(jid.MustParse(fmt.Sprintf("u%d@jet.test", i)))
+		}
+		if len(p.of) > maxPaces {
+			t.Errorf("%d paces are remembered", len(p.of))
+		}
+		ctx, cancel := context.WithTimeoutCause(t.Context(), 10*time.Millisecond, errPeerGone)
+		defer cancel()
+		for range contactBurst {
+			_ = p.wait(t.Context(), romeo) // uses up what has come in meanwhile
+		}
+		<-ctx.Done()
+		if err := p.wait(ctx, romeo); !errors.Is(err, errPeerGone) {
+			t.Errorf("of a session that has ended: %v", err)
+		}
+	})
+}
