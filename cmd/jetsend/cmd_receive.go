@@ -43,8 +43,9 @@ A transfer that was interrupted goes on by itself when its contact is online aga
 rest of files that were offered to them from here and interrupted, unless
 --no-serve. Partial files are removed after receive.keep_interrupted.
 
-SIGTERM lets running transfers end within --drain and exits with 0. SIGINT
-(Ctrl-C) stops at once.
+SIGTERM lets running transfers end within --drain and exits with 0; a second one
+stops at once. SIGINT (Ctrl-C) stops at once. SIGHUP reads the configuration anew,
+for the offers from then on, and begins the log file anew.
 
 ` + exitStatus(transferCodes()...),
 		Example: examples(
@@ -83,13 +84,18 @@ func runReceive(cmd *cobra.Command, a *app) error {
 	if err != nil {
 		return err
 	}
-	stop := a.signals.graceful(ctx)
-	o.Stop = stop.Done()
+	stop, stopNow := a.signals.graceful(ctx)
+	d, err := a.newDaemon(cmd, c, stopNow)
+	if err != nil {
+		return err
+	}
+	o.Stop, o.Changes = stop.Done(), d.changes
+	defer context.AfterFunc(stop, d.notify.stopping)()
 	login, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(stop, cancel)()
-	e, err := a.connect(login, c, func(d *dialOptions) {
-		d.Receiver, d.Priority = true, int8(c.Receive.Priority)
+	e, err := a.connect(login, c, func(o *dialOptions) {
+		o.Receiver, o.Priority, o.Report = true, int8(c.Receive.Priority), d.report
 	})
 	if err != nil && stop.Err() != nil && ctx.Err() == nil {
 		return nil // told to stop before anything had begun
@@ -98,6 +104,9 @@ func runReceive(cmd *cobra.Command, a *app) error {
 		return err
 	}
 	defer a.hangUp(ctx, e)
+	running, end := context.WithCancel(ctx)
+	defer d.attend(running, e.Alive)()
+	defer end()
 	a.print.Note("waiting for files as %s, in %s", e.JID(), clean.Text(o.Dir))
 	return e.Receive(ctx, o)
 }

@@ -21,6 +21,8 @@ type endpoint interface {
 	JID() jid.JID
 	Send(context.Context, transfer.SendOptions) error
 	Receive(context.Context, transfer.ReceiveOptions) error
+	// Alive returns nil while Receive is at work, and waits for that.
+	Alive(context.Context) error
 	Resume(context.Context, transfer.ResumeOptions) error
 	// DryRun does what Send does up to its offers, and says what they would be.
 	DryRun(context.Context, transfer.SendOptions) ([]transfer.Plan, error)

@@ -145,7 +145,8 @@ func (e *fakeEndpoint) Resume(ctx context.Context, o transfer.ResumeOptions) err
 	e.resumed = append(e.resumed, o)
 	return e.end(ctx)
 }
-func (e *fakeEndpoint) Device() (uint32, string) { return 27183, strings.Repeat("01234567", 8) }
+func (e *fakeEndpoint) Alive(context.Context) error { return nil }
+func (e *fakeEndpoint) Device() (uint32, string)    { return 27183, strings.Repeat("01234567", 8) }
 func (e *fakeEndpoint) Withdraw(context.Context) error {
 	e.done = append(e.done, "withdraw")
 	return e.result

@@ -2,15 +2,11 @@ package main
 
 import (
 	"fmt"
-	"log/slog"
 	"math"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-
-	"jetsend/internal/config"
 )
 
 // globalFlags are the flags of every command.
@@ -78,7 +74,7 @@ All exit codes: jetsend help exit-codes`,
 
 func (a *app) addGlobalFlags(fs *pflag.FlagSet) {
 	g := &a.global
-	g.logLevel = &choice{words: []string{"debug", "info", "warn", "error"}}
+	g.logLevel = &choice{words: logWords()}
 	fs.StringVar(&g.config, "config", "", "read the configuration from `FILE`")
 	fs.StringVar(&g.account, "account", "", "use the account with this `NAME` or address")
 	fs.StringVar(&g.stateDir, "state-dir", "", "keep keys and journal in `DIR`")
@@ -91,27 +87,7 @@ func (a *app) addGlobalFlags(fs *pflag.FlagSet) {
 // prepare acts on the global flags, before any command runs.
 func (a *app) prepare() error {
 	a.print = a.newPrinter(a.global.json)
-	if a.global.logLevel.value == "" && a.global.logFile == "" {
-		return nil // no log
-	}
-	level := slog.LevelInfo
-	if text := a.global.logLevel.value; text != "" {
-		if err := level.UnmarshalText([]byte(text)); err != nil {
-			return usagef("--log-level: %v", err)
-		}
-	}
-	options := &slog.HandlerOptions{Level: level}
-	if a.global.logFile == "" {
-		a.log = slog.New(slog.NewTextHandler(a.console, options))
-		return nil
-	}
-	f, err := os.OpenFile(a.global.logFile, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
-	if err != nil {
-		return &config.Error{Msg: "log file", Err: err}
-	}
-	a.logFile = f
-	a.log = slog.New(slog.NewTextHandler(f, options))
-	return nil
+	return a.openLog()
 }
 
 // unknownCommand is the argument rule of commands that only have subcommands.

@@ -38,8 +38,8 @@ type app struct {
 	console *console
 	print   printer // set once the global flags are known
 	log     *slog.Logger
-	logFile io.Closer // nil without --log-file
-	person  bool      // standard input or standard error is a terminal
+	logFile *logFile // nil without --log-file
+	person  bool     // standard input or standard error is a terminal
 
 	keyring       config.Keyring
 	dial          func(context.Context, dialOptions) (endpoint, error)
@@ -78,10 +78,8 @@ func (a *app) run(ctx context.Context, args []string) int {
 		a.print = a.newPrinter(a.global.json || slices.Contains(args, "--json"))
 	}
 	code := a.finish(ctx, err)
-	if a.logFile != nil {
-		if err := a.logFile.Close(); err != nil && code == exitcode.OK {
-			a.console.warn("log file: %v", err)
-		}
+	if err := a.logFile.Close(); err != nil && code == exitcode.OK {
+		a.console.warn("log file: %v", err)
 	}
 	return int(code)
 }

@@ -14,9 +14,10 @@ import (
 // signals turns what the operating system sends into the end of a context.
 //
 // The first SIGINT cancels it with [transfer.ErrInterrupted], the second
-// leaves at once. SIGTERM and SIGHUP cancel it with [transfer.ErrTerminated],
-// unless the command asked for a graceful stop: then the first of them ends
-// the context that graceful returned, and the second cancels.
+// leaves at once. SIGTERM and SIGHUP cancel it with [transfer.ErrTerminated].
+// A command may ask for a graceful stop: then the first SIGTERM ends the context
+// that graceful returned, and the second cancels; and for SIGHUP as a signal of
+// its own: then it does nothing but to be told by what hangups returned.
 type signals struct {
 	ch     chan os.Signal
 	done   chan struct{} // closed by close
@@ -26,6 +27,7 @@ type signals struct {
 
 	mu   sync.Mutex
 	stop context.CancelFunc // nil until graceful was called
+	hups chan struct{}      // nil until hangups was called
 }
 
 // signalBuffer: two impatient signals are kept, more tell nothing new.
@@ -55,10 +57,12 @@ func (s *signals) loop() {
 		case <-s.done:
 			return
 		case sig := <-s.ch:
-			if sig == os.Interrupt {
+			switch {
+			case sig == os.Interrupt:
 				interrupts++
 				s.interrupt(interrupts)
-			} else {
+			case sig == syscall.SIGHUP && s.hangup():
+			default:
 				terminates++
 				s.terminate(terminates)
 			}
@@ -84,13 +88,36 @@ func (s *signals) terminate(n int) {
 	s.cancel(transfer.ErrTerminated)
 }
 
-// graceful returns a context that the first SIGTERM or SIGHUP ends, and keeps
-// that signal from cancelling the run. It is called once.
-func (s *signals) graceful(ctx context.Context) context.Context {
+// hangup tells of a SIGHUP, if somebody wants to know.
+func (s *signals) hangup() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.hups == nil {
+		return false
+	}
+	select {
+	case s.hups <- struct{}{}:
+	default: // one is waiting to be seen already
+	}
+	return true
+}
+
+// graceful returns a context that the first SIGTERM, or the function, ends, and
+// keeps that signal from cancelling the run. It is called once.
+func (s *signals) graceful(ctx context.Context) (context.Context, context.CancelFunc) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
-	return ctx
+	return ctx, s.stop
+}
+
+// hangups keeps SIGHUP from cancelling the run and returns a channel that tells
+// of each, or of several at once. It is called once.
+func (s *signals) hangups() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hups = make(chan struct{}, 1)
+	return s.hups
 }
 
 // close ends the watch and waits for it.

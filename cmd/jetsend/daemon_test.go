@@ -1,0 +1,161 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"jetsend/internal/session"
+	"jetsend/internal/transfer"
+)
+
+// TestReload: SIGHUP in receive reads the file anew. What cannot be changed is
+// said, and a file that cannot be used changes nothing.
+func TestReload(t *testing.T) {
+	f := newFixture(t)
+	socket := filepath.Join(t.TempDir(), "n")
+	next := listenNotify(t, socket)
+	f.env["NOTIFY_SOCKET"] = socket
+	log := filepath.Join(t.TempDir(), "log")
+	const file = ".config/jetsend/config.yaml"
+	f.file(file, "receive: {accept: contacts, max_size: 1MB}\n")
+	self, _ := os.FindProcess(os.Getpid())
+	hup := func() {
+		if err := self.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		if got := next(); !strings.HasPrefix(got, "RELOADING=1\n") {
+			t.Errorf("notified %q", got)
+		}
+	}
+	f.endpoint.during = func(ctx context.Context, e *fakeEndpoint) error {
+		e.report(transfer.Online{JID: "juliet@capulet.example/jetsend.1a2b3c4d"})
+		const ready = "READY=1\nSTATUS=waiting for files as juliet@capulet.example/jetsend.1a2b3c4d"
+		if got := next(); got != ready {
+			t.Errorf("notified %q", got)
+		}
+		f.file(file, "contacts: {romeo: romeo@montague.example}\nreceive: {accept: verified, from: [romeo], max_size: 2MB, priority: 3}\ntransports: {order: [ibb], s5b: {listen_ports: [5000]}}\n")
+		hup()
+		c := <-e.received[0].Changes
+		close(c.Applied)
+		if o := c.Options; o.Accept != transfer.AcceptVerified || o.MaxSize != 2e6 || len(o.From) != 1 || o.LimitRate != 5e6 || o.Route.Transports[0] != "ibb" {
+			t.Errorf("changed to %+v", o)
+		}
+		if got := next(); got != ready {
+			t.Errorf("notified %q", got)
+		}
+		if err := os.Rename(log, log+".1"); err != nil {
+			t.Error(err)
+		}
+		f.file(file, "receive: {accept: nobody}\n")
+		hup()
+		if got := next(); !strings.HasPrefix(got, "READY=1\nSTATUS=the configuration was not reloaded: ") {
+			t.Errorf("notified %q", got)
+		}
+		select {
+		case c := <-e.received[0].Changes:
+			t.Errorf("a broken file made %+v", c.Options)
+		default:
+		}
+		return nil
+	}
+	f.wants(0, []string{
+		"the configuration was reloaded\n",
+		"changes that need a restart: receive.priority, transports.s5b.listen_ports\n",
+		"warning: the configuration was not reloaded: ",
+	}, "receive", "--dir", f.env["HOME"], "--limit-rate", "5MB", "--log-file", log)
+	for name, want := range map[string]string{log + ".1": "configuration reloaded", log: "configuration not reloaded"} {
+		if text, err := os.ReadFile(name); err != nil || strings.Count(string(text), want) != 1 {
+			t.Errorf("%s: %v\n%s", name, err, text)
+		}
+	}
+}
+
+// TestTerminalGone: a user who closes the terminal does not want to leave a
+// program behind.
+func TestTerminalGone(t *testing.T) {
+	f := newFixture(t)
+	f.tty = &fakeTTY{}
+	self, _ := os.FindProcess(os.Getpid())
+	f.endpoint.during = func(ctx context.Context, e *fakeEndpoint) error {
+		f.tty = nil
+		if err := self.Signal(syscall.SIGHUP); err != nil {
+			t.Error(err)
+		}
+		select {
+		case <-e.received[0].Stop:
+		case <-time.After(time.Minute):
+			t.Error("nothing came of SIGHUP")
+		}
+		return nil
+	}
+	f.wants(0, nil, "receive", "--dir", f.env["HOME"])
+}
+
+func TestLogLevels(t *testing.T) {
+	for word, want := range map[string]slog.Level{"": slog.LevelInfo, "trace": session.LevelTrace, "debug": slog.LevelDebug, "warn": slog.LevelWarn, "error": slog.LevelError} {
+		if got, err := logLevel(word); err != nil || got != want {
+			t.Errorf("%q: %v, %v", word, got, err)
+		}
+	}
+	var b bytes.Buffer
+	log := slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{Level: session.LevelTrace, ReplaceAttr: nameTrace}))
+	log.Log(t.Context(), session.LevelTrace, "x")
+	log.Info("y", "level", "z")
+	if s := b.String(); !strings.Contains(s, "level=TRACE msg=x") || !strings.Contains(s, "level=INFO msg=y level=z") {
+		t.Errorf("%s", s)
+	}
+}
+
+// TestLogFile: a log that was renamed is begun anew; one that cannot be is gone
+// on with.
+func TestLogFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	l, err := openLogFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(text string) {
+		t.Helper()
+		if _, err := l.Write([]byte(text)); err != nil {
+			t.Error(err)
+		}
+	}
+	write("one")
+	if err := os.Rename(path, path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	write("two")
+	if err := l.Reopen(); err != nil {
+		t.Error(err)
+	}
+	write("three")
+	if err := os.Rename(path, path+".2"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Reopen(); err == nil {
+		t.Error("a directory was opened")
+	}
+	write("four")
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	for name, want := range map[string]string{path + ".1": "onetwo", path + ".2": "threefour"} {
+		if got, err := os.ReadFile(name); err != nil || string(got) != want {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+		if info, err := os.Stat(name); err == nil && runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: mode %v", name, info.Mode())
+		}
+	}
+}
