@@ -395,7 +395,6 @@ func (d *download) report() {
 	if row.SHA256 != nil && d.sum.h != nil {
 		verified = append(verified, "sha-256")
 	}
-	d.e.log.Info("received", "transfer", d.head.Transfer, "peer", d.head.Peer, "bytes", row.Size, "seconds", seconds)
 	d.e.cfg.Report(Received{
 		Head: d.head, Path: d.final, Size: row.Size, Verified: verified, SHA256: hex.EncodeToString(row.SHA256), Seconds: seconds,
 	})

@@ -116,7 +116,6 @@ func (in *incoming) fail(err error, started bool) exitcode.Code {
 	if in.down != nil && in.down.row != nil {
 		f.Resumable = in.down.row.Row().State == journal.Interrupted
 	}
-	in.e.log.Info("not received", "transfer", in.head.Transfer, "peer", in.sess.Peer(), "code", int(f.Code), "reason", f.Error())
 	if in.head.Transfer == "" {
 		in.e.cfg.Report(FailedEarly{Direction: Receive, Peer: in.sess.Peer().String(), Code: int(f.Code), Reason: clean.Text(f.Error()), Hints: f.Hints})
 		return f.Code

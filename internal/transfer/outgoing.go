@@ -208,7 +208,6 @@ func (o *outgoing) sent(ctx context.Context) {
 		o.e.log.Warn("remember devices", "error", err)
 	}
 	seconds := time.Since(o.begun).Seconds()
-	o.e.log.Info("sent", "transfer", o.head.Transfer, "peer", o.head.Peer, "bytes", o.src.size, "seconds", seconds)
 	o.e.cfg.Report(Sent{Head: o.head, Size: o.src.size, VerifiedByPeer: !o.jet(), SHA256: o.shown(), Seconds: seconds})
 }
 
@@ -232,7 +231,6 @@ func (o *outgoing) fail(ctx context.Context, err error) exitcode.Code {
 	if jerr := end(ctx, err); jerr != nil {
 		o.e.log.Error("journal", "transfer", o.head.Transfer, "error", jerr)
 	}
-	o.e.log.Info("not sent", "transfer", o.head.Transfer, "peer", o.head.Peer, "code", int(f.Code), "reason", f.Error())
 	o.e.cfg.Report(Failed{Head: o.head, Code: int(f.Code), Reason: clean.Text(f.Error()), Resumable: f.Resumable, Hints: f.Hints})
 	return f.Code
 }

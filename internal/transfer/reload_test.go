@@ -156,7 +156,9 @@ func TestImpatientDrain(t *testing.T) {
 	if f, ok := last[Failed](&in); !ok || f.Code != int(exitcode.Terminated) {
 		t.Errorf("failed: %+v", f)
 	}
-	<-sent
+	if err := <-sent; err == nil {
+		t.Error("the sender did not notice")
+	}
 }
 
 // TestPace exceeds what one contact may offer in a minute, and how many contacts
