@@ -199,8 +199,9 @@ func (j *Journal) sweep(tx *sql.Tx) error {
 //
 // Of a row that exists, the contact must be the same and one of the keys known,
 // else ErrForeign; a sender may come without keys, and any it has are added.
-// The file must be the same (size; when sending, also path and modification
-// time), else ErrDiffers; the other fields stay as they were, but for Resource.
+// The file must be the same (size and manifest; when sending, also path and
+// modification time), else ErrDiffers; the other fields stay as they were, but
+// for Resource.
 // ErrRunning means that somebody else has the lock. ErrOver means that the
 // transfer is complete, or that it is to be sent and has failed or was
 // forgotten; a received one that failed or was forgotten begins anew.
@@ -273,7 +274,7 @@ func (j *Journal) begin(ctx context.Context, tx *sql.Tx, old *Row, row Row) (Row
 			return row, err
 		}
 		return j.create(ctx, tx, row)
-	case old.Size != row.Size, row.Direction == Send && (old.Path != row.Path || !old.MTime.Equal(row.MTime)):
+	case old.differs(&row):
 		return row, ErrDiffers
 	}
 	if err := old.change(Offered, j.at()); err != nil {

@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,6 +22,7 @@ func TestRow(t *testing.T) {
 	r := sent(newID())
 	r.SHA256 = keyA[:32]
 	r.MTime = time.Date(9999, 1, 2, 3, 4, 5, 6, time.UTC)
+	r.Mode, r.Manifest = 0o750, keyB[:32]
 	h := k.begin(r)
 	want := r
 	want.Peer, want.State = r.Peer.Bare(), Offered
@@ -52,6 +54,8 @@ func TestBadRows(t *testing.T) {
 		"size":           func(r *Row) { r.Size = -1 },
 		"relative path":  func(r *Row) { r.Path = "a.iso" },
 		"hash":           func(r *Row) { r.SHA256 = []byte{1} },
+		"manifest":       func(r *Row) { r.Manifest = []byte{1} },
+		"setuid":         func(r *Row) { r.Mode = fs.ModeSetuid | 0o755 },
 		"key":            func(r *Row) { r.Keys = [][]byte{{1}} },
 		"too many keys":  func(r *Row) { r.Keys = make([][]byte, maxKeys+1) },
 		"no directory":   func(r *Row) { r.Direction = Receive },
@@ -83,6 +87,29 @@ func TestMigrations(t *testing.T) {
 	wantErr(t, "a file of a newer version", err, state.ErrNewer)
 	if k.dir != k.path+locks {
 		t.Errorf("locks are in %s", k.dir)
+	}
+}
+
+// A file of the first version keeps its rows.
+func TestMigrationOfRows(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.db")
+	db, err := state.Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	if err := state.Migrate(t.Context(), db, owner, schema()[:1]); err != nil {
+		t.Fatal(err)
+	}
+	id := newID()
+	const insert = `INSERT INTO transfers (id, direction, batch, peer, resource, profile, name, dir, path, size, state, durable,
+		released, retries, created, updated, error) VALUES (?, 'send', '', 'romeo@jet.test', '', 1, 'a', '', '/a', 5, 'interrupted', 3, 0, 1, 1, 1, 'cut')`
+	if _, err := db.ExecContext(t.Context(), insert, id); err != nil {
+		t.Fatal(err)
+	}
+	k := openKit(t, path, &clock{t: mtime})
+	if got := k.load(Key{id, Send}); got.Durable != 3 || got.Mode != 0 || got.Manifest != nil {
+		t.Errorf("got %+v", got)
 	}
 }
 
@@ -178,6 +205,8 @@ func TestBeginAgain(t *testing.T) {
 		"to another":            {Send, Interrupted, func(r *Row) { r.Peer = foreign }, ErrForeign},
 		"another size":          {Send, Interrupted, func(r *Row) { r.Size++ }, ErrDiffers},
 		"another time":          {Send, Interrupted, func(r *Row) { r.MTime = r.MTime.Add(1) }, ErrDiffers},
+		"a directory":           {Send, Interrupted, func(r *Row) { r.Manifest = keyB[:32] }, ErrDiffers},
+		"received directory":    {Receive, Interrupted, func(r *Row) { r.Manifest = keyB[:32] }, ErrDiffers},
 		"another path":          {Send, Interrupted, func(r *Row) { r.Path += "x" }, ErrDiffers},
 		"complete":              {Send, Complete, func(*Row) {}, ErrOver},
 		"failed":                {Send, Failed, func(*Row) {}, ErrOver},

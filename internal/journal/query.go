@@ -98,8 +98,8 @@ func (j *Journal) Load(ctx context.Context, k Key) (row Row, err error) {
 }
 
 // Find returns the interrupted transfer that sending like again would go on
-// with: the same contact, path, name, size and modification time; the newest
-// when there are several. Otherwise ErrUnknown.
+// with: the same contact, path, name, size, modification time and manifest; the
+// newest when there are several. Otherwise ErrUnknown.
 func (j *Journal) Find(ctx context.Context, like Row) (Row, error) {
 	rows, err := j.List(ctx, Filter{Direction: Send, Peer: like.Peer, States: []State{Interrupted}})
 	if err != nil {
@@ -107,7 +107,7 @@ func (j *Journal) Find(ctx context.Context, like Row) (Row, error) {
 	}
 	for i := len(rows) - 1; i >= 0; i-- {
 		r := &rows[i]
-		if r.Profile && r.Path == like.Path && r.Name == like.Name && r.Unchanged(like.Size, like.MTime) {
+		if r.Profile && r.Name == like.Name && !r.differs(&like) {
 			return *r, nil
 		}
 	}

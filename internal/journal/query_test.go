@@ -82,6 +82,7 @@ func TestFind(t *testing.T) {
 		"path":  func(r *Row) { r.Path += "x" },
 		"name":  func(r *Row) { r.Name += "x" },
 		"size":  func(r *Row) { r.Size++ },
+		"tree":  func(r *Row) { r.Manifest = keyB[:32] },
 		"mtime": func(r *Row) { r.MTime = r.MTime.Add(time.Nanosecond) },
 	} {
 		like := r

@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"time"
@@ -59,9 +60,15 @@ type Row struct {
 	Size int64 // bytes
 	// MTime is the modification time of the source; when receiving, as it was
 	// announced. Zero when that is not known.
-	MTime  time.Time
-	SHA256 []byte // of the whole file; nil when that is not known
-	State  State
+	MTime time.Time
+	// Mode are the permission bits of the source; 0 when they are not known.
+	Mode fs.FileMode
+	// Manifest is the digest of a directory that is sent as one archive, whose
+	// Size and SHA256 are those of the archive; nil for a file. Two archives of
+	// the same manifest are the same bytes.
+	Manifest []byte
+	SHA256   []byte // of the whole file; nil when that is not known
+	State    State
 	// Durable is how many bytes from the start of the file are synced in the
 	// partial file; when sending, how many the receiver has confirmed.
 	Durable  int64
@@ -81,9 +88,17 @@ func (r *Row) HasKey(key []byte) bool {
 }
 
 // Unchanged tells whether a source of this size and modification time is the
-// one that was offered.
+// one that was offered. Of a directory the manifest has to be the same too.
 func (r *Row) Unchanged(size int64, mtime time.Time) bool {
 	return r.Size == size && r.MTime.Equal(mtime)
+}
+
+// differs tells whether the row is of another file or directory than to.
+func (r *Row) differs(to *Row) bool {
+	if r.Size != to.Size || !bytes.Equal(r.Manifest, to.Manifest) {
+		return true
+	}
+	return r.Direction == Send && (r.Path != to.Path || !r.MTime.Equal(to.MTime))
 }
 
 // check refuses what must not get into a row, above all ids that are no UUIDs:
@@ -105,7 +120,10 @@ func (r *Row) check() error {
 	case r.Direction == Receive && len(r.Keys) == 0:
 		return errors.New("no identity key")
 	}
-	return errors.Join(checkSum(r.SHA256), checkKeys(r.Keys))
+	if r.Mode&^fs.ModePerm != 0 {
+		return fmt.Errorf("mode %v", r.Mode)
+	}
+	return errors.Join(checkSum(r.SHA256), checkSum(r.Manifest), checkKeys(r.Keys))
 }
 
 func canonical(id string) bool {
@@ -138,7 +156,7 @@ type milli int64
 func (m milli) time() time.Time { return time.UnixMilli(int64(m)).UTC() }
 
 const columns = `id, direction, batch, peer, resource, profile, name, dir, path, size, mtime_s, mtime_ns,
-	sha256, state, durable, released, retries, created, updated, finished, error`
+	sha256, state, durable, released, retries, created, updated, finished, error, mode, manifest`
 
 // find reads the rows that the condition selects, with their keys.
 func find(ctx context.Context, tx *sql.Tx, where string, args ...any) ([]Row, error) {
@@ -171,7 +189,7 @@ func scan(rows *sql.Rows) (r Row, err error) {
 	var seconds, nanos, finished sql.NullInt64
 	var created, updated milli
 	err = rows.Scan(&r.ID, &r.Direction, &r.Batch, &peer, &r.Resource, &r.Profile, &r.Name, &r.Dir, &r.Path, &r.Size, &seconds, &nanos,
-		&r.SHA256, &r.State, &r.Durable, &r.Released, &r.Retries, &created, &updated, &finished, &r.LastError)
+		&r.SHA256, &r.State, &r.Durable, &r.Released, &r.Retries, &created, &updated, &finished, &r.LastError, &r.Mode, &r.Manifest)
 	if err != nil {
 		return r, err
 	}
@@ -227,14 +245,14 @@ func save(ctx context.Context, tx *sql.Tx, r *Row) error {
 	if !r.Finished.IsZero() {
 		finished = sql.NullInt64{Int64: r.Finished.UnixMilli(), Valid: true}
 	}
-	const query = `INSERT INTO transfers (` + columns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+	const query = `INSERT INTO transfers (` + columns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
 		ON CONFLICT (id, direction) DO UPDATE SET resource = excluded.resource, name = excluded.name, dir = excluded.dir,
 		path = excluded.path, sha256 = excluded.sha256, state = excluded.state, durable = excluded.durable,
 		released = excluded.released, retries = excluded.retries, updated = excluded.updated,
 		finished = excluded.finished, error = excluded.error`
 	_, err := tx.ExecContext(ctx, query, r.ID, string(r.Direction), r.Batch, r.Peer.Bare().String(), r.Resource, r.Profile, r.Name, r.Dir, r.Path,
 		r.Size, seconds, nanos, r.SHA256, string(r.State), r.Durable, r.Released, r.Retries, r.Created.UnixMilli(), r.Updated.UnixMilli(),
-		finished, r.LastError)
+		finished, r.LastError, uint32(r.Mode), r.Manifest)
 	if err != nil {
 		return err
 	}

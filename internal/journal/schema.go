@@ -10,6 +10,8 @@ const owner = "journal"
 // hold every date that a peer may announce. released stays when a complete row
 // is forgotten. transfer_keys holds the OMEMO identity keys that a transfer
 // belongs to: those its envelopes were made for, or the one that wrapped it.
+//
+// The second step came with directories and permission bits.
 func schema() []string {
 	return []string{`
 CREATE TABLE transfers (
@@ -45,5 +47,8 @@ CREATE TABLE transfer_keys (
 	PRIMARY KEY (id, direction, identity_key),
 	FOREIGN KEY (id, direction) REFERENCES transfers (id, direction) ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
+`, `
+ALTER TABLE transfers ADD COLUMN mode INTEGER NOT NULL DEFAULT 0 CHECK (mode BETWEEN 0 AND 511);
+ALTER TABLE transfers ADD COLUMN manifest BLOB CHECK (manifest IS NULL OR length(manifest) = 32);
 `}
 }
