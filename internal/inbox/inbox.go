@@ -1,6 +1,9 @@
 // Package inbox is the download directory: files appear in it under their
 // final names whole, verified and durable, or not at all.
 //
+// A directory, which comes as an archive, is unpacked by Unpack in the place of
+// Release, and SettleTree tells of it.
+//
 // Bytes go to a hidden file, .jetsend-ID.part, that only the owner can read. It
 // stays when a transfer is cut, and Reopen goes on with it. Release is the one
 // way out of it: the data are synced, the file gets its final name without
@@ -51,6 +54,11 @@ func Open(path string) (*Dir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("download directory: %w", err)
 	}
+	return openIn(root, abs)
+}
+
+// openIn takes root, and closes it when it is not one that files can be made in.
+func openIn(root *os.Root, abs string) (*Dir, error) {
 	d := &Dir{root: root, names: rootNames{root}, path: abs}
 	// The umask can only be read by changing it, for the whole process; a
 	// file made without asking for less shows it as well. It is named like a
@@ -72,10 +80,35 @@ func Open(path string) (*Dir, error) {
 // Close releases the directory; partial files stay as they are.
 func (d *Dir) Close() error { return d.root.Close() }
 
+// Sub opens a directory in the directory, which is made when it is not there.
+// It cannot be elsewhere: a symbolic link that leads out is refused. The caller
+// closes it.
+func (d *Dir) Sub(name string) (*Dir, error) {
+	if err := baseName(name); err != nil {
+		return nil, fmt.Errorf("download directory: %w", err)
+	}
+	err := d.root.Mkdir(name, fs.ModePerm)
+	switch {
+	case err == nil:
+		err = d.names.Sync()
+	case errors.Is(err, fs.ErrExist):
+		err = nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("download directory: %w", err)
+	}
+	root, err := d.root.OpenRoot(name)
+	if err != nil {
+		return nil, fmt.Errorf("download directory: %w", err)
+	}
+	return openIn(root, d.Path(name))
+}
+
 // Path returns the absolute path of name in the directory.
 func (d *Dir) Path(name string) string { return filepath.Join(d.path, name) }
 
-// Exists tells whether something has that name, be it a dangling link.
+// Exists tells whether something has that name, be it a dangling link. The name
+// may be one in a directory that Sub opens.
 func (d *Dir) Exists(name string) bool {
 	_, err := d.root.Lstat(name)
 	return err == nil

@@ -7,6 +7,8 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+
+	"jetsend/internal/archive"
 )
 
 // Partial is a file on its way. One goroutine writes, rewinds and ends it;
@@ -14,8 +16,10 @@ import (
 type Partial struct {
 	dir     *Dir
 	f       *os.File
+	id      string
 	name    string
 	size    int64
+	mode    fs.FileMode // wanted by Permit; 0 for what the umask leaves
 	written atomic.Int64
 
 	syncing sync.Mutex
@@ -88,10 +92,10 @@ func (p *Partial) Keep() error {
 	return nil
 }
 
-// Discard removes the partial file. It may be called at any time, after Keep
-// too; after a Release there is nothing to remove.
+// Discard removes the partial file, and what was unpacked of it. It may be
+// called at any time, after Keep too; after a Release there is nothing to remove.
 func (p *Partial) Discard() error {
-	err := p.Keep()
+	err := errors.Join(p.Keep(), archive.Discard(p.dir.root, p.id))
 	if rerr := p.dir.names.Remove(p.name); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
 		err = errors.Join(err, fmt.Errorf("remove partial file: %w", rerr))
 	}

@@ -57,7 +57,7 @@ func (p *Partial) seal(mtime time.Time) error {
 	if err := p.f.Truncate(p.size); err != nil { // somebody may have appended
 		return err
 	}
-	if err := p.f.Chmod(p.dir.mode); err != nil {
+	if err := p.permit(); err != nil {
 		return err
 	}
 	if !mtime.IsZero() {

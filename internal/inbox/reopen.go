@@ -29,7 +29,7 @@ func (d *Dir) Create(id string, size, minFree int64) (*Partial, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create partial file: %w", noSpace(err))
 	}
-	p := &Partial{dir: d, f: f, name: name, size: size}
+	p := &Partial{dir: d, f: f, id: id, name: name, size: size}
 	if err := reserve(f, 0, size); err != nil {
 		return nil, errors.Join(err, p.Discard())
 	}
@@ -57,7 +57,7 @@ func (d *Dir) Reopen(id string, size, at, minFree int64) (*Partial, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Partial{dir: d, f: f, name: name, size: size}
+	p := &Partial{dir: d, f: f, id: id, name: name, size: size}
 	p.written.Store(at)
 	if err := p.resume(info, minFree); err != nil {
 		return nil, errors.Join(err, p.Keep())
@@ -101,7 +101,7 @@ func (d *Dir) trust(info fs.FileInfo) error {
 		return fmt.Errorf("%w: it belongs to another user", ErrForeign)
 	case known.links > 1:
 		return fmt.Errorf("%w: it has another name too", ErrForeign)
-	case perm&othersWrite != 0 && perm != d.mode:
+	case perm&othersWrite&^d.mode != 0: // more than a Release that was cut would allow
 		return fmt.Errorf("%w: others may write it", ErrForeign)
 	}
 	return nil

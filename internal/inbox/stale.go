@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"jetsend/internal/archive"
 )
 
 // maxStale bounds what one sweep finds; the next one finds the rest.
@@ -65,9 +67,9 @@ func stale(e fs.DirEntry, before time.Time) bool {
 	return err == nil && info.ModTime().Before(before) && factsOf(info).changed.Before(before)
 }
 
-// Remove removes the partial file of a transfer from a directory, durably. It
-// is no error when there is no such file or no such directory. Something else
-// under that name is left alone, with ErrForeign.
+// Remove removes the partial file of a transfer, and what was unpacked of it,
+// from a directory, durably. It is no error when there is no such file or no
+// such directory. Something else under that name is left alone, with ErrForeign.
 func Remove(dir, id string) error {
 	name, err := partName(id)
 	if err != nil {
@@ -81,7 +83,10 @@ func Remove(dir, id string) error {
 		return fmt.Errorf("remove partial file: %w", err)
 	}
 	info, err := lstatPart(root, name)
-	if info != nil {
+	if err == nil {
+		err = archive.Discard(root, id)
+	}
+	if info != nil && err == nil {
 		err = rootNames{root}.Remove(name)
 		if err == nil {
 			err = rootNames{root}.Sync()

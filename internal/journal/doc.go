@@ -51,6 +51,12 @@
 //   - neither: a file system that lost both names, or somebody removed the
 //     file. Rewind to 0.
 //
+// A directory comes as an archive, and is unpacked out of the whole and verified
+// partial file into a hidden directory beside it. Place comes before that one is
+// renamed to its final name; then the partial file is removed; then Complete. The
+// hidden directory settles what happened: while it exists, or when Path is no
+// directory, the tree was not released, and is unpacked again.
+//
 // A sender writes no file. Its durable bytes are what the receiver has
 // confirmed, for people to see; a resume never trusts them. Its row is complete
 // only after the receiver's valid receipt; lost before that commit, the next

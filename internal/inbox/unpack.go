@@ -1,0 +1,102 @@
+package inbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"jetsend/internal/archive"
+)
+
+// Unpack is Release for a partial file that is the archive of a directory: the
+// tree gets the name, and the partial file goes. name must come from package
+// filename. Nothing is ever replaced: Overwrite is for files, and means Skip
+// here. When it returns nil, tree and name have been synced.
+//
+// placing, unless nil, is called with the absolute path before each name that is
+// tried, when the whole tree is durable. After any error the partial file is
+// there with all its bytes, and Keep or Discard says what becomes of it; an error
+// may come after the tree got its name, which SettleTree tells. An
+// [archive.RefusedError] says that the archive is at fault.
+func (p *Partial) Unpack(ctx context.Context, name string, how Conflict, placing func(path string) error) (string, error) {
+	if at := p.Written(); at != p.size {
+		return "", fmt.Errorf("unpack %s: %d of %d bytes", name, at, p.size)
+	}
+	if err := baseName(name); err != nil {
+		return "", fmt.Errorf("unpack: %w", err)
+	}
+	if err := p.Sync(); err != nil {
+		return "", fmt.Errorf("unpack: %w", err)
+	}
+	place := func(final string) error {
+		if how != Rename && final != name {
+			return fmt.Errorf("release %s: %w", name, ErrExists)
+		}
+		// The hidden directory stands for a tree that was not released: it must
+		// be durable before the path is recorded.
+		if err := p.dir.names.Sync(); err != nil || placing == nil {
+			return err
+		}
+		return placing(p.dir.Path(final))
+	}
+	tree, err := archive.Extract(ctx, io.NewSectionReader(p.f, 0, p.size), p.dir.root,
+		archive.Target{ID: p.id, Name: name, Place: place}, archive.Limits{Bytes: p.size})
+	if errors.Is(err, archive.ErrNoSpace) {
+		err = fmt.Errorf("%w: %w", ErrNoSpace, err)
+	}
+	if err != nil {
+		return "", err
+	}
+	if err := errors.Join(p.Discard(), p.dir.names.Sync()); err != nil {
+		return "", fmt.Errorf("unpack %s: %w", tree.Name, err)
+	}
+	return p.dir.Path(tree.Name), nil
+}
+
+// SettleTree is Settle for an Unpack that was cut after placing was called with
+// the path of name. The hidden directory tells: while it is there the tree was
+// not released, see [archive.TempName].
+func (d *Dir) SettleTree(id, name string) (Outcome, error) {
+	outcome, err := d.settleTree(id, name)
+	if err != nil {
+		return 0, fmt.Errorf("settle release of %s: %w", name, err)
+	}
+	return outcome, nil
+}
+
+func (d *Dir) settleTree(id, name string) (Outcome, error) {
+	if err := baseName(name); err != nil {
+		return 0, err
+	}
+	partial, err := partName(id)
+	if err != nil {
+		return 0, err
+	}
+	part, err := d.lstatPart(partial)
+	if err != nil {
+		return 0, err
+	}
+	final, err := d.root.Lstat(name)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return 0, err
+	}
+	released := err == nil && final.IsDir() && !d.Exists(archive.TempName(id))
+	switch {
+	case part == nil && released:
+		return Released, d.names.Sync()
+	case part == nil:
+		return Lost, archive.Discard(d.root, id)
+	case !released:
+		return NotReleased, nil
+	}
+	// As in place: the one name is durable before the other goes.
+	if err := d.names.Sync(); err != nil {
+		return 0, err
+	}
+	if err := d.names.Remove(partial); err != nil {
+		return 0, err
+	}
+	return Released, d.names.Sync()
+}
