@@ -34,6 +34,9 @@ func readClear(c jingle.Content, senders string) (in inClear, err error) {
 	default:
 		err = errors.New("not a file offer")
 	}
+	if err == nil && in.form == formJET && in.file.Size < 0 && c.Security != nil && senders == jingle.SenderInitiator {
+		in.file.Size = 0 // Dino and aTalk leave it out of an empty file; the tag tells whether it is one
+	}
 	switch {
 	case err != nil:
 	case in.file.Size < 0:
@@ -90,6 +93,9 @@ func (in *inClear) readEnvelope(c jingle.Content) error {
 		if in.sec, err = jingle.ParseSecurity(c.Security); err != nil {
 			return fmt.Errorf("%w: %w", errOffer, err)
 		}
+	}
+	if in.sec.Type != envelopeType {
+		return fmt.Errorf("%w: envelope type", errOffer)
 	}
 	return nil
 }

@@ -295,9 +295,6 @@ func (in *incoming) public(senders string) (*jingle.File, *jingle.Security, erro
 // open opens the envelope, judges the device that wrapped it, and holds the
 // sealed offer against the stanza.
 func (in *incoming) open(ctx context.Context, public *jingle.File, sec *jingle.Security) error {
-	if sec.Type != envelopeType {
-		return fmt.Errorf("%w: envelope type", errOffer)
-	}
 	if err := in.r.paces.wait(ctx, in.sess.Peer().Bare()); err != nil {
 		return err
 	}

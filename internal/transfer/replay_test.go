@@ -1,0 +1,350 @@
+package transfer
+
+import (
+	"encoding/hex"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"jetsend/internal/jid"
+	"jetsend/internal/jingle"
+	"jetsend/internal/jingle/ibb"
+	"jetsend/internal/jingle/s5b"
+	"jetsend/internal/omemo"
+	"jetsend/internal/stanza"
+	"jetsend/internal/xmltree"
+)
+
+// replay is one file of testdata/replay: the stanzas of another client, what its
+// envelope would hold if the ratchet opened it, and what comes of them.
+type replay struct {
+	t     *testing.T
+	file  *xmltree.Element
+	m     *jingle.Manager
+	sess  *jingle.Session // once there is one
+	asked map[string]bool // attributes of <expect/> that were looked at
+}
+
+// want is an attribute of <expect/>.
+func (r *replay) want(name string) (string, bool) {
+	r.asked[name] = true
+	return r.file.Child("", "expect").LookupAttr(name)
+}
+
+// TestReplay plays what other clients say, or would say, as they say it; as the
+// one who is offered a file and as the one who offers it. testdata/replay/README.md
+// tells where the stanzas are from and how the files are read.
+func TestReplay(t *testing.T) {
+	files, err := filepath.Glob("testdata/replay/*.xml")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, path := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".xml"), func(t *testing.T) {
+			b, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			x, err := xmltree.Parse(b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := &replay{t: t, file: x, asked: map[string]bool{}}
+			r.run()
+			for _, a := range x.Child("", "expect").Attrs {
+				if !r.asked[a.Name.Local] && !t.Failed() {
+					t.Errorf("nobody looked at %s=%q", a.Name.Local, a.Value)
+				}
+			}
+		})
+	}
+}
+
+// The addresses of the files: romeo offers, juliet is offered to.
+var (
+	replayRomeo  = jid.MustParse("romeo@montague.lit/orchard")
+	replayJuliet = jid.MustParse("juliet@capulet.lit/balcony")
+)
+
+const replaySID = "851ba2"
+
+func (r *replay) run() {
+	self := replayJuliet
+	role := r.file.Attr("role")
+	if role == "initiator" {
+		self = replayRomeo
+	}
+	r.m = jingle.NewManager(jingle.Config{Port: agreeable{}, Self: func() jid.JID { return self }, OnOffer: func(s *jingle.Session) { r.sess = s }})
+	defer r.m.Close(r.t.Context())
+	switch role {
+	case "initiator":
+		r.offering()
+	case "responder":
+		r.offered()
+	default:
+		r.t.Fatalf("role %q", role)
+	}
+}
+
+// receive gives the manager the stanzas of an element and checks the answers.
+func (r *replay) receive(in string) {
+	r.t.Helper()
+	for _, x := range r.file.All("", in) {
+		want := x.Attr("answer")
+		for _, iq := range x.All("", "iq") {
+			from, to := jid.MustParse(iq.Attr("from")), jid.MustParse(iq.Attr("to"))
+			_, err := r.m.HandleIQ(r.t.Context(), stanza.IQ{From: from, To: to, ID: iq.Attr("id"), Type: stanza.Set, Payload: iq.Children[0]})
+			got := "result"
+			var answer *stanza.Error
+			if errors.As(err, &answer) {
+				got = strings.TrimSpace(answer.Condition + " " + answer.App.Local)
+			}
+			if got != want {
+				r.t.Errorf("%s answered with %q, want %q (%v)", iq.Attr("id"), got, want, err)
+			}
+		}
+	}
+}
+
+// offered is the responder's part.
+func (r *replay) offered() {
+	t := r.t
+	r.receive("stanza")
+	if _, none := r.want("no-session"); none {
+		if r.sess != nil {
+			t.Error("there is a session")
+		}
+		return
+	}
+	if r.sess == nil {
+		t.Fatal("no session")
+	}
+	senders := jingle.SenderInitiator
+	if s := r.sess.Content().Senders; s == jingle.SenderResponder {
+		senders = s
+	}
+	in, err := readClear(r.sess.Content(), senders)
+	var no *refusal
+	errors.As(err, &no)
+	if refused, ok := r.want("refused"); ok || err != nil {
+		if no == nil || no.reason.Condition != refused {
+			t.Errorf("read as %+v, %v; want %q", in, err, refused)
+		}
+		return
+	}
+	r.attrs(map[string]string{
+		"form": formNames[in.form], "size": strconv.FormatInt(in.file.Size, 10), "name": in.file.Name, "media-type": in.file.MediaType,
+		"hash-used": strings.Join(in.file.HashUsed, " "), "cipher": in.sec.Cipher,
+	})
+	r.transport(r.sess.Content().Transport)
+	held := r.opened(in)
+	if len(r.file.All("", "then")) == 0 {
+		return
+	}
+	if err := r.sess.Accept(t.Context(), r.sess.Content()); err != nil {
+		t.Fatal(err)
+	}
+	r.receive("then")
+	r.infos()
+	r.checksum(in, held)
+	r.end()
+}
+
+// formNames are the forms as the files call them.
+var formNames = map[form]string{formJET: "jet", formEncryptedFile: "encrypted-file", formConversations: "conversations"}
+
+// opened tells the envelope, as if the ratchet had opened it.
+func (r *replay) opened(in inClear) (c content) {
+	t, x := r.t, r.file.Child("", "opened")
+	if x == nil {
+		return c
+	}
+	o := &omemo.Opened{Key: unhex(t, x.Attr("key")), IV: unhex(t, x.Attr("iv"))}
+	if p, ok := x.LookupAttr("payload"); ok {
+		o.Payload, o.HasPayload = []byte(p), true
+	}
+	if p, ok := x.LookupAttr("payload-hex"); ok {
+		o.Payload, o.HasPayload = unhex(t, p), true
+	}
+	c, err := in.form.tell(o, in.sec.Cipher)
+	if _, refused := r.want("envelope-refused"); refused || err != nil {
+		if !refused || !errors.Is(err, errOffer) {
+			t.Errorf("told as %+v, %v", c, err)
+		}
+		return c
+	}
+	r.attrs(map[string]string{
+		"encryption": c.encryption, "suite": c.ts.Suite().Name(), "tk": hex.EncodeToString(c.ts.Key()), "iv": hex.EncodeToString(c.ts.IV()),
+	})
+	return c
+}
+
+// transport checks what is read of a transport element.
+func (r *replay) transport(x *xmltree.Element) {
+	switch {
+	case x.Is(s5b.NS, "transport"):
+		p, err := s5b.ParseTransport(x)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		var cids []string
+		for _, c := range p.Candidates {
+			cids = append(cids, c.CID+":"+c.Type)
+		}
+		r.attrs(map[string]string{"transport": S5B, "candidates": strings.Join(cids, " "), "dstaddr": p.DstAddr})
+	case x.Is(ibb.NSTransport, "transport"):
+		p, err := ibb.ParseTransport(x)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		r.attrs(map[string]string{"transport": IBB, "block-size": strconv.Itoa(p.BlockSize), "stream": p.SID})
+	}
+}
+
+// infos checks which session-infos come through.
+func (r *replay) infos() {
+	want, ok := r.want("infos")
+	if !ok {
+		return
+	}
+	if got := len(r.sess.Infos()); strconv.Itoa(got) != want {
+		r.t.Errorf("%d session-infos, want %s", got, want)
+	}
+}
+
+// checksum judges the checksums among the infos over the bytes of <wire/>.
+func (r *replay) checksum(in inClear, held content) {
+	want, ok := r.want("checksum")
+	if !ok {
+		return
+	}
+	tk := &talk{e: &Endpoint{log: slog.New(slog.DiscardHandler)}, sess: r.sess, ts: held.ts}
+	if in.form == formEncryptedFile {
+		tk.wire = newWireSum(in.file)
+		if tk.wire.announced != (want != "ignored") {
+			r.t.Errorf("announced: %t", tk.wire.announced)
+		}
+		tk.wire.announced = false // nothing is waited for here
+		_, _ = io.WriteString(tk.wire, r.file.ChildText("", "wire"))
+	}
+	err := tk.awaitWireSum(r.t.Context())
+	got := "right"
+	switch {
+	case isIntegrity(err):
+		got = "wrong"
+	case err != nil:
+		r.t.Error(err)
+	case tk.wire == nil || len(r.sess.Infos()) == 0 && want == "ignored":
+		got = "ignored"
+	}
+	if got != want {
+		r.t.Errorf("checksum %s, want %s (%v)", got, want, err)
+	}
+}
+
+// offering is the initiator's part.
+func (r *replay) offering() {
+	t := r.t
+	c, err := jingle.ParseContent(r.file.Child("", "offer").Child(jingle.NS, "content"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.sess, err = r.m.Initiate(t.Context(), replayJuliet, replaySID, c); err != nil {
+		t.Fatal(err)
+	}
+	r.receive("stanza")
+	select {
+	case a := <-r.sess.Accepted():
+		if _, no := r.want("not-accepted"); no {
+			t.Error("accepted")
+		}
+		r.transport(a.Transport)
+		// What other clients echo of our offer, or add to it, decides nothing.
+		o := &outgoing{upload: upload{src: &source{size: 300000}}, talk: &talk{}}
+		if s, _, err := o.checkAccept(a); err != nil || s != (span{0, 300000, 300000}) {
+			t.Errorf("span %+v, %v", s, err)
+		}
+	default:
+		if _, no := r.want("not-accepted"); !no {
+			t.Error("not accepted")
+		}
+	}
+	r.receive("then")
+	r.infos()
+	for _, n := range []struct {
+		name string
+		c    <-chan *xmltree.Element
+	}{{"transport-infos", r.sess.TransportInfos()}, {"replaces", r.sess.TransportReplaces()}} {
+		if _, ok := r.want(n.name); ok {
+			r.attrs(map[string]string{n.name: strconv.Itoa(len(n.c))})
+		}
+	}
+	if want, ok := r.want("info"); ok {
+		x, err := s5b.ParseTransport(<-r.sess.TransportInfos())
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := x.Used
+		switch {
+		case x.Failed:
+			got = "error"
+		case x.Activated:
+			got = "activated"
+		case x.ProxyError:
+			got = "proxy-error"
+		case len(x.Candidates) > 0:
+			got = "candidate " + x.Candidates[0].Type
+		}
+		if got != want {
+			t.Errorf("transport-info %q, want %q", got, want)
+		}
+	}
+	r.end()
+}
+
+// end checks how the session ended, and what that means to a sender that had sent
+// a part of the file.
+func (r *replay) end() {
+	byPeer, ok1 := r.want("ended")
+	byUs, ok2 := r.want("ended-by-us")
+	select {
+	case <-r.sess.Done():
+		reason, peer := r.sess.Ended()
+		if want := map[bool]string{true: byPeer, false: byUs}[peer]; reason.Condition != want {
+			r.t.Errorf("ended with %v (by the peer: %t), want %q", reason, peer, want)
+		}
+		if code, ok := r.want("code"); ok {
+			if got := strconv.Itoa(int(codeOfReason(reason, true))); got != code {
+				r.t.Errorf("code %s, want %s", got, code)
+			}
+		}
+	default:
+		if ok1 || ok2 {
+			r.t.Error("not ended")
+		}
+	}
+}
+
+// attrs compares what there is with the attributes of <expect/> that name it.
+func (r *replay) attrs(got map[string]string) {
+	r.t.Helper()
+	for name, value := range got {
+		if w, ok := r.want(name); ok && w != value {
+			r.t.Errorf("%s is %q, want %q", name, value, w)
+		}
+	}
+}
+
+func unhex(t *testing.T, s string) []byte {
+	t.Helper()
+	b, err := hex.DecodeString(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
