@@ -438,3 +438,46 @@ func TestFormsInTheClear(t *testing.T) {
 		})
 	}
 }
+
+// TestLyingServerFile: these forms seal nothing but the bytes. Whatever a server
+// changes in the offer of one, what is released is the file, byte for byte.
+func TestLyingServerFile(t *testing.T) {
+	st := newFormStage(t)
+	route := RouteOptions{Transports: []string{S5B}}
+	var honest *xmltree.Element
+	st.lie(func(x *xmltree.Element) {
+		if kindOf(x) == "session-initiate" {
+			honest = x.Clone()
+		}
+	})
+	if err := st.send(t, SendOptions{Encryption: EncryptionFile, Route: route}); err != nil {
+		t.Fatal(err)
+	}
+	st.arrived(t)
+	st.lie(nil)
+	tried := 0
+	for _, m := range mutations(honest) {
+		if !strings.Contains(m.name, "description") || strings.Contains(m.name, "/date") || strings.Contains(m.name, "/name") {
+			continue // the name and the date are the server's to see and to change
+		}
+		tried++
+		st.lie(func(x *xmltree.Element) {
+			if kindOf(x) == "session-initiate" {
+				m.do(x)
+			}
+		})
+		err := st.send(t, SendOptions{Encryption: EncryptionFile, Route: route, Wait: 5 * time.Second})
+		_, got := last[Received](&st.in)
+		if (err == nil) != got {
+			t.Errorf("%s: sent says %v, received is %t", m.name, err, got)
+		}
+		if got {
+			st.arrived(t)
+			continue
+		}
+		st.nothing(t)
+	}
+	if tried < 15 {
+		t.Errorf("only %d mutations", tried)
+	}
+}
