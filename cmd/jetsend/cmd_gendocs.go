@@ -107,6 +107,9 @@ func manOptions(title string, flags *pflag.FlagSet) string {
 			return
 		}
 		name, usage := pflag.UnquoteUsage(f)
+		if f.Shorthand != "" {
+			fmt.Fprintf(&b, "**-%s**, ", f.Shorthand)
+		}
 		fmt.Fprintf(&b, "**--%s**", f.Name)
 		if name != "" {
 			fmt.Fprintf(&b, " *%s*", name)
