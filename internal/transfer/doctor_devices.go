@@ -223,13 +223,18 @@ func (e *Endpoint) contactDevices(ctx context.Context, of jid.JID) ([]publishedD
 	return all, err
 }
 
+// noOMEMO is the hint for a contact without devices, or whose server tells none.
+const noOMEMO = "ask the contact to turn OMEMO on, or to run `jetsend login`"
+
 // devices tells of the contact's devices, and whether there is one to encrypt to.
 func (d *doctor) devices(ctx context.Context) {
 	bare := d.opt.To.Bare()
 	who := clean.Text(bare.String())
 	all, err := d.e.contactDevices(ctx, bare)
 	if err != nil {
-		d.found(failed(AreaContact, "devices", failureOf(wrapFailed(&peer{jid: bare}, err), false)))
+		f := failed(AreaContact, "devices", failureOf(wrapFailed(&peer{jid: bare}, err), false))
+		f.Hints = []string{noOMEMO}
+		d.found(f)
 		return
 	}
 	met := slices.ContainsFunc(all, func(p publishedDevice) bool { return !p.New })
@@ -245,7 +250,7 @@ func (d *doctor) devices(ctx context.Context) {
 	case len(all) == 0:
 		f.Status, f.Code = StatusFail, int(exitcode.Untrusted)
 		f.Text = who + " publishes no OMEMO device, so there is no key to encrypt to"
-		f.Hints = []string{"ask the contact to turn OMEMO on, or to run `jetsend login`"}
+		f.Hints = []string{noOMEMO}
 	case usable == 0:
 		f.Status, f.Code = StatusFail, int(exitcode.Untrusted)
 		f.Text = fmt.Sprintf("none of the %d devices of %s has a key that may be used", len(all), who)
