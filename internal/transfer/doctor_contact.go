@@ -135,7 +135,7 @@ func (d *doctor) client(ctx context.Context, r session.Resource) Finding {
 	var refused *stanza.Error
 	switch {
 	case errors.As(err, &refused):
-		c.Reason = "does not say what it can do"
+		c.Reason = "not online, or it tells us nothing"
 	case err != nil:
 		c.Reason = "does not answer"
 	default:
