@@ -115,9 +115,12 @@ func (d *diagnosis) server(ctx context.Context, account *config.Chosen) error {
 	return nil
 }
 
-// refused adds the finding of a login that cannot be had.
+// refused adds the finding of a login that cannot be had, unless it was cancelled.
 func (d *diagnosis) refused(ctx context.Context, err error) error {
 	f := explain(ctx, err)
+	if bySignal(f.code) {
+		return err
+	}
 	d.add(transfer.Finding{
 		Area: transfer.AreaAccount, Check: "login", Status: transfer.StatusFail,
 		Code: int(f.code), Text: f.reason, Hints: f.hints,
@@ -146,7 +149,7 @@ func (d *diagnosis) end(ctx context.Context, err error) error {
 	r := &d.record
 	if err != nil {
 		f := explain(ctx, err)
-		if f.code == exitcode.Cancelled || f.code == exitcode.Terminated || r.Failures == 0 {
+		if bySignal(f.code) || r.Failures == 0 {
 			return err
 		}
 		r.Code, r.Reason = int(f.code), f.reason
@@ -160,6 +163,9 @@ func (d *diagnosis) end(ctx context.Context, err error) error {
 	}
 	return &transfer.Failure{Code: exitCode(r.Code), Reason: r.Reason, Reported: true}
 }
+
+// bySignal tells whether a code is that of a signal.
+func bySignal(code exitCode) bool { return code == exitcode.Cancelled || code == exitcode.Terminated }
 
 // dryRun shows what a send would offer.
 func dryRun(ctx context.Context, a *app, e endpoint, o transfer.SendOptions) error {

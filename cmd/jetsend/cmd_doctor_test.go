@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"jetsend/internal/config"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/transfer"
 )
@@ -110,6 +111,27 @@ func TestDoctorEnd(t *testing.T) {
 	d.record.Failures = 1
 	if err := d.end(t.Context(), transfer.ErrInterrupted); !errors.Is(err, transfer.ErrInterrupted) {
 		t.Error(err)
+	}
+}
+
+// TestDoctorCancelled: a signal is no finding.
+func TestDoctorCancelled(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(transfer.ErrInterrupted)
+	d := &diagnosis{a: doctorFixture(t).app()}
+	err := d.end(ctx, d.refused(ctx, context.Canceled))
+	if code, _ := codeOf(ctx, err); code != exitcode.Cancelled || d.record.Failures > 0 {
+		t.Errorf("%d %+v", code, d.record)
+	}
+}
+
+// TestDoctorNoPassword: the login cannot be tried, and everything before it is told.
+func TestDoctorNoPassword(t *testing.T) {
+	f := doctorFixture(t)
+	d := &diagnosis{a: f.app()}
+	err := d.end(t.Context(), d.refused(t.Context(), &config.Error{Msg: "no password", Hints: []string{"give one"}}))
+	if code, _ := codeOf(t.Context(), err); code != exitcode.Config || d.record.Code != 3 || !strings.Contains(f.out.String(), "hint: give one") {
+		t.Errorf("%d %+v\n%s", code, d.record, f.out.String())
 	}
 }
 
