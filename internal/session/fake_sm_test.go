@@ -18,6 +18,8 @@ type fakeSM struct {
 	location string
 	max      int
 	off      bool // answers <enable/> with <failed/>
+	// counted is given every stanza that counts, in order.
+	counted func(*xmltree.Element)
 
 	mu      sync.Mutex
 	session int       // how many were enabled
@@ -40,6 +42,7 @@ func (m *fakeSM) enable(c *fakeConn) {
 	}
 	m.session++
 	m.on, m.h, m.acked, m.out = c, 0, 0, nil
+	c.managed = true
 	attrs := ""
 	if m.location != "" {
 		attrs += " location='" + m.location + "'"
@@ -55,8 +58,10 @@ func (m *fakeSM) take(c *fakeConn, el *xmltree.Element) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch {
-	case m.on != c:
+	case m.on == nil:
 		return false
+	case m.on != c:
+		return c.managed // resumed elsewhere meanwhile: this no longer counts
 	case el.Is(nsSM, "r"):
 		m.asked++
 		if !m.mute && !(m.deaf && m.resumes > 0 && m.session == 1) {
@@ -68,6 +73,9 @@ func (m *fakeSM) take(c *fakeConn, el *xmltree.Element) bool {
 		return true
 	case isStanza(el.Name.Local):
 		m.h++
+		if m.counted != nil {
+			m.counted(el)
+		}
 	}
 	return false
 }
@@ -92,7 +100,11 @@ func (m *fakeSM) resume(c *fakeConn, el *xmltree.Element) bool {
 	m.ack(el.Attr("h"))
 	c.say(fmt.Sprintf("<resumed xmlns='%s' previd='%s' h='%d'/>", nsSM, el.Attr("previd"), m.h+m.lie))
 	m.on, m.back = c, c
+	c.managed = true
 	m.resumes++
+	for _, s := range m.out {
+		c.say(s)
+	}
 	return true
 }
 
@@ -101,17 +113,6 @@ func (m *fakeSM) resumed(c *fakeConn) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.back == c
-}
-
-// again sends what an earlier connection did not bring across.
-func (m *fakeSM) again(c *fakeConn) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.back == c {
-		for _, s := range m.out {
-			c.say(s)
-		}
-	}
 }
 
 // granted returns how many resumptions were.
@@ -126,9 +127,17 @@ func (c *fakeConn) stanza(s string) {
 	if m := c.f.sm; m != nil {
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		if m.on == c {
+		if m.on != nil && c.managed {
 			m.out = append(m.out, s)
+			c = m.on // which may have resumed the stream of c
 		}
 	}
 	c.say(s)
+}
+
+// has tells whether c is the connection of the stream.
+func (m *fakeSM) has(c *fakeConn) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.on == c
 }

@@ -168,8 +168,9 @@ func testContext(t testing.TB) context.Context {
 
 // fakeConn is one client of a fake.
 type fakeConn struct {
-	f *fake
-	n int // which one, from 0
+	f       *fake
+	n       int  // which one, from 0
+	managed bool // stream management was enabled or resumed on it
 	net.Conn
 	raw net.Conn
 	br  *bufio.Reader
@@ -265,9 +266,6 @@ func (f *fake) serve(c *fakeConn) {
 		c.step("roster", c.roster)
 	if !ok {
 		return
-	}
-	if c.f.sm != nil {
-		c.f.sm.again(c)
 	}
 	if f.session != nil {
 		f.session(c)

@@ -139,13 +139,24 @@ func TestExactlyOnce(t *testing.T) {
 	var mu sync.Mutex
 	var got []string
 	arrived := make(chan struct{})
+	f.sm.counted = func(el *xmltree.Element) {
+		if el.Name.Local == "presence" || el.Child("", "query") != nil {
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if got = append(got, el.Attr("id")); len(got) == 2*n {
+			close(arrived)
+		}
+	}
 	sent := 0
 	f.session = func(c *fakeConn) {
 		c.f.wg.Go(func() {
 			for {
+				has := f.sm.has(c)
 				mu.Lock()
 				i := sent
-				if i == n || f.sm.on != c {
+				if i == n || !has {
 					mu.Unlock()
 					return
 				}
@@ -159,12 +170,6 @@ func TestExactlyOnce(t *testing.T) {
 			if el == nil {
 				return
 			}
-			mu.Lock()
-			got = append(got, el.Attr("id"))
-			if len(got) == 2*n {
-				close(arrived)
-			}
-			mu.Unlock()
 			if el.Name.Local == "iq" {
 				c.stanza(resultOf(el))
 			}
