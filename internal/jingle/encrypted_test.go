@@ -100,7 +100,9 @@ func TestEncryptedFileRefused(t *testing.T) {
 func TestEncryptedChecksum(t *testing.T) {
 	d256, d1 := sha256.Sum256([]byte("x")), sha1.Sum([]byte("x"))
 	b64 := base64.StdEncoding.EncodeToString
-	wrap := func(s string) string { return `<checksum xmlns='` + NSEncryptedFile + `'><file>` + s + `</file></checksum>` }
+	wrap := func(s string) string {
+		return `<checksum xmlns='` + NSEncryptedFile + `'><file>` + s + `</file></checksum>`
+	}
 	hash := func(algo, text string) string {
 		return `<hash xmlns='urn:xmpp:hashes:1' algo='` + algo + `'>` + text + `</hash>`
 	}

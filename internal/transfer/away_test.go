@@ -75,7 +75,7 @@ func TestAwayTooLong(t *testing.T) {
 	s := prosody(t)
 	romeo := online(t, s, s.Addr, "romeo", false, nil)
 	o := romeo.outgoing(SendOptions{To: jid.MustParse("juliet@jet.test")}, &source{})
-	o.form, o.marked = formJetsend, true
+	o.form, o.marked, o.accepted = formJetsend, true, true
 	_, err := o.findAgain(t.Context(), time.Second)
 	if !o.again(err) {
 		t.Errorf("not tried again: %v", err)

@@ -57,6 +57,7 @@ type download struct {
 
 	begun time.Time
 	moved int64  // bytes of the file that are here
+	taken bool   // the sender knows that the offer was accepted
 	final string // absolute path, once the file is released
 
 	stop context.CancelCauseFunc // ends the session of the moment
@@ -469,7 +470,7 @@ func (d *download) resumable(cause error) bool {
 		}
 		_, there, err := d.dir.Remains(d.head.Transfer) // not without its directory
 		return there && err == nil && d.row.Row().Durable > 0
-	case errors.As(cause, &ended) && d.row.Row().Durable == 0:
+	case errors.As(cause, &ended) && d.row.Row().Durable == 0 && !d.taken:
 		return isIntegrity(cause) // nothing came, nothing is lost: if it is offered again, it is new
 	case errors.As(cause, &ended):
 		switch ended.reason.Condition {

@@ -402,6 +402,9 @@ func (in *incoming) answer(ctx context.Context, s span, prefix string) (*route, 
 		r.close()
 		return nil, err
 	}
+	if in.down != nil {
+		in.down.taken = true
+	}
 	return r, nil
 }
 

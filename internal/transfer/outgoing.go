@@ -120,10 +120,10 @@ func (o *outgoing) deliver(ctx context.Context, peers []*peer) error {
 // again tells whether an attempt that failed is worth another one in this run.
 func (o *outgoing) again(err error) bool {
 	var ended *endedByPeer
-	taken := o.accepted || o.row.Row().Retries > 0
+	taken := func() bool { return o.accepted || o.row.Row().Retries > 0 }
 	switch {
 	case errors.As(err, &ended) && ended.reason.Condition == jingle.Busy:
-		return taken
+		return taken()
 	case errors.Is(err, s5b.ErrNoCandidate) && !o.marked && o.row.Row().Retries == 0:
 		return false // there is no path, rather than one that broke
 	}
@@ -131,7 +131,7 @@ func (o *outgoing) again(err error) bool {
 	case exitcode.Interrupted:
 		return true
 	case exitcode.Offline:
-		return taken
+		return taken()
 	}
 	return false
 }

@@ -127,7 +127,9 @@ func saysSuccess(err error) bool {
 }
 
 // isIntegrity tells whether what came cannot be trusted.
-func isIntegrity(err error) bool { return failureOf(err, true).Code == exitcode.Integrity }
+func isIntegrity(err error) bool {
+	return err != nil && failureOf(err, true).Code == exitcode.Integrity
+}
 
 // errStreamLost: the connection to the server went away under a transfer.
 var errStreamLost = errors.New("connection to the server lost")
