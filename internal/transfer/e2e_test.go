@@ -103,6 +103,7 @@ func prosody(t *testing.T) *xmpptest.Server {
 	if testing.Short() {
 		t.Skip("needs Prosody")
 	}
+	t.Parallel() // each has a server of its own, and most of the time is waiting
 	s := xmpptest.Start(t, xmpptest.Options{Software: xmpptest.Software(os.Getenv("JETSEND_TEST_SERVER"))})
 	for _, u := range []string{"romeo", "juliet"} {
 		if err := s.AddAccount(u, u+"pw"); err != nil {
