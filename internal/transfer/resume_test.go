@@ -64,6 +64,12 @@ func (st *stage) send(t *testing.T, retry RetryOptions) error {
 func (st *stage) arrived(t *testing.T) {
 	t.Helper()
 	waitIdle(t, st.juliet)
+	st.whole(t)
+}
+
+// whole is arrived for a receiver that is done.
+func (st *stage) whole(t *testing.T) {
+	t.Helper()
 	got, err := os.ReadFile(filepath.Join(st.dir, "f"))
 	if err != nil || !bytes.Equal(got, st.data) {
 		t.Fatalf("received %d bytes of %d: %v", len(got), len(st.data), err)

@@ -49,7 +49,10 @@ func (in *incoming) grant(ctx context.Context) (*upload, error) {
 	if err != nil {
 		return nil, errRefused
 	}
-	if err := in.open(ctx, public, sec); err != nil {
+	var distrusted *omemo.TrustError
+	if err := in.open(ctx, public, sec); errors.As(err, &distrusted) {
+		return nil, errRefused
+	} else if err != nil {
 		return nil, causeOf(ctx, err)
 	}
 	o := in.held.offer

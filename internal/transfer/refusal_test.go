@@ -1,0 +1,213 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"jetsend/internal/exitcode"
+	"jetsend/internal/jid"
+	"jetsend/internal/jingle"
+	"jetsend/internal/journal"
+	"jetsend/internal/xmltree"
+	"jetsend/internal/xmpptest"
+)
+
+// offeredRow makes the row of a file that romeo offered to somebody, in the state
+// that steps lead to.
+func offeredRow(t *testing.T, e *Endpoint, id string, to jid.JID, path string, keys [][]byte, steps ...func(*journal.Handle) error) {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := e.journal.Begin(t.Context(), journal.Row{
+		Key: journal.Key{ID: id, Direction: journal.Send}, Peer: to, Profile: true, Name: "f", Path: path,
+		Size: info.Size(), MTime: info.ModTime(), Keys: keys,
+	})
+	for _, step := range append(steps, func(h *journal.Handle) error { return h.Release(t.Context()) }) {
+		if err == nil {
+			err = step(h)
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// askFor is a request for the rest of a file that e has nothing of.
+func askFor(t *testing.T, e *Endpoint, id string, size int64, to *peer, key []byte) error {
+	t.Helper()
+	row := journal.Row{
+		Key: journal.Key{ID: id, Direction: journal.Receive}, Peer: to.jid.Bare(), Profile: true, Name: "f",
+		Size: size, Dir: t.TempDir(), Keys: [][]byte{key},
+	}
+	return e.newRequest(row, to, keeping{}, RouteOptions{Transports: []string{IBB}}).run(t.Context())
+}
+
+// answersTo are the answers that went to somebody since the record had so many, made
+// comparable. Questions, which presences bring about, are left out.
+func answersTo(tap *xmpptest.Tap, to jid.JID, since int) (answers []string) {
+	for _, s := range tap.Stanzas()[since:] {
+		iq, err := xmltree.Parse(s.Raw)
+		if err != nil || s.Dir != xmpptest.ToServer || iq.Name.Local != "iq" || iq.Attr("type") == "get" || iq.Attr("to") != to.String() {
+			continue
+		}
+		if j := iq.Child(jingle.NS, "jingle"); j != nil {
+			j.Set("sid", "SID")
+		}
+		iq.Set("id", "ID").Set("to", "TO")
+		answers = append(answers, iq.String())
+	}
+	return answers
+}
+
+// TestOneRefusal: whatever a contact asks for that they do not get, the answer is the
+// same, stanza by stanza and byte for byte.
+func TestOneRefusal(t *testing.T) {
+	s := prosody(t)
+	if err := errors.Join(s.AddAccount("nurse", "nursepw"), s.Subscribe("romeo", "nurse")); err != nil {
+		t.Fatal(err)
+	}
+	tap := xmpptest.StartTap(t, s, xmpptest.Pass)
+	romeo := online(t, s, tap.Addr, "romeo", true, nil)
+	juliet := online(t, s, s.Addr, "juliet", true, nil)
+	other := online(t, s, s.Addr, "juliet", true, nil) // another device of the contact
+	nurse := online(t, s, s.Addr, "nurse", true, nil)
+	path, changed, gone, grown := testFile(t, "text"), testFile(t, "text"), testFile(t, "text"), testFile(t, "text")
+	theirs, key := jid.MustParse("juliet@jet.test"), juliet.omemo.IdentityKey()
+	ids := 0
+	row := func(of jid.JID, path string, steps ...func(*journal.Handle) error) string {
+		ids++
+		id := fmt.Sprintf("%08x-1b2c-4d3e-8f90-a1b2c3d4e5f6", ids)
+		keys := [][]byte{key}
+		if of != theirs {
+			keys = [][]byte{nurse.omemo.IdentityKey()}
+		}
+		offeredRow(t, romeo, id, of, path, keys, steps...)
+		return id
+	}
+	stop := func(h *journal.Handle) error { return h.Interrupt(t.Context(), errStreamLost) }
+	fine := row(theirs, path, stop)
+	refused := map[string]string{
+		"unknown":            "ffffffff-1b2c-4d3e-8f90-a1b2c3d4e5f6",
+		"of another contact": row(jid.MustParse("nurse@jet.test"), path, stop),
+		"changed":            row(theirs, changed, stop),
+		"gone":               row(theirs, gone, stop),
+		"grown":              row(theirs, grown, stop),
+		"failed":             row(theirs, path, func(h *journal.Handle) error { return h.Fail(t.Context(), errStreamLost) }),
+		"complete":           row(theirs, path, func(h *journal.Handle) error { return h.Complete(t.Context()) }),
+		"forgotten":          row(theirs, path, stop),
+	}
+	key2 := journal.Key{ID: refused["forgotten"], Direction: journal.Send}
+	err := errors.Join(romeo.journal.Forget(t.Context(), key2, func(journal.Row) error { return nil }),
+		os.Chtimes(changed, time.Unix(1, 0), time.Unix(1, 0)), os.Remove(gone), os.WriteFile(grown, []byte("text and more"), 0o600))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, 1)
+	receive := func(opt ReceiveOptions) {
+		opt.Dir, opt.Accept = t.TempDir(), AcceptContacts
+		go func() { ended <- romeo.Receive(ctx, opt) }()
+		eventually(t, func() bool { return romeo.receiver.Load() != nil })
+	}
+	receive(ReceiveOptions{})
+	to, err := juliet.servant(t.Context(), jid.MustParse("romeo@jet.test"), 10*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine := romeo.omemo.IdentityKey()
+	want := ""
+	refuse := func(what string, e *Endpoint, id string, size int64) {
+		t.Helper()
+		since := len(tap.Stanzas())
+		err := askFor(t, e, id, size, to, mine)
+		waitIdle(t, romeo)
+		var end *endedByPeer
+		if !errors.As(err, &end) || end.reason.Condition != jingle.Decline || end.reason.Detail != nil || end.reason.Text != "" {
+			t.Errorf("%s: %v", what, err)
+		}
+		got := strings.Join(answersTo(tap, e.sess.JID(), since), "\n")
+		if want == "" {
+			want = got
+		}
+		if got != want || got == "" {
+			t.Errorf("%s:\n%s\nwant:\n%s", what, got, want)
+		}
+		if code, _ := classify(err, true); code != exitcode.Declined {
+			t.Errorf("%s: code %d", what, code)
+		}
+	}
+	for what, id := range refused {
+		refuse(what, juliet, id, 4)
+	}
+	refuse("another size", juliet, fine, 5)
+	refuse("another key of the contact", other, fine, 4)
+	refuse("another contact", nurse, fine, 4)
+
+	// Nothing of that has touched what may be had.
+	if err := askFor(t, juliet, fine, 4, to, mine); err != nil {
+		t.Errorf("what was offered: %v", err)
+	}
+	waitIdle(t, romeo)
+	cancel()
+	<-ended
+	ctx, cancel = context.WithCancel(t.Context())
+	more := row(theirs, path, stop)
+	receive(ReceiveOptions{NoServe: true})
+	refuse("--no-serve", juliet, more, 4)
+	cancel()
+	<-ended
+
+	// A key that is not trusted any more.
+	ctx, cancel = context.WithCancel(t.Context())
+	if err := romeo.omemo.Distrust(t.Context(), theirs, juliet.omemo.Fingerprint()); err != nil {
+		t.Fatal(err)
+	}
+	receive(ReceiveOptions{})
+	refuse("not trusted", juliet, more, 4)
+	refuse("not trusted, and unknown", juliet, refused["unknown"], 4)
+	cancel()
+	<-ended
+}
+
+// TestConflict: who is at a transfer says so to the keys that it belongs to, and to
+// nobody else.
+func TestConflict(t *testing.T) {
+	s := prosody(t)
+	romeo := online(t, s, s.Addr, "romeo", true, nil)
+	juliet := online(t, s, s.Addr, "juliet", true, nil)
+	other := online(t, s, s.Addr, "juliet", true, nil)
+	path := testFile(t, "text")
+	const id = "0a3c1d5e-1b2c-4d3e-8f90-a1b2c3d4e5f6"
+	receiving(t, romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+	to, err := juliet.servant(t.Context(), jid.MustParse("romeo@jet.test"), 10*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pausing := range []bool{false, true} { // the sender's run, between two attempts or in one
+		offeredRow(t, romeo, id, jid.MustParse("juliet@jet.test"), path, [][]byte{juliet.omemo.IdentityKey()}, func(h *journal.Handle) error {
+			if pausing {
+				if err := h.Interrupt(t.Context(), errStreamLost); err != nil {
+					return err
+				}
+			}
+			err := askFor(t, juliet, id, 4, to, romeo.omemo.IdentityKey())
+			var end *endedByPeer
+			if !errors.As(err, &end) || end.reason.Condition != jingle.Busy || detailOf(end.reason) != detailConflict {
+				t.Errorf("pausing %v: %v", pausing, err)
+			}
+			err = askFor(t, other, id, 4, to, romeo.omemo.IdentityKey())
+			if !errors.As(err, &end) || end.reason.Condition != jingle.Decline || end.reason.Detail != nil {
+				t.Errorf("pausing %v, another key: %v", pausing, err)
+			}
+			return nil
+		})
+	}
+}
