@@ -125,7 +125,7 @@ func crash(t *testing.T, st *stage, leave func(part, final string) error) journa
 	wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
 	waitIdle(t, st.juliet)
 	cancel()
-	<-ended
+	_ = <-ended // was told to
 	st.in.reset()
 	failed, _ := last[Failed](&st.out)
 	row, err := st.juliet.journal.Load(t.Context(), journal.Key{ID: failed.Transfer, Direction: journal.Receive})
