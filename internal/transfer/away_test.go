@@ -41,7 +41,7 @@ func TestContactAway(t *testing.T) {
 	go func() { sent <- st.send(t, RetryOptions{Retries: 5, For: time.Minute}) }()
 	eventually(t, func() bool { return count[Interrupted](&st.out) > 0 })
 	cancel(ErrTerminated)
-	_ = <-ended // was told to
+	stopped(t, ended)
 	if err := st.juliet.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -131,5 +131,5 @@ func TestTakenUpElsewhere(t *testing.T) {
 	}
 	st.arrived(t)
 	cancel()
-	_ = <-ended // was told to
+	stopped(t, ended)
 }

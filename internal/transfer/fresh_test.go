@@ -100,7 +100,7 @@ func TestFreshSecrets(t *testing.T) {
 	st.relay.Cut()
 	// The receiver's requests, one session each.
 	cancel()
-	_ = <-ended // was told to
+	stopped(t, ended)
 	st.juliet.cfg.Report = look.report
 	st.romeo.cfg.Report = func(Event) {}
 	key := journal.Key{ID: id, Direction: journal.Receive}

@@ -27,6 +27,14 @@ func count[T Event](e *events) (n int) {
 	return n
 }
 
+// stopped waits for a receive that was told to end.
+func stopped(t *testing.T, ended <-chan error) {
+	t.Helper()
+	if err := <-ended; err == nil {
+		t.Error("a cancelled receive returned nil")
+	}
+}
+
 // losing is a server that acknowledges words of a session and hands them to
 // nobody: it makes pings of them.
 func losing(words ...string) xmpptest.Rewrite {
@@ -125,7 +133,7 @@ func crash(t *testing.T, st *stage, leave func(part, final string) error) journa
 	wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
 	waitIdle(t, st.juliet)
 	cancel()
-	_ = <-ended // was told to
+	stopped(t, ended)
 	st.in.reset()
 	failed, _ := last[Failed](&st.out)
 	row, err := st.juliet.journal.Load(t.Context(), journal.Key{ID: failed.Transfer, Direction: journal.Receive})

@@ -93,7 +93,7 @@ func TestSupersede(t *testing.T) {
 	go func() { ended <- old.Send(ctx, opt) }()
 	eventually(t, dead.Load)
 	cancel(ErrTerminated)
-	_ = <-ended // was told to
+	stopped(t, ended)
 	// The stream of the dead process stays: nobody knows yet.
 	closed := make(chan struct{})
 	go func() {
@@ -180,7 +180,7 @@ func TestSessionLimitResumed(t *testing.T) {
 				e := st.romeo
 				if by == journal.Receive {
 					cancel()
-					_ = <-ended // was told to
+					stopped(t, ended)
 					e = st.juliet
 				}
 				st.in.reset()
@@ -196,7 +196,7 @@ func TestSessionLimitResumed(t *testing.T) {
 				if by == journal.Send {
 					waitIdle(t, st.juliet)
 					cancel()
-					_ = <-ended // was told to
+					stopped(t, ended)
 				}
 				st.whole(t)
 				if in, out := count[Received](&st.in), count[Sent](&st.out); in != 1 || out != 1 || count[Failed](&st.in)+count[Failed](&st.out) > 0 {

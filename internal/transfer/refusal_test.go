@@ -169,13 +169,13 @@ func TestOneRefusal(t *testing.T) {
 	}
 	waitIdle(t, romeo)
 	cancel()
-	_ = <-ended // was told to
+	stopped(t, ended)
 	ctx, cancel = context.WithCancel(t.Context())
 	more := row(theirs, path, stop)
 	receive(ReceiveOptions{NoServe: true})
 	refuse("--no-serve", juliet, more, 4)
 	cancel()
-	_ = <-ended // was told to
+	stopped(t, ended)
 
 	// A key that is not trusted any more.
 	ctx, cancel = context.WithCancel(t.Context())
@@ -186,7 +186,7 @@ func TestOneRefusal(t *testing.T) {
 	refuse("not trusted", juliet, more, 4)
 	refuse("not trusted, and unknown", juliet, refused["unknown"], 4)
 	cancel()
-	_ = <-ended // was told to
+	stopped(t, ended)
 }
 
 // TestConflict: who is at a transfer says so to the keys that it belongs to, and to
