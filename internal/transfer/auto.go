@@ -265,13 +265,15 @@ func (r *receiver) wants(row journal.Row) bool {
 // reports of an interrupted transfer. The error says that there was nothing to
 // be had for now.
 func (r *receiver) request(ctx context.Context, row journal.Row) error {
-	to, err := r.e.servant(ctx, row.Peer, 0)
+	to, err := r.e.servants(ctx, row.Peer, 0)
 	if err != nil {
 		return err
 	}
-	q := r.e.newRequest(row, to, r.keeping(), r.opt().Route)
-	q.accepted = func() { r.unpark(row.ID) }
-	err = q.run(ctx)
+	q, err := r.e.askEach(ctx, to, func(p *peer) *request {
+		q := r.e.newRequest(row, p, r.keeping(), r.opt().Route)
+		q.accepted = func() { r.unpark(row.ID) }
+		return q
+	})
 	switch {
 	case q.down.final != "":
 		r.unpark(row.ID)

@@ -133,3 +133,31 @@ func TestTakenUpElsewhere(t *testing.T) {
 	cancel()
 	stopped(t, ended)
 }
+
+// TestOneOfTwoServes: the contact has two jetsends online, and only one of them has
+// the file.
+func TestOneOfTwoServes(t *testing.T) {
+	st := setStage(t, 1<<20, xmpptest.CutAt(1<<19))
+	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
+	wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
+	waitIdle(t, st.juliet)
+	failed, _ := last[Failed](&st.out)
+	st.through(t)
+	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+	for range 3 { // so that chance does not find the right one
+		other := online(t, st.server, st.server.Addr, "romeo", true, nil)
+		receiving(t, other, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+	}
+	eventually(t, func() bool {
+		peers, err := st.juliet.servants(t.Context(), jid.MustParse("romeo@jet.test"), 10*time.Second)
+		return err == nil && len(peers) == 4
+	})
+	err := st.juliet.Resume(t.Context(), ResumeOptions{
+		Transfers: []journal.Key{{ID: failed.Transfer, Direction: journal.Receive}}, Named: true, Wait: 10 * time.Second,
+		Route: RouteOptions{Transports: []string{S5B}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	st.arrived(t)
+}

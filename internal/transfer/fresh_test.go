@@ -118,11 +118,11 @@ func TestFreshSecrets(t *testing.T) {
 		if row.Released {
 			break
 		}
-		to, err := st.juliet.servant(t.Context(), row.Peer, 10*time.Second)
+		to, err := st.juliet.servants(t.Context(), row.Peer, 10*time.Second)
 		if err != nil {
 			t.Fatal(err)
 		}
-		q := st.juliet.newRequest(row, to, keeping{}, opt.Route)
+		q := st.juliet.newRequest(row, to[0], keeping{}, opt.Route)
 		look.secret = func() []byte { return q.talk.ts.Serialize() }
 		cut := n >= 8 && n < 10
 		if err := q.run(t.Context()); (err != nil) != cut {

@@ -120,7 +120,7 @@ func TestOneRefusal(t *testing.T) {
 		eventually(t, func() bool { return romeo.receiver.Load() != nil })
 	}
 	receive(ReceiveOptions{})
-	to, err := juliet.servant(t.Context(), jid.MustParse("romeo@jet.test"), 10*time.Second)
+	to, err := juliet.servants(t.Context(), jid.MustParse("romeo@jet.test"), 10*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +130,7 @@ func TestOneRefusal(t *testing.T) {
 	for _, e := range []*Endpoint{juliet, other, nurse} {
 		eventually(t, func() bool {
 			var end *endedByPeer
-			err := askFor(t, e, refused["unknown"], 4, to, mine)
+			err := askFor(t, e, refused["unknown"], 4, to[0], mine)
 			return errors.As(err, &end) && end.reason.Condition == jingle.Decline
 		})
 	}
@@ -139,7 +139,7 @@ func TestOneRefusal(t *testing.T) {
 	refuse := func(what string, e *Endpoint, id string, size int64) {
 		t.Helper()
 		since := len(tap.Stanzas())
-		err := askFor(t, e, id, size, to, mine)
+		err := askFor(t, e, id, size, to[0], mine)
 		waitIdle(t, romeo)
 		var end *endedByPeer
 		if !errors.As(err, &end) || end.reason.Condition != jingle.Decline || end.reason.Detail != nil || end.reason.Text != "" {
@@ -164,7 +164,7 @@ func TestOneRefusal(t *testing.T) {
 	refuse("another contact", nurse, fine, 4)
 
 	// Nothing of that has touched what may be had.
-	if err := askFor(t, juliet, fine, 4, to, mine); err != nil {
+	if err := askFor(t, juliet, fine, 4, to[0], mine); err != nil {
 		t.Errorf("what was offered: %v", err)
 	}
 	waitIdle(t, romeo)
@@ -199,7 +199,7 @@ func TestConflict(t *testing.T) {
 	path := testFile(t, "text")
 	const id = "0a3c1d5e-1b2c-4d3e-8f90-a1b2c3d4e5f6"
 	receiving(t, romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
-	to, err := juliet.servant(t.Context(), jid.MustParse("romeo@jet.test"), 10*time.Second)
+	to, err := juliet.servants(t.Context(), jid.MustParse("romeo@jet.test"), 10*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,12 +210,12 @@ func TestConflict(t *testing.T) {
 					return err
 				}
 			}
-			err := askFor(t, juliet, id, 4, to, romeo.omemo.IdentityKey())
+			err := askFor(t, juliet, id, 4, to[0], romeo.omemo.IdentityKey())
 			var end *endedByPeer
 			if !errors.As(err, &end) || end.reason.Condition != jingle.Busy || detailOf(end.reason) != detailConflict {
 				t.Errorf("pausing %v: %v", pausing, err)
 			}
-			err = askFor(t, other, id, 4, to, romeo.omemo.IdentityKey())
+			err = askFor(t, other, id, 4, to[0], romeo.omemo.IdentityKey())
 			if !errors.As(err, &end) || end.reason.Condition != jingle.Decline || end.reason.Detail != nil {
 				t.Errorf("pausing %v, another key: %v", pausing, err)
 			}

@@ -126,16 +126,15 @@ func (e *Endpoint) resumeReceive(ctx context.Context, row journal.Row, opt Resum
 	head := Head{Transfer: row.ID, Direction: Receive, Peer: row.Peer.String(), Name: clean.Text(row.Name)}
 	wait := opt.Wait
 	for asked := false; ; asked = true {
-		to, err := e.servant(ctx, row.Peer, wait)
+		to, err := e.servants(ctx, row.Peer, wait)
 		if asked {
 			err = away(err)
 		}
 		before := row.Durable
 		var q *request
 		if err == nil {
-			q = e.newRequest(row, to, how, opt.Route)
+			q, err = e.askEach(ctx, to, func(p *peer) *request { return e.newRequest(row, p, how, opt.Route) })
 			head = q.down.head
-			err = q.run(ctx)
 		}
 		if q != nil && q.down.final != "" {
 			return exitcode.OK
@@ -208,8 +207,25 @@ func askAgain(err error, asked bool) bool {
 	return code == exitcode.Interrupted || code == exitcode.Offline && asked
 }
 
-// servant is a client of the contact that could hand out the rest of a file.
-func (e *Endpoint) servant(ctx context.Context, who jid.JID, wait time.Duration) (*peer, error) {
+// askEach asks one client of the contact after the other, as long as they have not
+// what is asked for: which of them offered it is not known. It returns the last
+// request.
+func (e *Endpoint) askEach(ctx context.Context, peers []*peer, request func(*peer) *request) (q *request, err error) {
+	for _, p := range peers {
+		q = request(p)
+		err = q.run(ctx)
+		var ended *endedByPeer
+		refused := errors.As(err, &ended) && ended.reason.Condition == jingle.Decline
+		if q.answered || !refused && !unanswered(err) {
+			break
+		}
+	}
+	return q, err
+}
+
+// servants are the clients of the contact that could hand out the rest of a file,
+// at least one.
+func (e *Endpoint) servants(ctx context.Context, who jid.JID, wait time.Duration) ([]*peer, error) {
 	if err := e.sess.WaitOnline(ctx); err != nil {
 		return nil, err
 	}
@@ -224,5 +240,5 @@ func (e *Endpoint) servant(ctx context.Context, who jid.JID, wait time.Duration)
 			Hints: []string{"ask " + who + " to run `jetsend resume`, or `jetsend receive`", "wait longer with `--wait 5m`"},
 		}
 	}
-	return peers[0], nil
+	return peers, nil
 }
