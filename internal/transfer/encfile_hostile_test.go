@@ -1,0 +1,226 @@
+package transfer
+
+import (
+	"bytes"
+	"crypto/md5"
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/hex"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"jetsend/internal/exitcode"
+	"jetsend/internal/jid"
+	"jetsend/internal/jingle"
+	"jetsend/internal/xmltree"
+	"jetsend/internal/xmpptest"
+)
+
+// TestLyingChecksum: a checksum of the encrypted file that is wrong, whoever
+// changed it, ends the transfer with 10 and nothing released; one that is lost, or
+// written otherwise, does not.
+func TestLyingChecksum(t *testing.T) {
+	st := newFormStage(t)
+	sum := func(do func(h *xmltree.Element)) func(*xmltree.Element) {
+		return func(x *xmltree.Element) {
+			c := x.Child(jingle.NS, "jingle").Child(jingle.NSEncryptedFile, "checksum")
+			if h := c.Child("", "file").Child("", "hash"); h != nil {
+				do(h)
+			}
+		}
+	}
+	for name, tt := range map[string]struct {
+		lie func(*xmltree.Element)
+		ok  bool
+	}{
+		"honest":     {nil, true},
+		"one digit":  {sum(func(h *xmltree.Element) { h.Text = changed(h.Text) }), false},
+		"cut":        {sum(func(h *xmltree.Element) { h.Text = h.Text[:62] }), false},
+		"nonsense":   {sum(func(h *xmltree.Element) { h.Text = "yes" }), false},
+		"base64":     {sum(func(h *xmltree.Element) { h.Text = base64Of(h.Text) }), true},
+		"upper case": {sum(func(h *xmltree.Element) { h.Text = strings.ToUpper(h.Text) }), true},
+		"other algo": {sum(func(h *xmltree.Element) { h.Set("algo", "whirlpool") }), true},
+		"no file":    {func(x *xmltree.Element) { dropFile(x) }, false},
+		"in another name space": {func(x *xmltree.Element) {
+			if c := x.Child(jingle.NS, "jingle").Child(jingle.NSEncryptedFile, "checksum"); c != nil {
+				c.Name.Space = jingle.NSFile
+			}
+		}, true},
+		"in the offer": {func(x *xmltree.Element) {
+			d := x.Child(jingle.NS, "jingle").Child(jingle.NS, "content").Child(jingle.NSEncryptedFile, "description")
+			if h := d.Child("", "encrypted").Child("", "file").Child("", "hash"); h != nil && x.Child(jingle.NS, "jingle").Attr("action") == "session-initiate" {
+				h.Text = strings.Repeat("00", 32)
+			}
+		}, false},
+	} {
+		for _, transport := range []string{S5B, IBB} {
+			if transport == IBB && name != "honest" && name != "one digit" {
+				continue
+			}
+			t.Run(name+" "+transport, func(t *testing.T) {
+				st.lie(tt.lie)
+				defer st.lie(nil)
+				err := st.send(t, SendOptions{Encryption: EncryptionFile, Route: RouteOptions{Transports: []string{transport}}})
+				if tt.ok {
+					if err != nil {
+						t.Fatal(err)
+					}
+					st.arrived(t)
+					return
+				}
+				wantCode(t, err, exitcode.Integrity)
+				if f, ok := last[Failed](&st.in); !ok || f.Code != int(exitcode.Integrity) || f.Resumable {
+					t.Errorf("receiver: %+v", f)
+				}
+				if _, ok := last[Sent](&st.out); ok {
+					t.Error("sent")
+				}
+				st.nothing(t)
+			})
+		}
+	}
+}
+
+func base64Of(hexText string) string {
+	b, err := hex.DecodeString(hexText)
+	if err != nil {
+		return ""
+	}
+	return (jingle.Hash{Algo: "sha-256", Value: b}).Element().Text
+}
+
+func dropFile(x *xmltree.Element) {
+	if c := x.Child(jingle.NS, "jingle").Child(jingle.NSEncryptedFile, "checksum"); c != nil {
+		c.Children = nil
+	}
+}
+
+// TestFormsDamaged: a bit that flips on the way, or an end cut off, is never released.
+func TestFormsDamaged(t *testing.T) {
+	st := newFormStage(t)
+	end := int64(len(st.data)) + 16
+	for name, how := range map[string]Encryption{"encrypted file": EncryptionFile, "draft": EncryptionDraft} {
+		for what, tt := range map[string]struct {
+			fault xmpptest.Fault
+			code  exitcode.Code
+		}{
+			"first bit":  {xmpptest.FlipBit(0, 0), exitcode.Integrity},
+			"in the tag": {xmpptest.FlipBit(end-1, 7), exitcode.Integrity},
+			"cut":        {xmpptest.CutAt(end - 1), exitcode.Interrupted},
+		} {
+			t.Run(name+", "+what, func(t *testing.T) {
+				port := freePort(t)
+				relay := xmpptest.StartRelay(t, addrOf(port), xmpptest.Both(tt.fault))
+				st.juliet.cfg.S5B.ListenPorts, st.juliet.cfg.S5B.Advertise = []int{port}, []string{relay.Addr}
+				st.romeo.cfg.S5B.Advertise = []string{"127.0.0.1:1"}
+				wantCode(t, st.send(t, SendOptions{Encryption: how, Route: RouteOptions{Transports: []string{S5B}}}), tt.code)
+				if _, ok := last[Received](&st.in); ok {
+					t.Error("received")
+				}
+				if _, ok := last[Sent](&st.out); ok {
+					t.Error("sent")
+				}
+				st.nothing(t)
+			})
+		}
+	}
+}
+
+// TestFormsInTheClear: the stanzas of every form hold no key, no IV beyond the
+// element made for it, no byte of the file and no hash of it.
+func TestFormsInTheClear(t *testing.T) {
+	st := newFormStage(t)
+	plain := bytes.Repeat([]byte("To be, or not to be, that is the question. "), 500)
+	if err := os.WriteFile(st.path, plain, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h1, h256, h5 := sha1.Sum(plain), sha256.Sum256(plain), md5.Sum(plain)
+	for _, how := range []Encryption{EncryptionJET, EncryptionDraft, EncryptionFile} {
+		t.Run(string(how), func(t *testing.T) {
+			seen := len(st.tap.Stanzas())
+			var key []byte
+			src, err := openSource(Source{Path: st.path})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer closeSources([]*source{src})
+			o := st.romeo.outgoing(SendOptions{To: jid.MustParse("juliet@jet.test"), Encryption: how, Checksum: true, Wait: 10 * time.Second, Route: RouteOptions{Transports: []string{S5B}}}, src)
+			peers, err := st.romeo.choose(t.Context(), o.opt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			st.romeo.cfg.Report = func(ev Event) {
+				if _, ok := ev.(Negotiated); ok {
+					key = o.talk.ts.Key()
+				}
+			}
+			if code := o.start(t.Context(), peers, ""); code != 0 {
+				t.Fatalf("code %d", code)
+			}
+			waitIdle(t, st.juliet)
+			_ = os.Remove(filepath.Join(st.dir, "f"))
+			var stanzas []byte
+			for _, s := range st.tap.Stanzas()[seen:] {
+				stanzas = append(append(stanzas, s.Raw...), '\n')
+			}
+			if len(key) < 16 || !bytes.Contains(stanzas, []byte("session-initiate")) {
+				t.Fatal("nothing to search, or nothing to search for")
+			}
+			for what, secret := range map[string][]byte{
+				"key": key, "sha-1": h1[:], "sha-256": h256[:], "md5": h5[:], "plaintext": plain[:64],
+			} {
+				for form, b := range forms(secret) {
+					if bytes.Contains(stanzas, b) {
+						t.Errorf("the stanzas hold the %s (%s)", what, form)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestLyingServerFile: these forms seal nothing but the bytes. Whatever a server
+// changes in the offer of one, what is released is the file, byte for byte.
+func TestLyingServerFile(t *testing.T) {
+	st := newFormStage(t)
+	route := RouteOptions{Transports: []string{S5B}}
+	var honest *xmltree.Element
+	st.lie(func(x *xmltree.Element) {
+		if kindOf(x) == "session-initiate" {
+			honest = x.Clone()
+		}
+	})
+	if err := st.send(t, SendOptions{Encryption: EncryptionFile, Route: route}); err != nil {
+		t.Fatal(err)
+	}
+	st.arrived(t)
+	st.lie(nil)
+	tried := 0
+	for _, m := range mutations(honest) {
+		if !strings.Contains(m.name, "description") || strings.Contains(m.name, "/date") || strings.Contains(m.name, "/name") {
+			continue // the name and the date are the server's to see and to change
+		}
+		tried++
+		st.lie(func(x *xmltree.Element) {
+			if kindOf(x) == "session-initiate" {
+				m.do(x)
+			}
+		})
+		err := st.send(t, SendOptions{Encryption: EncryptionFile, Route: route, Wait: 5 * time.Second})
+		_, got := last[Received](&st.in)
+		if (err == nil) != got {
+			t.Errorf("%s: sent says %v, received is %t", m.name, err, got)
+		}
+		if got {
+			st.arrived(t)
+			continue
+		}
+		st.nothing(t)
+	}
+	if tried < 15 {
+		t.Errorf("only %d mutations", tried)
+	}
+}
