@@ -109,3 +109,20 @@ func TestSuites(t *testing.T) {
 		}
 	}
 }
+
+// TestFeatures: a receiver says what it knows, and nothing else says it.
+func TestFeatures(t *testing.T) {
+	base := []string{"http://jabber.org/protocol/disco#info", "http://jabber.org/protocol/caps", "urn:xmpp:ping", "eu.siacs.conversations.axolotl.devicelist+notify"}
+	receiver := append(slices.Clone(base),
+		"urn:xmpp:jingle:1", "urn:xmpp:jingle:apps:file-transfer:5", "urn:xmpp:jingle:transports:s5b:1", "urn:xmpp:jingle:transports:ibb:1",
+		"urn:xmpp:jingle:jet:0", "urn:xmpp:jingle:jet-omemo:0", "urn:xmpp:jingle:apps:encrypted:file-transfer:0", "urn:xmpp:hashes:2",
+		"urn:xmpp:hash-function-text-names:sha-256", "jetsend:1")
+	for receives, want := range map[bool][]string{false: base, true: receiver} {
+		got := features(receives)
+		slices.Sort(got)
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("receiver %t: %v", receives, got)
+		}
+	}
+}

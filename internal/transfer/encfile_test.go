@@ -138,9 +138,9 @@ func TestFormsBetweenJetsends(t *testing.T) {
 		word, used string
 		form       func(c *xmltree.Element) bool
 	}{
-		"jet":        {how: EncryptionJET, word: "jet", used: "aes-128-gcm"},
-		"draft":      {how: EncryptionDraft, word: "jet-draft", used: "aes-256-gcm"},
-		"draft, 128": {how: EncryptionDraft, cipher: "aes-128-gcm", word: "jet-draft", used: "aes-128-gcm"},
+		"jet":        {how: EncryptionJET, word: "jet", used: "aes-128-gcm", form: literalJET("urn:xmpp:ciphers:aes-128-gcm-nopadding", false)},
+		"draft":      {how: EncryptionDraft, word: "jet-draft", used: "aes-256-gcm", form: literalJET("urn:xmpp:ciphers:aes-256-gcm-nopadding:0", true)},
+		"draft, 128": {how: EncryptionDraft, cipher: "aes-128-gcm", word: "jet-draft", used: "aes-128-gcm", form: literalJET("urn:xmpp:ciphers:aes-128-gcm-nopadding:0", true)},
 		"draft to aTalk": {
 			how: EncryptionDraft, name: "aTalk", hidden: []string{NS, nsJETOMEMO}, word: "jet-draft", used: "aes-256-gcm",
 		},
@@ -190,6 +190,18 @@ func TestFormsBetweenJetsends(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// literalJET tells whether the content is as XEP-0391 has it, with the name that
+// Conversations insists on, and as its draft has it with a payload.
+func literalJET(cipher string, payload bool) func(*xmltree.Element) bool {
+	return func(c *xmltree.Element) bool {
+		sec, file := c.Child(jingle.NSJET, "security"), c.Child(jingle.NSFile, "description").Child(jingle.NSFile, "file")
+		enc := sec.Child(omemo.NS, "encrypted")
+		return sec.Attr("name") == c.Attr("name") && sec.Attr("cipher") == cipher && sec.Attr("type") == omemo.NS && c.Attr("senders") == "initiator" &&
+			(enc.Child(omemo.NS, "payload") != nil) == payload && file.ChildText(jingle.NSFile, "size") == "100001" &&
+			file.Child(jingle.NSHashes, "hash") == nil && file.Child(jingle.NSHashes, "hash-used") != nil
 	}
 }
 
