@@ -274,7 +274,8 @@ func (d *download) stream(ctx context.Context, t *talk, path *bytestream, s span
 	// path hands the end on: then the bytes are counted.
 	ends := t.offer != nil && path.ends
 	patience := time.Duration(s.offset/checkRate) * time.Second
-	return streamIn(ctx, t.tapped(path), ends, patience, d.part, s.length, t.ts, d.how.rate, sum, m)
+	err := streamIn(ctx, t.tapped(path), ends, patience, d.part, s.length, t.ts, d.how.rate, sum, m)
+	return untagged(err, m.bytes.Load(), s)
 }
 
 // keepSyncing makes what comes durable from time to time, until its result is

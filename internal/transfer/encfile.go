@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"io"
 	"maps"
 	"slices"
 	"time"
@@ -186,6 +187,18 @@ func (t *talk) awaitWireSum(ctx context.Context) error {
 		t.e.log.Debug("no checksum of the encrypted file", "peer", t.sess.Peer(), "error", err)
 	}
 	return nil
+}
+
+// errUntagged: all of the file came and nothing that proves it. In-band,
+// Conversations 2.x drops the tag of files of some sizes.
+var errUntagged = errors.New("unauthenticated: the stream ended before its tag")
+
+// untagged names that case; n is how much of the span came.
+func untagged(err error, n int64, s span) error {
+	if n == s.end() && errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("%w: %w", errUntagged, err)
+	}
+	return err
 }
 
 // tell is what the opened envelope of an offer in that form holds.

@@ -110,6 +110,7 @@ func TestFormsDamaged(t *testing.T) {
 			"first bit":  {xmpptest.FlipBit(0, 0), exitcode.Integrity},
 			"in the tag": {xmpptest.FlipBit(end-1, 7), exitcode.Integrity},
 			"cut":        {xmpptest.CutAt(end - 1), exitcode.Interrupted},
+			"no tag":     {xmpptest.DropLast(16), exitcode.Interrupted},
 		} {
 			t.Run(name+", "+what, func(t *testing.T) {
 				port := freePort(t)
@@ -122,6 +123,9 @@ func TestFormsDamaged(t *testing.T) {
 				}
 				if _, ok := last[Sent](&st.out); ok {
 					t.Error("sent")
+				}
+				if f, _ := last[Failed](&st.in); what == "no tag" && !strings.Contains(f.Reason, "unauthenticated") {
+					t.Errorf("%+v", f)
 				}
 				st.nothing(t)
 			})
