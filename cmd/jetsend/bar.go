@@ -1,97 +1,194 @@
 package main
 
 import (
+	"bytes"
+	"fmt"
 	"io"
+	"os"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
+	"golang.org/x/text/width"
 )
 
 // bar is a line that shows how far the transfers are.
 type bar interface {
-	// Update shows bytes of size under a label, and how many come in a second
-	// at present; 0 is not known. Another label or size is another bar.
-	Update(label string, bytes, size, rate int64)
+	// Update shows how things stand at present.
+	Update(standing)
 	// Clear wipes the line. The next Update shows it again.
 	Clear()
+}
+
+// standing is how far the transfers of the moment are.
+type standing struct {
+	count   string // which file of how many, "2/3"; "" where there is one or nobody knows
+	label   string // the name of the file, or how many there are
+	bytes   int64
+	size    int64
+	rate    int64  // bytes per second; 0 is not known
+	path    string // direct, proxy, in-band; "" while there is none
+	resumes int    // how often it went on after an interruption
 }
 
 // noBar is for everything that is no terminal.
 type noBar struct{}
 
 // Update implements bar.
-func (noBar) Update(string, int64, int64, int64) {}
+func (noBar) Update(standing) {}
 
 // Clear implements bar.
 func (noBar) Clear() {}
 
-// barWidth leaves room for label, bytes, rate and time on 80 columns.
-const barWidth = 14
-
-// barLabel bounds the label for the same reason.
-const barLabel = 24
-
-// terminalBar draws with progressbar. Its own rate would count what had been
-// there before the transfer went on, so ours stands in the description.
+// terminalBar draws one line of a terminal, over and over. It never writes into
+// the last column, where terminals begin a new line.
 type terminalBar struct {
-	w     io.Writer
-	bar   *progressbar.ProgressBar
-	label string
-	size  int64
-	bytes int64 // as last shown
-	shown bool
+	w       io.Writer
+	columns func() int
+	drawn   int // columns that hold something now
 }
 
-func newTerminalBar(w io.Writer) *terminalBar { return &terminalBar{w: w} }
+// usualColumns is for terminals that do not tell how wide they are.
+const usualColumns = 80
+
+func newTerminalBar(w io.Writer) *terminalBar {
+	b := &terminalBar{w: w, columns: func() int { return usualColumns }}
+	if f, ok := w.(*os.File); ok {
+		b.columns = func() int {
+			if n, _, err := term.GetSize(int(f.Fd())); err == nil && n > 0 {
+				return n // anew each time: windows change
+			}
+			return usualColumns
+		}
+	}
+	return b
+}
 
 // Update implements bar.
-func (b *terminalBar) Update(label string, bytes, size, rate int64) {
-	if size <= 0 {
+func (b *terminalBar) Update(s standing) {
+	if s.size <= 0 {
 		return // nothing to watch
 	}
-	// A bar that was full does not go back, as a transfer may that goes on.
-	if b.bar == nil || b.label != label || b.size != size || bytes < b.bytes {
-		b.Clear()
-		b.label, b.size = label, size
-		b.bar = progressbar.NewOptions64(size,
-			progressbar.OptionSetWriter(b.w), progressbar.OptionSetVisibility(true),
-			progressbar.OptionSetWidth(barWidth), progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(false),
-			progressbar.OptionClearOnFinish(),
-		)
-	}
-	_ = b.bar.Set64(min(bytes, size)) // an unwritable terminal is no reason to stop
-	if bytes < size {
-		b.bar.Describe(shorten(label, barLabel) + " " + pace(bytes, size, rate))
-	}
-	b.bytes, b.shown = bytes, true
-}
-
-// pace tells how far a transfer is, how fast it is at present, and how long it
-// will take at that rate.
-func pace(bytes, size, rate int64) string {
-	s := bytesText(bytes) + "/" + bytesText(size)
-	if rate <= 0 {
-		return s
-	}
-	left := time.Duration(float64(size-bytes)/float64(rate)) * time.Second
-	return s + " " + bytesText(rate) + "/s " + left.String()
+	line := s.line(b.columns() - 1)
+	n := columnsOf(line)
+	// What was longer is written over, without escape sequences.
+	_, _ = io.WriteString(b.w, "\r"+line+strings.Repeat(" ", max(b.drawn-n, 0))) // an unwritable terminal is no reason to stop
+	b.drawn = max(n, b.drawn)
 }
 
 // Clear implements bar.
 func (b *terminalBar) Clear() {
-	if b.shown {
-		_ = b.bar.Clear()
-		b.shown = false
+	if b.drawn > 0 {
+		_, _ = io.WriteString(b.w, "\r"+strings.Repeat(" ", b.drawn)+"\r")
+		b.drawn = 0
 	}
+}
+
+// The parts of the line that have no fixed width, in columns.
+const (
+	labelLeast = 6
+	labelMost  = 24
+	gaugeLeast = 8
+	gaugeMost  = 20
+	gaugeEdges = 3 // a space and two bars
+	percentage = 5 // " 100%"
+)
+
+// line writes as much as fits into so many columns. What tells most is chosen
+// first: percentage and name, then when it will end.
+func (s standing) line(columns int) string {
+	least := min(labelLeast, columnsOf(s.label))
+	free := columns - percentage - least
+	take := func(field string) string {
+		if n := columnsOf(field) + 1; field != "" && n <= free {
+			free -= n
+			return field
+		}
+		return ""
+	}
+	left, rate, amount, resumed := s.texts()
+	left, rate = take(left), take(rate)
+	count, path := take(s.count), take(s.path)
+	gauge := 0
+	if gaugeEdges+gaugeLeast <= free {
+		gauge = gaugeLeast
+		free -= gaugeEdges + gaugeLeast
+	}
+	amount, resumed = take(amount), take(resumed)
+	name := shorten(s.label, min(labelMost, max(least+free, 1)))
+	free -= columnsOf(name) - least
+	if gauge > 0 {
+		gauge = min(gauge+free, gaugeMost)
+	}
+	fields := []string{count, name, amount, rate, left, path, resumed}
+	return strings.Join(strings.Fields(strings.Join(fields, " ")), " ") + s.gauge(gauge)
+}
+
+// texts are the fields of the line that are worked out.
+func (s standing) texts() (left, rate, amount, resumed string) {
+	amount = bytesText(s.bytes) + "/" + bytesText(s.size)
+	if s.rate > 0 {
+		rate = bytesText(s.rate) + "/s"
+		left = (time.Duration(float64(s.size-min(s.bytes, s.size))/float64(s.rate)) * time.Second).String()
+	}
+	if s.resumes > 0 {
+		resumed = fmt.Sprintf("resumed %dx", s.resumes)
+	}
+	return left, rate, amount, resumed
+}
+
+// gauge draws the percentage, and the bar where it has a width.
+func (s standing) gauge(columns int) string {
+	if columns == 0 {
+		return fmt.Sprintf(" %3d%%", min(s.bytes, s.size)*100/s.size)
+	}
+	var b bytes.Buffer
+	p := progressbar.NewOptions64(s.size,
+		progressbar.OptionSetWriter(&b), progressbar.OptionSetWidth(columns), progressbar.OptionSetRenderBlankState(true),
+		progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(false))
+	_ = p.Set64(min(s.bytes, s.size)) // a Buffer takes everything
+	text := b.String()
+	return strings.TrimRight(text[strings.LastIndexByte(text, '\r')+1:], " ")
 }
 
 // shorten cuts the middle out of a long label: both the beginning of a name
 // and its extension tell something.
-func shorten(s string, n int) string {
-	r := []rune(s)
-	if len(r) <= n {
+func shorten(s string, columns int) string {
+	if columnsOf(s) <= columns {
 		return s
 	}
-	tail := n / 3
-	return string(r[:n-tail-1]) + "…" + string(r[len(r)-tail:])
+	r := []rune(s)
+	head, tail := 0, len(r)
+	for room := columns - 1; ; { // one is for the dots
+		// Two runes of the beginning for one of the end.
+		next := head
+		if 2*(len(r)-tail) < head {
+			next = tail - 1
+		}
+		if room -= columnsOf(string(r[next])); room < 0 {
+			return string(r[:head]) + "…" + string(r[tail:])
+		}
+		if next == head {
+			head++
+		} else {
+			tail--
+		}
+	}
+}
+
+// columnsOf is how wide a terminal shows a text without control characters.
+func columnsOf(s string) int {
+	n := 0
+	for _, r := range s {
+		switch k := width.LookupRune(r).Kind(); {
+		case unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf):
+		case k == width.EastAsianWide, k == width.EastAsianFullwidth:
+			n += 2
+		default:
+			n++
+		}
+	}
+	return n
 }

@@ -66,6 +66,7 @@ func runResume(cmd *cobra.Command, a *app, args []string) error {
 	if err != nil || len(o.Transfers) == 0 {
 		return err
 	}
+	a.print.Expect(len(o.Transfers))
 	return a.online(ctx, c, func(ctx context.Context, e endpoint) error { return e.Resume(ctx, o) })
 }
 

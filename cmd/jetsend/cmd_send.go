@@ -134,6 +134,7 @@ func runSend(cmd *cobra.Command, a *app, args []string, dry bool) error {
 	if dry {
 		return dryRun(ctx, a, e, o)
 	}
+	a.print.Expect(len(o.Files))
 	return e.Send(ctx, o)
 }
 

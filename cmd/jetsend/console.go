@@ -69,11 +69,11 @@ func (c *console) paint(sgr, s string) string {
 }
 
 // progress moves the bar.
-func (c *console) progress(label string, bytes, size, rate int64) {
+func (c *console) progress(s standing) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.held == nil && !c.closed {
-		c.bar.Update(label, bytes, size, rate)
+		c.bar.Update(s)
 	}
 }
 

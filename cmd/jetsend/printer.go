@@ -13,6 +13,8 @@ import (
 type printer interface {
 	// Event shows something of a transfer.
 	Event(transfer.Event)
+	// Expect tells how many files this run is about.
+	Expect(files int)
 	// Rows writes the data that a command was asked for.
 	Rows(rows []record)
 	// Note tells people something that is neither data nor trouble.

@@ -55,6 +55,9 @@ func (p *jsonPrinter) Event(e transfer.Event) {
 	p.write(e.Kind(), e)
 }
 
+// Expect implements printer: who counts events knows.
+func (p *jsonPrinter) Expect(int) {}
+
 // Rows implements printer.
 func (p *jsonPrinter) Rows(rows []record) {
 	for _, r := range rows {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -175,66 +174,6 @@ func TestLostOutputIsAnError(t *testing.T) {
 	}
 }
 
-// recordingBar remembers what it was shown.
-type recordingBar struct{ log []string }
-
-func (b *recordingBar) Update(label string, bytes, size, rate int64) {
-	b.log = append(b.log, label+" "+pace(bytes, size, rate))
-}
-func (b *recordingBar) Clear() { b.log = append(b.log, "clear") }
-
-func TestBar(t *testing.T) {
-	var errs bytes.Buffer
-	b := new(recordingBar)
-	c := &console{terminal: true, w: &errs, bar: b}
-	p := newTextPrinter(c, &errs, false, new(app).again)
-	step := func(id, name string, bytes int64) {
-		p.Event(transfer.Progress{Head: transfer.Head{Transfer: id, Name: name}, Bytes: bytes, Size: 1000, Rate: 100})
-	}
-	step("1", "a", 100)
-	step("2", "b", 200)
-	p.Event(transfer.Sent{Head: transfer.Head{Transfer: "1", Name: "a"}, Size: 1000})
-	release := c.hold()
-	step("2", "b", 300) // not shown over a question
-	c.line("said during the question")
-	if strings.Contains(errs.String(), "said during") {
-		t.Error("a line was written over the question")
-	}
-	release()
-	if !strings.Contains(errs.String(), "said during") {
-		t.Error("a line that was held back is lost")
-	}
-	p.Event(transfer.Failed{Head: transfer.Head{Transfer: "2", Name: "b"}})
-	p.Close()
-	step("3", "late", 1)
-	want := []string{"a 100 B/1.0 kB 100 B/s 9s", "2 files 300 B/2.0 kB 200 B/s 8s", "b 200 B/1.0 kB 100 B/s 8s", "clear", "clear", "clear", "clear", "clear"}
-	if diff := cmp.Diff(want, b.log); diff != "" {
-		t.Error(diff)
-	}
-}
-
-// TestBarGoesOn: a transfer that goes on starts where it stopped, without a
-// rate until there is a new one.
-func TestBarGoesOn(t *testing.T) {
-	b := new(recordingBar)
-	p := newTextPrinter(&console{terminal: true, w: new(bytes.Buffer), bar: b}, new(bytes.Buffer), false, new(app).again)
-	head := transfer.Head{Transfer: "1", Name: "a"}
-	p.Event(transfer.Offer{Head: head, Size: 1000})
-	p.Event(transfer.Progress{Head: head, Bytes: 500, Size: 1000, Rate: 250})
-	p.Event(transfer.Interrupted{Head: head, Bytes: 450, Reason: "lost", RetryIn: 1})
-	p.Event(transfer.Resumed{Head: head, Offset: 450})
-	p.Event(transfer.Progress{Head: head, Bytes: 460, Size: 1000, Rate: 20})
-	p.Event(transfer.Sent{Head: head, Size: 1000})
-	bars := slices.DeleteFunc(b.log, func(s string) bool { return s == "clear" })
-	want := []string{"a 500 B/1.0 kB 250 B/s 2s", "a 450 B/1.0 kB", "a 460 B/1.0 kB 20 B/s 27s"}
-	if diff := cmp.Diff(want, bars); diff != "" {
-		t.Error(diff)
-	}
-	if len(p.sizes)+len(p.active) > 0 {
-		t.Error("a transfer that ended is still remembered")
-	}
-}
-
 func TestResumeHint(t *testing.T) {
 	a := new(app)
 	a.global.stateDir, a.global.account = "/a b", "work"
@@ -258,33 +197,5 @@ func TestSeconds(t *testing.T) {
 		if got := seconds(in); got != want {
 			t.Errorf("seconds(%v) = %q, want %q", in, got, want)
 		}
-	}
-}
-
-func TestShorten(t *testing.T) {
-	for in, want := range map[string]string{"short": "short", "a-very-long-name.tar.gz": "a-very-…r.gz", "grüße-aus-verona": "grüße-a…rona"} {
-		if got := shorten(in, 12); got != want {
-			t.Errorf("shorten(%q) = %q, want %q", in, got, want)
-		}
-	}
-}
-
-func TestTerminalBar(t *testing.T) {
-	var w bytes.Buffer
-	b := newTerminalBar(&w)
-	b.Update("a.iso", 0, 0, 0) // an empty file has no bar
-	if w.Len() > 0 {
-		t.Errorf("a bar of nothing: %q", w.String())
-	}
-	b.Update("a.iso", 500, 1000, 250)
-	if !strings.Contains(w.String(), "a.iso") || !strings.Contains(w.String(), "50%") || !strings.Contains(w.String(), "250 B/s 2s") {
-		t.Errorf("the bar shows %q", w.String())
-	}
-	b.Update("a.iso", 2000, 1000, 1) // more than was said is no more than all
-	b.Clear()
-	w.Reset()
-	b.Update("a.iso", 450, 1000, 0) // the receipt was lost, and it goes on from less
-	if !strings.Contains(w.String(), "45%") || strings.Contains(w.String(), "/s") {
-		t.Errorf("after going back the bar shows %q", w.String())
 	}
 }

@@ -22,54 +22,64 @@ type textPrinter struct {
 	quiet   bool                   // nothing but warnings, errors and data
 	again   func(...string) string // see app.again
 
-	mu     sync.Mutex
-	out    io.Writer
-	err    error
-	active map[string]transfer.Progress // by transfer, for the bar
-	sizes  map[string]int64             // by transfer, until its end
+	mu       sync.Mutex
+	out      io.Writer
+	err      error
+	expected int                 // files of this run; 0: nobody knows
+	begun    int                 // transfers so far
+	ongoing  map[string]*ongoing // by keyOf, until its end
+}
+
+// ongoing is a transfer that has not come to its end.
+type ongoing struct {
+	standing
+	number int  // of the transfers of this run, from 1
+	moving bool // its bytes are under way
 }
 
 func newTextPrinter(c *console, out io.Writer, quiet bool, again func(...string) string) *textPrinter {
-	return &textPrinter{
-		console: c, out: out, quiet: quiet, again: again,
-		active: make(map[string]transfer.Progress), sizes: make(map[string]int64),
-	}
+	return &textPrinter{console: c, out: out, quiet: quiet, again: again, ongoing: make(map[string]*ongoing)}
 }
 
 // Event implements printer.
 func (p *textPrinter) Event(e transfer.Event) {
 	switch e := e.(type) {
 	case transfer.Progress:
-		p.learn(e.Transfer, e.Size)
-		p.track(e.Transfer, &e)
+		p.change(e.Head, func(t *ongoing) { t.moving, t.bytes, t.size, t.rate = true, e.Bytes, e.Size, e.Rate })
 	case transfer.Interrupted:
-		p.track(e.Transfer, nil)
-		p.Note("%s", interruptedLine(e, p.size(e.Transfer)))
+		t := p.change(e.Head, func(t *ongoing) { t.moving, t.path = false, "" })
+		p.Note("%s", interruptedLine(e, t.size))
 	case transfer.Resumed:
-		size := p.size(e.Transfer)
-		p.Note("%s", resumedLine(e, size))
-		p.track(e.Transfer, &transfer.Progress{Head: e.Head, Bytes: e.Offset, Size: size})
+		t := p.change(e.Head, func(t *ongoing) { t.resumes++ })
+		p.Note("%s", resumedLine(e, t.size))
+		p.change(e.Head, func(t *ongoing) { t.moving, t.bytes, t.rate = true, e.Offset, 0 })
 	case transfer.Failed:
-		p.end(e.Transfer)
+		p.end(e.Head)
 		p.console.fail(failedLine(e), hintsOf(e, p.again))
 	case transfer.FailedEarly:
 		p.console.fail(clean.Text(e.Reason), e.Hints)
 	case transfer.Warning:
 		p.console.warn("%s", clean.Text(e.Text))
 	case transfer.Sent:
-		p.end(e.Transfer)
-		p.Note("%s", sentLine(e))
+		p.Note("%s", sentLine(e, p.end(e.Head)))
 	case transfer.Received:
-		p.end(e.Transfer)
-		p.Note("%s", receivedLine(e))
+		p.Note("%s", receivedLine(e, p.end(e.Head)))
 	case transfer.Offer:
-		p.learn(e.Transfer, e.Size)
+		p.change(e.Head, func(t *ongoing) { t.size = e.Size })
 		if p.console.terminal {
 			p.Note("%s", offerLine(e))
 		}
 	case transfer.Negotiated:
+		p.change(e.Head, func(t *ongoing) { t.path = pathText(e) })
 		p.negotiated(e)
 	}
+}
+
+// Expect implements printer.
+func (p *textPrinter) Expect(files int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.expected = files
 }
 
 // negotiated tells on a terminal which path was taken, and everywhere which
@@ -89,53 +99,65 @@ func (p *textPrinter) negotiated(e transfer.Negotiated) {
 	}
 }
 
-// learn remembers how large the file of a transfer is.
-func (p *textPrinter) learn(id string, size int64) {
+// keyOf tells a transfer from the others of the run. Both ends may be here.
+func keyOf(h transfer.Head) string { return string(h.Direction) + h.Transfer }
+
+// change notes something about a transfer, shows it on the bar, and returns how
+// the transfer stands.
+func (p *textPrinter) change(h transfer.Head, note func(*ongoing)) standing {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.sizes[id] = size
+	t := p.ongoing[keyOf(h)]
+	if t == nil {
+		p.begun++
+		t = &ongoing{number: p.begun, standing: standing{label: clean.Text(h.Name)}}
+		p.ongoing[keyOf(h)] = t
+	}
+	note(t)
+	p.show()
+	return t.standing
 }
 
-// size returns what learn was told, or 0.
-func (p *textPrinter) size(id string) int64 {
+// end forgets a transfer and returns how it stood.
+func (p *textPrinter) end(h transfer.Head) (last standing) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.sizes[id]
+	if t := p.ongoing[keyOf(h)]; t != nil {
+		last = t.standing
+		delete(p.ongoing, keyOf(h))
+		p.show()
+	}
+	return last
 }
 
-// end forgets a transfer.
-func (p *textPrinter) end(id string) {
-	p.track(id, nil)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.sizes, id)
-}
-
-// track keeps the bar: one transfer by its name, several as their sum.
-func (p *textPrinter) track(id string, now *transfer.Progress) {
+// show draws the bar: one transfer by its name, several as their sum.
+func (p *textPrinter) show() {
 	if p.quiet || !p.console.terminal {
 		return
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if now == nil {
-		delete(p.active, id)
-	} else {
-		p.active[id] = *now
+	var sum standing
+	moving := 0
+	for _, t := range p.ongoing {
+		if !t.moving {
+			continue
+		}
+		moving++
+		sum.label, sum.path, sum.resumes = t.label, t.path, t.resumes
+		sum.bytes, sum.size, sum.rate = sum.bytes+t.bytes, sum.size+t.size, sum.rate+t.rate
+		if p.expected > 1 {
+			sum.count = fmt.Sprintf("%d/%d", t.number, p.expected)
+		}
 	}
-	label, done, size, rate := "", int64(0), int64(0), int64(0)
-	for _, t := range p.active {
-		label, done, size, rate = clean.Text(t.Name), done+t.Bytes, size+t.Size, rate+t.Rate
-	}
-	switch len(p.active) {
-	case 0:
+	switch {
+	case moving == 0:
 		p.console.noProgress()
 		return
-	case 1:
-	default:
-		label = fmt.Sprintf("%d files", len(p.active))
+	case moving > 1 && p.expected > 1:
+		sum.label, sum.count, sum.path, sum.resumes = fmt.Sprintf("%d of %d files", moving, p.expected), "", "", 0
+	case moving > 1:
+		sum.label, sum.path, sum.resumes = fmt.Sprintf("%d files", moving), "", 0
 	}
-	p.console.progress(label, done, size, rate)
+	p.console.progress(sum)
 }
 
 // Rows implements printer.
@@ -222,8 +244,33 @@ func seconds(s float64) string {
 	return fmt.Sprintf("%.0f s", math.Ceil(s))
 }
 
-func sentLine(e transfer.Sent) string {
-	s := fmt.Sprintf("sent %s to %s: %s", clean.Text(e.Name), clean.Text(e.Peer), speed(e.Size, e.Seconds))
+// pathText names the path that the bytes take.
+func pathText(e transfer.Negotiated) string {
+	if e.Transport == transfer.IBB {
+		return "in-band"
+	}
+	return clean.Text(e.Candidate)
+}
+
+// travelled tells how a file came to its end: the last path, and how often it
+// went on after an interruption.
+func travelled(last standing) string {
+	var s string
+	if last.path != "" {
+		s = ", " + last.path
+	}
+	switch last.resumes {
+	case 0:
+	case 1:
+		s += ", resumed once"
+	default:
+		s += fmt.Sprintf(", resumed %d times", last.resumes)
+	}
+	return s
+}
+
+func sentLine(e transfer.Sent, last standing) string {
+	s := fmt.Sprintf("sent %s to %s: %s%s", clean.Text(e.Name), clean.Text(e.Peer), speed(e.Size, e.Seconds), travelled(last))
 	if e.VerifiedByPeer {
 		s += ", confirmed by a sealed receipt"
 	} else {
@@ -232,9 +279,9 @@ func sentLine(e transfer.Sent) string {
 	return s + digest(e.SHA256)
 }
 
-func receivedLine(e transfer.Received) string {
-	return fmt.Sprintf("received %s from %s: %s, saved as %s%s",
-		clean.Text(e.Name), clean.Text(e.Peer), speed(e.Size, e.Seconds), clean.Text(e.Path), digest(e.SHA256))
+func receivedLine(e transfer.Received, last standing) string {
+	return fmt.Sprintf("received %s from %s: %s%s, saved as %s%s",
+		clean.Text(e.Name), clean.Text(e.Peer), speed(e.Size, e.Seconds), travelled(last), clean.Text(e.Path), digest(e.SHA256))
 }
 
 func failedLine(e transfer.Failed) string {

@@ -1,0 +1,162 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"unsafe"
+
+	"jetsend/internal/transfer"
+)
+
+// screen is as much of a terminal as a bar and lines need: it keeps rows of
+// characters, each one column wide, and begins a new one at the right edge.
+type screen struct {
+	columns int
+	rows    [][]rune
+	at      int
+}
+
+func (s *screen) write(text string) {
+	if s.rows == nil {
+		s.rows = [][]rune{nil}
+	}
+	for _, r := range text {
+		switch r {
+		case '\r':
+			s.at = 0
+		case '\n':
+			s.rows, s.at = append(s.rows, nil), 0
+		default:
+			if s.at == s.columns {
+				s.rows, s.at = append(s.rows, nil), 0
+			}
+			row := &s.rows[len(s.rows)-1]
+			for len(*row) <= s.at {
+				*row = append(*row, ' ')
+			}
+			(*row)[s.at] = r
+			s.at++
+		}
+	}
+}
+
+func (s *screen) String() string {
+	var b strings.Builder
+	for _, row := range s.rows {
+		b.WriteString(strings.TrimRight(string(row), " ") + "\n")
+	}
+	return strings.TrimRight(b.String(), "\n")
+}
+
+// TestBarOnTerminals lets a transfer go by on real terminals of several widths:
+// one row for the bar, nothing of it left at the end, and no colours that are
+// not wanted.
+func TestBarOnTerminals(t *testing.T) {
+	for columns, want := range map[int][2]string{
+		20: {"1/3 bal…pg 40s  51%", "1/3 bal…pg 20s  75%"},
+		40: {"1/3 balcony.jpg 12 MB/s 40s direct  51%", "1/3 balcony.jpg 12 MB/s 20s direct  75%"},
+		80: {
+			"1/3 balcony.jpg 512 MB/1.0 GB 12 MB/s 40s direct  51% |██████████          |",
+			"1/3 balcony.jpg 750 MB/1.0 GB 12 MB/s 20s direct  75% |███████████████     |",
+		},
+	} {
+		shown := onTerminal(t, columns, map[string]string{"NO_COLOR": "1"}, func(p printer, look func()) {
+			h := transfer.Head{Transfer: "1", Direction: transfer.Send, Name: "balcony.jpg"}
+			p.Expect(3)
+			p.Event(transfer.Offer{Head: h, Size: 1e9})
+			p.Event(transfer.Negotiated{Head: h, Transport: "s5b", Candidate: "direct", Cipher: "c"})
+			for _, n := range []int64{1, 512e6, 750e6} {
+				p.Event(transfer.Progress{Head: h, Bytes: n, Size: 1e9, Rate: 12e6})
+				look()
+			}
+			p.Note("said meanwhile")
+			p.Event(transfer.Progress{Head: h, Bytes: 999e6, Size: 1e9, Rate: 12e6})
+			p.Event(transfer.Failed{Head: h, Reason: "over"})
+			look()
+		})
+		for i, w := range want {
+			if rows := strings.Split(shown[i+1], "\n"); rows[len(rows)-1] != w {
+				t.Errorf("%d columns show\n%s\nwant the last to be\n%s", columns, shown[i+1], w)
+			}
+		}
+		end := strings.ReplaceAll(shown[3], "\n", "")
+		if strings.Contains(end, "%") || !strings.Contains(end, "said meanwhile") || !strings.HasSuffix(end, "over") {
+			t.Errorf("%d columns end with\n%s", columns, shown[3])
+		}
+		if strings.Contains(end, "\x1b") {
+			t.Errorf("%d columns: colours without being asked", columns)
+		}
+	}
+}
+
+// onTerminal lets a printer write to a terminal, and returns what the terminal
+// shows each time that look is called.
+func onTerminal(t *testing.T, columns int, env map[string]string, do func(p printer, look func())) (shown []string) {
+	control, terminal, err := openPTY()
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := [4]uint16{24, uint16(columns), 0, 0}
+	if err := ioctl(terminal, syscall.TIOCSWINSZ, unsafe.Pointer(&size)); err != nil {
+		t.Fatal(err)
+	}
+	c := newConsole(terminal, isTerminal(terminal), func(k string) string { return env[k] })
+	p := newTextPrinter(c, new(bytes.Buffer), false, new(app).again)
+	s := &screen{columns: columns}
+	do(p, func() {
+		const mark = "\x00" // a terminal hands it on as it is
+		_, werr := terminal.WriteString(mark)
+		text, rerr := readUntil(control, mark)
+		if err := errors.Join(werr, rerr); err != nil {
+			t.Fatal(err)
+		}
+		s.write(text)
+		shown = append(shown, s.String())
+	})
+	p.Close()
+	if err := errors.Join(terminal.Close(), control.Close()); err != nil {
+		t.Error(err)
+	}
+	return shown
+}
+
+func readUntil(f *os.File, mark string) (string, error) {
+	var text []byte
+	b := make([]byte, 1)
+	for {
+		if _, err := f.Read(b); err != nil {
+			return "", err
+		}
+		if string(b) == mark {
+			return string(text), nil
+		}
+		text = append(text, b[0])
+	}
+}
+
+// TestColours: on a terminal errors are red, unless NO_COLOR or a terminal that
+// knows no colours says otherwise.
+func TestColours(t *testing.T) {
+	for _, tt := range []struct {
+		env  map[string]string
+		want bool
+	}{
+		{map[string]string{"TERM": "xterm"}, true},
+		{map[string]string{"TERM": "xterm", "NO_COLOR": "1"}, false},
+		{map[string]string{"TERM": "dumb"}, false},
+	} {
+		shown := onTerminal(t, 80, tt.env, func(p printer, look func()) {
+			p.Fail(&failure{reason: "no"})
+			look()
+		})
+		if strings.Contains(shown[0], "\x1b[31m") != tt.want {
+			t.Errorf("%v: %q", tt.env, shown[0])
+		}
+	}
+}
