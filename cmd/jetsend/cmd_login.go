@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"strings"
 
@@ -10,6 +11,7 @@ import (
 	"jetsend/internal/clean"
 	"jetsend/internal/config"
 	"jetsend/internal/jid"
+	"jetsend/internal/transfer"
 )
 
 // Where login keeps the password.
@@ -201,6 +203,11 @@ func (l *login) remember() (err error) {
 	}
 	if err := config.SetAccount(l.file, l.chosen.Name, a, keep); err != nil {
 		return err
+	}
+	if l.chosen.Keyring && !a.Keyring && !keep {
+		if err := l.keyring.Delete(a.JID); err != nil && !errors.Is(err, config.ErrNotInKeyring) {
+			l.print.Event(transfer.Warning{Text: "the password is still in the keyring: " + err.Error()})
+		}
 	}
 	l.print.Note("account %s written to %s, %s", clean.Text(l.chosen.Name), clean.Text(l.file), where)
 	return nil

@@ -36,6 +36,7 @@ func TestLoginStores(t *testing.T) {
 		typed   bool
 		before  string // the configuration
 		noRing  bool
+		inRing  string
 		code    int
 		want    config.Account // besides the JID
 		ring    string
@@ -48,6 +49,19 @@ func TestLoginStores(t *testing.T) {
 		{name: "typed, none", args: []string{"--store=none"}, typed: true, message: "not stored"},
 		{name: "environment", message: "not stored"},
 		{name: "environment, file", args: []string{"--store=file"}, want: config.Account{Password: "secret"}, message: "readable by you alone"},
+		{name: "environment, keyring", args: []string{"--store=keyring"}, want: config.Account{Keyring: true}, ring: "secret", message: "in the keyring"},
+		{
+			name: "from the file to nowhere", args: []string{"--store=none"}, typed: true, message: "not stored",
+			before: "accounts: {juliet@capulet.example: {jid: juliet@capulet.example, password: old}}",
+		},
+		{
+			name: "from the keyring to the file", args: []string{"--store=file"}, typed: true, inRing: "old", want: config.Account{Password: "hunter2"}, message: "readable by you alone",
+			before: "accounts: {juliet@capulet.example: {jid: juliet@capulet.example, keyring: true}}",
+		},
+		{
+			name: "from the keyring to nowhere", args: []string{"--store=none"}, inRing: "old", message: "not stored",
+			before: "accounts: {juliet@capulet.example: {jid: juliet@capulet.example, keyring: true}}",
+		},
 		{
 			name: "a command stays", before: "accounts: {juliet@capulet.example: {jid: juliet@capulet.example, password_command: echo hunter2}}",
 			want: config.Account{PasswordCommand: "echo hunter2"}, message: "stays where it was",
@@ -66,6 +80,9 @@ func TestLoginStores(t *testing.T) {
 			}
 			if tt.before != "" {
 				f.file(".config/jetsend/config.yaml", tt.before)
+			}
+			if tt.inRing != "" {
+				f.ring.m[juliet] = tt.inRing
 			}
 			if tt.noRing {
 				f.ring.err = config.ErrNoKeyring

@@ -132,7 +132,11 @@ func parseFile(file string) (*yaml.Node, error) {
 	}
 	var doc yaml.Node
 	if err := yaml.Unmarshal(data, &doc); err != nil {
-		return nil, &Error{File: file, Msg: strings.TrimPrefix(err.Error(), "yaml: ")}
+		msg := strings.TrimPrefix(err.Error(), "yaml: ")
+		if strings.HasPrefix(msg, "unknown anchor") { // its name may be a password that was not quoted
+			msg = "unknown anchor: put quotes around a value that begins with *"
+		}
+		return nil, &Error{File: file, Msg: msg}
 	}
 	if len(doc.Content) == 0 || doc.Content[0].Tag == "!!null" {
 		return nil, nil
