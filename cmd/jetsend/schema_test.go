@@ -218,13 +218,4 @@ func TestSchemaCodes(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("the schema has %v, the program %v", got, want)
 	}
-	readme, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, m := range meanings() {
-		if !regexp.MustCompile(fmt.Sprintf(`(?m)^\|[^|]*\b%d\b`, m.code)).Match(readme) {
-			t.Errorf("README.md does not list exit code %d", m.code)
-		}
-	}
 }

@@ -189,7 +189,7 @@ func runWatched(t *testing.T, cmd *exec.Cmd, typed bool, password string) (said,
 		select {
 		case <-ended:
 			if typed {
-				cmd.Stdin.(io.Closer).Close() //nolint:errcheck // the terminal is not needed any more
+				_ = cmd.Stdin.(io.Closer).Close() // the last one of the terminal
 				<-copied
 				_ = control.Close()
 			}
