@@ -41,6 +41,8 @@ type world struct {
 	tap    *xmpptest.Tap
 	relay  *xmpptest.Relay
 	procs  map[string]*proc
+
+	notices *growing // what a service manager was told
 }
 
 // proc is a command running in the background.
@@ -220,6 +222,7 @@ func command(ts *testscript.TestScript, user string, args []string) *proc {
 	cmd := exec.Command(path, args...)
 	cmd.Dir = ts.MkAbs(".")
 	cmd.Env = append([]string{"PATH=" + ts.Getenv("PATH"), "HOME=" + ts.Getenv("HOME"), "TMPDIR=" + ts.Getenv("TMPDIR"), "TERM=xterm"}, as(ts, user)...)
+	cmd.Env = append(cmd.Env, managerVariables(ts)...)
 	return &proc{cmd: cmd, out: &growing{}, err: &growing{}, done: make(chan struct{})}
 }
 
@@ -453,6 +456,7 @@ func TestOnline(t *testing.T) {
 	commands := scriptCommands()
 	maps.Copy(commands, onlineCommands())
 	maps.Copy(commands, resumeCommands())
+	maps.Copy(commands, daemonCommands())
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/online",
 		Cmds:                commands,

@@ -34,9 +34,17 @@ func openPTY() (control, terminal *os.File, err error) {
 	return control, terminal, nil
 }
 
+// ioctl borrows the descriptor: Fd would make it a blocking one, which Close does
+// not get out of a read.
 func ioctl(f *os.File, request uintptr, arg unsafe.Pointer) error {
-	if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, f.Fd(), request, uintptr(arg)); errno != 0 {
-		return errno
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return err
 	}
-	return nil
+	var errno syscall.Errno
+	err = conn.Control(func(fd uintptr) { _, _, errno = syscall.Syscall(syscall.SYS_IOCTL, fd, request, uintptr(arg)) })
+	if err == nil && errno != 0 {
+		err = errno
+	}
+	return err
 }

@@ -117,6 +117,10 @@ var errPeerGone = errors.New("the contact's client is gone")
 // errRunning: another process is at the transfer.
 var errRunning = errors.New("the transfer is running in another process")
 
+// errDrained: the time is over that a receiver gives to what runs when it stops. To
+// the sender it is an interruption: the receiver may be back in a moment.
+var errDrained = fmt.Errorf("%w: the time to stop is over", ErrTerminated)
+
 // errRefused: the contact does not hand out what we asked for, or is told so by us.
 var errRefused = errors.New("there is nothing to go on with")
 
@@ -239,6 +243,8 @@ func reasonFor(err error) jingle.Reason {
 	var sink *sinkError
 	code, _ := classify(err, true)
 	switch {
+	case errors.Is(err, errDrained):
+		return jingle.Reason{Condition: jingle.Expired}
 	case errors.Is(err, ErrInterrupted), errors.Is(err, ErrTerminated), errors.Is(err, errNoAnswer):
 		return jingle.Reason{Condition: jingle.Cancel}
 	case errors.Is(err, errRefused): // one and the same for whatever cannot be had

@@ -61,6 +61,7 @@ func TestFailures(t *testing.T) {
 	}{
 		{ErrInterrupted, exitcode.Cancelled, jingle.Cancel},
 		{ErrTerminated, exitcode.Terminated, jingle.Cancel},
+		{errDrained, exitcode.Terminated, jingle.Expired},
 		{fmt.Errorf("receive: %w", crypto.ErrAuthentication), exitcode.Integrity, jingle.SecurityError},
 		{crypto.ErrTrailingData, exitcode.Integrity, jingle.SecurityError},
 		{fmt.Errorf("read tag: %w", io.ErrUnexpectedEOF), exitcode.Interrupted, jingle.ConnectivityError},

@@ -166,7 +166,7 @@ func (r *receiver) drain(ctx context.Context, cancel context.CancelCauseFunc) er
 	select {
 	case <-done:
 	case <-time.After(r.opt().Drain):
-		cancel(ErrTerminated)
+		cancel(errDrained)
 		<-done
 	case <-r.e.sess.Done():
 	case <-ctx.Done():
