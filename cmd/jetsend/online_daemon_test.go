@@ -22,10 +22,10 @@ import (
 //	notified REGEXP           wait until it has told that
 //	server restart|kill|start end the server in an orderly way or not, and start it
 //	hangup NAME               close the terminal of a process
-//	wait DURATION             let time go by
+//	lapse DURATION            let time go by
 func daemonCommands() map[string]func(ts *testscript.TestScript, neg bool, args []string) {
 	return map[string]func(ts *testscript.TestScript, neg bool, args []string){
-		"manager": cmdManager, "notified": cmdNotified, "server": cmdServer, "hangup": cmdHangup, "wait": cmdWait,
+		"manager": cmdManager, "notified": cmdNotified, "server": cmdServer, "hangup": cmdHangup, "lapse": cmdLapse,
 	}
 }
 
@@ -99,8 +99,8 @@ func cmdHangup(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-func cmdWait(ts *testscript.TestScript, neg bool, args []string) {
-	usage(ts, neg, len(args) == 1, "wait DURATION")
+func cmdLapse(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, len(args) == 1, "lapse DURATION")
 	d, err := time.ParseDuration(args[0])
 	ts.Check(err)
 	time.Sleep(d)

@@ -54,7 +54,8 @@ type Endpoint struct {
 	mu        sync.Mutex
 	downloads map[string]*download // under way, by transfer id; under mu
 
-	announced atomic.Bool // the first login is done
+	announced atomic.Bool               // the first login is done
+	back      atomic.Pointer[time.Time] // of the latest login after the first
 	chores    chan chore
 	newcomer  chan struct{} // somebody has a new device
 	proxies   proxies
@@ -158,6 +159,8 @@ func (e *Endpoint) connection(s session.State) {
 			return nil
 		})
 	case s.Fresh && e.announced.Load():
+		now := time.Now()
+		e.back.Store(&now)
 		e.chore("come online again", func(ctx context.Context) error {
 			e.cfg.Report(Online{JID: e.sess.JID().String()})
 			return e.keepAnnounced(ctx)
