@@ -5,13 +5,16 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"jetsend/internal/config"
 	"jetsend/internal/session"
 	"jetsend/internal/transfer"
 )
@@ -156,6 +159,58 @@ func TestLogFile(t *testing.T) {
 		}
 		if info, err := os.Stat(name); err == nil && runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
 			t.Errorf("%s: mode %v", name, info.Mode())
+		}
+	}
+}
+
+// TestUnit holds the systemd unit against the program: its exit codes, its
+// command line, the time that it gives.
+func TestUnit(t *testing.T) {
+	text, err := os.ReadFile("../../packaging/systemd/jetsend-receive@.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	setting := func(key string) string {
+		for line := range strings.Lines(string(text)) {
+			if value, ok := strings.CutPrefix(strings.TrimSpace(line), key+"="); ok {
+				return value
+			}
+		}
+		t.Errorf("no %s", key)
+		return ""
+	}
+	codes := map[string]bool{}
+	for _, m := range meanings() {
+		codes[strconv.Itoa(int(m.code))] = true
+	}
+	for _, key := range []string{"RestartPreventExitStatus", "SuccessExitStatus"} {
+		for _, code := range strings.Fields(setting(key)) {
+			if !codes[code] {
+				t.Errorf("%s: %s is no exit code", key, code)
+			}
+		}
+	}
+	f := newFixture(t)
+	delete(f.env, "JETSEND_JID")
+	f.file(".config/jetsend/config.yaml", "accounts: {home: {jid: juliet@capulet.example}}\nreceive: {accept: contacts, dir: "+f.env["HOME"]+"}\n")
+	f.wants(0, nil, strings.Fields(strings.Replace(setting("ExecStart"), "%i", "home", 1))[1:]...)
+	stop, err := strconv.Atoi(setting("TimeoutStopSec"))
+	if err != nil || time.Duration(stop)*time.Second < config.Default().Receive.Drain+2*closeTimeout {
+		t.Errorf("TimeoutStopSec %d: %v", stop, err)
+	}
+	if analyze, err := exec.LookPath("systemd-analyze"); err == nil {
+		unit := filepath.Join(t.TempDir(), "jetsend-receive@home.service")
+		runnable := strings.NewReplacer("ExecStart=jetsend", "ExecStart="+os.Args[0], "Documentation=", "#").Replace(string(text))
+		if err := os.WriteFile(unit, []byte(runnable), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(analyze, "--user", "verify", unit)
+		cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+t.TempDir())
+		out, err := cmd.CombinedOutput()
+		if strings.Contains(string(out), "initialize manager") {
+			t.Logf("systemd-analyze does not work here: %s", out)
+		} else if err != nil || len(out) > 0 {
+			t.Errorf("%v\n%s", err, out)
 		}
 	}
 }
