@@ -42,6 +42,9 @@ func (p *Partial) Write(b []byte) (int, error) {
 	return n, noSpace(err)
 }
 
+// Path returns the absolute path of the partial file.
+func (p *Partial) Path() string { return p.dir.Path(p.name) }
+
 // ReadAt reads what was written, as io.ReaderAt.
 func (p *Partial) ReadAt(b []byte, off int64) (int, error) { return p.f.ReadAt(b, off) }
 

@@ -91,11 +91,13 @@ func (r *receiver) keep(ctx context.Context) {
 
 // settle ends the releases that a crash has cut.
 func (k *keeper) settle(ctx context.Context) {
+	how := k.r.keeping()
+	how.out = nil // that is for the one transfer of the run
 	for _, row := range k.interrupted(ctx) {
 		if row.Path == "" {
 			continue
 		}
-		_, err := k.r.e.settle(ctx, row, k.r.keeping(), k.r.dir)
+		_, err := k.r.e.settle(ctx, row, how, k.r.dir)
 		if err != nil {
 			k.r.e.log.Warn("release that was cut", "transfer", row.ID, "error", err)
 		}
@@ -239,8 +241,12 @@ func (r *receiver) tidyParts(ctx context.Context, keep time.Duration, now time.T
 }
 
 // Discard removes what an interrupted transfer has on the disk: the partial file
-// of a received one. The source of a sent one is the user's.
+// of a received one, what was read from an input for a sent one. Other sources
+// are the user's.
 func Discard(row journal.Row) error {
+	if Spooled(&row) {
+		return discardSpool(&row)
+	}
 	if row.Direction != journal.Receive || row.Dir == "" {
 		return nil
 	}
@@ -295,7 +301,10 @@ func (r *receiver) request(ctx context.Context, row journal.Row) error {
 // keeping says how this run keeps files.
 func (r *receiver) keeping() keeping {
 	o := r.opt()
-	return keeping{minFree: o.MinFree, conflict: o.OnConflict, rate: o.LimitRate, checksum: o.Checksum}
+	return keeping{
+		minFree: o.MinFree, conflict: o.OnConflict, rate: o.LimitRate, checksum: o.Checksum,
+		out: o.Out, released: r.runHook,
+	}
 }
 
 // newDownload is the download of a row that exists.

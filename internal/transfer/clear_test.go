@@ -74,7 +74,7 @@ func TestNothingInTheClear(t *testing.T) {
 	juliet.cfg.S5B.Advertise = []string{relay.Addr}
 	romeo.cfg.S5B.Advertise = []string{"127.0.0.1:1"}
 	receiving(t, juliet, ReceiveOptions{Dir: dir, Accept: AcceptContacts})
-	src, err := openSource(Source{Path: path})
+	src, err := openSource(t.Context(), Source{Path: path})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -89,7 +89,7 @@ func TestDryRunOfInterrupted(t *testing.T) {
 	romeo := online(t, s, s.Addr, "romeo", false, nil)
 	receiving(t, juliet, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
 	opt := SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: testFile(t, "some text")}}, Wait: 10 * time.Second}
-	src, err := openSource(opt.Files[0])
+	src, err := openSource(t.Context(), opt.Files[0])
 	if err != nil {
 		t.Fatal(err)
 	}

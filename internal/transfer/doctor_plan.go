@@ -84,7 +84,7 @@ func (e *Endpoint) DryRun(ctx context.Context, opt SendOptions) ([]Plan, error) 
 	if err := checkDescription(opt.Description); err != nil {
 		return nil, err
 	}
-	sources, err := openSources(opt.Files)
+	sources, err := e.openSources(ctx, opt)
 	if err != nil {
 		return nil, err
 	}

@@ -35,6 +35,10 @@ type keeping struct {
 	conflict inbox.Conflict
 	rate     int64 // limit, bytes per second; 0: none
 	checksum bool  // SHA-256 also of what comes in one session
+	// out, unless nil, gets the file in the place of the directory.
+	out io.Writer
+	// released, unless nil, is told once of every file that was released.
+	released func(Received)
 }
 
 // download is the receiving end of one transfer, over as many sessions as it
@@ -156,16 +160,17 @@ func (d *download) openPart(ctx context.Context, dir *inbox.Dir) (err error) {
 		}
 		row = d.row.Row()
 	}
-	d.part, err = d.dir.Reopen(row.ID, row.Size, row.Durable, d.how.minFree)
+	minFree := d.spare(&row)
+	d.part, err = d.dir.Reopen(row.ID, row.Size, row.Durable, minFree)
 	var short *inbox.ShortError
 	switch {
 	case errors.As(err, &short):
 		if err = d.row.Rewind(ctx, short.Have); err == nil {
-			d.part, err = d.dir.Reopen(row.ID, row.Size, short.Have, d.how.minFree)
+			d.part, err = d.dir.Reopen(row.ID, row.Size, short.Have, minFree)
 		}
 	case errors.Is(err, inbox.ErrGone):
 		if err = d.row.Rewind(ctx, 0); err == nil {
-			d.part, err = d.dir.Create(row.ID, row.Size, d.how.minFree)
+			d.part, err = d.dir.Create(row.ID, row.Size, minFree)
 		}
 	}
 	if err != nil && !errors.Is(err, inbox.ErrNoSpace) {
@@ -176,7 +181,7 @@ func (d *download) openPart(ctx context.Context, dir *inbox.Dir) (err error) {
 
 // settle ends a release that was cut after the file had been verified.
 func (d *download) settle(ctx context.Context, row journal.Row) (done bool, err error) {
-	outcome, err := d.dir.Settle(row.ID, filepath.Base(row.Path), row.Size)
+	outcome, err := d.settleRelease(&row, filepath.Base(row.Path))
 	if err != nil {
 		return false, &sinkError{err}
 	}
@@ -347,7 +352,15 @@ func (d *download) awaitChecksum(ctx context.Context, t *talk, sum []byte) error
 // release gives the verified file its name, in the order that package journal
 // argues.
 func (d *download) release(ctx context.Context, sum []byte) error {
+	row := d.row.Row()
+	switch {
+	case d.how.out != nil:
+		return d.pour(ctx, sum)
+	case row.Manifest != nil:
+		return d.unpack(ctx, sum)
+	}
 	ctx = context.WithoutCancel(ctx)
+	d.part.Permit(row.Mode)
 	final, err := d.part.Release(d.name, d.how.conflict, d.file.Date, func(path string) error { return d.row.Place(ctx, path, sum) })
 	if err != nil {
 		return &sinkError{err}
@@ -397,9 +410,14 @@ func (d *download) report() {
 	if row.SHA256 != nil && d.sum.h != nil {
 		verified = append(verified, "sha-256")
 	}
-	d.e.cfg.Report(Received{
+	event := Received{
 		Head: d.head, Path: d.final, Size: row.Size, Verified: verified, SHA256: hex.EncodeToString(row.SHA256), Seconds: seconds,
-	})
+		Directory: row.Manifest != nil,
+	}
+	d.e.cfg.Report(event)
+	if d.how.released != nil {
+		d.how.released(event)
+	}
 }
 
 // giveUp records the end of an attempt and lets go of row and partial file. It
@@ -459,7 +477,7 @@ func (d *download) resumable(cause error) bool {
 	switch {
 	case !d.row.Row().Profile:
 		return false // other clients begin anew, under another id
-	case errors.Is(cause, inbox.ErrExists), errors.Is(cause, inbox.ErrTooLong):
+	case errors.Is(cause, inbox.ErrExists), errors.Is(cause, inbox.ErrTooLong), refusedArchive(cause):
 		return false
 	case d.row.Row().Path != "":
 		return true // verified; its release was cut

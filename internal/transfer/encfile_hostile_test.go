@@ -146,7 +146,7 @@ func TestFormsInTheClear(t *testing.T) {
 		t.Run(string(how), func(t *testing.T) {
 			seen := len(st.tap.Stanzas())
 			var key []byte
-			src, err := openSource(Source{Path: st.path})
+			src, err := openSource(t.Context(), Source{Path: st.path})
 			if err != nil {
 				t.Fatal(err)
 			}

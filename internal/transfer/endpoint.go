@@ -109,6 +109,7 @@ func (e *Endpoint) open(ctx context.Context) (err error) {
 	if e.journal, err = journal.Open(ctx, e.db, time.Now); err != nil {
 		return &Failure{Code: exitcode.Config, Reason: "state", Err: err}
 	}
+	e.sweepSpools(ctx)
 	if e.cfg.Session.BestMechanism, err = lastMechanism(ctx, e.db); err != nil {
 		return &Failure{Code: exitcode.Config, Reason: "state", Err: err}
 	}

@@ -36,6 +36,8 @@ type Offer struct {
 	Head
 	Size        int64 `json:"size"`
 	ResumedFrom int64 `json:"resumed_from"`
+	// Directory means that the size is that of the archive of a directory.
+	Directory bool `json:"directory,omitempty"`
 }
 
 // Accepted means: the receiver said yes.
@@ -96,11 +98,28 @@ type Sent struct {
 // Received means: the file is verified, durable and under its final name.
 type Received struct {
 	Head
-	Path     string   `json:"path"`
+	Path     string   `json:"path"` // absolute; StandardOutput when it went there
 	Size     int64    `json:"size"`
 	Verified []string `json:"verified"`
 	SHA256   string   `json:"sha256,omitempty"`
 	Seconds  float64  `json:"seconds"`
+	// Directory means that Path is a directory; size and hash are those of the
+	// archive that it came as.
+	Directory bool `json:"directory,omitempty"`
+}
+
+// StandardOutput is the path of what was written there.
+const StandardOutput = "-"
+
+// Hook means: the executable of ReceiveOptions.Hook has ended. It comes after the
+// Received that it was run for, and changes nothing about the transfer.
+type Hook struct {
+	Head
+	// Status is the exit status, -1 when there is none.
+	Status int `json:"status"`
+	// Reason says why there is none: not started, killed, out of time.
+	Reason  string  `json:"reason,omitempty"`
+	Seconds float64 `json:"seconds"`
 }
 
 // Failed means: the transfer ended without its file in this run.
@@ -153,6 +172,9 @@ func (Sent) Kind() string { return "sent" }
 
 // Kind implements Event.
 func (Received) Kind() string { return "received" }
+
+// Kind implements Event.
+func (Hook) Kind() string { return "hook" }
 
 // Kind implements Event.
 func (Failed) Kind() string { return "failed" }

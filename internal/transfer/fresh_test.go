@@ -80,7 +80,7 @@ func TestFreshSecrets(t *testing.T) {
 	}
 	id := ""
 	send := func() exitcode.Code {
-		src, err := openSource(Source{Path: st.path})
+		src, err := openSource(t.Context(), Source{Path: st.path})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -144,17 +144,18 @@ func (in *incoming) decide(ctx context.Context) (done bool, err error) {
 		return err == nil, err
 	}
 	resumed := known.State == journal.Interrupted && known.Size == in.file.Size
-	in.e.cfg.Report(Offer{Head: in.head, Size: in.file.Size, ResumedFrom: known.Durable})
+	in.e.cfg.Report(Offer{Head: in.head, Size: in.file.Size, ResumedFrom: known.Durable, Directory: in.held.offer.manifest() != nil})
 	if err := in.tooBig(); err != nil {
 		return false, &refusal{err, declined(detailTooBig)}
 	}
-	if in.r.opt().OnConflict == inbox.Skip && in.r.dir.Exists(in.down.name) {
+	if in.taken() {
 		return false, &refusal{fmt.Errorf("%s: %w", in.down.name, inbox.ErrExists), declined(detailExists)}
 	}
 	if in.r.opt().Accept == AcceptAsk && !resumed { // a yes is for the file, however often it is cut
 		q := Question{
 			Peer: in.sess.Peer(), Name: in.head.Name, Size: in.file.Size,
 			Description: clean.Text(in.file.Description), Device: deviceInfo(in.dev), Batch: in.batch(),
+			Directory: in.held.offer.manifest() != nil,
 		}
 		if err := in.r.ask(ctx, q); err != nil {
 			return false, &refusal{err, jingle.Reason{Condition: jingle.Decline}}
@@ -211,7 +212,12 @@ func (in *incoming) begin(ctx context.Context) (done bool, err error) {
 		}
 	}()
 	in.down.stop = in.stop
-	err = in.e.take(ctx, in.down, in.row(), in.r.dir, true)
+	dir, err := in.r.folder(in.sess.Peer())
+	if err != nil {
+		return false, &sinkError{err}
+	}
+	err = in.e.take(ctx, in.down, in.row(), dir, true)
+	in.r.settleFolder(in.down, dir, err)
 	switch {
 	case errors.Is(err, inbox.ErrNoSpace):
 		return false, &refusal{err, declined(detailNoSpace)}
@@ -241,6 +247,10 @@ func (in *incoming) row() journal.Row {
 		Key:  journal.Key{ID: in.head.Transfer, Direction: journal.Receive},
 		Peer: in.sess.Peer().Bare(), Resource: in.sess.Peer().Resource(), Profile: in.held.offer != nil,
 		Name: in.file.Name, Size: in.file.Size, MTime: in.file.Date, Keys: [][]byte{in.dev.IdentityKey},
+		Manifest: in.held.offer.manifest(),
+	}
+	if in.held.offer != nil {
+		row.Mode = in.held.offer.Mode
 	}
 	if b := in.batch(); b != nil {
 		row.Batch = b.ID

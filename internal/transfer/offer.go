@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strconv"
 
 	"github.com/google/uuid"
@@ -48,6 +49,10 @@ type offer struct {
 	// Restart says that the bytes which the receiver has are not those of the
 	// file: it begins at 0.
 	Restart bool
+	// Directory says that the file is an archive to be unpacked; nil for a file.
+	Directory *directory
+	// Mode are the permission bits of the file; 0 when they are not told.
+	Mode fs.FileMode
 	// Prefix is the SHA-256 of what the receiver has, in hex, when it asks for
 	// the rest.
 	Prefix string
@@ -81,6 +86,12 @@ func (o *offer) payload(ts *crypto.Secret) []byte {
 	}
 	if o.Prefix != "" {
 		x.Set("prefix", o.Prefix)
+	}
+	if o.Mode != 0 {
+		x.Set("mode", formatMode(o.Mode))
+	}
+	if o.Directory != nil {
+		x.Add(o.Directory.element())
 	}
 	if o.Batch != nil {
 		x.Add(xmltree.New(NS, "batch").Set("id", o.Batch.ID).
@@ -136,6 +147,14 @@ func parseOffer(b []byte) (*offer, error) {
 	description := xmltree.New(jingle.NSFile, "description", x.Child(jingle.NSFile, "file"))
 	if o.File, err = jingle.ParseDescription(description); err != nil {
 		return nil, fmt.Errorf("sealed offer: %w", err)
+	}
+	if o.Mode, err = parseMode(x.Attr("mode")); err != nil {
+		return nil, fmt.Errorf("sealed offer: %w", err)
+	}
+	if d := x.Child(NS, "directory"); d != nil {
+		if o.Directory, err = parseDirectory(d); err != nil {
+			return nil, fmt.Errorf("sealed offer: %w", err)
+		}
 	}
 	if b := x.Child(NS, "batch"); b != nil {
 		if o.Batch, err = parseBatch(b); err != nil {

@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 	"testing"
@@ -19,8 +20,9 @@ func testOffer() *offer {
 		Transfer: "0b6f3e53-6fd5-4e5e-9b7c-3a2f3c1d4e5f", SID: "s1", Content: "file", Senders: "initiator",
 		Cipher: crypto.AES256GCM.URN(), Initiator: jid.MustParse("romeo@jet.test/a"), Responder: jid.MustParse("juliet@jet.test/b"),
 		Device: 4711, Digest: strings.Repeat("0", 64),
-		File:  &jingle.File{Name: "two words <&> \"é\".txt", Size: 12, Date: time.Date(2026, 11, 21, 1, 2, 3, 4, time.UTC), Description: "d"},
-		Batch: &Batch{ID: "0b6f3e53-6fd5-4e5e-9b7c-3a2f3c1d4e60", Index: 2, Count: 3, Bytes: 99},
+		File:      &jingle.File{Name: "two words <&> \"é\".txt", Size: 12, Date: time.Date(2026, 11, 21, 1, 2, 3, 4, time.UTC), Description: "d"},
+		Batch:     &Batch{ID: "0b6f3e53-6fd5-4e5e-9b7c-3a2f3c1d4e60", Index: 2, Count: 3, Bytes: 99},
+		Directory: &directory{Manifest: bytes.Repeat([]byte{7}, 32), Files: 12}, Mode: 0o640,
 	}
 }
 
@@ -53,6 +55,13 @@ func TestOfferRefused(t *testing.T) {
 		"negative size":  strings.Replace(good, "<size>12<", "<size>-12<", 1),
 		"bad device":     strings.Replace(good, "device='4711'", "device='-1'", 1),
 		"batch index":    strings.Replace(good, "index='2'", "index='4'", 1),
+		"setuid":         strings.Replace(good, "mode='640'", "mode='4755'", 1),
+		"not octal":      strings.Replace(good, "mode='640'", "mode='rwx'", 1),
+		"negative mode":  strings.Replace(good, "mode='640'", "mode='-1'", 1),
+		"short manifest": strings.Replace(good, "manifest='07", "manifest='", 1),
+		"manifest":       strings.Replace(good, "manifest='07", "manifest='xx", 1),
+		"files":          strings.Replace(good, "files='12'", "files='-1'", 1),
+		"many files":     strings.Replace(good, "files='12'", "files='99999999999'", 1),
 		"no initiator":   strings.Replace(good, "romeo@jet.test/a", "", 1),
 		"too long":       good + strings.Repeat(" ", maxSealedOffer),
 		"second element": good + "<x/>",

@@ -2,9 +2,11 @@ package transfer
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"time"
 
+	"jetsend/internal/hook"
 	"jetsend/internal/inbox"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
@@ -86,10 +88,13 @@ const (
 	encryptionOther Encryption = "other"
 )
 
-// Source is one file to send.
+// Source is one file or directory to send, or an input.
 type Source struct {
 	Path string
 	Name string // offered name; empty means the base name of Path
+	// Input, when not nil, is read to its end before anything is offered. There
+	// is no Path then.
+	Input io.Reader
 }
 
 // SendOptions are the choices of one `send`.
@@ -108,8 +113,10 @@ type SendOptions struct {
 	HiddenName      bool
 	VerifiedReceipt bool
 	Checksum        bool // SHA-256 at both ends, shown in the events
-	Retry           RetryOptions
-	NoResume        bool // begin anew even when the same send was interrupted
+	// MaxSpool is how many bytes an Input may have; 0: no limit.
+	MaxSpool int64
+	Retry    RetryOptions
+	NoResume bool // begin anew even when the same send was interrupted
 }
 
 // RetryOptions bound how a run goes on by itself after an interruption.
@@ -154,6 +161,8 @@ type Question struct {
 	Size        int64
 	Description string
 	Device      DeviceInfo
+	// Directory means that it is a directory, and Size that of its archive.
+	Directory bool
 	// Batch says how many files of how many bytes a yes is for; nil is this one.
 	Batch *Batch
 }
@@ -172,6 +181,12 @@ type ReceiveOptions struct {
 	Checksum   bool
 	Drain      time.Duration
 	Retry      RetryOptions
+	// PerSender puts the files of each contact into a folder of their own in Dir.
+	PerSender bool
+	// Out, with Once, gets the file, after it was verified, in the place of Dir.
+	Out io.Writer
+	// Hook, unless nil, is run once for each file that this run releases.
+	Hook *hook.Config
 	// NoServe refuses contacts who ask for the rest of a file that was offered
 	// to them and interrupted.
 	NoServe bool

@@ -280,7 +280,7 @@ func (o *outgoing) attempt(ctx context.Context) error {
 		return err
 	}
 	defer o.route.close()
-	if err := o.src.unchanged(); err != nil {
+	if err := o.src.unchanged(ctx); err != nil {
 		return err
 	}
 	if err := o.row.Offer(ctx, o.to.jid.Resource(), keysOf(o.env.Devices)...); err != nil {
@@ -399,7 +399,7 @@ func (o *outgoing) sealedOffer(sid string, c jingle.Content) *offer {
 	return &offer{
 		Transfer: o.head.Transfer, SID: sid, Content: c.Name, Senders: c.Senders, Cipher: o.talk.ts.Suite().URN(),
 		Initiator: o.e.sess.JID(), Responder: o.to.jid, Device: o.e.omemo.DeviceID(), Digest: contentDigest(c),
-		File: f, Batch: o.batch, Restart: o.restart,
+		File: f, Batch: o.batch, Restart: o.restart, Directory: o.src.directory(), Mode: o.src.mode,
 	}
 }
 
@@ -453,6 +453,7 @@ func (o *outgoing) rowOf() journal.Row {
 	r := journal.Row{
 		Key:  journal.Key{ID: o.head.Transfer, Direction: journal.Send},
 		Peer: o.opt.To.Bare(), Profile: !o.jet(), Name: o.src.name, Path: o.src.path, Size: o.src.size, MTime: o.src.mtime,
+		Mode: o.src.mode, Manifest: o.src.manifest(),
 	}
 	if o.batch != nil {
 		r.Batch = o.batch.ID

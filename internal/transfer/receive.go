@@ -34,6 +34,8 @@ type receiver struct {
 	e      *Endpoint
 	dir    *inbox.Dir
 	ctx    context.Context // of the transfers; ends after the drain
+	hooks  context.Context // of the hooks; ends with the signals, and after the drain
+	unhook context.CancelCauseFunc
 	tasks  sync.WaitGroup
 	places chan struct{} // of running transfers
 	strang *rate.Limiter
@@ -75,6 +77,8 @@ func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
 		parked: map[string]*parked{}, kick: make(chan struct{}, 1), alive: make(chan chan struct{}),
 	}
 	r.options.Store(&opt)
+	r.hooks, r.unhook = context.WithCancelCause(ctx)
+	defer r.unhook(nil)
 	if r.verified, err = e.verifiedContacts(ctx); err != nil {
 		return &Failure{Code: exitcode.Config, Reason: "state", Err: err}
 	}
@@ -96,7 +100,7 @@ func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
 	r.close()
 	e.receiver.Store(nil)
 	cancel(errStreamLost)
-	r.tasks.Wait()
+	r.finishHooks()
 	r.giveUpAll()
 	return err
 }
@@ -167,6 +171,7 @@ func (r *receiver) drain(ctx context.Context, cancel context.CancelCauseFunc) er
 	case <-done:
 	case <-time.After(r.opt().Drain):
 		cancel(errDrained)
+		r.unhook(ErrTerminated)
 		<-done
 	case <-r.e.sess.Done():
 	case <-ctx.Done():

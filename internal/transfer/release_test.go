@@ -82,7 +82,7 @@ func cut(t *testing.T) (*stage, *insider, func() exitcode.Code) {
 	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
 	opt := SendOptions{To: jid.MustParse("juliet@jet.test"), Wait: 10 * time.Second, AnswerTimeout: time.Minute, Route: RouteOptions{Transports: []string{S5B}}}
 	send := func() exitcode.Code {
-		src, err := openSource(Source{Path: st.path})
+		src, err := openSource(t.Context(), Source{Path: st.path})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -64,12 +64,12 @@ func (e *Endpoint) notResumed(row journal.Row, err error) exitcode.Code {
 
 // resumeSend offers the file again.
 func (e *Endpoint) resumeSend(ctx context.Context, row journal.Row, opt ResumeOptions) exitcode.Code {
-	src, err := openSource(Source{Path: row.Path, Name: row.Name})
+	src, err := e.reopen(ctx, &row)
 	if err == nil {
 		defer closeSources([]*source{src})
-		if !row.Unchanged(src.size, src.mtime) {
-			err = errSourceChanged
-		}
+	}
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		return e.notResumed(row, cause)
 	}
 	if err != nil {
 		if errors.Is(err, errSourceChanged) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
 
 	"jetsend/internal/clean"
 	"jetsend/internal/exitcode"
@@ -17,18 +18,24 @@ import (
 // maxDescription is what fits into a sealed offer beside the longest name.
 const maxDescription = 8 << 10
 
-// Send offers the files one after the other and returns nil when every one is
+// sendingAtOnce bounds the sessions of one `send`: enough that small files do not
+// wait for the round trips of each other, and few enough that one large file gets
+// most of the path.
+const sendingAtOnce = 3
+
+// Send offers the files, sendingAtOnce at a time, and returns nil when every one is
 // complete at the other end, else a *Failure. Every file gets exactly one
 // terminal event; a failure before that is not Reported.
 func (e *Endpoint) Send(ctx context.Context, opt SendOptions) error {
 	if len(opt.Description) > maxDescription {
 		return &Failure{Code: exitcode.Usage, Reason: fmt.Sprintf("a description of %d bytes; at most %d fit", len(opt.Description), maxDescription)}
 	}
-	sources, err := openSources(opt.Files)
+	sources, err := e.openSources(ctx, opt)
 	if err != nil {
 		return err
 	}
 	defer closeSources(sources)
+	e.tellSkipped(sources)
 	e.cfg.Report(Online{JID: e.sess.JID().String()})
 	peers, err := e.choose(ctx, opt)
 	if err == nil {
@@ -43,8 +50,22 @@ func (e *Endpoint) Send(ctx context.Context, opt SendOptions) error {
 	case err != nil:
 		return failureOf(causeOf(ctx, err), false)
 	}
+	codes := e.sendAll(ctx, opt, sources, peers)
+	if code := exitcode.Combine(codes...); code != exitcode.OK {
+		return &Failure{Code: code, Reason: "not every file was sent", Reported: true}
+	}
+	return nil
+}
+
+// sendAll sends everything, some of it at the same time.
+func (e *Endpoint) sendAll(ctx context.Context, opt SendOptions, sources []*source, peers []*peer) []exitcode.Code {
 	batch := newBatch(sources)
-	var codes []exitcode.Code
+	codes := make([]exitcode.Code, len(sources))
+	var group errgroup.Group
+	group.SetLimit(sendingAtOnce)
+	if opt.LimitRate > 0 {
+		group.SetLimit(1) // the limit is for all of them together
+	}
 	for i, src := range sources {
 		o := e.outgoing(opt, src)
 		if batch != nil {
@@ -52,20 +73,25 @@ func (e *Endpoint) Send(ctx context.Context, opt SendOptions) error {
 			b.Index = i + 1
 			o.batch = &b
 		}
-		codes = append(codes, o.start(ctx, peers, ""))
+		group.Go(func() error {
+			codes[i] = o.start(ctx, peers, "")
+			return nil
+		})
 	}
-	if code := exitcode.Combine(codes...); code != exitcode.OK {
-		return &Failure{Code: code, Reason: "not every file was sent", Reported: true}
-	}
-	return nil
+	_ = group.Wait() // the codes tell
+	return codes
 }
 
 // outgoing is the journey of a file that has not begun.
 func (e *Endpoint) outgoing(opt SendOptions, src *source) *outgoing {
+	id := uuid.NewString()
+	if src.spool != nil {
+		id = src.spool.id
+	}
 	return &outgoing{
 		upload: upload{
 			e: e, src: src, rate: opt.LimitRate, check: opt.Checksum, begun: time.Now(),
-			head: Head{Transfer: uuid.NewString(), Direction: Send, Name: src.name, Peer: opt.To.String()},
+			head: Head{Transfer: id, Direction: Send, Name: src.name, Peer: opt.To.String()},
 		},
 		opt: opt,
 	}
@@ -76,6 +102,7 @@ func (e *Endpoint) outgoing(opt SendOptions, src *source) *outgoing {
 func (o *outgoing) start(ctx context.Context, peers []*peer, id string) exitcode.Code {
 	o.form = peers[0].form
 	o.head.Peer = peers[0].jid.String()
+	o.nameArchive()
 	row := o.rowOf()
 	if id == "" && !o.opt.NoResume && row.Profile {
 		same, err := o.e.journal.Find(ctx, row)
@@ -91,7 +118,7 @@ func (o *outgoing) start(ctx context.Context, peers []*peer, id string) exitcode
 	}
 	var err error
 	if o.row, err = o.e.journal.Begin(ctx, row); err != nil {
-		f := failureOf(err, false)
+		f := failureOf(causeOf(ctx, err), false)
 		o.e.cfg.Report(Failed{Head: o.head, Code: int(f.Code), Reason: clean.Text(f.Error()), Hints: f.Hints})
 		return f.Code
 	}
@@ -99,6 +126,7 @@ func (o *outgoing) start(ctx context.Context, peers []*peer, id string) exitcode
 		if err := o.row.Release(context.WithoutCancel(ctx)); err != nil {
 			o.e.log.Error("journal", "transfer", o.head.Transfer, "error", err)
 		}
+		o.src.settled(o.row.Row())
 	}()
 	return o.run(ctx, peers)
 }

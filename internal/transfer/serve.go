@@ -69,11 +69,8 @@ func (in *incoming) grant(ctx context.Context) (*upload, error) {
 	case row.State.Live():
 		return nil, errRunning // our own session for it wins
 	}
-	src, err := openSource(Source{Path: row.Path, Name: row.Name})
-	if err != nil || !row.Unchanged(src.size, src.mtime) {
-		if err == nil {
-			closeSources([]*source{src})
-		}
+	src, err := in.e.reopen(ctx, &row)
+	if err != nil {
 		in.e.log.Info("the file that was offered is not there any more", "transfer", row.ID, "error", err)
 		return nil, errRefused
 	}
@@ -157,7 +154,6 @@ func (in *incoming) wanted(ctx context.Context, up *upload) (s span, err error) 
 // served lets go of the transfer and reports how it went.
 func (in *incoming) served(ctx context.Context, up *upload, err error) {
 	ctx = context.WithoutCancel(ctx)
-	closeSources([]*source{up.src})
 	f := &Failure{}
 	if err != nil {
 		f = failureOf(err, up.marked)
@@ -171,6 +167,8 @@ func (in *incoming) served(ctx context.Context, up *upload, err error) {
 		}
 	}
 	row := up.row.Row()
+	up.src.settled(row)
+	closeSources([]*source{up.src})
 	if rerr := up.row.Release(ctx); rerr != nil {
 		in.e.log.Error("journal", "transfer", up.head.Transfer, "error", rerr)
 	}

@@ -1,8 +1,11 @@
 package transfer
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -16,21 +19,59 @@ import (
 // openNonblock keeps opening a FIFO from hanging.
 const openNonblock = syscall.O_NONBLOCK
 
-func openSources(files []Source) (out []*source, err error) {
-	for _, f := range files {
-		s, err := openSource(f)
+// origin is what a source is made of. One goroutine at a time reads it.
+type origin interface {
+	io.ReaderAt
+	io.Closer
+	// Unchanged fails with errSourceChanged when it is not what was opened any more.
+	Unchanged(ctx context.Context) error
+}
+
+// source is something to send, as it was when it was opened: a file, a
+// directory, or what was read from an input.
+type source struct {
+	data  origin
+	path  string // absolute
+	name  string
+	size  int64 // bytes of the stream
+	mtime time.Time
+	mode  fs.FileMode // permission bits of a file; 0 for everything else
+	tree  *tree       // nil for everything but a directory
+	spool *spooled    // nil for everything but an input
+}
+
+// openSources opens all that is to be sent, and reads inputs to their end.
+func (e *Endpoint) openSources(ctx context.Context, opt SendOptions) (out []*source, err error) {
+	for _, f := range opt.Files {
+		var s *source
+		if f.Input != nil {
+			s, err = e.readInput(ctx, f, opt.MaxSpool)
+		} else {
+			s, err = openSource(ctx, f)
+		}
 		if err != nil {
 			closeSources(out)
-			return nil, &Failure{Code: exitcode.LocalFile, Reason: "file to send", Err: err}
+			return nil, sourceFailure(ctx, err)
 		}
 		out = append(out, s)
 	}
 	return out, nil
 }
 
+// sourceFailure is what a command ends with whose source cannot be had.
+func sourceFailure(ctx context.Context, err error) *Failure {
+	if cause := context.Cause(ctx); cause != nil {
+		return failureOf(cause, false)
+	}
+	return &Failure{Code: exitcode.LocalFile, Reason: "file to send", Err: err, Hints: spoolHints(err)}
+}
+
 func closeSources(sources []*source) {
 	for _, s := range sources {
-		_ = s.file.Close() // only read
+		_ = s.data.Close() // only read
+		if s.spool != nil {
+			s.spool.end()
+		}
 	}
 }
 
@@ -45,22 +86,24 @@ func newBatch(sources []*source) *Batch {
 	return b
 }
 
-// source is a file to send, as it was when it was opened.
-type source struct {
-	file  *os.File
-	path  string // absolute
-	name  string
-	size  int64
-	mtime time.Time
-}
-
-func openSource(s Source) (*source, error) {
+// openSource opens a file or a directory.
+func openSource(ctx context.Context, s Source) (*source, error) {
+	path, err := filepath.Abs(s.Path)
+	if err != nil {
+		return nil, err
+	}
 	// O_NONBLOCK: opening a FIFO must not hang; for a regular file it means nothing.
 	f, err := os.OpenFile(s.Path, os.O_RDONLY|openNonblock, 0)
 	if err != nil {
 		return nil, err
 	}
 	info, err := f.Stat()
+	if err == nil && info.IsDir() {
+		if err := f.Close(); err != nil {
+			return nil, err
+		}
+		return openTree(ctx, path, s.Name, info)
+	}
 	if err == nil && !info.Mode().IsRegular() {
 		err = fmt.Errorf("%s is not a regular file", s.Path)
 	}
@@ -71,21 +114,36 @@ func openSource(s Source) (*source, error) {
 	if name == "" {
 		name = filepath.Base(s.Path)
 	}
-	path, err := filepath.Abs(s.Path)
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return &source{file: f, path: path, name: name, size: info.Size(), mtime: info.ModTime()}, nil
+	return &source{
+		data: &fileContent{f, info.Size(), info.ModTime()}, path: path, name: name,
+		size: info.Size(), mtime: info.ModTime(), mode: info.Mode().Perm(),
+	}, nil
 }
 
-// unchanged fails when the file is not the one that was opened any more.
-func (s *source) unchanged() error {
-	info, err := s.file.Stat()
+// unchanged fails when the source is not the one that was opened any more.
+func (s *source) unchanged(ctx context.Context) error {
+	err := s.data.Unchanged(ctx)
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		return cause
+	}
 	if err != nil {
 		return &sourceError{err}
 	}
-	if info.Size() != s.size || !info.ModTime().Equal(s.mtime) {
-		return &sourceError{errSourceChanged}
-	}
 	return nil
+}
+
+// fileContent is a regular file.
+type fileContent struct {
+	*os.File
+	size  int64
+	mtime time.Time
+}
+
+// Unchanged implements origin.
+func (f *fileContent) Unchanged(context.Context) error {
+	info, err := f.Stat()
+	if err == nil && (info.Size() != f.size || !info.ModTime().Equal(f.mtime)) {
+		err = errSourceChanged
+	}
+	return err
 }

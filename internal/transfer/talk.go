@@ -145,21 +145,31 @@ func (t *talk) watch(ctx context.Context) (gone <-chan struct{}, stop func()) {
 			ask, cancel := context.WithTimeout(ctx, watchEvery)
 			err := t.sess.Info(ask, nil)
 			cancel()
-			var refused *stanza.Error
-			switch {
-			case !errors.As(err, &refused) || codeOfIQ(refused) != exitcode.Offline:
+			if !t.tellsGone(err) {
 				missing = 0
 				continue
-			case refused.Condition != stanza.ItemNotFound:
-				missing++
 			}
-			if refused.Condition == stanza.ItemNotFound || missing == watchMisses {
+			var refused *stanza.Error
+			missing++
+			if errors.As(err, &refused) && refused.Condition == stanza.ItemNotFound || missing == watchMisses {
 				close(dead)
 				return
 			}
 		}
 	})
 	return dead, func() { cancel(); <-done }
+}
+
+// tellsGone tells whether an answer means that the peer's client is gone. Right
+// after a new login of our own it is more likely that the server was away and the
+// client, too, is about to come back.
+func (t *talk) tellsGone(err error) bool {
+	var refused *stanza.Error
+	if !errors.As(err, &refused) || codeOfIQ(refused) != exitcode.Offline {
+		return false
+	}
+	back := t.e.back.Load()
+	return refused.Condition == stanza.ItemNotFound || back == nil || time.Since(*back) > lostWordTime
 }
 
 // watchEvery is the pace of that, watchMisses how often the client must be missing.

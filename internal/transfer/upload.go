@@ -34,7 +34,7 @@ func (u *upload) checkPrefix(ctx context.Context, offset int64, prefix string) e
 		u.sum.reset()
 		return nil
 	}
-	if err := u.sum.advance(ctx, u.src.file, offset); err != nil {
+	if err := u.sum.advance(ctx, u.src.data, offset); err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			return cause
 		}
@@ -108,7 +108,8 @@ func (u *upload) stream(ctx context.Context, t *talk, path *bytestream, s span) 
 		m.end()
 		u.moved = m.bytes.Load()
 	}()
-	return streamOut(ctx, t.tapped(path), io.NewSectionReader(u.src.file, s.offset, s.length), s.length, u.src.unchanged, t.ts, u.rate, sum, m)
+	unchanged := func() error { return u.src.unchanged(ctx) }
+	return streamOut(ctx, t.tapped(path), io.NewSectionReader(u.src.data, s.offset, s.length), s.length, unchanged, t.ts, u.rate, sum, m)
 }
 
 // confirm records what the receiver says that it has.
@@ -159,7 +160,7 @@ func (u *upload) tellChecksum(ctx context.Context, t *talk) error {
 // awaitReceipt waits for the sealed receipt. Nothing else is success.
 func (u *upload) awaitReceipt(ctx context.Context, t *talk, s span) error {
 	found := false
-	err := t.await(ctx, receiptTime, errUnconfirmed, func(info *xmltree.Element) (_ bool, err error) {
+	err := t.await(ctx, u.receiptPatience(), errUnconfirmed, func(info *xmltree.Element) (_ bool, err error) {
 		found, err = u.checkReceipt(t, info, s.end())
 		return found, err
 	})

@@ -1,0 +1,103 @@
+//go:build unix
+
+package hook
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// script makes an executable and returns a Config for it.
+func script(t *testing.T, text string) *Config {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "hook $(x); y")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+text), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return &Config{Path: path, Env: []string{"PATH=" + os.Getenv("PATH"), "JETSEND_PASSWORD=secret", "JETSEND_PASSWORD_FILE=/secret", "jetsend_password=secret", "JETSEND_JID=a@b"}}
+}
+
+func TestRun(t *testing.T) {
+	dir := t.TempDir()
+	got := script(t, `echo "$# $NAME $JETSEND_JID"; env | grep -ci secret; cat; pwd; exit 7`).
+		Run(t.Context(), Call{Dir: dir, Vars: []string{"NAME=$(touch pwned) `touch pwned`;x"}, Stdin: []byte("{}\n")})
+	real, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "0 $(touch pwned) `touch pwned`;x a@b\n0\n{}\n" + real + "\n"; string(got.Output) != want || got.Status != 7 || got.Err != nil {
+		t.Errorf("status %d, %v:\n%s", got.Status, got.Err, got.Output)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
+		t.Errorf("%v: %v", entries, err)
+	}
+}
+
+func TestBounds(t *testing.T) {
+	if got := script(t, `yes | head -c 1000000`).Run(t.Context(), Call{}); len(got.Output) != maxOutput || got.Status != 0 {
+		t.Errorf("%d bytes, status %d", len(got.Output), got.Status)
+	}
+	// One that reads nothing of more than a pipe holds.
+	if got := script(t, `exit 0`).Run(t.Context(), Call{Stdin: make([]byte, 1<<20)}); got.Status != 0 || got.Err != nil {
+		t.Errorf("status %d, %v", got.Status, got.Err)
+	}
+	// One that leaves a child with its output.
+	if got := script(t, "sleep 5 &\nexit 0").Run(t.Context(), Call{}); got.Status != 0 || got.Err != nil {
+		t.Errorf("status %d, %v", got.Status, got.Err)
+	}
+	c := script(t, "sleep 1000 &\nwait")
+	c.Limit = 100 * time.Millisecond
+	if got := c.Run(t.Context(), Call{}); !errors.Is(got.Err, ErrTime) || got.Status != -1 {
+		t.Errorf("status %d, %v", got.Status, got.Err)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	why := errors.New("why")
+	cancel(why)
+	if got := script(t, "trap '' TERM\nsleep 1000").Run(ctx, Call{}); !errors.Is(got.Err, why) || got.Status != -1 {
+		t.Errorf("status %d, %v", got.Status, got.Err)
+	}
+}
+
+// TestStopped: a hook and its children end with the context, however deaf they are.
+func TestStopped(t *testing.T) {
+	ready := filepath.Join(t.TempDir(), "ready")
+	c := script(t, "trap '' TERM\necho $$ > "+ready+"\nsleep 1000")
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan Result, 1)
+	go func() { done <- c.Run(ctx, Call{}) }()
+	for {
+		if b, err := os.ReadFile(ready); err == nil && strings.HasSuffix(string(b), "\n") {
+			break
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	cancel()
+	if got := <-done; !errors.Is(got.Err, context.Canceled) {
+		t.Errorf("status %d, %v", got.Status, got.Err)
+	}
+}
+
+func TestNotStarted(t *testing.T) {
+	c := script(t, "")
+	if err := os.Chmod(c.Path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Run(t.Context(), Call{}); got.Err == nil || got.Status != -1 {
+		t.Errorf("%+v", got)
+	}
+	if err := os.Remove(c.Path); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Run(t.Context(), Call{}); !errors.Is(got.Err, os.ErrNotExist) {
+		t.Errorf("%+v", got)
+	}
+}

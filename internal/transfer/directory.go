@@ -1,0 +1,227 @@
+package transfer
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strconv"
+	"strings"
+	"time"
+
+	"jetsend/internal/archive"
+	"jetsend/internal/clean"
+	"jetsend/internal/inbox"
+	"jetsend/internal/journal"
+	"jetsend/internal/xmltree"
+)
+
+const (
+	// archiveSuffix ends the name of a directory towards clients that get it as a
+	// plain archive.
+	archiveSuffix = ".tar"
+	// unpackTime is how much longer a receiver may take to its receipt for each
+	// file of a directory: every one of them is synced.
+	unpackTime = 20 * time.Millisecond
+	// maxSkippedShown bounds the warnings about what is not in an archive.
+	maxSkippedShown = 10
+)
+
+// directory says in a sealed offer that the file is the archive of a directory,
+// to be unpacked (docs/directories.md).
+type directory struct {
+	// Manifest is the digest of what the archive is made of: the same one means
+	// the same bytes.
+	Manifest []byte
+	Files    int // regular ones
+}
+
+func (d *directory) element() *xmltree.Element {
+	return xmltree.New(NS, "directory").Set("manifest", hex.EncodeToString(d.Manifest)).Set("files", strconv.Itoa(d.Files))
+}
+
+func parseDirectory(x *xmltree.Element) (*directory, error) {
+	manifest, err1 := hex.DecodeString(x.Attr("manifest"))
+	files, err2 := strconv.Atoi(x.Attr("files"))
+	if err := errors.Join(err1, err2); err != nil {
+		return nil, fmt.Errorf("directory: %w", err)
+	}
+	if len(manifest) != sha256.Size || files < 0 || files > archive.MaxEntries {
+		return nil, fmt.Errorf("directory: %d files, manifest of %d bytes", files, len(manifest))
+	}
+	return &directory{Manifest: manifest, Files: files}, nil
+}
+
+// manifest returns that of an offered directory, nil for a file.
+func (o *offer) manifest() []byte {
+	if o == nil || o.Directory == nil {
+		return nil
+	}
+	return o.Directory.Manifest
+}
+
+// tree is a directory to send.
+type tree struct {
+	*directory
+	skipped []archive.Skipped
+}
+
+func openTree(ctx context.Context, path, name string, info fs.FileInfo) (*source, error) {
+	m, err := archive.Scan(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	r, err := m.Open()
+	if err != nil {
+		return nil, err
+	}
+	if name == "" {
+		name = m.Name()
+	}
+	digest := m.Digest()
+	files, _ := m.Files()
+	return &source{
+		data: &treeContent{r}, path: path, name: name, size: m.Size(), mtime: info.ModTime(),
+		tree: &tree{directory: &directory{Manifest: digest[:], Files: files}, skipped: m.Skipped()},
+	}, nil
+}
+
+// treeContent is the archive of a directory.
+type treeContent struct{ *archive.Reader }
+
+// ReadAt implements origin.
+func (t *treeContent) ReadAt(p []byte, off int64) (int, error) {
+	if _, err := t.Seek(off, io.SeekStart); err != nil {
+		return 0, err
+	}
+	n, err := t.Read(p)
+	if n < len(p) && err == nil {
+		err = io.EOF
+	}
+	return n, err
+}
+
+// Unchanged implements origin.
+func (t *treeContent) Unchanged(ctx context.Context) error {
+	err := t.Reader.Unchanged(ctx)
+	var changed *archive.ChangedError
+	if errors.As(err, &changed) {
+		return fmt.Errorf("%w: %s", errSourceChanged, clean.Text(changed.Error()))
+	}
+	return err
+}
+
+// directory is what a sealed offer says of the source, nil for a file.
+func (s *source) directory() *directory {
+	if s.tree == nil {
+		return nil
+	}
+	return s.tree.directory
+}
+
+// manifest is what the journal keeps of the source, nil for a file.
+func (s *source) manifest() []byte {
+	if s.tree == nil {
+		return nil
+	}
+	return s.tree.Manifest
+}
+
+// same tells whether the source is what the row says.
+func (s *source) same(row *journal.Row) bool {
+	return row.Unchanged(s.size, s.mtime) && bytes.Equal(row.Manifest, s.manifest())
+}
+
+// nameArchive gives a directory the name that it has towards a client which
+// gets a plain archive.
+func (o *outgoing) nameArchive() {
+	if o.jet() && o.src.tree != nil && !strings.HasSuffix(o.src.name, archiveSuffix) {
+		o.src.name += archiveSuffix
+		o.head.Name = o.src.name
+	}
+}
+
+// tellSkipped warns of what is not in the archive of a directory.
+func (e *Endpoint) tellSkipped(sources []*source) {
+	for _, s := range sources {
+		if s.tree == nil {
+			continue
+		}
+		for i, k := range s.tree.skipped {
+			if i == maxSkippedShown {
+				e.cfg.Report(Warning{Text: fmt.Sprintf("%s: %d more are left out", clean.Text(s.name), len(s.tree.skipped)-i)})
+				break
+			}
+			e.cfg.Report(Warning{Text: fmt.Sprintf("%s: left out %s: %s", clean.Text(s.name), clean.Text(k.Path), clean.Text(k.Reason))})
+		}
+	}
+}
+
+// receiptPatience is how long the receiver may take from the last byte to its
+// receipt.
+func (u *upload) receiptPatience() time.Duration {
+	if u.src.tree == nil {
+		return receiptTime
+	}
+	return receiptTime + time.Duration(u.src.tree.Files)*unpackTime
+}
+
+// spare is what must stay free beside the partial file of a row: a directory is
+// there twice while it is unpacked.
+func (d *download) spare(row *journal.Row) int64 {
+	if row.Manifest == nil {
+		return d.how.minFree
+	}
+	return d.how.minFree + row.Size
+}
+
+// unpack is release for a directory.
+func (d *download) unpack(ctx context.Context, sum []byte) error {
+	// A newer session of the sender waits for the tree; it does not begin it again.
+	working, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancel(nil)
+	defer context.AfterFunc(ctx, func() {
+		if cause := context.Cause(ctx); !errors.Is(cause, errSuperseded) {
+			cancel(cause)
+		}
+	})()
+	done := context.WithoutCancel(ctx)
+	final, err := d.part.Unpack(working, d.name, d.how.conflict, func(path string) error { return d.row.Place(done, path, sum) })
+	if err != nil {
+		return unpackError(working, err)
+	}
+	d.final = final
+	return d.row.Complete(done)
+}
+
+// unpackError tells whose fault it is that a directory cannot be unpacked.
+func unpackError(ctx context.Context, err error) error {
+	var refused *archive.RefusedError
+	switch {
+	case errors.As(err, &refused): // an honest jetsend sends nothing of the kind
+		return fmt.Errorf("%w: %w", errDeclined, err)
+	case context.Cause(ctx) != nil:
+		return context.Cause(ctx)
+	case errors.Is(err, inbox.ErrExists), errors.Is(err, inbox.ErrNoSpace):
+		return err
+	}
+	return &sinkError{err}
+}
+
+// refusedArchive tells whether an archive that came is at fault.
+func refusedArchive(err error) bool {
+	var refused *archive.RefusedError
+	return errors.As(err, &refused)
+}
+
+// settleRelease asks the directory what became of a release that was cut.
+func (d *download) settleRelease(row *journal.Row, name string) (inbox.Outcome, error) {
+	if row.Manifest != nil {
+		return d.dir.SettleTree(row.ID, name)
+	}
+	return d.dir.Settle(row.ID, name, row.Size)
+}

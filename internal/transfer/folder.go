@@ -1,0 +1,67 @@
+package transfer
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"path"
+	"strings"
+
+	"jetsend/internal/filename"
+	"jetsend/internal/inbox"
+	"jetsend/internal/jid"
+)
+
+// maxFolder leaves room for the hash in the name of a folder.
+const maxFolder = filename.MaxBytes - 1 - 16
+
+// folderName is the name of the folder of a contact: the bare JID where that can
+// be a file name, else what is left of it with a hash, so that no two contacts
+// have the same folder.
+func folderName(who jid.JID) string {
+	bare := who.Bare().String()
+	name := filename.Component(bare)
+	if name == bare {
+		return name
+	}
+	sum := sha256.Sum256([]byte(bare))
+	name = strings.ToValidUTF8(name[:min(len(name), maxFolder)], "")
+	return filename.Component(name + "~" + hex.EncodeToString(sum[:8]))
+}
+
+// folder is the directory for what a contact sends. What is not the directory of
+// the run itself, settleFolder sees to.
+func (r *receiver) folder(who jid.JID) (*inbox.Dir, error) {
+	if !r.opt().PerSender {
+		return r.dir, nil
+	}
+	return r.dir.Sub(folderName(who))
+}
+
+// settleFolder leaves the folder to the download that took it, and closes it when
+// none did.
+func (r *receiver) settleFolder(d *download, dir *inbox.Dir, err error) {
+	switch {
+	case dir == r.dir:
+	case err == nil && d.dir == dir:
+		d.own = true
+	default:
+		if cerr := dir.Close(); cerr != nil {
+			r.e.log.Warn("close folder", "error", cerr)
+		}
+	}
+}
+
+// taken tells whether a rule forbids what is offered because its name is taken.
+// Directories are never overwritten.
+func (in *incoming) taken() bool {
+	name := in.down.name
+	switch {
+	case in.r.opt().Out != nil, in.r.opt().OnConflict == inbox.Rename:
+		return false
+	case in.r.opt().OnConflict == inbox.Overwrite && in.held.offer.manifest() == nil:
+		return false
+	case in.r.opt().PerSender:
+		name = path.Join(folderName(in.sess.Peer()), name)
+	}
+	return in.r.dir.Exists(name)
+}

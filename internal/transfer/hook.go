@@ -1,0 +1,87 @@
+package transfer
+
+import (
+	"context"
+	"encoding/json"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"jetsend/internal/clean"
+	"jetsend/internal/hook"
+	"jetsend/internal/jid"
+)
+
+// runHook runs the hook for a file that was released. It takes a place among
+// the running transfers, so that hooks which are slower than files come hold the
+// next ones up, instead of piling up.
+//
+// Every file is reported as received once, so this is called once for it. When
+// the process dies between the two the hook is not run: once at most.
+func (r *receiver) runHook(of Received) {
+	if r.opt().Hook == nil {
+		return
+	}
+	r.tasks.Add(1) // within a task, so the run waits for both
+	go func() {
+		defer r.tasks.Done()
+		result := hook.Result{Status: -1}
+		select {
+		case r.places <- struct{}{}:
+			result = r.opt().Hook.Run(r.hooks, hookCall(of))
+			r.leave()
+		case <-r.hooks.Done():
+			result.Err = context.Cause(r.hooks)
+		}
+		event := Hook{Head: of.Head, Status: result.Status, Seconds: result.Seconds}
+		if result.Err != nil {
+			event.Reason = clean.Text(result.Err.Error())
+		}
+		r.e.log.Info("hook", "transfer", of.Transfer, "path", r.opt().Hook.Path, "status", result.Status, "reason", event.Reason, "output", clean.Text(string(result.Output)))
+		r.e.cfg.Report(event)
+	}()
+}
+
+// finishHooks waits for what a run that is over has left: its hooks. After Stop
+// they have no longer than the drain.
+func (r *receiver) finishHooks() {
+	done := make(chan struct{})
+	go func() { // ends with the tasks, which are waited for in any case
+		r.tasks.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return
+	case <-r.opt().Stop:
+	}
+	select {
+	case <-done:
+	case <-time.After(r.opt().Drain):
+		r.unhook(ErrTerminated)
+		<-done
+	}
+}
+
+// hookCall tells a hook what was received. The text of others has been cleaned.
+func hookCall(of Received) hook.Call {
+	kind := "file"
+	if of.Directory {
+		kind = "directory"
+	}
+	from := of.Peer
+	if j, err := jid.Parse(of.Peer); err == nil {
+		from = j.Bare().String()
+	}
+	vars := []string{
+		"JETSEND_TRANSFER=" + of.Transfer, "JETSEND_FROM=" + from, "JETSEND_PEER=" + of.Peer, "JETSEND_NAME=" + of.Name,
+		"JETSEND_PATH=" + of.Path, "JETSEND_SIZE=" + strconv.FormatInt(of.Size, 10), "JETSEND_SHA256=" + of.SHA256,
+		"JETSEND_VERIFIED=" + strings.Join(of.Verified, ","), "JETSEND_KIND=" + kind,
+	}
+	stdin, _ := json.Marshal(struct { // cannot fail: strings, numbers and bools
+		Event string `json:"event"`
+		Received
+	}{of.Kind(), of})
+	return hook.Call{Dir: filepath.Dir(of.Path), Vars: vars, Stdin: append(stdin, '\n')}
+}
