@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -43,6 +45,17 @@ A transfer that was interrupted goes on by itself when its contact is online aga
 rest of files that were offered to them from here and interrupted, unless
 --no-serve. Partial files are removed after receive.keep_interrupted.
 
+Directories arrive as directories. --per-sender gives each contact a folder of
+their own, named like their address. --once --stdout writes the one file, or the
+archive of the one directory, to standard output once all of it was verified.
+
+--exec PATH runs an executable once for each file that has arrived, without
+arguments, in the directory of the file. Its environment has JETSEND_PATH,
+JETSEND_KIND (file, directory), JETSEND_NAME, JETSEND_SIZE, JETSEND_FROM (address),
+JETSEND_PEER (with resource), JETSEND_TRANSFER, JETSEND_VERIFIED and JETSEND_SHA256
+(when it was computed); its standard input has the "received" event as JSON. It has
+15 minutes. Its exit status is told, and changes nothing about the transfer.
+
 SIGTERM lets running transfers end within --drain and exits with 0; a second one
 stops at once. SIGINT (Ctrl-C) stops at once. SIGHUP reads the configuration anew,
 for the offers from then on, and begins the log file anew.
@@ -52,6 +65,8 @@ for the offers from then on, and begins the log file anew.
 			"jetsend receive --dir ~/Downloads",
 			"jetsend receive --once --from romeo@montague.example",
 			"jetsend --json receive --accept contacts --dir /srv/in --min-free 10GB",
+			"jetsend receive --once --stdout --from romeo@montague.example | tar -x",
+			"jetsend receive --accept verified --per-sender --exec ~/bin/sort-in",
 		),
 		Args: exactly(0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error { return runReceive(cmd, a) },
@@ -65,6 +80,9 @@ for the offers from then on, and begins the log file anew.
 	k.size("max-size", 0, "take no file larger than this, like 200MB")
 	k.size("min-free", 0, "keep this much of the disk free")
 	k.choice("on-conflict", d.OnConflict, "when the name is taken", "rename", "skip", "overwrite")
+	k.bool("per-sender", false, "put the files of each contact into a folder of their own")
+	k.string("exec", "", "run the executable `PATH` for each file that has arrived")
+	cmd.Flags().Bool("stdout", false, "write the file to standard output; with --once")
 	k.transport()
 	k.bool("no-direct", false, "make no direct connection to the contact")
 	k.rate("limit-rate", 0, "receive no faster than this per second")
@@ -81,6 +99,9 @@ func runReceive(cmd *cobra.Command, a *app) error {
 		return err
 	}
 	o, err := a.receiveOptions(c)
+	if err == nil {
+		err = a.deliverTo(cmd, c, &o)
+	}
 	if err != nil {
 		return err
 	}
@@ -104,6 +125,9 @@ func runReceive(cmd *cobra.Command, a *app) error {
 		return err
 	}
 	defer a.hangUp(ctx, e)
+	if o.Out != nil { // who reads it may go: that is an error to tell, not the end
+		signal.Ignore(syscall.SIGPIPE)
+	}
 	running, end := context.WithCancel(ctx)
 	defer d.attend(running, e.Alive)()
 	defer end()
@@ -116,7 +140,7 @@ func (a *app) receiveOptions(c *config.Config) (o transfer.ReceiveOptions, err e
 	r := c.Receive
 	o = transfer.ReceiveOptions{
 		Retry: transfer.RetryOptions{Retries: r.Retries, For: r.RetryFor}, NoServe: r.NoServe, AutoResume: r.AutoResume, KeepFor: r.KeepInterrupted,
-		Once: r.Once, MaxSize: int64(r.MaxSize), MinFree: int64(r.MinFree), LimitRate: int64(r.LimitRate),
+		Once: r.Once, PerSender: r.PerSender, MaxSize: int64(r.MaxSize), MinFree: int64(r.MinFree), LimitRate: int64(r.LimitRate),
 		Route: transfer.RouteOptions{Transports: c.Transports.Order, NoDirect: r.NoDirect}, Drain: r.Drain, Prime: r.Prime, OnConflict: conflict(r.OnConflict),
 	}
 	for _, text := range r.From {
@@ -219,9 +243,13 @@ func question(q transfer.Question) string {
 		trust += ", new"
 	}
 	fmt.Fprintf(&b, "  device %d (%s), key %s\n", q.Device.ID, trust, groups(q.Device.Fingerprint))
+	what := ""
+	if q.Directory {
+		what = "directory "
+	}
 	if q.Batch != nil {
 		fmt.Fprintf(&b, "  one of %d files, %s together; a yes is for all of them\n", q.Batch.Count, bytesText(q.Batch.Bytes))
 	}
-	fmt.Fprintf(&b, "Accept %s (%s) from %s? [y/N] ", clean.Text(q.Name), bytesText(q.Size), clean.Text(q.Peer.String()))
+	fmt.Fprintf(&b, "Accept %s%s (%s) from %s? [y/N] ", what, clean.Text(q.Name), bytesText(q.Size), clean.Text(q.Peer.String()))
 	return b.String()
 }

@@ -127,7 +127,9 @@ func (a *app) toResume(ctx context.Context, t transfers, args []string) (keys []
 func (a *app) notResumable(r *journal.Row) error {
 	id, name := short(r.ID), clean.Text(r.Name)
 	anew := "ask " + clean.Text(r.Peer.String()) + " to send it again"
-	if r.Direction == journal.Send {
+	if r.Direction == journal.Send && transfer.Spooled(r) {
+		anew = "send it anew"
+	} else if r.Direction == journal.Send {
 		anew = "send it anew with `" + a.again("send", r.Path, r.Peer.String()) + "`"
 	}
 	switch {

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +17,9 @@ import (
 	"jetsend/internal/jid"
 	"jetsend/internal/transfer"
 )
+
+// stdinArg stands for standard input.
+const stdinArg = "-"
 
 // unattendedAnswer is how long `send` waits for a yes or no when nobody watches
 // it: a script must come to an end.
@@ -33,6 +36,13 @@ an address with a resource (that client and no other), or a name from the
 contacts: section of the configuration. Your own address sends to your other
 devices.
 
+FILE may be a directory, which arrives as one, with its files, directories, links
+inside it, permission bits and times; other clients than jetsend get a .tar. FILE
+may be - for standard input, which is kept in the state directory until it has
+arrived. A file keeps its time, and its permission bits as far as the receiver's
+umask leaves them. Several files go up to three at a time, with --limit-rate one
+after the other.
+
 Files are encrypted for the OMEMO devices of the contact before they leave this
 machine. Towards another jetsend the command ends with 0 only when a sealed
 receipt says that every file is verified and on its disk. Other clients, such as
@@ -43,8 +53,9 @@ encrypted-file (the proposal of 2015, and Conversations before 2.5.8).
 
 When the path breaks the command goes on where it stopped, as --retries and
 --retry-for allow. A send that was interrupted all the same is gone on with by
-"jetsend resume", or by the same command again: same file, unchanged, to the same
-contact. To other clients a retry starts over.
+"jetsend resume", or by the same command again: same file or directory, unchanged,
+to the same contact. What came from standard input is gone on with by "jetsend
+resume". To other clients a retry starts over.
 
 The contact must be online with a client that takes encrypted files, such as
 "jetsend receive". The first such client that appears within --wait is used.
@@ -58,6 +69,8 @@ client can do, and the exit code is that of a send that ends before the answer.
 		Example: examples(
 			"jetsend send balcony.jpg romeo@montague.example",
 			"jetsend send --wait 1h --limit-rate 2MB *.iso nas",
+			"jetsend send ~/Pictures/verona romeo",
+			"pg_dump verona | jetsend send --name verona.sql - nas",
 			"jetsend --json send report.pdf romeo | jq -r .event",
 			"jetsend send --dry-run report.pdf romeo",
 		),
@@ -78,7 +91,8 @@ client can do, and the exit code is that of a send that ends before the answer.
 	k.rate("limit-rate", 0, "send no faster than this per second, like 2MB or 500KiB")
 	k.retry()
 	k.bool("no-resume", false, "begin anew, even when the same send was interrupted before")
-	k.string("name", "", "tell the contact this `NAME` instead of the file's own")
+	k.string("name", "", "tell the contact this `NAME` instead of the file's own (- is stdin)")
+	k.size("max-spool", 0, "take no more than this from standard input, like 20GB; 0: what fits")
 	k.string("description", "", "a line of `TEXT` for the receiver")
 	k.bool("checksum", false, "compute SHA-256 at both ends and show it")
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "offer nothing, only show what would be sent to whom and how")
@@ -131,6 +145,9 @@ func runSend(cmd *cobra.Command, a *app, args []string, dry bool) error {
 		return err
 	}
 	defer a.hangUp(ctx, e)
+	if isTerminal(a.Stdin) && slices.Contains(files, stdinArg) {
+		a.print.Note("reading from the terminal, up to Ctrl-D")
+	}
 	if dry {
 		return dryRun(ctx, a, e, o)
 	}
@@ -145,7 +162,7 @@ func (a *app) sendOptions(c *config.Config, to jid.JID, files []string) (o trans
 		To: to, Wait: s.Wait, LimitRate: int64(s.LimitRate), Description: s.Description,
 		Route: transfer.RouteOptions{Transports: c.Transports.Order, NoDirect: s.NoDirect},
 		Retry: transfer.RetryOptions{Retries: s.Retries, For: s.RetryFor}, NoResume: s.NoResume,
-		HiddenName: s.RequireHiddenName, VerifiedReceipt: s.RequireVerifiedReceipt, Checksum: s.Checksum,
+		MaxSpool: int64(s.MaxSpool), HiddenName: s.RequireHiddenName, VerifiedReceipt: s.RequireVerifiedReceipt, Checksum: s.Checksum,
 	}
 	if s.Encryption != "auto" {
 		o.Encryption = transfer.Encryption(s.Encryption)
@@ -168,23 +185,28 @@ func (a *app) sendOptions(c *config.Config, to jid.JID, files []string) (o trans
 		}
 	}
 	for _, f := range files {
-		o.Files = append(o.Files, transfer.Source{Path: f, Name: s.Name})
+		src := transfer.Source{Path: f, Name: s.Name}
+		if f == stdinArg {
+			src = transfer.Source{Input: a.Stdin, Name: s.Name}
+		}
+		o.Files = append(o.Files, src)
 	}
 	return o, nil
 }
 
 // checkFileArgs refuses what can be told from the arguments alone.
 func checkFileArgs(files []string) error {
+	inputs := 0
 	for _, f := range files {
-		switch info, err := os.Stat(f); {
-		case f == "-":
-			return usagef("-: standard input is not a regular file").hint("write it to a file first, or name a file called - as ./-")
-		case f == "":
+		switch f {
+		case "":
 			return usagef("an empty file name")
-		case err == nil && info.IsDir():
-			return usagef("%s is a directory, not a regular file", clean.Text(f)).
-				hint("send an archive of it: tar -cf %s.tar %s", clean.Argument(filepath.Base(filepath.Clean(f))), clean.Argument(f))
+		case stdinArg:
+			inputs++
 		}
+	}
+	if inputs > 1 {
+		return usagef("standard input can be sent once, - was given %d times", inputs).hint("name a file called - as ./-")
 	}
 	return nil
 }
@@ -194,8 +216,11 @@ func checkFileArgs(files []string) error {
 func checkReadable(files []string) error {
 	var errs []error
 	for _, f := range files {
+		if f == stdinArg {
+			continue
+		}
 		info, err := os.Stat(f)
-		if err == nil && !info.Mode().IsRegular() {
+		if err == nil && !info.Mode().IsRegular() && !info.IsDir() {
 			err = &fs.PathError{Op: "send", Path: f, Err: errors.New("not a regular file")}
 		}
 		if err == nil {

@@ -96,7 +96,7 @@ func TestSendNamesAndContacts(t *testing.T) {
 func TestOrderOfChecks(t *testing.T) {
 	f := newFixture(t)
 	broken := f.file("broken.yaml", "nonsense: 1\n")
-	f.wants(2, nil, "--config", broken, "send", "-", "romeo@montague.example")
+	f.wants(2, nil, "--config", broken, "send", "-", "-", "romeo@montague.example")
 	f.wants(3, []string{"unknown key"}, "--config", broken, "send", "missing", "romeo@montague.example")
 	f.wants(12, nil, "send", "missing", "romeo@montague.example")
 	if len(f.dialled) != 0 {

@@ -10,6 +10,6 @@ import (
 func main() {
 	os.Exit(run(context.Background(), os.Args[1:], system{
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
-		Env: os.Getenv, Exit: os.Exit, OpenTTY: openTTY,
+		Env: os.Getenv, Environ: os.Environ, Exit: os.Exit, OpenTTY: openTTY,
 	}))
 }

@@ -39,6 +39,10 @@ func (p *jsonPrinter) Event(e transfer.Event) {
 		p.console.fail(failedLine(e), hintsOf(e, p.again))
 	case transfer.FailedEarly:
 		p.console.fail(clean.Text(e.Reason), e.Hints)
+	case transfer.Hook:
+		if line := hookLine(e); line != "" {
+			p.console.warn("%s", line)
+		}
 	case transfer.Negotiated:
 		if e.Devices == nil {
 			e.Devices = []transfer.DeviceInfo{}

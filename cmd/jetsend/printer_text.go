@@ -64,6 +64,10 @@ func (p *textPrinter) Event(e transfer.Event) {
 		p.Note("%s", sentLine(e, p.end(e.Head)))
 	case transfer.Received:
 		p.Note("%s", receivedLine(e, p.end(e.Head)))
+	case transfer.Hook:
+		if line := hookLine(e); line != "" {
+			p.console.warn("%s", line)
+		}
 	case transfer.Offer:
 		p.change(e.Head, func(t *ongoing) { t.size = e.Size })
 		if p.console.terminal {
@@ -205,6 +209,9 @@ func (p *textPrinter) Err() error {
 
 func offerLine(e transfer.Offer) string {
 	name, peer, size := clean.Text(e.Name), clean.Text(e.Peer), bytesText(e.Size)
+	if e.Directory {
+		name = "directory " + name
+	}
 	if e.Direction == transfer.Receive {
 		return fmt.Sprintf("%s offers %s (%s)", peer, name, size)
 	}
@@ -280,8 +287,23 @@ func sentLine(e transfer.Sent, last standing) string {
 }
 
 func receivedLine(e transfer.Received, last standing) string {
-	return fmt.Sprintf("received %s from %s: %s%s, saved as %s%s",
-		clean.Text(e.Name), clean.Text(e.Peer), speed(e.Size, e.Seconds), travelled(last), clean.Text(e.Path), digest(e.SHA256))
+	where := "saved as " + clean.Text(e.Path)
+	if e.Path == transfer.StandardOutput {
+		where = "written to standard output"
+	}
+	return fmt.Sprintf("received %s from %s: %s%s, %s%s",
+		clean.Text(e.Name), clean.Text(e.Peer), speed(e.Size, e.Seconds), travelled(last), where, digest(e.SHA256))
+}
+
+// hookLine tells of a hook that did not end well, "" of one that did.
+func hookLine(e transfer.Hook) string {
+	switch {
+	case e.Reason != "":
+		return fmt.Sprintf("hook for %s: %s", clean.Text(e.Name), clean.Text(e.Reason))
+	case e.Status != 0:
+		return fmt.Sprintf("hook for %s: exit status %d", clean.Text(e.Name), e.Status)
+	}
+	return ""
 }
 
 func failedLine(e transfer.Failed) string {

@@ -20,11 +20,12 @@ import (
 // system is the world around a run: what a process gets from its operating
 // system, so that a run can be had in a test as well.
 type system struct {
-	Stdin  io.Reader
-	Stdout io.Writer
-	Stderr io.Writer
-	Env    func(string) string // the value of a variable, "" when it is not set
-	Exit   func(code int)      // leaves at once; only for a second SIGINT
+	Stdin   io.Reader
+	Stdout  io.Writer
+	Stderr  io.Writer
+	Env     func(string) string // the value of a variable, "" when it is not set
+	Environ func() []string     // all variables, for the hooks
+	Exit    func(code int)      // leaves at once; only for a second SIGINT
 	// OpenTTY opens the controlling terminal for questions.
 	OpenTTY func() (terminal, error)
 }

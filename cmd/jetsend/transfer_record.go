@@ -3,11 +3,13 @@ package main
 import (
 	"encoding/hex"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"jetsend/internal/clean"
 	"jetsend/internal/journal"
+	"jetsend/internal/transfer"
 )
 
 // transferRecord is a row of `transfers list`. Names are cleaned; paths are not,
@@ -46,6 +48,9 @@ func (a *app) transferRecord(row *journal.Row) transferRecord {
 		Path: row.Path, Directory: row.Dir, Resource: clean.Text(row.Resource), Batch: clean.Text(row.Batch), SHA256: hex.EncodeToString(row.SHA256),
 		Reason: clean.Text(row.LastError), Fingerprints: []string{},
 		row: row, zone: a.now().Location(),
+	}
+	if transfer.Spooled(row) || row.Direction == journal.Receive && strings.HasPrefix(filepath.Base(row.Path), ".") {
+		r.Path = "" // standard input and output: no file of the user's
 	}
 	if r.Resumable {
 		r.resume = a.again("resume", short(row.ID))

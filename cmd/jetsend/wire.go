@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"jetsend/internal/config"
-	"jetsend/internal/inbox"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
@@ -212,16 +211,7 @@ func (t transferTable) Get(ctx context.Context, prefix string) (journal.Row, err
 
 // Forget implements transfers.
 func (t transferTable) Forget(ctx context.Context, k journal.Key) error {
-	return t.journal.Forget(ctx, k, func(row journal.Row) error {
-		if row.Direction != journal.Receive || row.Dir == "" {
-			return nil // the source is the user's
-		}
-		err := inbox.Remove(row.Dir, row.ID)
-		if errors.Is(err, os.ErrNotExist) { // the directory is gone, and the file with it
-			return nil
-		}
-		return err
-	})
+	return t.journal.Forget(ctx, k, transfer.Discard)
 }
 
 // Close implements transfers.

@@ -74,6 +74,8 @@ type Send struct {
 	// gives up, RetryFor how long it goes on trying after an interruption.
 	Retries  int           `mapstructure:"retries" check:"count"`
 	RetryFor time.Duration `mapstructure:"retry_for"`
+	// MaxSpool bounds what is read from standard input; zero is no limit.
+	MaxSpool Size `mapstructure:"max_spool"`
 	// NoResume begins anew even when the same send was interrupted.
 	NoResume bool `mapstructure:"no_resume"`
 }
@@ -91,6 +93,10 @@ type Receive struct {
 	Drain      time.Duration `mapstructure:"drain"`
 	Once       bool          `mapstructure:"once"`
 	NoDirect   bool          `mapstructure:"no_direct"`
+	// PerSender puts the files of each contact into a folder of their own.
+	PerSender bool `mapstructure:"per_sender"`
+	// Exec is the executable that is run for each file that has arrived.
+	Exec string `mapstructure:"exec" check:"path"`
 	// Retries and RetryFor are those of [Send].
 	Retries  int           `mapstructure:"retries" check:"count"`
 	RetryFor time.Duration `mapstructure:"retry_for"`

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"jetsend/internal/clean"
+	"jetsend/internal/config"
+	"jetsend/internal/exitcode"
+	"jetsend/internal/hook"
+	"jetsend/internal/transfer"
+)
+
+// deliverTo says where received files go beside their directory: to standard
+// output, to a hook.
+func (a *app) deliverTo(cmd *cobra.Command, c *config.Config, o *transfer.ReceiveOptions) error {
+	stdout, err := cmd.Flags().GetBool("stdout")
+	if err != nil {
+		return err
+	}
+	if !stdout {
+		o.Hook, err = a.hook(c.Receive.Exec)
+		return err
+	}
+	switch {
+	case !o.Once:
+		return usagef("--stdout is for one file").hint("add --once")
+	case a.global.json:
+		return usagef("--stdout and --json both want standard output").hint("leave one of them away")
+	case c.Receive.Exec != "", o.PerSender:
+		return usagef("with --stdout no file stays: there is nothing for --exec or --per-sender")
+	}
+	o.Out = a.Stdout
+	return nil
+}
+
+// hook is the executable at path, nil for none. What cannot be run is said now, and
+// not when the first file has come.
+func (a *app) hook(path string) (*hook.Config, error) {
+	if path == "" {
+		return nil, nil
+	}
+	abs, err := filepath.Abs(path)
+	var info fs.FileInfo
+	if err == nil {
+		info, err = os.Stat(abs)
+	}
+	var hints []string
+	switch {
+	case err != nil:
+	case !info.Mode().IsRegular():
+		err = errors.New(clean.Text(abs) + " is not a regular file")
+	case info.Mode().Perm()&0o111 == 0:
+		err = errors.New(clean.Text(abs) + " is not executable")
+		hints = []string{"run `chmod +x " + clean.Argument(abs) + "`"}
+	}
+	if err != nil {
+		return nil, &transfer.Failure{Code: exitcode.LocalFile, Reason: "--exec", Err: err, Hints: hints}
+	}
+	h := &hook.Config{Path: abs}
+	if a.Environ != nil {
+		h.Env = a.Environ()
+	}
+	return h, nil
+}
