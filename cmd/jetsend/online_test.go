@@ -87,6 +87,7 @@ const serverVariable = "JETSEND_TEST_SERVER"
 //	tapped                       put a stanza tap between clients and server
 //	run USER CODE ARGS...        run jetsend as a user; it must exit with CODE
 //	start NAME USER ARGS...      run it in the background
+//	startin NAME USER FILE ARGS... the same with FILE as its standard input
 //	startpty NAME USER ARGS...   run it on a terminal, which is its standard output
 //	type NAME TEXT               type a line on that terminal
 //	await NAME REGEXP [COUNT]    wait until its standard output matches
@@ -98,12 +99,13 @@ const serverVariable = "JETSEND_TEST_SERVER"
 //	capture VAR REGEXP           set VAR to what the group of REGEXP matches in the last output
 //	makefile NAME SIZE           make a file of random-looking bytes
 //	relay FAULT [N]              a relay on the bytestream's path that does damage
+//	sametree DIR DIR             fail unless names, kinds, modes, times, targets and contents are the same
 //	partless DIR                 fail if DIR holds anything hidden
 //	unreleased DIR               fail if DIR holds anything but partial files
 //	empty DIR                    fail if DIR holds anything
 func onlineCommands() map[string]func(ts *testscript.TestScript, neg bool, args []string) {
 	return map[string]func(ts *testscript.TestScript, neg bool, args []string){
-		"prosody": cmdProsody, "tapped": cmdTapped, "run": cmdRun, "start": cmdStart, "await": cmdAwait,
+		"prosody": cmdProsody, "tapped": cmdTapped, "run": cmdRun, "start": cmdStart, "startin": cmdStartIn, "sametree": cmdSameTree, "await": cmdAwait,
 		"awaiterr": cmdAwaitErr, "signal": cmdSignal, "ends": cmdEnds, "outputs": cmdOutputs,
 		"makefile": cmdMakefile, "partless": cmdPartless, "empty": cmdEmpty, "unreleased": cmdUnreleased, "otherdevice": cmdOtherDevice, "capture": cmdCapture, "startpty": cmdStartPTY, "type": cmdType, "relay": cmdRelay,
 	}
