@@ -125,7 +125,7 @@ func (a *app) forgetTransfers(ctx context.Context, c *config.Config) error {
 }
 
 // removeState deletes the database of an account with the files that SQLite
-// keeps beside it, and the locks of its transfers.
+// keeps beside it, the locks of its transfers, and what was read from inputs.
 func removeState(dir string, account jid.JID) error {
 	path := state.Path(dir, account)
 	var errs []error
@@ -134,6 +134,6 @@ func removeState(dir string, account jid.JID) error {
 			errs = append(errs, err)
 		}
 	}
-	errs = append(errs, os.RemoveAll(path+".locks")) // see [journal.Open]
+	errs = append(errs, os.RemoveAll(path+".locks"), os.RemoveAll(path+".spools")) // see [journal.Open], [transfer.Source]
 	return errors.Join(errs...)
 }

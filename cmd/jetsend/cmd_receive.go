@@ -20,12 +20,7 @@ import (
 	"jetsend/internal/transfer"
 )
 
-func newReceiveCommand(a *app) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:     "receive",
-		GroupID: groupFiles,
-		Short:   "Wait for files",
-		Long: `Go online and wait for files, until it is told to stop.
+const receiveHelp = `Go online and wait for files, until it is told to stop.
 
 A file appears under its own name only when it is complete and its
 authentication tag is right; until then it is a hidden .part file. A name that
@@ -58,9 +53,14 @@ JETSEND_PEER (with resource), JETSEND_TRANSFER, JETSEND_VERIFIED and JETSEND_SHA
 
 SIGTERM lets running transfers end within --drain and exits with 0; a second one
 stops at once. SIGINT (Ctrl-C) stops at once. SIGHUP reads the configuration anew,
-for the offers from then on, and begins the log file anew.
+for the offers from then on, and begins the log file anew.`
 
-` + exitStatus(transferCodes()...),
+func newReceiveCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "receive",
+		GroupID: groupFiles,
+		Short:   "Wait for files",
+		Long:    receiveHelp + "\n\n" + exitStatus(transferCodes()...),
 		Example: examples(
 			"jetsend receive --dir ~/Downloads",
 			"jetsend receive --once --from romeo@montague.example",

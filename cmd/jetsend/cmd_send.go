@@ -25,13 +25,7 @@ const stdinArg = "-"
 // it: a script must come to an end.
 const unattendedAnswer = 5 * time.Minute
 
-func newSendCommand(a *app) *cobra.Command {
-	var dry bool
-	cmd := &cobra.Command{
-		Use:     "send FILE... CONTACT",
-		GroupID: groupFiles,
-		Short:   "Send files to a contact",
-		Long: `Send one or more files to CONTACT: an address such as romeo@montague.example,
+const sendHelp = `Send one or more files to CONTACT: an address such as romeo@montague.example,
 an address with a resource (that client and no other), or a name from the
 contacts: section of the configuration. Your own address sends to your other
 devices.
@@ -63,9 +57,15 @@ The contact must be online with a client that takes encrypted files, such as
 --dry-run does all that comes before the offer, and writes to standard output what
 would be sent to whom and how. The contact notices nothing but a question what its
 client can do, and the exit code is that of a send that ends before the answer.
-"jetsend doctor CONTACT" says more.
+"jetsend doctor CONTACT" says more.`
 
-` + exitStatus(append(transferCodes(), exitcode.Offline, exitcode.Incapable)...),
+func newSendCommand(a *app) *cobra.Command {
+	var dry bool
+	cmd := &cobra.Command{
+		Use:     "send FILE... CONTACT",
+		GroupID: groupFiles,
+		Short:   "Send files to a contact",
+		Long:    sendHelp + "\n\n" + exitStatus(append(transferCodes(), exitcode.Offline, exitcode.Incapable)...),
 		Example: examples(
 			"jetsend send balcony.jpg romeo@montague.example",
 			"jetsend send --wait 1h --limit-rate 2MB *.iso nas",

@@ -92,8 +92,9 @@ const (
 type Source struct {
 	Path string
 	Name string // offered name; empty means the base name of Path
-	// Input, when not nil, is read to its end before anything is offered. There
-	// is no Path then.
+	// Input, when not nil, is read to its end before anything is offered, into
+	// a directory beside the state file, named after it with ".spools" at the
+	// end. There is no Path then.
 	Input io.Reader
 }
 
