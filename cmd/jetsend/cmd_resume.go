@@ -57,7 +57,7 @@ func runResume(cmd *cobra.Command, a *app, args []string) error {
 	if err != nil {
 		return err
 	}
-	o := resumeOptions(cmd, c)
+	o := a.resumeOptions(cmd, c)
 	o.Named = len(args) > 0
 	err = a.withTransfers(ctx, c, func(t transfers) (err error) {
 		o.Transfers, err = a.toResume(ctx, t, args)
@@ -73,7 +73,7 @@ func runResume(cmd *cobra.Command, a *app, args []string) error {
 // resumeOptions turns the merged configuration into what the transfer needs.
 // The run may move files in both directions, so what either section forbids is
 // forbidden, unless a flag says otherwise.
-func resumeOptions(cmd *cobra.Command, c *config.Config) transfer.ResumeOptions {
+func (a *app) resumeOptions(cmd *cobra.Command, c *config.Config) transfer.ResumeOptions {
 	s := c.Send
 	if !cmd.Flags().Changed("no-direct") {
 		s.NoDirect = s.NoDirect || c.Receive.NoDirect
@@ -82,7 +82,7 @@ func resumeOptions(cmd *cobra.Command, c *config.Config) transfer.ResumeOptions 
 		s.LimitRate = r
 	}
 	return transfer.ResumeOptions{
-		Wait: s.Wait, LimitRate: int64(s.LimitRate), Retry: transfer.RetryOptions{Retries: s.Retries, For: s.RetryFor},
+		AnswerTimeout: a.answerTimeout(s), Wait: s.Wait, LimitRate: int64(s.LimitRate), Retry: transfer.RetryOptions{Retries: s.Retries, For: s.RetryFor},
 		Route: transfer.RouteOptions{Transports: c.Transports.Order, NoDirect: s.NoDirect},
 	}
 }

@@ -170,12 +170,7 @@ func (a *app) sendOptions(c *config.Config, to jid.JID, files []string) (o trans
 	if s.Cipher != "auto" {
 		o.Cipher = s.Cipher
 	}
-	switch {
-	case s.AnswerTimeout != nil:
-		o.AnswerTimeout = *s.AnswerTimeout
-	case !a.interactive():
-		o.AnswerTimeout = unattendedAnswer
-	}
+	o.AnswerTimeout = a.answerTimeout(s)
 	if s.Name != "" {
 		if len(files) > 1 {
 			return o, usagef("--name is for one file, %d were given", len(files))
@@ -325,4 +320,15 @@ func orDefault(s, otherwise string) string {
 		return otherwise
 	}
 	return s
+}
+
+// answerTimeout is how long a contact may take to accept.
+func (a *app) answerTimeout(s config.Send) time.Duration {
+	switch {
+	case s.AnswerTimeout != nil:
+		return *s.AnswerTimeout
+	case !a.interactive():
+		return unattendedAnswer
+	}
+	return 0
 }

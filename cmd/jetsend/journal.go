@@ -125,7 +125,9 @@ func atWork(r *journal.Row) error {
 }
 
 // resumable tells whether an interrupted transfer can be gone on with.
-func resumable(r *journal.Row) bool { return r.State == journal.Interrupted && r.Profile }
+func resumable(r *journal.Row) bool {
+	return r.State == journal.Interrupted && (r.Profile || r.Direction == journal.Send)
+}
 
 // again writes a command of jetsend as it can be typed after this one: with the
 // global flags that say whose state is meant.

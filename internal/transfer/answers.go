@@ -37,7 +37,11 @@ func (o *outgoing) awaitAccept(ctx context.Context, answerBy time.Time) (c jingl
 				return c, err
 			}
 		case <-t.sess.Done():
-			return c, o.lastAnswer(t.ended)
+			err := o.lastAnswer(t.ended)
+			if saysSuccess(err) { // and does not prove it
+				err = errUnconfirmed
+			}
+			return c, err
 		case <-gone:
 			return c, o.lastAnswer(func() error { return errPeerGone })
 		case <-late:

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
+	"slices"
 	"time"
 
 	"jetsend/internal/clean"
+	"jetsend/internal/exitcode"
 	"jetsend/internal/filename"
 	"jetsend/internal/inbox"
 	"jetsend/internal/jid"
@@ -82,11 +85,6 @@ func (r *receiver) keep(ctx context.Context) {
 			break
 		}
 	}
-	for _, a := range k.asks { // their sessions end with ctx
-		if a.busy {
-			<-k.ended
-		}
-	}
 }
 
 // settle ends the releases that a crash has cut.
@@ -97,9 +95,12 @@ func (k *keeper) settle(ctx context.Context) {
 		if row.Path == "" {
 			continue
 		}
-		_, err := k.r.e.settle(ctx, row, how, k.r.dir)
+		released, err := k.r.e.settle(ctx, row, how, k.r.dir)
 		if err != nil {
 			k.r.e.log.Warn("release that was cut", "transfer", row.ID, "error", err)
+		}
+		if released && k.r.opt().Out == nil {
+			k.r.end(exitcode.OK) // it is one that has arrived
 		}
 	}
 }
@@ -146,6 +147,9 @@ func (k *keeper) look(ctx context.Context) time.Duration {
 			busy++
 		}
 	}
+	maps.DeleteFunc(k.asks, func(id string, a *asking) bool {
+		return !a.busy && !slices.ContainsFunc(rows, func(row journal.Row) bool { return row.ID == id })
+	})
 	for _, row := range rows {
 		if !row.Profile || now.Sub(row.Updated) > k.r.opt().AutoResume || !k.r.wants(row) || len(k.r.e.sess.Resources(row.Peer)) == 0 {
 			continue
@@ -165,8 +169,7 @@ func (k *keeper) look(ctx context.Context) time.Duration {
 			idle = min(idle, due.Sub(now))
 		case busy < maxAsking:
 			busy++
-			a.busy = true
-			k.r.tasks.Go(func() { k.ended <- asked{row.ID, k.r.request(ctx, row)} })
+			a.busy = k.r.spawn(func() { k.ended <- asked{row.ID, k.r.request(k.r.ctx, row)} }) // ended has room for all of them
 		}
 	}
 	return idle
@@ -277,24 +280,25 @@ func (r *receiver) request(ctx context.Context, row journal.Row) error {
 	}
 	q, err := r.e.askEach(ctx, to, func(p *peer) *request {
 		q := r.e.newRequest(row, p, r.keeping(), r.opt().Route)
-		q.accepted = func() { r.unpark(row.ID) }
+		q.accepted = func() { r.begin(q.down.head) }
 		return q
 	})
-	switch {
-	case q.down.final != "":
-		r.unpark(row.ID)
-		r.end(0)
-		return nil
-	case err == nil:
-		r.park(q.down, errNextPart)
-		return nil
-	case !q.answered || r.park(q.down, err):
+	done := err == nil && q.down.final != ""
+	if !q.answered {
+		if done { // a crash had hidden it
+			r.complete(q.down.head)
+		}
 		return err
 	}
-	f := failureOf(err, true)
-	resumable := q.down.row != nil && q.down.row.Row().State == journal.Interrupted
-	r.e.cfg.Report(Failed{Head: q.down.head, Code: int(f.Code), Reason: clean.Text(f.Error()), Resumable: resumable, Hints: f.Hints})
-	r.end(f.Code)
+	end := sessionEnd{head: q.down.head, done: done, err: err}
+	if err == nil && !done {
+		end.err = errNextPart
+	}
+	if q.down.row != nil {
+		now := q.down.row.Row()
+		end.moved, end.resumable = now.Durable, now.State == journal.Interrupted
+	}
+	r.left(end)
 	return err
 }
 

@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"jetsend/internal/crypto"
 	"jetsend/internal/inbox"
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
@@ -107,7 +109,7 @@ func (e *Endpoint) takeNow(ctx context.Context, d *download, row journal.Row, di
 	switch {
 	case old != nil && !supersede:
 		return journal.ErrRunning
-	case old != nil && !slices.ContainsFunc(row.Keys, func(k []byte) bool { return (&journal.Row{Keys: old.keys}).HasKey(k) }):
+	case old != nil && !share(old.keys, row.Keys):
 		return journal.ErrForeign
 	case old != nil:
 		old.stop(errSuperseded)
@@ -118,6 +120,13 @@ func (e *Endpoint) takeNow(ctx context.Context, d *download, row journal.Row, di
 		e.letGo(row.ID, d)
 	}
 	return err
+}
+
+// share tells whether two lists of keys have one in common.
+func share(a, b [][]byte) bool {
+	return slices.ContainsFunc(a, func(k []byte) bool {
+		return slices.ContainsFunc(b, func(l []byte) bool { return bytes.Equal(k, l) })
+	})
 }
 
 // letGo takes a download off the list of those under way.
@@ -190,12 +199,30 @@ func (d *download) settle(ctx context.Context, row journal.Row) (done bool, err 
 		d.final = row.Path
 		return true, d.row.Complete(ctx)
 	case inbox.NotReleased:
-		if d.part, err = d.dir.Reopen(row.ID, row.Size, row.Size, 0); err != nil {
-			return false, &sinkError{err}
-		}
-		return true, d.release(ctx, row.SHA256)
+		return d.releaseAgain(ctx, row)
 	}
 	return false, d.row.Rewind(ctx, 0)
+}
+
+// releaseAgain releases a file that was verified before a crash, if it is still
+// that file.
+func (d *download) releaseAgain(ctx context.Context, row journal.Row) (done bool, err error) {
+	d.part, err = d.dir.Reopen(row.ID, row.Size, row.Size, 0)
+	var short *inbox.ShortError
+	if errors.As(err, &short) { // somebody cut it
+		return false, d.row.Rewind(ctx, short.Have)
+	}
+	if err == nil && row.SHA256 != nil {
+		err = d.sum.advance(ctx, d.part, row.Size)
+	}
+	if err != nil {
+		return false, &sinkError{err}
+	}
+	if row.SHA256 != nil && !bytes.Equal(d.sum.sum(), row.SHA256) {
+		err := d.restart(ctx)
+		return false, errors.Join(err, d.part.Keep())
+	}
+	return true, d.release(ctx, row.SHA256)
 }
 
 // offset is the number of bytes that need not be sent again.
@@ -343,7 +370,7 @@ func (d *download) awaitChecksum(ctx context.Context, t *talk, sum []byte) error
 	if err != nil {
 		return err
 	}
-	if want != hex.EncodeToString(sum) {
+	if sum == nil || want != hex.EncodeToString(sum) {
 		return errChecksum
 	}
 	return nil
@@ -428,7 +455,7 @@ func (d *download) giveUp(ctx context.Context, cause error) (err error) {
 	if d.row.Row().State.Over() {
 		return nil
 	}
-	if d.part != nil && d.row.Row().State == journal.Running && !isIntegrity(cause) {
+	if d.part != nil && d.row.Row().State == journal.Running && !spoilt(cause) {
 		if err = d.part.Sync(); err == nil {
 			err = d.row.Progress(ctx, max(d.part.Written(), d.row.Row().Durable))
 		}
@@ -436,7 +463,7 @@ func (d *download) giveUp(ctx context.Context, cause error) (err error) {
 	if !d.resumable(cause) {
 		return errors.Join(err, d.row.Fail(ctx, cause), d.discard())
 	}
-	if d.part != nil && isIntegrity(cause) {
+	if d.part != nil && spoilt(cause) {
 		err = d.restart(ctx)
 	}
 	return errors.Join(err, d.row.Interrupt(ctx, cause))
@@ -469,6 +496,13 @@ func (d *download) close(ctx context.Context) error {
 	return err
 }
 
+// spoilt tells whether the bytes that came are known to be wrong. What a peer or a
+// server says about them is no such knowledge.
+func spoilt(cause error) bool {
+	return errors.Is(cause, errChecksum) || errors.Is(cause, crypto.ErrAuthentication) || errors.Is(cause, crypto.ErrTrailingData) ||
+		errors.Is(cause, inbox.ErrTooLong)
+}
+
 // resumable tells whether the transfer can go on after what ended its session.
 func (d *download) resumable(cause error) bool {
 	var sink *sinkError
@@ -489,13 +523,10 @@ func (d *download) resumable(cause error) bool {
 		}
 		_, there, err := d.dir.Remains(d.head.Transfer) // not without its directory
 		return there && err == nil && d.row.Row().Durable > 0
-	case errors.As(cause, &ended) && d.row.Row().Durable == 0 && !d.taken:
-		return isIntegrity(cause) // nothing came, nothing is lost: if it is offered again, it is new
 	case errors.As(cause, &ended):
-		switch ended.reason.Condition {
-		case jingle.FailedApplication, jingle.MediaError, jingle.GeneralError:
-			return false // the sender's file
-		}
+		// Whatever the reason: it is nobody's proof. But when nothing came and the
+		// sender cannot know of the transfer nothing is lost.
+		return d.taken || d.row.Row().Durable > 0
 	case errors.As(cause, &no):
 		return d.row.Row().Retries > 0
 	}

@@ -11,7 +11,6 @@ import (
 
 	"jetsend/internal/clean"
 	"jetsend/internal/crypto"
-	"jetsend/internal/exitcode"
 	"jetsend/internal/filename"
 	"jetsend/internal/inbox"
 	"jetsend/internal/jingle"
@@ -46,44 +45,40 @@ type refusal struct {
 func (r *refusal) Error() string { return r.err.Error() }
 func (r *refusal) Unwrap() error { return r.err }
 
-// outcome is how an incoming session ended.
-type outcome struct {
-	code exitcode.Code
-	// mine: the offer was accepted, so that --once ends with it.
-	mine bool
-	// pending: the transfer is not at its end, and more may come in this run.
-	pending bool
-}
-
 // run takes an offer to the end of its session.
-func (in *incoming) run(ctx context.Context) (out outcome) {
+func (in *incoming) run(ctx context.Context) {
 	defer in.wipe()
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	in.stop = stop
 	done, err := in.decide(ctx)
 	in.r.looked()
-	if done {
-		return outcome{mine: in.down.final != ""}
-	}
-	if out.mine = err == nil; !out.mine {
+	switch {
+	case done:
+		return
+	case err != nil:
 		err = in.withdrawn(err)
+		in.terminate(ctx, err)
+		if !in.r.has(in.head) { // else it is not the end of the transfer
+			in.fail(ctx, err)
+		}
+		return
 	}
-	if err == nil {
-		err = in.accept(ctx)
+	err = in.accept(ctx)
+	d := in.down
+	end := sessionEnd{head: in.head, done: err == nil && d.final != "", err: err}
+	switch {
+	case err != nil:
+		in.terminate(ctx, err)
+		if gerr := d.giveUp(ctx, err); gerr != nil {
+			in.e.log.Error("interrupted download", "transfer", in.head.Transfer, "error", gerr)
+		}
+	case !end.done:
+		end.err = errNextPart
 	}
-	if err == nil {
-		out.pending = in.down.final == "" && in.r.park(in.down, errNextPart)
-		return out
-	}
-	in.terminate(ctx, err)
-	if out.mine && in.giveUp(ctx, err) {
-		out.pending = in.r.park(in.down, err)
-	}
-	if !out.pending {
-		out.code = in.fail(err, out.mine)
-	}
-	return out
+	row := d.row.Row()
+	end.moved, end.resumable = row.Durable, row.State == journal.Interrupted
+	in.r.left(end)
 }
 
 func (in *incoming) wipe() {
@@ -102,26 +97,16 @@ func (in *incoming) terminate(ctx context.Context, err error) {
 	_ = in.sess.Terminate(ctx, reason)
 }
 
-// giveUp lets go of a download. It tells whether the transfer may go on.
-func (in *incoming) giveUp(ctx context.Context, cause error) bool {
-	if err := in.down.giveUp(ctx, cause); err != nil {
-		in.e.log.Error("interrupted download", "transfer", in.head.Transfer, "error", err)
-	}
-	return in.down.row.Row().State == journal.Interrupted
-}
-
-// fail reports how the transfer ended.
-func (in *incoming) fail(err error, started bool) exitcode.Code {
-	f := failureOf(err, started)
-	if in.down != nil && in.down.row != nil {
-		f.Resumable = in.down.row.Row().State == journal.Interrupted
-	}
+// fail reports that an offer came to nothing.
+func (in *incoming) fail(ctx context.Context, err error) {
+	f := failureOf(err, false)
 	if in.head.Transfer == "" {
 		in.e.cfg.Report(FailedEarly{Direction: Receive, Peer: in.sess.Peer().String(), Code: int(f.Code), Reason: clean.Text(f.Error()), Hints: f.Hints})
-		return f.Code
+		return
 	}
-	in.e.cfg.Report(Failed{Head: in.head, Code: int(f.Code), Reason: clean.Text(f.Error()), Resumable: f.Resumable, Hints: f.Hints})
-	return f.Code
+	row, lerr := in.e.journal.Load(context.WithoutCancel(ctx), journal.Key{ID: in.head.Transfer, Direction: journal.Receive})
+	resumable := lerr == nil && row.State == journal.Interrupted && row.HasKey(in.dev.IdentityKey)
+	in.e.cfg.Report(Failed{Head: in.head, Code: int(f.Code), Reason: clean.Text(f.Error()), Resumable: resumable, Hints: f.Hints})
 }
 
 // decide makes the checks in the order of docs/protocol.md, the cheapest and
@@ -138,12 +123,15 @@ func (in *incoming) decide(ctx context.Context) (done bool, err error) {
 	if err := in.open(ctx, public, sec); err != nil {
 		return false, err
 	}
+	if in.r.opt().Accept == AcceptVerified && in.dev.Trust != omemo.Verified {
+		return false, &omemo.TrustError{JID: in.dev.JID, Device: in.dev.ID, Fingerprint: in.dev.Fingerprint, Kind: omemo.Unverified}
+	}
 	in.identify(public)
 	known, err := in.known(ctx)
 	if err != nil || known.Released {
 		return err == nil, err
 	}
-	resumed := known.State == journal.Interrupted && known.Size == in.file.Size
+	resumed := (known.State == journal.Interrupted || known.State.Live()) && known.Size == in.file.Size
 	in.e.cfg.Report(Offer{Head: in.head, Size: in.file.Size, ResumedFrom: known.Durable, Directory: in.held.offer.manifest() != nil})
 	if err := in.tooBig(); err != nil {
 		return false, &refusal{err, declined(detailTooBig)}
@@ -173,6 +161,10 @@ func (in *incoming) known(ctx context.Context) (row journal.Row, err error) {
 	row, err = in.e.journal.Finished(ctx, in.head.Transfer, in.dev.JID, in.dev.IdentityKey)
 	if err == nil {
 		in.again(ctx, row)
+		if in.r.has(in.head) { // another process has brought it to its end
+			in.e.reportReleased(in.head, row)
+			in.r.complete(in.head)
+		}
 		return row, nil
 	}
 	if !errors.Is(err, journal.ErrUnknown) {
@@ -196,7 +188,11 @@ func (in *incoming) again(ctx context.Context, row journal.Row) {
 	if err == nil {
 		err = in.talk.tell(ctx, receivedElement(in.sess.Content().Name, sealed))
 	}
-	_ = in.sess.Terminate(ctx, jingle.Reason{Condition: jingle.Success})
+	reason := jingle.Reason{Condition: jingle.Success}
+	if err != nil { // without the receipt nobody believes it
+		reason.Condition = jingle.ConnectivityError
+	}
+	_ = in.sess.Terminate(ctx, reason)
 	in.e.log.Info("receipt sent again", "transfer", row.ID, "peer", in.sess.Peer(), "error", err)
 }
 
@@ -221,15 +217,18 @@ func (in *incoming) begin(ctx context.Context) (done bool, err error) {
 	switch {
 	case errors.Is(err, inbox.ErrNoSpace):
 		return false, &refusal{err, declined(detailNoSpace)}
+	case errors.Is(err, journal.ErrOver): // while we waited for the session before this one
+		row, kerr := in.known(ctx)
+		return row.Released, kerr
 	case errors.Is(err, journal.ErrForeign), errors.Is(err, journal.ErrDiffers):
 		return false, &refusal{errors.Join(errDeclined, err), jingle.Reason{Condition: jingle.SecurityError}}
 	case err != nil:
 		return false, err
 	}
-	in.r.unpark(in.head.Transfer)
 	if in.down.final != "" { // a crash had hidden it
 		in.again(ctx, in.down.row.Row())
 		in.down.report()
+		in.r.complete(in.head)
 		return true, in.down.close(ctx)
 	}
 	if in.held.offer != nil && in.held.offer.Restart && in.down.offset() > 0 {
@@ -238,6 +237,7 @@ func (in *incoming) begin(ctx context.Context) (done bool, err error) {
 	if err != nil {
 		return false, errors.Join(err, in.down.giveUp(ctx, err))
 	}
+	in.r.begin(in.head)
 	return false, nil
 }
 
@@ -319,9 +319,6 @@ func (in *incoming) open(ctx context.Context, public *jingle.File, sec *jingle.S
 	in.e.chore("upkeep after an envelope", func(ctx context.Context) error {
 		return errors.Join(in.e.keepAnnounced(ctx), in.e.steps(ctx))
 	})
-	if in.r.opt().Accept == AcceptVerified && in.dev.Trust != omemo.Verified {
-		return &omemo.TrustError{JID: in.dev.JID, Device: in.dev.ID, Fingerprint: in.dev.Fingerprint, Kind: omemo.Unverified}
-	}
 	if in.held, err = in.form.tell(opened, sec.Cipher); err != nil {
 		return err
 	}
@@ -357,6 +354,9 @@ func (in *incoming) accept(ctx context.Context) (err error) {
 	s := in.e.spanFrom(d.offset(), in.file.Size, offered(in.sess.Content()))
 	if in.held.offer == nil {
 		s = span{0, in.file.Size, in.file.Size}
+	}
+	if !s.valid(s.size) { // a part of no bytes would go on for ever
+		return &refusal{fmt.Errorf("%w: an offer of no bytes", errOffer), jingle.Reason{Condition: jingle.IncompatibleParameters}}
 	}
 	route, err := in.answer(finding, s, prefix)
 	if err != nil {
@@ -408,12 +408,12 @@ func (in *incoming) answer(ctx context.Context, s span, prefix string) (*route, 
 	if s.offset > 0 {
 		in.e.cfg.Report(Resumed{Head: in.head, Offset: s.offset})
 	}
+	if in.down != nil {
+		in.down.taken = true // the sender may know it even if we never learn that
+	}
 	if err := in.sess.Accept(ctx, accepted); err != nil {
 		r.close()
 		return nil, err
-	}
-	if in.down != nil {
-		in.down.taken = true
 	}
 	return r, nil
 }

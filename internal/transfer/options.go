@@ -135,11 +135,13 @@ type ResumeOptions struct {
 	Transfers []journal.Key
 	// Named says that the user named them: one that somebody else is running is
 	// then a failure, and otherwise skipped.
-	Named     bool
-	Wait      time.Duration // for the contact's client to appear
-	LimitRate int64
-	Route     RouteOptions
-	Retry     RetryOptions
+	Named bool
+	Wait  time.Duration // for the contact's client to appear
+	// AnswerTimeout is that of SendOptions, for what is offered again.
+	AnswerTimeout time.Duration
+	LimitRate     int64
+	Route         RouteOptions
+	Retry         RetryOptions
 }
 
 // Policy says whose offers are taken.

@@ -43,7 +43,10 @@ type outgoing struct {
 	upload
 	opt   SendOptions
 	batch *Batch
-	form  form // of the first offer: never silently less
+	// unnamed: nobody asked for this transfer by its id, so that somebody else may
+	// be at it.
+	unnamed bool
+	form    form // of the first offer: never silently less
 
 	restarts int
 	restart  bool // the next offer says so
@@ -74,13 +77,18 @@ func (o *outgoing) run(ctx context.Context, peers []*peer) exitcode.Code {
 // deliver takes one session after the other until the file is there.
 func (o *outgoing) deliver(ctx context.Context, peers []*peer) error {
 	retry := retry{opt: o.opt.Retry}
+	farthest := o.row.Row().Durable
 	var err error
 	for {
 		if err == nil {
-			before := o.row.Row().Durable
 			err = o.round(ctx, peers)
-			if now := o.row.Row().Durable; err == nil || now > before {
+			now := o.row.Row().Durable
+			switch {
+			case now > farthest:
+				farthest = now
 				retry.progress()
+			case err == nil && !o.released:
+				err = errNoProgress
 			}
 		}
 		switch {
@@ -108,7 +116,10 @@ func (o *outgoing) deliver(ctx context.Context, peers []*peer) error {
 			o.e.cfg.Report(Warning{Text: startsOver(o.head.Peer)})
 		}
 		o.e.cfg.Report(Interrupted{Head: o.head, Bytes: o.moved, Reason: clean.Text(err.Error()), RetryIn: pause.Seconds()})
-		if err = o.e.sleep(ctx, pause); err == nil {
+		if err = o.e.sleep(ctx, pause); o.e.gone() {
+			return errStreamLost
+		}
+		if err == nil {
 			peers, err = o.findAgain(ctx, retry.left(time.Now()))
 		}
 		if cause := context.Cause(ctx); cause != nil {
@@ -435,8 +446,12 @@ func (o *outgoing) converse(ctx context.Context, answerBy time.Time) error {
 	if err := o.transmit(ctx, o.talk, o.path, s); err != nil {
 		return err
 	}
-	o.released = s.last()
-	return o.confirm(context.WithoutCancel(ctx), s.end())
+	err = o.confirm(context.WithoutCancel(ctx), s.end())
+	if o.released = s.last(); o.released && err != nil { // the receipt counts
+		o.e.log.Error("journal", "transfer", o.head.Transfer, "error", err)
+		err = nil
+	}
+	return err
 }
 
 // keysOf are the identity keys of devices.

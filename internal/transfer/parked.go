@@ -8,63 +8,133 @@ import (
 	"jetsend/internal/exitcode"
 )
 
-// parked is a transfer that was interrupted in this run and may go on in it: the
-// contact's new session, or a request of ours, takes it up.
-type parked struct {
-	head  Head
-	until time.Time
-	err   error
+// begun is a transfer that this run has taken part in, from the accept of its
+// first session until its end is reported: a transfer has one end in a run,
+// however many sessions it takes and wherever they fail.
+type begun struct {
+	head     Head
+	sessions int       // that are at it
+	until    time.Time // when it is given up, while no session is at it
+	err      error     // how the last one ended
 }
 
-// park keeps an interrupted transfer for a while instead of reporting its end.
-// It tells whether it does.
-func (r *receiver) park(d *download, err error) bool {
-	if errors.Is(err, errSuperseded) {
-		return true // the session that took its place tells the rest
-	}
-	if failureOf(err, true).Code != exitcode.Interrupted {
-		return false
-	}
-	r.mu.Lock()
-	how := r.opt().Retry
-	stays := !r.closed && how.Retries > 0 && how.For > 0
-	if stays {
-		r.parked[d.head.Transfer] = &parked{head: d.head, until: time.Now().Add(how.For), err: err}
-	}
-	r.mu.Unlock()
-	r.look()
-	if stays && !errors.Is(err, errNextPart) {
-		r.e.cfg.Report(Interrupted{Head: d.head, Bytes: d.moved, Reason: clean.Text(err.Error())})
-	}
-	return stays
+// place names a transfer in a run.
+type place struct {
+	id        string
+	direction Direction
 }
 
-// unpark tells that the transfer goes on.
-func (r *receiver) unpark(id string) {
+// sessionEnd is how a session of a transfer ended.
+type sessionEnd struct {
+	head      Head
+	done      bool // the transfer is complete, which has been reported
+	err       error
+	moved     int64 // bytes of the file so far
+	resumable bool
+}
+
+// begin notes that a session is at the transfer.
+func (r *receiver) begin(head Head) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.parked, id)
+	key := place{head.Transfer, head.Direction}
+	b := r.begun[key]
+	if b == nil {
+		b = &begun{}
+		r.begun[key] = b
+	}
+	b.head = head
+	b.sessions++
 }
 
-// giveUp reports the end of the transfers that have been parked too long. It
-// returns how long it is until the next one is.
+// has tells whether the end of the transfer is to be reported later.
+func (r *receiver) has(head Head) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.begun[place{head.Transfer, head.Direction}] != nil
+}
+
+// complete notes that the transfer has come to its good end, which has been
+// reported.
+func (r *receiver) complete(head Head) {
+	r.mu.Lock()
+	delete(r.begun, place{head.Transfer, head.Direction})
+	r.mu.Unlock()
+	if head.Direction == Receive {
+		r.end(exitcode.OK)
+	}
+}
+
+// left notes how a session ended. What was interrupted waits for the next session,
+// of the contact or of ours; everything else is reported as the end.
+func (r *receiver) left(e sessionEnd) {
+	if e.done {
+		r.complete(e.head)
+		return
+	}
+	f := failureOf(e.err, true)
+	quiet := errors.Is(e.err, errSuperseded) || errors.Is(e.err, errNextPart)
+	if stays := r.stay(e, quiet, f.Code); !stays {
+		r.e.cfg.Report(Failed{Head: e.head, Code: int(f.Code), Reason: clean.Text(f.Error()), Resumable: e.resumable, Hints: f.Hints})
+		if e.head.Direction == Receive {
+			r.end(f.Code)
+		}
+		return
+	}
+	r.look()
+	if !quiet {
+		r.e.cfg.Report(Interrupted{Head: e.head, Bytes: e.moved, Reason: clean.Text(e.err.Error())})
+	}
+}
+
+// stay decides whether the transfer waits for another session.
+func (r *receiver) stay(e sessionEnd, quiet bool, code exitcode.Code) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	key := place{e.head.Transfer, e.head.Direction}
+	b := r.begun[key]
+	if b == nil { // reported meanwhile
+		return true
+	}
+	b.sessions--
+	patience := r.opt().Retry.For
+	if r.closed || r.opt().Retry.Retries == 0 {
+		patience = 0
+	}
+	if errors.Is(e.err, errSuperseded) { // whoever takes its place needs time for it
+		patience = max(patience, 2*takeTime)
+	}
+	if b.sessions == 0 && (patience == 0 || !quiet && code != exitcode.Interrupted) {
+		delete(r.begun, key)
+		return false
+	}
+	b.err, b.until = e.err, time.Now().Add(patience)
+	return true
+}
+
+// giveUp reports the end of the transfers that have waited too long. It returns
+// how long it is until the next one has.
 func (r *receiver) giveUp(now time.Time) time.Duration {
 	r.mu.Lock()
-	var over []*parked
+	var over []*begun
 	next := lookAtLeast
-	for id, p := range r.parked {
-		if now.After(p.until) {
-			over = append(over, p)
-			delete(r.parked, id)
-		} else {
-			next = min(next, p.until.Sub(now)+time.Millisecond)
+	for key, b := range r.begun {
+		switch {
+		case b.sessions > 0:
+		case now.After(b.until):
+			over = append(over, b)
+			delete(r.begun, key)
+		default:
+			next = min(next, b.until.Sub(now)+time.Millisecond)
 		}
 	}
 	r.mu.Unlock()
-	for _, p := range over {
-		f := failureOf(p.err, true)
-		r.e.cfg.Report(Failed{Head: p.head, Code: int(f.Code), Reason: clean.Text(f.Error()), Resumable: true, Hints: f.Hints})
-		r.end(f.Code)
+	for _, b := range over {
+		f := failureOf(b.err, true)
+		r.e.cfg.Report(Failed{Head: b.head, Code: int(f.Code), Reason: clean.Text(f.Error()), Resumable: true, Hints: f.Hints})
+		if b.head.Direction == Receive {
+			r.end(f.Code)
+		}
 	}
 	return next
 }

@@ -111,6 +111,9 @@ var errNextPart = errors.New("the next part of the file has not come")
 // errSuperseded: the contact began a newer session for the same transfer.
 var errSuperseded = errors.New("another session goes on with the transfer")
 
+// errNoProgress: a session carried nothing that the receiver did not have before.
+var errNoProgress = errors.New("the transfer does not come on")
+
 // errPeerGone: the contact's client does not know the session any more.
 var errPeerGone = errors.New("the contact's client is gone")
 
@@ -190,7 +193,7 @@ func classify(err error, started bool) (exitcode.Code, []string) {
 	case errors.Is(err, errNoTransport), errors.Is(err, errUnfit), errors.Is(err, ibb.ErrMalformed), errors.Is(err, ibb.ErrMessages),
 		errors.Is(err, crypto.ErrTooLong):
 		return exitcode.Incapable, nil
-	case errors.Is(err, session.ErrSessionLost), errors.Is(err, session.ErrClosed), errors.Is(err, errPrefix), errors.Is(err, errSuperseded), errors.Is(err, errNextPart), errors.Is(err, errPeerGone),
+	case errors.Is(err, session.ErrSessionLost), errors.Is(err, session.ErrClosed), errors.Is(err, errPrefix), errors.Is(err, errSuperseded), errors.Is(err, errNextPart), errors.Is(err, errPeerGone), errors.Is(err, errNoProgress),
 		errors.Is(err, errUnconfirmed), errors.Is(err, errIdle), errors.Is(err, errStreamLost), errors.Is(err, s5b.ErrNoCandidate),
 		errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, context.DeadlineExceeded):
 		return exitcode.Interrupted, nil

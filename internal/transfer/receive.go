@@ -48,7 +48,7 @@ type receiver struct {
 	closed   bool               // no new offers
 	claimed  string             // --once: the transfer that was accepted
 	claimant jid.JID            // bare, whose it is
-	parked   map[string]*parked // interrupted, and to be gone on with in this run
+	begun    map[place]*begun   // transfers of this run whose end is not reported
 	waiting  int                // offers not decided yet
 	active   int                // offers and transfers not ended yet
 	asking   chan struct{}      // one question at a time
@@ -74,7 +74,7 @@ func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
 		e: e, dir: dir, ctx: run, places: make(chan struct{}, maxRunning),
 		strang: rate.NewLimiter(strangerOffers, strangerBurst),
 		asking: make(chan struct{}, 1), answers: map[string]*answer{}, once: make(chan exitcode.Code, 1),
-		parked: map[string]*parked{}, kick: make(chan struct{}, 1), alive: make(chan chan struct{}),
+		begun: map[place]*begun{}, kick: make(chan struct{}, 1), alive: make(chan chan struct{}),
 	}
 	r.options.Store(&opt)
 	r.hooks, r.unhook = context.WithCancelCause(ctx)
@@ -277,19 +277,30 @@ func (r *receiver) start(s *jingle.Session) {
 	go func() {
 		defer r.tasks.Done()
 		in := &incoming{r: r, e: r.e, sess: s, talk: &talk{e: r.e, sess: s}, begun: time.Now()}
-		var out outcome
 		if s.Content().Senders == jingle.SenderResponder {
 			in.serve(r.ctx)
 		} else {
-			out = in.run(r.ctx)
+			in.run(r.ctx)
 		}
 		r.mu.Lock()
 		r.active--
 		r.mu.Unlock()
-		if out.mine && !out.pending {
-			r.end(out.code)
-		}
 	}()
+}
+
+// spawn runs a task of the run, unless that takes nothing new any more.
+func (r *receiver) spawn(task func()) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return false
+	}
+	r.tasks.Add(1)
+	go func() {
+		defer r.tasks.Done()
+		task()
+	}()
+	return true
 }
 
 // end tells --once how the accepted transfer ended.

@@ -40,7 +40,9 @@ const requestTime = 5 * time.Minute
 
 // newRequest is a request for an interrupted transfer.
 func (e *Endpoint) newRequest(row journal.Row, to *peer, how keeping, route RouteOptions) *request {
-	return &request{e: e, row: row, to: to, route: route, patience: requestTime, accepted: func() {}, down: newDownload(row, to.jid, how)}
+	down := newDownload(row, to.jid, how)
+	down.taken = true // the sender knows it from before
+	return &request{e: e, row: row, to: to, route: route, patience: requestTime, accepted: func() {}, down: down}
 }
 
 // run takes one session to its end. When it returns nil a part of the file came,

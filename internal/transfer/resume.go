@@ -81,7 +81,9 @@ func (e *Endpoint) resumeSend(ctx context.Context, row journal.Row, opt ResumeOp
 			Hints: []string{"send it anew: `jetsend send FILE " + clean.Text(row.Peer.String()) + "`"},
 		})
 	}
-	send := SendOptions{To: row.Peer, Wait: opt.Wait, LimitRate: opt.LimitRate, Route: opt.Route, Retry: opt.Retry}
+	send := SendOptions{
+		To: row.Peer, Wait: opt.Wait, AnswerTimeout: opt.AnswerTimeout, LimitRate: opt.LimitRate, Route: opt.Route, Retry: opt.Retry,
+	}
 	if !row.Profile {
 		send.Encryption = encryptionOther
 	}
@@ -99,7 +101,9 @@ func (e *Endpoint) resumeSend(ctx context.Context, row journal.Row, opt ResumeOp
 	if !row.Profile {
 		e.cfg.Report(Warning{Text: startsOver(row.Peer.String())})
 	}
-	return e.outgoing(send, src).start(ctx, peers, row.ID)
+	o := e.outgoing(send, src)
+	o.unnamed = !opt.Named
+	return o.start(ctx, peers, row.ID)
 }
 
 // failRow ends a transfer that nobody is at for good.
@@ -125,18 +129,18 @@ func (e *Endpoint) resumeReceive(ctx context.Context, row journal.Row, opt Resum
 	}
 	head := Head{Transfer: row.ID, Direction: Receive, Peer: row.Peer.String(), Name: clean.Text(row.Name)}
 	wait := opt.Wait
+	farthest := row.Durable
 	for asked := false; ; asked = true {
 		to, err := e.servants(ctx, row.Peer, wait)
 		if asked {
 			err = away(err)
 		}
-		before := row.Durable
 		var q *request
 		if err == nil {
 			q, err = e.askEach(ctx, to, func(p *peer) *request { return e.newRequest(row, p, how, opt.Route) })
 			head = q.down.head
 		}
-		if q != nil && q.down.final != "" {
+		if err == nil && q.down.final != "" || errors.Is(err, journal.ErrRunning) && !opt.Named && !asked {
 			return exitcode.OK
 		}
 		if now, lerr := e.journal.Load(ctx, row.Key); lerr == nil {
@@ -146,8 +150,12 @@ func (e *Endpoint) resumeReceive(ctx context.Context, row journal.Row, opt Resum
 			e.reportReleased(head, row)
 			return exitcode.OK
 		}
-		if err == nil || row.Durable > before {
+		switch {
+		case row.Durable > farthest:
+			farthest = row.Durable
 			retry.progress()
+		case err == nil:
+			err = errNoProgress
 		}
 		if err == nil {
 			continue
@@ -226,13 +234,18 @@ func (e *Endpoint) askEach(ctx context.Context, peers []*peer, request func(*pee
 // servants are the clients of the contact that could hand out the rest of a file,
 // at least one.
 func (e *Endpoint) servants(ctx context.Context, who jid.JID, wait time.Duration) ([]*peer, error) {
-	if err := e.sess.WaitOnline(ctx); err != nil {
-		return nil, err
+	online, cancel := context.WithTimeout(ctx, max(wait, lastPause))
+	err := e.sess.WaitOnline(online)
+	cancel()
+	if err != nil {
+		return nil, errors.Join(errStreamLost, context.Cause(ctx), err)
 	}
 	peers, err := e.chooseForm(ctx, SendOptions{To: who, Wait: wait}, formJetsend)
 	switch {
 	case err != nil && context.Cause(ctx) != nil:
 		return nil, context.Cause(ctx)
+	case errors.Is(err, errStreamLost):
+		return nil, err
 	case err != nil:
 		who := clean.Text(who.String())
 		return nil, &Failure{

@@ -118,9 +118,7 @@ func (o *outgoing) start(ctx context.Context, peers []*peer, id string) exitcode
 	}
 	var err error
 	if o.row, err = o.e.journal.Begin(ctx, row); err != nil {
-		f := failureOf(causeOf(ctx, err), false)
-		o.e.cfg.Report(Failed{Head: o.head, Code: int(f.Code), Reason: clean.Text(f.Error()), Hints: f.Hints})
-		return f.Code
+		return o.notBegun(ctx, row.Key, err)
 	}
 	defer func() {
 		if err := o.row.Release(context.WithoutCancel(ctx)); err != nil {
@@ -129,4 +127,22 @@ func (o *outgoing) start(ctx context.Context, peers []*peer, id string) exitcode
 		o.src.settled(o.row.Row())
 	}()
 	return o.run(ctx, peers)
+}
+
+// notBegun reports a transfer whose row cannot be had. Somebody else of this
+// account may be at it, or have brought it to its end.
+func (o *outgoing) notBegun(ctx context.Context, key journal.Key, err error) exitcode.Code {
+	row, lerr := o.e.journal.Load(ctx, key)
+	switch {
+	case errors.Is(err, journal.ErrOver) && lerr == nil && row.Released:
+		o.src.settled(row)
+		o.e.cfg.Report(Sent{Head: o.head, Size: row.Size, VerifiedByPeer: row.Profile})
+		return exitcode.OK
+	case errors.Is(err, journal.ErrRunning) && o.unnamed:
+		return exitcode.OK
+	}
+	f := failureOf(causeOf(ctx, err), false)
+	f.Resumable = lerr == nil && row.State == journal.Interrupted
+	o.e.cfg.Report(Failed{Head: o.head, Code: int(f.Code), Reason: clean.Text(f.Error()), Resumable: f.Resumable, Hints: f.Hints})
+	return f.Code
 }

@@ -102,6 +102,8 @@ func (in *incoming) hand(ctx context.Context, up *upload) error {
 		return err
 	}
 	in.head = up.head
+	up.told = true
+	in.r.begin(up.head)
 	in.e.cfg.Report(Offer{Head: up.head, Size: s.size, ResumedFrom: s.offset})
 	route, err := in.answer(finding, s, "")
 	if err != nil {
@@ -154,12 +156,10 @@ func (in *incoming) wanted(ctx context.Context, up *upload) (s span, err error) 
 // served lets go of the transfer and reports how it went.
 func (in *incoming) served(ctx context.Context, up *upload, err error) {
 	ctx = context.WithoutCancel(ctx)
-	f := &Failure{}
 	if err != nil {
-		f = failureOf(err, up.marked)
 		var source *sourceError
 		end := up.row.Interrupt
-		if f.Resumable = !errors.As(err, &source); !f.Resumable {
+		if errors.As(err, &source) {
 			end = up.row.Fail
 		}
 		if jerr := end(ctx, err); jerr != nil {
@@ -172,13 +172,19 @@ func (in *incoming) served(ctx context.Context, up *upload, err error) {
 	if rerr := up.row.Release(ctx); rerr != nil {
 		in.e.log.Error("journal", "transfer", up.head.Transfer, "error", rerr)
 	}
+	if !up.told {
+		in.e.log.Info("request came to nothing", "transfer", up.head.Transfer, "peer", up.head.Peer, "error", err)
+		return
+	}
+	end := sessionEnd{head: up.head, done: row.State == journal.Complete, err: err, moved: up.moved, resumable: row.State == journal.Interrupted}
 	switch {
-	case err != nil:
-		in.e.cfg.Report(Failed{Head: up.head, Code: int(f.Code), Reason: clean.Text(f.Error()), Resumable: f.Resumable, Hints: f.Hints})
-	case row.State == journal.Complete:
+	case end.done:
 		if merr := in.e.omemo.MarkUsed(ctx, []omemo.Device{in.dev}); merr != nil {
 			in.e.log.Warn("remember device", "error", merr)
 		}
 		in.e.cfg.Report(Sent{Head: up.head, Size: up.src.size, VerifiedByPeer: true, Seconds: time.Since(in.begun).Seconds()})
+	case err == nil:
+		end.err = errNextPart
 	}
+	in.r.left(end)
 }

@@ -24,6 +24,7 @@ type upload struct {
 	check bool  // SHA-256 also of what goes in one session
 	begun time.Time
 
+	told   bool  // an offer event has been reported
 	marked bool  // a byte has been handed to a transport
 	moved  int64 // bytes of the file that went out, or that the receiver had
 }
