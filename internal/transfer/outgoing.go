@@ -48,6 +48,7 @@ type outgoing struct {
 	unnamed bool
 	form    form // of the first offer: never silently less
 
+	turn     turn // of the command, nil for a session alone
 	restarts int
 	restart  bool // the next offer says so
 
@@ -58,6 +59,7 @@ type outgoing struct {
 	route *route
 	path  *bytestream
 	lost  <-chan struct{} // the stream that the offer went out on
+	found func()          // ends the turn: the path stands
 	// accepted: the receiver has said yes, and knows the transfer.
 	accepted bool
 	// released: a receipt says that the file is complete at the other end.
@@ -279,7 +281,11 @@ func notAcceptable(err error) bool {
 }
 
 // attempt is one session with one resource.
-func (o *outgoing) attempt(ctx context.Context) error {
+func (o *outgoing) attempt(ctx context.Context) (err error) {
+	if o.found, err = o.turn.take(ctx); err != nil {
+		return err
+	}
+	defer o.found()
 	o.talk = &talk{e: o.e, ts: crypto.NewSecret(o.form.suite(o.opt))}
 	if o.form == formEncryptedFile {
 		o.talk.wire = newWireSum(&jingle.File{})
@@ -436,6 +442,7 @@ func (o *outgoing) converse(ctx context.Context, answerBy time.Time) error {
 		err = o.checkPrefix(finding, s.offset, prefix)
 	}
 	cancel(nil)
+	o.found()
 	if err != nil {
 		return o.talk.reasoned(err)
 	}

@@ -18,11 +18,6 @@ import (
 // maxDescription is what fits into a sealed offer beside the longest name.
 const maxDescription = 8 << 10
 
-// sendingAtOnce bounds the sessions of one `send`: enough that small files do not
-// wait for the round trips of each other, and few enough that one large file gets
-// most of the path.
-const sendingAtOnce = 3
-
 // Send offers the files, sendingAtOnce at a time, and returns nil when every one is
 // complete at the other end, else a *Failure. Every file gets exactly one
 // terminal event; a failure before that is not Reported.
@@ -59,7 +54,7 @@ func (e *Endpoint) Send(ctx context.Context, opt SendOptions) error {
 
 // sendAll sends everything, some of it at the same time.
 func (e *Endpoint) sendAll(ctx context.Context, opt SendOptions, sources []*source, peers []*peer) []exitcode.Code {
-	batch := newBatch(sources)
+	batch, turn := newBatch(sources), newTurn()
 	codes := make([]exitcode.Code, len(sources))
 	var group errgroup.Group
 	group.SetLimit(sendingAtOnce)
@@ -68,6 +63,7 @@ func (e *Endpoint) sendAll(ctx context.Context, opt SendOptions, sources []*sour
 	}
 	for i, src := range sources {
 		o := e.outgoing(opt, src)
+		o.turn = turn
 		if batch != nil {
 			b := *batch
 			b.Index = i + 1
