@@ -31,12 +31,43 @@ func TestReceiveOptions(t *testing.T) {
 	if o.Retry != (transfer.RetryOptions{Retries: 2, For: time.Hour}) || !o.NoServe || o.AutoResume != 36*time.Hour || o.KeepFor != 30*24*time.Hour {
 		t.Errorf("retry %+v, serve %v, resume %v, keep %v", o.Retry, !o.NoServe, o.AutoResume, o.KeepFor)
 	}
+	if o.PerSender || o.Hook != nil || o.Out != nil {
+		t.Errorf("got %+v", o)
+	}
 	if len(o.From) != 2 || o.From[0].String() != "romeo@montague.example" || o.From[1].String() != "paris@verona.example/tomb" {
 		t.Errorf("from %v", o.From)
 	}
 	if d := f.dialled[0]; !d.Receiver || d.Priority != 5 {
 		t.Errorf("dialled %+v", d)
 	}
+}
+
+// TestDelivery: where received files go beside their directory, and what cannot be
+// meant.
+func TestDelivery(t *testing.T) {
+	f := newFixture(t)
+	script := f.file("hooks/sort", "#!/bin/sh\n")
+	receive := func(args ...string) []string {
+		return append([]string{"receive", "--accept", "contacts", "--dir", f.env["HOME"]}, args...)
+	}
+	f.file(".config/jetsend/config.yaml", "receive: {exec: ../../hooks/sort, per_sender: true}\n")
+	f.wants(12, []string{"is not executable", "hint: run `chmod +x " + script + "`"}, receive()...)
+	if err := os.Chmod(script, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	f.wants(0, nil, receive()...)
+	if o := f.endpoint.received[0]; !o.PerSender || o.Hook == nil || o.Hook.Path != script || o.Out != nil {
+		t.Errorf("got %+v", o)
+	}
+	f.wants(2, []string{"nothing for --exec or --per-sender"}, receive("--once", "--stdout")...)
+	f.wants(0, nil, receive("--once", "--stdout", "--exec=", "--per-sender=false")...)
+	if o := f.endpoint.received[1]; o.Out == nil || o.Hook != nil {
+		t.Errorf("got %+v", o)
+	}
+	f.wants(2, []string{"--stdout is for one file", "hint: add --once"}, receive("--stdout")...)
+	f.wants(2, []string{"both want standard output"}, receive("--once", "--stdout", "--json")...)
+	f.wants(12, []string{"is not a regular file"}, receive("--exec", f.env["HOME"])...)
+	f.wants(12, []string{"no such file"}, receive("--exec", "missing")...)
 }
 
 func TestAcceptPolicy(t *testing.T) {

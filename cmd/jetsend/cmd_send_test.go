@@ -80,6 +80,21 @@ func TestSendOptions(t *testing.T) {
 	}
 }
 
+func TestSendInput(t *testing.T) {
+	f := newFixture(t)
+	f.file(".config/jetsend/config.yaml", "send: {max_spool: 1GB}\n")
+	f.wants(0, nil, "send", "-", f.env["HOME"], "--name=", "romeo@montague.example")
+	o := f.endpoint.sent[0]
+	if o.MaxSpool != 1e9 || len(o.Files) != 2 || o.Files[0].Input == nil || o.Files[0].Path != "" || o.Files[1].Input != nil || o.Files[1].Path != f.env["HOME"] {
+		t.Errorf("got %+v", o)
+	}
+	f.wants(0, nil, "send", "--name", "x.sql", "--max-spool", "1KiB", "-", "romeo@montague.example")
+	if o := f.endpoint.sent[1]; o.MaxSpool != 1024 || o.Files[0].Name != "x.sql" {
+		t.Errorf("got %+v", o)
+	}
+	f.wants(2, []string{"given 2 times"}, "send", "-", "-", "romeo@montague.example")
+}
+
 func TestSendNamesAndContacts(t *testing.T) {
 	f := newFixture(t)
 	a := f.file("a.txt", "text")

@@ -304,7 +304,7 @@ func (o *outgoing) attempt(ctx context.Context) (err error) {
 		return err
 	}
 	o.lost = o.e.sess.Lost()
-	o.e.cfg.Report(Offer{Head: o.head, Size: o.src.size, ResumedFrom: o.row.Row().Durable})
+	o.e.cfg.Report(Offer{Head: o.head, Size: o.src.size, ResumedFrom: o.row.Row().Durable, Directory: o.src.tree != nil})
 	late := time.Now().Add(o.opt.AnswerTimeout)
 	o.talk.sess, err = o.e.initiate(ctx, o.to.jid, sid, content, o.opt.AnswerTimeout)
 	if err != nil {

@@ -97,7 +97,7 @@ func (q *request) converse(ctx context.Context) (s span, err error) {
 	}
 	q.answered = true
 	q.accepted()
-	q.e.cfg.Report(Offer{Head: q.down.head, Size: q.row.Size, ResumedFrom: s.offset})
+	q.e.cfg.Report(Offer{Head: q.down.head, Size: q.row.Size, ResumedFrom: s.offset, Directory: q.row.Manifest != nil})
 	q.e.cfg.Report(Accepted{q.down.head})
 	if s.offset > 0 {
 		q.e.cfg.Report(Resumed{Head: q.down.head, Offset: s.offset})

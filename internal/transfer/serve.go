@@ -104,7 +104,7 @@ func (in *incoming) hand(ctx context.Context, up *upload) error {
 	in.head = up.head
 	up.told = true
 	in.r.begin(up.head)
-	in.e.cfg.Report(Offer{Head: up.head, Size: s.size, ResumedFrom: s.offset})
+	in.e.cfg.Report(Offer{Head: up.head, Size: s.size, ResumedFrom: s.offset, Directory: up.src.tree != nil})
 	route, err := in.answer(finding, s, "")
 	if err != nil {
 		return in.talk.reasoned(err)
