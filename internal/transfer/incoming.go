@@ -339,10 +339,10 @@ func (in *incoming) open(ctx context.Context, public *jingle.File, sec *jingle.S
 // accept answers the offer, takes the bytes and releases the file.
 func (in *incoming) accept(ctx context.Context) (err error) {
 	d := in.down
-	if err := in.r.enter(ctx, in.sess); err != nil {
+	if err := in.r.places.enter(ctx, in.sess.Peer().Bare(), in.sess); err != nil {
 		return err
 	}
-	defer in.r.leave()
+	defer in.r.places.leave(in.sess.Peer().Bare())
 	finding, cancel := in.e.during(ctx, in.sess)
 	defer cancel(nil)
 	prefix := ""

@@ -18,9 +18,6 @@ import (
 )
 
 const (
-	// maxRunning bounds the transfers that run at once: each costs buffers,
-	// sockets and a share of the disk.
-	maxRunning = 16
 	// maxWaiting bounds the offers that are looked at or asked about at once.
 	maxWaiting = 64
 	// strangerOffers and strangerBurst bound how often somebody who is neither
@@ -37,7 +34,7 @@ type receiver struct {
 	hooks  context.Context // of the hooks; ends with the signals, and after the drain
 	unhook context.CancelCauseFunc
 	tasks  sync.WaitGroup
-	places chan struct{} // of running transfers
+	places places // of running transfers
 	strang *rate.Limiter
 	paces  paces              // of the offers of each contact
 	alive  chan chan struct{} // closed after a look of the keeper
@@ -71,7 +68,7 @@ func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
 	run, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
 	r := &receiver{
-		e: e, dir: dir, ctx: run, places: make(chan struct{}, maxRunning),
+		e: e, dir: dir, ctx: run,
 		strang: rate.NewLimiter(strangerOffers, strangerBurst),
 		asking: make(chan struct{}, 1), answers: map[string]*answer{}, once: make(chan exitcode.Code, 1),
 		begun: map[place]*begun{}, kick: make(chan struct{}, 1), alive: make(chan chan struct{}),
@@ -399,18 +396,3 @@ func (r *receiver) ask(ctx context.Context, q Question) error {
 	}
 	return nil
 }
-
-// enter waits for a place among the running transfers.
-func (r *receiver) enter(ctx context.Context, s *jingle.Session) error {
-	select {
-	case r.places <- struct{}{}:
-		return nil
-	case <-s.Done():
-		reason, _ := s.Ended()
-		return &endedByPeer{reason}
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-func (r *receiver) leave() { <-r.places }

@@ -197,3 +197,42 @@ func TestPace(t *testing.T) {
 		}
 	})
 }
+
+// TestPlaces exceeds the transfers that may run at once, of one contact and of
+// all.
+func TestPlaces(t *testing.T) {
+	var p places
+	who := func(n int) jid.JID { return jid.MustParse(fmt.Sprintf("u%d@jet.test", n)) }
+	for n := range maxRunning / maxRunningContact {
+		for range maxRunningContact {
+			if p.take(who(n)) != nil {
+				t.Fatalf("no place for contact %d", n)
+			}
+		}
+		if n == 0 && (p.take(who(0)) == nil || p.take(who(1)) != nil) {
+			t.Fatal("a contact has more than its share, or leaves nothing for others")
+		}
+		if n == 0 {
+			p.leave(who(1))
+		}
+	}
+	freed := p.take(who(99))
+	if freed == nil {
+		t.Fatal("more run than may")
+	}
+	p.leave(who(0))
+	<-freed
+	if p.take(who(99)) != nil {
+		t.Error("the place that was freed is not to be had")
+	}
+	for n := range maxRunning / maxRunningContact {
+		for range maxRunningContact {
+			if n > 0 {
+				p.leave(who(n))
+			}
+		}
+	}
+	if p.leave(who(99)); p.all != maxRunningContact-1 || len(p.of) != 1 {
+		t.Errorf("%d places are taken, by %v", p.all, p.of)
+	}
+}

@@ -91,10 +91,10 @@ func (in *incoming) grant(ctx context.Context) (*upload, error) {
 
 // hand sends what was asked for.
 func (in *incoming) hand(ctx context.Context, up *upload) error {
-	if err := in.r.enter(ctx, in.sess); err != nil {
+	if err := in.r.places.enter(ctx, in.sess.Peer().Bare(), in.sess); err != nil {
 		return err
 	}
-	defer in.r.leave()
+	defer in.r.places.leave(in.sess.Peer().Bare())
 	finding, cancel := in.e.during(ctx, in.sess)
 	defer cancel(nil)
 	s, err := in.wanted(finding, up)

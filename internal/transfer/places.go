@@ -1,0 +1,78 @@
+package transfer
+
+import (
+	"context"
+	"sync"
+
+	"jetsend/internal/jid"
+	"jetsend/internal/jingle"
+)
+
+const (
+	// maxRunning bounds the transfers that run at once: each costs buffers,
+	// sockets and a share of the disk.
+	maxRunning = 16
+	// maxRunningContact bounds those of one contact, so that somebody who lets
+	// his files trickle does not take all places. The files of a batch come one
+	// by one, but several senders of a contact may be at work.
+	maxRunningContact = 4
+)
+
+// places are those of running transfers. The zero value has all of them free.
+type places struct {
+	mu    sync.Mutex
+	all   int
+	of    map[jid.JID]int
+	freed chan struct{} // closed at the next leave; nil while nobody waits
+}
+
+// enter waits for a place for a session of the contact, until the session or ctx
+// ends.
+func (p *places) enter(ctx context.Context, bare jid.JID, s *jingle.Session) error {
+	for {
+		freed := p.take(bare)
+		if freed == nil {
+			return nil
+		}
+		select {
+		case <-freed:
+		case <-s.Done():
+			reason, _ := s.Ended()
+			return &endedByPeer{reason}
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// take takes a place. Without one it returns what is closed when to look again.
+func (p *places) take(bare jid.JID) (freed <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.all >= maxRunning || p.of[bare] >= maxRunningContact {
+		if p.freed == nil {
+			p.freed = make(chan struct{})
+		}
+		return p.freed
+	}
+	if p.of == nil {
+		p.of = map[jid.JID]int{}
+	}
+	p.all++
+	p.of[bare]++
+	return nil
+}
+
+// leave gives a place of the contact back.
+func (p *places) leave(bare jid.JID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.all--
+	if p.of[bare]--; p.of[bare] == 0 {
+		delete(p.of, bare)
+	}
+	if p.freed != nil {
+		close(p.freed)
+		p.freed = nil
+	}
+}
