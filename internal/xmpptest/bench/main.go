@@ -1,9 +1,9 @@
 // Command bench measures transfers between two real jetsend processes over a
 // private Prosody, and an ejabberd where it is installed, by every path: direct,
 // through the server's proxy and, with a smaller file, in-band; beside them scp
-// of the same file over a private sshd. It prints wall time, rate and peak
-// memory. `make bench` runs it. It needs room for two copies of the file in the
-// temporary directory.
+// of the same file over a private sshd; and a receiver under siege by a contact.
+// It prints wall time, rate and peak memory. `make bench` runs it. It needs room
+// for two copies of the file in the temporary directory.
 package main
 
 import (
@@ -95,7 +95,10 @@ func run(ctx context.Context, w io.Writer, o options) (err error) {
 	if err := onProsody(ctx, w, o, large, small); err != nil {
 		return err
 	}
-	return onEjabberd(ctx, w, o, large, small)
+	if err := onEjabberd(ctx, w, o, large, small); err != nil {
+		return err
+	}
+	return underSiege(ctx, w, o, large, small)
 }
 
 // onProsody measures every path over a Prosody, and scp.
