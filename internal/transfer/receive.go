@@ -55,6 +55,9 @@ type receiver struct {
 	once     chan exitcode.Code // --once: how the accepted one ended
 }
 
+// newStrangers bounds the offers of strangers.
+func newStrangers() *rate.Limiter { return rate.NewLimiter(strangerOffers, strangerBurst) }
+
 // Receive waits for files until ctx ends, opt.Stop is closed, the server is
 // lost, or, with Once, one accepted transfer has ended. It returns nil, or a
 // *Failure with the exit code of the run.
@@ -69,7 +72,7 @@ func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
 	defer cancel(nil)
 	r := &receiver{
 		e: e, dir: dir, ctx: run,
-		strang: rate.NewLimiter(strangerOffers, strangerBurst),
+		strang: newStrangers(),
 		asking: make(chan struct{}, 1), answers: map[string]*answer{}, once: make(chan exitcode.Code, 1),
 		begun: map[place]*begun{}, kick: make(chan struct{}, 1), alive: make(chan chan struct{}),
 	}

@@ -1,0 +1,113 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"jetsend/internal/jid"
+	"jetsend/internal/session"
+	"jetsend/internal/xmltree"
+)
+
+// unconnected is an endpoint without a server, for what is decided before one is
+// needed.
+func unconnected() *Endpoint {
+	return &Endpoint{
+		log: slog.New(slog.DiscardHandler), chores: make(chan chore, maxChores),
+		sess: session.New(session.Config{JID: jid.MustParse("juliet@jet.test"), Password: func(context.Context) (string, error) { return "", nil }}),
+	}
+}
+
+// TestWaitingOffers exceeds the offers that may wait to be decided.
+func TestWaitingOffers(t *testing.T) {
+	romeo := jid.MustParse("romeo@jet.test/orchard")
+	r := &receiver{e: unconnected()}
+	r.options.Store(&ReceiveOptions{Accept: AcceptFrom, From: []jid.JID{romeo.Bare()}})
+	for range maxWaiting {
+		if !r.admits(romeo) {
+			t.Fatal("refused too soon")
+		}
+		r.waiting++
+	}
+	if r.admits(romeo) || r.serves(romeo) {
+		t.Error("more offers wait than may")
+	}
+	r.looked()
+	if !r.admits(romeo) {
+		t.Error("refused although one was decided")
+	}
+}
+
+// TestStrangers exceeds what strangers, all together, may make us look at.
+func TestStrangers(t *testing.T) {
+	r := &receiver{e: unconnected(), strang: newStrangers()}
+	r.options.Store(&ReceiveOptions{Accept: AcceptAll})
+	admitted := 0
+	for i := range 10 * strangerBurst {
+		if r.admits(jid.MustParse(fmt.Sprintf("s%d@jet.test/x", i))) {
+			admitted++
+		}
+	}
+	if admitted < strangerBurst || admitted > strangerBurst+5 { // the clock goes on
+		t.Errorf("%d of %d offers of strangers were let in", admitted, 10*strangerBurst)
+	}
+	if !r.admits(jid.MustParse("juliet@jet.test/other")) {
+		t.Error("one of our own devices counts as a stranger")
+	}
+}
+
+// TestAnswersAreBounded exceeds the batches whose answer is remembered: what is
+// beyond is asked about for each file.
+func TestAnswersAreBounded(t *testing.T) {
+	asked := 0
+	r := &receiver{asking: make(chan struct{}, 1), answers: map[string]*answer{}}
+	r.options.Store(&ReceiveOptions{Ask: func(context.Context, Question) (bool, error) { asked++; return true, nil }})
+	for i := range maxBatches + 10 {
+		for index := 1; index <= 2; index++ {
+			q := Question{Peer: jid.MustParse("romeo@jet.test/a"), Size: 1, Batch: &Batch{ID: fmt.Sprint(i), Index: index, Count: 2, Bytes: 2}}
+			if err := r.ask(t.Context(), q); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if len(r.answers) != maxBatches || asked != maxBatches+2*10 {
+		t.Errorf("%d answers are remembered, %d questions were asked", len(r.answers), asked)
+	}
+}
+
+// TestChoresAreBounded exceeds what may wait for the endpoint's own goroutine.
+func TestChoresAreBounded(t *testing.T) {
+	e := unconnected()
+	for range 2 * maxChores {
+		e.chore("nothing", func(context.Context) error { return nil }) // does not block
+	}
+	if len(e.chores) != maxChores {
+		t.Errorf("%d chores wait", len(e.chores))
+	}
+}
+
+// TestBatchIsBounded exceeds the files that one question may be for.
+func TestBatchIsBounded(t *testing.T) {
+	batch := func(count int) *xmltree.Element {
+		return xmltree.New(NS, "batch").Set("id", "2b6f0cc9-04d1-4b0e-8e5c-5d5bb3a3a1f3").Set("index", "1").Set("count", fmt.Sprint(count)).Set("bytes", "1")
+	}
+	if _, err := parseBatch(batch(maxBatch)); err != nil {
+		t.Errorf("the largest batch: %v", err)
+	}
+	if _, err := parseBatch(batch(maxBatch + 1)); err == nil {
+		t.Error("a larger one was taken")
+	}
+}
+
+// TestSealedIsBounded exceeds the length of a sealed element: it is not even
+// decoded, so that no secret is needed to refuse it.
+func TestSealedIsBounded(t *testing.T) {
+	x := xmltree.New(NS, "sealed").Set("kind", kindReceipt).SetText(strings.Repeat("A", maxSealed+4))
+	if _, err := unseal(nil, kindReceipt, (&offer{}).context(), x); !errors.Is(err, errSealed) {
+		t.Errorf("%v", err)
+	}
+}
