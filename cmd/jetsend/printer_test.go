@@ -79,8 +79,22 @@ func someRecords() [][]record {
 			deviceRecord{JID: "romeo@montague.example", ID: 31415, Trust: "undecided"},
 		},
 		someTransfers(),
+		{
+			findingRecord{Finding: transfer.Finding{Area: "server", Check: "tls", Status: transfer.StatusOK, Text: "TLS 1.3", Details: map[string]any{"version": "TLS 1.3"}}, heading: true},
+			findingRecord{Finding: transfer.Finding{Area: "send", Check: "send", Status: transfer.StatusFail, Text: "not online", Code: 6, Hints: []string{"wait longer"}}},
+			diagnosisRecord{Account: "juliet@capulet.example", Contact: "romeo@montague.example", Works: true, Warnings: 1, Plan: &aPlan},
+			diagnosisRecord{Account: "juliet@capulet.example", Code: 6, Reason: "not online", Failures: 1},
+		},
+		{planRecord{somePlan()}},
 		{versionRecord{Version: "1.2.3", Revision: "0123456789ab+", Go: "go1.26", Platform: "linux/amd64", Licence: "GPL-3.0-or-later"}},
 	}
+}
+
+// somePlan is for a file with a name that drives terminals.
+func somePlan() transfer.Plan {
+	p := aPlan
+	p.File = &transfer.PlannedFile{Name: "a\x1b.txt", Path: "/a", Size: 1000, Transfer: uuidOf("0a3c"), ResumedFrom: 500}
+	return p
 }
 
 // someTransfers are one that has everything and one that has as little as can be.

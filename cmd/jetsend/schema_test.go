@@ -132,6 +132,9 @@ func (s *schema) checkObject(root *schema, v map[string]any) error {
 	}
 	for _, key := range slices.Sorted(maps.Keys(v)) {
 		p := s.Properties[key]
+		if p == nil && s.AdditionalProperties != nil && *s.AdditionalProperties {
+			continue
+		}
 		if p == nil {
 			return fmt.Errorf("%s is not described", key)
 		}
