@@ -56,6 +56,11 @@ type Config struct {
 	// chat message is ever taken from a person's client; 0 itself cannot be had.
 	Priority int8
 
+	// Prepare is called once, in Start, when the stream stands and before anybody
+	// learns that we are online; nil is nothing. It may use IQ and the PEP
+	// methods. Its error is that of Start.
+	Prepare func(context.Context) error
+
 	// Reconnect has the session survive its streams. When one is lost it is
 	// resumed (XEP-0198) or, failing that, replaced by a new login, as often as
 	// it takes: after 0.5 s to 60 s, at random and longer each time. What ends

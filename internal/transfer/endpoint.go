@@ -53,6 +53,8 @@ type Endpoint struct {
 	journal   *journal.Journal
 	mu        sync.Mutex
 	downloads map[string]*download // under way, by transfer id; under mu
+	early     []*jingle.Session    // offers that came before Receive; under mu
+	received  bool                 // Receive was called; under mu
 
 	announced atomic.Bool               // the first login is done
 	back      atomic.Pointer[time.Time] // of the latest login after the first
@@ -133,6 +135,12 @@ func (e *Endpoint) assemble() {
 	c := e.cfg.Session
 	c.Log = e.log
 	c.Reconnect, c.State = true, e.connection
+	c.Prepare = func(ctx context.Context) error { // who sees us online may encrypt for us at once
+		if err := e.omemo.Announce(ctx, e.sess); err != nil {
+			return fmt.Errorf("announce our omemo device: %w", err)
+		}
+		return nil
+	}
 	c.Features = features(e.cfg.Receiver)
 	c.Priority = e.cfg.Priority
 	c.Resource = newResource()
@@ -175,9 +183,6 @@ func (e *Endpoint) login(ctx context.Context) error {
 	}
 	if err := rememberMechanism(ctx, e.db, e.sess.Mechanism()); err != nil {
 		return err
-	}
-	if err := e.omemo.Announce(ctx, e.sess); err != nil {
-		return fmt.Errorf("announce our omemo device: %w", err)
 	}
 	e.announced.Store(true)
 	return nil
@@ -264,6 +269,9 @@ func (e *Endpoint) admit(from jid.JID, offer *jingle.Content) *stanza.Error {
 	if offer != nil && r != nil && (r.admits(from) || offer.Senders == jingle.SenderResponder && r.serves(from)) {
 		return nil
 	}
+	if offer != nil && r == nil && e.isEarly(from) {
+		return nil
+	}
 	if offer == nil && r != nil && r.known(from.Bare()) {
 		return nil // the manager's own answer tells them what is wrong
 	}
@@ -275,7 +283,40 @@ func (e *Endpoint) admitInband(from jid.JID) *stanza.Error { return e.admit(from
 
 // onOffer is called on the stream's dispatcher.
 func (e *Endpoint) onOffer(s *jingle.Session) {
-	if r := e.receiver.Load(); r != nil {
+	e.mu.Lock()
+	r := e.receiver.Load()
+	if r == nil { // it is about to begin
+		e.early = append(e.early, s)
+	}
+	e.mu.Unlock()
+	if r != nil {
 		r.start(s)
+	}
+}
+
+// maxEarly bounds the offers that come before Receive.
+const maxEarly = 8
+
+// isEarly tells whether an offer comes between our presence and Receive, which
+// follows. Only contacts' are kept.
+func (e *Endpoint) isEarly(from jid.JID) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.cfg.Receiver && !e.received && len(e.early) < maxEarly && e.isContact(from.Bare())
+}
+
+// open makes the receiver the one that offers go to, with those that came before.
+func (r *receiver) open() {
+	r.e.mu.Lock()
+	early := r.e.early
+	r.e.early, r.e.received = nil, true
+	r.e.receiver.Store(r)
+	r.e.mu.Unlock()
+	for _, s := range early {
+		if from := s.Peer(); r.admits(from) || s.Content().Senders == jingle.SenderResponder && r.serves(from) {
+			r.start(s)
+			continue
+		}
+		r.e.tasks.Go(func() { _ = s.Terminate(context.Background(), declined(detailPolicy)) })
 	}
 }

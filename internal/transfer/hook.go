@@ -1,7 +1,6 @@
 package transfer
 
 import (
-	"context"
 	"encoding/json"
 	"path/filepath"
 	"strconv"
@@ -27,12 +26,9 @@ func (r *receiver) runHook(of Received) {
 	go func() {
 		defer r.tasks.Done()
 		result := hook.Result{Status: -1}
-		select {
-		case r.places <- struct{}{}:
+		if result.Err = r.places.enterHook(r.hooks); result.Err == nil {
 			result = r.opt().Hook.Run(r.hooks, hookCall(of))
-			r.leave()
-		case <-r.hooks.Done():
-			result.Err = context.Cause(r.hooks)
+			r.places.leave(jid.JID{})
 		}
 		event := Hook{Head: of.Head, Status: result.Status, Seconds: result.Seconds}
 		if result.Err != nil {

@@ -45,6 +45,22 @@ func (p *places) enter(ctx context.Context, bare jid.JID, s *jingle.Session) err
 	}
 }
 
+// enterHook waits for a place for a hook. The hooks together are treated like a
+// contact.
+func (p *places) enterHook(ctx context.Context) error {
+	for {
+		freed := p.take(jid.JID{})
+		if freed == nil {
+			return nil
+		}
+		select {
+		case <-freed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
 // take takes a place. Without one it returns what is closed when to look again.
 func (p *places) take(bare jid.JID) (freed <-chan struct{}) {
 	p.mu.Lock()

@@ -82,7 +82,7 @@ func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
 	if r.verified, err = e.verifiedContacts(ctx); err != nil {
 		return &Failure{Code: exitcode.Config, Reason: "state", Err: err}
 	}
-	e.receiver.Store(r)
+	r.open()
 	priming, stop := context.WithCancel(run)
 	done := make(chan struct{})
 	go func() { // waited for right below
