@@ -21,11 +21,12 @@ import (
 //	                          for what is started from here on
 //	notified REGEXP           wait until it has told that
 //	server restart|kill|start end the server in an orderly way or not, and start it
+//	cut                       break the connections through the tap, as a network does
 //	hangup NAME               close the terminal of a process
 //	lapse DURATION            let time go by
 func daemonCommands() map[string]func(ts *testscript.TestScript, neg bool, args []string) {
 	return map[string]func(ts *testscript.TestScript, neg bool, args []string){
-		"manager": cmdManager, "notified": cmdNotified, "server": cmdServer, "hangup": cmdHangup, "lapse": cmdLapse,
+		"manager": cmdManager, "notified": cmdNotified, "server": cmdServer, "cut": cmdCut, "hangup": cmdHangup, "lapse": cmdLapse,
 	}
 }
 
@@ -90,6 +91,11 @@ func cmdServer(ts *testscript.TestScript, neg bool, args []string) {
 	default:
 		ts.Fatalf("server %s: no such thing", args[0])
 	}
+}
+
+func cmdCut(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, len(args) == 0, "cut")
+	worldOf(ts).tap.Cut()
 }
 
 func cmdHangup(ts *testscript.TestScript, neg bool, args []string) {
