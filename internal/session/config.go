@@ -61,6 +61,10 @@ type Config struct {
 	// methods. Its error is that of Start.
 	Prepare func(context.Context) error
 
+	// Hidden keeps the initial presence back until Appear is called, so that nobody
+	// sees us online before we are ready.
+	Hidden bool
+
 	// Reconnect has the session survive its streams. When one is lost it is
 	// resumed (XEP-0198) or, failing that, replaced by a new login, as often as
 	// it takes: after 0.5 s to 60 s, at random and longer each time. What ends

@@ -123,6 +123,25 @@ func (s *Session) flush() {
 	}
 }
 
+// Appear sends the initial presence that Config.Hidden has kept back. Further calls
+// do nothing.
+func (s *Session) Appear(ctx context.Context) error { return s.appear(ctx, true) }
+
+// appear sends the initial presence, unless it is to be kept back or, on demand,
+// has been sent.
+func (s *Session) appear(ctx context.Context, demanded bool) error {
+	s.mu.Lock()
+	kept, had := s.cfg.Hidden && !s.visible, s.visible
+	if demanded {
+		s.visible = true
+	}
+	s.mu.Unlock()
+	if demanded && (had || !kept) || !demanded && kept {
+		return nil
+	}
+	return s.send(ctx, s.initialPresence(), controlPriority)
+}
+
 // announce fetches the roster, so that the server tells us its changes (RFC
 // 6121 section 2.2), and sends initial presence (section 4.2).
 func (s *Session) announce(ctx context.Context, st *stream) error {
@@ -140,7 +159,7 @@ func (s *Session) announce(ctx context.Context, st *stream) error {
 		}
 	}
 	s.prepared = true
-	if err := s.send(ctx, s.initialPresence(), controlPriority); err != nil {
+	if err := s.appear(ctx, false); err != nil {
 		return err
 	}
 	_, err = wait.answer(ctx)

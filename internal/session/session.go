@@ -63,6 +63,8 @@ type Session struct {
 	err      error
 	prepared bool // by the one Start; only announce uses it
 
+	visible bool // Appear was called
+
 	closing bool // Close was called: whatever ends the stream now is its doing
 }
 

@@ -95,6 +95,7 @@ func TestDryRunOfInterrupted(t *testing.T) {
 	}
 	defer closeSources([]*source{src})
 	o := romeo.outgoing(opt, src)
+	o.form = formJetsend
 	h, err := romeo.journal.Begin(t.Context(), o.rowOf())
 	if err != nil {
 		t.Fatal(err)

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"jetsend/internal/clean"
-	"jetsend/internal/crypto"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
@@ -20,16 +19,14 @@ import (
 
 // The names of the forms of an offer in plans and reports.
 const (
-	formNameJetsend   = NS
-	formNameJET       = "jet"
-	formNameEncrypted = "encrypted-file"
-	formNameNone      = "none"
+	formNameJetsend = NS
+	formNameNone    = "none"
 )
 
 // Plan is what a send would do, up to its offer.
 type Plan struct {
 	To   string `json:"to"`   // full JID of the client that would get the offer
-	Form string `json:"form"` // jetsend:1 or jet
+	Form string `json:"form"` // jetsend:1, jet, jet-draft or encrypted-file
 	// Encryption and Cipher are as in the event "negotiated".
 	Encryption string `json:"encryption"`
 	Cipher     string `json:"cipher"`
@@ -126,9 +123,10 @@ func (e *Endpoint) plan(ctx context.Context, opt SendOptions, sources []*source)
 		return nil, err
 	}
 	to := peers[0]
-	p := &Plan{To: clean.Text(to.jid.String()), Form: formNameJetsend, Encryption: encryptionJET, Cipher: crypto.AES256GCM.Name(), NameHidden: true, Receipt: true}
-	if to.form == formJET || opt.Encryption == EncryptionJET {
-		p.Form, p.Cipher, p.NameHidden, p.Receipt = formNameJET, crypto.AES128GCM.Name(), false, false
+	profile := to.form == formJetsend
+	p := &Plan{
+		To: clean.Text(to.jid.String()), Form: to.form.name(), Encryption: to.form.word(), Cipher: to.form.suite(opt).Name(),
+		NameHidden: profile, Receipt: profile,
 	}
 	if p.Transports, p.Candidates, err = e.paths(ctx, to, opt.Route); err != nil {
 		return nil, err
@@ -175,8 +173,9 @@ func (e *Endpoint) planFile(ctx context.Context, opt SendOptions, src *source, p
 	if opt.NoResume || p.Form != formNameJetsend {
 		return f, nil
 	}
-	like := journal.Row{Peer: opt.To.Bare(), Profile: true, Name: src.name, Path: src.path, Size: src.size, MTime: src.mtime}
-	row, err := e.journal.Find(ctx, like)
+	o := e.outgoing(opt, src)
+	o.form = formJetsend
+	row, err := e.journal.Find(ctx, o.rowOf())
 	switch {
 	case err == nil:
 		f.Transfer, f.ResumedFrom = row.ID, row.Durable
@@ -186,20 +185,27 @@ func (e *Endpoint) planFile(ctx context.Context, opt SendOptions, src *source, p
 	return f, nil
 }
 
+// name is what plans and reports call the form.
+func (f form) name() string {
+	switch f {
+	case formNone:
+		return formNameNone
+	case formJetsend:
+		return formNameJetsend
+	}
+	return f.word()
+}
+
 // formNameOf is the best form that a client says it takes, and, when this
 // version cannot send by it, why.
 func formNameOf(p *peer, has func(feature string) bool) (name, why string) {
 	switch {
-	case p.form == formJetsend:
-		return formNameJetsend, ""
-	case p.form == formJET:
-		return formNameJET, ""
+	case p.form != formNone:
+		return p.form.name(), ""
 	case !has(jingle.NS) || !has(jingle.NSFile) && !has(jingle.NSEncryptedFile):
 		return formNameNone, "takes no files (Jingle file transfer)"
 	case p.client == libervia:
 		return formNameNone, "Libervia opens no standard envelope"
-	case has(jingle.NSEncryptedFile):
-		return formNameEncrypted, "takes only the encrypted file element of 2015"
 	case !has(jingle.NSJET):
 		return formNameNone, "takes files, but not encrypted ones (XEP-0391)"
 	}

@@ -31,9 +31,9 @@ func TestFormName(t *testing.T) {
 		why      string
 	}{
 		"jetsend":        {append([]string{NS}, jet...), "jetsend", formNameJetsend, ""},
-		"jet":            {jet, "Dino", formNameJET, ""},
+		"jet":            {jet, "Dino", encryptionJET, ""},
 		"libervia":       {jet, "Libervia", formNameNone, "Libervia"},
-		"encrypted file": {append([]string{jingle.NSEncryptedFile}, files...), "", formNameEncrypted, "2015"},
+		"encrypted file": {append([]string{jingle.NSEncryptedFile}, files...), "", encryptionFile, ""},
 		"files":          {files, "Gajim", formNameNone, "XEP-0391"},
 		"no omemo":       {append([]string{jingle.NSJET}, files...), "", formNameNone, "XEP-0396"},
 		"chat":           {nil, "Profanity", formNameNone, "takes no files"},

@@ -53,8 +53,6 @@ type Endpoint struct {
 	journal   *journal.Journal
 	mu        sync.Mutex
 	downloads map[string]*download // under way, by transfer id; under mu
-	early     []*jingle.Session    // offers that came before Receive; under mu
-	received  bool                 // Receive was called; under mu
 
 	announced atomic.Bool               // the first login is done
 	back      atomic.Pointer[time.Time] // of the latest login after the first
@@ -135,6 +133,7 @@ func (e *Endpoint) assemble() {
 	c := e.cfg.Session
 	c.Log = e.log
 	c.Reconnect, c.State = true, e.connection
+	c.Hidden = e.cfg.Receiver                     // until Receive is ready for offers
 	c.Prepare = func(ctx context.Context) error { // who sees us online may encrypt for us at once
 		if err := e.omemo.Announce(ctx, e.sess); err != nil {
 			return fmt.Errorf("announce our omemo device: %w", err)
@@ -269,9 +268,6 @@ func (e *Endpoint) admit(from jid.JID, offer *jingle.Content) *stanza.Error {
 	if offer != nil && r != nil && (r.admits(from) || offer.Senders == jingle.SenderResponder && r.serves(from)) {
 		return nil
 	}
-	if offer != nil && r == nil && e.isEarly(from) {
-		return nil
-	}
 	if offer == nil && r != nil && r.known(from.Bare()) {
 		return nil // the manager's own answer tells them what is wrong
 	}
@@ -283,40 +279,7 @@ func (e *Endpoint) admitInband(from jid.JID) *stanza.Error { return e.admit(from
 
 // onOffer is called on the stream's dispatcher.
 func (e *Endpoint) onOffer(s *jingle.Session) {
-	e.mu.Lock()
-	r := e.receiver.Load()
-	if r == nil { // it is about to begin
-		e.early = append(e.early, s)
-	}
-	e.mu.Unlock()
-	if r != nil {
+	if r := e.receiver.Load(); r != nil {
 		r.start(s)
-	}
-}
-
-// maxEarly bounds the offers that come before Receive.
-const maxEarly = 8
-
-// isEarly tells whether an offer comes between our presence and Receive, which
-// follows. Only contacts' are kept.
-func (e *Endpoint) isEarly(from jid.JID) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.cfg.Receiver && !e.received && len(e.early) < maxEarly && e.isContact(from.Bare())
-}
-
-// open makes the receiver the one that offers go to, with those that came before.
-func (r *receiver) open() {
-	r.e.mu.Lock()
-	early := r.e.early
-	r.e.early, r.e.received = nil, true
-	r.e.receiver.Store(r)
-	r.e.mu.Unlock()
-	for _, s := range early {
-		if from := s.Peer(); r.admits(from) || s.Content().Senders == jingle.SenderResponder && r.serves(from) {
-			r.start(s)
-			continue
-		}
-		r.e.tasks.Go(func() { _ = s.Terminate(context.Background(), declined(detailPolicy)) })
 	}
 }

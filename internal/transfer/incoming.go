@@ -11,6 +11,7 @@ import (
 
 	"jetsend/internal/clean"
 	"jetsend/internal/crypto"
+	"jetsend/internal/exitcode"
 	"jetsend/internal/filename"
 	"jetsend/internal/inbox"
 	"jetsend/internal/jingle"
@@ -59,9 +60,7 @@ func (in *incoming) run(ctx context.Context) {
 	case err != nil:
 		err = in.withdrawn(err)
 		in.terminate(ctx, err)
-		if !in.r.has(in.head) { // else it is not the end of the transfer
-			in.fail(ctx, err)
-		}
+		in.r.unbegun(in.head, err, func() exitcode.Code { return in.fail(ctx, err) })
 		return
 	}
 	err = in.accept(ctx)
@@ -98,15 +97,16 @@ func (in *incoming) terminate(ctx context.Context, err error) {
 }
 
 // fail reports that an offer came to nothing.
-func (in *incoming) fail(ctx context.Context, err error) {
+func (in *incoming) fail(ctx context.Context, err error) exitcode.Code {
 	f := failureOf(err, false)
 	if in.head.Transfer == "" {
 		in.e.cfg.Report(FailedEarly{Direction: Receive, Peer: in.sess.Peer().String(), Code: int(f.Code), Reason: clean.Text(f.Error()), Hints: f.Hints})
-		return
+		return f.Code
 	}
 	row, lerr := in.e.journal.Load(context.WithoutCancel(ctx), journal.Key{ID: in.head.Transfer, Direction: journal.Receive})
 	resumable := lerr == nil && row.State == journal.Interrupted && row.HasKey(in.dev.IdentityKey)
 	in.e.cfg.Report(Failed{Head: in.head, Code: int(f.Code), Reason: clean.Text(f.Error()), Resumable: resumable, Hints: f.Hints})
+	return f.Code
 }
 
 // decide makes the checks in the order of docs/protocol.md, the cheapest and

@@ -54,6 +54,28 @@ func (r *receiver) has(head Head) bool {
 	return r.begun[place{head.Transfer, head.Direction}] != nil
 }
 
+// unbegun reports, by fail, a session that came to nothing before it was taken,
+// unless its transfer has begun in this run and may still go on: then only our own
+// refusal is its end.
+func (r *receiver) unbegun(head Head, err error, fail func() exitcode.Code) {
+	key := place{head.Transfer, head.Direction}
+	var ours *refusal
+	refused := errors.As(err, &ours)
+	r.mu.Lock()
+	b := r.begun[key]
+	over := b != nil && b.sessions == 0 && refused
+	if over {
+		delete(r.begun, key)
+	}
+	r.mu.Unlock()
+	switch {
+	case over:
+		r.end(fail())
+	case b == nil:
+		fail()
+	}
+}
+
 // complete notes that the transfer has come to its good end, which has been
 // reported.
 func (r *receiver) complete(head Head) {
@@ -101,7 +123,7 @@ func (r *receiver) stay(e sessionEnd, quiet bool, code exitcode.Code) bool {
 	if r.closed || r.opt().Retry.Retries == 0 {
 		patience = 0
 	}
-	if errors.Is(e.err, errSuperseded) { // whoever takes its place needs time for it
+	if quiet { // what comes next needs time to begin
 		patience = max(patience, 2*takeTime)
 	}
 	if b.sessions == 0 && (patience == 0 || !quiet && code != exitcode.Interrupted) {

@@ -141,6 +141,9 @@ func (e *Endpoint) chooseForm(ctx context.Context, opt SendOptions, least form) 
 	if !opt.To.IsBare() {
 		return e.chooseFull(ctx, opt.To, opt.Encryption)
 	}
+	if err := e.sess.Appear(ctx); err != nil { // who is not online sees nobody
+		return nil, fmt.Errorf("%w: %w", errStreamLost, err)
+	}
 	wait, cancel := context.WithTimeout(ctx, max(opt.Wait, 0))
 	defer cancel()
 	asked := map[jid.JID]*peer{}

@@ -82,7 +82,10 @@ func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
 	if r.verified, err = e.verifiedContacts(ctx); err != nil {
 		return &Failure{Code: exitcode.Config, Reason: "state", Err: err}
 	}
-	r.open()
+	e.receiver.Store(r)
+	if err := e.sess.Appear(ctx); err != nil && e.gone() {
+		return e.unreachable()
+	}
 	priming, stop := context.WithCancel(run)
 	done := make(chan struct{})
 	go func() { // waited for right below

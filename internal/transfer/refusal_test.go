@@ -160,6 +160,9 @@ func TestOneRefusal(t *testing.T) {
 		refuse(what, juliet, id, 4)
 	}
 	refuse("another size", juliet, fine, 5)
+	if err := juliet.journal.Forget(t.Context(), journal.Key{ID: fine, Direction: journal.Receive}, Discard); err != nil {
+		t.Fatal(err) // of the wrong size
+	}
 	refuse("another key of the contact", other, fine, 4)
 	refuse("another contact", nurse, fine, 4)
 

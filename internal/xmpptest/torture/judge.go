@@ -145,8 +145,8 @@ func (r *round) check(a *actor, e pair.Event) {
 			r.blame("%s says received, but the file is not there", a.name)
 		}
 		r.mu.Lock()
-		r.received[e.Transfer]++
-		n := r.received[e.Transfer]
+		r.received[a.name+" "+e.Transfer]++ // each process tells its own end
+		n := r.received[a.name+" "+e.Transfer]
 		r.mu.Unlock()
 		if n > 1 {
 			r.blame("%s says received for the %d. time", a.name, n)

@@ -38,7 +38,7 @@ type round struct {
 	front    *actor // the command that works at the moment, or nil
 	daemons  map[end]*keeper
 	waiting  []waiter
-	received map[string]int // transfer -> how often
+	received map[string]int // process and transfer -> how often
 	id       map[end]string // the transfer, as that end's last event of it named it
 	sent     bool           // the sender knows that the file is there
 	resumed  int64          // bytes that were not sent again, all sessions together
