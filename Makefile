@@ -43,7 +43,7 @@ check: ## formatting, go vet, go.mod
 
 unit: ## unit, script and end-to-end tests (TESTFLAGS=-short for less)
 	@scripts/need prosody prosody
-	$(GO) test -shuffle=on -timeout 8m $(TESTFLAGS) ./...
+	$(GO) test -shuffle=on -parallel 6 -timeout 9m $(TESTFLAGS) ./...
 
 race: ## unit tests under the race detector
 	@scripts/need prosody prosody

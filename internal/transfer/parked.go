@@ -126,7 +126,7 @@ func (r *receiver) stay(e sessionEnd, quiet bool, code exitcode.Code) bool {
 	if quiet { // what comes next needs time to begin
 		patience = max(patience, 2*takeTime)
 	}
-	if b.sessions == 0 && (patience == 0 || !quiet && code != exitcode.Interrupted) {
+	if b.sessions == 0 && (patience == 0 || !quiet && (code != exitcode.Interrupted || !e.resumable)) {
 		delete(r.begun, key)
 		return false
 	}
