@@ -9,7 +9,7 @@ DEBDIR  ?= bin
 # A release tag, when there is one; otherwise the build information says it.
 VERSION ?= $(shell git describe --tags --dirty 2>/dev/null)
 # Seconds for all fuzz targets together in `make test`.
-FUZZ_BUDGET ?= 60
+FUZZ_BUDGET ?= 45
 # What `make bench` sends, in bytes, and how often.
 BENCH_SIZE ?= 1073741824
 BENCH_RUNS ?= 3

@@ -35,7 +35,7 @@ func TestResumeWhat(t *testing.T) {
 		want []journal.Key
 		says []string
 	}{
-		{name: "all", want: []journal.Key{a, b}},
+		{name: "all", want: []journal.Key{a, b, foreign.Key}},
 		{name: "by prefix", args: []string{"aaaa00"}, want: []journal.Key{a}},
 		{name: "upper case, twice", args: []string{"BBBB0000", "bbbb"}, want: []journal.Key{b}},
 		{name: "a complete one is no trouble", args: []string{"aaaa1", "aaaa0"}, want: []journal.Key{a}, says: []string{"aaaa1111 (a.iso) is already complete"}},
@@ -47,7 +47,7 @@ func TestResumeWhat(t *testing.T) {
 		{name: "running", args: []string{"eeee0"}, code: 12, says: []string{"eeee0000 (a.iso) is running in another process", "hint: wait"}},
 		{name: "offered", args: []string{"eeee1"}, code: 12},
 		{name: "one running among others", args: []string{"aaaa0", "eeee0"}, code: 12},
-		{name: "another client", args: []string{"f000"}, code: 7, says: []string{"a client other than jetsend", "send it anew with"}},
+		{name: "to another client: from the beginning", args: []string{"f000"}, want: []journal.Key{foreign.Key}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f.t, f.endpoint.resumed, f.dialled = t, nil, nil
@@ -84,15 +84,15 @@ func TestResumeOptions(t *testing.T) {
 		args         []string
 		want         transfer.ResumeOptions
 	}{
-		{name: "defaults", want: transfer.ResumeOptions{Wait: 10 * time.Second, Route: both, Retry: retry}},
+		{name: "defaults", want: transfer.ResumeOptions{AnswerTimeout: 5 * time.Minute, Wait: 10 * time.Second, Route: both, Retry: retry}},
 		{
 			name: "configuration", config: "{send: {wait: 1m, retries: 0, limit_rate: 3MB}, receive: {no_direct: true, limit_rate: 2MB, retries: 9}}",
-			want: transfer.ResumeOptions{Wait: time.Minute, LimitRate: 2e6, Route: transfer.RouteOptions{Transports: both.Transports, NoDirect: true}, Retry: transfer.RetryOptions{For: 10 * time.Minute}},
+			want: transfer.ResumeOptions{AnswerTimeout: 5 * time.Minute, Wait: time.Minute, LimitRate: 2e6, Route: transfer.RouteOptions{Transports: both.Transports, NoDirect: true}, Retry: transfer.RetryOptions{For: 10 * time.Minute}},
 		},
 		{
 			name: "flags", config: "{send: {wait: 1m}, receive: {no_direct: true, limit_rate: 2MB}}",
 			args: []string{"--no-direct=false", "--limit-rate=5MB", "--transport=ibb", "--wait=1d", "--retry-for=0"},
-			want: transfer.ResumeOptions{Wait: 24 * time.Hour, LimitRate: 5e6, Route: transfer.RouteOptions{Transports: []string{"ibb"}}, Retry: transfer.RetryOptions{Retries: 5}},
+			want: transfer.ResumeOptions{AnswerTimeout: 5 * time.Minute, Wait: 24 * time.Hour, LimitRate: 5e6, Route: transfer.RouteOptions{Transports: []string{"ibb"}}, Retry: transfer.RetryOptions{Retries: 5}},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -56,11 +56,6 @@ type Config struct {
 	// chat message is ever taken from a person's client; 0 itself cannot be had.
 	Priority int8
 
-	// Prepare is called once, in Start, when the stream stands and before anybody
-	// learns that we are online; nil is nothing. It may use IQ and the PEP
-	// methods. Its error is that of Start.
-	Prepare func(context.Context) error
-
 	// Hidden keeps the initial presence back until Appear is called, so that nobody
 	// sees us online before we are ready.
 	Hidden bool

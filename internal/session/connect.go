@@ -153,12 +153,6 @@ func (s *Session) announce(ctx context.Context, st *stream) error {
 		return err
 	}
 	defer wait.forget()
-	if prepare := s.cfg.Prepare; prepare != nil && !s.prepared {
-		if err := prepare(ctx); err != nil {
-			return err
-		}
-	}
-	s.prepared = true
 	if err := s.appear(ctx, false); err != nil {
 		return err
 	}

@@ -52,16 +52,15 @@ type Session struct {
 	unacked     int              // stanzas of lost bindings; used by the supervisor only
 	next        *target          // where the server has sent us; used by the negotiation only
 
-	mu       sync.Mutex
-	state    state
-	stream   *stream       // the one that is up or being announced; nil between two
-	bound    *binding      // the one not lost yet; nil before the first and after the last
-	online   chan struct{} // closed while a stream is up and announced
-	full     jid.JID       // of the latest login, bare before the first
-	mech     string        // of the latest login
-	remote   net.Addr
-	err      error
-	prepared bool // by the one Start; only announce uses it
+	mu     sync.Mutex
+	state  state
+	stream *stream       // the one that is up or being announced; nil between two
+	bound  *binding      // the one not lost yet; nil before the first and after the last
+	online chan struct{} // closed while a stream is up and announced
+	full   jid.JID       // of the latest login, bare before the first
+	mech   string        // of the latest login
+	remote net.Addr
+	err    error
 
 	visible bool // Appear was called
 

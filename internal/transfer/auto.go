@@ -307,7 +307,7 @@ func (r *receiver) keeping() keeping {
 	o := r.opt()
 	return keeping{
 		minFree: o.MinFree, conflict: o.OnConflict, rate: o.LimitRate, checksum: o.Checksum,
-		out: o.Out, released: r.runHook,
+		out: o.Out, released: r.released,
 	}
 }
 

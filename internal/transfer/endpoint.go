@@ -134,12 +134,6 @@ func (e *Endpoint) assemble() {
 	c.Log = e.log
 	c.Reconnect, c.State = true, e.connection
 	c.Hidden = e.cfg.Receiver                     // until Receive is ready for offers
-	c.Prepare = func(ctx context.Context) error { // who sees us online may encrypt for us at once
-		if err := e.omemo.Announce(ctx, e.sess); err != nil {
-			return fmt.Errorf("announce our omemo device: %w", err)
-		}
-		return nil
-	}
 	c.Features = features(e.cfg.Receiver)
 	c.Priority = e.cfg.Priority
 	c.Resource = newResource()
@@ -182,6 +176,9 @@ func (e *Endpoint) login(ctx context.Context) error {
 	}
 	if err := rememberMechanism(ctx, e.db, e.sess.Mechanism()); err != nil {
 		return err
+	}
+	if err := e.omemo.Announce(ctx, e.sess); err != nil {
+		return fmt.Errorf("announce our omemo device: %w", err)
 	}
 	e.announced.Store(true)
 	return nil

@@ -87,6 +87,15 @@ func (r *receiver) complete(head Head) {
 	}
 }
 
+// released notes that a file has been reported as received, whatever is still said
+// about it, and runs the hook.
+func (r *receiver) released(of Received) {
+	r.mu.Lock()
+	delete(r.begun, place{of.Transfer, of.Direction})
+	r.mu.Unlock()
+	r.runHook(of)
+}
+
 // left notes how a session ended. What was interrupted waits for the next session,
 // of the contact or of ours; everything else is reported as the end.
 func (r *receiver) left(e sessionEnd) {

@@ -58,14 +58,14 @@ func needResume(t *testing.T, program string) {
 // TestWithoutFaults sends files with nothing in their way: what fails here is the
 // harness, or everything.
 func TestWithoutFaults(t *testing.T) {
-	runRounds(t, options{program: program(t), rounds: 3, seed: 1, limits: small, dry: true})
+	runRounds(t, options{program: program(t), rounds: 1, seed: 1, limits: small, dry: true})
 }
 
 // TestTorture is the short form of `make torture`.
 func TestTorture(t *testing.T) {
 	p := program(t)
 	needResume(t, p)
-	runRounds(t, options{program: p, rounds: 5, seed: 1, limits: small})
+	runRounds(t, options{program: p, rounds: 3, seed: 1, limits: small})
 }
 
 // TestLong resumes a file that is large enough to see that the rest is small.
