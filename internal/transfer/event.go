@@ -73,7 +73,7 @@ type Progress struct {
 // in this run. It is not the end of the transfer.
 type Interrupted struct {
 	Head
-	Bytes  int64  `json:"bytes"` // that need not be sent again, as far as we know
+	Bytes  int64  `json:"bytes"` // moved; some of them may have to be sent again
 	Reason string `json:"reason"`
 	// RetryIn is seconds until the next attempt from here; absent when the
 	// other end is waited for.
