@@ -133,7 +133,7 @@ func (e *Endpoint) assemble() {
 	c := e.cfg.Session
 	c.Log = e.log
 	c.Reconnect, c.State = true, e.connection
-	c.Hidden = e.cfg.Receiver                     // until Receive is ready for offers
+	c.Hidden = e.cfg.Receiver // until Receive is ready for offers
 	c.Features = features(e.cfg.Receiver)
 	c.Priority = e.cfg.Priority
 	c.Resource = newResource()

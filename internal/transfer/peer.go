@@ -55,6 +55,7 @@ type peer struct {
 	takes      []form   // all that it can take, the best first
 	transports []string // in common
 	client     client
+	seen       time.Time // its presence when it was asked
 }
 
 // client is what a resource claims to be, where that matters.
@@ -202,7 +203,10 @@ func (e *Endpoint) ask(ctx context.Context, opt SendOptions, asked map[jid.JID]*
 	resources := slices.DeleteFunc(e.sess.Resources(to), func(r session.Resource) bool {
 		return r.JID.Bare() == e.sess.JID().Bare() && r.JID.Resource() == e.resource
 	})
-	unknown := slices.DeleteFunc(slices.Clone(resources), func(r session.Resource) bool { return asked[r.JID] != nil })
+	// Who comes back under the same address is asked anew: what answered for it
+	// before may have been its server.
+	known := func(r session.Resource) bool { return asked[r.JID] != nil && asked[r.JID].seen.Equal(r.Seen) }
+	unknown := slices.DeleteFunc(slices.Clone(resources), known)
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	for _, r := range unknown {
@@ -221,13 +225,14 @@ func (e *Endpoint) ask(ctx context.Context, opt SendOptions, asked map[jid.JID]*
 			p := describe(r.JID, info, r.Caps)
 			p.form = p.best(opt.Encryption)
 			mu.Lock()
+			p.seen = r.Seen
 			asked[r.JID] = p
 			mu.Unlock()
 		})
 	}
 	wg.Wait()
 	for _, r := range resources {
-		if p := asked[r.JID]; p != nil && p.form != formNone {
+		if p := asked[r.JID]; known(r) && p.form != formNone {
 			capable = append(capable, p)
 		}
 	}
