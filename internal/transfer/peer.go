@@ -26,6 +26,10 @@ import (
 // discoWait is how long a resource may take to say what it can do.
 const discoWait = 5 * time.Second
 
+// askedAgain is when a client is asked again for which nobody answered: its stream
+// may just be broken.
+const askedAgain = 3 * time.Second
+
 // settle is how long we keep looking after a presence change, so that the
 // resources that come in one burst are compared with each other.
 const settle = 50 * time.Millisecond
@@ -56,6 +60,7 @@ type peer struct {
 	transports []string // in common
 	client     client
 	seen       time.Time // its presence when it was asked
+	unsure     bool      // what refused to answer may have been its server
 }
 
 // client is what a resource claims to be, where that matters.
@@ -155,7 +160,9 @@ func (e *Endpoint) chooseForm(ctx context.Context, opt SendOptions, least form) 
 		if len(capable) > 0 {
 			return capable, nil
 		}
+		again := time.NewTimer(askedAgain)
 		select {
+		case <-again.C:
 		case <-changed:
 			select {
 			case <-time.After(settle):
@@ -205,7 +212,10 @@ func (e *Endpoint) ask(ctx context.Context, opt SendOptions, asked map[jid.JID]*
 	})
 	// Who comes back under the same address is asked anew: what answered for it
 	// before may have been its server.
-	known := func(r session.Resource) bool { return asked[r.JID] != nil && asked[r.JID].seen.Equal(r.Seen) }
+	known := func(r session.Resource) bool {
+		p := asked[r.JID]
+		return p != nil && !p.unsure && p.seen.Equal(r.Seen)
+	}
 	unknown := slices.DeleteFunc(slices.Clone(resources), known)
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -225,7 +235,7 @@ func (e *Endpoint) ask(ctx context.Context, opt SendOptions, asked map[jid.JID]*
 			p := describe(r.JID, info, r.Caps)
 			p.form = p.best(opt.Encryption)
 			mu.Lock()
-			p.seen = r.Seen
+			p.seen, p.unsure = r.Seen, refused != nil && codeOfIQ(refused) == exitcode.Offline
 			asked[r.JID] = p
 			mu.Unlock()
 		})
