@@ -20,6 +20,7 @@ type content struct {
 	ts         *crypto.Secret
 	offer      *offer // of our profile, else nil
 	encryption string
+	libervia   bool // the envelope is of its variety
 }
 
 // tell finds out what kind of envelope was opened, by the rules of
@@ -32,6 +33,7 @@ func tell(o *omemo.Opened, cipherURN string) (c content, err error) {
 	c.encryption = encryptionJET
 	switch {
 	case !o.HasPayload, string(o.Payload) == " ": // XEP-0396; Libervia adds the encryption of one space
+		c.libervia = o.HasPayload
 		c.ts, err = keyTransport(suite, o)
 	case len(o.Payload) > secretSize && bytes.HasPrefix(o.Payload[secretSize:], []byte("<offer")):
 		c.ts, c.offer, err = parsePayload(suite, o.Payload)

@@ -390,7 +390,7 @@ func (in *incoming) accept(ctx context.Context) (err error) {
 // answer accepts the offer, with a sealed accept where that is understood.
 func (in *incoming) answer(ctx context.Context, s span, prefix string) (*route, error) {
 	c := in.sess.Content()
-	r, err := in.e.answerRoute(ctx, in.sess.Peer(), in.r.opt().Route, c.Transport)
+	r, err := in.e.answerRoute(ctx, in.sess.Peer(), in.r.opt().Route, c.Transport, in.held.libervia)
 	if errors.Is(err, errNoTransport) {
 		return nil, &refusal{err, jingle.Reason{Condition: jingle.UnsupportedTransports}}
 	}

@@ -13,6 +13,7 @@ import (
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
+	"jetsend/internal/jingle/ibb"
 	"jetsend/internal/journal"
 	"jetsend/internal/xmltree"
 	"jetsend/internal/xmpptest"
@@ -165,6 +166,26 @@ func TestOneRefusal(t *testing.T) {
 	}
 	refuse("another key of the contact", other, fine, 4)
 	refuse("another contact", nurse, fine, 4)
+
+	// Requests that are not encrypted, for the file by its size or by its hash (XEP-0234).
+	for what, f := range map[string]*jingle.File{
+		"in the clear": {Size: 4, Range: &jingle.Range{Length: -1}},
+		"by hash":      {Size: -1, Hashes: []jingle.Hash{{Algo: "sha-256", Value: make([]byte, 32)}}},
+	} {
+		since := len(tap.Stanzas())
+		sess, err := juliet.jingle.Initiate(t.Context(), to[0].jid, jingle.NewSID(), jingle.Content{
+			Creator: jingle.SenderInitiator, Name: contentName, Senders: jingle.SenderResponder,
+			Description: jingle.Description(f), Transport: ibb.NewTransport(0).Element(),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-sess.Done()
+		waitIdle(t, romeo)
+		if got := strings.Join(answersTo(tap, juliet.sess.JID(), since), "\n"); got != want {
+			t.Errorf("%s:\n%s\nwant:\n%s", what, got, want)
+		}
+	}
 
 	// Nothing of that has touched what may be had.
 	if err := askFor(t, juliet, fine, 4, to[0], mine); err != nil {

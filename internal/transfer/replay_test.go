@@ -180,6 +180,7 @@ func (r *replay) opened(in inClear) (c content) {
 	}
 	r.attrs(map[string]string{
 		"encryption": c.encryption, "suite": c.ts.Suite().Name(), "tk": hex.EncodeToString(c.ts.Key()), "iv": hex.EncodeToString(c.ts.IV()),
+		"libervia": strconv.FormatBool(c.libervia),
 	})
 	return c
 }

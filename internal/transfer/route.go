@@ -55,7 +55,8 @@ type route struct {
 	initiator bool
 	opt       RouteOptions
 	remote    *xmltree.Element // the initiator's transport, of a responder
-	allowed   []string         // by us and, as an initiator, by the peer's features
+	libervia  bool
+	allowed   []string // by us and, as an initiator, by the peer's features
 
 	socks    *s5b.Negotiation // nil when in-band was offered at once
 	inband   ibb.Transport    // ours, without socks
@@ -87,9 +88,10 @@ func (e *Endpoint) offerRoute(ctx context.Context, to jid.JID, opt RouteOptions,
 }
 
 // answerRoute makes the transport that answers the one of an offer. An in-band
-// stream is expected from here on.
-func (e *Endpoint) answerRoute(ctx context.Context, from jid.JID, opt RouteOptions, remote *xmltree.Element) (*route, error) {
-	r := &route{e: e, peer: from, opt: opt, remote: remote, allowed: opt.order()}
+// stream is expected from here on; libervia says that its blocks are counted as
+// Libervia does it.
+func (e *Endpoint) answerRoute(ctx context.Context, from jid.JID, opt RouteOptions, remote *xmltree.Element, libervia bool) (*route, error) {
+	r := &route{e: e, peer: from, opt: opt, remote: remote, allowed: opt.order(), libervia: libervia}
 	switch {
 	case remote.Is(s5b.NS, "transport") && slices.Contains(r.allowed, S5B):
 		n, err := s5b.New(ctx, e.s5bConfig(ctx, opt.NoDirect), remote.Attr("sid"), e.sess.JID(), from, false)
@@ -113,7 +115,7 @@ func (r *route) expect(remote *xmltree.Element) error {
 	if r.inband, err = t.Answer(0); err != nil {
 		return err
 	}
-	r.expected, err = r.e.ibb.Expect(ibb.Params{Peer: r.peer, Transport: r.inband})
+	r.expected, err = r.e.ibb.Expect(ibb.Params{Peer: r.peer, Transport: r.inband, Modulo65535: r.libervia})
 	return err
 }
 
