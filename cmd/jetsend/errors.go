@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"jetsend/internal/clean"
 	"jetsend/internal/config"
@@ -152,7 +153,7 @@ func unreachable(err error) bool {
 	if errors.As(err, &dial) || errors.As(err, &stream) || errors.Is(err, context.DeadlineExceeded) {
 		return true
 	}
-	for _, lost := range []error{session.ErrSessionLost, session.ErrClosed, session.ErrStreamEnd, session.ErrSilent} {
+	for _, lost := range []error{session.ErrSessionLost, session.ErrClosed, session.ErrStreamEnd, session.ErrSilent, io.ErrUnexpectedEOF} {
 		if errors.Is(err, lost) {
 			return true
 		}

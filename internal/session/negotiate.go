@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"time"
 
@@ -74,7 +75,12 @@ func (s *Session) loginError(ctx context.Context, err error) error {
 	if errors.As(err, &auth) || errors.As(err, &stream) || errors.As(err, &bind) {
 		return err
 	}
-	return fmt.Errorf("login of %s: %w", s.cfg.JID, err)
+	err = fmt.Errorf("login of %s: %w", s.cfg.JID, err)
+	var cut net.Error
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &cut) { // the server was there, and went away
+		return &UnreachableError{Domain: s.cfg.JID.Domain(), Errs: []error{err}}
+	}
+	return err
 }
 
 // reach tries the server's hosts in turn until one gives an encrypted stream
