@@ -34,7 +34,8 @@ const (
 
 // passing are the exit codes after which a transfer can be gone on with: server
 // not reachable, contact not online, declined or cancelled, interrupted.
-func passing() []int { return []int{5, 6, 8, 11} }
+// 7 is what 6 is while another client of the contact, which sends, is online.
+func passing() []int { return []int{5, 6, 7, 8, 11} }
 
 // warmUp sends one file each way, so that what is made once is there.
 func (s *soak) warmUp(ctx context.Context) error {
