@@ -11,7 +11,6 @@ import (
 	"slices"
 	"time"
 
-	"jetsend/internal/crypto"
 	"jetsend/internal/inbox"
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
@@ -75,118 +74,6 @@ const (
 	takeTime  = 10 * time.Second
 	takePause = 250 * time.Millisecond
 )
-
-// take is openDownload for a transfer that somebody may be at. The contact's own
-// newer session takes the place of an older one in this process; otherwise that
-// is [journal.ErrRunning].
-func (e *Endpoint) take(ctx context.Context, d *download, row journal.Row, dir *inbox.Dir, supersede bool) error {
-	late := time.NewTimer(takeTime)
-	defer late.Stop()
-	for {
-		err := e.takeNow(ctx, d, row, dir, supersede)
-		if !errors.Is(err, journal.ErrRunning) || !supersede {
-			return err
-		}
-		select {
-		case <-time.After(takePause):
-		case <-late.C:
-			return err
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-}
-
-// takeNow is one try of take. Who is at the transfer here is told to stop.
-func (e *Endpoint) takeNow(ctx context.Context, d *download, row journal.Row, dir *inbox.Dir, supersede bool) error {
-	e.mu.Lock()
-	old := e.downloads[row.ID]
-	if old == nil {
-		e.downloads[row.ID] = d
-		d.keys = row.Keys
-	}
-	e.mu.Unlock()
-	switch {
-	case old != nil && !supersede:
-		return journal.ErrRunning
-	case old != nil && !share(old.keys, row.Keys):
-		return journal.ErrForeign
-	case old != nil:
-		old.stop(errSuperseded)
-		return journal.ErrRunning
-	}
-	err := e.openDownload(ctx, d, row, dir)
-	if err != nil {
-		e.letGo(row.ID, d)
-	}
-	return err
-}
-
-// share tells whether two lists of keys have one in common.
-func share(a, b [][]byte) bool {
-	return slices.ContainsFunc(a, func(k []byte) bool {
-		return slices.ContainsFunc(b, func(l []byte) bool { return bytes.Equal(k, l) })
-	})
-}
-
-// letGo takes a download off the list of those under way.
-func (e *Endpoint) letGo(id string, d *download) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.downloads[id] == d {
-		delete(e.downloads, id)
-	}
-}
-
-// openDownload takes the row of a transfer, makes or finds its partial file, and
-// sees to what a crash has left. dir is the directory for a transfer that is
-// new. When the file turns out to be released, part is nil.
-func (e *Endpoint) openDownload(ctx context.Context, d *download, row journal.Row, dir *inbox.Dir) (err error) {
-	d.e = e
-	row.Dir = dir.Path("")
-	if d.row, err = e.journal.Begin(ctx, row); err != nil {
-		return err
-	}
-	if err = d.openPart(ctx, dir); err != nil {
-		return errors.Join(err, d.giveUp(ctx, err))
-	}
-	return nil
-}
-
-// openPart opens the directory and the partial file of the row.
-func (d *download) openPart(ctx context.Context, dir *inbox.Dir) (err error) {
-	row := d.row.Row()
-	d.dir = dir
-	if row.Dir != dir.Path("") {
-		if d.dir, err = inbox.Open(row.Dir); err != nil {
-			return &sinkError{err}
-		}
-		d.own = true
-	}
-	if row.Path != "" {
-		if done, err := d.settle(ctx, row); done || err != nil {
-			return err
-		}
-		row = d.row.Row()
-	}
-	minFree := d.spare(&row)
-	d.part, err = d.dir.Reopen(row.ID, row.Size, row.Durable, minFree)
-	var short *inbox.ShortError
-	switch {
-	case errors.As(err, &short):
-		if err = d.row.Rewind(ctx, short.Have); err == nil {
-			d.part, err = d.dir.Reopen(row.ID, row.Size, short.Have, minFree)
-		}
-	case errors.Is(err, inbox.ErrGone):
-		if err = d.row.Rewind(ctx, 0); err == nil {
-			d.part, err = d.dir.Create(row.ID, row.Size, minFree)
-		}
-	}
-	if err != nil && !errors.Is(err, inbox.ErrNoSpace) {
-		err = &sinkError{err}
-	}
-	return err
-}
 
 // settle ends a release that was cut after the file had been verified.
 func (d *download) settle(ctx context.Context, row journal.Row) (done bool, err error) {
@@ -253,36 +140,6 @@ func (d *download) restart(ctx context.Context) error {
 		return &sinkError{err}
 	}
 	return nil
-}
-
-// take reads the span from a path that stands. When it returns nil and the span
-// is the last one, the file is verified and released.
-func (d *download) take(ctx context.Context, t *talk, path *bytestream, s span) error {
-	streaming, cancel := d.e.streaming(ctx, t.sess, path)
-	defer cancel(nil)
-	if err := d.stream(streaming, t, path, s); err != nil {
-		return t.reasoned(causeOf(streaming, err))
-	}
-	cancel(nil) // verified: from here on the sender's leaving changes nothing any more
-	if !s.last() {
-		if err := d.part.Sync(); err != nil {
-			return &sinkError{err}
-		}
-		return d.row.Progress(ctx, s.end())
-	}
-	var sum []byte
-	if d.sum.pos == s.size && d.sum.h != nil {
-		sum = d.sum.sum()
-	}
-	if !s.whole() {
-		if err := d.awaitChecksum(ctx, t, sum); err != nil {
-			return err
-		}
-	}
-	if err := t.awaitWireSum(ctx); err != nil {
-		return err
-	}
-	return d.release(ctx, sum)
 }
 
 func (d *download) stream(ctx context.Context, t *talk, path *bytestream, s span) error {
@@ -445,90 +302,4 @@ func (d *download) report() {
 	if d.how.released != nil {
 		d.how.released(event)
 	}
-}
-
-// giveUp records the end of an attempt and lets go of row and partial file. It
-// tells by its row whether the transfer can go on.
-func (d *download) giveUp(ctx context.Context, cause error) (err error) {
-	ctx = context.WithoutCancel(ctx)
-	defer func() { err = errors.Join(err, d.close(ctx)) }()
-	if d.row.Row().State.Over() {
-		return nil
-	}
-	if d.part != nil && d.row.Row().State == journal.Running && !spoilt(cause) {
-		if err = d.part.Sync(); err == nil {
-			err = d.row.Progress(ctx, max(d.part.Written(), d.row.Row().Durable))
-		}
-	}
-	if !d.resumable(cause) {
-		return errors.Join(err, d.row.Fail(ctx, cause), d.discard())
-	}
-	if d.part != nil && spoilt(cause) {
-		err = d.restart(ctx)
-	}
-	return errors.Join(err, d.row.Interrupt(ctx, cause))
-}
-
-// discard removes the partial file.
-func (d *download) discard() error {
-	if d.part != nil {
-		return d.part.Discard()
-	}
-	row := d.row.Row()
-	return inbox.Remove(row.Dir, row.ID)
-}
-
-// close lets go of what is held.
-func (d *download) close(ctx context.Context) error {
-	var err error
-	switch {
-	case d.part == nil:
-	case d.row.Row().Durable == 0: // nothing in it is wanted
-		err = d.part.Discard()
-	default:
-		err = d.part.Keep() // does nothing after a release or a discard
-	}
-	if d.own {
-		err = errors.Join(err, d.dir.Close())
-	}
-	err = errors.Join(err, d.row.Release(ctx))
-	d.e.letGo(d.head.Transfer, d)
-	return err
-}
-
-// spoilt tells whether the bytes that came are known to be wrong. What a peer or a
-// server says about them is no such knowledge.
-func spoilt(cause error) bool {
-	return errors.Is(cause, errChecksum) || errors.Is(cause, crypto.ErrAuthentication) || errors.Is(cause, crypto.ErrTrailingData) ||
-		errors.Is(cause, inbox.ErrTooLong)
-}
-
-// resumable tells whether the transfer can go on after what ended its session.
-func (d *download) resumable(cause error) bool {
-	var sink *sinkError
-	var ended *endedByPeer
-	var no *refusal
-	switch {
-	case !d.row.Row().Profile:
-		return false // other clients begin anew, under another id
-	case errors.Is(cause, inbox.ErrExists), errors.Is(cause, inbox.ErrTooLong), refusedArchive(cause):
-		return false
-	case d.row.Row().Path != "":
-		return true // verified; its release was cut
-	case errors.Is(cause, inbox.ErrNoSpace):
-		return d.row.Row().Durable > 0 || d.row.Row().Retries > 0
-	case errors.As(cause, &sink):
-		if d.dir == nil {
-			return false
-		}
-		_, there, err := d.dir.Remains(d.head.Transfer) // not without its directory
-		return there && err == nil && d.row.Row().Durable > 0
-	case errors.As(cause, &ended):
-		// Whatever the reason: it is nobody's proof. But when nothing came and the
-		// sender cannot know of the transfer nothing is lost.
-		return d.taken || d.row.Row().Durable > 0
-	case errors.As(cause, &no):
-		return d.row.Row().Retries > 0
-	}
-	return true
 }

@@ -10,7 +10,6 @@ import (
 	"jetsend/internal/clean"
 	"jetsend/internal/crypto"
 	"jetsend/internal/exitcode"
-	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/jingle/s5b"
 	"jetsend/internal/journal"
@@ -325,100 +324,6 @@ func (o *outgoing) attempt(ctx context.Context) (err error) {
 
 // jet tells whether the offer is made in a form of other clients.
 func (o *outgoing) jet() bool { return o.form != formJetsend }
-
-// ackTime bounds the acknowledgement of an offer, which no person has to give.
-const ackTime = 30 * time.Second
-
-// initiate delivers an offer. A client that does not even acknowledge it is not
-// there.
-func (e *Endpoint) initiate(ctx context.Context, to jid.JID, sid string, content jingle.Content, patience time.Duration) (*jingle.Session, error) {
-	late := errNotThere
-	if patience > 0 && patience < ackTime {
-		late = errNoAnswer
-	} else {
-		patience = ackTime
-	}
-	wait, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	s, err := e.jingle.Initiate(wait, to, sid, content)
-	switch {
-	case err == nil:
-		return s, nil
-	case context.Cause(ctx) != nil:
-		return nil, context.Cause(ctx)
-	case errors.Is(err, context.DeadlineExceeded):
-		return nil, late
-	}
-	var answer *stanza.Error
-	if errors.As(err, &answer) {
-		err = &offerRefused{answer}
-	}
-	return nil, fmt.Errorf("offer to %s: %w", to, err)
-}
-
-// prepare makes the route, the envelope and the content.
-func (o *outgoing) prepare(ctx context.Context, sid string) (c jingle.Content, err error) {
-	paths, err := o.paths()
-	if err != nil {
-		return c, err
-	}
-	if o.route, err = o.e.offerRoute(ctx, o.to.jid, paths, o.to.transports); err != nil {
-		return c, err
-	}
-	c = jingle.Content{
-		Creator: jingle.SenderInitiator, Name: contentName, Senders: jingle.SenderInitiator,
-		Description: jingle.Description(o.publicFile()), Transport: o.route.element(),
-	}
-	if o.jet() {
-		err = o.dress(ctx, &c)
-	} else {
-		o.talk.offer = o.sealedOffer(sid, c)
-		o.env, err = o.e.omemo.WrapPayload(ctx, o.e.sess, o.to.jid.Bare(), o.talk.offer.payload(o.talk.ts))
-	}
-	if err != nil {
-		o.route.close()
-		return c, wrapFailed(o.to, err)
-	}
-	if !o.jet() {
-		c.Security = (&jingle.Security{Name: c.Name, Cipher: o.talk.offer.Cipher, Type: envelopeType, Envelope: o.env.Element}).Element()
-	}
-	return c, nil
-}
-
-// wrapFailed: whose devices cannot be had has none for us.
-func wrapFailed(to *peer, err error) error {
-	var answer *stanza.Error
-	if errors.As(err, &answer) {
-		err = fmt.Errorf("%w: %w", omemo.ErrNoDevice, err)
-	}
-	return fmt.Errorf("encrypt for %s: %w", to.jid.Bare(), err)
-}
-
-// publicFile is what the servers get to see. Other clients need the name there.
-func (o *outgoing) publicFile() *jingle.File {
-	f := &jingle.File{Size: o.src.size, HashUsed: []string{"sha-256"}}
-	if o.jet() {
-		f.Name, f.Date, f.Description = o.src.name, o.src.mtime, o.opt.Description
-		return f
-	}
-	f.Range = &jingle.Range{Length: -1} // the receiver says from where
-	if limit := o.e.sessionLimit(); o.src.size > limit {
-		f.Range.Length = limit
-	}
-	return f
-}
-
-func (o *outgoing) sealedOffer(sid string, c jingle.Content) *offer {
-	f := &jingle.File{Name: o.src.name, Size: o.src.size, Date: o.src.mtime, Description: o.opt.Description}
-	if o.check {
-		f.HashUsed = []string{"sha-256"} // asks for it in the receipt
-	}
-	return &offer{
-		Transfer: o.head.Transfer, SID: sid, Content: c.Name, Senders: c.Senders, Cipher: o.talk.ts.Suite().URN(),
-		Initiator: o.e.sess.JID(), Responder: o.to.jid, Device: o.e.omemo.DeviceID(), Digest: contentDigest(c),
-		File: f, Batch: o.batch, Restart: o.restart, Directory: o.src.directory(), Mode: o.src.mode,
-	}
-}
 
 // converse takes an offer that was delivered to the end of its session.
 func (o *outgoing) converse(ctx context.Context, answerBy time.Time) error {
