@@ -38,38 +38,50 @@ func (d *Dir) Settle(id, name string, size int64) (Outcome, error) {
 }
 
 func (d *Dir) settle(id, name string, size int64) (Outcome, error) {
-	if err := baseName(name); err != nil {
-		return 0, err
-	}
-	partial, err := partName(id)
+	partial, part, final, err := d.look(id, name)
 	if err != nil {
 		return 0, err
 	}
-	part, err := d.lstatPart(partial)
-	if err != nil {
-		return 0, err
-	}
-	final, err := d.root.Lstat(name)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return 0, err
-	}
-	there := err == nil
+	there := final != nil
 	switch {
 	case part == nil && there && final.Mode().IsRegular() && final.Size() == size:
 		return Released, d.names.Sync()
 	case part == nil:
 		return Lost, nil
 	case there && os.SameFile(part, final):
-		// As in place: the one name is durable before the other goes.
-		if err := d.names.Sync(); err != nil {
-			return 0, err
-		}
-		if err := d.names.Remove(partial); err != nil {
-			return 0, err
-		}
-		return Released, d.names.Sync()
+		return Released, d.dropPart(partial)
 	case there && d.held(part, final):
 		return NotReleased, d.names.Remove(name)
 	}
 	return NotReleased, nil
+}
+
+// look finds what a release that was cut has left: the partial file's name and
+// what stands under that and under the final one, nil for nothing.
+func (d *Dir) look(id, name string) (partial string, part, final fs.FileInfo, err error) {
+	if err = baseName(name); err != nil {
+		return
+	}
+	if partial, err = partName(id); err != nil {
+		return
+	}
+	if part, err = d.lstatPart(partial); err != nil {
+		return
+	}
+	if final, err = d.root.Lstat(name); errors.Is(err, fs.ErrNotExist) {
+		return partial, part, nil, nil
+	}
+	return
+}
+
+// dropPart removes the partial file of what is released. As in place, the one
+// name is durable before the other goes.
+func (d *Dir) dropPart(partial string) error {
+	if err := d.names.Sync(); err != nil {
+		return err
+	}
+	if err := d.names.Remove(partial); err != nil {
+		return err
+	}
+	return d.names.Sync()
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 
 	"jetsend/internal/archive"
 )
@@ -67,22 +66,11 @@ func (d *Dir) SettleTree(id, name string) (Outcome, error) {
 }
 
 func (d *Dir) settleTree(id, name string) (Outcome, error) {
-	if err := baseName(name); err != nil {
-		return 0, err
-	}
-	partial, err := partName(id)
+	partial, part, final, err := d.look(id, name)
 	if err != nil {
 		return 0, err
 	}
-	part, err := d.lstatPart(partial)
-	if err != nil {
-		return 0, err
-	}
-	final, err := d.root.Lstat(name)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return 0, err
-	}
-	released := err == nil && final.IsDir() && !d.Exists(archive.TempName(id))
+	released := final != nil && final.IsDir() && !d.Exists(archive.TempName(id))
 	switch {
 	case part == nil && released:
 		return Released, d.names.Sync()
@@ -91,12 +79,5 @@ func (d *Dir) settleTree(id, name string) (Outcome, error) {
 	case !released:
 		return NotReleased, nil
 	}
-	// As in place: the one name is durable before the other goes.
-	if err := d.names.Sync(); err != nil {
-		return 0, err
-	}
-	if err := d.names.Remove(partial); err != nil {
-		return 0, err
-	}
-	return Released, d.names.Sync()
+	return Released, d.dropPart(partial)
 }
