@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 
 	"jetsend/internal/clean"
 	"jetsend/internal/config"
@@ -153,7 +152,7 @@ func unreachable(err error) bool {
 	if errors.As(err, &dial) || errors.As(err, &stream) || errors.Is(err, context.DeadlineExceeded) {
 		return true
 	}
-	for _, lost := range []error{session.ErrSessionLost, session.ErrClosed, session.ErrStreamEnd, session.ErrSilent, io.ErrUnexpectedEOF} {
+	for _, lost := range []error{session.ErrSessionLost, session.ErrClosed, session.ErrStreamEnd, session.ErrSilent} {
 		if errors.Is(err, lost) {
 			return true
 		}
