@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"jetsend/internal/jingle"
+	"jetsend/internal/xmltree"
 )
 
 // awaitAccept waits for the answer: an accept, or the receipt of a file that the
@@ -21,29 +22,32 @@ func (o *outgoing) awaitAccept(ctx context.Context, answerBy time.Time) (c jingl
 	t := o.talk
 	gone, stop := t.watch(ctx)
 	defer stop()
+	look := func(info *xmltree.Element) (_ bool, err error) {
+		if t.offer != nil { // other clients seal no receipt
+			o.released, err = o.checkReceipt(t, info, o.src.size)
+		}
+		return o.released, err
+	}
 	for {
 		select {
 		case c := <-t.sess.Accepted():
 			return c, nil
 		case info := <-t.sess.Infos():
-			if t.offer == nil {
-				continue
+			found, err := look(info)
+			if found {
+				o.goodbye(ctx, t)
 			}
-			o.released, err = o.checkReceipt(t, info, o.src.size)
-			if err != nil || o.released {
-				if o.released {
-					o.goodbye(ctx, t)
-				}
+			if found || err != nil {
 				return c, err
 			}
 		case <-t.sess.Done():
-			err := o.lastAnswer(t.ended)
+			err := t.lastWord(look, t.ended)
 			if saysSuccess(err) { // and does not prove it
 				err = errUnconfirmed
 			}
 			return c, err
 		case <-gone:
-			return c, o.lastAnswer(func() error { return errPeerGone })
+			return c, t.lastWord(look, func() error { return errPeerGone })
 		case <-late:
 			return c, errNoAnswer
 		case <-o.lost:
@@ -52,23 +56,6 @@ func (o *outgoing) awaitAccept(ctx context.Context, answerBy time.Time) (c jingl
 			return c, context.Cause(ctx)
 		}
 	}
-}
-
-// lastAnswer looks for a receipt that came right before the end of the session.
-func (o *outgoing) lastAnswer(end func() error) error {
-	for o.talk.offer != nil {
-		select {
-		case info := <-o.talk.sess.Infos():
-			var err error
-			if o.released, err = o.checkReceipt(o.talk, info, o.src.size); err != nil || o.released {
-				return err
-			}
-			continue
-		default:
-		}
-		break
-	}
-	return end()
 }
 
 // checkAccept opens the sealed accept. It returns what the receiver wants, and

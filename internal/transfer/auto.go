@@ -61,7 +61,11 @@ type asked struct {
 // keep looks after the interrupted transfers until ctx ends.
 func (r *receiver) keep(ctx context.Context) {
 	k := &keeper{r: r, asks: map[string]*asking{}, online: map[jid.JID]bool{}, ended: make(chan asked, maxAsking)}
-	k.settle(ctx)
+	settled := make(chan struct{})
+	if !r.spawn(func() { defer close(settled); k.settle(ctx) }) { // a task: it may run hooks
+		return
+	}
+	<-settled
 	var probe chan struct{} // somebody wants to know that we are alive
 	for ctx.Err() == nil {
 		changed := r.e.sess.PresenceChanged()

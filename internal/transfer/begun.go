@@ -6,6 +6,7 @@ import (
 
 	"jetsend/internal/clean"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/journal"
 )
 
 // begun is a transfer that this run has taken part in, from the accept of its
@@ -18,10 +19,9 @@ type begun struct {
 	err      error     // how the last one ended
 }
 
-// place names a transfer in a run.
-type place struct {
-	id        string
-	direction Direction
+// key names the transfer in a run, as it does in the journal.
+func (h Head) key() journal.Key {
+	return journal.Key{ID: h.Transfer, Direction: journal.Direction(h.Direction)}
 }
 
 // sessionEnd is how a session of a transfer ended.
@@ -37,7 +37,7 @@ type sessionEnd struct {
 func (r *receiver) begin(head Head) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	key := place{head.Transfer, head.Direction}
+	key := head.key()
 	b := r.begun[key]
 	if b == nil {
 		b = &begun{}
@@ -51,14 +51,14 @@ func (r *receiver) begin(head Head) {
 func (r *receiver) has(head Head) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.begun[place{head.Transfer, head.Direction}] != nil
+	return r.begun[head.key()] != nil
 }
 
 // unbegun reports, by fail, a session that came to nothing before it was taken,
 // unless its transfer has begun in this run and may still go on: then only our own
 // refusal is its end.
 func (r *receiver) unbegun(head Head, err error, fail func() exitcode.Code) {
-	key := place{head.Transfer, head.Direction}
+	key := head.key()
 	var ours *refusal
 	refused := errors.As(err, &ours)
 	r.mu.Lock()
@@ -80,7 +80,7 @@ func (r *receiver) unbegun(head Head, err error, fail func() exitcode.Code) {
 // reported.
 func (r *receiver) complete(head Head) {
 	r.mu.Lock()
-	delete(r.begun, place{head.Transfer, head.Direction})
+	delete(r.begun, head.key())
 	r.mu.Unlock()
 	if head.Direction == Receive {
 		r.end(exitcode.OK)
@@ -91,7 +91,7 @@ func (r *receiver) complete(head Head) {
 // about it, and runs the hook.
 func (r *receiver) released(of Received) {
 	r.mu.Lock()
-	delete(r.begun, place{of.Transfer, of.Direction})
+	delete(r.begun, of.key())
 	r.mu.Unlock()
 	r.runHook(of)
 }
@@ -122,7 +122,7 @@ func (r *receiver) left(e sessionEnd) {
 func (r *receiver) stay(e sessionEnd, quiet bool, code exitcode.Code) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	key := place{e.head.Transfer, e.head.Direction}
+	key := e.head.key()
 	b := r.begun[key]
 	if b == nil { // reported meanwhile
 		return true

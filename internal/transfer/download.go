@@ -68,13 +68,6 @@ type download struct {
 	stop context.CancelCauseFunc // ends the session of the moment
 }
 
-// takeTime is how long a new session waits for the one before it, or for another
-// process, to let go of a transfer; takePause is the pace of looking.
-const (
-	takeTime  = 10 * time.Second
-	takePause = 250 * time.Millisecond
-)
-
 // settle ends a release that was cut after the file had been verified.
 func (d *download) settle(ctx context.Context, row journal.Row) (done bool, err error) {
 	outcome, err := d.settleRelease(&row, filepath.Base(row.Path))

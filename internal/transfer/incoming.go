@@ -358,21 +358,12 @@ func (in *incoming) accept(ctx context.Context) (err error) {
 	if !s.valid(s.size) { // a part of no bytes would go on for ever
 		return &refusal{fmt.Errorf("%w: an offer of no bytes", errOffer), jingle.Reason{Condition: jingle.IncompatibleParameters}}
 	}
-	route, err := in.answer(finding, s, prefix)
-	if err != nil {
-		return in.talk.reasoned(err)
-	}
-	defer route.close()
-	path, err := route.connect(finding, in.sess, in.sess.Content().Transport)
+	path, hangUp, err := in.establish(finding, s, prefix)
 	cancel(nil)
 	if err != nil {
 		return in.talk.reasoned(err)
 	}
-	defer func() { _ = path.Close() }()
-	in.e.cfg.Report(Negotiated{
-		Head: in.head, Transport: path.transport, Candidate: path.candidate, Cipher: in.held.ts.Suite().Name(),
-		Encryption: in.held.encryption, Devices: []DeviceInfo{deviceInfo(in.dev)},
-	})
+	defer hangUp()
 	if err := d.take(ctx, in.talk, path, s); err != nil {
 		in.terminate(ctx, err) // before the socket says it worse
 		return err
@@ -385,6 +376,23 @@ func (in *incoming) accept(ctx context.Context) (err error) {
 		in.e.log.Error("journal", "transfer", in.head.Transfer, "error", cerr)
 	}
 	return err
+}
+
+// establish accepts the offer and finds the path for the span. hangUp ends both.
+func (in *incoming) establish(ctx context.Context, s span, prefix string) (path *bytestream, hangUp func(), err error) {
+	route, err := in.answer(ctx, s, prefix)
+	if err != nil {
+		return nil, nil, err
+	}
+	if path, err = route.connect(ctx, in.sess, in.sess.Content().Transport); err != nil {
+		route.close()
+		return nil, nil, err
+	}
+	in.talk.reportPath(in.head, path, in.held.encryption, in.dev)
+	return path, func() {
+		_ = path.Close()
+		route.close()
+	}, nil
 }
 
 // answer accepts the offer, with a sealed accept where that is understood.
@@ -404,10 +412,7 @@ func (in *incoming) answer(ctx context.Context, s span, prefix string) (*route, 
 			return nil, err
 		}
 	}
-	in.e.cfg.Report(Accepted{in.head})
-	if s.offset > 0 {
-		in.e.cfg.Report(Resumed{Head: in.head, Offset: s.offset})
-	}
+	in.talk.reportAccepted(in.head, s.offset)
 	if in.down != nil {
 		in.down.taken = true // the sender may know it even if we never learn that
 	}

@@ -336,10 +336,7 @@ func (o *outgoing) converse(ctx context.Context, answerBy time.Time) error {
 		return err
 	}
 	o.accepted = true
-	o.e.cfg.Report(Accepted{o.head})
-	if s.offset > 0 {
-		o.e.cfg.Report(Resumed{Head: o.head, Offset: s.offset})
-	}
+	o.talk.reportAccepted(o.head, s.offset)
 	o.restart = false
 	finding, cancel := o.e.during(ctx, o.talk.sess)
 	o.path, err = o.route.connect(finding, o.talk.sess, accepted.Transport)
@@ -351,10 +348,7 @@ func (o *outgoing) converse(ctx context.Context, answerBy time.Time) error {
 	if err != nil {
 		return o.talk.reasoned(err)
 	}
-	o.e.cfg.Report(Negotiated{
-		Head: o.head, Transport: o.path.transport, Candidate: o.path.candidate, Cipher: o.talk.ts.Suite().Name(), Encryption: o.form.word(),
-		Devices: deviceInfos(o.env.Devices),
-	})
+	o.talk.reportPath(o.head, o.path, o.form.word(), o.env.Devices...)
 	if err := o.transmit(ctx, o.talk, o.path, s); err != nil {
 		return err
 	}

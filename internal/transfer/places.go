@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"jetsend/internal/jid"
@@ -29,6 +30,20 @@ type places struct {
 // enter waits for a place for a session of the contact, until the session or ctx
 // ends.
 func (p *places) enter(ctx context.Context, bare jid.JID, s *jingle.Session) error {
+	err := p.wait(ctx, bare, s.Done())
+	if errors.Is(err, errEnded) {
+		reason, _ := s.Ended()
+		return &endedByPeer{reason}
+	}
+	return err
+}
+
+// enterHook waits for a place for a hook. The hooks together are treated like a
+// contact.
+func (p *places) enterHook(ctx context.Context) error { return p.wait(ctx, jid.JID{}, nil) }
+
+// wait waits for a place, until ended is closed, which is errEnded, or ctx ends.
+func (p *places) wait(ctx context.Context, bare jid.JID, ended <-chan struct{}) error {
 	for {
 		freed := p.take(bare)
 		if freed == nil {
@@ -36,25 +51,8 @@ func (p *places) enter(ctx context.Context, bare jid.JID, s *jingle.Session) err
 		}
 		select {
 		case <-freed:
-		case <-s.Done():
-			reason, _ := s.Ended()
-			return &endedByPeer{reason}
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-}
-
-// enterHook waits for a place for a hook. The hooks together are treated like a
-// contact.
-func (p *places) enterHook(ctx context.Context) error {
-	for {
-		freed := p.take(jid.JID{})
-		if freed == nil {
-			return nil
-		}
-		select {
-		case <-freed:
+		case <-ended:
+			return errEnded
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

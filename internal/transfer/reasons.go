@@ -133,11 +133,6 @@ func saysSuccess(err error) bool {
 	return errors.As(err, &ended) && ended.reason.Condition == jingle.Success
 }
 
-// isIntegrity tells whether what came cannot be trusted.
-func isIntegrity(err error) bool {
-	return err != nil && failureOf(err, true).Code == exitcode.Integrity
-}
-
 // errStreamLost: the connection to the server went away under a transfer.
 var errStreamLost = errors.New("connection to the server lost")
 

@@ -14,6 +14,7 @@ import (
 	"jetsend/internal/inbox"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
+	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
 )
 
@@ -42,17 +43,17 @@ type receiver struct {
 	options atomic.Pointer[ReceiveOptions] // see opt
 
 	mu       sync.Mutex
-	closed   bool               // no new offers
-	claimed  string             // --once: the transfer that was accepted
-	claimant jid.JID            // bare, whose it is
-	begun    map[place]*begun   // transfers of this run whose end is not reported
-	waiting  int                // offers not decided yet
-	active   int                // offers and transfers not ended yet
-	asking   chan struct{}      // one question at a time
-	answers  map[string]*answer // batches that were said yes to; under asking
-	verified map[jid.JID]bool   // contacts with a verified key, at the last look
-	kick     chan struct{}      // something for the keeper to look at
-	once     chan exitcode.Code // --once: how the accepted one ended
+	closed   bool                   // no new offers
+	claimed  string                 // --once: the transfer that was accepted
+	claimant jid.JID                // bare, whose it is
+	begun    map[journal.Key]*begun // transfers of this run whose end is not reported
+	waiting  int                    // offers not decided yet
+	active   int                    // offers and transfers not ended yet
+	asking   chan struct{}          // one question at a time
+	answers  map[string]*answer     // batches that were said yes to; under asking
+	verified map[jid.JID]bool       // contacts with a verified key, at the last look
+	kick     chan struct{}          // something for the keeper to look at
+	once     chan exitcode.Code     // --once: how the accepted one ended
 }
 
 // newStrangers bounds the offers of strangers.
@@ -74,7 +75,7 @@ func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
 		e: e, dir: dir, ctx: run,
 		strang: newStrangers(),
 		asking: make(chan struct{}, 1), answers: map[string]*answer{}, once: make(chan exitcode.Code, 1),
-		begun: map[place]*begun{}, kick: make(chan struct{}, 1), alive: make(chan chan struct{}),
+		begun: map[journal.Key]*begun{}, kick: make(chan struct{}, 1), alive: make(chan chan struct{}),
 	}
 	r.options.Store(&opt)
 	r.hooks, r.unhook = context.WithCancelCause(ctx)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/jingle/ibb"
@@ -236,7 +237,7 @@ func (r *replay) checksum(in inClear, held content) {
 	err := tk.awaitWireSum(r.t.Context())
 	got := "right"
 	switch {
-	case isIntegrity(err):
+	case err != nil && failureOf(err, true).Code == exitcode.Integrity:
 		got = "wrong"
 	case err != nil:
 		r.t.Error(err)

@@ -98,10 +98,7 @@ func (q *request) converse(ctx context.Context) (s span, err error) {
 	q.answered = true
 	q.accepted()
 	q.e.cfg.Report(Offer{Head: q.down.head, Size: q.row.Size, ResumedFrom: s.offset, Directory: q.row.Manifest != nil})
-	q.e.cfg.Report(Accepted{q.down.head})
-	if s.offset > 0 {
-		q.e.cfg.Report(Resumed{Head: q.down.head, Offset: s.offset})
-	}
+	q.talk.reportAccepted(q.down.head, s.offset)
 	finding, cancel := q.e.during(ctx, q.talk.sess)
 	path, err := q.path.connect(finding, q.talk.sess, accepted.Transport)
 	cancel(nil)
@@ -109,10 +106,7 @@ func (q *request) converse(ctx context.Context) (s span, err error) {
 		return s, q.talk.reasoned(err)
 	}
 	defer func() { _ = path.Close() }()
-	q.e.cfg.Report(Negotiated{
-		Head: q.down.head, Transport: path.transport, Candidate: path.candidate, Cipher: q.talk.ts.Suite().Name(),
-		Encryption: encryptionJET, Devices: deviceInfos(q.env.Devices),
-	})
+	q.talk.reportPath(q.down.head, path, encryptionJET, q.env.Devices...)
 	if err := q.down.take(ctx, q.talk, path, s); err != nil {
 		_ = q.talk.sess.Terminate(ctx, reasonFor(err)) // before the socket says it worse
 		return s, err

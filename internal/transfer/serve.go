@@ -105,21 +105,12 @@ func (in *incoming) hand(ctx context.Context, up *upload) error {
 	up.told = true
 	in.r.begin(up.head)
 	in.e.cfg.Report(Offer{Head: up.head, Size: s.size, ResumedFrom: s.offset, Directory: up.src.tree != nil})
-	route, err := in.answer(finding, s, "")
-	if err != nil {
-		return in.talk.reasoned(err)
-	}
-	defer route.close()
-	path, err := route.connect(finding, in.sess, in.sess.Content().Transport)
+	path, hangUp, err := in.establish(finding, s, "")
 	cancel(nil)
 	if err != nil {
 		return in.talk.reasoned(err)
 	}
-	defer func() { _ = path.Close() }()
-	in.e.cfg.Report(Negotiated{
-		Head: up.head, Transport: path.transport, Candidate: path.candidate, Cipher: in.held.ts.Suite().Name(),
-		Encryption: in.held.encryption, Devices: []DeviceInfo{deviceInfo(in.dev)},
-	})
+	defer hangUp()
 	if err := up.transmit(ctx, in.talk, path, s); err != nil {
 		in.terminate(ctx, err)
 		return err

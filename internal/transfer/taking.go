@@ -11,6 +11,13 @@ import (
 	"jetsend/internal/journal"
 )
 
+// takeTime is how long a new session waits for the one before it, or for another
+// process, to let go of a transfer; takePause is the pace of looking.
+const (
+	takeTime  = 10 * time.Second
+	takePause = 250 * time.Millisecond
+)
+
 // take is openDownload for a transfer that somebody may be at. The contact's own
 // newer session takes the place of an older one in this process; otherwise that
 // is [journal.ErrRunning].

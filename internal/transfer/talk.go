@@ -9,6 +9,7 @@ import (
 	"jetsend/internal/crypto"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jingle"
+	"jetsend/internal/omemo"
 	"jetsend/internal/stanza"
 	"jetsend/internal/xmltree"
 )
@@ -41,6 +42,22 @@ func (t *talk) seal(kind string, x *xmltree.Element) (*xmltree.Element, error) {
 // unseal opens the sealed element of that kind.
 func (t *talk) unseal(kind string, elements ...*xmltree.Element) (*xmltree.Element, error) {
 	return unseal(t.ts, kind, t.offer.context(), elements...)
+}
+
+// reportAccepted says that the receiver has said yes, and from where on.
+func (t *talk) reportAccepted(head Head, offset int64) {
+	t.e.cfg.Report(Accepted{head})
+	if offset > 0 {
+		t.e.cfg.Report(Resumed{Head: head, Offset: offset})
+	}
+}
+
+// reportPath says that a bytestream stands, and what protects it.
+func (t *talk) reportPath(head Head, path *bytestream, encryption string, devices ...omemo.Device) {
+	t.e.cfg.Report(Negotiated{
+		Head: head, Transport: path.transport, Candidate: path.candidate, Cipher: t.ts.Suite().Name(),
+		Encryption: encryption, Devices: deviceInfos(devices),
+	})
 }
 
 // tell brings the peer a session-info that matters, and tries again while one
