@@ -90,9 +90,7 @@ func TestAwayTooLong(t *testing.T) {
 // good one.
 func TestTakenUpElsewhere(t *testing.T) {
 	st := setStage(t, 1<<20, xmpptest.CutAt(1<<19))
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- st.juliet.Receive(ctx, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts}) }()
+	stop := receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
 	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
 	wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
 	waitIdle(t, st.juliet)
@@ -130,8 +128,7 @@ func TestTakenUpElsewhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	st.arrived(t)
-	cancel()
-	stopped(t, ended)
+	stop()
 }
 
 // TestOneOfTwoServes: the contact has two jetsends online, and only one of them has

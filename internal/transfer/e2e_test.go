@@ -83,21 +83,21 @@ func onlineIn(t *testing.T, dir string, s *xmpptest.Server, addr, user string, r
 	return e
 }
 
-// prosody starts a Prosody, or the software that the environment names instead.
-// receiving has an endpoint receive until the test ends.
-func receiving(t *testing.T, e *Endpoint, opt ReceiveOptions) {
+// receiving has an endpoint receive until the test ends, or until stop is called.
+func receiving(t *testing.T, e *Endpoint, opt ReceiveOptions) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- e.Receive(ctx, opt) }()
-	t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		cancel()
-		if err := <-ended; err == nil {
-			t.Error("a cancelled receive returned nil")
-		}
+		stopped(t, ended)
 	})
+	t.Cleanup(stop)
+	return stop
 }
 
+// prosody starts a Prosody, or the software that the environment names instead.
 func prosody(t *testing.T) *xmpptest.Server {
 	t.Helper()
 	if testing.Short() {

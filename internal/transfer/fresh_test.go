@@ -2,7 +2,6 @@ package transfer
 
 import (
 	"bytes"
-	"context"
 	"crypto/aes"
 	"crypto/cipher"
 	"encoding/binary"
@@ -53,9 +52,7 @@ func (s *spy) report(ev Event) {
 func TestFreshSecrets(t *testing.T) {
 	const limit = 40_003
 	st := setStage(t, 30*limit, xmpptest.CutAt(3*limit/4))
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- st.juliet.Receive(ctx, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts}) }()
+	stop := receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
 	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
 	st.romeo.cfg.SessionLimit, st.juliet.cfg.SessionLimit = limit, limit
 	look := &spy{wire: func() int64 { return carried(st.relay) }}
@@ -74,7 +71,7 @@ func TestFreshSecrets(t *testing.T) {
 	// The sender's sessions: every one is cut, until parts of a session go through.
 	st.romeo.cfg.Report = look.report
 	opt := SendOptions{To: jid.MustParse("juliet@jet.test"), Wait: 10 * time.Second, AnswerTimeout: time.Minute, Route: RouteOptions{Transports: []string{S5B}}}
-	peers, err := st.romeo.choose(ctx, opt)
+	peers, err := st.romeo.choose(t.Context(), opt)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +85,7 @@ func TestFreshSecrets(t *testing.T) {
 		o := st.romeo.outgoing(opt, src)
 		look.secret = func() []byte { return o.talk.ts.Serialize() }
 		defer func() { id = o.head.Transfer }()
-		return o.start(ctx, peers, id)
+		return o.start(t.Context(), peers, id)
 	}
 	for range 3 {
 		if code := send(); code != exitcode.Interrupted {
@@ -99,8 +96,7 @@ func TestFreshSecrets(t *testing.T) {
 	next(xmpptest.CutAt(limit + 16 + 100)) // never reached: connections are counted one by one
 	st.relay.Cut()
 	// The receiver's requests, one session each.
-	cancel()
-	stopped(t, ended)
+	stop()
 	st.juliet.cfg.Report = look.report
 	st.romeo.cfg.Report = func(Event) {}
 	key := journal.Key{ID: id, Direction: journal.Receive}

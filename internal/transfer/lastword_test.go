@@ -1,7 +1,6 @@
 package transfer
 
 import (
-	"context"
 	"crypto/sha256"
 	"os"
 	"path/filepath"
@@ -127,13 +126,10 @@ var crashes = map[string]struct {
 // release would have left.
 func crash(t *testing.T, st *stage, leave func(part, final string) error) journal.Key {
 	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- st.juliet.Receive(ctx, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts}) }()
+	stop := receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
 	wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
 	waitIdle(t, st.juliet)
-	cancel()
-	stopped(t, ended)
+	stop()
 	st.in.reset()
 	failed, _ := last[Failed](&st.out)
 	row, err := st.juliet.journal.Load(t.Context(), journal.Key{ID: failed.Transfer, Direction: journal.Receive})

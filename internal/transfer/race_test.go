@@ -169,18 +169,14 @@ func TestSessionLimitResumed(t *testing.T) {
 					st.juliet.cfg.SessionLimit = limit
 				}
 				receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
-				ctx, cancel := context.WithCancel(t.Context())
-				defer cancel()
-				ended := make(chan error, 1)
-				go func() { ended <- st.juliet.Receive(ctx, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts}) }()
+				stop := receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
 				wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
 				waitIdle(t, st.juliet)
 				failed, _ := last[Failed](&st.out)
 				st.through(t)
 				e := st.romeo
 				if by == journal.Receive {
-					cancel()
-					stopped(t, ended)
+					stop()
 					e = st.juliet
 				}
 				st.in.reset()
@@ -195,8 +191,7 @@ func TestSessionLimitResumed(t *testing.T) {
 				waitIdle(t, st.romeo)
 				if by == journal.Send {
 					waitIdle(t, st.juliet)
-					cancel()
-					stopped(t, ended)
+					stop()
 				}
 				st.whole(t)
 				if in, out := count[Received](&st.in), count[Sent](&st.out); in != 1 || out != 1 || count[Failed](&st.in)+count[Failed](&st.out) > 0 {
