@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"net"
+	"strconv"
 	"strings"
 	"testing"
 
 	"jetsend/internal/config"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/transfer"
+	"jetsend/internal/xmpptest"
 )
 
 // aPlan is what the fake endpoint would do.
@@ -45,14 +47,11 @@ func (e *fakeEndpoint) Diagnose(_ context.Context, o transfer.SendOptions, found
 // doctorFixture has a server that hangs up, or none.
 func doctorFixture(t *testing.T) *fixture {
 	f := newFixture(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := xmpptest.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.env["JETSEND_SERVER"] = l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
+	f.env["JETSEND_SERVER"] = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	return f
 }
 

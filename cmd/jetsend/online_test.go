@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -425,11 +424,9 @@ func fault(ts *testscript.TestScript, args []string) []xmpptest.Fault {
 }
 
 func freePort(ts *testscript.TestScript) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := xmpptest.FreePort()
 	ts.Check(err)
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	ts.Check(errors.Join(err, l.Close()))
-	return port
+	return strconv.Itoa(port)
 }
 
 // onlineCondition tells a script which server it runs on, [prosody] or

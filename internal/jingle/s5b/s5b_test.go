@@ -14,6 +14,7 @@ import (
 
 	"jetsend/internal/jid"
 	"jetsend/internal/xmltree"
+	"jetsend/internal/xmpptest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -274,12 +275,10 @@ func TestListenPorts(t *testing.T) {
 	}
 	defer busy.Close()
 	taken := busy.Addr().(*net.TCPAddr).Port
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := xmpptest.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := free.Addr().(*net.TCPAddr).Port
-	free.Close()
 
 	v4 := func(c Candidate) bool { return c.Host == "127.0.0.1" }
 	cfg := local(t)
