@@ -24,23 +24,35 @@ type verdict struct {
 	verb  string
 	done  string // what has become of a key
 	ask   string // the question, after the key was shown
-	store func(keys, context.Context, jid.JID, string) error
+	store func(context.Context, keys, device) error
 	about func(device) bool // whether there is something to ask about
+	looks bool              // online for more when all that is known is decided
 }
 
 // verified: the key is the contact's.
 func verified() verdict {
 	return verdict{
-		"verify", "verified", "Does the contact's device show the same key? [y/N] ", keys.Verify,
-		func(d device) bool { return d.Trust == omemo.Blind.String() || d.Trust == omemo.Undecided.String() },
+		"verify", "verified", "Does the contact's device show the same key? [y/N] ",
+		func(ctx context.Context, k keys, d device) error {
+			if d.Known != "" {
+				return k.Replace(ctx, d.JID, d.ID, d.Fingerprint)
+			}
+			return k.Verify(ctx, d.JID, d.Fingerprint)
+		},
+		func(d device) bool {
+			return d.Known != "" || d.Trust == omemo.Blind.String() || d.Trust == omemo.Undecided.String()
+		},
+		true,
 	}
 }
 
 // distrusted: the key is not to be used.
 func distrusted() verdict {
 	return verdict{
-		"distrust", "distrusted", "Never use this key again? [y/N] ", keys.Distrust,
-		func(d device) bool { return d.Trust != omemo.Distrusted.String() },
+		"distrust", "distrusted", "Never use this key again? [y/N] ",
+		func(ctx context.Context, k keys, d device) error { return k.Distrust(ctx, d.JID, d.Fingerprint) },
+		func(d device) bool { return d.Known == "" && d.Trust != omemo.Distrusted.String() },
+		false,
 	}
 }
 
@@ -57,7 +69,8 @@ either each key of CONTACT that there is something to decide about is shown, and
 asked about on the terminal; without CONTACT those of everybody. CONTACT may be
 your own address: the other devices of the account.
 
-It needs no network for keys that are known already.
+It needs no network for keys that are known already; "verify" asks the server when
+it knows of nothing to decide.
 
 ` + exitStatus(codes...),
 		Example: examples(
@@ -154,9 +167,14 @@ func (d *decider) known(ctx context.Context) ([]device, error) {
 	return list, nil
 }
 
-// learn goes online for the devices of the contact.
+// learn goes online for the devices of the contact. Those that show another key
+// than before are listed once more with that, if there is something to decide.
 func (d *decider) learn(ctx context.Context) ([]device, error) {
-	err := d.online(ctx, d.config, func(ctx context.Context, e endpoint) error { return e.LearnKeys(ctx, d.of) })
+	var changed []device
+	err := d.online(ctx, d.config, func(ctx context.Context, e endpoint) (err error) {
+		changed, err = e.LearnKeys(ctx, d.of)
+		return err
+	})
 	var answer *stanza.Error
 	switch {
 	case errors.As(err, &answer):
@@ -172,7 +190,8 @@ func (d *decider) learn(ctx context.Context) ([]device, error) {
 			return nil, err
 		}
 	}
-	return d.known(ctx)
+	list, err := d.known(ctx)
+	return append(list, slices.DeleteFunc(changed, func(dev device) bool { return !d.about(dev) })...), err
 }
 
 // byClaim decides about the keys that the user gave, all or none.
@@ -234,21 +253,34 @@ func (d *decider) match(list []device) ([]device, error) {
 	return out, nil
 }
 
+// open returns the devices of the contact that there is something to ask about.
+// When it knows of none, and a contact was named, it asks the server.
+func (d *decider) open(ctx context.Context) ([]device, error) {
+	settled := func(dev device) bool { return dev.Fingerprint == "" || !dev.Active || !d.about(dev) }
+	list, err := d.known(ctx)
+	if err != nil {
+		return nil, err
+	}
+	none := len(list) == 0
+	list = slices.DeleteFunc(list, settled)
+	if d.of.IsZero() || !d.interactive() || !none && (len(list) > 0 || !d.looks) {
+		return list, nil
+	}
+	if list, err = d.learn(ctx); err != nil {
+		return nil, err
+	}
+	if len(list) == 0 {
+		return nil, &transfer.Failure{Code: exitcode.Untrusted, Reason: clean.Text(d.of.String()) + " has no OMEMO device"}
+	}
+	return slices.DeleteFunc(list, settled), nil
+}
+
 // byAsking shows the keys one by one and asks.
 func (d *decider) byAsking(ctx context.Context) error {
-	list, err := d.known(ctx)
+	list, err := d.open(ctx)
 	if err != nil {
 		return err
 	}
-	if len(list) == 0 && !d.of.IsZero() && d.interactive() {
-		if list, err = d.learn(ctx); err != nil {
-			return err
-		}
-		if len(list) == 0 {
-			return &transfer.Failure{Code: exitcode.Untrusted, Reason: clean.Text(d.of.String()) + " has no OMEMO device"}
-		}
-	}
-	list = slices.DeleteFunc(list, func(dev device) bool { return dev.Fingerprint == "" || !dev.Active || !d.about(dev) })
 	if !d.interactive() {
 		return d.cannotAsk(list)
 	}
@@ -289,7 +321,11 @@ func (d *decider) askEach(ctx context.Context, list []device) ([]device, error) 
 	var agreed []device
 	for _, dev := range list {
 		r := recordOf(dev)
-		answer, err := t.Ask(ctx, fmt.Sprintf("%s, device %d (%s, %s)\n  %s\n%s", clean.Text(r.JID), r.ID, r.Trust, r.used(), groups(r.Fingerprint), d.ask))
+		was := r.used()
+		if dev.Known != "" {
+			was = "so far " + groups(dev.Known)
+		}
+		answer, err := t.Ask(ctx, fmt.Sprintf("%s, device %d (%s, %s)\n  %s\n%s", clean.Text(r.JID), r.ID, r.Trust, was, groups(r.Fingerprint), d.ask))
 		if err != nil {
 			return nil, err
 		}
@@ -308,7 +344,7 @@ func (d *decider) decide(ctx context.Context, devices []device) error {
 		return nil
 	}
 	for _, dev := range devices {
-		if err := d.store(d.keys, ctx, dev.JID, dev.Fingerprint); err != nil {
+		if err := d.store(ctx, d.keys, dev); err != nil {
 			return err
 		}
 		d.print.Note("%s: device %d of %s", d.done, dev.ID, clean.Text(dev.JID.String()))

@@ -144,7 +144,7 @@ func TestTrustAsks(t *testing.T) {
 	f.tty = &fakeTTY{answers: []string{"y", "y"}} // everybody's
 	f.wants(0, []string{"verified: device 16180 of juliet@capulet.example", "verified: device 27183 of romeo@montague.example"}, "trust", "verify")
 	f.tty = &fakeTTY{}
-	f.wants(0, []string{"there is nothing to decide"}, "trust", "verify", "romeo@montague.example")
+	f.wants(0, []string{"there is nothing to decide"}, "trust", "verify")
 	f.tty = &fakeTTY{answers: []string{"y", "n"}}
 	f.wants(0, []string{"distrusted: device 27183"}, "trust", "distrust", "romeo@montague.example")
 	f.tty = &fakeTTY{err: errors.New("hung up")}
@@ -154,10 +154,46 @@ func TestTrustAsks(t *testing.T) {
 	}
 }
 
+// TestTrustChanged: a device that shows another key than before gets it when the
+// user has compared it, by fingerprint, by address or asked, and not otherwise.
+func TestTrustChanged(t *testing.T) {
+	f := newFixture(t)
+	keyThree := strings.Repeat("fedcba98", 8)
+	romeo := jid.MustParse("romeo@montague.example")
+	shows := func(known, key string) {
+		f.endpoint.changed = []device{{JID: romeo, ID: 27183, Fingerprint: key, Known: known, Trust: "changed", Active: true}}
+	}
+	f.device(romeo.String(), 27183, keyOne)
+	f.wants(0, nil, "trust", "verify", romeo.String(), keyOne)
+	shows(keyOne, keyTwo)
+	f.wants(9, []string{"device 27183 of romeo@montague.example has the key"}, "trust", "verify", "xmpp:romeo@montague.example?omemo-sid-27183="+keyThree)
+	f.wants(9, []string{"no known device"}, "trust", "distrust", romeo.String(), keyTwo)
+	f.tty = &fakeTTY{answers: []string{"n"}}
+	f.wants(0, []string{"nothing has changed"}, "trust", "verify", romeo.String())
+	if want := "romeo@montague.example, device 27183 (changed, so far " + groups(keyOne) + ")\n  " + groups(keyTwo) + "\n"; !strings.HasPrefix(f.tty.shown[0], want) {
+		t.Errorf("asked %q, want %q", f.tty.shown[0], want)
+	}
+	if f.trusts(keyOne) != "verified" || f.trusts(keyTwo) != "" {
+		t.Fatal("a key was taken that nobody compared")
+	}
+	f.tty.answers = []string{"y"}
+	f.wants(0, []string{"verified: device 27183"}, "trust", "verify", romeo.String())
+	if f.trusts(keyOne) != "" || f.trusts(keyTwo) != "verified" {
+		t.Error("the compared key was not taken:", f.out.String())
+	}
+	f.tty = nil
+	shows(keyTwo, keyThree)
+	f.wants(0, []string{"verified: device 27183"}, "trust", "verify", romeo.String(), keyThree)
+	shows(keyThree, keyOne)
+	f.wants(0, []string{"verified: device 27183"}, "trust", "verify", "xmpp:romeo@montague.example?omemo-sid-27183="+keyOne)
+	f.endpoint.changed, f.tty = nil, &fakeTTY{}
+	f.wants(0, []string{"there is nothing to decide"}, "trust", "verify", romeo.String())
+}
+
 func TestTrustHints(t *testing.T) {
 	who := jid.MustParse("romeo@montague.example")
 	for kind, want := range map[omemo.TrustKind]string{
-		omemo.Changed:    "another key than before",
+		omemo.Changed:    "only if their device really shows it, run `jetsend trust verify romeo@montague.example " + keyOne + "`",
 		omemo.Revoked:    "run `jetsend trust verify romeo@montague.example " + keyOne + "`",
 		omemo.Unverified: "run `jetsend trust verify romeo@montague.example " + keyOne + "`",
 	} {

@@ -33,8 +33,9 @@ type endpoint interface {
 	// Withdraw takes our OMEMO device off the server's lists.
 	Withdraw(context.Context) error
 	Roster() roster
-	// LearnKeys fetches a contact's devices and their keys.
-	LearnKeys(ctx context.Context, of jid.JID) error
+	// LearnKeys fetches a contact's devices and their keys, and returns those
+	// known ones that publish another key now, with that key.
+	LearnKeys(ctx context.Context, of jid.JID) (changed []device, err error)
 	// OwnDevices lists the account's devices, this one first.
 	OwnDevices(context.Context) ([]device, error)
 	// RemoveOwnDevice takes another device off the account's list.
@@ -69,6 +70,8 @@ type keys interface {
 	// Verify and Distrust record what the user decided about a known key.
 	Verify(ctx context.Context, of jid.JID, fingerprint string) error
 	Distrust(ctx context.Context, of jid.JID, fingerprint string) error
+	// Replace gives a device another key, which the user compared.
+	Replace(ctx context.Context, of jid.JID, device uint32, fingerprint string) error
 	Close() error
 }
 
@@ -77,6 +80,7 @@ type device struct {
 	JID         jid.JID
 	ID          uint32
 	Fingerprint string
+	Known       string // the key that it has shown so far, when Fingerprint is another
 	Trust       string
 	Active      bool // still on the contact's list
 	LastUsed    time.Time

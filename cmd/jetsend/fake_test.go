@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -98,16 +99,17 @@ type fakeEndpoint struct {
 	contacts []contact
 	own      []device
 	learn    func() error // what LearnKeys does; nil: result
+	changed  []device     // what it returns
 	done     []string     // what was asked of the roster and the device
 	closed   int
 }
 
-func (e *fakeEndpoint) LearnKeys(_ context.Context, of jid.JID) error {
+func (e *fakeEndpoint) LearnKeys(_ context.Context, of jid.JID) ([]device, error) {
 	e.done = append(e.done, "learn "+of.String())
 	if e.learn != nil {
-		return e.learn()
+		return slices.Clone(e.changed), e.learn()
 	}
-	return e.result
+	return slices.Clone(e.changed), e.result
 }
 
 func (e *fakeEndpoint) OwnDevices(context.Context) ([]device, error) { return e.own, nil }

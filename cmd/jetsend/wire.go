@@ -67,8 +67,15 @@ func (o online) Device() (uint32, string) { return o.OMEMO().DeviceID(), o.OMEMO
 func (o online) Withdraw(ctx context.Context) error { return o.OMEMO().Withdraw(ctx, o.Session()) }
 
 // LearnKeys implements endpoint.
-func (o online) LearnKeys(ctx context.Context, of jid.JID) error {
-	return o.OMEMO().Refresh(ctx, o.Session(), of)
+func (o online) LearnKeys(ctx context.Context, of jid.JID) (changed []device, err error) {
+	if err := o.OMEMO().Refresh(ctx, o.Session(), of); err != nil {
+		return nil, err
+	}
+	keys, err := o.OMEMO().ChangedKeys(ctx, o.Session(), of)
+	for _, k := range keys {
+		changed = append(changed, device{JID: k.JID, ID: k.Device, Fingerprint: k.Fingerprint, Known: k.Known, Trust: k.Kind.String(), Active: true})
+	}
+	return changed, err
 }
 
 // OwnDevices implements endpoint.
@@ -264,6 +271,11 @@ func (k keyTable) Verify(ctx context.Context, of jid.JID, fingerprint string) er
 // Distrust implements keys.
 func (k keyTable) Distrust(ctx context.Context, of jid.JID, fingerprint string) error {
 	return k.account.Distrust(ctx, of, fingerprint)
+}
+
+// Replace implements keys.
+func (k keyTable) Replace(ctx context.Context, of jid.JID, device uint32, fingerprint string) error {
+	return k.account.Replace(ctx, of, device, fingerprint)
 }
 
 func devicesOf(known []omemo.Device) []device {

@@ -233,11 +233,16 @@ func (a *Account) decide(ctx context.Context, of jid.JID, print string, decision
 		if n == 0 {
 			return ErrUnknownKey
 		}
-		const store = `INSERT INTO trust (jid, identity_key, decision, decided) VALUES (?, ?, ?, ?)
-			ON CONFLICT (jid, identity_key) DO UPDATE SET decision = excluded.decision, decided = excluded.decided`
-		_, err := tx.ExecContext(ctx, store, of.String(), key, decision, a.now())
-		return err
+		return a.record(ctx, tx, of, key, decision)
 	})
+}
+
+// record writes a decision about a key.
+func (a *Account) record(ctx context.Context, tx *sql.Tx, of jid.JID, key []byte, decision Trust) error {
+	const store = `INSERT INTO trust (jid, identity_key, decision, decided) VALUES (?, ?, ?, ?)
+		ON CONFLICT (jid, identity_key) DO UPDATE SET decision = excluded.decision, decided = excluded.decided`
+	_, err := tx.ExecContext(ctx, store, of.String(), key, decision, a.now())
+	return err
 }
 
 // parseFingerprint turns what a person typed into a key of 33 bytes.

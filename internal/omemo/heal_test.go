@@ -175,6 +175,49 @@ func TestChangedIdentityIsNotHealed(t *testing.T) {
 	})
 }
 
+// A changed key that the user compared takes the place of the old one, with
+// sessions of its own; the old one is refused from then on.
+func TestReplaceKey(t *testing.T) {
+	j, r := pair(t)
+	talk(j, r)
+	old := r.offer(j)
+	if got, err := j.ChangedKeys(t.Context(), j.pep, romeo); err != nil || len(got) != 0 {
+		t.Fatalf("nothing changed: %v, %v", got, err)
+	}
+	n := reborn(t, r)
+	var got []*TrustError
+	j.unchanged("looking", func() {
+		var err error
+		if got, err = j.ChangedKeys(t.Context(), j.pep, romeo); err != nil || len(got) != 1 || got[0].Kind != Changed ||
+			got[0].Known != r.Fingerprint() || got[0].Fingerprint != n.Fingerprint() || got[0].Device != r.DeviceID() {
+			t.Fatalf("%v, %v", got, err)
+		}
+		if err := j.Replace(t.Context(), romeo, 1, n.Fingerprint()); !errors.Is(err, ErrUnknownDevice) {
+			t.Errorf("a device that is not there: %v", err)
+		}
+		if err := j.Replace(t.Context(), romeo, r.DeviceID(), "abc"); !errors.Is(err, ErrUnknownKey) {
+			t.Errorf("no fingerprint: %v", err)
+		}
+	})
+	if err := j.Replace(t.Context(), romeo, got[0].Device, got[0].Fingerprint); err != nil {
+		t.Fatal(err)
+	}
+	if d, _ := j.known(n); d.Trust != Verified || d.Fingerprint != n.Fingerprint() || !d.New {
+		t.Errorf("%+v", d)
+	}
+	e, err := j.WrapPayload(t.Context(), j.pep, romeo, []byte("to the new one"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.mustOpen(j, e.Element, "to the new one")
+	j.mustOpen(n, n.wrap(j, "and back"), "and back")
+	j.unchanged("the old key", func() {
+		if _, err := j.open(r, old); err == nil {
+			t.Error("the old key still opens")
+		}
+	})
+}
+
 // Once a minute, then ever more seldom, until something opens; also after a
 // restart.
 func TestHealingIsLimited(t *testing.T) {

@@ -226,8 +226,8 @@ func TrustHints(t *omemo.TrustError) []string {
 	switch t.Kind {
 	case omemo.Changed:
 		return []string{
-			fmt.Sprintf("device %d of %s shows another key than before: ask %s on another way whether that is right", t.Device, who, who),
-			"see `jetsend trust list " + clean.Argument(who) + "`",
+			fmt.Sprintf("device %d of %s shows another key than before: compare it with %s in another way", t.Device, who, who),
+			"only if their device really shows it, run `" + verify + "`",
 		}
 	case omemo.Revoked:
 		return []string{"you refused this key; to take that back run `" + verify + "`"}
