@@ -181,6 +181,9 @@ func TestReplaceKey(t *testing.T) {
 	j, r := pair(t)
 	talk(j, r)
 	old := r.offer(j)
+	if err := j.Verify(t.Context(), romeo, r.Fingerprint()); err != nil {
+		t.Fatal(err)
+	}
 	if got, err := j.ChangedKeys(t.Context(), j.pep, romeo); err != nil || len(got) != 0 {
 		t.Fatalf("nothing changed: %v, %v", got, err)
 	}
@@ -204,6 +207,9 @@ func TestReplaceKey(t *testing.T) {
 	}
 	if d, _ := j.known(n); d.Trust != Verified || d.Fingerprint != n.Fingerprint() || !d.New {
 		t.Errorf("%+v", d)
+	}
+	if n := j.one(`SELECT count(*) FROM trust`); n != 1 {
+		t.Errorf("%d decisions: the old key is still verified", n)
 	}
 	e, err := j.WrapPayload(t.Context(), j.pep, romeo, []byte("to the new one"))
 	if err != nil {

@@ -54,7 +54,8 @@ func (a *Account) ChangedKeys(ctx context.Context, p PEP, of jid.JID) ([]*TrustE
 
 // Replace makes the key with that fingerprint (64 hex digits) the key of a
 // device that has shown another one so far, and verified: the user has compared
-// it. The sessions with the old key are forgotten. It returns
+// it. The sessions with the old key are forgotten, and that it was verified, if no
+// other device of the contact has it; that it was distrusted is not. It returns
 // [ErrUnknownDevice] when the device is not known.
 func (a *Account) Replace(ctx context.Context, of jid.JID, device uint32, print string) error {
 	of = of.Bare()
@@ -80,6 +81,12 @@ func (a *Account) replace(ctx context.Context, tx *sql.Tx, addr address, key []b
 	}
 	if n, err := res.RowsAffected(); err != nil || n == 0 {
 		return errors.Join(err, ErrUnknownDevice)
+	}
+	// What was decided about the old key must not hold for whoever shows it next.
+	const forget = `DELETE FROM trust WHERE jid = ? AND decision = ?
+		AND NOT EXISTS (SELECT 1 FROM devices d WHERE d.jid = trust.jid AND d.identity_key = trust.identity_key)`
+	if _, err := tx.ExecContext(ctx, forget, of, Verified); err != nil {
+		return err
 	}
 	for _, table := range []string{"sessions", "upkeep", "primed"} {
 		if _, err := tx.ExecContext(ctx, `DELETE FROM `+table+` WHERE jid = ? AND device = ?`, of, addr.device); err != nil {

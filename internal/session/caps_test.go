@@ -242,3 +242,33 @@ func waitFor(t *testing.T, s *Session, cond func() bool) {
 		receive(t, ch)
 	}
 }
+
+// FuzzCaps: what a peer answers to disco#info is either not the capabilities of
+// any hash, or of the same one in whatever order it comes, and of no other.
+func FuzzCaps(f *testing.F) {
+	f.Add(simpleQuery)
+	f.Add(complexQuery)
+	f.Add(`<feature var='a&lt;b'/><feature/><identity/><feature var='a'/><feature var='a'/>`)
+	f.Add(`<x xmlns='jabber:x:data'><field var='FORM_TYPE' type='hidden'><value>f</value><value>g</value></field><field><value/></field></x>`)
+	f.Fuzz(func(t *testing.T, in string) {
+		el, err := xmltree.Parse([]byte("<query xmlns='http://jabber.org/protocol/disco#info'>" + in + "</query>"))
+		if err != nil {
+			return
+		}
+		d := parseDiscoInfo(el)
+		ver := hashCaps(verification(d))
+		if verify(d, ver) != nil {
+			return
+		}
+		slices.Reverse(d.Features)
+		slices.Reverse(d.Identities)
+		slices.Reverse(d.Forms)
+		if err := verify(d, ver); err != nil {
+			t.Fatalf("in another order: %v", err)
+		}
+		d.Features = append(d.Features, "urn:example:added")
+		if verify(d, ver) == nil {
+			t.Fatal("an added feature passes")
+		}
+	})
+}
