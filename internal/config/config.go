@@ -103,11 +103,11 @@ type Receive struct {
 	// NoServe refuses contacts who ask for the rest of a file that was offered
 	// to them.
 	NoServe bool `mapstructure:"no_serve"`
-	// AutoResume is how old an interrupted transfer may be for receive to ask
-	// for the rest of it by itself; zero never asks.
+	// AutoResume is how long after its last byte receive asks for the rest of an
+	// interrupted transfer by itself; zero never asks.
 	AutoResume time.Duration `mapstructure:"auto_resume"`
 	// KeepInterrupted is how long interrupted transfers and their partial files
-	// are kept; zero keeps them for ever.
+	// are kept after the last byte; zero keeps them for ever.
 	KeepInterrupted time.Duration `mapstructure:"keep_interrupted"`
 	// Prime lets clients that begin no OMEMO session for a file send to us.
 	Prime bool `mapstructure:"prime"`

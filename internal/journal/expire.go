@@ -32,7 +32,7 @@ func (j *Journal) Forget(ctx context.Context, k Key, discard Discard) error {
 func (r *Row) remains() bool { return r.Dir != "" || r.Path != "" }
 
 // Expire removes old rows and has their remains discarded: interrupted ones
-// that nothing has happened to for maxAge (0 keeps them for ever), and those
+// of which no byte has moved for maxAge (0 keeps them for ever), and those
 // that are over for FinishedFor, or for maxAge if that is longer. Running ones
 // are left alone. It returns the rows that are gone, as they were; the error
 // tells of the others, which the next call tries again.
@@ -42,7 +42,7 @@ func (j *Journal) Expire(ctx context.Context, maxAge time.Duration, discard Disc
 		if r.State.Over() {
 			return now.Sub(r.Finished) >= max(maxAge, FinishedFor)
 		}
-		return r.State == Interrupted && maxAge > 0 && now.Sub(r.Updated) >= maxAge
+		return r.State == Interrupted && maxAge > 0 && now.Sub(r.Moved) >= maxAge
 	}
 	rows, err := j.List(ctx, Filter{States: []State{Interrupted, Complete, Failed, Forgotten}})
 	if err != nil {

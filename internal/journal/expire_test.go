@@ -67,6 +67,53 @@ func TestExpire(t *testing.T) {
 	}
 }
 
+// A transfer is as old as its last byte: attempts that bring nothing do not keep
+// it, however many there are.
+func TestExpireRefused(t *testing.T) {
+	ctx := t.Context()
+	for _, row := range []Row{sent(newID()), received(newID(), t.TempDir())} {
+		k := newKit(t)
+		h := k.begin(row)
+		k.clock.add(time.Hour)
+		if err := h.Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+		k.clock.add(time.Hour)
+		if row.Direction == Receive { // a sender only knows that some have gone out
+			if err := h.Progress(ctx, 500); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := errors.Join(h.Interrupt(ctx, nil), h.Release(ctx)); err != nil {
+			t.Fatal(err)
+		}
+		last := k.clock.now().Truncate(time.Millisecond)
+		for range 7 {
+			k.clock.add(day)
+			if gone := k.expire(7*day+1, keep); len(gone) != 0 {
+				t.Fatalf("%s: expired early", row.Direction)
+			}
+			h := k.begin(row)
+			if err := errors.Join(h.Offer(ctx, "x"), h.Interrupt(ctx, errors.New("refused")), h.Release(ctx)); err != nil {
+				t.Fatal(err)
+			}
+			if row.Direction == Receive { // a session that carries nothing
+				h = k.begin(row)
+				if err := errors.Join(h.Run(ctx), h.Progress(ctx, 500), h.Release(ctx)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		got := k.load(row.Key)
+		if !got.Moved.Equal(last) || !got.Updated.Equal(last.Add(7*day)) {
+			t.Errorf("%s: moved %s, updated %s; the last byte was at %s", row.Direction, got.Moved, got.Updated, last)
+		}
+		if gone := k.expire(7*day, keep); len(gone) != 1 {
+			t.Errorf("%s: kept by refusals", row.Direction)
+		}
+	}
+}
+
 // While a file is discarded nobody can take the transfer up, and the row knows
 // that its bytes do not count any more.
 func TestDiscard(t *testing.T) {

@@ -78,7 +78,10 @@ func (h *Handle) Progress(ctx context.Context, durable int64) error {
 		if durable < r.Durable || durable > r.Size {
 			return fmt.Errorf("%w: %d after %d of %d", ErrBytes, durable, r.Durable, r.Size)
 		}
-		r.Durable, r.Updated = durable, h.j.at().time()
+		r.Updated = h.j.at().time()
+		if durable > r.Durable {
+			r.Durable, r.Moved = durable, r.Updated
+		}
 		return nil
 	})
 }
@@ -134,6 +137,7 @@ func (h *Handle) Place(ctx context.Context, path string, sum []byte) error {
 			r.SHA256 = sum
 		}
 		r.Path, r.Durable, r.Updated = path, r.Size, h.j.at().time()
+		r.Moved = r.Updated
 		return checkSum(sum)
 	})
 }

@@ -306,7 +306,7 @@ func (j *Journal) create(ctx context.Context, tx *sql.Tx, row Row) (Row, error) 
 	if err := row.change(Offered, j.at()); err != nil {
 		return row, err
 	}
-	row.Created = row.Updated
+	row.Created, row.Moved = row.Updated, row.Updated
 	if err := save(ctx, tx, &row); err != nil {
 		return row, err
 	}

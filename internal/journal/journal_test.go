@@ -27,7 +27,7 @@ func TestRow(t *testing.T) {
 	want := r
 	want.Peer, want.State = r.Peer.Bare(), Offered
 	want.Created = k.clock.now().Truncate(time.Millisecond)
-	want.Updated = want.Created
+	want.Updated, want.Moved = want.Created, want.Created
 	equal := cmp.Comparer(func(a, b jid.JID) bool { return a == b })
 	if d := cmp.Diff(want, k.load(r.Key), equal); d != "" {
 		t.Error(d)
@@ -108,7 +108,7 @@ func TestMigrationOfRows(t *testing.T) {
 		t.Fatal(err)
 	}
 	k := openKit(t, path, &clock{t: mtime})
-	if got := k.load(Key{id, Send}); got.Durable != 3 || got.Mode != 0 || got.Manifest != nil {
+	if got := k.load(Key{id, Send}); got.Durable != 3 || got.Mode != 0 || got.Manifest != nil || !got.Moved.Equal(got.Updated) {
 		t.Errorf("got %+v", got)
 	}
 }

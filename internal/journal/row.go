@@ -75,7 +75,10 @@ type Row struct {
 	Released bool // the row is or was complete
 	Retries  int  // attempts after the first
 	Created  time.Time
-	Updated  time.Time
+	Updated  time.Time // the last change of any kind
+	// Moved is when bytes last moved, or when the row was made: attempts that
+	// bring nothing do not keep a transfer young.
+	Moved    time.Time
 	Finished time.Time // zero until complete or failed, or else forgotten
 	// LastError is the reason of the last interruption or failure: one line.
 	LastError string
@@ -156,7 +159,7 @@ type milli int64
 func (m milli) time() time.Time { return time.UnixMilli(int64(m)).UTC() }
 
 const columns = `id, direction, batch, peer, resource, profile, name, dir, path, size, mtime_s, mtime_ns,
-	sha256, state, durable, released, retries, created, updated, finished, error, mode, manifest`
+	sha256, state, durable, released, retries, created, updated, finished, error, mode, manifest, moved`
 
 // find reads the rows that the condition selects, with their keys.
 func find(ctx context.Context, tx *sql.Tx, where string, args ...any) ([]Row, error) {
@@ -187,9 +190,9 @@ func find(ctx context.Context, tx *sql.Tx, where string, args ...any) ([]Row, er
 func scan(rows *sql.Rows) (r Row, err error) {
 	var peer string
 	var seconds, nanos, finished sql.NullInt64
-	var created, updated milli
+	var created, updated, moved milli
 	err = rows.Scan(&r.ID, &r.Direction, &r.Batch, &peer, &r.Resource, &r.Profile, &r.Name, &r.Dir, &r.Path, &r.Size, &seconds, &nanos,
-		&r.SHA256, &r.State, &r.Durable, &r.Released, &r.Retries, &created, &updated, &finished, &r.LastError, &r.Mode, &r.Manifest)
+		&r.SHA256, &r.State, &r.Durable, &r.Released, &r.Retries, &created, &updated, &finished, &r.LastError, &r.Mode, &r.Manifest, &moved)
 	if err != nil {
 		return r, err
 	}
@@ -199,7 +202,7 @@ func scan(rows *sql.Rows) (r Row, err error) {
 	if seconds.Valid {
 		r.MTime = time.Unix(seconds.Int64, nanos.Int64).UTC()
 	}
-	r.Created, r.Updated = created.time(), updated.time()
+	r.Created, r.Updated, r.Moved = created.time(), updated.time(), moved.time()
 	if finished.Valid {
 		r.Finished = milli(finished.Int64).time()
 	}
@@ -245,14 +248,14 @@ func save(ctx context.Context, tx *sql.Tx, r *Row) error {
 	if !r.Finished.IsZero() {
 		finished = sql.NullInt64{Int64: r.Finished.UnixMilli(), Valid: true}
 	}
-	const query = `INSERT INTO transfers (` + columns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+	const query = `INSERT INTO transfers (` + columns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
 		ON CONFLICT (id, direction) DO UPDATE SET resource = excluded.resource, name = excluded.name, dir = excluded.dir,
 		path = excluded.path, sha256 = excluded.sha256, state = excluded.state, durable = excluded.durable,
 		released = excluded.released, retries = excluded.retries, updated = excluded.updated,
-		finished = excluded.finished, error = excluded.error`
+		finished = excluded.finished, error = excluded.error, moved = excluded.moved`
 	_, err := tx.ExecContext(ctx, query, r.ID, string(r.Direction), r.Batch, r.Peer.Bare().String(), r.Resource, r.Profile, r.Name, r.Dir, r.Path,
 		r.Size, seconds, nanos, r.SHA256, string(r.State), r.Durable, r.Released, r.Retries, r.Created.UnixMilli(), r.Updated.UnixMilli(),
-		finished, r.LastError, uint32(r.Mode), r.Manifest)
+		finished, r.LastError, uint32(r.Mode), r.Manifest, r.Moved.UnixMilli())
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,8 @@ const owner = "journal"
 // is forgotten. transfer_keys holds the OMEMO identity keys that a transfer
 // belongs to: those its envelopes were made for, or the one that wrapped it.
 //
-// The second step came with directories and permission bits.
+// The second step came with directories and permission bits, the third with
+// moved: until then every attempt counted as a sign of life.
 func schema() []string {
 	return []string{`
 CREATE TABLE transfers (
@@ -50,5 +51,8 @@ CREATE TABLE transfer_keys (
 `, `
 ALTER TABLE transfers ADD COLUMN mode INTEGER NOT NULL DEFAULT 0 CHECK (mode BETWEEN 0 AND 511);
 ALTER TABLE transfers ADD COLUMN manifest BLOB CHECK (manifest IS NULL OR length(manifest) = 32);
+`, `
+ALTER TABLE transfers ADD COLUMN moved INTEGER NOT NULL DEFAULT 0;
+UPDATE transfers SET moved = updated;
 `}
 }

@@ -98,6 +98,9 @@ func (r *Row) change(to State, at milli) error {
 	if !r.State.leadsTo(to) {
 		return fmt.Errorf("%w: from %q to %q", ErrState, r.State, to)
 	}
+	if r.State == Running && r.Direction == Send { // who learns only later how far it came
+		r.Moved = at.time()
+	}
 	r.State, r.Updated = to, at.time()
 	if to.Over() && r.Finished.IsZero() {
 		r.Finished = r.Updated

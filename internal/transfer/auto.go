@@ -155,7 +155,7 @@ func (k *keeper) look(ctx context.Context) time.Duration {
 		return !a.busy && !slices.ContainsFunc(rows, func(row journal.Row) bool { return row.ID == id })
 	})
 	for _, row := range rows {
-		if !row.Profile || now.Sub(row.Updated) > k.r.opt().AutoResume || !k.r.wants(row) || len(k.r.e.sess.Resources(row.Peer)) == 0 {
+		if !row.Profile || now.Sub(row.Moved) > k.r.opt().AutoResume || !k.r.wants(row) || len(k.r.e.sess.Resources(row.Peer)) == 0 {
 			continue
 		}
 		a := k.asks[row.ID]

@@ -193,11 +193,11 @@ type ReceiveOptions struct {
 	// NoServe refuses contacts who ask for the rest of a file that was offered
 	// to them and interrupted.
 	NoServe bool
-	// AutoResume is how old an interrupted transfer may be for this run to ask
-	// for the rest of it when the contact comes online; 0: never.
+	// AutoResume is how long after its last byte this run asks for the rest of an
+	// interrupted transfer when the contact comes online; 0: never.
 	AutoResume time.Duration
 	// KeepFor is how long interrupted transfers and their partial files are
-	// kept, from the last sign of life; 0: for ever.
+	// kept after the last byte; 0: for ever.
 	KeepFor time.Duration
 	// Prime makes our OMEMO sessions known to clients that would not begin one
 	// for a file.

@@ -145,7 +145,7 @@ func (e *Endpoint) sweepSpools(ctx context.Context) {
 		if err != nil {
 			return !errors.Is(err, journal.ErrUnknown)
 		}
-		return !row.State.Over() && now.Sub(row.Updated) < keepSpool
+		return !row.State.Over() && now.Sub(row.Moved) < keepSpool
 	})
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		e.log.Warn("sweep spools", "error", err)
