@@ -44,8 +44,12 @@ type Dir struct {
 	mode  fs.FileMode // of a released file: what the umask leaves
 }
 
-// Open opens the directory and proves that files can be made in it.
+// Open opens the directory and proves that files can be made in it. No path is
+// no directory, rather than the current one.
 func Open(path string) (*Dir, error) {
+	if path == "" {
+		return nil, errors.New("download directory: no path")
+	}
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("download directory: %w", err)

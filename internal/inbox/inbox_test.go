@@ -33,6 +33,20 @@ func put(t *testing.T, d *Dir, id, content string) *Partial {
 	return p
 }
 
+// An empty path, as a row without a directory has it, is not the current directory.
+func TestOpenNothing(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if d, err := Open(""); err == nil {
+		t.Errorf("opened %s", d.Path(""))
+		_ = d.Close()
+	}
+	d, err := Open(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = d.Close()
+}
+
 func TestRelease(t *testing.T) {
 	d, path := open(t)
 	p := put(t, d, "1", "hello")

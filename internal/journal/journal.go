@@ -204,10 +204,13 @@ func (j *Journal) sweep(tx *sql.Tx) error {
 // for Resource.
 // ErrRunning means that somebody else has the lock. ErrOver means that the
 // transfer is complete, or that it is to be sent and has failed or was
-// forgotten; a received one that failed or was forgotten begins anew.
+// forgotten; a received one that failed or was forgotten begins anew, for whoever
+// offers it. A row that has a State was read from the journal: its transfer is
+// gone on with and never begun, so that what was forgotten or has expired since
+// is ErrOver too.
 //
-// State, Durable, Released, Retries, LastError and the times of row are not
-// looked at, nor is Path when receiving.
+// Durable, Released, Retries, LastError and the times of row are not looked at,
+// nor is Path when receiving.
 func (j *Journal) Begin(ctx context.Context, row Row) (*Handle, error) {
 	if err := row.check(); err != nil {
 		return nil, fmt.Errorf("begin transfer: %w", err)
@@ -264,10 +267,13 @@ func (j *Journal) begin(ctx context.Context, tx *sql.Tx, old *Row, row Row) (Row
 			return row, err
 		}
 	}
+	read := row.State != "" // rather than offered
 	switch {
+	case old == nil && read:
+		return row, ErrOver
 	case old == nil:
 		return j.create(ctx, tx, row)
-	case old.Released, old.State.Over() && row.Direction == Send:
+	case old.Released, old.State.Over() && (read || row.Direction == Send):
 		return row, ErrOver
 	case old.State.Over():
 		if err := remove(ctx, tx, row.Key); err != nil {

@@ -262,6 +262,44 @@ func TestForgottenBeginsAnew(t *testing.T) {
 	}
 }
 
+// Whoever goes on with a transfer that they have read does not bring it back
+// when it has ended, was forgotten or has expired meanwhile.
+func TestOverMeanwhile(t *testing.T) {
+	ctx := t.Context()
+	ends := map[string]func(*kit, Row) error{
+		"forgotten": func(k *kit, r Row) error { return k.Forget(ctx, r.Key, keep) },
+		"failed": func(k *kit, r Row) error {
+			h := k.begin(r)
+			return errors.Join(h.Fail(ctx, nil), h.Release(ctx))
+		},
+		"expired": func(k *kit, _ Row) error {
+			k.clock.add(31 * day)
+			_, err := k.Expire(ctx, day, keep)
+			return err
+		},
+	}
+	for name, end := range ends {
+		for _, r := range []Row{sent(newID()), received(newID(), t.TempDir())} {
+			k := newKit(t)
+			k.drive(r, Interrupted)
+			read := k.load(r.Key)
+			if err := end(k, read); err != nil {
+				t.Fatal(err)
+			}
+			before, berr := k.Load(ctx, r.Key)
+			_, err := k.Begin(ctx, read)
+			wantErr(t, name, err, ErrOver)
+			after, aerr := k.Load(ctx, r.Key)
+			if after.State != before.State || errors.Is(aerr, ErrUnknown) != errors.Is(berr, ErrUnknown) {
+				t.Errorf("%s, %s: it came back as %s", name, r.Direction, after.State)
+			}
+			if n := k.lockFiles(); n != 0 {
+				t.Errorf("%s: %d lock files", name, n)
+			}
+		}
+	}
+}
+
 func TestKeys(t *testing.T) {
 	k := newKit(t)
 	r := sent(newID())

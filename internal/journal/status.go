@@ -43,7 +43,7 @@ import (
 // the lock of the transfer is free. Every change that is not listed is an error,
 // [ErrState]. When a peer offers a transfer again that has failed here, or that
 // was forgotten before it was complete, Begin puts a new row in place of the
-// old one: nothing of it is taken over.
+// old one: nothing of it is taken over. We never do so ourselves.
 type State string
 
 // The states of a transfer.

@@ -36,20 +36,47 @@ func (e *Endpoint) Resume(ctx context.Context, opt ResumeOptions) error {
 
 // resumeOne goes on with one transfer.
 func (e *Endpoint) resumeOne(ctx context.Context, key journal.Key, opt ResumeOptions) (exitcode.Code, error) {
-	row, err := e.journal.Load(ctx, key)
+	row, err := e.rowNow(ctx, journal.Row{Key: key})
 	if err != nil {
 		return 0, err
 	}
+	over := overSince(row)
 	switch {
-	case row.State.Live() && opt.Named:
-		return e.notResumed(row, errRunning), nil
-	case row.State.Live(), row.Released:
+	case row.Released, !opt.Named && (over != nil || row.State.Live()):
 		return exitcode.OK, nil
+	case over != nil:
+		return e.notResumed(row, over), nil
+	case row.State.Live():
+		return e.notResumed(row, errRunning), nil
 	}
 	if key.Direction == journal.Send {
 		return e.resumeSend(ctx, row, opt), nil
 	}
 	return e.resumeReceive(ctx, row, opt), nil
+}
+
+// rowNow is the row of a transfer as it is now. One that is gone has expired, and
+// is as good as forgotten.
+func (e *Endpoint) rowNow(ctx context.Context, row journal.Row) (journal.Row, error) {
+	now, err := e.journal.Load(ctx, row.Key)
+	if errors.Is(err, journal.ErrUnknown) {
+		row.State = journal.Forgotten
+		return row, nil
+	}
+	return now, err
+}
+
+// overSince says that somebody else has put an end to a transfer since it was
+// chosen, and not a good one; or nothing.
+func overSince(row journal.Row) error {
+	switch {
+	case row.Released:
+	case row.State == journal.Forgotten:
+		return &Failure{Code: exitcode.Usage, Reason: "the transfer was forgotten"}
+	case row.State == journal.Failed:
+		return &Failure{Code: exitcode.Usage, Reason: "the transfer has failed: " + clean.Text(row.LastError)}
+	}
+	return nil
 }
 
 // notResumed reports a transfer that could not even be taken up.
@@ -143,12 +170,15 @@ func (e *Endpoint) resumeReceive(ctx context.Context, row journal.Row, opt Resum
 		if err == nil && q.down.final != "" || errors.Is(err, journal.ErrRunning) && !opt.Named && !asked {
 			return exitcode.OK
 		}
-		if now, lerr := e.journal.Load(ctx, row.Key); lerr == nil {
+		if now, lerr := e.rowNow(ctx, row); lerr == nil {
 			row = now
 		}
 		if row.Released { // the contact's own session brought the rest, maybe to another process
 			e.reportReleased(head, row)
 			return exitcode.OK
+		}
+		if over := overSince(row); over != nil && (row.State == journal.Forgotten || errors.Is(err, journal.ErrOver)) {
+			err = over
 		}
 		switch {
 		case row.Durable > farthest:

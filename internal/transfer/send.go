@@ -128,14 +128,16 @@ func (o *outgoing) start(ctx context.Context, peers []*peer, id string) exitcode
 // notBegun reports a transfer whose row cannot be had. Somebody else of this
 // account may be at it, or have brought it to its end.
 func (o *outgoing) notBegun(ctx context.Context, key journal.Key, err error) exitcode.Code {
-	row, lerr := o.e.journal.Load(ctx, key)
-	switch {
+	row, lerr := o.e.rowNow(ctx, journal.Row{Key: key})
+	switch over := overSince(row); {
 	case errors.Is(err, journal.ErrOver) && lerr == nil && row.Released:
 		o.src.settled(row)
 		o.e.cfg.Report(Sent{Head: o.head, Size: row.Size, VerifiedByPeer: row.Profile})
 		return exitcode.OK
-	case errors.Is(err, journal.ErrRunning) && o.unnamed:
+	case (errors.Is(err, journal.ErrRunning) || errors.Is(err, journal.ErrOver)) && o.unnamed:
 		return exitcode.OK
+	case errors.Is(err, journal.ErrOver) && over != nil:
+		err = over
 	}
 	f := failureOf(causeOf(ctx, err), false)
 	f.Resumable = lerr == nil && row.State == journal.Interrupted
