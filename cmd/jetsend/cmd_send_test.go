@@ -149,7 +149,7 @@ func TestAccountAndSecrets(t *testing.T) {
 	f.env["JETSEND_STATE_DIR"] = filepath.Join(f.env["HOME"], "state")
 	f.wants(0, []string{"warning: a new OMEMO device was made for juliet@capulet.example", f.env["JETSEND_STATE_DIR"]}, "send", a, "romeo@montague.example")
 	o := f.dialled[0]
-	if o.Password != "secret" || !o.Account.Ephemeral || o.Account.Server != "127.0.0.1:5222" || o.StateDir != f.env["JETSEND_STATE_DIR"] || o.Receiver || o.Priority != -1 {
+	if o.Password != "secret" || !o.Account.Ephemeral || o.Account.Server != "127.0.0.1:5222" || o.StateDir != f.env["JETSEND_STATE_DIR"] || o.Receiver || o.Priority != -1 || o.KeepFor != 30*24*time.Hour {
 		t.Errorf("dialled %+v", o)
 	}
 	if strings.Contains(f.err.String(), "secret") {

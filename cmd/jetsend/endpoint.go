@@ -97,6 +97,7 @@ type dialOptions struct {
 	Login      bool // the user asked for an OMEMO device by `jetsend login`
 	Priority   int8
 	Transports config.Transports
+	KeepFor    time.Duration // interrupted transfers, after the last byte; 0: for ever
 	Report     func(transfer.Event)
 	Log        *slog.Logger
 }
@@ -176,7 +177,7 @@ func (a *app) online(ctx context.Context, c *config.Config, do func(context.Cont
 // open goes online with an account. The password is found before anything is
 // dialled, so that a person may take time to type it. change may be nil.
 func (a *app) open(ctx context.Context, c *config.Config, account *config.Chosen, change func(*dialOptions)) (_ endpoint, err error) {
-	o := dialOptions{Account: account, Trust: c.Trust, Priority: -1, Transports: c.Transports, Report: a.print.Event, Log: a.log}
+	o := dialOptions{Account: account, Trust: c.Trust, Priority: -1, Transports: c.Transports, KeepFor: c.Receive.KeepInterrupted, Report: a.print.Event, Log: a.log}
 	if change != nil {
 		change(&o)
 	}

@@ -33,7 +33,7 @@ func dial(ctx context.Context, o dialOptions) (endpoint, error) {
 		StateDir: o.StateDir, Trust: trustMode(o.Trust), Receiver: o.Receiver, Priority: o.Priority,
 		S5B:          transfer.S5BConfig{ListenPorts: o.Transports.S5B.ListenPorts, Advertise: o.Transports.S5B.Advertise, Interfaces: o.Transports.S5B.Interfaces, Proxies: o.Transports.S5B.Proxies},
 		IBBBlockSize: o.Transports.IBB.BlockSize,
-		ManyDevices:  o.Login, Report: o.Report, Log: o.Log,
+		ManyDevices:  o.Login, KeepFor: o.KeepFor, Report: o.Report, Log: o.Log,
 	})
 	if err != nil {
 		return nil, err

@@ -44,9 +44,9 @@ func (j *Journal) Expire(ctx context.Context, maxAge time.Duration, discard Disc
 		}
 		return r.State == Interrupted && maxAge > 0 && now.Sub(r.Moved) >= maxAge
 	}
-	rows, err := j.List(ctx, Filter{States: []State{Interrupted, Complete, Failed, Forgotten}})
+	rows, err := j.aged(ctx, now, maxAge)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("expire transfers: %w", err)
 	}
 	var errs []error
 	for i := range rows {
@@ -70,6 +70,23 @@ func (j *Journal) Expire(ctx context.Context, maxAge time.Duration, discard Disc
 		errs = append(errs, fmt.Errorf("expire transfers: %w", err))
 	}
 	return gone, errors.Join(errs...)
+}
+
+// aged are the rows that Expire may have to do with. It is asked at every start of
+// a command, so that only those are loaded.
+func (j *Journal) aged(ctx context.Context, now time.Time, maxAge time.Duration) (rows []Row, err error) {
+	const where = `state = 'interrupted' AND moved <= ? OR finished <= ? OR state = 'forgotten' AND (dir <> '' OR path <> '')
+		ORDER BY created, id, direction`
+	moved := int64(-1) // never
+	if maxAge > 0 {
+		moved = now.Add(-maxAge).UnixMilli()
+	}
+	finished := now.Add(-max(maxAge, FinishedFor)).UnixMilli()
+	err = j.read(ctx, func(tx *sql.Tx) (err error) {
+		rows, err = find(ctx, tx, where, moved, finished)
+		return err
+	})
+	return rows, err
 }
 
 // drop forgets a row that still answers to ok, has its remains discarded, and

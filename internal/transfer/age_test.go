@@ -114,3 +114,33 @@ func TestRefusalsAge(t *testing.T) {
 	}
 	load(t, st.juliet, old.Key)
 }
+
+// TestExpireWithoutDaemon: where nobody receives, `send` and `resume` throw away
+// what is too old. Whoever names a transfer still gets it.
+func TestExpireWithoutDaemon(t *testing.T) {
+	st, id := cutStage(t)
+	sent, received := journal.Key{ID: id, Direction: journal.Send}, journal.Key{ID: id, Direction: journal.Receive}
+	gone := func(e *Endpoint, key journal.Key) bool {
+		_, err := e.journal.Load(t.Context(), key)
+		return errors.Is(err, journal.ErrUnknown)
+	}
+	st.romeo.cfg.KeepFor, st.juliet.cfg.KeepFor = 30*day, 30*day
+	age(t, st.romeo, id, 31*day)
+	age(t, st.juliet, id, 31*day)
+	opt := ResumeOptions{Transfers: []journal.Key{received}, Named: true}
+	wantCode(t, st.juliet.Resume(t.Context(), opt), exitcode.Offline)
+	if _, err := os.Stat(st.partOf(id)); err != nil || gone(st.juliet, received) {
+		t.Errorf("the one that was named is gone: %v", err)
+	}
+	opt.Named = false
+	if err := st.juliet.Resume(t.Context(), opt); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(st.partOf(id)); !errors.Is(err, fs.ErrNotExist) || !gone(st.juliet, received) {
+		t.Errorf("resume keeps it: %v", err)
+	}
+	wantCode(t, st.send(t, RetryOptions{}), exitcode.Offline) // nobody receives
+	if !gone(st.romeo, sent) {
+		t.Error("send keeps it")
+	}
+}

@@ -222,13 +222,21 @@ func (k *keeper) tidy(ctx context.Context) {
 		return
 	}
 	k.tidied = now
-	e, keep := k.r.e, k.r.opt().KeepFor
+	keep := k.r.opt().KeepFor
+	k.r.e.expire(ctx, keep)
+	if keep <= 0 {
+		return
+	}
+	if err := k.r.tidyParts(ctx, keep, now); err != nil {
+		k.r.e.log.Warn("old partial files", "error", err)
+	}
+}
+
+// expire throws the transfers away that are too old.
+func (e *Endpoint) expire(ctx context.Context, keep time.Duration) {
 	gone, err := e.journal.Expire(ctx, keep, Discard)
 	for _, row := range gone {
 		e.log.Info("transfer expired", "transfer", row.ID, "peer", row.Peer, "state", string(row.State))
-	}
-	if keep > 0 {
-		err = errors.Join(err, k.r.tidyParts(ctx, keep, now))
 	}
 	if err != nil {
 		e.log.Warn("expire transfers", "error", err)

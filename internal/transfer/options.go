@@ -38,6 +38,9 @@ type Config struct {
 	// SessionLimit is how many bytes of a file one session carries, if that is
 	// less than what one secret may encrypt; 0 means that. For tests.
 	SessionLimit int64
+	// KeepFor is that of ReceiveOptions, for Send and Resume: where nobody
+	// receives nothing would ever expire.
+	KeepFor time.Duration
 	// Report receives all events, in order for one transfer, from several
 	// goroutines at once.
 	Report func(Event)

@@ -20,6 +20,9 @@ import (
 // terminal event.
 func (e *Endpoint) Resume(ctx context.Context, opt ResumeOptions) error {
 	e.cfg.Report(Online{JID: e.sess.JID().String()})
+	if !opt.Named { // whoever names one wants it, however old it is
+		e.expire(ctx, e.cfg.KeepFor)
+	}
 	var codes []exitcode.Code
 	for _, key := range opt.Transfers {
 		code, err := e.resumeOne(ctx, key, opt)

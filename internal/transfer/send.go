@@ -25,6 +25,7 @@ func (e *Endpoint) Send(ctx context.Context, opt SendOptions) error {
 	if len(opt.Description) > maxDescription {
 		return &Failure{Code: exitcode.Usage, Reason: fmt.Sprintf("a description of %d bytes; at most %d fit", len(opt.Description), maxDescription)}
 	}
+	e.expire(ctx, e.cfg.KeepFor)
 	sources, err := e.openSources(ctx, opt)
 	if err != nil {
 		return err
