@@ -49,7 +49,9 @@ When the path breaks the command goes on where it stopped, as --retries and
 --retry-for allow. A send that was interrupted all the same is gone on with by
 "jetsend resume", or by the same command again: same file or directory, unchanged,
 to the same contact. What came from standard input is gone on with by "jetsend
-resume". To other clients a retry starts over.
+resume". To other clients a retry starts over. While another process is at the
+transfer, which may be the "jetsend receive" of this account, the same command ends
+with 12; --no-resume sends the file once more.
 
 The contact must be online with a client that takes encrypted files, such as
 "jetsend receive". The first such client that appears within --wait is used.
@@ -90,7 +92,7 @@ func newSendCommand(a *app) *cobra.Command {
 	k.bool("no-direct", false, "make no direct connection to the contact")
 	k.rate("limit-rate", 0, "send no faster than this per second, like 2MB or 500KiB")
 	k.retry()
-	k.bool("no-resume", false, "begin anew, even when the same send was interrupted before")
+	k.bool("no-resume", false, "begin anew, even when the same send was interrupted before or is running")
 	k.string("name", "", "tell the contact this `NAME` instead of the file's own (- is stdin)")
 	k.size("max-spool", 0, "take no more than this from standard input, like 20GB; 0: what fits")
 	k.string("description", "", "a line of `TEXT` for the receiver")

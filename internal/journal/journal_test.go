@@ -162,6 +162,7 @@ func TestCrash(t *testing.T) {
 			return rows[0]
 		},
 		"Find": func(k *kit, r Row) Row {
+			r.Batch = "another"
 			got, err := k.Find(k.t.Context(), r)
 			if err != nil {
 				k.t.Error(err)

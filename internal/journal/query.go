@@ -97,17 +97,18 @@ func (j *Journal) Load(ctx context.Context, k Key) (row Row, err error) {
 	return row, nil
 }
 
-// Find returns the interrupted transfer that sending like again would go on
-// with: the same contact, path, name, size, modification time and manifest; the
-// newest when there are several. Otherwise ErrUnknown.
+// Find returns the transfer that sending like again would go on with, or that
+// somebody is at, as Begin then tells: the same contact, path, name, size,
+// modification time and manifest; the newest when there are several. Otherwise
+// ErrUnknown. What goes out in the same batch is another file.
 func (j *Journal) Find(ctx context.Context, like Row) (Row, error) {
-	rows, err := j.List(ctx, Filter{Direction: Send, Peer: like.Peer, States: []State{Interrupted}})
+	rows, err := j.List(ctx, Filter{Direction: Send, Peer: like.Peer, States: []State{Offered, Running, Interrupted}})
 	if err != nil {
 		return Row{}, err
 	}
 	for i := len(rows) - 1; i >= 0; i-- {
 		r := &rows[i]
-		if r.Profile && r.Name == like.Name && !r.differs(&like) {
+		if r.Profile && r.Name == like.Name && !r.differs(&like) && (r.Batch == "" || r.Batch != like.Batch) {
 			return *r, nil
 		}
 	}

@@ -74,6 +74,7 @@ func TestFind(t *testing.T) {
 	old := k.drive(sent(newID()), Interrupted)
 	k.clock.add(time.Second)
 	r := k.drive(sent(newID()), Interrupted)
+	r.Batch = ""
 	if got, err := k.Find(t.Context(), Row{Peer: romeo, Path: old.Path, Name: old.Name, Size: old.Size, MTime: old.MTime}); err != nil || got.ID != r.ID {
 		t.Errorf("got %s, want the newest: %v", got.ID, err)
 	}
@@ -96,10 +97,40 @@ func TestFind(t *testing.T) {
 		plain := sent(newID())
 		plain.Profile = false
 		k.drive(plain, Interrupted)
-		k.begin(sent(newID()))
 		_, err := k.Find(t.Context(), r)
 		wantErr(t, "none but "+string(s), err, ErrUnknown)
 	}
+}
+
+// The same send while somebody is at the transfer is no other transfer.
+func TestFindAtWork(t *testing.T) {
+	k := newKit(t)
+	ctx := t.Context()
+	r := sent(newID())
+	h := k.begin(r)
+	like := sent(newID())
+	like.Batch = ""
+	steps := map[State]func() error{
+		Offered:     func() error { return nil },
+		Running:     func() error { return h.Run(ctx) },
+		Interrupted: func() error { return h.Interrupt(ctx, nil) }, // a pause
+	}
+	for _, s := range []State{Offered, Running, Interrupted} {
+		if err := steps[s](); err != nil {
+			t.Fatal(err)
+		}
+		got, err := k.Find(ctx, like)
+		if err != nil || got.ID != r.ID {
+			t.Errorf("%s: got %s, %v", s, got.ID, err)
+		}
+		again := like
+		again.ID = got.ID
+		_, err = k.Begin(ctx, again)
+		wantErr(t, string(s), err, ErrRunning)
+	}
+	like.Batch = r.Batch
+	_, err := k.Find(ctx, like)
+	wantErr(t, "a file that goes out twice in one batch", err, ErrUnknown)
 }
 
 // Whoever asks wrongly hears the same.

@@ -95,19 +95,20 @@ func (e *Endpoint) outgoing(opt SendOptions, src *source) *outgoing {
 }
 
 // start takes the row of the transfer, the one with that id or else that of the
-// same send before, if that was interrupted, and runs it.
+// same send before, if that has not ended, and runs it.
 func (o *outgoing) start(ctx context.Context, peers []*peer, id string) exitcode.Code {
 	o.form = peers[0].form
 	o.head.Peer = peers[0].jid.String()
 	o.nameArchive()
 	row := o.rowOf()
+	same := false
 	if id == "" && !o.opt.NoResume && row.Profile {
-		same, err := o.e.journal.Find(ctx, row)
+		before, err := o.e.journal.Find(ctx, row)
 		switch {
 		case err == nil:
-			id = same.ID
+			id, same = before.ID, true
 		case !errors.Is(err, journal.ErrUnknown):
-			o.e.log.Warn("look for an interrupted transfer", "error", err)
+			o.e.log.Warn("look for the same send before", "error", err)
 		}
 	}
 	if id != "" {
@@ -115,7 +116,7 @@ func (o *outgoing) start(ctx context.Context, peers []*peer, id string) exitcode
 	}
 	var err error
 	if o.row, err = o.e.journal.Begin(ctx, row); err != nil {
-		return o.notBegun(ctx, row.Key, err)
+		return o.notBegun(ctx, row.Key, same, err)
 	}
 	defer func() {
 		if err := o.row.Release(context.WithoutCancel(ctx)); err != nil {
@@ -127,8 +128,9 @@ func (o *outgoing) start(ctx context.Context, peers []*peer, id string) exitcode
 }
 
 // notBegun reports a transfer whose row cannot be had. Somebody else of this
-// account may be at it, or have brought it to its end.
-func (o *outgoing) notBegun(ctx context.Context, key journal.Key, err error) exitcode.Code {
+// account may be at it, or have brought it to its end. same: it is that of the
+// same send before.
+func (o *outgoing) notBegun(ctx context.Context, key journal.Key, same bool, err error) exitcode.Code {
 	row, lerr := o.e.rowNow(ctx, journal.Row{Key: key})
 	switch over := overSince(row); {
 	case errors.Is(err, journal.ErrOver) && lerr == nil && row.Released:
@@ -139,6 +141,12 @@ func (o *outgoing) notBegun(ctx context.Context, key journal.Key, err error) exi
 		return exitcode.OK
 	case errors.Is(err, journal.ErrOver) && over != nil:
 		err = over
+	case errors.Is(err, journal.ErrRunning):
+		hint := "wait until it ends"
+		if same {
+			hint += ", or send the file once more with --no-resume"
+		}
+		err = &Failure{Code: exitcode.LocalFile, Reason: errRunning.Error(), Hints: []string{hint}}
 	}
 	f := failureOf(causeOf(ctx, err), false)
 	f.Resumable = lerr == nil && row.State == journal.Interrupted

@@ -1,0 +1,69 @@
+package transfer
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"jetsend/internal/exitcode"
+	"jetsend/internal/jid"
+	"jetsend/internal/journal"
+)
+
+// TestSendWhileServed: the same send while somebody of this account is at the
+// transfer, a daemon that serves it or a run that pauses, does not send the file
+// twice; --no-resume does.
+func TestSendWhileServed(t *testing.T) {
+	st, id := cutStage(t)
+	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
+	h, err := st.romeo.journal.Begin(t.Context(), load(t, st.romeo, journal.Key{ID: id, Direction: journal.Send}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = h.Release(context.Background()) }()
+	for _, step := range []func() error{
+		func() error { return nil }, // offered
+		func() error { return h.Run(t.Context()) },
+		func() error { return h.Interrupt(t.Context(), errStreamLost) },
+	} {
+		if err := step(); err != nil {
+			t.Fatal(err)
+		}
+		wantCode(t, st.send(t, RetryOptions{}), exitcode.LocalFile)
+		f, _ := last[Failed](&st.out)
+		hinted := slices.ContainsFunc(f.Hints, func(s string) bool { return strings.Contains(s, "--no-resume") })
+		if f.Transfer != id || !hinted || !strings.Contains(f.Reason, "running in another process") {
+			t.Errorf("%s: %+v", h.Row().State, f)
+		}
+	}
+	if n := count[Offer](&st.out); n != 0 {
+		t.Errorf("%d offers", n)
+	}
+	if err := h.Release(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := st.send(t, RetryOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if s, _ := last[Sent](&st.out); s.Transfer != id {
+		t.Errorf("another transfer went on: %s", s.Transfer)
+	}
+	st.arrived(t)
+}
+
+// TestSameFileTwice: a file that is named twice in one command is sent twice.
+func TestSameFileTwice(t *testing.T) {
+	st := setStage(t, 1000)
+	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
+	err := st.romeo.Send(t.Context(), SendOptions{
+		To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: st.path}, {Path: st.path}, {Path: st.path}}, Wait: 10 * time.Second,
+	})
+	waitIdle(t, st.juliet)
+	names := list(t, st.dir)
+	slices.Sort(names)
+	if err != nil || !slices.Equal(names, []string{"f", "f (1)", "f (2)"}) {
+		t.Errorf("%v arrived: %v", names, err)
+	}
+}
