@@ -34,7 +34,7 @@ func TestSendWhileServed(t *testing.T) {
 		wantCode(t, st.send(t, RetryOptions{}), exitcode.LocalFile)
 		f, _ := last[Failed](&st.out)
 		hinted := slices.ContainsFunc(f.Hints, func(s string) bool { return strings.Contains(s, "--no-resume") })
-		if f.Transfer != id || !hinted || !strings.Contains(f.Reason, "running in another process") {
+		if f.Transfer != id || !hinted || f.Resumable || !strings.Contains(f.Reason, "running in another process") {
 			t.Errorf("%s: %+v", h.Row().State, f)
 		}
 	}

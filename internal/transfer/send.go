@@ -146,10 +146,10 @@ func (o *outgoing) notBegun(ctx context.Context, key journal.Key, same bool, err
 		if same {
 			hint += ", or send the file once more with --no-resume"
 		}
-		err = &Failure{Code: exitcode.LocalFile, Reason: errRunning.Error(), Hints: []string{hint}}
+		err = &Failure{Code: exitcode.LocalFile, Err: errRunning, Reason: errRunning.Error(), Hints: []string{hint}}
 	}
 	f := failureOf(causeOf(ctx, err), false)
-	f.Resumable = lerr == nil && row.State == journal.Interrupted
+	f.Resumable = lerr == nil && row.State == journal.Interrupted && !errors.Is(err, errRunning)
 	o.e.cfg.Report(Failed{Head: o.head, Code: int(f.Code), Reason: clean.Text(f.Error()), Resumable: f.Resumable, Hints: f.Hints})
 	return f.Code
 }
