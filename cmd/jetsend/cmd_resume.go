@@ -83,7 +83,7 @@ func (a *app) resumeOptions(cmd *cobra.Command, c *config.Config) transfer.Resum
 	}
 	return transfer.ResumeOptions{
 		AnswerTimeout: a.answerTimeout(s), Wait: s.Wait, LimitRate: int64(s.LimitRate), Retry: transfer.RetryOptions{Retries: s.Retries, For: s.RetryFor},
-		Route: transfer.RouteOptions{Transports: c.Transports.Order, NoDirect: s.NoDirect},
+		Route: transfer.RouteOptions{Transports: c.Transports.Order, NoDirect: s.NoDirect}, Anew: a.anew,
 	}
 }
 
@@ -122,16 +122,21 @@ func (a *app) toResume(ctx context.Context, t transfers, args []string) (keys []
 	return keys, nil
 }
 
+// anew says how to begin a transfer from the beginning.
+func (a *app) anew(r *journal.Row) string {
+	switch {
+	case r.Direction == journal.Receive:
+		return "ask " + clean.Text(r.Peer.String()) + " to send it again"
+	case transfer.Spooled(r): // what was read is not there to be read again
+		return "send it anew"
+	}
+	return "send it anew with `" + a.again("send", r.Path, r.Peer.String()) + "`"
+}
+
 // notResumable says why a transfer that was named cannot be gone on with, and
 // what to do instead.
 func (a *app) notResumable(r *journal.Row) error {
-	id, name := short(r.ID), clean.Text(r.Name)
-	anew := "ask " + clean.Text(r.Peer.String()) + " to send it again"
-	if r.Direction == journal.Send && transfer.Spooled(r) {
-		anew = "send it anew"
-	} else if r.Direction == journal.Send {
-		anew = "send it anew with `" + a.again("send", r.Path, r.Peer.String()) + "`"
-	}
+	id, name, anew := short(r.ID), clean.Text(r.Name), a.anew(r)
 	switch {
 	case r.State.Live():
 		return atWork(r)

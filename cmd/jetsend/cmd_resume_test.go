@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"jetsend/internal/journal"
+	"jetsend/internal/spool"
 	"jetsend/internal/transfer"
 )
 
@@ -100,10 +101,31 @@ func TestResumeOptions(t *testing.T) {
 			f.file(".config/jetsend/config.yaml", strings.TrimSpace(tt.config))
 			f.wants(0, nil, append([]string{"resume"}, tt.args...)...)
 			tt.want.Transfers = []journal.Key{sentRow("aaaa0000").Key}
+			f.endpoint.resumed[0].Anew = nil // cannot be compared
 			if diff := cmp.Diff([]transfer.ResumeOptions{tt.want}, f.endpoint.resumed); diff != "" {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// TestResumeAnew: what a transfer ends with that has to begin anew is a command
+// that can be run as it stands, where there is one.
+func TestResumeAnew(t *testing.T) {
+	f := newFixture(t)
+	f.row(sentRow("aaaa0000"), journal.Interrupted, 450)
+	dir := f.env["HOME"] + "/.local/state/jetsend"
+	f.wants(0, nil, "--state-dir", dir, "resume")
+	file, input, received := sentRow("aaaa0000"), sentRow("aaaa1111"), receivedRow(t, "bbbb0000")
+	file.Path, input.Path = "/srv/a b.iso", spool.Path("/state/juliet.spools", input.ID)
+	for want, row := range map[string]*journal.Row{
+		"send it anew with `jetsend --state-dir=" + dir + " send '/srv/a b.iso' romeo@montague.example`": &file,
+		"send it anew": &input,
+		"ask romeo@montague.example to send it again": &received,
+	} {
+		if got := f.endpoint.resumed[0].Anew(row); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }
 

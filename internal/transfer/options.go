@@ -145,6 +145,8 @@ type ResumeOptions struct {
 	LimitRate     int64
 	Route         RouteOptions
 	Retry         RetryOptions
+	// Anew, unless nil, is the hint for a transfer that has to begin anew.
+	Anew func(*journal.Row) string
 }
 
 // Policy says whose offers are taken.

@@ -106,10 +106,11 @@ func (e *Endpoint) resumeSend(ctx context.Context, row journal.Row, opt ResumeOp
 			e.failRow(ctx, row, err)
 			row.State = journal.Failed
 		}
-		return e.notResumed(row, &Failure{
-			Code: exitcode.LocalFile, Reason: "file to send", Err: err,
-			Hints: []string{"send it anew: `jetsend send FILE " + clean.Text(row.Peer.String()) + "`"},
-		})
+		f := &Failure{Code: exitcode.LocalFile, Reason: "file to send", Err: err}
+		if opt.Anew != nil {
+			f.Hints = []string{opt.Anew(&row)}
+		}
+		return e.notResumed(row, f)
 	}
 	send := SendOptions{
 		To: row.Peer, Wait: opt.Wait, AnswerTimeout: opt.AnswerTimeout, LimitRate: opt.LimitRate, Route: opt.Route, Retry: opt.Retry,
