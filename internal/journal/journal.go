@@ -201,7 +201,7 @@ func (j *Journal) sweep(tx *sql.Tx) error {
 // else ErrForeign; a sender may come without keys, and any it has are added.
 // The file must be the same (size and manifest; when sending, also path and
 // modification time), else ErrDiffers; the other fields stay as they were, but
-// for Resource.
+// for Resource and, when receiving, Name: it is the one of the newest offer.
 // ErrRunning means that somebody else has the lock. ErrOver means that the
 // transfer is complete, or that it is to be sent and has failed or was
 // forgotten; a received one that failed or was forgotten begins anew, for whoever
@@ -288,8 +288,11 @@ func (j *Journal) begin(ctx context.Context, tx *sql.Tx, old *Row, row Row) (Row
 	}
 	old.Retries++
 	old.Resource = row.Resource
-	if row.Direction == Send {
+	switch row.Direction {
+	case Send:
 		old.Keys = row.Keys // save adds them
+	case Receive:
+		old.Name = row.Name
 	}
 	if err := save(ctx, tx, old); err != nil {
 		return row, err

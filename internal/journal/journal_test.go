@@ -217,6 +217,7 @@ func TestBeginAgain(t *testing.T) {
 		"by another key":        {Receive, Interrupted, func(r *Row) { r.Keys = [][]byte{keyB} }, ErrForeign},
 		"received size":         {Receive, Interrupted, func(r *Row) { r.Size-- }, ErrDiffers},
 		"other directory":       {Receive, Interrupted, func(r *Row) { r.Dir = "/elsewhere" }, nil},
+		"received name":         {Receive, Interrupted, func(r *Row) { r.Name = "b" }, nil},
 		"released":              {Receive, Complete, func(*Row) {}, ErrOver},
 		"released, key":         {Receive, Complete, func(r *Row) { r.Keys = [][]byte{keyB} }, ErrForeign},
 		"released, forgotten":   {Receive, Forgotten, func(*Row) {}, ErrOver},
@@ -241,7 +242,7 @@ func TestBeginAgain(t *testing.T) {
 			}
 			continue
 		}
-		if got := h.Row(); c.from == Interrupted && (got.Retries != 1 || got.Dir != before.Dir || len(got.Keys) != 1) {
+		if got := h.Row(); c.from == Interrupted && (got.Retries != 1 || got.Dir != before.Dir || got.Name != r.Name || len(got.Keys) != 1) {
 			t.Errorf("%s: taken up as %+v", name, got)
 		} else if c.from == Failed && (got.Retries != 0 || got.LastError != "" || !got.Finished.IsZero()) {
 			t.Errorf("%s: begun anew as %+v", name, got)

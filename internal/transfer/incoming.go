@@ -131,7 +131,7 @@ func (in *incoming) decide(ctx context.Context) (done bool, err error) {
 	if err != nil || known.Released {
 		return err == nil, err
 	}
-	resumed := (known.State == journal.Interrupted || known.State.Live()) && known.Size == in.file.Size
+	resumed := (known.State == journal.Interrupted || known.State.Live()) && known.Size == in.file.Size && known.Name == in.file.Name
 	in.e.cfg.Report(Offer{Head: in.head, Size: in.file.Size, ResumedFrom: known.Durable, Directory: in.held.offer.manifest() != nil})
 	if err := in.tooBig(); err != nil {
 		return false, &refusal{err, declined(detailTooBig)}
@@ -139,7 +139,7 @@ func (in *incoming) decide(ctx context.Context) (done bool, err error) {
 	if in.taken() {
 		return false, &refusal{fmt.Errorf("%s: %w", in.down.name, inbox.ErrExists), declined(detailExists)}
 	}
-	if in.r.opt().Accept == AcceptAsk && !resumed { // a yes is for the file, however often it is cut
+	if in.r.opt().Accept == AcceptAsk && !resumed { // a yes is for the file under that name, however often it is cut
 		q := Question{
 			Peer: in.sess.Peer(), Name: in.head.Name, Size: in.file.Size,
 			Description: clean.Text(in.file.Description), Device: deviceInfo(in.dev), Batch: in.batch(),
