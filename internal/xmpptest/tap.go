@@ -55,7 +55,8 @@ type Stanza struct {
 // authority of the server take it for the server. It speaks STARTTLS with both
 // ends and hands everything between them on, byte by byte as it came, but for
 // SASL mechanisms with channel binding, which cannot work through it and are
-// taken off the server's offer, and for what its [Rewrite] changes.
+// taken off the server's offer, and for what its [Rewrite] changes. Stanzas that it
+// adds do not show in the acknowledgements of stream management.
 type Tap struct {
 	Addr string // host:port for clients, STARTTLS
 

@@ -113,6 +113,39 @@ func TestTapRewrites(t *testing.T) {
 	}
 }
 
+// Stanzas that are added, in place or by Inject, do not show in the numbers of
+// stream management, which the server would end the stream for.
+func TestTapCounts(t *testing.T) {
+	tap, romeo, juliet := pair(t, nil)
+	romeo.send("<enable xmlns='urn:xmpp:sm:3'/>")
+	romeo.expect("<enabled")
+	tap.SetRewrite(func(dir Direction, st []byte) [][]byte {
+		if bytes.Contains(st, []byte("twice")) {
+			return [][]byte{st, st}
+		}
+		return [][]byte{st}
+	})
+	romeo.send("%s%s", body("twice"), body("once"))
+	for range 3 {
+		juliet.expect("<message")
+	}
+	if err := tap.Inject(ToServer, []byte(body("injected"))); err != nil {
+		t.Fatal(err)
+	}
+	juliet.expect("injected")
+	romeo.send("<r xmlns='urn:xmpp:sm:3'/>")
+	if got := romeo.expect("<a "); !strings.Contains(got, "h='2'") {
+		t.Errorf("acknowledged: %s", got)
+	}
+	juliet.send("<message to='romeo@jet.test/raw' type='chat'><body>twice</body></message>")
+	for range 2 {
+		romeo.expect("twice")
+	}
+	// The server would end the stream if it heard of what it has not sent.
+	romeo.send("<a xmlns='urn:xmpp:sm:3' h='2'/><iq type='get' id='p' to='jet.test'><ping xmlns='urn:xmpp:ping'/></iq>")
+	romeo.expect("id='p'")
+}
+
 func TestTapLiesAboutFeatures(t *testing.T) {
 	s := Start(t, Options{Software: software(), Accounts: couple, NoProxy: true})
 	tap := StartTap(t, s, func(dir Direction, st []byte) [][]byte {

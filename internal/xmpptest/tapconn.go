@@ -24,7 +24,8 @@ const (
 type tapConn struct {
 	client, server *tls.Conn
 	// Writes of the pumps and of Inject meet here, one lock for each direction.
-	locks [2]sync.Mutex
+	locks  [2]sync.Mutex
+	counts counts
 }
 
 // open speaks STARTTLS with the server and then with the client, so that a
@@ -176,6 +177,7 @@ func (c *tapConn) pump(dir Direction, from io.Reader, pass Rewrite) error {
 		}
 		out := [][]byte{u.raw}
 		if u.kind == unitStanza {
+			c.counts.arrived(dir, u.raw)
 			out = pass(dir, u.raw)
 		}
 		for _, raw := range out {
@@ -193,7 +195,7 @@ func (c *tapConn) write(dir Direction, raw []byte) error {
 	if dir == ToClient {
 		to = c.client
 	}
-	if _, err := to.Write(raw); err != nil {
+	if _, err := to.Write(c.counts.leaving(dir, raw)); err != nil {
 		return fmt.Errorf("write %s: %w", dir, err)
 	}
 	return nil
