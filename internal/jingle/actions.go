@@ -129,11 +129,15 @@ func (s *Session) handleTransport(ctx context.Context, r request) *stanza.Error 
 	}
 	switch r.action {
 	case TransportReplace:
+		if s.initiator {
+			return s.reject(ctx, s.element(TransportReject, s.transportContent(c.Transport)))
+		}
 		if before == Replacing {
 			if err := s.queue(ctx, s.answers, superseded); err != nil {
 				return err
 			}
 		}
+		s.proposed = c.Transport
 		return s.queue(ctx, s.replaces, c.Transport)
 	case TransportAccept:
 		return s.queue(ctx, s.answers, c.Transport)
@@ -190,21 +194,28 @@ func (s *Session) handleContent(ctx context.Context, r request) *stanza.Error {
 	return nil
 }
 
-// rejectContents acknowledges a content-add and rejects it, as XEP-0166
-// section 7.2.2 has it, one at a time.
+// rejectContents rejects a content-add, as XEP-0166 section 7.2.2 has it.
 func (s *Session) rejectContents(ctx context.Context, cs []Content) *stanza.Error {
-	if s.rejecting || s.state == Initiating {
+	if s.state == Initiating {
 		return stanza.NewError(stanza.ResourceConstraint)
 	}
-	s.rejecting = true
 	e := s.element(ContentReject)
 	for _, c := range cs {
 		e.Add(xmltree.New(NS, "content").Set("creator", orInitiator(c.Creator)).Set("name", c.Name))
 	}
-	e.Add(Reason{Condition: UnsupportedApplications}.Element())
+	return s.reject(ctx, e.Add(Reason{Condition: UnsupportedApplications}.Element()))
+}
+
+// reject has the peer's action acknowledged and sends e, which rejects it; one at
+// a time, so that nobody has us send without end.
+func (s *Session) reject(ctx context.Context, e *xmltree.Element) *stanza.Error {
+	if s.rejecting {
+		return stanza.NewError(stanza.ResourceConstraint)
+	}
+	s.rejecting = true
 	s.m.wg.Go(func() {
 		if err := s.requestDetached(ctx, e); err != nil {
-			s.m.cfg.Log.Debug("content-reject without answer", "peer", s.peer.String(), "error", err)
+			s.m.cfg.Log.Debug("reject without answer", "action", e.Attr("action"), "peer", s.peer.String(), "error", err)
 		}
 		s.m.mu.Lock()
 		s.rejecting = false

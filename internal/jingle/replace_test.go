@@ -12,43 +12,44 @@ import (
 
 func second[T any](_ T, err error) error { return err }
 
+type answer struct {
+	t   *xmltree.Element
+	err error
+}
+
+// replace has s propose the transport "two".
+func replace(s *Session) <-chan answer {
+	c := make(chan answer, 1)
+	go func() {
+		x, err := s.ReplaceTransport(context.Background(), transport("two"))
+		c <- answer{x, err}
+	}()
+	return c
+}
+
 func TestReplaceTransport(t *testing.T) {
-	type answer struct {
-		t   *xmltree.Element
-		err error
-	}
-	replace := func(s *Session) <-chan answer {
-		c := make(chan answer, 1)
-		go func() {
-			x, err := s.ReplaceTransport(context.Background(), transport("two"))
-			c <- answer{x, err}
-		}()
-		return c
-	}
 	a, b := newPair(t, nil)
 	s, r := active(t, a, b)
-	for _, x := range []struct{ from, to *Session }{{s, r}, {r, s}} {
-		c := replace(x.from)
-		if got := await(t, x.to.TransportReplaces()); got.Attr("sid") != "two" {
-			t.Errorf("replace %s", got)
-		}
-		if err := x.to.RejectTransport(t.Context(), transport("two")); err != nil {
-			t.Fatal(err)
-		}
-		if got := await(t, c); !errors.Is(got.err, ErrTransportRejected) {
-			t.Errorf("rejected: %v", got.err)
-		}
-		c = replace(x.from)
-		await(t, x.to.TransportReplaces())
-		if err := x.to.AcceptTransport(t.Context(), transport("three")); err != nil {
-			t.Fatal(err)
-		}
-		if got := await(t, c); got.err != nil || got.t.Attr("sid") != "three" {
-			t.Errorf("accepted: %v, %v", got.t, got.err)
-		}
-		if err := x.to.AcceptTransport(t.Context(), transport("three")); !errors.Is(err, ErrOutOfOrder) {
-			t.Errorf("second transport-accept sent: %v", err)
-		}
+	c := replace(s)
+	if got := await(t, r.TransportReplaces()); got.Attr("sid") != "two" {
+		t.Errorf("replace %s", got)
+	}
+	if err := r.RejectTransport(t.Context(), transport("two")); err != nil {
+		t.Fatal(err)
+	}
+	if got := await(t, c); !errors.Is(got.err, ErrTransportRejected) {
+		t.Errorf("rejected: %v", got.err)
+	}
+	c = replace(s)
+	await(t, r.TransportReplaces())
+	if err := r.AcceptTransport(t.Context(), transport("three")); err != nil {
+		t.Fatal(err)
+	}
+	if got := await(t, c); got.err != nil || got.t.Attr("sid") != "three" {
+		t.Errorf("accepted: %v, %v", got.t, got.err)
+	}
+	if err := r.AcceptTransport(t.Context(), transport("three")); !errors.Is(err, ErrOutOfOrder) {
+		t.Errorf("second transport-accept sent: %v", err)
 	}
 	el := xmltree.New(NS, "content", transport("four")).Set("name", "a-file-offer").Set("creator", "initiator")
 	wantError(t, say(a, juliet, TransportAccept, s.ID(), el), stanza.UnexpectedRequest, "out-of-order")
@@ -65,6 +66,79 @@ func TestReplaceTransport(t *testing.T) {
 	wantError(t, got.err, stanza.UnexpectedRequest, "out-of-order")
 	if r.State() != Active {
 		t.Errorf("after an error: %s", r.State())
+	}
+}
+
+// What a responder proposes is rejected, and leaves the initiator free to propose
+// and to begin.
+func TestReplaceByResponder(t *testing.T) {
+	a, b := newPair(t, nil)
+	s, r := active(t, a, b)
+	for range 2 {
+		if got := await(t, replace(r)); !errors.Is(got.err, ErrTransportRejected) {
+			t.Errorf("responder's: %v, %v", got.t, got.err)
+		}
+	}
+	if s.State() != Active || len(s.TransportReplaces()) != 0 {
+		t.Errorf("%s, %d proposals", s.State(), len(s.TransportReplaces()))
+	}
+	// While the peer keeps us waiting for the answer to one reject there is no other.
+	gate, told := make(chan struct{}), make(chan struct{}, 2)
+	a.setHook(func(_ context.Context, e *xmltree.Element) (bool, error) {
+		if e.Attr("action") == "transport-reject" {
+			told <- struct{}{}
+			<-gate
+			return true, nil
+		}
+		return false, nil
+	})
+	el := xmltree.New(NS, "content", transport("four")).Set("name", "a-file-offer").Set("creator", "initiator")
+	wantError(t, say(a, juliet, TransportReplace, s.ID(), el), "", "")
+	await(t, told)
+	wantError(t, say(a, juliet, TransportReplace, s.ID(), el), stanza.ResourceConstraint, "")
+	close(gate)
+	c := replace(s)
+	await(t, r.TransportReplaces())
+	if err := r.AcceptTransport(t.Context(), transport("five")); err != nil {
+		t.Fatal(err)
+	}
+	if got := await(t, c); got.err != nil {
+		t.Errorf("initiator's: %v", got.err)
+	}
+	if err := s.BeginStream(); err != nil {
+		t.Error(err)
+	}
+	if len(told) != 0 {
+		t.Error("a second reject")
+	}
+}
+
+// A stream that begins rejects what nobody has answered yet, be it that somebody has
+// taken it.
+func TestReplaceMeetsStream(t *testing.T) {
+	for _, taken := range []bool{false, true} {
+		a, b := newPair(t, nil)
+		s, r := active(t, a, b)
+		c := replace(s)
+		got := <-r.TransportReplaces()
+		if !taken {
+			r.replaces <- got
+		}
+		if err := r.BeginStream(); err != nil {
+			t.Fatal(err)
+		}
+		if got := await(t, c); !errors.Is(got.err, ErrTransportRejected) {
+			t.Errorf("%v, %v", got.t, got.err)
+		}
+		if r.State() != Streaming || s.State() != Active {
+			t.Errorf("%s, %s", r.State(), s.State())
+		}
+		if err := r.AcceptTransport(t.Context(), transport("two")); !errors.Is(err, ErrOutOfOrder) {
+			t.Errorf("accepted too late: %v", err)
+		}
+		if err := s.BeginStream(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
@@ -133,16 +207,5 @@ func TestReplaceGlare(t *testing.T) {
 	}
 	if s.State() != Active || r.State() != Active || len(s.TransportReplaces()) != 0 {
 		t.Errorf("%s, %s", s.State(), r.State())
-	}
-	// The responder can propose again.
-	a.setHook(nil)
-	b.setHook(nil)
-	go func() { fromR <- second(r.ReplaceTransport(context.Background(), transport("r2"))) }()
-	await(t, s.TransportReplaces())
-	if err := s.AcceptTransport(t.Context(), transport("r2")); err != nil {
-		t.Fatal(err)
-	}
-	if err := await(t, fromR); err != nil {
-		t.Error(err)
 	}
 }

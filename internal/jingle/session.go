@@ -35,7 +35,8 @@ type Session struct {
 	state     State
 	reason    Reason
 	byPeer    bool
-	rejecting bool // a content-reject is on its way
+	rejecting bool             // a content-reject or transport-reject is on its way
+	proposed  *xmltree.Element // the peer's transport, while we are answering
 }
 
 func newSession(m *Manager, peer jid.JID, sid string, initiator bool, offer Content) *Session {
@@ -114,9 +115,9 @@ func (s *Session) TransportInfos() <-chan *xmltree.Element { return s.tInfos }
 // this program knows.
 func (s *Session) Infos() <-chan *xmltree.Element { return s.infos }
 
-// TransportReplaces yields the transports that the peer wants instead of the
-// present one. Each is to be answered by [Session.AcceptTransport] or
-// [Session.RejectTransport].
+// TransportReplaces yields the transports that the initiator wants instead of
+// the present one. Each is to be answered by [Session.AcceptTransport] or
+// [Session.RejectTransport]; [Session.BeginStream] rejects one that was not.
 func (s *Session) TransportReplaces() <-chan *xmltree.Element { return s.replaces }
 
 // Accept accepts the peer's offer and returns when the peer acknowledged it.
@@ -137,12 +138,20 @@ func (s *Session) Info(ctx context.Context, payload *xmltree.Element) error {
 }
 
 // BeginStream says that data starts to flow: from now on neither side replaces
-// the transport, and transport-infos are acknowledged and dropped. It fails
-// when the session is not [Active].
+// the transport, and transport-infos are acknowledged and dropped. What the peer
+// has proposed meanwhile is rejected. It fails when the session is not [Active]
+// or [Answering].
 func (s *Session) BeginStream() error {
 	s.m.mu.Lock()
 	defer s.m.mu.Unlock()
-	return s.step(event{kind: began})
+	pending := s.state == Answering
+	if err := s.step(event{kind: began}); err != nil {
+		return err
+	}
+	if pending {
+		s.later(s.ctx, s.element(TransportReject, s.transportContent(s.proposed)))
+	}
+	return nil
 }
 
 // ReplaceTransport proposes another transport and returns the peer's form of

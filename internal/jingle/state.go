@@ -15,13 +15,13 @@ import "fmt"
 //	          |  before the ack            |  session-accept sent     (responder)
 //	          v                            v
 //	          +-------------------------> Active ----- BeginStream ---> Streaming
-//	                                      ^    ^
-//	          transport-accept or         |    |       transport-accept or
-//	          transport-reject received   |    |       transport-reject sent
-//	                                      |    |
-//	                  transport-replace   |    |   transport-replace
-//	                        sent          v    v        received
-//	                             Replacing --> Answering
+//	                                      ^    ^                            ^
+//	          transport-accept or         |    |  transport-accept or       |
+//	          transport-reject received   |    |  transport-reject sent     |
+//	                                      |    |                            |
+//	                  transport-replace   |    |  transport-replace         |
+//	                        sent          v    v  received (responder)      |
+//	                             Replacing --> Answering --- BeginStream ---+
 //	                                 both at once, we are the responder:
 //	                                 the initiator's action overrules ours
 //
@@ -31,7 +31,8 @@ import "fmt"
 //
 // What a state does not draw is refused: received, with out-of-order; as a
 // call, with [ErrOutOfOrder]. So nobody can accept twice, and no transport is
-// replaced once the stream runs.
+// replaced once the stream runs. Which transport comes next is the initiator's to
+// say: what a responder proposes is acknowledged, rejected, and changes nothing.
 type State uint8
 
 // The states of a session.
@@ -101,7 +102,7 @@ func next(st State, initiator bool, e event) (State, verdict) {
 		}
 		return st, allowed // the accept was faster
 	case began:
-		if st == Active {
+		if st == Active || st == Answering { // what was proposed is rejected
 			return Streaming, allowed
 		}
 	}
@@ -118,8 +119,10 @@ func nextReceived(st State, initiator bool, a Action) (State, verdict) {
 		}
 	case TransportReplace:
 		switch {
-		case st == Active, st == Replacing && !initiator:
+		case !initiator && (st == Active || st == Replacing):
 			return Answering, allowed
+		case st == Active:
+			return st, allowed // and rejected
 		case st == Replacing:
 			return st, tieBreak
 		}

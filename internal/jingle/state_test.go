@@ -16,7 +16,7 @@ session-accept      -,active   !,active   !,!         !,!         !,!       !,! 
 session-terminate   -,ended    ended,ended ended,ended ended,ended ended,ended ended,ended x,x
 session-info        -,.        .,.        .,.         .,.         .,.       .,.         x,x
 transport-info      -,.        .,.        .,.         .,.         .,.       .,.         x,x
-transport-replace   -,!        !,!        answering,answering answering,t !,! !,!       x,x
+transport-replace   -,!        !,!        answering,. answering,t !,!       !,!         x,x
 transport-accept    -,!        !,!        !,!         active,active !,!     !,!         x,x
 transport-reject    -,!        !,!        !,!         active,active !,!     !,!         x,x
 description-info    -,.        .,.        .,.         .,.         .,.       .,.         x,x
@@ -103,7 +103,7 @@ func TestOwnEvents(t *testing.T) {
 		want string // for each state
 	}{
 		{acked, "pending . . . . . x"},
-		{began, "! ! streaming ! ! ! x"},
+		{began, "! ! streaming ! streaming ! x"},
 		{aborted, "ended ended ended ended ended ended x"},
 	} {
 		for i, want := range strings.Fields(tt.want) {

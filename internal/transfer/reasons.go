@@ -196,7 +196,7 @@ func classify(err error, started bool) (exitcode.Code, []string) {
 		return codeOfIQ(refused.answer), nil
 	case errors.As(err, &iq): // of a later phase: the path or the server, not the offer
 		return exitcode.Interrupted, nil
-	case isNetwork(err), errors.Is(err, errEnded), errors.Is(err, jingle.ErrEnded),
+	case isNetwork(err), errors.Is(err, errEnded), errors.Is(err, jingle.ErrEnded), errors.Is(err, jingle.ErrOutOfOrder),
 		errors.Is(err, s5b.ErrProtocol), errors.Is(err, s5b.ErrClosed), errors.Is(err, ibb.ErrProtocol):
 		return exitcode.Interrupted, nil
 	}

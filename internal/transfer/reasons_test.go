@@ -66,6 +66,7 @@ func TestFailures(t *testing.T) {
 		{crypto.ErrTrailingData, exitcode.Integrity, jingle.SecurityError},
 		{fmt.Errorf("read tag: %w", io.ErrUnexpectedEOF), exitcode.Interrupted, jingle.ConnectivityError},
 		{errIdle, exitcode.Interrupted, jingle.Timeout},
+		{fmt.Errorf("begin: %w", jingle.ErrOutOfOrder), exitcode.Interrupted, jingle.ConnectivityError},
 		{s5b.ErrNoCandidate, exitcode.Interrupted, jingle.ConnectivityError},
 		{&sourceError{errSourceChanged}, exitcode.LocalFile, jingle.FailedApplication},
 		{&sinkError{inbox.ErrNoSpace}, exitcode.LocalFile, jingle.FailedApplication},

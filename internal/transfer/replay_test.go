@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
@@ -28,6 +30,7 @@ type replay struct {
 	file  *xmltree.Element
 	m     *jingle.Manager
 	sess  *jingle.Session // once there is one
+	said  chan string     // the actions of ours
 	asked map[string]bool // attributes of <expect/> that were looked at
 }
 
@@ -55,7 +58,7 @@ func TestReplay(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r := &replay{t: t, file: x, asked: map[string]bool{}}
+			r := &replay{t: t, file: x, asked: map[string]bool{}, said: make(chan string, 100)}
 			r.run()
 			for _, a := range x.Child("", "expect").Attrs {
 				if !r.asked[a.Name.Local] && !t.Failed() {
@@ -80,7 +83,7 @@ func (r *replay) run() {
 	if role == "initiator" {
 		self = replayRomeo
 	}
-	r.m = jingle.NewManager(jingle.Config{Port: agreeable{}, Self: func() jid.JID { return self }, OnOffer: func(s *jingle.Session) { r.sess = s }})
+	r.m = jingle.NewManager(jingle.Config{Port: r, Self: func() jid.JID { return self }, OnOffer: func(s *jingle.Session) { r.sess = s }})
 	defer r.m.Close(r.t.Context())
 	switch role {
 	case "initiator":
@@ -89,6 +92,27 @@ func (r *replay) run() {
 		r.offered()
 	default:
 		r.t.Fatalf("role %q", role)
+	}
+}
+
+// IQ makes r the other client, which acknowledges whatever we send.
+func (r *replay) IQ(_ context.Context, _ jid.JID, _ stanza.IQType, x *xmltree.Element) (*xmltree.Element, error) {
+	r.said <- x.Attr("action")
+	return nil, nil
+}
+
+// says waits for the action that <expect/> wants of us.
+func (r *replay) says() {
+	want, ok := r.want("says")
+	late := time.After(10 * time.Second)
+	for ok {
+		select {
+		case got := <-r.said:
+			ok = got != want
+		case <-late:
+			r.t.Errorf("no %s", want)
+			return
+		}
 	}
 }
 
@@ -277,6 +301,7 @@ func (r *replay) offering() {
 		}
 	}
 	r.receive("then")
+	r.says()
 	r.infos()
 	for _, n := range []struct {
 		name string
