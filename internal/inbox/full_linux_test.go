@@ -36,7 +36,7 @@ func fill(t *testing.T, path string) {
 	}
 }
 
-// What was reserved before an interruption is still the transfer's.
+// What a running transfer has reserved is its own, whatever fills the disk.
 func TestReservedWhenFull(t *testing.T) {
 	const size, at, cut = diskSize / 2, 64 << 10, 32 << 10
 	d, path := small(t)
@@ -45,21 +45,16 @@ func TestReservedWhenFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, p, string(bytes.Repeat([]byte{'a'}, at)))
-	if err := errors.Join(p.Sync(), p.Keep()); err != nil {
-		t.Fatal(err)
-	}
 	fill(t, path)
 	if _, err := d.Create("2", 1, 0); !errors.Is(err, ErrNoSpace) {
 		t.Errorf("create on a full disk: %v", err)
 	}
-	if p, err = d.Reopen("1", size, at, 1<<40); err != nil {
+	write(t, p, string(bytes.Repeat([]byte{'c'}, at)))
+	if err := p.close(); err != nil { // a crash: nothing is given back
+		t.Fatal(err)
+	}
+	if p, err = d.Reopen("1", size, cut, 1<<40); err != nil {
 		t.Fatal("all of it was reserved: ", err)
-	}
-	if err := p.Keep(); err != nil {
-		t.Fatal(err)
-	}
-	if p, err = d.Reopen("1", size, cut, 0); err != nil {
-		t.Fatal(err)
 	}
 	if err := p.Rewind(cut / 2); err != nil {
 		t.Fatal(err)
@@ -74,6 +69,64 @@ func TestReservedWhenFull(t *testing.T) {
 	b, err := os.ReadFile(filepath.Join(path, "a"))
 	if err != nil || len(b) != size || bytes.Count(b, []byte{'a'}) != cut/2 {
 		t.Errorf("%d bytes, %v", len(b), err)
+	}
+}
+
+// An interrupted transfer holds the disk for what came, not for what it said would
+// come: a byte of a file as large as the disk would else keep everybody out. Going
+// on reserves the rest again, or says that there is no space for it.
+func TestKeepGivesBack(t *testing.T) {
+	const size, at = diskSize * 3 / 4, 64 << 10
+	d, _ := small(t)
+	kept(t, d, size, at)
+	other, err := d.Create("2", size, 0)
+	if err != nil {
+		t.Fatal("the next one: ", err)
+	}
+	if _, err := d.Reopen("1", size, at, 0); !errors.Is(err, ErrNoSpace) {
+		t.Errorf("gone on with: %v", err)
+	}
+	if n, ok, err := d.Remains("1"); n != at || !ok || err != nil {
+		t.Errorf("remains: %d, %v, %v", n, ok, err)
+	}
+	if err := other.Discard(); err != nil {
+		t.Fatal(err)
+	}
+	p, err := d.Reopen("1", size, at, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := p.f.Stat(); err != nil || factsOf(info).allocated < size {
+		t.Errorf("the rest is not reserved again: %+v, %v", factsOf(info), err)
+	}
+	if err := p.Discard(); err != nil {
+		t.Error(err)
+	}
+}
+
+// The same on whatever the tests run on.
+func TestKeepGivesBackHere(t *testing.T) {
+	d, _ := open(t)
+	kept(t, d, 64<<20, 64<<10)
+}
+
+// kept makes an interrupted transfer of which at bytes came.
+func kept(t *testing.T, d *Dir, size, at int64) {
+	t.Helper()
+	p, err := d.Create("1", size, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, p, string(make([]byte, at)))
+	if err := errors.Join(p.Sync(), p.Keep(), p.Keep()); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(p.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := factsOf(info).allocated; info.Size() != at || got > 2*at {
+		t.Errorf("kept %d bytes, which take %d", info.Size(), got)
 	}
 }
 

@@ -86,9 +86,25 @@ func (p *Partial) Sync() error {
 	return p.lost
 }
 
-// Keep closes the file and leaves it for Reopen. It does not sync. It may be
-// called at any time and again; after a Release there is nothing to keep.
+// Keep closes the file and leaves it for Reopen. It does not sync. What was
+// reserved for the rest is given back: who offers much and sends little must not
+// hold the disk for as long as the file is kept. It may be called at any time and
+// again; after a Release there is nothing to keep.
 func (p *Partial) Keep() error {
+	var err error
+	if at := p.Written(); at < p.size {
+		if err = p.f.Truncate(at); errors.Is(err, fs.ErrClosed) {
+			return nil
+		}
+		if err != nil {
+			err = fmt.Errorf("cut partial file: %w", err)
+		}
+	}
+	return errors.Join(err, p.close())
+}
+
+// close closes the file as it is, if it is open.
+func (p *Partial) close() error {
 	if err := p.f.Close(); err != nil && !errors.Is(err, fs.ErrClosed) {
 		return fmt.Errorf("close partial file: %w", err)
 	}
@@ -98,7 +114,7 @@ func (p *Partial) Keep() error {
 // Discard removes the partial file, and what was unpacked of it. It may be
 // called at any time, after Keep too; after a Release there is nothing to remove.
 func (p *Partial) Discard() error {
-	err := errors.Join(p.Keep(), archive.Discard(p.dir.root, p.id))
+	err := errors.Join(p.close(), archive.Discard(p.dir.root, p.id))
 	if rerr := p.dir.names.Remove(p.name); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
 		err = errors.Join(err, fmt.Errorf("remove partial file: %w", rerr))
 	}

@@ -60,7 +60,7 @@ func (d *Dir) Reopen(id string, size, at, minFree int64) (*Partial, error) {
 	p := &Partial{dir: d, f: f, id: id, name: name, size: size}
 	p.written.Store(at)
 	if err := p.resume(info, minFree); err != nil {
-		return nil, errors.Join(err, p.Keep())
+		return nil, errors.Join(err, p.close())
 	}
 	return p, nil
 }
@@ -113,7 +113,7 @@ func (p *Partial) resume(info fs.FileInfo, minFree int64) error {
 	if info.Size() < at {
 		return &ShortError{Have: info.Size()}
 	}
-	// What was reserved before the interruption is not free, but the file's own.
+	// What a crash has left reserved is not free, but the file's own.
 	if need := p.size - max(at, factsOf(info).allocated); need > 0 {
 		if err := p.dir.fits(need, minFree); err != nil {
 			return err
@@ -162,12 +162,13 @@ func lstatPart(root *os.Root, name string) (fs.FileInfo, error) {
 
 // reserve sets blocks aside for what is between from and size, so that a full
 // disk shows before an offer is accepted and not in the middle of it. The
-// length of the file stays.
+// length of the file, from, stays.
 func reserve(f *os.File, from, size int64) error {
 	if from == size {
 		return nil
 	}
 	if err := preallocate(f, from, size-from); err != nil {
+		_ = f.Truncate(from) // gives back what there was of it
 		return fmt.Errorf("reserve space: %w", noSpace(err))
 	}
 	return nil
