@@ -60,6 +60,11 @@ type Config struct {
 	// sees us online before we are ready.
 	Hidden bool
 
+	// Visible, when set, tells who may learn that we are there. The others' pings and
+	// questions about features are answered as a server does it for somebody
+	// who is offline. It must not block.
+	Visible func(from jid.JID) bool
+
 	// Reconnect has the session survive its streams. When one is lost it is
 	// resumed (XEP-0198) or, failing that, replaced by a new login, as often as
 	// it takes: after 0.5 s to 60 s, at random and longer each time. What ends

@@ -112,9 +112,9 @@ func (s *Session) HandlePresence(f func(context.Context, stanza.Presence)) {
 
 // registerOwn registers what the session answers by itself.
 func (s *Session) registerOwn() {
-	s.HandleIQ(nsPing, func(context.Context, stanza.IQ) (*xmltree.Element, error) { return nil, nil })
-	s.HandleIQ(nsDiscoInfo, s.answerDiscoInfo)
-	s.HandleIQ(nsDiscoItems, s.answerDiscoItems)
+	s.HandleIQ(nsPing, s.ifVisible(func(context.Context, stanza.IQ) (*xmltree.Element, error) { return nil, nil }))
+	s.HandleIQ(nsDiscoInfo, s.ifVisible(s.answerDiscoInfo))
+	s.HandleIQ(nsDiscoItems, s.ifVisible(s.answerDiscoItems))
 	s.HandleIQ(nsRoster, s.rosterPush)
 	s.handlers.route(messageMatcher(xml.Name{Space: nsPubSubEvent, Local: "event"}), func(_ xmpp.Sender, p gstanza.Packet) {
 		s.pepEvent(carriedMessage(p.(gstanza.Message)))
@@ -124,6 +124,24 @@ func (s *Session) registerOwn() {
 	s.handlers.router.HandleFunc("presence", func(_ xmpp.Sender, p gstanza.Packet) {
 		s.gotPresence(carriedPresence(p.(gstanza.Presence)))
 	})
+}
+
+// ifVisible keeps a handler from those who may not know that we are there.
+func (s *Session) ifVisible(f func(context.Context, stanza.IQ) (*xmltree.Element, error)) func(context.Context, stanza.IQ) (*xmltree.Element, error) {
+	return func(ctx context.Context, iq stanza.IQ) (*xmltree.Element, error) {
+		if err := s.hide(iq.From, nil); err != nil {
+			return nil, err
+		}
+		return f(ctx, iq)
+	}
+}
+
+// hide is what somebody is told who may not know that we are there, or else shown.
+func (s *Session) hide(from jid.JID, shown error) error {
+	if s.cfg.Visible != nil && !s.cfg.Visible(from) {
+		return stanza.NewError(stanza.ServiceUnavailable)
+	}
+	return shown
 }
 
 // receive takes a frame on the reader.
@@ -240,10 +258,10 @@ func (s *Session) handle(in *inbound) {
 		case in.typ != string(stanza.Get) && in.typ != string(stanza.Set), in.id == "":
 			return
 		case in.bad != nil && errors.Is(in.bad, ErrStanzaTooBig):
-			s.answer(request, nil, stanza.NewError(stanza.NotAcceptable))
+			s.answer(request, nil, s.hide(in.from, stanza.NewError(stanza.NotAcceptable)))
 			return
 		case in.bad != nil, len(in.el.Children) != 1:
-			s.answer(request, nil, stanza.NewError(stanza.BadRequest))
+			s.answer(request, nil, s.hide(in.from, stanza.NewError(stanza.BadRequest)))
 			return
 		}
 	}

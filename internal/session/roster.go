@@ -95,6 +95,20 @@ func (s *Session) Subscription(bare jid.JID) string {
 	return s.roster.items[bare.Bare()].Subscription
 }
 
+// ContactAt tells whether a contact who sees us online has the account on that
+// server, which then asks us for what its PEP service filters by (XEP-0163
+// section 4.2). It does not wait for anything and may be called by handlers.
+func (s *Session) ContactAt(domain string) bool {
+	s.roster.mu.Lock()
+	defer s.roster.mu.Unlock()
+	for j, it := range s.roster.items {
+		if j.Domain() == domain && (it.Subscription == "from" || it.Subscription == "both") {
+			return true
+		}
+	}
+	return false
+}
+
 // Roster returns the account's contacts, sorted by address. It asks the server
 // only when the login did not.
 func (s *Session) Roster(ctx context.Context) ([]RosterItem, error) {

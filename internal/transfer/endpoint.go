@@ -135,6 +135,9 @@ func (e *Endpoint) assemble() {
 	c.Reconnect, c.State = true, e.connection
 	c.Hidden = e.cfg.Receiver // until Receive is ready for offers
 	c.Features = features(e.cfg.Receiver)
+	if e.cfg.Receiver { // the others' resource is one that nobody knows
+		c.Visible = e.visible
+	}
 	c.Priority = e.cfg.Priority
 	c.Resource = newResource()
 	if e.cfg.Receiver {
@@ -269,6 +272,23 @@ func (e *Endpoint) admit(from jid.JID, offer *jingle.Content) *stanza.Error {
 		return nil // the manager's own answer tells them what is wrong
 	}
 	return stanza.NewError(stanza.ServiceUnavailable)
+}
+
+// visible tells whether somebody may learn that we are online: who may offer files,
+// who sees our presence, and their servers. It is called on the stream's dispatcher.
+func (e *Endpoint) visible(from jid.JID) bool {
+	r, bare := e.receiver.Load(), from.Bare()
+	switch {
+	case e.isContact(bare):
+		return true
+	case from.Local() == "":
+		return from.Domain() == e.sess.JID().Domain() || e.sess.ContactAt(from.Domain())
+	case r == nil:
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.policy(from) || r.opt().Accept == AcceptAll && r.named(bare)
 }
 
 // admitInband is asked about in-band streams that nobody expects.
