@@ -98,10 +98,7 @@ func runReceive(cmd *cobra.Command, a *app) error {
 	if err != nil {
 		return err
 	}
-	o, err := a.receiveOptions(c)
-	if err == nil {
-		err = a.deliverTo(cmd, c, &o)
-	}
+	o, err := a.receiveOptions(cmd, c)
 	if err != nil {
 		return err
 	}
@@ -136,7 +133,7 @@ func runReceive(cmd *cobra.Command, a *app) error {
 }
 
 // receiveOptions turns the merged configuration into what the transfer needs.
-func (a *app) receiveOptions(c *config.Config) (o transfer.ReceiveOptions, err error) {
+func (a *app) receiveOptions(cmd *cobra.Command, c *config.Config) (o transfer.ReceiveOptions, err error) {
 	r := c.Receive
 	o = transfer.ReceiveOptions{
 		Retry: transfer.RetryOptions{Retries: r.Retries, For: r.RetryFor}, NoServe: r.NoServe, AutoResume: r.AutoResume, KeepFor: r.KeepInterrupted,
@@ -156,7 +153,10 @@ func (a *app) receiveOptions(c *config.Config) (o transfer.ReceiveOptions, err e
 	if o.Accept == transfer.AcceptAsk {
 		o.Ask = a.askAccept
 	}
-	o.Dir, err = downloadDir(r.Dir)
+	if o.Dir, err = downloadDir(r.Dir); err != nil {
+		return o, err
+	}
+	err = a.deliverTo(cmd, c, &o)
 	return o, err
 }
 

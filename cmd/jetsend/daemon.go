@@ -126,7 +126,7 @@ func (d *daemon) apply(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	o, err := d.a.receiveOptions(c)
+	o, err := d.a.receiveOptions(d.cmd, c)
 	if err != nil {
 		return err
 	}
