@@ -3,7 +3,6 @@ package jingle
 import (
 	"encoding/hex"
 	"fmt"
-	"strings"
 
 	"jetsend/internal/xmltree"
 )
@@ -91,7 +90,7 @@ func EnvelopeIn(f *File) (*xmltree.Element, error) {
 // file (section "Communicating the Checksum or Hashing Algorithm"): hashes of
 // the encrypted file. It is not authenticated.
 type EncryptedChecksum struct {
-	// Hashes has a nil value for each that is there but cannot be read.
+	// Hashes are those that [HashesIn] finds.
 	Hashes []Hash
 }
 
@@ -110,18 +109,7 @@ func ParseEncryptedChecksum(e *xmltree.Element) (*EncryptedChecksum, error) {
 	if !e.Is(NSEncryptedFile, "checksum") || len(files) != 1 {
 		return nil, fmt.Errorf("checksum of an encrypted file: %w", ErrMalformed)
 	}
-	c := &EncryptedChecksum{}
-	for _, x := range files[0].All("", "hash") {
-		if x.Attr("algo") == "" || strings.TrimSpace(x.Text) == "" {
-			continue
-		}
-		h, ok := parseHash(x)
-		if !ok {
-			h = Hash{Algo: x.Attr("algo")}
-		}
-		c.Hashes = append(c.Hashes, h)
-	}
-	return c, nil
+	return &EncryptedChecksum{Hashes: HashesIn(files[0])}, nil
 }
 
 // hexHash is a hash as the document writes it.

@@ -59,3 +59,20 @@ func parseHash(e *xmltree.Element) (Hash, bool) {
 	}
 	return Hash{Algo: algo, Value: v}, true
 }
+
+// HashesIn returns the hashes among the children of a <file/>, of any name space:
+// with a nil value each that is there but cannot be read. <hash-used/> and empty
+// ones have none yet and are left out.
+func HashesIn(file *xmltree.Element) (out []Hash) {
+	for _, x := range file.All("", "hash") {
+		if x.Attr("algo") == "" || strings.TrimSpace(x.Text) == "" {
+			continue
+		}
+		h, ok := parseHash(x)
+		if !ok {
+			h = Hash{Algo: x.Attr("algo")}
+		}
+		out = append(out, h)
+	}
+	return out
+}
