@@ -105,7 +105,7 @@ func TestSupersede(t *testing.T) {
 	hangs := len(st.juliet.downloads)
 	st.juliet.mu.Unlock()
 	if hangs != 1 {
-		t.Logf("%d sessions hang", hangs)
+		t.Fatalf("%d sessions hang", hangs)
 	}
 	st.romeo = onlineIn(t, state, s, s.Addr, "romeo", false, st.out.report)
 	defer func() {
