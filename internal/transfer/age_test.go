@@ -38,11 +38,11 @@ func cutStage(t *testing.T) (st *stage, id string) {
 func (st *stage) partOf(id string) string { return filepath.Join(st.dir, ".jetsend-"+id+".part") }
 
 // parked makes a received transfer that is interrupted, with nothing of it here.
-func parked(t *testing.T, e *Endpoint, dir string) journal.Row {
+func parked(t *testing.T, e *Endpoint, dir string, size int64) journal.Row {
 	t.Helper()
 	h, err := e.journal.Begin(t.Context(), journal.Row{
 		Key: journal.Key{ID: uuid.NewString(), Direction: journal.Receive}, Peer: jid.MustParse("romeo@jet.test"), Profile: true,
-		Name: "f", Dir: dir, Size: 1 << 20, Keys: [][]byte{make([]byte, 33)},
+		Name: "f", Dir: dir, Size: size, Keys: [][]byte{make([]byte, 33)},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -83,7 +83,7 @@ func TestRefusalsAge(t *testing.T) {
 		t.Fatal(err)
 	}
 	key := journal.Key{ID: id, Direction: journal.Receive}
-	old := parked(t, st.juliet, st.dir)
+	old := parked(t, st.juliet, st.dir, 1<<20)
 	age(t, st.juliet, old.ID, 8*day)
 	moved := age(t, st.juliet, id, 6*day)
 	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})

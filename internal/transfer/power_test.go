@@ -1,0 +1,149 @@
+package transfer
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"jetsend/internal/inbox"
+	"jetsend/internal/journal"
+	"jetsend/internal/state"
+)
+
+// loss is a download directory of which power loss takes what was not synced.
+type loss struct {
+	part, final string
+	data        []byte
+	synced      int      // bytes of the partial file that are
+	undo        []func() // the changes of names that are not synced, in order
+}
+
+// steps are those of a receiver, in the order that package journal argues.
+func (l *loss) steps(h *journal.Handle) []func() error {
+	ctx := context.Background()
+	half, all, spare := len(l.data)/2, len(l.data), l.part+".lost"
+	return []func() error{
+		func() error { return os.WriteFile(l.part, nil, 0o600) },
+		func() error { return h.Run(ctx) },
+		func() error { return os.WriteFile(l.part, l.data[:half], 0o600) },
+		func() error { l.synced = half; return nil }, // of the directory as well
+		func() error { return h.Progress(ctx, int64(half)) },
+		func() error { return os.WriteFile(l.part, l.data, 0o600) },
+		func() error { l.synced = all; return nil },
+		func() error { return h.Place(ctx, l.final, nil) },
+		func() error {
+			l.undo = append(l.undo, func() { _ = os.Remove(l.final) })
+			return os.Link(l.part, l.final)
+		},
+		func() error {
+			l.undo = append(l.undo, func() { _ = os.Rename(spare, l.part) })
+			return os.Rename(l.part, spare)
+		},
+		func() error { l.undo = nil; return os.Remove(spare) }, // the directory is synced
+		func() error { return h.Complete(ctx) },
+	}
+}
+
+// strike is the loss. keep says, bit by bit, which changes of names had reached the
+// disk by chance; bytes that were not synced read as zeros.
+func (l *loss) strike(t *testing.T, keep int) {
+	t.Helper()
+	if b, err := os.ReadFile(l.part); err == nil {
+		clear(b[min(l.synced, len(b)):])
+		if err := os.WriteFile(l.part, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := len(l.undo) - 1; i >= 0; i-- {
+		if keep>>i&1 == 0 {
+			l.undo[i]()
+		}
+	}
+	_ = os.Remove(l.part + ".lost")
+}
+
+// offline is an endpoint with a journal and no account.
+func offline(t *testing.T, report func(Event)) *Endpoint {
+	t.Helper()
+	db, err := state.Open(t.Context(), filepath.Join(t.TempDir(), "state.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	j, err := journal.Open(t.Context(), db, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Endpoint{cfg: Config{Report: report}, log: slog.New(slog.DiscardHandler), db: db, journal: j, downloads: map[string]*download{}}
+}
+
+// TestPowerLoss: power is lost between any two steps of a download, and any part of
+// the names that were not synced survives. What goes on from there finds no byte
+// that was lost, and brings exactly the right file.
+func TestPowerLoss(t *testing.T) {
+	const steps, chances = 12, 4
+	data := make([]byte, 1000)
+	_, _ = rand.Read(data)
+	for cut := range steps + 1 {
+		for keep := range chances {
+			e, dir := offline(t, func(Event) {}), t.TempDir()
+			row := parked(t, e, dir, int64(len(data)))
+			h, err := e.journal.Begin(t.Context(), row)
+			if err != nil {
+				t.Fatal(err)
+			}
+			l := &loss{part: filepath.Join(dir, ".jetsend-"+row.ID+".part"), final: filepath.Join(dir, "f"), data: data}
+			for i, step := range l.steps(h)[:cut] {
+				if err := step(); err != nil {
+					t.Fatalf("step %d: %v", i, err)
+				}
+			}
+			if err := h.Release(t.Context()); err != nil { // as the lock goes with the process
+				t.Fatal(err)
+			}
+			l.strike(t, keep)
+			if err := goOn(t, e, load(t, e, row.Key), data); err != nil {
+				t.Errorf("cut at %d, %b: %v", cut, keep, err)
+			}
+			entries, err := os.ReadDir(dir)
+			if b, rerr := os.ReadFile(l.final); err != nil || rerr != nil || len(entries) != 1 || !bytes.Equal(b, data) {
+				t.Errorf("cut at %d, %b: %v, %v, %v", cut, keep, entries, err, rerr)
+			}
+			if got := load(t, e, row.Key); got.State != journal.Complete {
+				t.Errorf("cut at %d, %b: in the end %s", cut, keep, got.State)
+			}
+		}
+	}
+}
+
+// goOn takes a download up and brings it to its end, as a session would.
+func goOn(t *testing.T, e *Endpoint, row journal.Row, data []byte) error {
+	t.Helper()
+	dir, err := inbox.Open(row.Dir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = dir.Close() }()
+	d := newDownload(row, row.Peer, keeping{})
+	switch err := e.take(t.Context(), d, row, dir, false); {
+	case errors.Is(err, journal.ErrOver) && row.Released:
+		return nil
+	case err != nil:
+		return err
+	}
+	if d.final == "" {
+		have := make([]byte, d.offset())
+		if _, err := d.part.ReadAt(have, 0); err != nil || !bytes.Equal(have, data[:len(have)]) {
+			t.Errorf("%d bytes are said to be there and were lost: %v", len(have), err)
+		}
+		_, err = d.part.Write(data[d.offset():])
+		err = errors.Join(err, d.row.Run(t.Context()), d.release(t.Context(), nil))
+	}
+	return errors.Join(err, d.close(t.Context()))
+}
