@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"sync"
+	"time"
 )
 
 // maxLine bounds one event line; an event is a few hundred bytes.
@@ -11,6 +12,8 @@ const maxLine = 1 << 20
 
 // Event is a line of `--json` output, as far as the harness reads it.
 type Event struct {
+	Time time.Time `json:"time"`
+
 	Event      string   `json:"event"`
 	Direction  string   `json:"direction"`
 	JID        string   `json:"jid"`

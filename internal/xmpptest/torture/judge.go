@@ -127,7 +127,12 @@ func (r *round) check(a *actor, e pair.Event) {
 		if e.Offset > r.plan.size {
 			r.blame("%s: resumed at %d of %d", a.name, e.Offset, r.plan.size)
 		}
+	case "failed":
+		if a.role == daemon && r.wasComplete(a, e) {
+			r.blame("%s says failed with %d after the transfer was complete", a.name, e.Code)
+		}
 	case "sent":
+		r.noteComplete(a, e)
 		if a.end != sender {
 			r.blame("%s says sent", a.name)
 		}
@@ -138,6 +143,7 @@ func (r *round) check(a *actor, e pair.Event) {
 			r.blame("%s says sent without the receiver's proof", a.name)
 		}
 	case "received":
+		r.noteComplete(a, e)
 		if a.end != receiver {
 			r.blame("%s says received", a.name)
 		}
@@ -152,4 +158,23 @@ func (r *round) check(a *actor, e pair.Event) {
 			r.blame("%s says received for the %d. time", a.name, n)
 		}
 	}
+}
+
+// noteComplete remembers when an end of a transfer first said that it is complete.
+func (r *round) noteComplete(a *actor, e pair.Event) {
+	key := string(a.end) + " " + e.Transfer
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if before, said := r.complete[key]; !said || e.Time.Before(before) {
+		r.complete[key] = e.Time
+	}
+}
+
+// wasComplete tells whether a process of that end had said that the transfer is
+// complete before the event. The journal, which they share, had it then.
+func (r *round) wasComplete(a *actor, e pair.Event) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	at, said := r.complete[string(a.end)+" "+e.Transfer]
+	return said && e.Time.After(at)
 }

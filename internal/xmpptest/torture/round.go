@@ -38,10 +38,11 @@ type round struct {
 	front    *actor // the command that works at the moment, or nil
 	daemons  map[end]*keeper
 	waiting  []waiter
-	received map[string]int // process and transfer -> how often
-	id       map[end]string // the transfer, as that end's last event of it named it
-	sent     bool           // the sender knows that the file is there
-	resumed  int64          // bytes that were not sent again, all sessions together
+	received map[string]int       // process and transfer -> how often
+	complete map[string]time.Time // end and transfer -> when a process there first said so
+	id       map[end]string       // the transfer, as that end's last event of it named it
+	sent     bool                 // the sender knows that the file is there
+	resumed  int64                // bytes that were not sent again, all sessions together
 	sessions int
 	faults   []fault // that happened
 	fired    map[kind]bool
@@ -68,7 +69,7 @@ var errUndone = errors.New("the transfer is not done after all tries")
 // newRound prepares a round in a directory of its own.
 func newRound(ctx context.Context, w *world, p plan, o options) (*round, error) {
 	r := &round{
-		world: w, plan: p, o: o, story: newStory(), daemons: map[end]*keeper{}, received: map[string]int{},
+		world: w, plan: p, o: o, story: newStory(), daemons: map[end]*keeper{}, received: map[string]int{}, complete: map[string]time.Time{},
 		logged: len(w.server.Log()), id: map[end]string{}, fired: map[kind]bool{}, counts: map[string]int{}, codes: map[int]int{},
 	}
 	var err error

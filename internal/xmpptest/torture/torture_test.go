@@ -162,7 +162,7 @@ func TestCheck(t *testing.T) {
 	dir := t.TempDir()
 	r := &round{
 		plan: plan{size: 3}, story: newStory(), inbox: filepath.Join(dir, "in"), outbox: filepath.Join(dir, "out"),
-		received: map[string]int{}, id: map[end]string{}, counts: map[string]int{},
+		received: map[string]int{}, complete: map[string]time.Time{}, id: map[end]string{}, counts: map[string]int{},
 	}
 	var err error
 	if r.sum, err = makeSource(filepath.Join(dir, "source"), 1, 3); err != nil {
@@ -195,10 +195,17 @@ func TestCheck(t *testing.T) {
 		}
 	}
 	put("a", source)
+	noon := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	parked := &actor{end: receiver, role: daemon, name: "juliet daemon"}
+	r.check(parked, pair.Event{Event: "failed", Transfer: "x", Code: codeInterrupted, Time: noon.Add(-time.Hour)})
 	r.check(romeo, pair.Event{Event: "sent", ByPeer: true})
-	r.check(juliet, pair.Event{Event: "received", Transfer: "x"})
+	r.check(juliet, pair.Event{Event: "received", Transfer: "x", Time: noon})
+	r.check(parked, pair.Event{Event: "failed", Transfer: "x", Code: codeInterrupted, Time: noon.Add(-time.Second)}) // told late
+	r.check(parked, pair.Event{Event: "failed", Transfer: "y", Code: codeInterrupted, Time: noon.Add(time.Second)})
 	r.checkInbox(true)
 	expect("")
+	r.check(parked, pair.Event{Event: "failed", Transfer: "x", Code: codeInterrupted, Time: noon.Add(time.Second)})
+	expect("after the transfer was complete")
 	r.check(juliet, pair.Event{Event: "received", Transfer: "x"})
 	expect("2. time")
 	r.check(romeo, pair.Event{Event: "sent"})
