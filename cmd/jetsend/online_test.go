@@ -89,6 +89,7 @@ const serverVariable = "JETSEND_TEST_SERVER"
 //	startin NAME USER FILE ARGS... the same with FILE as its standard input
 //	startpty NAME USER ARGS...   run it on a terminal, which is its standard output
 //	type NAME TEXT               type a line on that terminal
+//	press NAME KEYS              the same without Enter; $ENTER and $CTRL_C are keys
 //	await NAME REGEXP [COUNT]    wait until its standard output matches
 //	awaiterr NAME REGEXP         the same for standard error
 //	signal NAME INT|TERM|KILL    send it a signal
@@ -106,7 +107,7 @@ func onlineCommands() map[string]func(ts *testscript.TestScript, neg bool, args 
 	return map[string]func(ts *testscript.TestScript, neg bool, args []string){
 		"prosody": cmdProsody, "tapped": cmdTapped, "run": cmdRun, "start": cmdStart, "startin": cmdStartIn, "sametree": cmdSameTree, "await": cmdAwait,
 		"awaiterr": cmdAwaitErr, "signal": cmdSignal, "ends": cmdEnds, "outputs": cmdOutputs,
-		"makefile": cmdMakefile, "partless": cmdPartless, "empty": cmdEmpty, "unreleased": cmdUnreleased, "otherdevice": cmdOtherDevice, "capture": cmdCapture, "startpty": cmdStartPTY, "type": cmdType, "relay": cmdRelay,
+		"makefile": cmdMakefile, "partless": cmdPartless, "empty": cmdEmpty, "unreleased": cmdUnreleased, "otherdevice": cmdOtherDevice, "capture": cmdCapture, "startpty": cmdStartPTY, "type": cmdType, "press": cmdPress, "relay": cmdRelay,
 	}
 }
 
@@ -123,6 +124,8 @@ func onlineSetup(env *testscript.Env) error {
 	env.Setenv("LONG", strings.Repeat("n", 251)+".txt") // 255 bytes
 	env.Setenv("BELL", "a\ab.txt")
 	env.Setenv("BIDI", "exe.\u202etxt")
+	env.Setenv("ENTER", "\r")
+	env.Setenv("CTRL_C", "\x03")
 	return nil
 }
 
@@ -165,8 +168,15 @@ func cmdTapped(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("SERVER", w.tap.Addr)
 }
 
+// stranger is a user whose account is not in the environment: it has to be typed.
+const stranger = "stranger"
+
 // as gives the environment of a user.
 func as(ts *testscript.TestScript, user string) []string {
+	server := []string{"JETSEND_SERVER=" + ts.Getenv("SERVER"), "JETSEND_TLS_CA_FILE=" + ts.Getenv("CA")}
+	if user == stranger {
+		return server
+	}
 	password := ts.Getenv("PASSWORD_" + user)
 	if password == "" {
 		password = user + "pw"
@@ -175,12 +185,11 @@ func as(ts *testscript.TestScript, user string) []string {
 	if state == "" {
 		state = ts.MkAbs("state-" + user)
 	}
-	return []string{
-		"JETSEND_JID=" + user + "@jet.test", "JETSEND_PASSWORD=" + password,
-		"JETSEND_SERVER=" + ts.Getenv("SERVER"), "JETSEND_TLS_CA_FILE=" + ts.Getenv("CA"),
-		"JETSEND_STATE_DIR=" + state,
-		"JETSEND_CONFIG=" + ts.Getenv("CONFIG_"+user),
-	}
+	return append(server,
+		"JETSEND_JID="+user+"@jet.test", "JETSEND_PASSWORD="+password,
+		"JETSEND_STATE_DIR="+state,
+		"JETSEND_CONFIG="+ts.Getenv("CONFIG_"+user),
+	)
 }
 
 func setUser(ts *testscript.TestScript, user string) {
@@ -255,6 +264,12 @@ func cmdStartPTY(ts *testscript.TestScript, neg bool, args []string) {
 func cmdType(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg, len(args) == 2, "type NAME TEXT")
 	_, err := io.WriteString(procOf(ts, args[0]).terminal, args[1]+"\r")
+	ts.Check(err)
+}
+
+func cmdPress(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, len(args) == 2, "press NAME KEYS")
+	_, err := io.WriteString(procOf(ts, args[0]).terminal, args[1])
 	ts.Check(err)
 }
 

@@ -52,11 +52,15 @@ func (t tty) interruptible(ctx context.Context) (stop func() bool) {
 // Ask implements terminal. The line is edited and echoed by the system.
 func (t tty) Ask(ctx context.Context, prompt string) (string, error) {
 	defer t.interruptible(ctx)()
+	if err := t.discard(); err != nil {
+		return "", err
+	}
 	if _, err := io.WriteString(t.f, prompt); err != nil {
 		return "", err
 	}
 	line, err := bufio.NewReader(io.LimitReader(t.f, maxAnswer)).ReadString('\n')
 	if ctx.Err() != nil {
+		_, _ = io.WriteString(t.f, "\n") // what comes next is not a part of the question
 		return "", context.Cause(ctx)
 	}
 	if err != nil {
@@ -75,6 +79,9 @@ func (t tty) Password(ctx context.Context, prompt string) (password string, err 
 		return "", err
 	}
 	defer func() { err = errors.Join(err, restore()) }()
+	if err := t.discard(); err != nil {
+		return "", err
+	}
 	password, err = term.NewTerminal(t.f, "").ReadPassword(prompt)
 	if _, werr := io.WriteString(t.f, "\x1b[1A\r\x1b[2K"); err == nil {
 		err = werr
@@ -90,19 +97,32 @@ func (t tty) Password(ctx context.Context, prompt string) (password string, err 
 	return password, nil
 }
 
-// raw switches the terminal to raw mode and returns how to switch back. The
-// descriptor is borrowed, not taken with Fd, which could make it blocking.
+// discard throws away what was typed before the question could be seen: it is an
+// answer to something else, such as an offer that was withdrawn.
+func (t tty) discard() error {
+	if err := t.control(discardInput); err != nil {
+		return fmt.Errorf("discard what was typed before: %w", err)
+	}
+	return nil
+}
+
+// raw switches the terminal to raw mode and returns how to switch back.
 func (t tty) raw() (restore func() error, err error) {
+	var old *term.State
+	err = t.control(func(fd uintptr) (err error) {
+		old, err = term.MakeRaw(int(fd))
+		return err
+	})
+	return func() error { return t.control(func(fd uintptr) error { return term.Restore(int(fd), old) }) }, err
+}
+
+// control lets do have the descriptor. It is borrowed, not taken with Fd, which
+// could make it blocking.
+func (t tty) control(do func(fd uintptr) error) error {
 	conn, err := t.f.SyscallConn()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var old *term.State
-	if cerr := conn.Control(func(fd uintptr) { old, err = term.MakeRaw(int(fd)) }); cerr != nil || err != nil {
-		return nil, errors.Join(cerr, err)
-	}
-	return func() (err error) {
-		cerr := conn.Control(func(fd uintptr) { err = term.Restore(int(fd), old) })
-		return errors.Join(cerr, err)
-	}, nil
+	cerr := conn.Control(func(fd uintptr) { err = do(fd) })
+	return errors.Join(cerr, err)
 }
