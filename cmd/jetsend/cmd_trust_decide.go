@@ -27,6 +27,8 @@ type verdict struct {
 	store func(context.Context, keys, device) error
 	about func(device) bool // whether there is something to ask about
 	looks bool              // online for more when all that is known is decided
+	// compares: the user has to have seen the key elsewhere.
+	compares bool
 }
 
 // verified: the key is the contact's.
@@ -42,7 +44,7 @@ func verified() verdict {
 		func(d device) bool {
 			return d.Known != "" || d.Trust == omemo.Blind.String() || d.Trust == omemo.Undecided.String()
 		},
-		true,
+		true, true,
 	}
 }
 
@@ -52,7 +54,7 @@ func distrusted() verdict {
 		"distrust", "distrusted", "Never use this key again? [y/N] ",
 		func(ctx context.Context, k keys, d device) error { return k.Distrust(ctx, d.JID, d.Fingerprint) },
 		func(d device) bool { return d.Known == "" && d.Trust != omemo.Distrusted.String() },
-		false,
+		false, false,
 	}
 }
 
@@ -295,14 +297,19 @@ func (d *decider) byAsking(ctx context.Context) error {
 	return d.decide(ctx, agreed)
 }
 
-// cannotAsk gives the exact command for each key instead of a question.
+// cannotAsk gives the exact command for each key instead of a question, and for one
+// that is to be verified the key as people compare it.
 func (d *decider) cannotAsk(list []device) error {
 	err := usagef("there is no terminal to ask on")
 	for i, dev := range list {
 		if i == maxCandidates {
 			return err.hint("all keys: `%s`", d.again("trust", "list", d.of.String()))
 		}
-		err = err.hint("run `%s` (device %d)", d.again("trust", d.verb, dev.JID.String(), dev.Fingerprint), dev.ID)
+		run := fmt.Sprintf("run `%s` (device %d)", d.again("trust", d.verb, dev.JID.String(), dev.Fingerprint), dev.ID)
+		if d.compares {
+			run = "after comparing " + groups(dev.Fingerprint) + ": " + run
+		}
+		err = err.hint("%s", run)
 	}
 	if len(list) == 0 {
 		err = err.hint("run `%s FINGERPRINT`", d.again("trust", d.verb, d.of.String()))

@@ -88,7 +88,7 @@ func TestTrustUsage(t *testing.T) {
 		{[]string{"paris@verona.example", uri}, "the URI is of romeo@montague.example, not of paris@verona.example"},
 		{[]string{"xmpp:romeo@montague.example"}, "is not an address with keys"},
 		{[]string{"juliet@capulet.example", own}, "this is the key of this device itself"},
-		{[]string{"romeo@montague.example"}, "hint: run `jetsend trust verify romeo@montague.example " + keyOne + "` (device 27183)"},
+		{[]string{"romeo@montague.example"}, "hint: after comparing " + groups(keyOne) + ": run `jetsend trust verify romeo@montague.example " + keyOne + "` (device 27183)"},
 		{[]string{"paris@verona.example"}, "hint: run `jetsend trust verify paris@verona.example FINGERPRINT`"},
 	} {
 		f.wants(2, []string{tt.says}, append([]string{"trust", "verify"}, tt.args...)...)
@@ -197,9 +197,14 @@ func TestTrustHints(t *testing.T) {
 		omemo.Revoked:    "run `jetsend trust verify romeo@montague.example " + keyOne + "`",
 		omemo.Unverified: "run `jetsend trust verify romeo@montague.example " + keyOne + "`",
 	} {
-		hints := transfer.TrustHints(&omemo.TrustError{JID: who, Device: 1, Fingerprint: keyOne, Kind: kind})
-		if !strings.Contains(strings.Join(hints, "\n"), want) {
-			t.Errorf("%s: %q", kind, hints)
+		hints := strings.Join(transfer.TrustHints(&omemo.TrustError{JID: who, Device: 1, Fingerprint: keyOne, Known: keyTwo, Kind: kind}), "\n")
+		if !strings.Contains(hints, want) {
+			t.Errorf("%s: %s", kind, hints)
+		}
+		for key, shown := range map[string]bool{keyOne: kind != omemo.Revoked, keyTwo: kind == omemo.Changed} {
+			if strings.Contains(hints, groups(key)) != shown {
+				t.Errorf("%s, %s to compare: %s", kind, key, hints)
+			}
 		}
 	}
 	if hints := transfer.TrustHints(&omemo.TrustError{JID: who, Kind: omemo.Unverified}); !strings.HasSuffix(hints[0], "romeo@montague.example`") {

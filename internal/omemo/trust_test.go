@@ -227,9 +227,9 @@ func TestStrings(t *testing.T) {
 	for got, want := range map[string]string{
 		Undecided.String(): "undecided", Blind.String(): "blind", Verified.String(): "verified",
 		Distrusted.String(): "distrusted", Trust(9).String(): "unknown", TrustKind(9).String(): "unknown",
-		(&TrustError{JID: jid.MustParse("a@b"), Device: 7, Fingerprint: "ff", Known: "ee", Kind: Changed}).Error(): "key of device 7 of a@b changed from ee to ff",
-		(&TrustError{JID: jid.MustParse("a@b"), Device: 7, Fingerprint: "ff", Kind: Revoked}).Error():              "key ff of device 7 of a@b is distrusted",
-		(&TrustError{JID: jid.MustParse("a@b"), Device: 7, Fingerprint: "ff", Kind: Unverified}).Error():           "key ff of device 7 of a@b is not verified",
+		(&TrustError{JID: jid.MustParse("a@b"), Device: 7, Fingerprint: "ff", Known: "ee", Kind: Changed}).Error(): "the key of device 7 of a@b has changed",
+		(&TrustError{JID: jid.MustParse("a@b"), Device: 7, Fingerprint: "ff", Kind: Revoked}).Error():              "the key of device 7 of a@b is distrusted",
+		(&TrustError{JID: jid.MustParse("a@b"), Device: 7, Fingerprint: "ff", Kind: Unverified}).Error():           "the key of device 7 of a@b is not verified",
 	} {
 		if got != want {
 			t.Errorf("got %q, want %q", got, want)

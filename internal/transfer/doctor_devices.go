@@ -261,16 +261,6 @@ func (d *doctor) devices(ctx context.Context) {
 	d.found(f)
 }
 
-// grouped is a fingerprint in groups of eight, as people compare it.
-func grouped(fingerprint string) string {
-	const group = 8
-	var parts []string
-	for chunk := range slices.Chunk([]byte(fingerprint), group) {
-		parts = append(parts, string(chunk))
-	}
-	return strings.Join(parts, " ")
-}
-
 // deviceFinding tells of one device. met says that a transfer with another
 // device of the contact has been: then a new one is worth a look.
 func deviceFinding(p *publishedDevice, who string, met bool) Finding {
@@ -280,7 +270,10 @@ func deviceFinding(p *publishedDevice, who string, met bool) Finding {
 	switch {
 	case p.Known != "":
 		f.Status, f.Text = StatusWarn, fmt.Sprintf("device %d shows another key than before: %s, not %s", p.ID, grouped(p.Fingerprint), grouped(p.Known))
-		f.Hints = []string{"ask " + who + " on another way whether that is right", "see `jetsend trust list " + who + "`"}
+		f.Hints = []string{
+			"compare it with " + who + " in another way",
+			"only if their device really shows it, run `jetsend trust verify " + who + " " + p.Fingerprint + "`",
+		}
 	case p.Fingerprint == "":
 		f.Status, f.Text = StatusWarn, fmt.Sprintf("device %d: %s", p.ID, p.Problem)
 	case p.trust == omemo.Distrusted:

@@ -117,6 +117,9 @@ func TestCompare(t *testing.T) {
 			if !strings.Contains(f.Text, tt.text) || (f.Status == StatusOK) != (tt.usable && d.Problem == "") {
 				t.Errorf("finding: %+v", f)
 			}
+			if tt.kind != 0 && !strings.Contains(strings.Join(f.Hints, "\n"), "`jetsend trust verify a@b.example "+d.Fingerprint+"`") {
+				t.Errorf("hints: %q", f.Hints)
+			}
 		})
 	}
 	d := publishedDevice{key: keyOf('a')}

@@ -144,6 +144,10 @@ func failureOf(err error, started bool) *Failure {
 	}
 	f = &Failure{Err: err, Reason: err.Error()}
 	f.Code, f.Hints = classify(err, started)
+	var trust *omemo.TrustError
+	if f.Code == exitcode.Untrusted && errors.As(err, &trust) { // the rest of the chain tells nobody more
+		f.Err, f.Reason = trust, trust.Error()
+	}
 	return f
 }
 
@@ -171,7 +175,9 @@ func classify(err error, started bool) (exitcode.Code, []string) {
 		return codeOfReason(ended.reason, started), nil
 	case errors.As(err, &trust):
 		return exitcode.Untrusted, TrustHints(trust)
-	case errors.Is(err, omemo.ErrNoDevice), errors.Is(err, omemo.ErrNotForUs), errors.Is(err, omemo.ErrEnvelope),
+	case errors.Is(err, omemo.ErrNoDevice):
+		return exitcode.Untrusted, []string{noOMEMO}
+	case errors.Is(err, omemo.ErrNotForUs), errors.Is(err, omemo.ErrEnvelope),
 		errors.Is(err, omemo.ErrUnknownDevice), errors.Is(err, omemo.ErrTooManyDevices):
 		return exitcode.Untrusted, nil
 	case errors.Is(err, crypto.ErrAuthentication), errors.Is(err, crypto.ErrTrailingData), errors.Is(err, errChecksum), errors.Is(err, errSealed), errors.Is(err, errOffer):
@@ -216,23 +222,6 @@ func codeOfIQ(e *stanza.Error) exitcode.Code {
 		return exitcode.Incapable
 	}
 	return exitcode.Unexpected
-}
-
-// TrustHints name the key that is not used, and the command that would make it
-// so, once it was compared.
-func TrustHints(t *omemo.TrustError) []string {
-	who := clean.Text(t.JID.String())
-	verify := strings.TrimSpace("jetsend trust verify " + clean.Argument(who) + " " + t.Fingerprint)
-	switch t.Kind {
-	case omemo.Changed:
-		return []string{
-			fmt.Sprintf("device %d of %s shows another key than before: compare it with %s in another way", t.Device, who, who),
-			"only if their device really shows it, run `" + verify + "`",
-		}
-	case omemo.Revoked:
-		return []string{"you refused this key; to take that back run `" + verify + "`"}
-	}
-	return []string{"compare the key with what the contact's device shows; if it is the same, run `" + verify + "`"}
 }
 
 // reasonFor says to the peer why we end a session.
