@@ -48,7 +48,7 @@ type Account struct {
 	// TLSCAFile holds the certificates (PEM) that are trusted instead of the
 	// system's.
 	TLSCAFile string `mapstructure:"tls_ca_file" check:"path"`
-	// SOCKS5 is host:port of a proxy for the stream to the server.
+	// SOCKS5 is host:port of a proxy that everything goes through.
 	SOCKS5             string `mapstructure:"socks5" check:"hostport"`
 	AllowPlain         bool   `mapstructure:"allow_plain"`
 	AllowSASLDowngrade bool   `mapstructure:"allow_sasl_downgrade"`

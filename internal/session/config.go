@@ -30,8 +30,9 @@ type Config struct {
 	// mean TLS from the first byte, all others STARTTLS. The certificate is
 	// checked against the domain of JID all the same.
 	Server string
-	// SOCKS5 is host:port of a proxy to dial through. Nothing is looked up
-	// outside of it, so without Server only the domain itself is tried.
+	// SOCKS5 is host:port of a proxy to dial through; see also Session.Dial.
+	// Nothing is looked up outside of it, so without Server only the domain
+	// itself is tried.
 	SOCKS5 string
 	// RootCAs are the authorities to trust; nil means those of the system.
 	RootCAs *x509.CertPool

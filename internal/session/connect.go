@@ -68,7 +68,7 @@ func (s *Session) raise(st *stream) bool {
 	}
 	s.stream, s.bound = st, st.b
 	s.full, s.mech = st.b.full, st.b.mech
-	if s.cfg.SOCKS5 == "" {
+	if !s.Proxied() {
 		s.remote = st.t.remoteAddr()
 	}
 	st.run(s.receive)

@@ -50,7 +50,7 @@ type SRV struct {
 	net.SRV
 }
 
-// Attempt is one TCP connection that was tried.
+// Attempt is one TCP connection that was tried, through Config.SOCKS5 if there is one.
 type Attempt struct {
 	Address string // host:port
 	// Addrs are the addresses of the host, where it is a name.
@@ -61,14 +61,18 @@ type Attempt struct {
 
 // Link is an encrypted stream to a server that has proved its identity.
 type Link struct {
-	Address string // host:port that was dialled
-	Remote  net.Addr
-	Direct  bool // TLS from the first byte, not STARTTLS
+	Address string   // host:port that was dialled
+	Remote  net.Addr // nil behind Config.SOCKS5
+	Direct  bool     // TLS from the first byte, not STARTTLS
 	TLS     tls.ConnectionState
 }
 
-func linkOf(t *transport) *Link {
-	return &Link{Address: t.cfg.Address, Remote: t.remoteAddr(), Direct: t.direct, TLS: t.tls.ConnectionState()}
+func (s *Session) linkOf(t *transport) *Link {
+	l := &Link{Address: t.cfg.Address, Direct: t.direct, TLS: t.tls.ConnectionState()}
+	if !s.Proxied() {
+		l.Remote = t.remoteAddr()
+	}
+	return l
 }
 
 // Inspect finds the account's server as a login would, up to the point where
@@ -86,18 +90,18 @@ func Inspect(ctx context.Context, cfg Config) *Inspection {
 		defer cancel()
 	}
 	w := &watcher{in: in}
-	s.cfg.LookupSRV, s.cfg.Dial = w.lookup(s.cfg.LookupSRV), w.dial(s.cfg.Dial)
+	s.cfg.LookupSRV, s.dial = w.lookup(s.cfg.LookupSRV), w.dial(s.dial)
 	t, features, err := s.reach(ctx, nil)
 	for n := 0; err != nil && n < maxRedirects && s.redirected(err); n++ {
 		t, features, err = s.reach(ctx, nil)
 	}
 	in.Err = err
 	if err == nil {
-		in.Link = linkOf(t)
+		in.Link = s.linkOf(t)
 		in.offered(features, s.cfg)
 		t.hangUp()
 	}
-	if s.cfg.SOCKS5 == "" {
+	if !s.Proxied() {
 		in.resolve(ctx)
 	}
 	return in
@@ -182,7 +186,7 @@ func (s *Session) Link() *Link {
 	if s.stream == nil {
 		return nil
 	}
-	return linkOf(s.stream.t)
+	return s.linkOf(s.stream.t)
 }
 
 // Management is what the server grants of stream management (XEP-0198).

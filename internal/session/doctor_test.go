@@ -85,6 +85,26 @@ func TestInspectFailures(t *testing.T) {
 	}
 }
 
+// TestInspectProxied: what is told is the hosts behind the proxy.
+func TestInspectProxied(t *testing.T) {
+	f := (&fake{}).start(t)
+	cfg := f.config()
+	cfg.SOCKS5, _ = socksProxy(t, f.address())
+	cfg.LookupSRV = noLookup(t)
+	in := Inspect(testContext(t), cfg)
+	// The fake speaks STARTTLS only, on whatever port.
+	if len(in.Attempts) != 2 || in.Attempts[0].Address != "jet.test:5223" || in.Attempts[1].Address != "jet.test:5222" || in.Attempts[1].Err != nil {
+		t.Errorf("attempts: %+v", in.Attempts)
+	}
+	if in.Err != nil || in.Asked || in.Link == nil || in.Link.Address != "jet.test:5222" || in.Link.Remote != nil {
+		t.Errorf("%+v", in)
+	}
+	cfg.SOCKS5 = "127.0.0.1:1"
+	if in = Inspect(testContext(t), cfg); in.Err == nil || len(in.Attempts) != 2 || in.Attempts[0].Err == nil {
+		t.Errorf("no proxy: %+v", in)
+	}
+}
+
 // TestLinkAndManagement asks a session that is online.
 func TestLinkAndManagement(t *testing.T) {
 	f := (&fake{sm: &fakeSM{max: 30}}).start(t)

@@ -90,12 +90,8 @@ func (s *Session) reach(ctx context.Context, prev *binding) (*transport, *xmltre
 	if err != nil {
 		return nil, nil, err
 	}
-	dial, err := s.dialer()
-	if err != nil {
-		return nil, nil, err
-	}
 	if tg := s.preferred(prev); tg != nil {
-		t, features, err := s.try(ctx, dial, domain, *tg, 2)
+		t, features, err := s.try(ctx, domain, *tg, 2)
 		if err == nil {
 			return t, features, nil
 		}
@@ -116,7 +112,7 @@ func (s *Session) reach(ctx context.Context, prev *binding) (*transport, *xmltre
 		if ctx.Err() != nil {
 			break
 		}
-		t, features, err := s.try(ctx, dial, domain, tg, len(targets)-i)
+		t, features, err := s.try(ctx, domain, tg, len(targets)-i)
 		if err == nil {
 			return t, features, nil
 		}
@@ -135,7 +131,7 @@ func (s *Session) reach(ctx context.Context, prev *binding) (*transport, *xmltre
 type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
 
 // try connects to one host, of so many that are left.
-func (s *Session) try(ctx context.Context, dial dialFunc, domain string, tg target, left int) (*transport, *xmltree.Element, error) {
+func (s *Session) try(ctx context.Context, domain string, tg target, left int) (*transport, *xmltree.Element, error) {
 	ctx, cancel := targetContext(ctx, left)
 	defer cancel()
 	t := newTransport(ctx, xmpp.TransportConfiguration{
@@ -144,7 +140,7 @@ func (s *Session) try(ctx context.Context, dial dialFunc, domain string, tg targ
 			ServerName: domain, MinVersion: tls.VersionTLS12, RootCAs: s.cfg.RootCAs,
 			DynamicRecordSizingDisabled: true, // see writeBatch
 		},
-	}, tg.direct, dial)
+	}, tg.direct, s.dial)
 	features, err := s.secure(ctx, t)
 	if err != nil {
 		_ = t.abort()

@@ -59,7 +59,7 @@ func (s *Session) targets(ctx context.Context, domain string) ([]target, error) 
 		}
 		return []target{{address: s.cfg.Server, direct: port == portDirectTLS || port == portHTTPS}}, nil
 	}
-	if s.cfg.SOCKS5 != "" || net.ParseIP(domain) != nil {
+	if s.Proxied() || net.ParseIP(domain) != nil {
 		return fallback(domain, true, true), nil
 	}
 	var direct, start service
@@ -145,12 +145,18 @@ func merge(direct, start []*net.SRV) []target {
 	return out
 }
 
-// dialer returns how to open connections: by way of the proxy, if there is one.
-func (s *Session) dialer() (func(ctx context.Context, network, address string) (net.Conn, error), error) {
-	if s.cfg.SOCKS5 == "" {
-		return s.cfg.Dial, nil
+// Dial opens a TCP connection as those to the server are opened: through
+// Config.SOCKS5, if there is one, which then looks up the name as well.
+func (s *Session) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	if !s.Proxied() {
+		return s.cfg.Dial(ctx, network, address)
 	}
-	d, err := proxy.SOCKS5("tcp", s.cfg.SOCKS5, nil, contextDialer(s.cfg.Dial))
+	var c net.Conn // what the proxy's dialer wraps, for nothing: it would hide CloseWrite
+	d, err := proxy.SOCKS5("tcp", s.cfg.SOCKS5, nil, contextDialer(func(ctx context.Context, network, address string) (net.Conn, error) {
+		var err error
+		c, err = s.cfg.Dial(ctx, network, address)
+		return c, err
+	}))
 	if err != nil {
 		return nil, fmt.Errorf("socks5 proxy %s: %w", s.cfg.SOCKS5, err)
 	}
@@ -158,8 +164,14 @@ func (s *Session) dialer() (func(ctx context.Context, network, address string) (
 	if !ok {
 		return nil, fmt.Errorf("socks5 proxy %s: no dialing under a context", s.cfg.SOCKS5)
 	}
-	return cd.DialContext, nil
+	if _, err := cd.DialContext(ctx, network, address); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
+
+// Proxied tells whether everything has to go through Config.SOCKS5.
+func (s *Session) Proxied() bool { return s.cfg.SOCKS5 != "" }
 
 // contextDialer makes a dial function what x/net/proxy wants beneath it.
 type contextDialer func(ctx context.Context, network, address string) (net.Conn, error)

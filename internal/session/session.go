@@ -47,6 +47,7 @@ type Session struct {
 	ackPatience time.Duration // see management.room
 	proveTime   time.Duration // see prove
 	backoff     backoff
+	dial        dialFunc         // Dial; watched by Inspect
 	wall        func() time.Time // the clock on the wall, which goes on while the machine sleeps
 	password    string           // once asked for; used by the negotiation only
 	unacked     int              // stanzas of lost bindings; used by the supervisor only
@@ -98,6 +99,7 @@ func New(cfg Config) *Session {
 		wall:        func() time.Time { return time.Now().Round(0) },
 	}
 	s.cfg, s.err0 = cfg.complete()
+	s.dial = s.Dial
 	s.full = s.cfg.JID
 	s.log = s.cfg.Log
 	if s.log == nil {

@@ -52,7 +52,7 @@ func (d *doctor) machine(ctx context.Context) {
 	if err != nil {
 		d.add(AreaMachine, "candidates", StatusWarn, "no connection can be taken here: "+oneLine(err), nil)
 	} else {
-		d.found(candidatesFinding(offered, d.opt.Route))
+		d.found(candidatesFinding(offered, d.opt.Route, d.e.sess.Proxied()))
 	}
 	d.proxies(ctx, offered)
 	b := InBandDetails{slices.Contains(d.opt.Route.order(), IBB), ibb.NewTransport(d.e.cfg.IBBBlockSize).BlockSize}
@@ -64,7 +64,7 @@ func (d *doctor) machine(ctx context.Context) {
 	}
 }
 
-func candidatesFinding(offered []CandidateInfo, route RouteOptions) Finding {
+func candidatesFinding(offered []CandidateInfo, route RouteOptions, proxied bool) Finding {
 	f := Finding{Area: AreaMachine, Check: "candidates", Status: StatusOK, Details: CandidatesDetails{offered}}
 	var direct []string
 	for _, c := range offered {
@@ -75,6 +75,8 @@ func candidatesFinding(offered []CandidateInfo, route RouteOptions) Finding {
 	switch {
 	case !slices.Contains(route.order(), S5B):
 		f.Text = "none, only in-band is allowed"
+	case proxied:
+		f.Text = "no direct connection: everything goes through the proxy of `socks5`"
 	case route.NoDirect:
 		f.Text = "no direct connection, as it was asked for"
 	case len(direct) == 0:
@@ -98,7 +100,7 @@ func (d *doctor) proxies(ctx context.Context, offered []CandidateInfo) {
 	for i := range reports { // few: at most what one search finds
 		if r := &reports[i]; r.Offered {
 			group.Go(func() error {
-				if err := tryProxy(ctx, net.JoinHostPort(r.Host, strconv.Itoa(r.Port))); err != nil {
+				if err := d.tryProxy(ctx, net.JoinHostPort(r.Host, strconv.Itoa(r.Port))); err != nil {
 					r.Error = oneLine(err)
 				} else {
 					r.Answers = true
@@ -139,10 +141,10 @@ func proxiesFinding(reports []ProxyReport) Finding {
 }
 
 // tryProxy says hello as SOCKS5 (RFC 1928 section 3) and hangs up.
-func tryProxy(ctx context.Context, address string) error {
+func (d *doctor) tryProxy(ctx context.Context, address string) error {
 	ctx, cancel := context.WithTimeout(ctx, proxyTry)
 	defer cancel()
-	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	c, err := d.e.sess.Dial(ctx, "tcp", address)
 	if err != nil {
 		return err
 	}

@@ -119,14 +119,15 @@ func connectFinding(in *session.Inspection) Finding {
 	f := Finding{Area: AreaServer, Check: "connect", Status: StatusOK}
 	switch {
 	case in.Link != nil:
-		d.Address, d.Remote = clean.Text(in.Link.Address), in.Link.Remote.String()
+		d.Address = clean.Text(in.Link.Address)
+		f.Text = d.Address + " answers through the proxy of `socks5`"
 		if tcp, ok := in.Link.Remote.(*net.TCPAddr); ok {
-			d.Family = "ipv6"
+			d.Remote, d.Family = tcp.String(), "ipv6"
 			if tcp.IP.To4() != nil {
 				d.Family = "ipv4"
 			}
+			f.Text = fmt.Sprintf("%s answers (%s, %s)", d.Address, d.Remote, d.Family)
 		}
-		f.Text = fmt.Sprintf("%s answers (%s, %s)", d.Address, d.Remote, d.Family)
 		if len(failures) > 0 {
 			f.Status, f.Text = StatusWarn, f.Text+"; not "+strings.Join(failures, ", ")
 		}

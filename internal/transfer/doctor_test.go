@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
@@ -213,6 +214,10 @@ func TestServerFindings(t *testing.T) {
 			t.Errorf("%+v", f)
 		}
 	}
+	in.Attempts, in.Link.Remote = in.Attempts[1:], nil
+	if f := connectFinding(in); f.Status != StatusOK || f.Text != "x.b.example:5222 answers through the proxy of `socks5`" {
+		t.Errorf("%+v", f)
+	}
 	in.Link.TLS.PeerCertificates[0].NotAfter = now.Add(2 * certificateSoon)
 	if f := tlsFinding(in, now); f.Status != StatusOK {
 		t.Errorf("%+v", f)
@@ -253,15 +258,17 @@ func TestMachineFindings(t *testing.T) {
 	for _, tt := range []struct {
 		offered []CandidateInfo
 		route   RouteOptions
+		proxied bool
 		status  Status
 		text    string
 	}{
-		{[]CandidateInfo{direct}, RouteOptions{}, StatusOK, "192.0.2.1"},
-		{[]CandidateInfo{{"proxy", "192.0.2.2", 1}}, RouteOptions{}, StatusWarn, "no address"},
-		{nil, RouteOptions{NoDirect: true}, StatusOK, "as it was asked for"},
-		{nil, RouteOptions{Transports: []string{IBB}}, StatusOK, "only in-band"},
+		{[]CandidateInfo{direct}, RouteOptions{}, false, StatusOK, "192.0.2.1"},
+		{[]CandidateInfo{{"proxy", "192.0.2.2", 1}}, RouteOptions{}, false, StatusWarn, "no address"},
+		{[]CandidateInfo{{"proxy", "192.0.2.2", 1}}, RouteOptions{}, true, StatusOK, "through the proxy of `socks5`"},
+		{nil, RouteOptions{NoDirect: true}, false, StatusOK, "as it was asked for"},
+		{nil, RouteOptions{Transports: []string{IBB}}, false, StatusOK, "only in-band"},
 	} {
-		if f := candidatesFinding(tt.offered, tt.route); f.Status != tt.status || !strings.Contains(f.Text, tt.text) {
+		if f := candidatesFinding(tt.offered, tt.route, tt.proxied); f.Status != tt.status || !strings.Contains(f.Text, tt.text) {
 			t.Errorf("%+v", f)
 		}
 	}
@@ -282,6 +289,9 @@ func TestMachineFindings(t *testing.T) {
 
 // TestTryProxy talks to listeners that answer in their own way.
 func TestTryProxy(t *testing.T) {
+	d := &doctor{e: &Endpoint{sess: session.New(session.Config{
+		JID: jid.MustParse("a@b.example"), Password: func(context.Context) (string, error) { return "", nil },
+	})}}
 	for answer, ok := range map[string]bool{"\x05\x00": true, "\x05\xff": false, "SSH-2.0": false, "": false} {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -298,12 +308,12 @@ func TestTryProxy(t *testing.T) {
 			_, _ = c.Write([]byte(answer))
 			c.Close()
 		}()
-		if err := tryProxy(t.Context(), l.Addr().String()); (err == nil) != ok {
+		if err := d.tryProxy(t.Context(), l.Addr().String()); (err == nil) != ok {
 			t.Errorf("%q: %v", answer, err)
 		}
 		l.Close()
 		<-done
-		if err := tryProxy(t.Context(), l.Addr().String()); err == nil {
+		if err := d.tryProxy(t.Context(), l.Addr().String()); err == nil {
 			t.Error("nobody answers")
 		}
 	}

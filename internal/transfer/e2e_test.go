@@ -48,7 +48,18 @@ func last[T Event](e *events) (t T, ok bool) {
 // online connects a user of the test server.
 func online(t *testing.T, s *xmpptest.Server, addr, user string, receiver bool, report func(Event)) *Endpoint {
 	t.Helper()
-	e := onlineIn(t, t.TempDir(), s, addr, user, receiver, report)
+	return onlineAs(t, s, user, func(c *Config) { c.Session.Server, c.Receiver, c.Report = addr, receiver, report })
+}
+
+// onlineAs is online with a configuration of the caller's.
+func onlineAs(t *testing.T, s *xmpptest.Server, user string, change func(*Config)) *Endpoint {
+	t.Helper()
+	c := configOf(t, t.TempDir(), s, user)
+	change(&c)
+	e, err := Connect(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
 		if err := e.Close(context.Background()); err != nil {
 			t.Errorf("close %s: %v", user, err)
@@ -60,6 +71,18 @@ func online(t *testing.T, s *xmpptest.Server, addr, user string, receiver bool, 
 // onlineIn is online with a state directory of the caller's, who closes it too.
 func onlineIn(t *testing.T, dir string, s *xmpptest.Server, addr, user string, receiver bool, report func(Event)) *Endpoint {
 	t.Helper()
+	c := configOf(t, dir, s, user)
+	c.Session.Server, c.Receiver, c.Report = addr, receiver, report
+	e, err := Connect(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// configOf is that of a user of the test server.
+func configOf(t *testing.T, dir string, s *xmpptest.Server, user string) Config {
+	t.Helper()
 	pem, err := os.ReadFile(s.CAFile)
 	if err != nil {
 		t.Fatal(err)
@@ -70,17 +93,13 @@ func onlineIn(t *testing.T, dir string, s *xmpptest.Server, addr, user string, r
 	if testing.Verbose() {
 		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: session.LevelTrace})).With("user", user)
 	}
-	e, err := Connect(t.Context(), Config{
+	return Config{
 		Session: session.Config{
-			JID: jid.MustParse(s.JID(user)), Server: addr, RootCAs: roots,
+			JID: jid.MustParse(s.JID(user)), RootCAs: roots,
 			Password: func(context.Context) (string, error) { return user + "pw", nil },
 		},
-		StateDir: dir, Receiver: receiver, Report: report, Log: log,
-	})
-	if err != nil {
-		t.Fatal(err)
+		StateDir: dir, Log: log,
 	}
-	return e
 }
 
 // receiving has an endpoint receive until the test ends, or until stop is called.

@@ -48,12 +48,13 @@ func (e *Endpoint) ownProxies(ctx context.Context) []s5b.Proxy {
 	return nil
 }
 
-// s5bConfig says what may be offered and dialled for one file.
+// s5bConfig says what may be offered and dialled for one file. It is dialled the
+// way that the server is: what that hides, a bytestream must not show.
 func (e *Endpoint) s5bConfig(ctx context.Context, noDirect bool) s5b.Config {
 	return s5b.Config{
 		Proxies: e.ownProxies(ctx), Port: e.sess,
 		ListenPorts: e.cfg.S5B.ListenPorts, Advertise: e.cfg.S5B.Advertise, Interfaces: e.cfg.S5B.Interfaces,
-		NoDirect: noDirect, AllowLoopback: e.sess.OverLoopback(), Log: e.log,
+		NoDirect: noDirect, AllowLoopback: e.sess.OverLoopback(), Dial: e.sess.Dial, Proxied: e.sess.Proxied(), Log: e.log,
 	}
 }
 

@@ -249,14 +249,14 @@ var errForbidden = errors.New("no address that may be dialled")
 // reach makes one connection to t, handshake included, with the first of the
 // destination addresses that its server knows.
 func (n *Negotiation) reach(ctx context.Context, t target, dsts []string) (*Conn, error) {
-	addrs, err := n.addresses(ctx, t.Host, t.local)
+	hosts, err := n.hosts(ctx, t.Host, t.local)
 	if err != nil {
 		return nil, err
 	}
-	for _, a := range addrs {
+	for _, h := range hosts {
 		for _, dst := range dsts {
 			var conn *Conn
-			if conn, err = n.dialOne(ctx, netip.AddrPortFrom(a, uint16(t.Port)), dst); err == nil {
+			if conn, err = n.dialOne(ctx, hostPort(h, t.Port), dst); err == nil {
 				conn.CID, conn.Kind = t.CID, kind(t.Type)
 				return conn, nil
 			}
@@ -268,20 +268,23 @@ func (n *Negotiation) reach(ctx context.Context, t target, dsts []string) (*Conn
 	return nil, err
 }
 
-// addresses returns the addresses of host that may be dialled, loopback and
+// hosts returns the addresses of host that may be dialled, loopback and
 // link-local ones only if local is set. A name is looked up here and never left
-// to the dialler: it could lead anywhere.
-func (n *Negotiation) addresses(ctx context.Context, host string, local bool) ([]netip.Addr, error) {
+// to the dialler, because it could lead anywhere; except with Config.Proxied,
+// when only proxies that are known to us get here, and nothing is looked up.
+func (n *Negotiation) hosts(ctx context.Context, host string, local bool) ([]string, error) {
 	var found []netip.Addr
 	if a, err := netip.ParseAddr(host); err == nil {
 		found = []netip.Addr{a}
+	} else if n.cfg.Proxied {
+		return []string{host}, nil
 	} else if found, err = n.cfg.Resolve(ctx, host); err != nil {
 		return nil, fmt.Errorf("resolve candidate: %w", err)
 	}
-	var out []netip.Addr
+	var out []string
 	for _, a := range found {
 		if a = a.Unmap(); mayDial(a, local) && len(out) < maxPerName {
-			out = append(out, a)
+			out = append(out, a.String())
 		}
 	}
 	if len(out) == 0 {
@@ -310,8 +313,8 @@ func (n *Negotiation) destinations(c Candidate, dstaddr string) []string {
 	return out
 }
 
-func (n *Negotiation) dialOne(ctx context.Context, at netip.AddrPort, dst string) (*Conn, error) {
-	c, err := n.cfg.Dial(ctx, "tcp", at.String())
+func (n *Negotiation) dialOne(ctx context.Context, at, dst string) (*Conn, error) {
+	c, err := n.cfg.Dial(ctx, "tcp", at)
 	if err != nil {
 		return nil, fmt.Errorf("dial candidate: %w", err)
 	}

@@ -127,6 +127,52 @@ func TestNoDirectOffers(t *testing.T) {
 	}
 }
 
+// Behind a proxy nothing listens, nothing is looked up, and only the proxies that
+// are known to us are dialled, by the names that they have.
+func TestProxied(t *testing.T) {
+	const mine, named = "proxy.montague.lit", "socks.montague.lit"
+	p := newFakeProxy(t, mine)
+	cfg := Config{
+		Proxied: true, Advertise: []string{"192.0.2.1"}, Port: account{p, romeo},
+		Proxies: []Proxy{{JID: jid.MustParse(mine), Host: "198.51.100.7", Port: 5000}, {JID: jid.MustParse(named), Host: named, Port: 5000}},
+	}
+	var mu sync.Mutex
+	var dialled []string
+	cfg.Dial = func(_ context.Context, _, addr string) (net.Conn, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		dialled = append(dialled, addr)
+		return nil, syscall.ECONNREFUSED
+	}
+	cfg.Resolve = func(_ context.Context, host string) ([]netip.Addr, error) {
+		t.Errorf("looked up %s", host)
+		return nil, errors.New("none")
+	}
+	a := newSide(t, cfg, romeo, juliet, true)
+	for _, c := range a.n.Element().Children {
+		if c.Attr("type") != Mediated {
+			t.Errorf("offered %s", c)
+		}
+	}
+	if len(a.n.own) != 2 || len(a.n.srv.listeners) != 0 {
+		t.Errorf("offered %v, %d listeners", a.n.own, len(a.n.srv.listeners))
+	}
+	// The peer reaches ours, and offers hosts of its own choice.
+	a.infos <- a.n.usedReport(a.n.own[1].CID)
+	e := xmltree.New(NS, "transport",
+		proxyAt("c1", "192.0.2.1", 80, juliet.String(), Direct).Element(), proxyAt("c2", "juliet.capulet.lit", 80, juliet.String(), Direct).Element(),
+		proxyAt("c3", "proxy.capulet.lit", 80, "proxy.capulet.lit", Mediated).Element(), proxyAt("c4", "198.51.100.7", 5000, mine, Mediated).Element(),
+	).Set("sid", "vj3hs98y")
+	if _, err := a.n.Connect(t.Context(), e, a.infos, a.sender(nil)); !errors.Is(err, ErrProxy) {
+		t.Error(err)
+	}
+	_ = a.n.Close() // waits for what still dials
+	slices.Sort(dialled)
+	if got := slices.Compact(dialled); !slices.Equal(got, []string{"198.51.100.7:5000", "socks.montague.lit:5000"}) {
+		t.Errorf("dialled %v", got)
+	}
+}
+
 // Two sides that allow nothing direct meet at a proxy.
 func TestNoDirectThroughProxy(t *testing.T) {
 	p := newFakeProxy(t, "proxy.montague.lit")

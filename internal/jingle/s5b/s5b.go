@@ -68,6 +68,10 @@ type Config struct {
 	Port Port
 	// Dial opens a TCP connection to an IP address and port; nil dials plainly.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Proxied says that Dial hides this machine behind a proxy of its own, such
+	// as Tor. NoDirect goes with it, and Dial is given names as they are: to look
+	// one up here would tell others what it hides.
+	Proxied bool
 	// Resolve looks up a candidate's host name; nil asks the system.
 	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)
 	Log     *slog.Logger
@@ -145,6 +149,7 @@ func New(ctx context.Context, cfg Config, sid string, self, peer jid.JID, initia
 			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 		}
 	}
+	cfg.NoDirect = cfg.NoDirect || cfg.Proxied
 	n := &Negotiation{cfg: cfg, timing: defaultTiming, sid: sid, self: self, peer: peer, initiator: initiator}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.srv = newServer(n.ctx, &n.wg, cfg.Log, DestinationAddress(sid, self, peer), DestinationAddress(sid, peer, self))
