@@ -69,11 +69,11 @@ type Config struct {
 	// Reconnect has the session survive its streams. When one is lost it is
 	// resumed (XEP-0198) or, failing that, replaced by a new login, as often as
 	// it takes: after 0.5 s to 60 s, at random and longer each time. What ends
-	// the session all the same: Close, a login refused (*AuthError), a
-	// certificate that does not prove the domain (*CertificateError), and a
+	// the session all the same: Close, a login refused (*AuthError), and a
 	// *StreamError that says that the domain is not served here or that another
-	// program has taken our resource. The first login, that of Start, is never
-	// tried again. Without Reconnect the session ends with its first stream.
+	// program has taken our resource, if it came from who has proved to be the
+	// server. The first login, that of Start, is never tried again. Without
+	// Reconnect the session ends with its first stream.
 	Reconnect bool
 	// State is told of every change of the connection, in order and from one
 	// goroutine. It must not block: nobody watches the connection meanwhile.

@@ -131,7 +131,8 @@ type StreamError struct {
 	Condition string
 	Text      string // the server's own words; clean before display
 
-	other *target // where the server sends us, when it has proved who it is
+	proved bool    // the server had proved who it is
+	other  *target // where it sends us, if it had
 }
 
 // Error implements error.

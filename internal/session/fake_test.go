@@ -215,9 +215,11 @@ func (c *fakeConn) header(features string) bool {
 // silent blocks until the test ends, reading on so that the client's end is seen.
 func (c *fakeConn) silent() { <-c.f.stop }
 
-func (c *fakeConn) encrypt() bool {
+func (c *fakeConn) encrypt() bool { return c.encryptAs(c.f.cert) }
+
+func (c *fakeConn) encryptAs(cert tls.Certificate) bool {
 	cfg := &tls.Config{
-		Certificates: []tls.Certificate{c.f.cert}, MinVersion: tls.VersionTLS10, MaxVersion: c.f.maxTLS,
+		Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS10, MaxVersion: c.f.maxTLS,
 		GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) {
 			c.f.mu.Lock()
 			defer c.f.mu.Unlock()
@@ -233,39 +235,57 @@ func (c *fakeConn) encrypt() bool {
 	return true
 }
 
-// step runs the script for a step, if there is one; false ends the connection.
-func (c *fakeConn) step(name string, honest func() bool) bool {
-	if c.f.silentAt == name {
+// step does a step, or what the script has in its place.
+func (c *fakeConn) step(s honestStep) bool {
+	if c.f.silentAt == s.name {
 		c.silent()
 		return false
 	}
-	if s := c.f.script[name]; s != nil {
-		return !s(c)
+	if script := c.f.script[s.name]; script != nil {
+		return !script(c)
 	}
-	return honest()
+	return s.do(c)
+}
+
+// proceed answers <starttls/>.
+func (c *fakeConn) proceed() bool {
+	if c.hear() == nil {
+		return false
+	}
+	c.say("<proceed xmlns='" + nsTLS + "'/>")
+	return true
+}
+
+// honest are the steps of a login, in order.
+func (f *fake) honest() []honestStep {
+	steps := []honestStep{
+		{"header", func(c *fakeConn) bool { return c.header("<starttls xmlns='" + nsTLS + "'/>") }},
+		{"starttls", (*fakeConn).proceed},
+		{"tls", (*fakeConn).encrypt},
+		{"features", func(c *fakeConn) bool { return c.header(f.mechanismList()) }},
+		{"sasl", (*fakeConn).sasl},
+		{"restart", func(c *fakeConn) bool { return c.header(f.bindFeatures()) }},
+		{"bind", (*fakeConn).bind},
+		{"roster", (*fakeConn).roster},
+	}
+	if f.direct {
+		return steps[2:]
+	}
+	return steps
+}
+
+// honestStep is one step; false from do ends the connection.
+type honestStep struct {
+	name string
+	do   func(*fakeConn) bool
 }
 
 func (f *fake) serve(c *fakeConn) {
 	c.br = bufio.NewReader(c.Conn)
-	starttls := func() bool {
-		return c.step("header", func() bool { return c.header("<starttls xmlns='" + nsTLS + "'/>") }) &&
-			c.step("starttls", func() bool {
-				if c.hear() == nil {
-					return false
-				}
-				c.say("<proceed xmlns='" + nsTLS + "'/>")
-				return true
-			})
-	}
-	ok := f.direct || starttls()
-	ok = ok && c.step("tls", c.encrypt) &&
-		c.step("features", func() bool { return c.header(f.mechanismList()) }) &&
-		c.step("sasl", c.sasl) &&
-		c.step("restart", func() bool { return c.header(f.bindFeatures()) }) &&
-		c.step("bind", c.bind) &&
-		c.step("roster", c.roster)
-	if !ok {
-		return
+	for _, s := range f.honest() {
+		if !c.step(s) {
+			return
+		}
 	}
 	if f.session != nil {
 		f.session(c)

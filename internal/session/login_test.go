@@ -229,13 +229,9 @@ func TestCloseInterruptsLogin(t *testing.T) {
 }
 
 func TestStreamErrorAtLogin(t *testing.T) {
-	f := &fake{script: map[string]func(*fakeConn) bool{"header": func(c *fakeConn) bool {
-		c.dec = newDecoder(c.br)
-		_, _ = c.dec.open()
-		c.say(`<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>` +
-			`<stream:error><host-unknown xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>`)
-		return true
-	}}}
+	f := &fake{script: map[string]func(*fakeConn) bool{
+		"header": func(c *fakeConn) bool { return c.sayError("host-unknown", "") },
+	}}
 	err := f.login(t)
 	var se *StreamError
 	if !errors.As(err, &se) || se.Condition != "host-unknown" {

@@ -116,10 +116,10 @@ func (s *Session) reach(ctx context.Context, prev *binding) (*transport, *xmltre
 		if err == nil {
 			return t, features, nil
 		}
-		errs = append(errs, err)
 		if redirection(err) != nil {
-			break
+			return nil, nil, s.unreachable([]error{err})
 		}
+		errs = append(errs, err)
 	}
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return nil, nil, fmt.Errorf("connect to %s: %w", domain, context.Cause(ctx))
@@ -161,22 +161,33 @@ func targetContext(ctx context.Context, left int) (context.Context, context.Canc
 
 // unreachable picks the error that tells most: a server that answers and is
 // not the right one, or speaks no TLS, rather than one that does not answer.
+// After the first login one host decides nothing: the others may be back soon.
 func (s *Session) unreachable(errs []error) error {
-	var (
-		cert   *CertificateError
-		auth   *AuthError
-		stream *StreamError
-	)
-	all := errors.Join(errs...)
-	switch {
-	case errors.As(all, &cert):
+	if cert, ok := pick[*CertificateError](errs, s.welcome); ok {
 		return cert
-	case errors.As(all, &auth):
+	}
+	if auth, ok := pick[*AuthError](errs, s.welcome); ok {
 		return auth
-	case errors.As(all, &stream):
+	}
+	if stream, ok := pick[*StreamError](errs, s.welcome); ok {
 		return stream
 	}
 	return &UnreachableError{Domain: s.cfg.JID.Domain(), Errs: errs}
+}
+
+// pick returns the first error of a type, if there is one or, with all, if every
+// error is of it.
+func pick[E error](errs []error, all bool) (first E, ok bool) {
+	n := 0
+	for _, err := range errs {
+		var e E
+		if errors.As(err, &e) {
+			if n++; n == 1 {
+				first = e
+			}
+		}
+	}
+	return first, n > 0 && (!all || n == len(errs))
 }
 
 // secure connects t and returns the features of the encrypted stream. On

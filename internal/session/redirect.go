@@ -20,14 +20,14 @@ const conditionOther = "see-other-host"
 // another host only a server may send us that has proved its identity: what is
 // said in the clear may be anybody's word.
 func parseStreamError(el *xmltree.Element, t *transport) *StreamError {
-	e := &StreamError{Condition: "undefined-condition"}
+	e := &StreamError{Condition: "undefined-condition", proved: t.IsSecure()}
 	for _, c := range el.Children {
 		switch {
 		case c.Is(nsStreamErrors, "text"):
 			e.Text = c.Text
 		case c.Name.Space == nsStreamErrors:
 			e.Condition = c.Name.Local
-			if c.Name.Local == conditionOther && t.IsSecure() {
+			if c.Name.Local == conditionOther && e.proved {
 				e.other = parsePlace(strings.TrimSpace(c.Text), t.direct)
 			}
 		}

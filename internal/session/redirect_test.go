@@ -14,10 +14,13 @@ func sendOn(place string) *fake {
 	return &fake{script: map[string]func(*fakeConn) bool{"features": func(c *fakeConn) bool { return c.sayOther(place) }}}
 }
 
-func (c *fakeConn) sayOther(place string) bool {
+func (c *fakeConn) sayOther(place string) bool { return c.sayError(conditionOther, place) }
+
+// sayError answers the client's stream header with an error.
+func (c *fakeConn) sayError(condition, text string) bool {
 	c.dec = newDecoder(c.br)
 	_, _ = c.dec.open()
-	c.say(`<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>` + streamErr("see-other-host", place))
+	c.say(`<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>` + streamErr(condition, text))
 	return true
 }
 

@@ -51,6 +51,7 @@ type Session struct {
 	wall        func() time.Time // the clock on the wall, which goes on while the machine sleeps
 	password    string           // once asked for; used by the negotiation only
 	unacked     int              // stanzas of lost bindings; used by the supervisor only
+	welcome     bool             // a login has succeeded; used by the negotiation only
 	next        *target          // where the server has sent us; used by the negotiation only
 
 	mu     sync.Mutex
@@ -145,7 +146,7 @@ func (s *Session) Start(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	if err == nil && !s.closing {
-		s.state = stateRunning
+		s.state, s.welcome = stateRunning, true
 		s.wg.Go(func() { s.supervise(st) })
 		s.mu.Unlock()
 		return nil

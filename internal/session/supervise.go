@@ -99,22 +99,25 @@ func (s *Session) pause(d time.Duration, expiry <-chan time.Time) (expired bool)
 	}
 }
 
-// permanent tells whether trying again is of no use, or not ours to decide: a
-// login refused, a certificate that does not prove the domain, a domain that
-// is not served, a resource that another program has taken. That no encryption
-// is offered is not: it is said by whoever is on the line at the moment.
+// permanent tells whether trying again is of no use, or not ours to decide,
+// after a login that went well: a login refused, which repeated may lock the
+// account, a domain that is not served, a resource that another program has
+// taken; each only as the word of who has proved to be the server. What
+// whoever is on the line may say passes: that there is no encryption, or a
+// certificate that does not prove the domain, as behind the door of a hotel's
+// network.
 func permanent(err error) bool {
 	var (
+		far    *UnreachableError
 		auth   *AuthError
-		cert   *CertificateError
 		stream *StreamError
 	)
 	switch {
+	case errors.As(err, &far):
+		return false // what one of several hosts says
 	case errors.As(err, &auth):
-		return !auth.Temporary() && !errors.Is(err, ErrPlaintext)
-	case errors.As(err, &cert):
-		return true
-	case errors.As(err, &stream):
+		return !auth.Temporary() && !errors.Is(err, ErrPlaintext) // all others come by TLS
+	case errors.As(err, &stream) && stream.proved:
 		switch stream.Condition {
 		case "conflict", "host-unknown", "host-gone", "not-authorized":
 			return true
@@ -154,9 +157,15 @@ func (b *backoff) reset() { b.ceiling = 0 }
 
 func (b *backoff) next(why error) time.Duration {
 	least := b.first
-	var se *StreamError
-	if errors.As(why, &se) && se.Condition == "system-shutdown" {
+	var (
+		stream *StreamError
+		cert   *CertificateError
+	)
+	switch {
+	case errors.As(why, &stream) && stream.Condition == "system-shutdown":
 		least = max(least, backoffShutdown)
+	case errors.As(why, &cert) && !errors.As(why, new(*UnreachableError)):
+		least = max(least, b.most/2) // somebody has to do something first
 	}
 	b.ceiling = min(max(2*b.ceiling, 2*least), b.most)
 	return least + rand.N(max(b.ceiling-least, 1))
