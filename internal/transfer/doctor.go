@@ -72,7 +72,7 @@ func (e *Endpoint) Diagnose(ctx context.Context, opt SendOptions, found func(Fin
 		return nil, e.ended(ctx, context.Cause(ctx))
 	}
 	waiting := opt
-	if bare := opt.To.Bare(); opt.To.IsBare() && bare != e.sess.JID().Bare() && !d.subscription(ctx, bare) {
+	if bare := opt.To.Bare(); opt.To.IsBare() && !e.own(bare) && !d.subscription(ctx, bare) {
 		waiting.Wait = 0 // nobody will appear
 	}
 	plan, err := e.plan(ctx, waiting, nil)

@@ -57,23 +57,33 @@ type InterruptedDetails struct {
 
 // subscription tells whether we can see the contact online.
 func (d *doctor) subscription(ctx context.Context, bare jid.JID) bool {
-	details := SubscriptionDetails{Subscription: "none", Asks: slices.Contains(d.e.sess.SubscriptionRequests(), bare)}
-	items, err := d.e.sess.Roster(ctx)
+	details, err := d.e.subscriptionWith(ctx, bare)
 	if err != nil {
 		d.add(AreaContact, "subscription", StatusWarn, "the list of contacts cannot be had: "+oneLine(err), nil)
 		return true
 	}
-	for _, it := range items {
-		if it.JID == bare {
-			details.Subscription, details.Asked = clean.Text(it.Subscription), it.Ask
-		}
-	}
-	f := subscriptionFinding(details, clean.Text(bare.String()))
-	d.found(f)
-	return f.Status == StatusOK
+	d.found(subscriptionFinding(details, clean.Text(bare.String()), d.e.askToAccept()))
+	return details.sees()
 }
 
-func subscriptionFinding(s SubscriptionDetails, who string) Finding {
+// subscriptionWith looks a contact up on the account's list.
+func (e *Endpoint) subscriptionWith(ctx context.Context, bare jid.JID) (SubscriptionDetails, error) {
+	s := SubscriptionDetails{Subscription: "none", Asks: slices.Contains(e.sess.SubscriptionRequests(), bare)}
+	items, err := e.sess.Roster(ctx)
+	for _, it := range items {
+		if it.JID == bare {
+			s.Subscription, s.Asked = clean.Text(it.Subscription), it.Ask
+		}
+	}
+	return s, err
+}
+
+// sees tells whether we are told when the contact is online.
+func (s SubscriptionDetails) sees() bool { return s.Subscription == "both" || s.Subscription == "to" }
+
+// subscriptionFinding tells of the subscription; accept is what to do about a request
+// of ours.
+func subscriptionFinding(s SubscriptionDetails, who, accept string) Finding {
 	f := Finding{Area: AreaContact, Check: "subscription", Status: StatusOK, Details: s}
 	switch {
 	case s.Subscription == "both":
@@ -82,7 +92,7 @@ func subscriptionFinding(s SubscriptionDetails, who string) Finding {
 		f.Text = "we see " + who + " online"
 	case s.Asked:
 		f.Status, f.Text = StatusWarn, who+" has not answered that we ask to see it online"
-		f.Hints = []string{"ask the contact to accept it; a jetsend does with `jetsend contacts accept`"}
+		f.Hints = []string{accept}
 	default:
 		f.Status, f.Text = StatusWarn, "without a presence subscription "+who+" is never seen online"
 		f.Hints = []string{"run `jetsend contacts add " + who + "`"}
@@ -98,9 +108,7 @@ func (d *doctor) clients(ctx context.Context) {
 	to := d.opt.To
 	resources := []session.Resource{{JID: to}}
 	if to.IsBare() {
-		resources = slices.DeleteFunc(d.e.sess.Resources(to), func(r session.Resource) bool {
-			return r.JID.Bare() == d.e.sess.JID().Bare() && r.JID.Resource() == d.e.resource
-		})
+		resources = d.e.others(to)
 	}
 	resources = resources[:min(len(resources), maxClients)]
 	found := make([]Finding, len(resources))
@@ -117,8 +125,7 @@ func (d *doctor) clients(ctx context.Context) {
 		d.found(f)
 	}
 	if len(resources) == 0 {
-		d.add(AreaContact, "client", StatusWarn, "no client of "+clean.Text(to.String())+" is seen online", nil,
-			"ask the contact to run `jetsend receive`")
+		d.add(AreaContact, "client", StatusWarn, "no client of "+clean.Text(to.String())+" is seen online", nil, d.e.runReceive(to))
 	}
 }
 

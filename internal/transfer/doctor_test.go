@@ -61,7 +61,7 @@ func TestSubscriptionFinding(t *testing.T) {
 		{SubscriptionDetails{Subscription: "from"}, StatusWarn, "contacts add a@b.example"},
 		{SubscriptionDetails{Subscription: "none", Asked: true}, StatusWarn, "ask the contact to accept"},
 	} {
-		f := subscriptionFinding(tt.s, "a@b.example")
+		f := subscriptionFinding(tt.s, "a@b.example", "ask the contact to accept it")
 		if f.Status != tt.status || !strings.Contains(strings.Join(f.Hints, "\n"), tt.hint) || tt.hint == "" && len(f.Hints) > 0 {
 			t.Errorf("%+v: %+v", tt.s, f)
 		}

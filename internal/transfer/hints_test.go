@@ -2,12 +2,16 @@ package transfer
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
+	"jetsend/internal/jingle"
 	"jetsend/internal/omemo"
+	"jetsend/internal/stanza"
 )
 
 // TestTrustReason: who is refused for a key is told that alone, and the key in the
@@ -26,5 +30,38 @@ func TestTrustReason(t *testing.T) {
 	}
 	if f := failureOf(fmt.Errorf("encrypt: %w", omemo.ErrNoDevice), false); f.Code != exitcode.Untrusted || len(f.Hints) != 1 || f.Hints[0] != noOMEMO {
 		t.Errorf("no device: %+v", f)
+	}
+}
+
+// TestHintsOfTheSender: what the error alone does not know.
+func TestHintsOfTheSender(t *testing.T) {
+	server := prosody(t)
+	romeo := online(t, server, server.Addr, "romeo", false, func(Event) {})
+	refused := fmt.Errorf("offer: %w", &offerRefused{stanza.NewError(stanza.NotAcceptable)})
+	insecure := &endedByPeer{jingle.Reason{Condition: jingle.SecurityError}}
+	verify := "run `jetsend trust verify romeo@jet.test " + romeo.omemo.Fingerprint() + "`"
+	env := &omemo.Envelope{}
+	for name, tt := range map[string]struct {
+		o    outgoing
+		err  error
+		want string // in the last hint; "": there is none
+	}{
+		"refused":       {outgoing{form: formJetsend, env: env}, refused, verify},
+		"security":      {outgoing{form: formJetsend, env: env}, insecure, verify},
+		"other client":  {outgoing{form: formJET, env: env}, refused, "trust it there"},
+		"after a byte":  {outgoing{form: formJetsend, env: env, upload: upload{marked: true}}, insecure, ""},
+		"no envelope":   {outgoing{form: formJetsend}, insecure, ""},
+		"declined":      {outgoing{form: formJetsend, env: env}, &endedByPeer{declined(detailPolicy)}, ""},
+		"no answer":     {outgoing{opt: SendOptions{AnswerTimeout: time.Minute}}, errNoAnswer, "`--answer-timeout 30m`"},
+		"waited long":   {outgoing{opt: SendOptions{AnswerTimeout: time.Hour}}, errNoAnswer, "`--answer-timeout 120m`"},
+		"while resumed": {outgoing{resumed: true}, errNoAnswer, "ask the contact to answer"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tt.o.e = romeo
+			hints := tt.o.hints(tt.err)
+			if last := slices.Concat([]string{""}, hints); !strings.HasSuffix(last[len(last)-1], tt.want) || (tt.want == "") != (hints == nil) {
+				t.Errorf("%q", hints)
+			}
+		})
 	}
 }

@@ -45,6 +45,7 @@ type outgoing struct {
 	// unnamed: nobody asked for this transfer by its id, so that somebody else may
 	// be at it.
 	unnamed bool
+	resumed bool // by `resume`, which has not all flags of `send`
 	form    form // of the first offer: never silently less
 
 	turn     turn // of the command, nil for a session alone
@@ -163,7 +164,7 @@ func (o *outgoing) findAgain(ctx context.Context, left time.Duration) ([]*peer, 
 		peers, err := o.e.chooseForm(ctx, opt, o.form)
 		peers = slices.DeleteFunc(peers, func(p *peer) bool { return p.form != o.form })
 		if err == nil && len(peers) == 0 {
-			err = noResource(o.opt.To, 1, 0)
+			err = o.e.noResource(ctx, opt, 1, 0)
 		}
 		if err = away(err); !errors.Is(err, errPeerGone) || !time.Now().Before(end) {
 			return peers, err
@@ -243,7 +244,7 @@ func (o *outgoing) fail(ctx context.Context, err error) exitcode.Code {
 	if jerr := end(ctx, err); jerr != nil {
 		o.e.log.Error("journal", "transfer", o.head.Transfer, "error", jerr)
 	}
-	o.e.cfg.Report(Failed{Head: o.head, Code: int(f.Code), Reason: clean.Text(f.Error()), Resumable: f.Resumable, Hints: f.Hints})
+	o.e.cfg.Report(Failed{Head: o.head, Code: int(f.Code), Reason: clean.Text(f.Error()), Resumable: f.Resumable, Hints: slices.Concat(f.Hints, o.hints(err))})
 	return f.Code
 }
 

@@ -141,11 +141,20 @@ func (e *Endpoint) choose(ctx context.Context, opt SendOptions) ([]*peer, error)
 	return e.chooseForm(ctx, opt, formNone+1)
 }
 
+// others are the resources of a contact that are online, the best first. Of our own
+// account they are without the receiver of this very device, which cannot open its
+// own envelopes.
+func (e *Endpoint) others(of jid.JID) []session.Resource {
+	return slices.DeleteFunc(e.sess.Resources(of), func(r session.Resource) bool {
+		return e.own(r.JID) && r.JID.Resource() == e.resource
+	})
+}
+
 // chooseForm is choose among those who have that form or a better one; for others
 // it does not end its waiting.
 func (e *Endpoint) chooseForm(ctx context.Context, opt SendOptions, least form) ([]*peer, error) {
 	if !opt.To.IsBare() {
-		return e.chooseFull(ctx, opt.To, opt.Encryption)
+		return e.chooseFull(ctx, opt)
 	}
 	if err := e.sess.Appear(ctx); err != nil { // who is not online sees nobody
 		return nil, fmt.Errorf("%w: %w", errStreamLost, err)
@@ -172,7 +181,7 @@ func (e *Endpoint) chooseForm(ctx context.Context, opt SendOptions, least form) 
 			if cause := context.Cause(ctx); cause != nil {
 				return nil, cause
 			}
-			return nil, hintForms(noResource(opt.To, online, len(asked)), opt.Encryption, slices.Collect(maps.Values(asked)))
+			return nil, hintForms(e.noResource(ctx, opt, online, len(asked)), opt.Encryption, slices.Collect(maps.Values(asked)))
 		case <-e.sess.Done():
 			return nil, errStreamLost
 		}
@@ -181,22 +190,27 @@ func (e *Endpoint) chooseForm(ctx context.Context, opt SendOptions, least form) 
 
 // chooseFull asks the one resource that was named. It need not show presence,
 // so there is nothing to wait for.
-func (e *Endpoint) chooseFull(ctx context.Context, to jid.JID, how Encryption) ([]*peer, error) {
+func (e *Endpoint) chooseFull(ctx context.Context, opt SendOptions) ([]*peer, error) {
 	wait, cancel := context.WithTimeout(ctx, discoWait)
 	defer cancel()
-	info, err := e.sess.DiscoInfo(wait, to, "")
+	info, err := e.sess.DiscoInfo(wait, opt.To, "")
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			return nil, cause
 		}
-		return nil, &Failure{
-			Code: exitcode.Offline, Reason: "no answer from " + clean.Text(to.String()), Err: err,
+		f := &Failure{
+			Code: exitcode.Offline, Reason: "no answer from " + clean.Text(opt.To.String()), Err: err,
 			Hints: []string{"name the contact without a resource to take any that is online"},
 		}
+		var refused *stanza.Error
+		if errors.As(err, &refused) || errors.Is(err, context.DeadlineExceeded) {
+			f.Err = nil // it says no more than that
+		}
+		return nil, f
 	}
-	p := describe(to, info, session.Caps{})
-	if p.form = p.best(how); p.form == formNone {
-		return nil, hintForms(noResource(to, 1, 1), how, []*peer{p})
+	p := describe(opt.To, info, session.Caps{})
+	if p.form = p.best(opt.Encryption); p.form == formNone {
+		return nil, hintForms(e.noResource(ctx, opt, 1, 1), opt.Encryption, []*peer{p})
 	}
 	return []*peer{p}, nil
 }
@@ -204,12 +218,7 @@ func (e *Endpoint) chooseFull(ctx context.Context, to jid.JID, how Encryption) (
 // ask finds out about the resources not asked yet and returns those that can
 // take a file, best first, and how many are online at all.
 func (e *Endpoint) ask(ctx context.Context, opt SendOptions, asked map[jid.JID]*peer) (capable []*peer, online int) {
-	to := opt.To
-	// Best first; of our own account the others, but not the receiver of this
-	// very device, which cannot open its own envelopes.
-	resources := slices.DeleteFunc(e.sess.Resources(to), func(r session.Resource) bool {
-		return r.JID.Bare() == e.sess.JID().Bare() && r.JID.Resource() == e.resource
-	})
+	resources := e.others(opt.To)
 	// Who comes back under the same address is asked anew: what answered for it
 	// before may have been its server.
 	known := func(r session.Resource) bool {
@@ -275,31 +284,6 @@ func (p peer) check(opt SendOptions, sources []*source) error {
 		}
 	}
 	return nil
-}
-
-// noResource says why there is nobody to offer a file to: of the resources
-// that are online, some may have answered what they can do.
-func noResource(to jid.JID, online, answered int) *Failure {
-	who := clean.Text(to.String())
-	switch {
-	case online == 0:
-		return &Failure{
-			Code: exitcode.Offline, Reason: who + " is not online",
-			Hints: []string{
-				"wait longer with `--wait 5m`",
-				"without a presence subscription nobody is seen online: `jetsend contacts add " + clean.Text(to.Bare().String()) + "`",
-			},
-		}
-	case answered == 0:
-		return &Failure{
-			Code: exitcode.Offline, Reason: who + " is online but does not answer",
-			Hints: []string{"wait longer with `--wait 5m`"},
-		}
-	}
-	return &Failure{
-		Code: exitcode.Incapable, Reason: fmt.Sprintf("no client of %s can receive encrypted files from here (%d online)", who, online),
-		Hints: []string{"ask the contact to run `jetsend receive`"},
-	}
 }
 
 // guardForm refuses the lesser form towards a contact one of whose keys once

@@ -133,7 +133,7 @@ func (e *Endpoint) resumeSend(ctx context.Context, row journal.Row, opt ResumeOp
 		e.cfg.Report(Warning{Text: startsOver(row.Peer.String())})
 	}
 	o := e.outgoing(send, src)
-	o.unnamed = !opt.Named
+	o.unnamed, o.resumed = !opt.Named, true
 	return o.start(ctx, peers, row.ID)
 }
 
@@ -284,7 +284,7 @@ func (e *Endpoint) servants(ctx context.Context, who jid.JID, wait time.Duration
 		who := clean.Text(who.String())
 		return nil, &Failure{
 			Code: exitcode.Offline, Reason: "no `jetsend receive` of " + who + " is online to send the rest", Err: err,
-			Hints: []string{"ask " + who + " to run `jetsend resume`, or `jetsend receive`", "wait longer with `--wait 5m`"},
+			Hints: []string{"ask " + who + " to run `jetsend resume`, or `jetsend receive`", longer("wait", longWait, wait)},
 		}
 	}
 	return peers, nil
