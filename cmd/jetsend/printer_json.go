@@ -35,6 +35,8 @@ func (p *jsonPrinter) Event(e transfer.Event) {
 	case transfer.Warning:
 		p.console.warn("%s", e.Text)
 		return
+	case transfer.Waiting:
+		return
 	case transfer.Failed:
 		p.console.fail(failedLine(e), hintsOf(e, p.again))
 	case transfer.FailedEarly:

@@ -33,6 +33,8 @@ func someEvents() []transfer.Event {
 	evil.Name = "a\x1b[2J\u202etxt.exe"
 	return []transfer.Event{
 		transfer.Online{JID: "juliet@capulet.example/jetsend.1a2b3c4d"},
+		transfer.Waiting{Peer: "romeo@montague.example", AtMost: 20 * time.Second},
+		transfer.Waiting{Peer: "romeo@montague.example", AtMost: time.Hour, Online: true},
 		transfer.Offer{Head: head(transfer.Send), Size: 1048576},
 		transfer.Offer{Head: evil, Size: 0},
 		transfer.Accepted{Head: head(transfer.Send)},

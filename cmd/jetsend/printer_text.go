@@ -60,6 +60,8 @@ func (p *textPrinter) Event(e transfer.Event) {
 		p.console.fail(clean.Text(e.Reason), e.Hints)
 	case transfer.Warning:
 		p.console.warn("%s", clean.Text(e.Text))
+	case transfer.Waiting:
+		p.Note("%s", waitingLine(e, p.console.terminal))
 	case transfer.Sent:
 		p.Note("%s", sentLine(e, p.end(e.Head)))
 	case transfer.Received:
@@ -216,6 +218,19 @@ func offerLine(e transfer.Offer) string {
 		return fmt.Sprintf("%s offers %s (%s)", peer, name, size)
 	}
 	return fmt.Sprintf("offering %s (%s) to %s", name, size, peer)
+}
+
+// waitingLine tells what is waited for, and a person how to stop that.
+func waitingLine(e transfer.Waiting, terminal bool) string {
+	peer, limit := clean.Text(e.Peer), duration(e.AtMost)
+	s := fmt.Sprintf("waiting up to %s for %s to be online", &limit, peer)
+	if e.Online {
+		s = fmt.Sprintf("waiting up to %s for a client of %s that can receive", &limit, peer)
+	}
+	if terminal {
+		s += " (Ctrl-C stops)"
+	}
+	return s
 }
 
 // interruptedLine tells how far the transfer came and what happens next.

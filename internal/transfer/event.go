@@ -1,5 +1,7 @@
 package transfer
 
+import "time"
+
 // Event is something that happened, for a person's eye or a script's: the
 // JSON form of each is the outside contract of --json (docs/events.md). All
 // text that came from a peer has been cleaned (see package clean) before it
@@ -146,6 +148,14 @@ type Warning struct {
 	Text string `json:"text"`
 }
 
+// Waiting means: nobody who could take a file has been found yet. It is for people
+// only, as a Warning is.
+type Waiting struct {
+	Peer   string // bare JID
+	AtMost time.Duration
+	Online bool // with clients that cannot take it, or have not answered
+}
+
 // Kind implements Event.
 func (Online) Kind() string { return "online" }
 
@@ -184,3 +194,6 @@ func (FailedEarly) Kind() string { return "failed" }
 
 // Kind implements Event.
 func (Warning) Kind() string { return "warning" }
+
+// Kind implements Event.
+func (Waiting) Kind() string { return "waiting" }

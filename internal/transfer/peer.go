@@ -138,7 +138,29 @@ func describe(full jid.JID, info *session.DiscoInfo, caps session.Caps) *peer {
 // choose returns the resources of a contact that a file can be offered to, the
 // best form first. It waits for one to appear, at most for opt.Wait.
 func (e *Endpoint) choose(ctx context.Context, opt SendOptions) ([]*peer, error) {
-	return e.chooseForm(ctx, opt, formNone+1)
+	return e.await(ctx, opt, formNone+1)
+}
+
+// silence is how long nobody has to be told what is waited for.
+const silence = time.Second
+
+// await is chooseForm for somebody who looks on: when nobody is found at once, it
+// says what is waited for.
+func (e *Endpoint) await(ctx context.Context, opt SendOptions, least form) ([]*peer, error) {
+	found := make(chan struct{})
+	var teller sync.WaitGroup
+	defer teller.Wait()
+	defer close(found)
+	if opt.To.IsBare() && opt.Wait > silence {
+		teller.Go(func() {
+			select {
+			case <-time.After(silence):
+				e.cfg.Report(Waiting{Peer: opt.To.String(), AtMost: opt.Wait, Online: len(e.others(opt.To)) > 0})
+			case <-found:
+			}
+		})
+	}
+	return e.chooseForm(ctx, opt, least)
 }
 
 // others are the resources of a contact that are online, the best first. Of our own

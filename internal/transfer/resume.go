@@ -122,7 +122,7 @@ func (e *Endpoint) resumeSend(ctx context.Context, row journal.Row, opt ResumeOp
 	if row.Profile {
 		least = formJetsend
 	}
-	peers, err := e.chooseForm(ctx, send, least)
+	peers, err := e.await(ctx, send, least)
 	if err == nil {
 		err = e.guardForm(ctx, peers[0], send)
 	}
@@ -274,7 +274,7 @@ func (e *Endpoint) servants(ctx context.Context, who jid.JID, wait time.Duration
 	if err != nil {
 		return nil, errors.Join(errStreamLost, context.Cause(ctx), err)
 	}
-	peers, err := e.chooseForm(ctx, SendOptions{To: who, Wait: wait}, formJetsend)
+	peers, err := e.await(ctx, SendOptions{To: who, Wait: wait}, formJetsend)
 	switch {
 	case err != nil && context.Cause(ctx) != nil:
 		return nil, context.Cause(ctx)
