@@ -62,6 +62,7 @@ func someEvents() []transfer.Event {
 		transfer.Hook{Head: head(transfer.Receive), Status: -1, Reason: "out of time", Seconds: 900},
 		transfer.Failed{Head: head(transfer.Send), Code: 11, Reason: "transport lost", Resumable: true, Hints: []string{"look at the path"}},
 		transfer.Warning{Text: "a new OMEMO device was made"},
+		transfer.Online{JID: "juliet@capulet.example/jetsend.1a2b3c4d"}, // after a loss
 		transfer.FailedEarly{Code: 6, Reason: "romeo@montague.example is not online", Hints: []string{"wait for them"}},
 	}
 }

@@ -26,6 +26,7 @@ type textPrinter struct {
 	out      io.Writer
 	err      error
 	expected int                 // files of this run; 0: nobody knows
+	online   bool                // has been, in this run
 	begun    int                 // transfers so far
 	ongoing  map[string]*ongoing // by keyOf, until its end
 }
@@ -58,6 +59,10 @@ func (p *textPrinter) Event(e transfer.Event) {
 		p.console.fail(failedLine(e), hintsOf(e, p.again))
 	case transfer.FailedEarly:
 		p.console.fail(clean.Text(e.Reason), e.Hints)
+	case transfer.Online:
+		if p.cameBack() {
+			p.Note("online again as %s", clean.Text(e.JID))
+		}
 	case transfer.Warning:
 		p.console.warn("%s", clean.Text(e.Text))
 	case transfer.Waiting:
@@ -79,6 +84,15 @@ func (p *textPrinter) Event(e transfer.Event) {
 		p.change(e.Head, func(t *ongoing) { t.path = pathText(e) })
 		p.negotiated(e)
 	}
+}
+
+// cameBack tells whether this is not the first time in the run to be online.
+func (p *textPrinter) cameBack() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	was := p.online
+	p.online = true
+	return was
 }
 
 // Expect implements printer.

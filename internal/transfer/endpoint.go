@@ -163,13 +163,19 @@ func (e *Endpoint) connection(s session.State) {
 			e.cfg.Report(Warning{Text: fmt.Sprintf("connection to the server: %s; next try in %s", clean.Text(s.Err.Error()), s.RetryIn.Round(100*time.Millisecond))})
 			return nil
 		})
-	case s.Fresh && e.announced.Load():
-		now := time.Now()
-		e.back.Store(&now)
-		e.chore("come online again", func(ctx context.Context) error {
+	case e.announced.Load():
+		e.chore("tell of being back", func(context.Context) error {
+			if s.Unacked > 0 {
+				e.cfg.Report(Warning{Text: fmt.Sprintf("the connection to the server took %d stanzas with it that may not have arrived", s.Unacked)})
+			}
 			e.cfg.Report(Online{JID: e.sess.JID().String()})
-			return e.keepAnnounced(ctx)
+			return nil
 		})
+		if s.Fresh { // otherwise it was resumed, and nobody has missed anything
+			now := time.Now()
+			e.back.Store(&now)
+			e.chore("come online again", e.keepAnnounced)
+		}
 	}
 }
 

@@ -28,7 +28,7 @@ type Head struct {
 	Name      string    `json:"name"`
 }
 
-// Online means: logged in and ready.
+// Online means: logged in and ready, for the first time or after a loss.
 type Online struct {
 	JID string `json:"jid"`
 }

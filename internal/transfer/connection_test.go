@@ -1,0 +1,59 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"jetsend/internal/jid"
+	"jetsend/internal/session"
+)
+
+// TestConnectionTold: after every loss it is told that the connection is back,
+// resumed or not, and what may have been lost with it.
+func TestConnectionTold(t *testing.T) {
+	var told []string
+	self := jid.MustParse("a@b.example")
+	e := &Endpoint{chores: make(chan chore, maxChores), sess: session.New(session.Config{
+		JID: self, Password: func(context.Context) (string, error) { return "", nil },
+	})}
+	e.cfg.Report = func(ev Event) {
+		switch ev := ev.(type) {
+		case Warning:
+			told = append(told, ev.Text)
+		case Online:
+			told = append(told, "online as "+ev.JID)
+		}
+	}
+	again := 0
+	after := func(s session.State) string {
+		t.Helper()
+		told, again = nil, 0
+		e.connection(s)
+		for len(e.chores) > 0 {
+			if c := <-e.chores; strings.HasPrefix(c.what, "tell") {
+				_ = c.do(t.Context())
+			} else {
+				again++
+			}
+		}
+		return strings.Join(told, "; ")
+	}
+	if got := after(session.State{Up: true, Fresh: true}); got != "" || again != 0 {
+		t.Errorf("before the device is announced: %q, %d chores", got, again)
+	}
+	e.announced.Store(true)
+	lost := session.State{Err: errors.New("cut\x1b[2J"), RetryIn: 1234 * time.Millisecond}
+	if got := after(lost); got != "connection to the server: cut\ufffd[2J; next try in 1.2s" {
+		t.Errorf("lost: %q", got)
+	}
+	if got := after(session.State{Up: true}); got != "online as a@b.example" || again != 0 || e.back.Load() != nil {
+		t.Errorf("resumed: %q, %d chores", got, again)
+	}
+	got := after(session.State{Up: true, Fresh: true, Unacked: 3})
+	if want := "took 3 stanzas with it that may not have arrived; online as a@b.example"; !strings.HasSuffix(got, want) || again != 1 || e.back.Load() == nil {
+		t.Errorf("anew: %q, %d chores", got, again)
+	}
+}
