@@ -60,6 +60,7 @@ type outgoing struct {
 	path  *bytestream
 	lost  <-chan struct{} // the stream that the offer went out on
 	found func()          // ends the turn: the path stands
+	from  int64           // where in the file it began
 	// accepted: the receiver has said yes, and knows the transfer.
 	accepted bool
 	// released: a receipt says that the file is complete at the other end.
@@ -78,18 +79,13 @@ func (o *outgoing) run(ctx context.Context, peers []*peer) exitcode.Code {
 
 // deliver takes one session after the other until the file is there.
 func (o *outgoing) deliver(ctx context.Context, peers []*peer) error {
-	retry := retry{opt: o.opt.Retry}
-	farthest := o.row.Row().Durable
+	retry := retry{opt: o.opt.Retry, farthest: o.row.Row().Durable}
 	var err error
 	for {
 		if err == nil {
+			o.from = o.row.Row().Durable
 			err = o.round(ctx, peers)
-			now := o.row.Row().Durable
-			switch {
-			case now > farthest:
-				farthest = now
-				retry.progress()
-			case err == nil && !o.released:
+			if came := retry.advance(o.from, o.row.Row().Durable); !came && err == nil && !o.released {
 				err = errNoProgress
 			}
 		}
@@ -336,7 +332,7 @@ func (o *outgoing) converse(ctx context.Context, answerBy time.Time) error {
 	if err != nil {
 		return err
 	}
-	o.accepted = true
+	o.accepted, o.from = true, s.offset
 	o.talk.reportAccepted(o.head, s.offset)
 	o.restart = false
 	finding, cancel := o.e.during(ctx, o.talk.sess)

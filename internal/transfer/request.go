@@ -25,7 +25,8 @@ type request struct {
 	patience time.Duration
 	// accepted is called when the contact has said yes.
 	accepted func()
-	answered bool // it has been called
+	answered bool  // it has been called
+	from     int64 // where in the file the session began
 
 	down *download
 	talk *talk
@@ -42,7 +43,7 @@ const requestTime = 5 * time.Minute
 func (e *Endpoint) newRequest(row journal.Row, to *peer, how keeping, route RouteOptions) *request {
 	down := newDownload(row, to.jid, how)
 	down.taken = true // the sender knows it from before
-	return &request{e: e, row: row, to: to, route: route, patience: requestTime, accepted: func() {}, down: down}
+	return &request{e: e, row: row, to: to, route: route, patience: requestTime, accepted: func() {}, from: row.Durable, down: down}
 }
 
 // run takes one session to its end. When it returns nil a part of the file came,
@@ -95,7 +96,7 @@ func (q *request) converse(ctx context.Context) (s span, err error) {
 	if s, err = q.checkAccept(ctx, accepted); err != nil {
 		return s, err
 	}
-	q.answered = true
+	q.answered, q.from = true, s.offset
 	q.accepted()
 	q.e.cfg.Report(Offer{Head: q.down.head, Size: q.row.Size, ResumedFrom: s.offset, Directory: q.row.Manifest != nil})
 	q.talk.reportAccepted(q.down.head, s.offset)

@@ -153,23 +153,23 @@ func (e *Endpoint) resumeReceive(ctx context.Context, row journal.Row, opt Resum
 	if !row.Profile {
 		return e.notResumed(row, fmt.Errorf("%w: the sender's client cannot go on with a file", errRefused))
 	}
-	retry := retry{opt: opt.Retry}
+	retry := retry{opt: opt.Retry, farthest: row.Durable}
 	how := keeping{rate: opt.LimitRate}
 	if row.Path != "" && e.settleHere(ctx, row, how) {
 		return exitcode.OK
 	}
 	head := Head{Transfer: row.ID, Direction: Receive, Peer: row.Peer.String(), Name: clean.Text(row.Name)}
 	wait := opt.Wait
-	farthest := row.Durable
 	for asked := false; ; asked = true {
 		to, err := e.servants(ctx, row.Peer, wait)
 		if asked {
 			err = away(err)
 		}
 		var q *request
+		from := row.Durable
 		if err == nil {
 			q, err = e.askEach(ctx, to, func(p *peer) *request { return e.newRequest(row, p, how, opt.Route) })
-			head = q.down.head
+			head, from = q.down.head, q.from
 		}
 		if err == nil && q.down.final != "" || errors.Is(err, journal.ErrRunning) && !opt.Named && !asked {
 			return exitcode.OK
@@ -184,11 +184,7 @@ func (e *Endpoint) resumeReceive(ctx context.Context, row journal.Row, opt Resum
 		if over := overSince(row); over != nil && (row.State == journal.Forgotten || errors.Is(err, journal.ErrOver)) {
 			err = over
 		}
-		switch {
-		case row.Durable > farthest:
-			farthest = row.Durable
-			retry.progress()
-		case err == nil:
+		if came := retry.advance(from, row.Durable); !came && err == nil {
 			err = errNoProgress
 		}
 		if err == nil {

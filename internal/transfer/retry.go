@@ -19,10 +19,30 @@ type retry struct {
 	opt    RetryOptions
 	failed int       // in a row, without a byte of progress
 	since  time.Time // of the first of them
+
+	farthest int64 // durable bytes, of all sessions
+	lost     int   // how often the receiver had fewer than that again
 }
 
 // progress forgets the failures: the transfer came on.
 func (r *retry) progress() { r.failed, r.since = 0, time.Time{} }
+
+// advance tells whether a session that began behind byte from and left so many
+// durable bytes brought the transfer on, and then forgets the failures. What a
+// receiver has lost counts anew when it comes again, but only maxRestarts times: a
+// peer that loses it every time would keep the run going for ever.
+func (r *retry) advance(from, durable int64) bool {
+	if from < r.farthest && r.lost < maxRestarts {
+		r.farthest = from
+		r.lost++
+	}
+	if durable <= r.farthest {
+		return false
+	}
+	r.farthest = durable
+	r.progress()
+	return true
+}
 
 // next says how long to wait before the next attempt, and whether there is one.
 func (r *retry) next(now time.Time) (time.Duration, bool) {
