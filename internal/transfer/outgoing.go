@@ -102,7 +102,7 @@ func (o *outgoing) deliver(ctx context.Context, peers []*peer) error {
 			o.restarts++
 			continue
 		}
-		pause, more := retry.next(time.Now())
+		pause, more := retry.next(time.Now(), err)
 		if err = causeOf(ctx, err); !more || !o.again(err) {
 			return err
 		}

@@ -117,6 +117,10 @@ var errNoProgress = errors.New("the transfer does not come on")
 // errPeerGone: the contact's client does not know the session any more.
 var errPeerGone = errors.New("the contact's client is gone")
 
+// errInUse: the contact answered a request with busy, because a session of its own
+// for the transfer lives, or seems to.
+var errInUse = errors.New("the contact's own session is at the transfer")
+
 // errRunning: another process is at the transfer.
 var errRunning = errors.New("the transfer is running in another process")
 
@@ -171,6 +175,8 @@ func classify(err error, started bool) (exitcode.Code, []string) {
 		return exitcode.Cancelled, nil
 	case errors.Is(err, ErrTerminated):
 		return exitcode.Terminated, nil
+	case errors.Is(err, errInUse): // whatever it was said with
+		return exitcode.Interrupted, nil
 	case errors.As(err, &ended):
 		return codeOfReason(ended.reason, started), nil
 	case errors.As(err, &trust):

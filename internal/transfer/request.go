@@ -137,7 +137,7 @@ func (q *request) ask(ctx context.Context, prefix string) (c jingle.Content, err
 	case c := <-q.talk.sess.Accepted():
 		return c, nil
 	case <-q.talk.sess.Done():
-		return c, q.talk.ended()
+		return c, inUse(q.talk.ended())
 	case <-late.C:
 		return c, errNoAnswer
 	case <-q.lost:
@@ -145,6 +145,15 @@ func (q *request) ask(ctx context.Context, prefix string) (c jingle.Content, err
 	case <-ctx.Done():
 		return c, context.Cause(ctx)
 	}
+}
+
+// inUse reads what a contact says whose own session is at the transfer.
+func inUse(err error) error {
+	var ended *endedByPeer
+	if errors.As(err, &ended) && ended.reason.Condition == jingle.Busy {
+		return fmt.Errorf("%w: %w", errInUse, err)
+	}
+	return err
 }
 
 // prepare makes the route, the envelope and the content.

@@ -190,7 +190,7 @@ func (e *Endpoint) resumeReceive(ctx context.Context, row journal.Row, opt Resum
 		if err == nil {
 			continue
 		}
-		pause, more := retry.next(time.Now())
+		pause, more := retry.next(time.Now(), err)
 		if err = causeOf(ctx, err); !more || !askAgain(err, asked) {
 			f := failureOf(err, row.Durable > 0)
 			e.cfg.Report(Failed{
@@ -234,10 +234,6 @@ func (e *Endpoint) reportReleased(head Head, row journal.Row) {
 // asked: it is not the first, so that whoever is at the transfer now came to it
 // since.
 func askAgain(err error, asked bool) bool {
-	var ended *endedByPeer
-	if errors.As(err, &ended) && ended.reason.Condition == jingle.Busy {
-		return true
-	}
 	if errors.Is(err, journal.ErrRunning) {
 		return asked
 	}

@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"time"
 )
@@ -18,6 +19,7 @@ const (
 type retry struct {
 	opt    RetryOptions
 	failed int       // in a row, without a byte of progress
+	tried  int       // as failed, and those that met the contact's own session
 	since  time.Time // of the first of them
 
 	farthest int64 // durable bytes, of all sessions
@@ -25,7 +27,7 @@ type retry struct {
 }
 
 // progress forgets the failures: the transfer came on.
-func (r *retry) progress() { r.failed, r.since = 0, time.Time{} }
+func (r *retry) progress() { r.failed, r.tried, r.since = 0, 0, time.Time{} }
 
 // advance tells whether a session that began behind byte from and left so many
 // durable bytes brought the transfer on, and then forgets the failures. What a
@@ -44,16 +46,21 @@ func (r *retry) advance(from, durable int64) bool {
 	return true
 }
 
-// next says how long to wait before the next attempt, and whether there is one.
-func (r *retry) next(now time.Time) (time.Duration, bool) {
+// next says how long to wait before the attempt after one that failed, and whether
+// there is one. Those that met the contact's own session for the transfer do not
+// count: it may hang for longer than the retries last, until the contact notices.
+func (r *retry) next(now time.Time, err error) (time.Duration, bool) {
 	if r.since.IsZero() {
 		r.since = now
 	}
-	if r.failed >= r.opt.Retries || now.Sub(r.since) >= r.opt.For {
+	if !errors.Is(err, errInUse) {
+		r.failed++
+	}
+	if r.opt.Retries == 0 || r.failed > r.opt.Retries || now.Sub(r.since) >= r.opt.For {
 		return 0, false
 	}
-	pause := min(firstPause<<min(r.failed, 10), lastPause)
-	r.failed++
+	pause := min(firstPause<<min(r.tried, 10), lastPause)
+	r.tried++
 	return pause/2 + rand.N(pause/2), true
 }
 

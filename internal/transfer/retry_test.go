@@ -82,3 +82,73 @@ func TestLostPart(t *testing.T) {
 		})
 	}
 }
+
+// TestNextInUse: attempts that meet the contact's own session are bounded by time
+// alone, and by a run that tries nothing again.
+func TestNextInUse(t *testing.T) {
+	now := time.Now()
+	r := retry{opt: RetryOptions{Retries: 2, For: 10 * time.Minute}}
+	for i := range 20 {
+		pause, more := r.next(now, errInUse)
+		if !more || pause <= 0 || pause > lastPause {
+			t.Fatalf("after %d: %v %v", i, pause, more)
+		}
+	}
+	for i := range r.opt.Retries { // what breaks counts as ever
+		if _, more := r.next(now, errStreamLost); !more {
+			t.Fatalf("%d failures were too many", i+1)
+		}
+	}
+	if _, more := r.next(now, errStreamLost); more {
+		t.Error("more failures than retries")
+	}
+	if _, more := r.next(now.Add(r.opt.For), errInUse); more {
+		t.Error("for longer than it may try")
+	}
+	r = retry{opt: RetryOptions{For: 10 * time.Minute}}
+	if _, more := r.next(now, errInUse); more {
+		t.Error("tried again without retries")
+	}
+}
+
+// TestInUse: a request that meets the contact's own session for the transfer,
+// which may hang, is made again for longer than the retries last, and is no refusal.
+func TestInUse(t *testing.T) {
+	st := setStage(t, 1<<20, xmpptest.CutAt(1<<19))
+	stop := receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
+	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+	wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
+	waitIdle(t, st.juliet)
+	stop()
+	failed, _ := last[Failed](&st.out)
+	row, err := st.romeo.journal.Load(t.Context(), journal.Key{ID: failed.Transfer, Direction: journal.Send})
+	if err != nil {
+		t.Fatal(err)
+	}
+	held, err := st.romeo.journal.Begin(t.Context(), row) // as a session that hangs
+	if err != nil {
+		t.Fatal(err)
+	}
+	st.through(t)
+	resume := func(retries int) error {
+		return st.juliet.Resume(t.Context(), ResumeOptions{
+			Transfers: []journal.Key{{ID: row.ID, Direction: journal.Receive}}, Named: true, Wait: 10 * time.Second,
+			Retry: RetryOptions{Retries: retries, For: time.Minute}, Route: RouteOptions{Transports: []string{S5B}},
+		})
+	}
+	wantCode(t, resume(0), exitcode.Interrupted)
+	if f, _ := last[Failed](&st.in); !f.Resumable {
+		t.Errorf("%+v", f)
+	}
+	st.in.reset()
+	ended := make(chan error, 1)
+	go func() { ended <- resume(1) }()
+	eventually(t, func() bool { return count[Interrupted](&st.in) > 2 || count[Failed](&st.in) > 0 })
+	if err := held.Release(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	st.whole(t)
+}
