@@ -10,15 +10,24 @@ import (
 	"jetsend/internal/xmltree"
 )
 
-// awaitAccept waits for the answer: an accept, or the receipt of a file that the
-// receiver has released already; then o.released is set.
-func (o *outgoing) awaitAccept(ctx context.Context, answerBy time.Time) (c jingle.Content, err error) {
-	var late <-chan time.Time
-	if o.opt.AnswerTimeout > 0 {
-		t := time.NewTimer(time.Until(answerBy))
-		defer t.Stop()
-		late = t.C
+// asksNobody tells whether an offer is answered by the receiver's program alone: of
+// a transfer that it knows, unless it is a client to which every offer is a new one.
+func (o *outgoing) asksNobody() bool { return !o.jet() && o.known() }
+
+// patience is how long the answer to an offer may take; 0 is for ever. Who asks
+// nobody has work to do first: it reads what it has of the file, or ends a release
+// that a crash has cut.
+func (o *outgoing) patience() time.Duration {
+	p := o.opt.AnswerTimeout
+	if p == 0 || !o.asksNobody() {
+		return p
 	}
+	return max(p, o.receiptPatience()) + checkTime(o.src.size)
+}
+
+// awaitAccept waits for the answer, until late: an accept, or the receipt of a file
+// that the receiver has released already; then o.released is set.
+func (o *outgoing) awaitAccept(ctx context.Context, late <-chan time.Time) (c jingle.Content, err error) {
 	t := o.talk
 	gone, stop := t.watch(ctx)
 	defer stop()
@@ -49,6 +58,9 @@ func (o *outgoing) awaitAccept(ctx context.Context, answerBy time.Time) (c jingl
 		case <-gone:
 			return c, t.lastWord(look, func() error { return errPeerGone })
 		case <-late:
+			if o.asksNobody() {
+				return c, errSilent
+			}
 			return c, errNoAnswer
 		case <-o.lost:
 			return c, errStreamLost

@@ -25,10 +25,13 @@ const (
 	// syncBytes is how much must have come for that: less is sent again sooner
 	// than it is synced.
 	syncBytes = 1 << 20
-	// checkRate is how slowly, in bytes per second, a sender may read what the
-	// receiver has already, before its first byte of the rest is missed.
+	// checkRate is how slowly, in bytes per second, either end may read what the
+	// receiver has already, before its answer or its first byte of the rest is missed.
 	checkRate = 20 << 20
 )
+
+// checkTime is how long that may take for so many bytes.
+func checkTime(n int64) time.Duration { return time.Duration(n/checkRate) * time.Second }
 
 // keeping says how received files are kept.
 type keeping struct {
@@ -155,8 +158,7 @@ func (d *download) stream(ctx context.Context, t *talk, path *bytestream, s span
 	// Other clients do not all end the stream after the tag, and not every
 	// path hands the end on: then the bytes are counted.
 	ends := t.offer != nil && path.ends
-	patience := time.Duration(s.offset/checkRate) * time.Second
-	err := streamIn(ctx, t.tapped(path), ends, patience, d.part, s.length, t.ts, d.how.rate, sum, m)
+	err := streamIn(ctx, t.tapped(path), ends, checkTime(s.offset), d.part, s.length, t.ts, d.how.rate, sum, m)
 	return untagged(err, m.bytes.Load(), s)
 }
 

@@ -129,10 +129,9 @@ func (o *outgoing) deliver(ctx context.Context, peers []*peer) error {
 // again tells whether an attempt that failed is worth another one in this run.
 func (o *outgoing) again(err error) bool {
 	var ended *endedByPeer
-	taken := func() bool { return o.accepted || o.row.Row().Retries > 0 }
 	switch {
 	case errors.As(err, &ended) && ended.reason.Condition == jingle.Busy:
-		return taken()
+		return o.known()
 	case errors.Is(err, s5b.ErrNoCandidate) && !o.marked && o.row.Row().Retries == 0:
 		return false // there is no path, rather than one that broke
 	}
@@ -140,10 +139,14 @@ func (o *outgoing) again(err error) bool {
 	case exitcode.Interrupted:
 		return true
 	case exitcode.Offline:
-		return taken()
+		return o.known()
 	}
 	return false
 }
+
+// known tells whether the receiver knows the transfer: it said yes, or may have
+// done so to an attempt before.
+func (o *outgoing) known() bool { return o.accepted || o.row.Row().Retries > 0 }
 
 // findAgain looks for the contact after an interruption, for as long as the run
 // goes on trying. Clients that take only another form of offer do not count.
@@ -252,7 +255,7 @@ func (o *outgoing) resumable(code exitcode.Code, err error) bool {
 	case exitcode.Interrupted, exitcode.Cancelled, exitcode.Terminated, exitcode.Integrity, exitcode.Unexpected:
 		return !errors.As(err, &source)
 	}
-	return !errors.As(err, &source) && (o.accepted || o.row.Row().Retries > 0)
+	return !errors.As(err, &source) && o.known()
 }
 
 // offerRefused is an error in answer to the offer itself. Stanza errors of later
@@ -301,9 +304,14 @@ func (o *outgoing) attempt(ctx context.Context) (err error) {
 	}
 	o.lost = o.e.sess.Lost()
 	o.e.cfg.Report(Offer{Head: o.head, Size: o.src.size, ResumedFrom: o.row.Row().Durable, Directory: o.src.tree != nil})
-	late := time.Now().Add(o.opt.AnswerTimeout)
-	o.talk.sess, err = o.e.initiate(ctx, o.to.jid, sid, content, o.opt.AnswerTimeout)
-	if err != nil {
+	patience := o.patience()
+	var late <-chan time.Time // never
+	if patience > 0 {
+		timer := time.NewTimer(patience)
+		defer timer.Stop()
+		late = timer.C
+	}
+	if o.talk.sess, err = o.e.initiate(ctx, o.to.jid, sid, content, patience); err != nil {
 		return err
 	}
 	err = o.converse(ctx, late)
@@ -323,8 +331,8 @@ func (o *outgoing) attempt(ctx context.Context) (err error) {
 func (o *outgoing) jet() bool { return o.form != formJetsend }
 
 // converse takes an offer that was delivered to the end of its session.
-func (o *outgoing) converse(ctx context.Context, answerBy time.Time) error {
-	accepted, err := o.awaitAccept(ctx, answerBy)
+func (o *outgoing) converse(ctx context.Context, late <-chan time.Time) error {
+	accepted, err := o.awaitAccept(ctx, late)
 	if err != nil || o.released {
 		return err
 	}

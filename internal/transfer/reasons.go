@@ -90,6 +90,9 @@ var errUnconfirmed = errors.New("unconfirmed: the contact ended the session with
 // errNoAnswer: the contact did not answer the offer in time.
 var errNoAnswer = errors.New("not answered in time")
 
+// errSilent: the contact's client, which has nobody to ask, did not answer in time.
+var errSilent = errors.New("the contact's client does not answer")
+
 // errNotThere: the contact's client did not even acknowledge the offer.
 var errNotThere = errors.New("the contact's client does not react")
 
@@ -201,7 +204,7 @@ func classify(err error, started bool) (exitcode.Code, []string) {
 		errors.Is(err, crypto.ErrTooLong):
 		return exitcode.Incapable, nil
 	case errors.Is(err, session.ErrSessionLost), errors.Is(err, session.ErrClosed), errors.Is(err, errPrefix), errors.Is(err, errSuperseded), errors.Is(err, errNextPart), errors.Is(err, errPeerGone), errors.Is(err, errNoProgress),
-		errors.Is(err, errUnconfirmed), errors.Is(err, errIdle), errors.Is(err, errStreamLost), errors.Is(err, s5b.ErrNoCandidate),
+		errors.Is(err, errUnconfirmed), errors.Is(err, errSilent), errors.Is(err, errIdle), errors.Is(err, errStreamLost), errors.Is(err, s5b.ErrNoCandidate),
 		errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, context.DeadlineExceeded):
 		return exitcode.Interrupted, nil
 	case errors.As(err, &refused):

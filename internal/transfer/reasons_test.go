@@ -72,6 +72,8 @@ func TestFailures(t *testing.T) {
 		{&sinkError{inbox.ErrNoSpace}, exitcode.LocalFile, jingle.FailedApplication},
 		{&sinkError{inbox.ErrExists}, exitcode.LocalFile, jingle.FailedApplication},
 		{errNoAnswer, exitcode.Declined, jingle.Cancel},
+		{errSilent, exitcode.Interrupted, jingle.ConnectivityError},
+		{fmt.Errorf("%w: %w", errInUse, &endedByPeer{declined(detailConflict)}), exitcode.Interrupted, jingle.ConnectivityError},
 		{errUnconfirmed, exitcode.Interrupted, jingle.ConnectivityError},
 		{errOffer, exitcode.Integrity, jingle.SecurityError},
 		{errSealed, exitcode.Integrity, jingle.SecurityError},

@@ -35,15 +35,15 @@ type request struct {
 	lost <-chan struct{}
 }
 
-// requestTime is how long a contact's jetsend may take to answer a request: it
-// reads what we have already.
+// requestTime is how long a contact's jetsend may take to answer a request, beside
+// the time for reading what we have already: it may have a directory to look through.
 const requestTime = 5 * time.Minute
 
 // newRequest is a request for an interrupted transfer.
 func (e *Endpoint) newRequest(row journal.Row, to *peer, how keeping, route RouteOptions) *request {
 	down := newDownload(row, to.jid, how)
 	down.taken = true // the sender knows it from before
-	return &request{e: e, row: row, to: to, route: route, patience: requestTime, accepted: func() {}, from: row.Durable, down: down}
+	return &request{e: e, row: row, to: to, route: route, patience: requestTime + checkTime(row.Size), accepted: func() {}, from: row.Durable, down: down}
 }
 
 // run takes one session to its end. When it returns nil a part of the file came,
@@ -133,13 +133,17 @@ func (q *request) ask(ctx context.Context, prefix string) (c jingle.Content, err
 	}
 	late := time.NewTimer(q.patience)
 	defer late.Stop()
+	gone, stop := q.talk.watch(ctx)
+	defer stop()
 	select {
 	case c := <-q.talk.sess.Accepted():
 		return c, nil
 	case <-q.talk.sess.Done():
 		return c, inUse(q.talk.ended())
+	case <-gone:
+		return c, errPeerGone
 	case <-late.C:
-		return c, errNoAnswer
+		return c, errSilent
 	case <-q.lost:
 		return c, errStreamLost
 	case <-ctx.Done():

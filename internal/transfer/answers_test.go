@@ -1,0 +1,121 @@
+package transfer
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"jetsend/internal/exitcode"
+	"jetsend/internal/jid"
+	"jetsend/internal/jingle"
+	"jetsend/internal/journal"
+	"jetsend/internal/stanza"
+	"jetsend/internal/xmltree"
+	"jetsend/internal/xmpptest"
+)
+
+// mute is a server that acknowledges everything.
+type mute struct{}
+
+func (mute) IQ(context.Context, jid.JID, stanza.IQType, *xmltree.Element) (*xmltree.Element, error) {
+	return nil, nil
+}
+
+// TestPatience: how long an answer may take, and what its failing to come means,
+// depends on whether somebody has to give it.
+func TestPatience(t *testing.T) {
+	const size = 100 << 30
+	work := receiptTime + size/checkRate*time.Second
+	self, peer := jid.MustParse("romeo@jet.test/a"), jid.MustParse("juliet@jet.test/b")
+	for name, tt := range map[string]struct {
+		timeout  time.Duration
+		form     form
+		accepted bool
+		want     time.Duration
+		code     exitcode.Code
+	}{
+		"asked":                        {time.Minute, formJetsend, false, time.Minute, exitcode.Declined},
+		"asked, for ever":              {0, formJetsend, false, 0, exitcode.Declined},
+		"accepted before":              {time.Minute, formJetsend, true, work, exitcode.Interrupted},
+		"accepted before, more time":   {time.Hour, formJetsend, true, work - receiptTime + time.Hour, exitcode.Interrupted},
+		"accepted before, for ever":    {0, formJetsend, true, 0, exitcode.Interrupted},
+		"accepted by another's client": {time.Minute, formJET, true, time.Minute, exitcode.Declined},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := &outgoing{
+				upload: upload{src: &source{size: size}, row: &journal.Handle{}},
+				opt:    SendOptions{AnswerTimeout: tt.timeout}, form: tt.form, accepted: tt.accepted,
+			}
+			if got := o.patience(); got != tt.want {
+				t.Errorf("%v, want %v", got, tt.want)
+			}
+			m := jingle.NewManager(jingle.Config{Port: mute{}, Self: func() jid.JID { return self }})
+			s, err := m.Initiate(t.Context(), peer, jingle.NewSID(), jingle.Content{
+				Creator: jingle.SenderInitiator, Name: contentName, Description: jingle.Description(&jingle.File{}), Transport: xmltree.New("urn:t", "transport"),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			o.talk = &talk{e: &Endpoint{}, sess: s}
+			late := make(chan time.Time, 1)
+			late <- time.Now()
+			_, err = o.awaitAccept(t.Context(), late)
+			if code, _ := classify(err, false); code != tt.code {
+				t.Errorf("code %d: %v", code, err)
+			}
+		})
+	}
+}
+
+// TestAnswerTimeoutResumed: the time that a person may take to answer is not that of
+// a program which reads what it has.
+func TestAnswerTimeoutResumed(t *testing.T) {
+	st := setStage(t, 1<<20, xmpptest.CutAt(1<<19))
+	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
+	hasty := SendOptions{
+		To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: st.path}}, Wait: 10 * time.Second, AnswerTimeout: time.Nanosecond,
+		Route: RouteOptions{Transports: []string{S5B}},
+	}
+	wantCode(t, st.romeo.Send(t.Context(), hasty), exitcode.Declined)
+	wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
+	waitIdle(t, st.juliet)
+	st.through(t)
+	if err := st.romeo.Send(t.Context(), hasty); err != nil {
+		t.Fatal(err)
+	}
+	st.arrived(t)
+}
+
+// TestServantGone: who waits for the answer to a request notices that the other
+// process has ended without a word, long before its time is over.
+func TestServantGone(t *testing.T) {
+	st := setStage(t, 1<<20, xmpptest.CutAt(1<<19))
+	tap := xmpptest.StartTap(t, st.server, nil)
+	cfg := st.romeo.cfg.S5B
+	st.romeo = online(t, st.server, tap.Addr, "romeo", true, st.out.report)
+	st.romeo.cfg.S5B = cfg
+	stop := receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
+	stopServing := receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+	wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
+	waitIdle(t, st.juliet)
+	stop()
+	failed, _ := last[Failed](&st.out)
+	tap.SetRewrite(losing("session-accept", "session-terminate"))
+	ended := make(chan error, 1)
+	go func() {
+		ended <- st.juliet.Resume(t.Context(), ResumeOptions{
+			Transfers: []journal.Key{{ID: failed.Transfer, Direction: journal.Receive}}, Named: true, Wait: 10 * time.Second,
+		})
+	}()
+	_, err := tap.Wait(t.Context(), func(s xmpptest.Stanza) bool {
+		return s.Dir == xmpptest.ToServer && contains(s.Raw, "session-accept")
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopServing()
+	wantCode(t, <-ended, exitcode.Interrupted)
+	if f, _ := last[Failed](&st.in); f.Reason != errPeerGone.Error() {
+		t.Errorf("%+v", f)
+	}
+}
