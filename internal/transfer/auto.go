@@ -139,7 +139,7 @@ func (k *keeper) look(ctx context.Context) time.Duration {
 		k.r.learnVerified(ctx)
 	}
 	now := time.Now()
-	idle := min(lookAtLeast, k.r.giveUp(now))
+	idle := min(lookAtLeast, k.r.giveUp(ctx, now))
 	if k.r.opt().AutoResume <= 0 {
 		return idle
 	}

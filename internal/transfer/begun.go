@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -145,30 +146,87 @@ func (r *receiver) stay(e sessionEnd, quiet bool, code exitcode.Code) bool {
 
 // giveUp reports the end of the transfers that have waited too long. It returns
 // how long it is until the next one has.
-func (r *receiver) giveUp(now time.Time) time.Duration {
-	r.mu.Lock()
-	var over []*begun
-	next := lookAtLeast
-	for key, b := range r.begun {
+func (r *receiver) giveUp(ctx context.Context, now time.Time) time.Duration {
+	over, next := r.waited(now)
+	for _, key := range over {
+		row, err := r.e.journal.Load(ctx, key)
 		switch {
-		case b.sessions > 0:
-		case now.After(b.until):
-			over = append(over, b)
-			delete(r.begun, key)
+		case err != nil && !errors.Is(err, journal.ErrUnknown):
+			r.e.log.Warn("journal", "transfer", key.ID, "error", err)
+		case row.State.Live(): // a request of ours, or another process
+			r.postpone(key, now.Add(lookAtLeast))
 		default:
-			next = min(next, b.until.Sub(now)+time.Millisecond)
-		}
-	}
-	r.mu.Unlock()
-	for _, b := range over {
-		f := failureOf(b.err, true)
-		r.e.cfg.Report(Failed{Head: b.head, Code: int(f.Code), Reason: clean.Text(f.Error()), Resumable: true, Hints: f.Hints})
-		if b.head.Direction == Receive {
-			r.end(f.Code)
+			r.part(key, row)
 		}
 	}
 	return next
 }
 
 // giveUpAll reports the end of all, at the end of the run.
-func (r *receiver) giveUpAll() { r.giveUp(time.Now().AddDate(1000, 0, 0)) }
+func (r *receiver) giveUpAll(ctx context.Context) {
+	over, _ := r.waited(time.Now().AddDate(1000, 0, 0))
+	for _, key := range over {
+		row, err := r.e.journal.Load(ctx, key)
+		if err != nil {
+			r.e.log.Warn("journal", "transfer", key.ID, "error", err)
+		}
+		r.part(key, row)
+	}
+}
+
+// waited are the transfers that have waited too long, and how long it is until the
+// next one has.
+func (r *receiver) waited(now time.Time) (over []journal.Key, next time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	next = lookAtLeast
+	for key, b := range r.begun {
+		switch {
+		case b.sessions > 0:
+		case now.After(b.until):
+			over = append(over, key)
+		default:
+			next = min(next, b.until.Sub(now)+time.Millisecond)
+		}
+	}
+	return over, next
+}
+
+// postpone has a transfer wait longer.
+func (r *receiver) postpone(key journal.Key, until time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if b := r.begun[key]; b != nil {
+		b.until = later(b.until, until)
+	}
+}
+
+// part reports the end of a transfer that no session is at, as its row has it:
+// another process may have brought it to its good end, or forgotten it.
+func (r *receiver) part(key journal.Key, row journal.Row) {
+	r.mu.Lock()
+	b := r.begun[key]
+	over := b != nil && b.sessions == 0
+	if over {
+		delete(r.begun, key)
+	}
+	r.mu.Unlock()
+	if !over { // a session has come meanwhile
+		return
+	}
+	code := exitcode.OK
+	switch {
+	case !row.Released:
+		f := failureOf(b.err, true)
+		code = f.Code
+		goesOn := row.State == journal.Interrupted || row.State.Live()
+		r.e.cfg.Report(Failed{Head: b.head, Code: int(code), Reason: clean.Text(f.Error()), Resumable: goesOn, Hints: f.Hints})
+	case b.head.Direction == Receive:
+		r.e.reportReleased(b.head, row)
+	default:
+		r.e.cfg.Report(Sent{Head: b.head, Size: row.Size, VerifiedByPeer: row.Profile})
+	}
+	if b.head.Direction == Receive {
+		r.end(code)
+	}
+}

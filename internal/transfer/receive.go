@@ -105,7 +105,7 @@ func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
 	e.receiver.Store(nil)
 	cancel(errStreamLost)
 	r.finishHooks()
-	r.giveUpAll()
+	r.giveUpAll(context.WithoutCancel(ctx))
 	return err
 }
 
