@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/hex"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -49,7 +48,7 @@ func (a *app) transferRecord(row *journal.Row) transferRecord {
 		Reason: clean.Text(row.LastError), Fingerprints: []string{},
 		row: row, zone: a.now().Location(),
 	}
-	if transfer.Spooled(row) || row.Direction == journal.Receive && strings.HasPrefix(filepath.Base(row.Path), ".") {
+	if transfer.Spooled(row) || transfer.Poured(row) {
 		r.Path = "" // standard input and output: no file of the user's
 	}
 	if r.Resumable {

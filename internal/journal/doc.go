@@ -57,6 +57,11 @@
 // hidden directory settles what happened: while it exists, or when Path is no
 // directory, the tree was not released, and is unpacked again.
 //
+// A file that is written to an output is placed when its last byte went there,
+// under the name of its partial file, which no released file has; that is then
+// removed, and then comes Complete. So an interrupted row with such a Path is
+// done, whether the partial file is still there or not: remove it, Complete.
+//
 // A sender writes no file. Its durable bytes are what the receiver has
 // confirmed, for people to see; a resume never trusts them. Its row is complete
 // only after the receiver's valid receipt; lost before that commit, the next

@@ -103,7 +103,7 @@ func (k *keeper) settle(ctx context.Context) {
 		if err != nil {
 			k.r.e.log.Warn("release that was cut", "transfer", row.ID, "error", err)
 		}
-		if released && k.r.opt().Out == nil {
+		if released && k.r.opt().Out == nil && !Poured(&row) {
 			k.r.end(exitcode.OK) // it is one that has arrived
 		}
 	}

@@ -73,6 +73,9 @@ type download struct {
 
 // settle ends a release that was cut after the file had been verified.
 func (d *download) settle(ctx context.Context, row journal.Row) (done bool, err error) {
+	if Poured(&row) {
+		return true, d.settlePoured(ctx, &row)
+	}
 	outcome, err := d.settleRelease(&row, filepath.Base(row.Path))
 	if err != nil {
 		return false, &sinkError{err}

@@ -19,7 +19,7 @@ import (
 // Every file is reported as received once, so this is called once for it. When
 // the process dies between the two the hook is not run: once at most.
 func (r *receiver) runHook(of Received) {
-	if r.opt().Hook == nil {
+	if r.opt().Hook == nil || of.Path == StandardOutput { // what another run wrote there is no file of this one
 		return
 	}
 	r.tasks.Add(1) // within a task, so the run waits for both

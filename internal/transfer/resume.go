@@ -227,7 +227,13 @@ func (e *Endpoint) reportReleased(head Head, row journal.Row) {
 	if row.SHA256 != nil {
 		verified = append(verified, "sha-256")
 	}
-	e.cfg.Report(Received{Head: head, Path: row.Path, Size: row.Size, Verified: verified, SHA256: hex.EncodeToString(row.SHA256)})
+	path := row.Path
+	if Poured(&row) {
+		path = StandardOutput
+	}
+	e.cfg.Report(Received{
+		Head: head, Path: path, Size: row.Size, Verified: verified, SHA256: hex.EncodeToString(row.SHA256), Directory: row.Manifest != nil,
+	})
 }
 
 // askAgain tells whether a request that failed is worth another one in this run.

@@ -4,6 +4,11 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"path/filepath"
+	"strings"
+
+	"jetsend/internal/inbox"
+	"jetsend/internal/journal"
 )
 
 // pour is release for a run that writes its one file to an output: all of it was
@@ -22,12 +27,29 @@ func (d *download) pour(ctx context.Context, sum []byte) error {
 		return &sinkError{fmt.Errorf("write to standard output: %w", err)}
 	}
 	ctx = context.WithoutCancel(ctx)
-	// The name that the file has is the one that the journal can be told: a
-	// release that is cut from here on is settled as what it is, done.
+	// The name that the file has is the one that the journal can be told. A
+	// release that is cut from here on is settled as what it is, done (see Poured),
+	// whether the partial file is still there or not.
 	if err := d.row.Place(ctx, d.part.Path(), sum); err != nil {
 		return err
 	}
 	if err := d.part.Discard(); err != nil {
+		return &sinkError{err}
+	}
+	d.final = StandardOutput
+	return d.row.Complete(ctx)
+}
+
+// Poured tells of a received row that all of its file has gone to an output: only
+// then is it placed under the name of its partial file, which is hidden. No other
+// file gets such a name.
+func Poured(row *journal.Row) bool {
+	return row.Direction == journal.Receive && row.Path != "" && strings.HasPrefix(filepath.Base(row.Path), ".")
+}
+
+// settlePoured ends a pour that was cut after its last byte.
+func (d *download) settlePoured(ctx context.Context, row *journal.Row) error {
+	if err := inbox.Remove(row.Dir, row.ID); err != nil {
 		return &sinkError{err}
 	}
 	d.final = StandardOutput
