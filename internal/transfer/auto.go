@@ -50,6 +50,9 @@ type keeper struct {
 	online map[jid.JID]bool
 	ended  chan asked
 	tidied time.Time
+	// settling is closed when the releases that a crash has cut are ended, and nil
+	// from then on.
+	settling <-chan struct{}
 }
 
 // asked is how a request ended.
@@ -61,15 +64,19 @@ type asked struct {
 // keep looks after the interrupted transfers until ctx ends.
 func (r *receiver) keep(ctx context.Context) {
 	k := &keeper{r: r, asks: map[string]*asking{}, online: map[jid.JID]bool{}, ended: make(chan asked, maxAsking)}
+	// A task, since it may run hooks, and not waited for: to read large files or to
+	// unpack directories takes longer than whoever asks whether we are alive waits.
 	settled := make(chan struct{})
-	if !r.spawn(func() { defer close(settled); k.settle(ctx) }) { // a task: it may run hooks
+	if !r.spawn(func() { defer close(settled); k.settle(ctx) }) {
 		return
 	}
-	<-settled
+	k.settling = settled
 	var probe chan struct{} // somebody wants to know that we are alive
 	for ctx.Err() == nil {
 		changed := r.e.sess.PresenceChanged()
-		k.tidy(ctx)
+		if k.settling == nil { // else it might throw away what is being ended
+			k.tidy(ctx)
+		}
 		timer := time.NewTimer(k.look(ctx))
 		if probe != nil {
 			close(probe)
@@ -80,6 +87,8 @@ func (r *receiver) keep(ctx context.Context) {
 		case <-timer.C:
 		case <-changed:
 		case <-r.kick:
+		case <-k.settling:
+			k.settling = nil
 		case probe = <-r.alive:
 		case a := <-k.ended:
 			k.note(a)
@@ -156,6 +165,9 @@ func (k *keeper) look(ctx context.Context) time.Duration {
 	})
 	for _, row := range rows {
 		if !row.Profile || now.Sub(row.Moved) > k.r.opt().AutoResume || !k.r.wants(row) || len(k.r.e.sess.Resources(row.Peer)) == 0 {
+			continue
+		}
+		if row.Path != "" && k.settling != nil { // nothing of it is missing, as far as is known
 			continue
 		}
 		a := k.asks[row.ID]

@@ -11,8 +11,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/uuid"
+
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
+	"jetsend/internal/journal"
 )
 
 // TestChange: what a reload changes holds for the next offer, and not for a
@@ -102,6 +105,44 @@ func (e *events) has(kind string) bool {
 		}
 	}
 	return false
+}
+
+// TestAliveWhileSettling: a run that has a cut release to end, however long that
+// takes, looks after the rest meanwhile, and says that it is alive.
+func TestAliveWhileSettling(t *testing.T) {
+	s := prosody(t)
+	reported, release := make(chan struct{}), make(chan struct{})
+	juliet := online(t, s, s.Addr, "juliet", true, func(ev Event) {
+		if _, is := ev.(Received); is {
+			close(reported)
+			<-release
+		}
+	})
+	dir := t.TempDir()
+	cutRelease(t, juliet, journal.Row{
+		Key: journal.Key{ID: uuid.NewString(), Direction: journal.Receive}, Peer: jid.MustParse("romeo@jet.test"), Profile: true,
+		Name: "f", Dir: dir, Size: 3, Keys: [][]byte{make([]byte, 33)},
+	}, []byte("abc"))
+	stale := filepath.Join(dir, ".jetsend-"+uuid.NewString()+".part")
+	if err := os.WriteFile(stale, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tidied := func() bool {
+		_, err := os.Stat(stale)
+		return os.IsNotExist(err)
+	}
+	receiving(t, juliet, ReceiveOptions{Dir: dir, Accept: AcceptContacts, KeepFor: time.Nanosecond})
+	<-reported
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if err := juliet.Alive(ctx); err != nil {
+		t.Errorf("alive: %v", err)
+	}
+	if tidied() {
+		t.Error("tidied up while a release was ended")
+	}
+	close(release)
+	eventually(t, tidied)
 }
 
 // TestNotAlive: a run whose keeper hangs does not pass for one that lives.
