@@ -31,6 +31,9 @@ type Resource struct {
 	Show     string // "", away, chat, dnd or xa
 	Caps     Caps
 	Seen     time.Time // of its latest presence
+	// Arrival differs from what it was when the device has come anew since: after
+	// it was gone, or with other capabilities.
+	Arrival uint64
 }
 
 // Caps is the annotation of XEP-0115 in a presence. It is the sender's claim.
@@ -43,6 +46,7 @@ type presenceCache struct {
 	mu       sync.Mutex
 	byBare   map[jid.JID]map[string]Resource
 	count    int
+	arrivals uint64        // so far, of anybody
 	changed  chan struct{} // closed at the next change
 	requests []jid.JID     // bare JIDs that asked for a subscription
 	now      func() time.Time
@@ -131,7 +135,7 @@ func (c *presenceCache) wake() {
 func (c *presenceCache) put(p stanza.Presence, known func(jid.JID) bool) {
 	bare := p.From.Bare()
 	m := c.byBare[bare]
-	_, have := m[p.From.Resource()]
+	old, have := m[p.From.Resource()]
 	if !have && len(m) >= maxPerContact {
 		return
 	}
@@ -145,7 +149,12 @@ func (c *presenceCache) put(p stanza.Presence, known func(jid.JID) bool) {
 	if !have {
 		c.count++
 	}
-	m[p.From.Resource()] = parseResource(p, c.now())
+	r := parseResource(p, c.now())
+	if r.Arrival = old.Arrival; !have || r.Caps != old.Caps {
+		c.arrivals++
+		r.Arrival = c.arrivals
+	}
+	m[p.From.Resource()] = r
 }
 
 // evict makes room by forgetting a device of somebody who is not in the

@@ -75,6 +75,44 @@ func TestPresenceCache(t *testing.T) {
 	}
 }
 
+// TestArrivals: a device that has come anew can be told from one that only says
+// something new, however fast it was.
+func TestArrivals(t *testing.T) {
+	c := newCache()
+	caps := func(ver string) *xmltree.Element {
+		return xmltree.New(nsCaps, "c").Set("hash", "sha-1").Set("ver", ver)
+	}
+	away := available("romeo@jet.test/a")
+	away.Type = typeUnavailable
+	last := uint64(0)
+	for _, tt := range []struct {
+		what string
+		ps   []stanza.Presence
+		anew bool
+	}{
+		{"the first", []stanza.Presence{available("romeo@jet.test/a", caps("x"))}, true},
+		{"the same", []stanza.Presence{available("romeo@jet.test/a", caps("x"))}, false},
+		{"busy", []stanza.Presence{available("romeo@jet.test/a", caps("x"), text("show", "dnd"))}, false},
+		{"other capabilities", []stanza.Presence{available("romeo@jet.test/a", caps("y"))}, true},
+		{"gone and back", []stanza.Presence{away, available("romeo@jet.test/a", caps("y"))}, true},
+		{"another device", []stanza.Presence{available("romeo@jet.test/b", caps("y"))}, false},
+	} {
+		for _, p := range tt.ps {
+			c.take(p, nobody)
+		}
+		now := c.byBare[romeo.Bare()]["a"].Arrival
+		if (now != last) != tt.anew {
+			t.Errorf("%s: arrival %d after %d", tt.what, now, last)
+		}
+		last = now
+	}
+	c.reset()
+	c.take(available("romeo@jet.test/a", caps("y")), nobody)
+	if now := c.byBare[romeo.Bare()]["a"].Arrival; now == last {
+		t.Error("after a login of our own it is the same arrival")
+	}
+}
+
 func TestPresenceBounds(t *testing.T) {
 	c := newCache()
 	for i := range 2 * maxPerContact {

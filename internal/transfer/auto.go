@@ -47,7 +47,7 @@ type asking struct {
 type keeper struct {
 	r      *receiver
 	asks   map[string]*asking
-	online map[jid.JID]bool
+	online map[jid.JID]uint64 // the arrivals of clients at the last look
 	ended  chan asked
 	tidied time.Time
 	// settling is closed when the releases that a crash has cut are ended, and nil
@@ -63,7 +63,7 @@ type asked struct {
 
 // keep looks after the interrupted transfers until ctx ends.
 func (r *receiver) keep(ctx context.Context) {
-	k := &keeper{r: r, asks: map[string]*asking{}, online: map[jid.JID]bool{}, ended: make(chan asked, maxAsking)}
+	k := &keeper{r: r, asks: map[string]*asking{}, online: map[jid.JID]uint64{}, ended: make(chan asked, maxAsking)}
 	// A task, since it may run hooks, and not waited for: to read large files or to
 	// unpack directories takes longer than whoever asks whether we are alive waits.
 	settled := make(chan struct{})
@@ -198,13 +198,14 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// newcomers are the contacts with a client that was not there at the last look.
+// newcomers are the contacts with a client that was not there at the last look, or
+// has been away since, however shortly.
 func (k *keeper) newcomers(rows []journal.Row) map[jid.JID]bool {
-	fresh, online := map[jid.JID]bool{}, map[jid.JID]bool{}
+	fresh, online := map[jid.JID]bool{}, map[jid.JID]uint64{}
 	for _, row := range rows {
 		for _, res := range k.r.e.sess.Resources(row.Peer) {
-			online[res.JID] = true
-			if !k.online[res.JID] {
+			online[res.JID] = res.Arrival
+			if k.online[res.JID] != res.Arrival {
 				fresh[row.Peer] = true
 			}
 		}

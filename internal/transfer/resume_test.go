@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"errors"
 	"os"
@@ -182,6 +183,44 @@ func TestResumeByDaemon(t *testing.T) {
 	st.arrived(t)
 	if _, ok := last[Failed](&st.in); ok {
 		t.Error("the receiver reported an end that was none")
+	}
+}
+
+// TestNewcomers: a contact whose daemon is started anew under the same address, faster
+// than anybody looks, has come anew: what it is to be asked for has no pause to wait out.
+func TestNewcomers(t *testing.T) {
+	s := prosody(t)
+	juliet := online(t, s, s.Addr, "juliet", false, nil)
+	peer := jid.MustParse("romeo@jet.test")
+	state := t.TempDir()
+	arrival := func() (last uint64) {
+		for _, res := range juliet.sess.Resources(peer) {
+			last = max(last, res.Arrival)
+		}
+		return last
+	}
+	daemon := func() (stop func()) { // returns when juliet sees it
+		before := arrival()
+		romeo := onlineIn(t, state, s, s.Addr, "romeo", true, nil)
+		halt := receiving(t, romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+		eventually(t, func() bool { return arrival() > before })
+		return func() {
+			halt()
+			if err := romeo.Close(context.Background()); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	k := &keeper{r: &receiver{e: juliet}}
+	rows := []journal.Row{{Peer: peer}}
+	stop := daemon()
+	if !k.newcomers(rows)[peer] || k.newcomers(rows)[peer] {
+		t.Error("the first time is once")
+	}
+	stop()
+	defer daemon()()
+	if !k.newcomers(rows)[peer] || k.newcomers(rows)[peer] {
+		t.Error("the second time is once")
 	}
 }
 
