@@ -8,6 +8,7 @@ import (
 	"jetsend/internal/jingle"
 	"jetsend/internal/jingle/ibb"
 	"jetsend/internal/jingle/s5b"
+	"jetsend/internal/xmltree"
 )
 
 // inClear is what the stanza of an offer says, whatever its form.
@@ -47,8 +48,8 @@ func readClear(c jingle.Content, senders string) (in inClear, err error) {
 	if err != nil {
 		return in, &refusal{err, unsupported}
 	}
-	if !c.Transport.Is(s5b.NS, "transport") && !c.Transport.Is(ibb.NSTransport, "transport") {
-		return in, &refusal{errors.New("unknown transport"), jingle.Reason{Condition: jingle.UnsupportedTransports}}
+	if err = readTransport(c.Transport); err != nil {
+		return in, &refusal{err, jingle.Reason{Condition: jingle.UnsupportedTransports}}
 	}
 	if err = in.readEnvelope(c); err != nil {
 		return in, &refusal{err, jingle.Reason{Condition: jingle.SecurityError}}
@@ -60,6 +61,22 @@ func readClear(c jingle.Content, senders string) (in inClear, err error) {
 		return in, &refusal{errors.New("an encrypted file without room for its tag"), unsupported}
 	}
 	return in, nil
+}
+
+// readTransport refuses a transport that nobody could answer.
+func readTransport(x *xmltree.Element) (err error) {
+	switch {
+	case x.Is(s5b.NS, "transport"):
+		_, err = s5b.ParseTransport(x)
+	case x.Is(ibb.NSTransport, "transport"):
+		_, err = ibb.ParseTransport(x)
+	default:
+		return errors.New("unknown transport")
+	}
+	if err == nil && x.Attr("sid") == "" {
+		err = errors.New("a transport without a stream id")
+	}
+	return err
 }
 
 // readEncryptedFile reads the description of the ProtoXEP.
