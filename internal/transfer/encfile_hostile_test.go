@@ -15,6 +15,7 @@ import (
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
+	"jetsend/internal/jingle/ibb"
 	"jetsend/internal/xmltree"
 	"jetsend/internal/xmpptest"
 )
@@ -130,6 +131,39 @@ func TestFormsDamaged(t *testing.T) {
 				st.nothing(t)
 			})
 		}
+	}
+}
+
+// TestTagLostInband: Conversations 2.x does not send the last block in-band when that
+// holds the tag alone, and closes. Nothing is released, and the reason says what is missing.
+func TestTagLostInband(t *testing.T) {
+	st := newFormStage(t)
+	st.data = st.data[:2*4096] // so many blocks, and one for the tag
+	if err := os.WriteFile(st.path, st.data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, how := range []Encryption{EncryptionJET, EncryptionDraft, EncryptionFile} {
+		t.Run(string(how), func(t *testing.T) {
+			lost := 0
+			st.lie(func(x *xmltree.Element) {
+				if d := x.Child(ibb.NS, "data"); d.Attr("seq") == "2" {
+					lost = len(d.Text)
+					x.Set("type", "get").Children = []*xmltree.Element{xmltree.New("urn:xmpp:ping", "ping")}
+				}
+			})
+			wantCode(t, st.send(t, SendOptions{Encryption: how, Route: RouteOptions{Transports: []string{IBB}}}), exitcode.Interrupted)
+			st.lie(nil)
+			if lost != 24 { // 16 bytes in base64
+				t.Errorf("the block that was lost has %d characters", lost)
+			}
+			if f, _ := last[Failed](&st.in); f.Code != int(exitcode.Interrupted) || !strings.Contains(f.Reason, "unauthenticated") {
+				t.Errorf("receiver: %+v", f)
+			}
+			if r, s := count[Received](&st.in), count[Sent](&st.out); r+s > 0 {
+				t.Errorf("%d received, %d sent", r, s)
+			}
+			st.nothing(t)
+		})
 	}
 }
 
