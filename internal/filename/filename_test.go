@@ -1,6 +1,9 @@
 package filename
 
 import (
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -92,6 +95,19 @@ func TestNumbered(t *testing.T) {
 func FuzzSafe(f *testing.F) {
 	for _, s := range []string{"../a", "CON", strings.Repeat("é", 130) + ".x", ". .", "\u202e.\x00", "com¹.", "\u0344\u0344"} {
 		f.Add(s)
+	}
+	files, err := filepath.Glob("../transfer/testdata/replay/*.xml") // what other clients say
+	if err != nil || len(files) == 0 {
+		f.Fatal(files, err)
+	}
+	for _, path := range files {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`<name>([^<]*)</name>`).FindAllSubmatch(b, -1) {
+			f.Add(string(m[1]))
+		}
 	}
 	f.Fuzz(func(t *testing.T, in string) {
 		got := Safe(in)

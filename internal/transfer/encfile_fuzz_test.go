@@ -12,13 +12,11 @@ import (
 	"jetsend/internal/xmltree"
 )
 
-// FuzzReadClear: whatever an offer looks like, it is refused, or it has one
-// envelope of the kind that we open, a size, and room for the tag. The seeds are
-// the offers of the replayed clients.
-func FuzzReadClear(f *testing.F) {
+// replayed are the exchanges of testdata/replay that begin with an offer to us.
+func replayed(f *testing.F) (out []*xmltree.Element) {
 	files, err := filepath.Glob("testdata/replay/*.xml")
-	if err != nil {
-		f.Fatal(err)
+	if err != nil || len(files) == 0 {
+		f.Fatal(files, err)
 	}
 	for _, path := range files {
 		b, err := os.ReadFile(path)
@@ -29,9 +27,24 @@ func FuzzReadClear(f *testing.F) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		if iq := x.Child("", "stanza").Child("", "iq"); iq != nil && x.Attr("role") == "responder" {
-			f.Add(iq.Child(jingle.NS, "jingle").Child(jingle.NS, "content").Bytes())
+		if offeredIn(x) != nil && x.Attr("role") == "responder" {
+			out = append(out, x)
 		}
+	}
+	return out
+}
+
+// offeredIn is the content that an exchange begins with.
+func offeredIn(x *xmltree.Element) *xmltree.Element {
+	return x.Child("", "stanza").Child("", "iq").Child(jingle.NS, "jingle").Child(jingle.NS, "content")
+}
+
+// FuzzReadClear: whatever an offer looks like, it is refused, or it has one
+// envelope of the kind that we open, a size, and room for the tag. The seeds are
+// the offers of the replayed clients.
+func FuzzReadClear(f *testing.F) {
+	for _, x := range replayed(f) {
+		f.Add(offeredIn(x).Bytes())
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		x, err := xmltree.Parse(b)
@@ -72,6 +85,18 @@ func FuzzTell(f *testing.F) {
 	f.Add(key, key[:12], []byte("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=="), true, crypto.AES128GCM.URN(), false)
 	f.Add(key, key[:12], testOffer().payload(crypto.NewSecret(crypto.AES256GCM)), true, crypto.AES256GCM.URN(), false)
 	f.Add(key[:16], key[:12], []byte(nil), false, crypto.AES128GCM.URN(), true)
+	for _, x := range replayed(f) {
+		held := x.Child("", "opened")
+		if held == nil {
+			continue
+		}
+		payload, has := held.LookupAttr("payload")
+		if text, ok := held.LookupAttr("payload-hex"); ok {
+			payload, has = string(unhex(f, text)), true
+		}
+		sec := offeredIn(x).Child(jingle.NSJET, "security")
+		f.Add(unhex(f, held.Attr("key")), unhex(f, held.Attr("iv")), []byte(payload), has, sec.Attr("cipher"), sec == nil)
+	}
 	f.Fuzz(func(t *testing.T, key, iv, payload []byte, has bool, cipher string, file bool) {
 		kind := formJET
 		if file {

@@ -3,6 +3,7 @@ package transfer
 import (
 	"bytes"
 	"errors"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -112,9 +113,56 @@ func TestSealedElements(t *testing.T) {
 	}
 }
 
+// FuzzSealedElements: what a contact has sealed is refused, or reads the same when it is
+// written again; a part that is taken lies in the file.
+func FuzzSealedElements(f *testing.F) {
+	sum := strings.Repeat("0f", 32)
+	for _, x := range []*xmltree.Element{
+		accept{Transfer: testOffer().Transfer, Offset: 5, Length: 7, Size: 12, Prefix: sum, Digest: sum, Device: 27183}.element(),
+		accept{Size: math.MaxInt64, Offset: math.MaxInt64, Length: math.MaxInt64}.element(),
+		checksum{Transfer: testOffer().Transfer, Size: 12, SHA256: sum}.element(),
+		receipt{Transfer: testOffer().Transfer, Size: 12, Stored: 12, SHA256: sum}.element(),
+		receipt{Transfer: testOffer().Transfer, Size: 12, Stored: 5}.element(),
+	} {
+		f.Add(x.Bytes())
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		x, err := xmltree.Parse(b)
+		if err != nil {
+			return
+		}
+		if a, err := parseAccept(x); err == nil {
+			if again, err := parseAccept(a.element()); err != nil || again != a {
+				t.Fatalf("%+v became %+v, %v", a, again, err)
+			}
+			if s := (span{a.Offset, a.Length, a.Size}); s.valid(crypto.MaxPlaintext) && (s.end() < s.offset || s.end() > s.size) {
+				t.Fatalf("%+v lies in no file", s)
+			}
+		}
+		if c, err := parseChecksum(x); err == nil {
+			if again, err := parseChecksum(c.element()); err != nil || again != c {
+				t.Fatalf("%+v became %+v, %v", c, again, err)
+			}
+		}
+		if r, err := parseReceipt(x); err == nil {
+			again, err := parseReceipt(r.element())
+			if err != nil || again.Transfer != r.Transfer || again.Size != r.Size || again.Stored != r.Stored || r.Stored < 0 || r.Stored > r.Size {
+				t.Fatalf("%+v became %+v, %v", r, again, err)
+			}
+		}
+	})
+}
+
 func FuzzSealedOffer(f *testing.F) {
 	f.Add(testOffer().payload(crypto.NewSecret(crypto.AES256GCM))[secretSize:])
 	f.Add([]byte("<offer xmlns='jetsend:1'/>"))
+	for _, x := range replayed(f) { // files as others describe them
+		if file, err := jingle.ParseDescription(offeredIn(x).Child(jingle.NSFile, "description")); err == nil {
+			o := testOffer()
+			o.File = file
+			f.Add(o.payload(crypto.NewSecret(crypto.AES256GCM))[secretSize:])
+		}
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		o, err := parseOffer(b)
 		if err != nil {

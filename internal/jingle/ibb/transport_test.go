@@ -2,6 +2,9 @@ package ibb
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -90,6 +93,19 @@ func TestBlockSizeAgreement(t *testing.T) {
 func FuzzParseTransport(f *testing.F) {
 	f.Add([]byte(`<transport xmlns='urn:xmpp:jingle:transports:ibb:1' block-size='4096' sid='a' stanza='iq'/>`))
 	f.Add([]byte(`<transport xmlns='urn:xmpp:jingle:transports:ibb:1' sid='&amp;'/>`))
+	files, err := filepath.Glob("../../transfer/testdata/replay/*.xml") // what other clients say
+	if err != nil || len(files) == 0 {
+		f.Fatal(files, err)
+	}
+	for _, path := range files {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, x := range regexp.MustCompile(`<transport xmlns='urn:xmpp:jingle:transports:ibb:1'[^>]*/>`).FindAll(b, -1) {
+			f.Add(x)
+		}
+	}
 	f.Fuzz(func(t *testing.T, in []byte) {
 		e, err := xmltree.Parse(in)
 		if err != nil {
