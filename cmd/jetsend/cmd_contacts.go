@@ -39,17 +39,20 @@ who sees whom, and what is still to be answered.
 		RunE: func(cmd *cobra.Command, _ []string) error { return runContactsList(cmd, a) },
 	}
 	cmd.AddCommand(list,
-		newContactsChange(a, "add", "Ask to see a contact online", "asked %[1]s; when it asks back: jetsend contacts accept %[1]s",
-			func(ctx context.Context, r roster, j jid.JID) error { return r.Subscribe(ctx, j) }),
-		newContactsChange(a, "accept", "Let a contact see us online, and ask to see it", "%s sees us now", accept),
-		newContactsChange(a, "remove", "Take a contact off the list, in both directions", "%s is off the list",
-			func(ctx context.Context, r roster, j jid.JID) error { return r.Remove(ctx, j) }),
+		newContactsChange(a, "add", "Ask to see a contact online", func(ctx context.Context, r roster, j jid.JID) (string, error) {
+			return "asked %[1]s; when it asks back: jetsend contacts accept %[1]s", r.Subscribe(ctx, j)
+		}),
+		newContactsChange(a, "accept", "Let a contact see us online, and ask to see it", accept),
+		newContactsChange(a, "remove", "Take a contact off the list, in both directions", func(ctx context.Context, r roster, j jid.JID) (string, error) {
+			return "%s is off the list", r.Remove(ctx, j)
+		}),
 	)
 	return cmd
 }
 
-// newContactsChange is a subcommand that does one thing to one contact.
-func newContactsChange(a *app, verb, short, done string, do func(context.Context, roster, jid.JID) error) *cobra.Command {
+// newContactsChange is a subcommand that does one thing to one contact. do returns
+// what has come of it, as a format for the contact.
+func newContactsChange(a *app, verb, short string, do func(context.Context, roster, jid.JID) (done string, err error)) *cobra.Command {
 	return &cobra.Command{
 		Use: verb + " JID", Short: short,
 		Long: short + `. JID is an address, or a name from the
@@ -68,8 +71,16 @@ contacts: section of the configuration.
 			if err != nil {
 				return err
 			}
+			account, err := c.Choose(a.selection())
+			if err != nil {
+				return err
+			}
+			if j.Bare() == account.Addr && verb != "remove" {
+				return usagef("%s is your own address: your devices see each other without that", clean.Text(j.Bare().String()))
+			}
 			return a.online(ctx, c, func(ctx context.Context, e endpoint) error {
-				if err := do(ctx, e.Roster(), j.Bare()); err != nil {
+				done, err := do(ctx, e.Roster(), j.Bare())
+				if err != nil {
 					return fmt.Errorf("contacts %s %s: %w", verb, j.Bare(), err)
 				}
 				a.print.Note(done, clean.Text(j.Bare().String()))
@@ -80,20 +91,27 @@ contacts: section of the configuration.
 }
 
 // accept approves a request and asks back, unless we see the contact already.
-func accept(ctx context.Context, r roster, j jid.JID) error {
-	if err := r.Approve(ctx, j); err != nil {
-		return err
+func accept(ctx context.Context, r roster, j jid.JID) (done string, err error) {
+	sees, err := r.Approve(ctx, j)
+	if err != nil {
+		return "", err
+	}
+	done = "%s sees us now"
+	if !sees {
+		done = "%s has not asked; the request will be accepted when it comes"
 	}
 	list, err := r.List(ctx)
 	if err != nil {
-		return err
+		return "", err
 	}
-	for _, c := range list {
-		if c.JID == j && (c.Subscription == "to" || c.Subscription == "both" || c.Asked) {
-			return nil
-		}
+	i := slices.IndexFunc(list, func(c contact) bool { return c.JID == j })
+	if i >= 0 && (list[i].Subscription == "to" || list[i].Subscription == "both") {
+		return done, nil
 	}
-	return r.Subscribe(ctx, j)
+	if i < 0 || !list[i].Asked {
+		err = r.Subscribe(ctx, j)
+	}
+	return done + ", and is asked to let us see them", err
 }
 
 func runContactsList(cmd *cobra.Command, a *app) error {
@@ -147,10 +165,10 @@ func (r contactRecord) Columns() []string {
 		notes = append(notes, "they see us")
 	}
 	if r.Asked {
-		notes = append(notes, "has not answered us")
+		notes = append(notes, "they have not answered us")
 	}
 	if r.Asks {
-		notes = append(notes, "asks to see us")
+		notes = append(notes, "they ask to see us")
 	}
 	if len(notes) == 0 {
 		notes = append(notes, "neither sees the other")

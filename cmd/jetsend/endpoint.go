@@ -48,8 +48,9 @@ type roster interface {
 	List(context.Context) ([]contact, error)
 	// Subscribe asks to see the presence of a contact.
 	Subscribe(context.Context, jid.JID) error
-	// Approve lets a contact see ours.
-	Approve(context.Context, jid.JID) error
+	// Approve lets a contact see ours. Without error and sight it has not asked, and
+	// its request will be accepted when it comes.
+	Approve(context.Context, jid.JID) (sees bool, err error)
 	// Remove takes a contact off the list, which ends both directions.
 	Remove(context.Context, jid.JID) error
 }

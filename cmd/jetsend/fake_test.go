@@ -163,9 +163,12 @@ func (e *fakeEndpoint) Subscribe(_ context.Context, j jid.JID) error {
 	e.done = append(e.done, "subscribe "+j.String())
 	return e.result
 }
-func (e *fakeEndpoint) Approve(_ context.Context, j jid.JID) error {
+func (e *fakeEndpoint) Approve(_ context.Context, j jid.JID) (sees bool, err error) {
 	e.done = append(e.done, "approve "+j.String())
-	return e.result
+	for _, c := range e.contacts {
+		sees = sees || c.JID == j && (c.Asks || c.Subscription == "both")
+	}
+	return sees, e.result
 }
 func (e *fakeEndpoint) Remove(_ context.Context, j jid.JID) error {
 	e.done = append(e.done, "remove "+j.String())

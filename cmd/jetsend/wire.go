@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"jetsend/internal/clean"
 	"jetsend/internal/config"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
@@ -140,9 +141,20 @@ func (c contactList) Subscribe(ctx context.Context, j jid.JID) error {
 	return c.settled(ctx, c.s.Subscribe(ctx, j))
 }
 
-// Approve implements roster.
-func (c contactList) Approve(ctx context.Context, j jid.JID) error {
-	return c.settled(ctx, c.s.Approve(ctx, j))
+// Approve implements roster. Whether the contact has asked is seen by what has come
+// of the approval: ejabberd does not tell a client of negative priority who asks.
+func (c contactList) Approve(ctx context.Context, j jid.JID) (sees bool, err error) {
+	if err := c.settled(ctx, c.s.Approve(ctx, j)); err != nil {
+		return false, err
+	}
+	switch sub := c.s.Subscription(j); {
+	case sub == "from", sub == "both":
+		return true, nil
+	case c.s.PreApproves():
+		return false, nil
+	}
+	return false, usagef("%s has not asked to see us", j).
+		hint("accept it when it has; to ask on your part run `jetsend contacts add %s`", clean.Text(j.String()))
 }
 
 // Remove implements roster. Somebody who is not on the list yet but asks to be,

@@ -23,6 +23,7 @@ type binding struct {
 	full    jid.JID
 	mech    string // of the login
 	direct  bool   // the login was by direct TLS
+	ahead   bool   // the server knows approval in advance
 	control chan []byte
 	bulk    chan []byte
 	closing <-chan struct{} // closed when the session is: nothing more is taken

@@ -67,7 +67,7 @@ func (s *Session) raise(st *stream) bool {
 		return false
 	}
 	s.stream, s.bound = st, st.b
-	s.full, s.mech = st.b.full, st.b.mech
+	s.full, s.mech, s.ahead = st.b.full, st.b.mech, st.b.ahead
 	if !s.Proxied() {
 		s.remote = st.t.remoteAddr()
 	}

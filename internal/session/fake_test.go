@@ -38,8 +38,10 @@ type fake struct {
 	bindings   []string // XEP-0440, when not nil
 	iterations int
 	boundJID   string
-	legacy     bool   // insist on the session of RFC 3921
-	silentAt   string // the step at which nothing more is said
+	legacy     bool // insist on the session of RFC 3921
+	// preApproval tells that the server takes approvals before the request.
+	preApproval bool
+	silentAt    string // the step at which nothing more is said
 	// script replaces a step; true means that the connection is done with.
 	script map[string]func(*fakeConn) bool
 	// session runs after the initial presence; its end closes the connection.
@@ -315,6 +317,9 @@ func (f *fake) bindFeatures() string {
 	s := "<bind xmlns='" + gstanza.NSBind + "'/>"
 	if f.legacy {
 		s += "<session xmlns='" + gstanza.NSSession + "'/>"
+	}
+	if f.preApproval {
+		s += "<sub xmlns='" + nsPreApproval + "'/>"
 	}
 	if f.sm != nil {
 		s += "<sm xmlns='" + nsSM + "'/>"

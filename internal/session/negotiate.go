@@ -266,7 +266,7 @@ func (s *Session) login(ctx context.Context, t *transport, features *xmltree.Ele
 		}
 	}
 	b := newBinding(s.ctx.Done())
-	b.mech = mech
+	b.mech, b.ahead = mech, features.Child(nsPreApproval, "sub") != nil
 	if b.full, err = s.bind(t); err != nil {
 		return nil, fmt.Errorf("bind resource: %w", err)
 	}

@@ -24,6 +24,9 @@ const (
 	typeUnsubscribed = "unsubscribed"
 )
 
+// nsPreApproval is the stream feature of RFC 6121 section 3.4.
+const nsPreApproval = "urn:xmpp:features:pre-approval"
+
 // Resource is a device that is online.
 type Resource struct {
 	JID      jid.JID
@@ -266,8 +269,15 @@ func (s *Session) Subscribe(ctx context.Context, contact jid.JID) error {
 	return s.directed(ctx, contact, typeSubscribe)
 }
 
+// PreApproves tells whether the server takes an approval before the request.
+func (s *Session) PreApproves() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ahead
+}
+
 // Approve lets a contact see when we are online, whether it has asked already
-// or, where the server knows pre-approval, not yet.
+// or, with [Session.PreApproves], not yet.
 func (s *Session) Approve(ctx context.Context, contact jid.JID) error {
 	return s.directed(ctx, contact, typeSubscribed)
 }

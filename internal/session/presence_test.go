@@ -265,3 +265,12 @@ func TestNoRoster(t *testing.T) {
 		t.Errorf("%v %v", got, err)
 	}
 }
+
+// TestPreApproves: only a server that says so takes an approval before the request.
+func TestPreApproves(t *testing.T) {
+	for _, does := range []bool{false, true} {
+		if got := (&fake{preApproval: does}).start(t).online(t).PreApproves(); got != does {
+			t.Errorf("%v, but the server says %v", got, does)
+		}
+	}
+}

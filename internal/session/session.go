@@ -61,6 +61,7 @@ type Session struct {
 	online chan struct{} // closed while a stream is up and announced
 	full   jid.JID       // of the latest login, bare before the first
 	mech   string        // of the latest login
+	ahead  bool          // as the latest login was told, see PreApproves
 	remote net.Addr
 	err    error
 
