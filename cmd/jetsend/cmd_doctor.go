@@ -44,7 +44,7 @@ contact's answer, and otherwise the one that the send would end with.
 	d := config.Default().Send
 	k := keyed{cmd.Flags(), "send"}
 	k.duration("wait", d.Wait, "how long the contact may take to be online")
-	k.choice("encryption", d.Encryption, "how the offer would be made", "auto", "jet")
+	k.choice("encryption", d.Encryption, "how the offer would be made", encryptions()...)
 	k.transport()
 	k.bool("no-direct", false, "make no direct connection to the contact")
 	return cmd

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"slices"
@@ -85,7 +86,7 @@ func newSendCommand(a *app) *cobra.Command {
 	k.duration("wait", d.Wait, "how long the contact may take to be online")
 	k.duration("answer-timeout", 0, "how long the contact may take to accept; 0: for ever (default: for ever on a terminal, 5m without one)")
 	k.choice("cipher", d.Cipher, "what encrypts the file", "auto", "aes-256-gcm", "aes-128-gcm")
-	k.choice("encryption", d.Encryption, "how the offer is made", "auto", "jet", "jet-draft", "encrypted-file")
+	k.choice("encryption", d.Encryption, "how the offer is made", encryptions()...)
 	k.bool("require-hidden-name", false, "refuse clients that need the name where the servers see it")
 	k.bool("require-verified-receipt", false, "refuse clients that cannot prove that the file arrived")
 	k.transport()
@@ -100,6 +101,9 @@ func newSendCommand(a *app) *cobra.Command {
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "offer nothing, only show what would be sent to whom and how")
 	return cmd
 }
+
+// encryptions are the words of --encryption.
+func encryptions() []string { return []string{"auto", "jet", "jet-draft", "encrypted-file"} }
 
 // sendArgs wants at least one file and the contact.
 func sendArgs(cmd *cobra.Command, args []string) error {
@@ -128,6 +132,9 @@ func runSend(cmd *cobra.Command, a *app, args []string, dry bool) error {
 		return err
 	}
 	to, err := resolveContact(c, who)
+	if err != nil && who != "" && exists(who) {
+		return usagef("the contact is missing: %q is a file", clean.Text(who)).hint("run `%s CONTACT`", typed(cmd, args...))
+	}
 	if err != nil {
 		return err
 	}
@@ -218,7 +225,7 @@ func checkReadable(files []string) error {
 		}
 		info, err := os.Stat(f)
 		if err == nil && !info.Mode().IsRegular() && !info.IsDir() {
-			err = &fs.PathError{Op: "send", Path: f, Err: errors.New("not a regular file")}
+			err = errors.New("not a regular file")
 		}
 		if err == nil {
 			var opened *os.File
@@ -226,8 +233,12 @@ func checkReadable(files []string) error {
 				err = opened.Close()
 			}
 		}
+		var failed *fs.PathError
+		if errors.As(err, &failed) { // which call it was is nobody's business
+			err = failed.Err
+		}
 		if err != nil {
-			errs = append(errs, err)
+			errs = append(errs, fmt.Errorf("%s: %w", f, err))
 		}
 	}
 	if len(errs) == 0 {
@@ -270,14 +281,18 @@ func swapped(cmd *cobra.Command, c *config.Config, args []string) error {
 	if _, err := resolveContact(c, first); err != nil {
 		return nil
 	}
+	return usagef("the arguments are the wrong way round: first the files, then the contact").
+		hint("run `%s`", typed(cmd, append(slices.Clone(args[1:]), first)...))
+}
+
+// typed is the command with the flags that were given and other arguments.
+func typed(cmd *cobra.Command, args ...string) string {
 	line := []string{"jetsend", "send"}
 	cmd.Flags().Visit(func(f *pflag.Flag) { line = append(line, flagText(f)...) })
-	for _, f := range args[1:] {
-		line = append(line, clean.Argument(f))
+	for _, arg := range args {
+		line = append(line, clean.Argument(arg))
 	}
-	line = append(line, clean.Argument(first))
-	return usagef("the arguments are the wrong way round: first the files, then the contact").
-		hint("run `%s`", strings.Join(line, " "))
+	return strings.Join(line, " ")
 }
 
 // flagText writes a flag that was given as it can be typed again.
@@ -303,6 +318,9 @@ func exists(path string) bool {
 // resolveContact finds the address of CONTACT: a name of the configuration, or
 // an address with an @.
 func resolveContact(c *config.Config, text string) (jid.JID, error) {
+	if text == "" {
+		return jid.JID{}, usagef("the contact is empty")
+	}
 	if j, ok := c.Address(text); ok {
 		return j, nil
 	}
