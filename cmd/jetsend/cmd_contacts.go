@@ -21,8 +21,9 @@ func newContactsCommand(a *app) *cobra.Command {
 		Long: `Manage the presence subscriptions of the account, without which nobody sees
 anybody online: "send" needs to see the contact, and "receive --accept contacts"
 takes files of those who may see us. Who wants to send adds the receiver, and the
-receiver accepts; when both shall send, the first accepts as well. Without a
-subcommand it lists them.
+receiver accepts; when both shall send, the first accepts as well. To accept somebody
+before the request works where the server can keep that. Without a subcommand it
+lists them.
 
 ` + exitStatus(onlineCodes()...),
 		Example: examples("jetsend contacts add romeo@montague.example", "jetsend contacts accept juliet@capulet.example", "jetsend --json contacts list"),
