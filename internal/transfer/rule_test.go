@@ -142,13 +142,13 @@ func TestOfferWhileHeld(t *testing.T) {
 	if f, _ := last[Failed](&st.out); f.Reason != "ended by the contact: busy (conflict)" || !f.Resumable {
 		t.Errorf("%+v", f)
 	}
+	waitIdle(t, st.juliet)
 	if _, reported := last[Failed](&st.in); !reported {
 		t.Error("the receiver says nothing of the offer")
 	}
 	if err := h.Release(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	waitIdle(t, st.juliet)
 	st.in.reset()
 	h = hold()
 	sent := make(chan error, 1)
