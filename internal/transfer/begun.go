@@ -149,9 +149,9 @@ func (r *receiver) stay(e sessionEnd, quiet bool, code exitcode.Code) bool {
 func (r *receiver) giveUp(ctx context.Context, now time.Time) time.Duration {
 	over, next := r.waited(now)
 	for _, key := range over {
-		row, err := r.e.journal.Load(ctx, key)
+		row, err := r.e.rowNow(ctx, journal.Row{Key: key})
 		switch {
-		case err != nil && !errors.Is(err, journal.ErrUnknown):
+		case err != nil:
 			r.e.log.Warn("journal", "transfer", key.ID, "error", err)
 		case row.State.Live(): // a request of ours, or another process
 			r.postpone(key, now.Add(lookAtLeast))
@@ -166,7 +166,7 @@ func (r *receiver) giveUp(ctx context.Context, now time.Time) time.Duration {
 func (r *receiver) giveUpAll(ctx context.Context) {
 	over, _ := r.waited(time.Now().AddDate(1000, 0, 0))
 	for _, key := range over {
-		row, err := r.e.journal.Load(ctx, key)
+		row, err := r.e.rowNow(ctx, journal.Row{Key: key})
 		if err != nil {
 			r.e.log.Warn("journal", "transfer", key.ID, "error", err)
 		}
