@@ -84,7 +84,7 @@ func newSendCommand(a *app) *cobra.Command {
 	d := config.Default().Send
 	k := keyed{cmd.Flags(), "send"}
 	k.duration("wait", d.Wait, "how long the contact may take to be online")
-	k.duration("answer-timeout", 0, "how long the contact may take to accept; 0: for ever (default: for ever on a terminal, 5m without one)")
+	k.duration("answer-timeout", 0, "how long the contact may take to accept a new file; 0: for ever (default: for ever on a terminal, 5m without one)")
 	k.choice("cipher", d.Cipher, "what encrypts the file", "auto", "aes-256-gcm", "aes-128-gcm")
 	k.choice("encryption", d.Encryption, "how the offer is made", encryptions()...)
 	k.bool("require-hidden-name", false, "refuse clients that need the name where the servers see it")
