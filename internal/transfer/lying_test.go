@@ -81,7 +81,7 @@ func changed(v string) string {
 		return "2" + v[1:]
 	case v[0] >= '0' && v[0] <= '9':
 		return "1" + v[1:]
-	case v[0] == 'A':
+	case v[0] == 'A', v[0] == 'a': // which is the same in hex
 		return "B" + v[1:]
 	}
 	return "A" + v[1:]
