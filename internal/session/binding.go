@@ -72,6 +72,9 @@ func (b *binding) queue(ctx context.Context, stanza []byte, p priority) error {
 	}
 	select {
 	case lane <- stanza:
+		if b.ctx.Err() != nil { // at the same moment: nobody reads the lane any more
+			return lost(context.Cause(b.ctx))
+		}
 		return nil
 	case <-b.ctx.Done():
 		return lost(context.Cause(b.ctx))

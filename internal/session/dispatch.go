@@ -28,6 +28,7 @@ type inbound struct {
 	id, typ  string
 	bad      error
 	weight   int64
+	b        *binding
 	// flushed makes it no stanza but a mark, closed when all before it is handled.
 	flushed chan struct{}
 }
@@ -180,10 +181,13 @@ func (s *Session) takeIn(st *stream, f frame) bool {
 	if err := s.weight.Acquire(s.ctx, in.weight); err != nil {
 		return false // closing: the stream still runs to its end, for what we send
 	}
+	in.b = st.b
+	in.b.sm.open(1)
 	select {
 	case s.inbox <- in:
 		return true
 	case <-s.ctx.Done():
+		in.b.sm.open(-1)
 		return false
 	}
 }
@@ -243,6 +247,7 @@ func (s *Session) dispatch() {
 		}
 		if s.ctx.Err() == nil {
 			s.handle(in)
+			in.b.sm.open(-1)
 		}
 		s.weight.Release(in.weight)
 	}

@@ -39,6 +39,7 @@ type management struct {
 	max      time.Duration
 
 	handled uint32 // stanzas received
+	waiting int    // in the inbox: received, but not dealt with yet
 	sent    uint32
 	acked   uint32
 	queue   [][]byte // the stanzas acked+1 to sent, while keep
@@ -142,6 +143,13 @@ func (m *management) received() {
 	if m.on {
 		m.handled++
 	}
+}
+
+// open notes that so many stanzas more, or less, wait to be dealt with.
+func (m *management) open(n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.waiting += n
 }
 
 // push takes note of a stanza that is about to be written. b is kept.
@@ -295,11 +303,12 @@ func (m *management) appendOwed(b []byte, settled bool) []byte {
 }
 
 // appendLast appends the acknowledgement that goes before the end of a stream
-// (section 4), so that the server knows what needs no other way.
+// (section 4), so that the server knows what needs no other way. What the end
+// has left in the inbox needs one: then nothing is acknowledged.
 func (m *management) appendLast(b []byte) []byte {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.on {
+	if !m.on || m.waiting > 0 {
 		return b
 	}
 	return m.appendAck(b)

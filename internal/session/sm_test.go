@@ -1,12 +1,15 @@
 package session
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"jetsend/internal/stanza"
 	"jetsend/internal/xmltree"
 )
 
@@ -171,4 +174,87 @@ func FuzzManagement(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestLastAcknowledgement: what the end leaves in the inbox is not acknowledged,
+// so that the server finds another way for it.
+func TestLastAcknowledgement(t *testing.T) {
+	const n = 5
+	for _, unhandled := range []bool{false, true} {
+		f := &fake{sm: &fakeSM{}}
+		ended := make(chan bool)
+		f.session = func(c *fakeConn) {
+			for i := range n {
+				c.stanza(fmt.Sprintf("<message from='romeo@jet.test/orchard' id='%d'><x xmlns='urn:x'/></message>", i))
+			}
+			c.idle()
+			close(ended)
+		}
+		go1, handled := make(chan bool), make(chan bool, n)
+		s, _ := f.start(t).lasting(t, func(s *Session) {
+			s.HandleMessage("urn:x", "x", func(context.Context, stanza.Message) { <-go1; handled <- true })
+		})
+		if unhandled {
+			waitUntil(t, func() bool { return len(s.inbox) == n-1 })
+		} else {
+			close(go1)
+			for range n {
+				receive(t, handled)
+			}
+			waitUntil(t, func() bool {
+				m := &s.bound.sm
+				m.mu.Lock()
+				defer m.mu.Unlock()
+				return m.waiting == 0
+			})
+		}
+		closed := make(chan error, 1)
+		go func() { closed <- s.Close(testContext(t)) }()
+		receive(t, ended)
+		if unhandled {
+			close(go1)
+		}
+		if err := receive(t, closed); err != nil {
+			t.Error(err)
+		}
+		f.sm.mu.Lock()
+		left := len(f.sm.out)
+		f.sm.mu.Unlock()
+		if unhandled && left < n-1 || !unhandled && left > 0 {
+			t.Errorf("unhandled %v: the server still holds %d stanzas", unhandled, left)
+		}
+	}
+}
+
+// waitUntil looks again and again, far longer than it takes.
+func waitUntil(t *testing.T, cond func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !cond(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it never came")
+		}
+	}
+}
+
+// lateLoss is a context that is looked at when queue waits for room in a lane:
+// the binding is lost at that moment.
+type lateLoss struct {
+	context.Context
+	b *binding
+}
+
+func (l lateLoss) Done() <-chan struct{} {
+	l.b.fail(ErrSilent)
+	return nil
+}
+
+// TestQueueOfLost: what is queued while the binding is lost is told as lost, not
+// left in a lane that nobody reads.
+func TestQueueOfLost(t *testing.T) {
+	for range 100 { // which of two ready channels is taken is drawn
+		b := newBinding(nil)
+		if err := b.queue(lateLoss{t.Context(), b}, []byte("x"), controlPriority); !errors.Is(err, ErrSessionLost) || !errors.Is(err, ErrSilent) {
+			t.Fatal(err)
+		}
+	}
 }
