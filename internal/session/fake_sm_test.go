@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"sync"
@@ -13,6 +14,7 @@ import (
 type fakeSM struct {
 	refuse   bool   // resumptions
 	lie      uint32 // added to the h of <resumed/>
+	other    string // the previd of <resumed/>, if not what was asked for
 	mute     bool   // never acknowledges
 	deaf     bool   // acknowledges nothing once resumed
 	location string
@@ -98,7 +100,7 @@ func (m *fakeSM) resume(c *fakeConn, el *xmltree.Element) bool {
 		return false
 	}
 	m.ack(el.Attr("h"))
-	c.say(fmt.Sprintf("<resumed xmlns='%s' previd='%s' h='%d'/>", nsSM, el.Attr("previd"), m.h+m.lie))
+	c.say(fmt.Sprintf("<resumed xmlns='%s' previd='%s' h='%d'/>", nsSM, cmp.Or(m.other, el.Attr("previd")), m.h+m.lie))
 	m.on, m.back = c, c
 	c.managed = true
 	m.resumes++

@@ -2,6 +2,7 @@ package session
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -30,6 +31,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // fake is a scripted server. Zero fields make an honest one.
 type fake struct {
+	host       string // to listen on, if not 127.0.0.1
 	direct     bool
 	maxTLS     uint16
 	certName   string
@@ -80,7 +82,7 @@ func (f *fake) start(t testing.TB) *fake {
 	f.cert = theCA().issue(t, f.certName, f.certUntil)
 	f.stop = make(chan struct{})
 	var err error
-	if f.ln, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+	if f.ln, err = net.Listen("tcp", net.JoinHostPort(cmp.Or(f.host, "127.0.0.1"), "0")); err != nil {
 		t.Fatal(err)
 	}
 	f.wg.Go(func() {

@@ -49,7 +49,9 @@ func (s *Session) resume(t *transport, features *xmltree.Element, prev *binding)
 	}
 	n := &negotiated{t: t, b: prev}
 	if n.resend, n.proved, err = prev.sm.resumed(el); err != nil {
-		_ = t.endStream([]byte(ackComplaint))
+		if errors.Is(err, errAckTooHigh) {
+			_ = t.endStream([]byte(ackComplaint))
+		}
 		return nil, err
 	}
 	return n, nil

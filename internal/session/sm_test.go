@@ -133,6 +133,7 @@ func FuzzManagement(f *testing.F) {
 	f.Add([]byte("sssa\x02rs"), uint32(0))
 	f.Add([]byte("ssssa\x04R\x02ss"), uint32(1<<32-3))
 	f.Add([]byte("sFsa\x09"), uint32(7))
+	f.Add([]byte("ssW\x01"), uint32(0))
 	f.Fuzz(func(t *testing.T, ops []byte, start uint32) {
 		m := management{wake: make(chan struct{}, 1), sent: start, acked: start}
 		m.enable()
@@ -156,6 +157,10 @@ func FuzzManagement(f *testing.F) {
 				var again [][]byte
 				if again, _, err = m.resumed(xmltree.New(nsSM, "resumed").Set("previd", "a").Set("h", h)); err == nil && len(again) != m.unacked() {
 					t.Errorf("%d to be sent again, %d not acknowledged", len(again), m.unacked())
+				}
+			case 'W':
+				if _, _, err = m.resumed(xmltree.New(nsSM, "resumed").Set("previd", "other").Set("h", h)); err == nil || m.resumable() || len(m.queue) > 0 {
+					t.Errorf("another stream was resumed: %v, %d stanzas kept", err, len(m.queue))
 				}
 			case 'F':
 				m.refused(xmltree.New(nsSM, "failed").Set("h", h))

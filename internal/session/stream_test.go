@@ -159,8 +159,19 @@ func TestStreamError(t *testing.T) {
 }
 
 // TestCloseIsBounded closes towards a server that has stopped to read and
-// never ends its stream.
+// never ends its stream. A busy machine may need another try.
 func TestCloseIsBounded(t *testing.T) {
+	const bound = time.Second
+	least := time.Hour
+	for n := 0; n < 5 && least > bound; n++ {
+		least = min(least, closeWhileStuck(t))
+	}
+	if least > bound {
+		t.Errorf("Close took %v, and more each time", least)
+	}
+}
+
+func closeWhileStuck(t *testing.T) time.Duration {
 	f := &fake{session: func(c *fakeConn) { c.silent() }}
 	s := f.start(t).online(t)
 	text := strings.Repeat("x", 256<<10)
@@ -175,7 +186,9 @@ func TestCloseIsBounded(t *testing.T) {
 			break
 		}
 	}
-	closeSession(t, s) // fails after 20 s; the write itself would take 30
+	begun := time.Now()
+	closeSession(t, s)
+	return time.Since(begun)
 }
 
 // TestCloseSendsWhatWaits checks that what was queued before Close arrives.

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
@@ -102,6 +103,32 @@ func TestTransport(t *testing.T) {
 	if strings.Contains(log.String(), "starttls") || !strings.Contains(log.String(), "write 1 bytes") {
 		t.Errorf("log: %s", &log)
 	}
+}
+
+// TestStreamHeader: whatever the domain is, it stays within its attribute.
+func TestStreamHeader(t *testing.T) {
+	const domain = `jet.test' from='<x y="z">&amp;]]>`
+	here, there := net.Pipe()
+	defer there.Close()
+	tr := newTransport(testContext(t), xmpp.TransportConfiguration{Address: "h:1", Domain: domain}, false,
+		func(context.Context, string, string) (net.Conn, error) { return here, nil })
+	begun := make(chan error, 1)
+	go func() {
+		_, err := tr.Connect()
+		begun <- err
+	}()
+	h, err := newDecoder(bufio.NewReader(there)).open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := h.Attr("to"); got != domain || h.Attr("from") != "" {
+		t.Errorf("to %q of %+v", got, h)
+	}
+	there.Close()
+	if err := <-begun; err == nil {
+		t.Error("connected")
+	}
+	_ = tr.abort()
 }
 
 // finishTransport ends a stream as an application of gosrc would.

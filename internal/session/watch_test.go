@@ -12,6 +12,17 @@ import (
 	"jetsend/internal/stanza"
 )
 
+// TestDeadInTime: the promise of 90 s is kept by the constants.
+func TestDeadInTime(t *testing.T) {
+	const promised = 90 * time.Second
+	if latest := idleTimeout + pingTimeout + 2*watchTick; latest > promised {
+		t.Errorf("a dead server may go unnoticed for %v", latest)
+	}
+	if s := New(Config{}); s.idle != idleTimeout || s.patient != pingTimeout || s.tick != watchTick {
+		t.Errorf("a session waits %v, %v and looks every %v", s.idle, s.patient, s.tick)
+	}
+}
+
 // TestWake lets the clock on the wall jump: a dead stream is noticed and a
 // pause ended, both long before their time.
 func TestWake(t *testing.T) {
