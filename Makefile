@@ -45,10 +45,11 @@ unit: ## unit, script and end-to-end tests (TESTFLAGS=-short for less)
 	@scripts/need prosody prosody
 	$(GO) test -shuffle=on -parallel 6 -timeout 9m $(TESTFLAGS) ./...
 
-race: ## unit tests under the race detector
+race: ## unit tests under the race detector, the thousand rounds among them
 	@scripts/need prosody prosody
 	@scripts/need gcc gcc libc6-dev
 	CGO_ENABLED=1 $(GO) test -race -short -shuffle=on -timeout 8m $$($(GO) list ./... | grep -v /cmd/)
+	CGO_ENABLED=1 $(GO) test -race -timeout 4m -run 'TestMany|TestServer|TestExactlyOnce|TestTraceHoldsNoSecret' ./internal/session ./internal/transfer
 
 fuzz: ## every fuzz target for a few seconds (FUZZ_BUDGET=600 for more)
 	@GO='$(GO)' scripts/fuzz $(FUZZ_BUDGET)
