@@ -47,14 +47,15 @@ func (noBar) Clear() {}
 type terminalBar struct {
 	w       io.Writer
 	columns func() int
-	drawn   int // columns that hold something now
+	erases  bool // the terminal knows how to wipe the rest of a line
+	drawn   int  // columns that hold something now
 }
 
 // usualColumns is for terminals that do not tell how wide they are.
 const usualColumns = 80
 
-func newTerminalBar(w io.Writer) *terminalBar {
-	b := &terminalBar{w: w, columns: func() int { return usualColumns }}
+func newTerminalBar(w io.Writer, erases bool) *terminalBar {
+	b := &terminalBar{w: w, erases: erases, columns: func() int { return usualColumns }}
 	if f, ok := w.(*os.File); ok {
 		b.columns = func() int {
 			if n, _, err := term.GetSize(int(f.Fd())); err == nil && n > 0 {
@@ -73,15 +74,23 @@ func (b *terminalBar) Update(s standing) {
 	}
 	line := s.line(b.columns() - 1)
 	n := columnsOf(line)
-	// What was longer is written over, without escape sequences.
-	_, _ = io.WriteString(b.w, "\r"+line+strings.Repeat(" ", max(b.drawn-n, 0))) // an unwritable terminal is no reason to stop
+	_, _ = io.WriteString(b.w, "\r"+line+b.rest(b.drawn-n)) // an unwritable terminal is no reason to stop
 	b.drawn = max(n, b.drawn)
+}
+
+// rest wipes what stands to the right of the cursor: so many columns, and what the
+// terminal echoed behind them, such as ^C.
+func (b *terminalBar) rest(columns int) string {
+	if b.erases {
+		return "\x1b[K"
+	}
+	return strings.Repeat(" ", max(columns, 0))
 }
 
 // Clear implements bar.
 func (b *terminalBar) Clear() {
 	if b.drawn > 0 {
-		_, _ = io.WriteString(b.w, "\r"+strings.Repeat(" ", b.drawn)+"\r")
+		_, _ = io.WriteString(b.w, "\r"+b.rest(b.drawn)+"\r")
 		b.drawn = 0
 	}
 }

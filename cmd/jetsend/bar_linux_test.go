@@ -5,10 +5,12 @@ package main
 import (
 	"bytes"
 	"errors"
+	"io"
 	"os"
 	"strings"
 	"syscall"
 	"testing"
+	"unicode/utf8"
 	"unsafe"
 
 	"jetsend/internal/transfer"
@@ -26,12 +28,21 @@ func (s *screen) write(text string) {
 	if s.rows == nil {
 		s.rows = [][]rune{nil}
 	}
-	for _, r := range text {
+	for text != "" {
+		r, size := utf8.DecodeRuneInString(text)
+		text = text[size:]
 		switch r {
 		case '\r':
 			s.at = 0
 		case '\n':
 			s.rows, s.at = append(s.rows, nil), 0
+		case '\x1b': // the one sequence of a bar: the rest of the line
+			if rest, ok := strings.CutPrefix(text, "[K"); ok {
+				row := &s.rows[len(s.rows)-1]
+				*row, text = (*row)[:min(s.at, len(*row))], rest
+				continue
+			}
+			fallthrough
 		default:
 			if s.at == s.columns {
 				s.rows, s.at = append(s.rows, nil), 0
@@ -157,6 +168,39 @@ func TestColours(t *testing.T) {
 		})
 		if strings.Contains(shown[0], "\x1b[31m") != tt.want {
 			t.Errorf("%v: %q", tt.env, shown[0])
+		}
+	}
+}
+
+// TestBarAfterCtrlC: what the terminal echoes behind the bar goes with it, and so does
+// the bar when a second Ctrl-C ends the process.
+func TestBarAfterCtrlC(t *testing.T) {
+	echo := func(p printer) { _, _ = io.WriteString(p.(*textPrinter).console.w, "^C") }
+	h := transfer.Head{Transfer: "1", Direction: transfer.Send, Name: "a.iso"}
+	progress := transfer.Progress{Head: h, Bytes: 512e6, Size: 1e9, Rate: 12e6}
+	for _, end := range []func(p printer){
+		func(p printer) { p.Event(transfer.Failed{Head: h, Reason: "interrupted"}) },
+		func(p printer) { p.(*textPrinter).console.leave() },
+	} {
+		shown := onTerminal(t, 80, map[string]string{"TERM": "xterm", "NO_COLOR": "1"}, func(p printer, look func()) {
+			p.Event(progress)
+			echo(p)
+			p.Event(progress)
+			look()
+			echo(p)
+			look()
+			end(p)
+			p.Event(progress)
+			p.Close()
+			look()
+		})
+		for i, want := range []string{"51%", "51% |██████████          |^C", ""} {
+			if i == 0 && strings.Contains(shown[0], "^C") || !strings.Contains(shown[i], want) {
+				t.Errorf("look %d: %q", i, shown[i])
+			}
+		}
+		if last := shown[2]; strings.Contains(last, "^C") || strings.Contains(last, "%") {
+			t.Errorf("at the end there is %q", last)
 		}
 	}
 }

@@ -133,7 +133,7 @@ func TestLine(t *testing.T) {
 
 func TestTerminalBar(t *testing.T) {
 	var w bytes.Buffer
-	b := newTerminalBar(&w)
+	b := newTerminalBar(&w, false)
 	b.Update(standing{label: "a.iso"}) // an empty file has no bar
 	if b.Clear(); w.Len() > 0 {
 		t.Errorf("a bar of nothing: %q", w.String())

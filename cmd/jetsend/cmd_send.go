@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -161,7 +162,21 @@ func runSend(cmd *cobra.Command, a *app, args []string, dry bool) error {
 		return dryRun(ctx, a, e, o)
 	}
 	a.print.Expect(len(o.Files))
-	return e.Send(ctx, o)
+	return withRest(cmd, e.Send(ctx, o), who)
+}
+
+// withRest adds the command for what a run that was stopped had not come to.
+func withRest(cmd *cobra.Command, err error, who string) error {
+	var f *transfer.Failure
+	if !errors.As(err, &f) || len(f.NotBegun) == 0 {
+		return err
+	}
+	var args []string
+	for _, src := range f.NotBegun {
+		args = append(args, cmp.Or(src.Path, stdinArg))
+	}
+	f.Hints = append(f.Hints, "run `"+typed(cmd, append(args, who)...)+"` to send what was not begun")
+	return err
 }
 
 // sendOptions turns the merged configuration into what the transfer needs.

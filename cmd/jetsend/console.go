@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 )
 
 // console is standard error: lines for people, and below them, on a terminal,
@@ -24,7 +25,7 @@ type console struct {
 func newConsole(w io.Writer, terminal bool, env func(string) string) *console {
 	c := &console{w: w, terminal: terminal, bar: noBar{}}
 	if terminal {
-		c.bar = newTerminalBar(w)
+		c.bar = newTerminalBar(w, env("TERM") != "" && env("TERM") != "dumb")
 		c.color = env("NO_COLOR") == "" && env("TERM") != "dumb"
 	}
 	return c
@@ -55,6 +56,11 @@ func (c *console) warn(format string, args ...any) {
 // fail writes an error and its hints.
 func (c *console) fail(reason string, hints []string) {
 	c.line("jetsend: %s %s", c.paint("31", "error:"), reason)
+	c.hints(hints)
+}
+
+// hints writes what can be done about an error.
+func (c *console) hints(hints []string) {
 	for _, h := range hints {
 		c.line("jetsend: hint: %s", h)
 	}
@@ -105,4 +111,21 @@ func (c *console) close() {
 	defer c.mu.Unlock()
 	c.bar.Clear()
 	c.closed = true
+}
+
+// leaveTime is how long the end of the process may wait for a terminal that takes
+// nothing at the moment (Ctrl-S): the user has asked twice.
+const leaveTime = 200 * time.Millisecond
+
+// leave is close right before the end of the process.
+func (c *console) leave() {
+	done := make(chan struct{})
+	go func() { // ends with the process at the latest
+		defer close(done)
+		c.close()
+	}()
+	select {
+	case <-done:
+	case <-time.After(leaveTime):
+	}
 }

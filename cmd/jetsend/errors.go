@@ -48,7 +48,7 @@ func explain(ctx context.Context, err error) *failure {
 	case exitcode.Terminated:
 		f.reason = transfer.ErrTerminated.Error()
 	case exitcode.Unexpected:
-		if len(hints) == 0 {
+		if len(hints) == 0 && !f.reported {
 			f.hints = []string{"this is not expected: please report it, with what `--log-level debug` says"}
 		}
 	}

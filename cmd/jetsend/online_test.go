@@ -52,7 +52,8 @@ type proc struct {
 	done chan struct{}
 	code int
 
-	terminal *os.File // where to type; nil without a terminal
+	terminal *os.File      // where to type; nil without a terminal
+	read     chan struct{} // closed when all that it wrote to the terminal was read
 }
 
 // growing is output that can be looked at while it is written.
@@ -241,6 +242,9 @@ func follow(ts *testscript.TestScript, name string, p *proc) {
 	go func() {
 		defer close(p.done)
 		_ = p.cmd.Wait() // the exit code tells
+		if p.read != nil {
+			<-p.read
+		}
 		p.code = p.cmd.ProcessState.ExitCode()
 	}()
 	worldOf(ts).procs[name] = p
@@ -257,7 +261,11 @@ func cmdStartPTY(ts *testscript.TestScript, neg bool, args []string) {
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	p.terminal = control
 	ts.Check(errors.Join(p.cmd.Start(), terminal.Close()))
-	go func() { _, _ = io.Copy(p.out, control) }() // ends when control is closed
+	p.read = make(chan struct{})
+	go func() { // ends with the process, or when control is closed
+		defer close(p.read)
+		_, _ = io.Copy(p.out, control)
+	}()
 	follow(ts, args[0], p)
 }
 

@@ -67,5 +67,5 @@ type failure struct {
 	code     exitCode
 	reason   string
 	hints    []string
-	reported bool // has been shown; only the code is left to return
+	reported bool // has been shown but for the hints
 }

@@ -67,7 +67,7 @@ func newApp(sys system) *app {
 }
 
 func (a *app) run(ctx context.Context, args []string) int {
-	ctx, a.signals = watchSignals(ctx, a.Exit)
+	ctx, a.signals = watchSignals(ctx, a.exitNow)
 	defer a.signals.close()
 	root := newRootCommand(a)
 	root.SetArgs(args)
@@ -98,10 +98,18 @@ func (a *app) finish(ctx context.Context, err error) exitcode.Code {
 }
 
 func (a *app) report(f *failure) exitcode.Code {
-	if !f.reported {
+	if f.reported {
+		a.console.hints(f.hints)
+	} else {
 		a.print.Fail(f)
 	}
 	return f.code
+}
+
+// exitNow leaves without a farewell.
+func (a *app) exitNow(code int) {
+	a.console.leave()
+	a.Exit(code)
 }
 
 // interactive tells whether a person is there to be asked: standard input or

@@ -12,8 +12,11 @@ type Failure struct {
 	Reason    string   // one line, cleaned, lower case
 	Hints     []string // exact next commands or the one thing to change
 	Resumable bool
-	Reported  bool  // its events have been emitted; only the code is left to return
-	Err       error // may be nil
+	Reported  bool // its events have been emitted; only code and hints are left
+	// NotBegun is what a Send that was stopped had not come to: no transfer of it
+	// exists that could be resumed.
+	NotBegun []Source
+	Err      error // may be nil
 }
 
 // Error implements error.

@@ -46,6 +46,7 @@ type outgoing struct {
 	// be at it.
 	unnamed bool
 	resumed bool // by `resume`, which has not all flags of `send`
+	late    bool // the run was stopped before the transfer existed
 	form    form // of the first offer: never silently less
 
 	turn     turn // of the command, nil for a session alone

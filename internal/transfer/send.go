@@ -46,17 +46,13 @@ func (e *Endpoint) Send(ctx context.Context, opt SendOptions) error {
 	case err != nil:
 		return failureOf(causeOf(ctx, err), false)
 	}
-	codes := e.sendAll(ctx, opt, sources, peers)
-	if code := exitcode.Combine(codes...); code != exitcode.OK {
-		return &Failure{Code: code, Reason: "not every file was sent", Reported: true}
-	}
-	return nil
+	return e.sendAll(ctx, opt, sources, peers)
 }
 
 // sendAll sends everything, some of it at the same time.
-func (e *Endpoint) sendAll(ctx context.Context, opt SendOptions, sources []*source, peers []*peer) []exitcode.Code {
+func (e *Endpoint) sendAll(ctx context.Context, opt SendOptions, sources []*source, peers []*peer) error {
 	batch, turn := newBatch(sources), newTurn()
-	codes := make([]exitcode.Code, len(sources))
+	codes, all := make([]exitcode.Code, len(sources)), make([]*outgoing, len(sources))
 	var group errgroup.Group
 	group.SetLimit(sendingAtOnce)
 	if opt.LimitRate > 0 {
@@ -64,7 +60,7 @@ func (e *Endpoint) sendAll(ctx context.Context, opt SendOptions, sources []*sour
 	}
 	for i, src := range sources {
 		o := e.outgoing(opt, src)
-		o.turn = turn
+		all[i], o.turn = o, turn
 		if batch != nil {
 			b := *batch
 			b.Index = i + 1
@@ -76,7 +72,17 @@ func (e *Endpoint) sendAll(ctx context.Context, opt SendOptions, sources []*sour
 		})
 	}
 	_ = group.Wait() // the codes tell
-	return codes
+	code := exitcode.Combine(codes...)
+	if code == exitcode.OK {
+		return nil
+	}
+	f := &Failure{Code: code, Reason: "not every file was sent", Reported: true}
+	for i, o := range all {
+		if o.late {
+			f.NotBegun = append(f.NotBegun, opt.Files[i])
+		}
+	}
+	return f
 }
 
 // outgoing is the journey of a file that has not begun.
@@ -150,6 +156,9 @@ func (o *outgoing) notBegun(ctx context.Context, key journal.Key, same bool, err
 	}
 	f := failureOf(causeOf(ctx, err), false)
 	f.Resumable = lerr == nil && row.State == journal.Interrupted && !errors.Is(err, errRunning)
+	if o.late = ctx.Err() != nil && errors.Is(lerr, journal.ErrUnknown); o.late {
+		f.Reason, f.Err = "not begun", nil
+	}
 	o.e.cfg.Report(Failed{Head: o.head, Code: int(f.Code), Reason: clean.Text(f.Error()), Resumable: f.Resumable, Hints: f.Hints})
 	return f.Code
 }
