@@ -118,7 +118,7 @@ func onTerminal(t *testing.T, columns int, env map[string]string, do func(p prin
 		t.Fatal(err)
 	}
 	c := newConsole(terminal, isTerminal(terminal), func(k string) string { return env[k] })
-	p := newTextPrinter(c, new(bytes.Buffer), false, new(app).again)
+	p := newTextPrinter(c, new(bytes.Buffer), false, new(app).again, someTime)
 	s := &screen{columns: columns}
 	do(p, func() {
 		const mark = "\x00" // a terminal hands it on as it is

@@ -30,7 +30,7 @@ func TestBar(t *testing.T) {
 	var errs bytes.Buffer
 	b := new(recordingBar)
 	c := &console{terminal: true, w: &errs, bar: b}
-	p := newTextPrinter(c, &errs, false, new(app).again)
+	p := newTextPrinter(c, &errs, false, new(app).again, someTime)
 	step := func(id, name string, bytes int64) {
 		p.Event(transfer.Progress{Head: transfer.Head{Transfer: id, Name: name}, Bytes: bytes, Size: 1000, Rate: 100})
 	}
@@ -61,7 +61,7 @@ func TestBar(t *testing.T) {
 func TestBarGoesOn(t *testing.T) {
 	var errs bytes.Buffer
 	b := new(recordingBar)
-	p := newTextPrinter(&console{terminal: true, w: &errs, bar: b}, new(bytes.Buffer), false, new(app).again)
+	p := newTextPrinter(&console{terminal: true, w: &errs, bar: b}, new(bytes.Buffer), false, new(app).again, someTime)
 	p.Expect(2)
 	head := transfer.Head{Transfer: "1", Name: "a"}
 	p.Event(transfer.Offer{Head: head, Size: 1000})

@@ -48,7 +48,7 @@ func (a *app) newPrinter(asJSON bool) printer {
 	if asJSON {
 		return &jsonPrinter{console: a.console, out: a.Stdout, now: a.now, again: a.again}
 	}
-	return newTextPrinter(a.console, a.Stdout, a.global.quiet, a.again)
+	return newTextPrinter(a.console, a.Stdout, a.global.quiet, a.again, a.now)
 }
 
 // hintsOf are the hints of an event, with the command that goes on where the

@@ -140,7 +140,7 @@ func feed(p func(c *console, out *bytes.Buffer) printer, terminal bool) string {
 func TestPrinters(t *testing.T) {
 	text := func(quiet bool) func(*console, *bytes.Buffer) printer {
 		return func(c *console, out *bytes.Buffer) printer {
-			return newTextPrinter(c, out, quiet, new(app).again)
+			return newTextPrinter(c, out, quiet, new(app).again, ticking())
 		}
 	}
 	ndjson := func(c *console, out *bytes.Buffer) printer {
@@ -161,6 +161,45 @@ func TestPrinters(t *testing.T) {
 
 func someTime() time.Time {
 	return time.Date(2026, 11, 21, 21, 15, 0, 120e6, time.FixedZone("CET", 3600))
+}
+
+// ticking is a clock that goes on by two seconds each time that somebody looks.
+func ticking() func() time.Time {
+	at := someTime()
+	return func() time.Time {
+		at = at.Add(2 * time.Second)
+		return at
+	}
+}
+
+// TestSpeed: what counts is what this run moved, from its first path on.
+func TestSpeed(t *testing.T) {
+	h := transfer.Head{Transfer: "1", Direction: transfer.Send, Name: "mid.bin", Peer: "romeo@montague.example/x"}
+	offer, yes, path := transfer.Offer{Head: h, Size: 60e6}, transfer.Accepted{Head: h}, transfer.Negotiated{Head: h, Transport: "ibb"}
+	resumed := func(offset int64) transfer.Event { return transfer.Resumed{Head: h, Offset: offset} }
+	for want, events := range map[string][]transfer.Event{
+		"60 MB in 2.0 s (30 MB/s), in-band":                                   {offer, yes, path},
+		"60 MB, the last 10 MB in 2.0 s (5.0 MB/s), in-band, resumed once":    {offer, yes, resumed(50e6), path},
+		"60 MB, the last 10 MB in 2.0 s (5.0 MB/s), in-band, resumed 2 times": {offer, yes, resumed(20e6), yes, resumed(50e6), path},
+		"60 MB in 2.0 s (30 MB/s), in-band, resumed 2 times":                  {offer, yes, path, yes, resumed(20e6), path, yes, resumed(40e6), path},
+		"60 MB, the last 20 MB in 2.0 s (10 MB/s), in-band, resumed 2 times":  {offer, yes, resumed(50e6), path, yes, resumed(40e6), path},
+		"60 MB in 2.0 s (30 MB/s), in-band, resumed once":                     {offer, yes, resumed(50e6), yes, path}, // the receiver had other bytes
+		"60 MB, the last 500 kB in 2.0 s, in-band, resumed once":              {offer, yes, resumed(59.5e6), path},
+		"60 MB": {offer}, // a crash had hidden it, or another process brought the rest
+	} {
+		var errs bytes.Buffer
+		p := newTextPrinter(&console{w: &errs, bar: noBar{}}, new(bytes.Buffer), false, new(app).again, nil)
+		clock := someTime()
+		p.now = func() time.Time { return clock }
+		for _, e := range events {
+			p.Event(e)
+		}
+		clock = clock.Add(2 * time.Second)
+		p.Event(transfer.Sent{Head: h, Size: 60e6, VerifiedByPeer: true, Seconds: 62})
+		if want = ": " + want + ", confirmed by"; !strings.Contains(errs.String(), want) {
+			t.Errorf("%q is not in %s", want, errs.String())
+		}
+	}
 }
 
 func golden(t *testing.T, file, got string) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"text/tabwriter"
+	"time"
 
 	"github.com/dustin/go-humanize"
 
@@ -21,6 +22,7 @@ type textPrinter struct {
 	console *console
 	quiet   bool                   // nothing but warnings, errors and data
 	again   func(...string) string // see app.again
+	now     func() time.Time
 
 	mu       sync.Mutex
 	out      io.Writer
@@ -34,12 +36,45 @@ type textPrinter struct {
 // ongoing is a transfer that has not come to its end.
 type ongoing struct {
 	standing
-	number int  // of the transfers of this run, from 1
-	moving bool // its bytes are under way
+	number int       // of the transfers of this run, from 1
+	moving bool      // its bytes are under way
+	offset int64     // from where the session of the moment moves the file
+	from   int64     // the least offset of this run
+	began  time.Time // when the first path of this run stood; zero: none has
 }
 
-func newTextPrinter(c *console, out io.Writer, quiet bool, again func(...string) string) *textPrinter {
-	return &textPrinter{console: c, out: out, quiet: quiet, again: again, ongoing: make(map[string]*ongoing)}
+// stands notes that there is a path for the bytes.
+func (t *ongoing) stands(path string, now time.Time) {
+	t.path = path
+	if t.began.IsZero() {
+		t.began, t.from = now, t.offset
+	}
+	t.from = min(t.from, t.offset) // it may have to go back
+}
+
+// speedFrom is the size from which on a rate says something about the path.
+const speedFrom = 1e6
+
+// speed tells what was moved in which time, from the first path on: neither what
+// was there before nor a person's time to accept says how fast it went.
+func (t *ongoing) speed(size int64, end time.Time) string {
+	s, moved := bytesText(size), size-t.from
+	if t.began.IsZero() {
+		return s
+	}
+	if t.from > 0 {
+		s += ", the last " + bytesText(moved)
+	}
+	seconds := end.Sub(t.began).Seconds()
+	s += fmt.Sprintf(" in %.1f s", seconds)
+	if seconds > 0 && moved >= speedFrom {
+		s += fmt.Sprintf(" (%s/s)", bytesText(int64(float64(moved)/seconds)))
+	}
+	return s
+}
+
+func newTextPrinter(c *console, out io.Writer, quiet bool, again func(...string) string, now func() time.Time) *textPrinter {
+	return &textPrinter{console: c, out: out, quiet: quiet, again: again, now: now, ongoing: make(map[string]*ongoing)}
 }
 
 // Event implements printer.
@@ -51,9 +86,11 @@ func (p *textPrinter) Event(e transfer.Event) {
 		t := p.change(e.Head, func(t *ongoing) { t.moving, t.path = false, "" })
 		p.Note("%s", interruptedLine(e, t.size))
 	case transfer.Resumed:
-		t := p.change(e.Head, func(t *ongoing) { t.resumes++ })
+		t := p.change(e.Head, func(t *ongoing) { t.resumes, t.offset = t.resumes+1, e.Offset })
 		p.Note("%s", resumedLine(e, t.size))
 		p.change(e.Head, func(t *ongoing) { t.moving, t.bytes, t.rate = true, e.Offset, 0 })
+	case transfer.Accepted:
+		p.change(e.Head, func(t *ongoing) { t.offset = 0 }) // unless it is said to be resumed
 	case transfer.Failed:
 		p.end(e.Head)
 		p.console.fail(failedLine(e), hintsOf(e, p.again))
@@ -68,9 +105,9 @@ func (p *textPrinter) Event(e transfer.Event) {
 	case transfer.Waiting:
 		p.Note("%s", waitingLine(e, p.console.terminal))
 	case transfer.Sent:
-		p.Note("%s", sentLine(e, p.end(e.Head)))
+		p.Note("%s", sentLine(e, p.end(e.Head), p.now()))
 	case transfer.Received:
-		p.Note("%s", receivedLine(e, p.end(e.Head)))
+		p.Note("%s", receivedLine(e, p.end(e.Head), p.now()))
 	case transfer.Hook:
 		if line := hookLine(e); line != "" {
 			p.console.warn("%s", line)
@@ -81,7 +118,7 @@ func (p *textPrinter) Event(e transfer.Event) {
 			p.Note("%s", offerLine(e))
 		}
 	case transfer.Negotiated:
-		p.change(e.Head, func(t *ongoing) { t.path = pathText(e) })
+		p.change(e.Head, func(t *ongoing) { t.stands(pathText(e), p.now()) })
 		p.negotiated(e)
 	}
 }
@@ -139,11 +176,11 @@ func (p *textPrinter) change(h transfer.Head, note func(*ongoing)) standing {
 }
 
 // end forgets a transfer and returns how it stood.
-func (p *textPrinter) end(h transfer.Head) (last standing) {
+func (p *textPrinter) end(h transfer.Head) (last ongoing) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if t := p.ongoing[keyOf(h)]; t != nil {
-		last = t.standing
+		last = *t
 		delete(p.ongoing, keyOf(h))
 		p.show()
 	}
@@ -305,8 +342,8 @@ func travelled(last standing) string {
 	return s
 }
 
-func sentLine(e transfer.Sent, last standing) string {
-	s := fmt.Sprintf("sent %s to %s: %s%s", clean.Text(e.Name), clean.Text(e.Peer), speed(e.Size, e.Seconds), travelled(last))
+func sentLine(e transfer.Sent, last ongoing, end time.Time) string {
+	s := fmt.Sprintf("sent %s to %s: %s%s", clean.Text(e.Name), clean.Text(e.Peer), last.speed(e.Size, end), travelled(last.standing))
 	if e.VerifiedByPeer {
 		s += ", confirmed by a sealed receipt"
 	} else {
@@ -315,13 +352,13 @@ func sentLine(e transfer.Sent, last standing) string {
 	return s + digest(e.SHA256)
 }
 
-func receivedLine(e transfer.Received, last standing) string {
+func receivedLine(e transfer.Received, last ongoing, end time.Time) string {
 	where := "saved as " + clean.Text(e.Path)
 	if e.Path == transfer.StandardOutput {
 		where = "written to standard output"
 	}
 	return fmt.Sprintf("received %s from %s: %s%s, %s%s",
-		clean.Text(e.Name), clean.Text(e.Peer), speed(e.Size, e.Seconds), travelled(last), where, digest(e.SHA256))
+		clean.Text(e.Name), clean.Text(e.Peer), last.speed(e.Size, end), travelled(last.standing), where, digest(e.SHA256))
 }
 
 // hookLine tells of a hook that did not end well, "" of one that did.
@@ -344,17 +381,6 @@ func digest(sha256 string) string {
 		return ""
 	}
 	return ", sha256 " + clean.Text(sha256)
-}
-
-// speedFrom is the size from which on a rate says something about the path.
-const speedFrom = 1e6
-
-func speed(size int64, seconds float64) string {
-	s := fmt.Sprintf("%s in %.1f s", bytesText(size), seconds)
-	if seconds > 0 && size >= speedFrom {
-		s += fmt.Sprintf(" (%s/s)", bytesText(int64(float64(size)/seconds)))
-	}
-	return s
 }
 
 func bytesText(n int64) string { return humanize.Bytes(uint64(max(n, 0))) }
