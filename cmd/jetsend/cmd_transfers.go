@@ -31,8 +31,8 @@ them. It needs no network. An id may be shortened as long as it is unique.
 		&cobra.Command{
 			Use: "list", Short: "List the transfers, the newest last",
 			Long: `List the transfers, the newest last: the beginning of the id, direction,
-contact, name, size, how much of it is safe at the other end, state, and when that
-last changed.
+contact, name, size, how much of it is safe at the receiver (- where that is not
+known here), state, and when that last changed.
 
 States: offered (not answered yet), running, interrupted, complete, failed.
 

@@ -68,11 +68,16 @@ func TestTransfersShow(t *testing.T) {
 	if !strings.Contains(f.out.String(), "cannot be gone on with") || !strings.Contains(f.out.String(), foreign.Dir) {
 		t.Errorf("shown:\n%s", f.out.String())
 	}
+	f.row(sentRow("cccc0000"), journal.Running, 0)
+	f.wants(0, nil, "transfers", "show", "cccc")
+	if !strings.Contains(f.out.String(), "so far       not known before the receiver says it") {
+		t.Errorf("shown:\n%s", f.out.String())
+	}
 	f.wants(0, nil, "--json", "transfers", "show", "bbbb")
 	if strings.Count(f.out.String(), "\n") != 1 || !strings.Contains(f.out.String(), `"event":"transfer","transfer":"bbbb0000-`) {
 		t.Errorf("shown:\n%s", f.out.String())
 	}
-	f.wants(2, []string{"there is no transfer cccc"}, "transfers", "show", "cccc")
+	f.wants(2, []string{"there is no transfer dddd"}, "transfers", "show", "dddd")
 	f.wants(2, nil, "transfers", "show")
 	f.wants(2, nil, "transfers", "show", "aaaa", "bbbb")
 }

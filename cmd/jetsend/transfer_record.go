@@ -71,8 +71,17 @@ func stamp(t time.Time) string {
 // when writes a time for people, in their zone.
 func (r transferRecord) when(t time.Time) string { return t.In(r.zone).Format("2006-01-02 15:04:05") }
 
+// unconfirmed tells whether only the receiver knows how far the transfer is: it says
+// so when a session begins, and at the end.
+func (r transferRecord) unconfirmed() bool {
+	return r.row.Direction == journal.Send && r.Bytes == 0 && (r.row.State == journal.Running || r.row.State == journal.Interrupted)
+}
+
 // percent tells how far the transfer is.
 func (r transferRecord) percent() string {
+	if r.unconfirmed() {
+		return "-"
+	}
 	if r.Size == 0 && r.row.State != journal.Complete {
 		return "0 %"
 	}
@@ -114,9 +123,13 @@ func (s transferSheet) Sheet() [][]string {
 	} else if row.State == journal.Interrupted {
 		state += ", cannot be gone on with: the contact's client is no jetsend"
 	}
+	soFar := fmt.Sprintf("%s (%d bytes)", r.percent(), r.Bytes)
+	if r.unconfirmed() {
+		soFar = "not known before the receiver says it"
+	}
 	lines := [][]string{
 		{"transfer", r.Transfer}, {"direction", r.Direction}, {"contact", clean.Text(peer)}, {"name", r.Name},
-		{"size", fmt.Sprintf("%s (%d bytes)", bytesText(r.Size), r.Size)}, {"so far", fmt.Sprintf("%s (%d bytes)", r.percent(), r.Bytes)},
+		{"size", fmt.Sprintf("%s (%d bytes)", bytesText(r.Size), r.Size)}, {"so far", soFar},
 		{"state", state}, {"begun", r.when(row.Created)}, {"last change", r.when(row.Updated)},
 	}
 	add := func(name, value string) {
