@@ -36,7 +36,7 @@ func someEvents() []transfer.Event {
 		transfer.Waiting{Peer: "romeo@montague.example", AtMost: 20 * time.Second},
 		transfer.Waiting{Peer: "romeo@montague.example", AtMost: time.Hour, Online: true},
 		transfer.Offer{Head: head(transfer.Send), Size: 1048576},
-		transfer.Offer{Head: evil, Size: 0},
+		transfer.Offer{Head: evil, Size: 0, Description: "for\u202eyou"},
 		transfer.Accepted{Head: head(transfer.Send)},
 		transfer.Negotiated{
 			Head: head(transfer.Send), Transport: "s5b", Candidate: "direct", Cipher: "aes-256-gcm", Encryption: "jet",
@@ -53,7 +53,7 @@ func someEvents() []transfer.Event {
 		transfer.Resumed{Head: evil},
 		transfer.Sent{Head: head(transfer.Send), Size: 1048576, VerifiedByPeer: true, Seconds: 1.25},
 		transfer.Sent{Head: head(transfer.Send), Size: 12, SHA256: sum, Seconds: 0.01},
-		transfer.Received{Head: evil, Path: "/srv/in/a_b.exe", Size: 1 << 30, Verified: []string{"gcm-tag", "sha-256"}, SHA256: sum, Seconds: 2},
+		transfer.Received{Head: evil, Path: "/srv/in/a_b.exe", Size: 1 << 30, Verified: []string{"gcm-tag", "sha-256"}, SHA256: sum, Seconds: 2, Description: "for\x1byou"},
 		transfer.Offer{Head: head(transfer.Receive), Size: 1 << 20, Directory: true},
 		transfer.Received{Head: head(transfer.Receive), Path: "/srv/in/tree", Size: 1 << 20, Verified: []string{"gcm-tag"}, Seconds: 2, Directory: true},
 		transfer.Received{Head: head(transfer.Receive), Path: transfer.StandardOutput, Size: 12, Verified: []string{"gcm-tag"}, Seconds: 0.5},
@@ -106,7 +106,7 @@ func someTransfers() []record {
 	sum := bytes.Repeat([]byte{0xfe}, 32)
 	whole := journal.Row{
 		Key: journal.Key{ID: uuidOf("aaaa"), Direction: journal.Receive}, Batch: uuidOf("bbbb"), Peer: jid.MustParse("romeo@montague.example"),
-		Resource: "jetsend.5e6f7a8b", Profile: true, Name: "a\x1b[2J\u202etxt.exe", Dir: "/srv/in", Path: "/srv/in/a_b.exe", Size: 1 << 30, SHA256: sum,
+		Resource: "jetsend.5e6f7a8b", Profile: true, Name: "a\x1b[2J\u202etxt.exe", Description: "for\x1byou", Dir: "/srv/in", Path: "/srv/in/a_b.exe", Size: 1 << 30, SHA256: sum,
 		State: journal.Complete, Durable: 1 << 30, Released: true, Retries: 2, Created: someTime(), Updated: someTime().Add(time.Hour),
 		Finished: someTime().Add(time.Hour), LastError: "transport lost", Keys: [][]byte{append([]byte{5}, sum...)},
 	}

@@ -266,7 +266,7 @@ func offerLine(e transfer.Offer) string {
 		name = "directory " + name
 	}
 	if e.Direction == transfer.Receive {
-		return fmt.Sprintf("%s offers %s (%s)", peer, name, size)
+		return fmt.Sprintf("%s offers %s (%s)%s", peer, name, size, described(e.Description))
 	}
 	return fmt.Sprintf("offering %s (%s) to %s", name, size, peer)
 }
@@ -357,8 +357,16 @@ func receivedLine(e transfer.Received, last ongoing, end time.Time) string {
 	if e.Path == transfer.StandardOutput {
 		where = "written to standard output"
 	}
-	return fmt.Sprintf("received %s from %s: %s%s, %s%s",
-		clean.Text(e.Name), clean.Text(e.Peer), last.speed(e.Size, end), travelled(last.standing), where, digest(e.SHA256))
+	return fmt.Sprintf("received %s from %s: %s%s, %s%s%s",
+		clean.Text(e.Name), clean.Text(e.Peer), last.speed(e.Size, end), travelled(last.standing), where, digest(e.SHA256), described(e.Description))
+}
+
+// described is what the sender says about a file, at the end of a line.
+func described(text string) string {
+	if text == "" {
+		return ""
+	}
+	return fmt.Sprintf(", %q", clean.Text(text))
 }
 
 // hookLine tells of a hook that did not end well, "" of one that did.

@@ -18,6 +18,7 @@ type transferRecord struct {
 	Direction    string   `json:"direction"`
 	Peer         string   `json:"peer"` // bare JID
 	Name         string   `json:"name"`
+	Description  string   `json:"description,omitempty"`
 	Size         int64    `json:"size"`
 	Bytes        int64    `json:"bytes"` // received and on the disk; sending: confirmed by the receiver
 	State        string   `json:"state"`
@@ -41,7 +42,7 @@ type transferRecord struct {
 
 func (a *app) transferRecord(row *journal.Row) transferRecord {
 	r := transferRecord{
-		Transfer: row.ID, Direction: string(row.Direction), Peer: row.Peer.String(), Name: clean.Text(row.Name),
+		Transfer: row.ID, Direction: string(row.Direction), Peer: row.Peer.String(), Name: clean.Text(row.Name), Description: clean.Text(row.Description),
 		Size: row.Size, Bytes: row.Durable, State: string(row.State), Resumable: resumable(row), Retries: row.Retries,
 		Created: stamp(row.Created), Updated: stamp(row.Updated), Finished: stamp(row.Finished),
 		Path: row.Path, Directory: row.Dir, Resource: clean.Text(row.Resource), Batch: clean.Text(row.Batch), SHA256: hex.EncodeToString(row.SHA256),
@@ -144,6 +145,7 @@ func (s transferSheet) Sheet() [][]string {
 		add("retries", fmt.Sprint(r.Retries))
 	}
 	add("last trouble", r.Reason)
+	add("description", r.Description)
 	add("directory", clean.Text(r.Directory))
 	add("file", clean.Text(r.Path))
 	add("batch", r.Batch)

@@ -173,7 +173,7 @@ func strike(ctx context.Context, tx *sql.Tx, r *Row, ok func(*Row) bool, at mill
 // blank takes out of a forgotten row what only a person would want to know.
 func blank(ctx context.Context, tx *sql.Tx, k Key) error {
 	const query = `UPDATE transfers SET batch = '', resource = '', name = '', dir = '', path = '', error = '',
-		mtime_s = NULL, mtime_ns = NULL, mode = 0, manifest = NULL WHERE id = ? AND direction = ?`
+		mtime_s = NULL, mtime_ns = NULL, mode = 0, manifest = NULL, description = '' WHERE id = ? AND direction = ?`
 	_, err := tx.ExecContext(ctx, query, k.ID, string(k.Direction))
 	return err
 }

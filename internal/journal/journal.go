@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -288,6 +289,7 @@ func (j *Journal) begin(ctx context.Context, tx *sql.Tx, old *Row, row Row) (Row
 	}
 	old.Retries++
 	old.Resource = row.Resource
+	old.Description = cmp.Or(row.Description, old.Description)
 	switch row.Direction {
 	case Send:
 		old.Keys = row.Keys // save adds them

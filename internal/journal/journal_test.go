@@ -108,7 +108,7 @@ func TestMigrationOfRows(t *testing.T) {
 		t.Fatal(err)
 	}
 	k := openKit(t, path, &clock{t: mtime})
-	if got := k.load(Key{id, Send}); got.Durable != 3 || got.Mode != 0 || got.Manifest != nil || !got.Moved.Equal(got.Updated) {
+	if got := k.load(Key{id, Send}); got.Durable != 3 || got.Mode != 0 || got.Manifest != nil || !got.Moved.Equal(got.Updated) || got.Description != "" {
 		t.Errorf("got %+v", got)
 	}
 }

@@ -12,7 +12,8 @@ const owner = "journal"
 // belongs to: those its envelopes were made for, or the one that wrapped it.
 //
 // The second step came with directories and permission bits, the third with
-// moved: until then every attempt counted as a sign of life.
+// moved: until then every attempt counted as a sign of life; the fourth with what
+// the sender says about a file.
 func schema() []string {
 	return []string{`
 CREATE TABLE transfers (
@@ -54,5 +55,7 @@ ALTER TABLE transfers ADD COLUMN manifest BLOB CHECK (manifest IS NULL OR length
 `, `
 ALTER TABLE transfers ADD COLUMN moved INTEGER NOT NULL DEFAULT 0;
 UPDATE transfers SET moved = updated;
+`, `
+ALTER TABLE transfers ADD COLUMN description TEXT NOT NULL DEFAULT '';
 `}
 }

@@ -294,7 +294,7 @@ func (d *download) report() {
 	}
 	event := Received{
 		Head: d.head, Path: d.final, Size: row.Size, Verified: verified, SHA256: hex.EncodeToString(row.SHA256), Seconds: seconds,
-		Directory: row.Manifest != nil,
+		Description: row.Description, Directory: row.Manifest != nil,
 	}
 	d.e.cfg.Report(event)
 	if d.how.released != nil {

@@ -38,6 +38,8 @@ type Offer struct {
 	Head
 	Size        int64 `json:"size"`
 	ResumedFrom int64 `json:"resumed_from"`
+	// Description is what the sender says about the file; when receiving.
+	Description string `json:"description,omitempty"`
 	// Directory means that the size is that of the archive of a directory.
 	Directory bool `json:"directory,omitempty"`
 }
@@ -105,6 +107,8 @@ type Received struct {
 	Verified []string `json:"verified"`
 	SHA256   string   `json:"sha256,omitempty"`
 	Seconds  float64  `json:"seconds"`
+	// Description is what the sender says about the file.
+	Description string `json:"description,omitempty"`
 	// Directory means that Path is a directory; size and hash are those of the
 	// archive that it came as.
 	Directory bool `json:"directory,omitempty"`

@@ -73,7 +73,7 @@ func hookCall(of Received) hook.Call {
 	vars := []string{
 		"JETSEND_TRANSFER=" + of.Transfer, "JETSEND_FROM=" + from, "JETSEND_PEER=" + of.Peer, "JETSEND_NAME=" + of.Name,
 		"JETSEND_PATH=" + of.Path, "JETSEND_SIZE=" + strconv.FormatInt(of.Size, 10), "JETSEND_SHA256=" + of.SHA256,
-		"JETSEND_VERIFIED=" + strings.Join(of.Verified, ","), "JETSEND_KIND=" + kind,
+		"JETSEND_VERIFIED=" + strings.Join(of.Verified, ","), "JETSEND_KIND=" + kind, "JETSEND_DESCRIPTION=" + of.Description,
 	}
 	stdin, _ := json.Marshal(struct { // cannot fail: strings, numbers and bools
 		Event string `json:"event"`

@@ -132,7 +132,10 @@ func (in *incoming) decide(ctx context.Context) (done bool, err error) {
 		return err == nil, err
 	}
 	resumed := (known.State == journal.Interrupted || known.State.Live()) && known.Size == in.file.Size && known.Name == in.file.Name
-	in.e.cfg.Report(Offer{Head: in.head, Size: in.file.Size, ResumedFrom: known.Durable, Directory: in.held.offer.manifest() != nil})
+	in.e.cfg.Report(Offer{
+		Head: in.head, Size: in.file.Size, ResumedFrom: known.Durable,
+		Description: clean.Text(in.file.Description), Directory: in.held.offer.manifest() != nil,
+	})
 	if err := in.tooBig(); err != nil {
 		return false, &refusal{err, declined(detailTooBig)}
 	}
@@ -246,7 +249,7 @@ func (in *incoming) row() journal.Row {
 	row := journal.Row{
 		Key:  journal.Key{ID: in.head.Transfer, Direction: journal.Receive},
 		Peer: in.sess.Peer().Bare(), Resource: in.sess.Peer().Resource(), Profile: in.held.offer != nil,
-		Name: in.file.Name, Size: in.file.Size, MTime: in.file.Date, Keys: [][]byte{in.dev.IdentityKey},
+		Name: in.file.Name, Description: clean.Text(in.file.Description), Size: in.file.Size, MTime: in.file.Date, Keys: [][]byte{in.dev.IdentityKey},
 		Manifest: in.held.offer.manifest(),
 	}
 	if in.held.offer != nil {

@@ -379,7 +379,7 @@ func keysOf(devices []omemo.Device) [][]byte {
 func (o *outgoing) rowOf() journal.Row {
 	r := journal.Row{
 		Key:  journal.Key{ID: o.head.Transfer, Direction: journal.Send},
-		Peer: o.opt.To.Bare(), Profile: !o.jet(), Name: o.src.name, Path: o.src.path, Size: o.src.size, MTime: o.src.mtime,
+		Peer: o.opt.To.Bare(), Profile: !o.jet(), Name: o.src.name, Description: o.opt.Description, Path: o.src.path, Size: o.src.size, MTime: o.src.mtime,
 		Mode: o.src.mode, Manifest: o.src.manifest(),
 	}
 	if o.batch != nil {

@@ -98,7 +98,7 @@ func (q *request) converse(ctx context.Context) (s span, err error) {
 	}
 	q.answered, q.from = true, s.offset
 	q.accepted()
-	q.e.cfg.Report(Offer{Head: q.down.head, Size: q.row.Size, ResumedFrom: s.offset, Directory: q.row.Manifest != nil})
+	q.e.cfg.Report(Offer{Head: q.down.head, Size: q.row.Size, ResumedFrom: s.offset, Description: q.row.Description, Directory: q.row.Manifest != nil})
 	q.talk.reportAccepted(q.down.head, s.offset)
 	finding, cancel := q.e.during(ctx, q.talk.sess)
 	path, err := q.path.connect(finding, q.talk.sess, accepted.Transport)

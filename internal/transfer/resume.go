@@ -114,6 +114,7 @@ func (e *Endpoint) resumeSend(ctx context.Context, row journal.Row, opt ResumeOp
 	}
 	send := SendOptions{
 		To: row.Peer, Wait: opt.Wait, AnswerTimeout: opt.AnswerTimeout, LimitRate: opt.LimitRate, Route: opt.Route, Retry: opt.Retry,
+		Description: row.Description,
 	}
 	if !row.Profile {
 		send.Encryption = encryptionOther
@@ -232,7 +233,8 @@ func (e *Endpoint) reportReleased(head Head, row journal.Row) {
 		path = StandardOutput
 	}
 	e.cfg.Report(Received{
-		Head: head, Path: path, Size: row.Size, Verified: verified, SHA256: hex.EncodeToString(row.SHA256), Directory: row.Manifest != nil,
+		Head: head, Path: path, Size: row.Size, Verified: verified, SHA256: hex.EncodeToString(row.SHA256),
+		Description: row.Description, Directory: row.Manifest != nil,
 	})
 }
 
