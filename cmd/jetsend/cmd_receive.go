@@ -243,13 +243,14 @@ func question(q transfer.Question) string {
 		trust += ", new"
 	}
 	fmt.Fprintf(&b, "  device %d (%s), key %s\n", q.Device.ID, trust, groups(q.Device.Fingerprint))
-	what := ""
+	name := clean.Text(q.Name)
 	if q.Directory {
-		what = "directory "
+		name = "directory " + name
 	}
-	if q.Batch != nil {
-		fmt.Fprintf(&b, "  one of %d files, %s together; a yes is for all of them\n", q.Batch.Count, bytesText(q.Batch.Bytes))
+	what := fmt.Sprintf("%s (%s)", name, bytesText(q.Size))
+	if q.Batch != nil && q.Batch.Count > 1 { // the yes is for all of them
+		what = fmt.Sprintf("%d files (%s and %d more, %s)", q.Batch.Count, name, q.Batch.Count-1, bytesText(q.Batch.Bytes))
 	}
-	fmt.Fprintf(&b, "Accept %s%s (%s) from %s? [y/N] ", what, clean.Text(q.Name), bytesText(q.Size), clean.Text(q.Peer.String()))
+	fmt.Fprintf(&b, "Accept %s from %s? [y/N] ", what, clean.Text(q.Peer.String()))
 	return b.String()
 }

@@ -138,6 +138,27 @@ Accept a` + "\ufffd" + `[2J.iso (1.5 kB) from romeo@montague.example/orchard? [y
 	}
 }
 
+// TestAskBatch: a yes to several files is asked for all of them.
+func TestAskBatch(t *testing.T) {
+	q := transfer.Question{
+		Peer: jid.MustParse("romeo@montague.example/orchard"), Name: "note.txt", Size: 3,
+		Batch: &transfer.Batch{ID: "b", Index: 2, Count: 3, Bytes: 3e6},
+	}
+	for directory, want := range map[bool]string{
+		false: "\nAccept 3 files (note.txt and 2 more, 3.0 MB) from romeo@montague.example/orchard? [y/N] ",
+		true:  "\nAccept 3 files (directory note.txt and 2 more, 3.0 MB) from romeo@montague.example/orchard? [y/N] ",
+	} {
+		q.Directory = directory
+		if got := question(q); !strings.HasSuffix(got, want) {
+			t.Errorf("asked %q", got)
+		}
+	}
+	q.Directory, q.Batch.Count = false, 1
+	if got := question(q); !strings.Contains(got, "Accept note.txt (3 B) from") {
+		t.Errorf("asked %q", got)
+	}
+}
+
 // TestSignals sends this process what an operating system sends.
 func TestSignals(t *testing.T) {
 	self, err := os.FindProcess(os.Getpid())
