@@ -95,7 +95,7 @@ func runTrustList(cmd *cobra.Command, a *app, args []string, qr bool) (err error
 	if len(list) == 0 && !of.IsZero() {
 		a.print.Note("no device of %s is known yet", of.Bare())
 	}
-	rows := deviceRows(account.Addr, k, list, of)
+	rows := a.deviceRows(account.Addr, k, list, of)
 	a.print.Rows(rows)
 	if len(rows) > 0 {
 		if own, ok := rows[0].(deviceRecord); ok && own.URI != "" {
@@ -124,17 +124,22 @@ func ownRecord(self jid.JID, id uint32, fingerprint string) deviceRecord {
 }
 
 // recordOf is the row of another device.
-func recordOf(d device) deviceRecord {
+func (a *app) recordOf(d device) deviceRecord {
 	r := deviceRecord{JID: d.JID.String(), ID: d.ID, Fingerprint: d.Fingerprint, Trust: d.Trust, Active: d.Active}
 	if !d.LastUsed.IsZero() {
-		r.LastUsed = d.LastUsed.UTC().Format(time.RFC3339)
+		r.LastUsed, r.lastUsed = d.LastUsed.UTC().Format(time.RFC3339), a.local(d.LastUsed)
 	}
 	return r
 }
 
+// local writes a time for people, in their zone.
+func (a *app) local(t time.Time) string {
+	return t.In(a.now().Location()).Format("2006-01-02 15:04:05")
+}
+
 // deviceRows lists this device first, unless a contact was named, then the
 // contacts' by address and id.
-func deviceRows(self jid.JID, k keys, list []device, of jid.JID) []record {
+func (a *app) deviceRows(self jid.JID, k keys, list []device, of jid.JID) []record {
 	var rows []record
 	if of.IsZero() || of.Bare() == self {
 		id, fingerprint := k.Device()
@@ -144,7 +149,7 @@ func deviceRows(self jid.JID, k keys, list []device, of jid.JID) []record {
 		return cmp.Or(cmp.Compare(a.JID.String(), b.JID.String()), cmp.Compare(a.ID, b.ID))
 	})
 	for _, d := range list {
-		rows = append(rows, recordOf(d))
+		rows = append(rows, a.recordOf(d))
 	}
 	return rows
 }
@@ -158,6 +163,8 @@ type deviceRecord struct {
 	Active      bool   `json:"active"`      // on the contact's device list
 	LastUsed    string `json:"last_used,omitempty"`
 	URI         string `json:"uri,omitempty"` // of this device: for other clients to verify it
+
+	lastUsed string // for people
 }
 
 // Kind implements record.
@@ -169,8 +176,8 @@ func (r deviceRecord) used() string {
 	switch {
 	case r.Trust == trustOwn:
 		used = "this device"
-	case r.LastUsed != "":
-		used = "used " + r.LastUsed
+	case r.lastUsed != "":
+		used = "used " + r.lastUsed
 	}
 	if !r.Active {
 		used += ", gone from the list"

@@ -327,7 +327,7 @@ func (d *decider) askEach(ctx context.Context, list []device) ([]device, error) 
 	defer d.console.hold()()
 	var agreed []device
 	for _, dev := range list {
-		r := recordOf(dev)
+		r := d.recordOf(dev)
 		was := r.used()
 		if dev.Known != "" {
 			was = "so far " + groups(dev.Known)
@@ -366,7 +366,7 @@ func (d *decider) decide(ctx context.Context, devices []device) error {
 	list = slices.DeleteFunc(list, func(dev device) bool { return !concerns(dev) })
 	var rows []record
 	for _, dev := range list {
-		rows = append(rows, recordOf(dev))
+		rows = append(rows, d.recordOf(dev))
 		if dev.Trust == omemo.Undecided.String() && dev.Active {
 			d.print.Note("not used any more until it is verified: device %d of %s", dev.ID, clean.Text(dev.JID.String()))
 		}

@@ -45,6 +45,10 @@ func someEvents() []transfer.Event {
 				{ID: 31415, Fingerprint: fingerprint, Trust: "verified"},
 			},
 		},
+		transfer.Negotiated{ // the next file of the batch: the device is not new to the reader any more
+			Head: head(transfer.Receive), Transport: "ibb", Cipher: "aes-256-gcm", Encryption: "jet",
+			Devices: []transfer.DeviceInfo{{ID: 27183, Fingerprint: fingerprint, Trust: "blind", New: true}},
+		},
 		transfer.Negotiated{Head: evil, Transport: "ibb", Cipher: "aes-128-gcm", Encryption: "jet-draft"},
 		transfer.Progress{Head: head(transfer.Send), Bytes: 524288, Size: 1048576, Rate: 1 << 20},
 		transfer.Interrupted{Head: head(transfer.Send), Bytes: 524288, Reason: "transport lost", RetryIn: 1.5},
@@ -78,7 +82,9 @@ func someRecords() [][]record {
 		},
 		{
 			ownRecord(jid.MustParse("juliet@capulet.example"), 1, strings.Repeat("01234567", 8)),
-			deviceRecord{JID: "romeo@montague.example", ID: 27183, Fingerprint: strings.Repeat("89abcdef", 8), Trust: "blind", Active: true, LastUsed: "2026-11-21T20:15:00Z"},
+			(&app{now: someTime}).recordOf(device{
+				JID: jid.MustParse("romeo@montague.example"), ID: 27183, Fingerprint: strings.Repeat("89abcdef", 8), Trust: "blind", Active: true, LastUsed: someTime(),
+			}),
 			deviceRecord{JID: "romeo@montague.example", ID: 31415, Trust: "undecided"},
 		},
 		someTransfers(),

@@ -31,50 +31,11 @@ type textPrinter struct {
 	online   bool                // has been, in this run
 	begun    int                 // transfers so far
 	ongoing  map[string]*ongoing // by keyOf, until its end
-}
-
-// ongoing is a transfer that has not come to its end.
-type ongoing struct {
-	standing
-	number int       // of the transfers of this run, from 1
-	moving bool      // its bytes are under way
-	offset int64     // from where the session of the moment moves the file
-	from   int64     // the least offset of this run
-	began  time.Time // when the first path of this run stood; zero: none has
-}
-
-// stands notes that there is a path for the bytes.
-func (t *ongoing) stands(path string, now time.Time) {
-	t.path = path
-	if t.began.IsZero() {
-		t.began, t.from = now, t.offset
-	}
-	t.from = min(t.from, t.offset) // it may have to go back
-}
-
-// speedFrom is the size from which on a rate says something about the path.
-const speedFrom = 1e6
-
-// speed tells what was moved in which time, from the first path on: neither what
-// was there before nor a person's time to accept says how fast it went.
-func (t *ongoing) speed(size int64, end time.Time) string {
-	s, moved := bytesText(size), size-t.from
-	if t.began.IsZero() {
-		return s
-	}
-	if t.from > 0 {
-		s += ", the last " + bytesText(moved)
-	}
-	seconds := end.Sub(t.began).Seconds()
-	s += fmt.Sprintf(" in %.1f s", seconds)
-	if seconds > 0 && moved >= speedFrom {
-		s += fmt.Sprintf(" (%s/s)", bytesText(int64(float64(moved)/seconds)))
-	}
-	return s
+	told     map[string]bool     // new devices, by their fingerprints
 }
 
 func newTextPrinter(c *console, out io.Writer, quiet bool, again func(...string) string, now func() time.Time) *textPrinter {
-	return &textPrinter{console: c, out: out, quiet: quiet, again: again, now: now, ongoing: make(map[string]*ongoing)}
+	return &textPrinter{console: c, out: out, quiet: quiet, again: again, now: now, ongoing: make(map[string]*ongoing), told: make(map[string]bool)}
 }
 
 // Event implements printer.
@@ -139,7 +100,7 @@ func (p *textPrinter) Expect(files int) {
 	p.expected = files
 }
 
-// negotiated tells on a terminal which path was taken, and everywhere which
+// negotiated tells on a terminal which path was taken, and everywhere, once, which
 // devices were never met before.
 func (p *textPrinter) negotiated(e transfer.Negotiated) {
 	if p.console.terminal {
@@ -150,10 +111,26 @@ func (p *textPrinter) negotiated(e transfer.Negotiated) {
 		p.Note("%s: %s, %s", clean.Text(e.Name), clean.Text(path), clean.Text(e.Cipher))
 	}
 	for _, d := range e.Devices {
-		if d.New {
+		if d.New && p.first(d.Fingerprint) {
 			p.Note("new device of %s: %d, key %s (%s)", clean.Text(e.Peer), d.ID, groups(d.Fingerprint), clean.Text(d.Trust))
 		}
 	}
+}
+
+// maxTold bounds the devices that are remembered as told; one more line does no harm.
+const maxTold = 1000
+
+// first tells whether nothing was said about a new device yet: it is new to every
+// file of a batch.
+func (p *textPrinter) first(fingerprint string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	known := p.told[fingerprint]
+	if len(p.told) == maxTold {
+		clear(p.told)
+	}
+	p.told[fingerprint] = true
+	return !known
 }
 
 // keyOf tells a transfer from the others of the run. Both ends may be here.
@@ -323,23 +300,6 @@ func pathText(e transfer.Negotiated) string {
 		return "in-band"
 	}
 	return clean.Text(e.Candidate)
-}
-
-// travelled tells how a file came to its end: the last path, and how often it
-// went on after an interruption.
-func travelled(last standing) string {
-	var s string
-	if last.path != "" {
-		s = ", " + last.path
-	}
-	switch last.resumes {
-	case 0:
-	case 1:
-		s += ", resumed once"
-	default:
-		s += fmt.Sprintf(", resumed %d times", last.resumes)
-	}
-	return s
 }
 
 func sentLine(e transfer.Sent, last ongoing, end time.Time) string {

@@ -37,7 +37,7 @@ type transferRecord struct {
 
 	resume string // the command that goes on with it
 	row    *journal.Row
-	zone   *time.Location // for people
+	when   func(time.Time) string // see app.local
 }
 
 func (a *app) transferRecord(row *journal.Row) transferRecord {
@@ -47,7 +47,7 @@ func (a *app) transferRecord(row *journal.Row) transferRecord {
 		Created: stamp(row.Created), Updated: stamp(row.Updated), Finished: stamp(row.Finished),
 		Path: row.Path, Directory: row.Dir, Resource: clean.Text(row.Resource), Batch: clean.Text(row.Batch), SHA256: hex.EncodeToString(row.SHA256),
 		Reason: clean.Text(row.LastError), Fingerprints: []string{},
-		row: row, zone: a.now().Location(),
+		row: row, when: a.local,
 	}
 	if transfer.Spooled(row) || transfer.Poured(row) {
 		r.Path = "" // standard input and output: no file of the user's
@@ -68,9 +68,6 @@ func stamp(t time.Time) string {
 	}
 	return t.UTC().Format(time.RFC3339Nano)
 }
-
-// when writes a time for people, in their zone.
-func (r transferRecord) when(t time.Time) string { return t.In(r.zone).Format("2006-01-02 15:04:05") }
 
 // unconfirmed tells whether only the receiver knows how far the transfer is: it says
 // so when a session begins, and at the end.
