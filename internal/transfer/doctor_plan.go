@@ -26,7 +26,7 @@ const (
 // Plan is what a send would do, up to its offer.
 type Plan struct {
 	To   string `json:"to"`   // full JID of the client that would get the offer
-	Form string `json:"form"` // jetsend:1, jet, jet-draft or encrypted-file
+	Form string `json:"form"` // jetsend:1, jet, jet-draft, encrypted-file or none
 	// Encryption and Cipher are as in the event "negotiated".
 	Encryption string `json:"encryption"`
 	Cipher     string `json:"cipher"`
@@ -130,6 +130,10 @@ func (e *Endpoint) plan(ctx context.Context, opt SendOptions, sources []*source)
 	}
 	if p.Transports, p.Candidates, err = e.paths(ctx, to, opt.Route); err != nil {
 		return nil, err
+	}
+	if to.form == formInsecurePlaintext {
+		p.Devices = []DeviceInfo{}
+		return p, nil
 	}
 	devices, err := e.recipients(ctx, to.jid.Bare())
 	if err != nil {

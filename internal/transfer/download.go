@@ -64,9 +64,10 @@ type download struct {
 	keys [][]byte // that the transfer belongs to
 
 	begun time.Time
-	moved int64  // bytes of the file that are here
-	taken bool   // the sender knows that the offer was accepted
-	final string // absolute path, once the file is released
+	moved int64    // bytes of the file that are here
+	plain []string // of a plain file: the hashes by which it was verified
+	taken bool     // the sender knows that the offer was accepted
+	final string   // absolute path, once the file is released
 
 	stop context.CancelCauseFunc // ends the session of the moment
 }
@@ -158,6 +159,9 @@ func (d *download) stream(ctx context.Context, t *talk, path *bytestream, s span
 		d.moved = m.bytes.Load()
 	}()
 	defer d.keepSyncing(ctx)()
+	if t.insecure != nil {
+		return insecureIn(ctx, t.tapped(path), d.part, s.length, d.how.rate, sum, m)
+	}
 	// Other clients do not all end the stream after the tag, and not every
 	// path hands the end on: then the bytes are counted.
 	ends := t.offer != nil && path.ends
@@ -271,7 +275,7 @@ func (d *download) receipt(ctx context.Context, t *talk, stored int64) error {
 
 // finish tells everybody that the file, or the part that the session was for,
 // is there. It is, whatever happens to the words.
-func (d *download) finish(ctx context.Context, t *talk, s span, dev omemo.Device) {
+func (d *download) finish(ctx context.Context, t *talk, s span, devices ...omemo.Device) {
 	if s.last() {
 		d.report()
 	}
@@ -279,7 +283,7 @@ func (d *download) finish(ctx context.Context, t *talk, s span, dev omemo.Device
 		d.e.log.Warn("receipt", "transfer", d.head.Transfer, "error", err)
 	}
 	_ = t.sess.Terminate(ctx, jingle.Reason{Condition: jingle.Success})
-	if err := d.e.omemo.MarkUsed(context.WithoutCancel(ctx), []omemo.Device{dev}); err != nil {
+	if err := d.e.omemo.MarkUsed(context.WithoutCancel(ctx), devices); err != nil {
 		d.e.log.Warn("remember device", "error", err)
 	}
 }
@@ -289,7 +293,10 @@ func (d *download) report() {
 	row := d.row.Row()
 	seconds := time.Since(d.begun).Seconds()
 	verified := []string{"gcm-tag"}
-	if row.SHA256 != nil && d.sum.h != nil {
+	switch {
+	case row.Insecure():
+		verified = append([]string{}, d.plain...)
+	case row.SHA256 != nil && d.sum.h != nil:
 		verified = append(verified, "sha-256")
 	}
 	event := Received{

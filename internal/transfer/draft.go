@@ -25,6 +25,8 @@ func draftPayload(ts *crypto.Secret, as client) []byte {
 // suite is what encrypts the file in the form of the offer.
 func (f form) suite(opt SendOptions) crypto.Suite {
 	switch {
+	case f == formInsecurePlaintext:
+		return 0 // none: a secret of it refuses every use
 	case f == formJetsend, f == formDraft && opt.Cipher != crypto.AES128GCM.Name():
 		return crypto.AES256GCM
 	}
@@ -34,6 +36,8 @@ func (f form) suite(opt SendOptions) crypto.Suite {
 // word is what events call the form.
 func (f form) word() string {
 	switch f {
+	case formInsecurePlaintext:
+		return NotEncrypted
 	case formDraft:
 		return encryptionDraft
 	case formEncryptedFile, formConversations:
@@ -45,6 +49,10 @@ func (f form) word() string {
 // dress makes c an offer in a form of other clients: the envelope, and the file
 // for all to see.
 func (o *outgoing) dress(ctx context.Context, c *jingle.Content) (err error) {
+	if o.form == formInsecurePlaintext {
+		o.undress()
+		return nil
+	}
 	ts, to := o.talk.ts, o.to.jid.Bare()
 	if o.form == formDraft {
 		payload := draftPayload(ts, o.to.client)

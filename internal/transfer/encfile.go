@@ -50,6 +50,7 @@ type wireSum struct {
 	sums      map[string]hash.Hash
 	told      []jingle.Hash // in the offer
 	announced bool          // a checksum is to follow
+	matched   []string      // algorithms of the hashes that were right
 }
 
 // newWireSum is for the sender's own algorithm, and for those that the offer of
@@ -98,6 +99,7 @@ func (w *wireSum) compare(told []jingle.Hash) (checked bool, err error) {
 		if subtle.ConstantTimeCompare(sum.Sum(nil), h.Value) != 1 {
 			return true, &wrongChecksum{h.Algo}
 		}
+		w.matched = append(w.matched, h.Algo)
 		checked = true
 	}
 	return checked, nil
@@ -140,7 +142,11 @@ func (t *talk) tapped(b *bytestream) *bytestream {
 // tellWireSum tells the receiver the checksum of what was sent. A receiver that
 // has left by then does without.
 func (t *talk) tellWireSum(ctx context.Context) {
-	if t.wire == nil {
+	switch {
+	case t.wire == nil:
+		return
+	case t.insecure != nil:
+		t.tellPlainSum(ctx)
 		return
 	}
 	var c jingle.EncryptedChecksum
@@ -155,8 +161,11 @@ func (t *talk) tellWireSum(ctx context.Context) {
 // awaitWireSum compares the checksum of the encrypted file with what came, when
 // there is one. A wrong one is a *wrongChecksum, and nothing may be released.
 func (t *talk) awaitWireSum(ctx context.Context) error {
-	if t.wire == nil {
+	switch {
+	case t.wire == nil:
 		return nil
+	case t.insecure != nil:
+		return t.awaitPlainSum(ctx)
 	}
 	if _, err := t.wire.compare(t.wire.told); err != nil {
 		return err
@@ -171,9 +180,18 @@ func (t *talk) awaitWireSum(ctx context.Context) error {
 		}
 		return t.wire.compare(c.Hashes)
 	}
-	var err error
+	patience := time.Duration(0)
 	if t.wire.announced {
-		err = t.await(ctx, checksumTime, errNoChecksum, look)
+		patience = checksumTime
+	}
+	return t.awaitSum(ctx, patience, look)
+}
+
+// awaitSum gives look what comes within patience, or what has come. That nothing
+// does is no error.
+func (t *talk) awaitSum(ctx context.Context, patience time.Duration, look func(*xmltree.Element) (bool, error)) (err error) {
+	if patience > 0 {
+		err = t.await(ctx, patience, errNoChecksum, look)
 	} else {
 		err = t.lastWord(look, func() error { return nil })
 	}
@@ -183,8 +201,8 @@ func (t *talk) awaitWireSum(ctx context.Context) error {
 		return err
 	case err != nil && context.Cause(ctx) != nil:
 		return context.Cause(ctx)
-	case err != nil: // the tag has been verified all the same
-		t.e.log.Debug("no checksum of the encrypted file", "peer", t.sess.Peer(), "error", err)
+	case err != nil: // a tag has been verified all the same
+		t.e.log.Debug("no checksum", "peer", t.sess.Peer(), "error", err)
 	}
 	return nil
 }

@@ -105,7 +105,7 @@ func (in *inClear) readEnvelope(c jingle.Content) error {
 		in.sec = &jingle.Security{Name: c.Name, Cipher: crypto.AES128GCM.URN(), Type: inFile.Name.Space, Envelope: inFile}
 	case in.sec != nil:
 	case c.Security == nil:
-		return fmt.Errorf("%w: the offer is not encrypted", errDeclined)
+		return errNotEncrypted
 	default:
 		if in.sec, err = jingle.ParseSecurity(c.Security); err != nil {
 			return fmt.Errorf("%w: %w", errOffer, err)

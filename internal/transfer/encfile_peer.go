@@ -13,7 +13,7 @@ import (
 // client that does not say so stores what it cannot open as the file, and calls
 // that success: nothing is offered on a guess.
 func formsOf(c client, info *session.DiscoInfo) (out []form) {
-	if !info.Has(jingle.NS) || c == libervia { // Libervia opens no standard envelope
+	if !info.Has(jingle.NS) {
 		return nil
 	}
 	file, jet := info.Has(jingle.NSFile), info.Has(jingle.NSJET)
@@ -26,8 +26,9 @@ func formsOf(c client, info *session.DiscoInfo) (out []form) {
 		{formEncryptedFile, info.Has(jingle.NSEncryptedFile)},
 		{formDraft, file && (info.Has(NS) || jet)},
 		{formConversations, file && !info.Has(nsJETOMEMO) && (c == conversations || c == conversations1)},
+		{formInsecurePlaintext, file},
 	} {
-		if x.can {
+		if x.can && (c != libervia || x.form == formInsecurePlaintext) { // Libervia opens no standard envelope
 			out = append(out, x.form)
 		}
 	}
@@ -43,6 +44,8 @@ func (e Encryption) forms() []form {
 		return []form{formDraft}
 	case EncryptionFile:
 		return []form{formEncryptedFile, formConversations}
+	case EncryptionInsecurePlaintext:
+		return []form{formInsecurePlaintext}
 	case encryptionOther:
 		return []form{formJET, formEncryptedFile, formConversations}
 	}
@@ -63,6 +66,9 @@ func (p *peer) best(how Encryption) form {
 func hintForms(f *Failure, how Encryption, answered []*peer) *Failure {
 	if f.Code != exitcode.Incapable {
 		return f
+	}
+	if how == EncryptionInsecurePlaintext {
+		return noPlainClient(f, answered)
 	}
 	if how != EncryptionAuto && how != encryptionOther {
 		f.Hints = append(f.Hints, "leave `--encryption "+string(how)+"` out to take what the contact's client has")

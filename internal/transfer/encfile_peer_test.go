@@ -36,6 +36,7 @@ func TestDescribe(t *testing.T) {
 		{"Libervia", "", jet, formNone, nil, libervia},
 		{"", "http://salut-a-toi.org", append(slices.Clone(jet), jingle.NSEncryptedFile), formNone, nil, libervia},
 		{"Psi", "https://psi-im.org", base, formNone, nil, otherClient},
+		{"Smack", "http://www.igniterealtime.org/projects/smack", base, formNone, nil, smack},
 		{"Gajim", "https://gajim.org", base, formNone, nil, otherClient},
 		{"of 2015", "", []string{jingle.NS, jingle.NSEncryptedFile, "urn:xmpp:jingle:apps:file-transfer:4", s5b.NS}, formEncryptedFile, []form{formEncryptedFile}, otherClient},
 		{"both", "", append(slices.Clone(jet), jingle.NSEncryptedFile), formJET, []form{formJET, formEncryptedFile, formDraft}, otherClient},
@@ -45,7 +46,11 @@ func TestDescribe(t *testing.T) {
 		t.Run(tt.name+tt.node, func(t *testing.T) {
 			info := &session.DiscoInfo{Identities: []session.Identity{{Category: "client", Name: tt.name}}, Features: tt.features}
 			p := describe(jid.MustParse("juliet@jet.test/x"), info, session.Caps{Node: tt.node})
-			if p.form != tt.auto || !slices.Equal(p.takes, tt.takes) || p.client != tt.client {
+			takes := slices.Clone(tt.takes)
+			if info.Has(jingle.NS) && info.Has(jingle.NSFile) {
+				takes = append(takes, formInsecurePlaintext) // by the user's word alone
+			}
+			if p.form != tt.auto || !slices.Equal(p.takes, takes) || p.client != tt.client {
 				t.Errorf("form %d, takes %v, client %d", p.form, p.takes, p.client)
 			}
 			if p.client == dino && slices.Contains(p.transports, IBB) {
@@ -70,6 +75,11 @@ func TestSizeLimits(t *testing.T) {
 		{otherClient, formJET, 64<<30 - 32},
 		{otherClient, formEncryptedFile, 64<<30 - 32},
 		{otherClient, formDraft, 64<<30 - 32},
+		{dino, formInsecurePlaintext, 1<<32 - 1},
+		{conversations1, formInsecurePlaintext, 1<<31 - 1},
+		{aTalk, formInsecurePlaintext, 1<<31 - 1},
+		{smack, formInsecurePlaintext, 1<<31 - 1},
+		{otherClient, formInsecurePlaintext, 64<<30 - 32},
 	} {
 		p := peer{jid: jid.MustParse("juliet@jet.test/x"), form: tt.form, client: tt.client}
 		what := fmt.Sprintf("client %d, form %d", tt.client, tt.form)
@@ -98,6 +108,7 @@ func TestSuites(t *testing.T) {
 		{formDraft, "", "aes-256-gcm", true}, {formDraft, "aes-256-gcm", "aes-256-gcm", true}, {formDraft, "aes-128-gcm", "aes-128-gcm", true},
 		{formEncryptedFile, "", "aes-128-gcm", true}, {formEncryptedFile, "aes-256-gcm", "aes-128-gcm", false},
 		{formConversations, "aes-128-gcm", "aes-128-gcm", true},
+		{formInsecurePlaintext, "", "", true}, {formInsecurePlaintext, "aes-128-gcm", "", false},
 	} {
 		opt := SendOptions{Cipher: tt.cipher}
 		if got := tt.form.suite(opt).Name(); got != tt.want {

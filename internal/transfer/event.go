@@ -60,7 +60,7 @@ type Negotiated struct {
 	Head
 	Transport  string       `json:"transport"`           // s5b or ibb
 	Candidate  string       `json:"candidate,omitempty"` // direct or proxy; s5b only
-	Cipher     string       `json:"cipher"`
+	Cipher     string       `json:"cipher"`              // empty without encryption
 	Encryption string       `json:"encryption"`
 	Devices    []DeviceInfo `json:"devices"`
 }

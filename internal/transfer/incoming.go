@@ -146,7 +146,7 @@ func (in *incoming) decide(ctx context.Context) (done bool, err error) {
 		q := Question{
 			Peer: in.sess.Peer(), Name: in.head.Name, Size: in.file.Size,
 			Description: clean.Text(in.file.Description), Device: deviceInfo(in.dev), Batch: in.batch(),
-			Directory: in.held.offer.manifest() != nil,
+			Insecure: in.form == formInsecurePlaintext, Directory: in.held.offer.manifest() != nil,
 		}
 		if err := in.r.ask(ctx, q); err != nil {
 			return false, &refusal{err, jingle.Reason{Condition: jingle.Decline}}
@@ -301,6 +301,9 @@ func (in *incoming) batch() *Batch {
 // public reads what the stanza says in the clear.
 func (in *incoming) public(senders string) (*jingle.File, *jingle.Security, error) {
 	c, err := readClear(in.sess.Content(), senders)
+	if errors.Is(err, errNotEncrypted) && in.r.takesPlaintext(senders) {
+		c.form, err = formInsecurePlaintext, nil
+	}
 	in.form = c.form
 	return c.file, c.sec, err
 }
@@ -310,6 +313,10 @@ func (in *incoming) public(senders string) (*jingle.File, *jingle.Security, erro
 func (in *incoming) open(ctx context.Context, public *jingle.File, sec *jingle.Security) error {
 	if err := in.r.paces.wait(ctx, in.sess.Peer().Bare()); err != nil {
 		return err
+	}
+	if in.form == formInsecurePlaintext {
+		in.openPlaintext()
+		return nil
 	}
 	opened, err := in.e.omemo.Unwrap(ctx, in.e.sess, in.sess.Peer(), sec.Envelope)
 	if errors.Is(err, omemo.ErrEnvelope) || errors.Is(err, omemo.ErrNotForUs) {
@@ -371,7 +378,7 @@ func (in *incoming) accept(ctx context.Context) (err error) {
 		in.terminate(ctx, err) // before the socket says it worse
 		return err
 	}
-	d.finish(ctx, in.talk, s, in.dev)
+	d.finish(ctx, in.talk, s, in.devices()...)
 	if !s.last() {
 		err = d.row.Interrupt(context.WithoutCancel(ctx), errNextPart)
 	}
@@ -391,7 +398,7 @@ func (in *incoming) establish(ctx context.Context, s span, prefix string) (path 
 		route.close()
 		return nil, nil, err
 	}
-	in.talk.reportPath(in.head, path, in.held.encryption, in.dev)
+	in.talk.reportPath(in.head, path, in.held.encryption, in.devices()...)
 	return path, func() {
 		_ = path.Close()
 		route.close()

@@ -51,6 +51,7 @@ func (o *outgoing) prepare(ctx context.Context, sid string) (c jingle.Content, e
 	if o.route, err = o.e.offerRoute(ctx, o.to.jid, paths, o.to.transports); err != nil {
 		return c, err
 	}
+	o.route.libervia = o.to.client == libervia
 	c = jingle.Content{
 		Creator: jingle.SenderInitiator, Name: contentName, Senders: jingle.SenderInitiator,
 		Description: jingle.Description(o.publicFile()), Transport: o.route.element(),

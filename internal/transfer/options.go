@@ -86,6 +86,9 @@ const (
 	// EncryptionFile is the encrypted file element of the ProtoXEP of 2015, or
 	// where Conversations before 2.5.8 puts it.
 	EncryptionFile Encryption = "encrypted-file"
+	// EncryptionInsecurePlaintext is none: everybody on the way can read and change
+	// the files. Nothing but the user's own word may choose it.
+	EncryptionInsecurePlaintext Encryption = "insecure-plaintext"
 	// encryptionOther is any form of other clients: for a file whose transfer
 	// began in one.
 	encryptionOther Encryption = "other"
@@ -169,6 +172,8 @@ type Question struct {
 	Size        int64
 	Description string
 	Device      DeviceInfo
+	// Insecure means that the file is not encrypted; there is no Device then.
+	Insecure bool
 	// Directory means that it is a directory, and Size that of its archive.
 	Directory bool
 	// Batch says how many files of how many bytes a yes is for; nil is this one.
@@ -195,6 +200,9 @@ type ReceiveOptions struct {
 	Out io.Writer
 	// Hook, unless nil, is run once for each file that this run releases.
 	Hook *hook.Config
+	// InsecurePlaintext takes offers without encryption, too, from whom Accept and
+	// From admit; with AcceptVerified it does nothing.
+	InsecurePlaintext bool
 	// NoServe refuses contacts who ask for the rest of a file that was offered
 	// to them and interrupted.
 	NoServe bool

@@ -237,6 +237,7 @@ func (o *outgoing) fail(ctx context.Context, err error) exitcode.Code {
 	f := failureOf(err, o.marked)
 	ctx = context.WithoutCancel(ctx)
 	f.Resumable = o.resumable(f.Code, err)
+	f.Hints = append(f.Hints, o.insecureHints(err)...)
 	end := o.row.Fail
 	if f.Resumable {
 		end = o.row.Interrupt
@@ -252,6 +253,9 @@ func (o *outgoing) fail(ctx context.Context, err error) exitcode.Code {
 // after anything but a change of the file once the receiver had accepted it.
 func (o *outgoing) resumable(code exitcode.Code, err error) bool {
 	var source *sourceError
+	if o.form == formInsecurePlaintext {
+		return false
+	}
 	switch code {
 	case exitcode.Interrupted, exitcode.Cancelled, exitcode.Terminated, exitcode.Integrity, exitcode.Unexpected:
 		return !errors.As(err, &source)
@@ -384,6 +388,9 @@ func (o *outgoing) rowOf() journal.Row {
 	}
 	if o.batch != nil {
 		r.Batch = o.batch.ID
+	}
+	if o.form == formInsecurePlaintext {
+		r.Keys = [][]byte{journal.NoKey()}
 	}
 	return r
 }

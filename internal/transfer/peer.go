@@ -44,12 +44,13 @@ const (
 type form int
 
 const (
-	formNone          form = iota
-	formConversations      // <encrypted/> in a <file/>, as Conversations before 2.5.8 has it
-	formDraft              // the JET draft of 2017-09
-	formEncryptedFile      // the encrypted file element of the ProtoXEP of 2015
-	formJET                // XEP-0396 as the live clients do it
-	formJetsend            // our profile
+	formNone              form = iota
+	formInsecurePlaintext      // without encryption (plain.go)
+	formConversations          // <encrypted/> in a <file/>, as Conversations before 2.5.8 has it
+	formDraft                  // the JET draft of 2017-09
+	formEncryptedFile          // the encrypted file element of the ProtoXEP of 2015
+	formJET                    // XEP-0396 as the live clients do it
+	formJetsend                // our profile
 )
 
 // peer is a resource of a contact that can take a file.
@@ -73,6 +74,7 @@ const (
 	conversations
 	conversations1 // before 2.0
 	aTalk
+	smack
 )
 
 // The largest sizes of those who cannot count further or not safely.
@@ -89,9 +91,9 @@ func (p peer) limit() int64 {
 		return math.MaxInt64 // in as many sessions as it takes
 	case p.client == dino:
 		return maxDino
-	case p.client == conversations1:
+	case p.client == conversations1 && p.form != formInsecurePlaintext:
 		return maxJavaInt - crypto.TagSize // it is told, and counts, what encrypts the file
-	case p.client == aTalk:
+	case p.client == conversations1, p.client == aTalk, p.client == smack:
 		return maxJavaInt
 	}
 	return maxOther
@@ -110,6 +112,8 @@ func clientOf(info *session.DiscoInfo, caps session.Caps) client {
 		return libervia
 	case strings.Contains(names, "atalk"):
 		return aTalk
+	case strings.Contains(names, "smack"):
+		return smack
 	case strings.Contains(names, "conversations 1.") || strings.Contains(names, "conversations 0."):
 		return conversations1
 	case strings.Contains(names, "conversations.im"), strings.Contains(names, "conversations"):

@@ -83,6 +83,9 @@ func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
 	if r.verified, err = e.verifiedContacts(ctx); err != nil {
 		return &Failure{Code: exitcode.Config, Reason: "state", Err: err}
 	}
+	if opt.InsecurePlaintext {
+		e.cfg.Report(Warning{Text: receivesPlaintext})
+	}
 	e.receiver.Store(r)
 	if err := e.sess.Appear(ctx); err != nil && e.gone() {
 		return e.unreachable()

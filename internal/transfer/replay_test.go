@@ -153,6 +153,10 @@ func (r *replay) offered() {
 	if s := r.sess.Content().Senders; s == jingle.SenderResponder {
 		senders = s
 	}
+	if r.file.Attr("flag") == plainFlag {
+		r.offeredPlain(senders)
+		return
+	}
 	in, err := readClear(r.sess.Content(), senders)
 	var no *refusal
 	errors.As(err, &no)

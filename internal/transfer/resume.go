@@ -51,6 +51,9 @@ func (e *Endpoint) resumeOne(ctx context.Context, key journal.Key, opt ResumeOpt
 		return e.notResumed(row, over), nil
 	case row.State.Live():
 		return e.notResumed(row, errRunning), nil
+	case row.Insecure():
+		row.State = journal.Failed // for everybody
+		return e.notResumed(row, fmt.Errorf("%w: it went without encryption", errRefused)), nil
 	}
 	if key.Direction == journal.Send {
 		return e.resumeSend(ctx, row, opt), nil

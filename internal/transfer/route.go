@@ -204,7 +204,7 @@ func (r *route) open(ctx context.Context, own ibb.Transport, remote *xmltree.Ele
 	if err != nil {
 		return nil, err
 	}
-	conn, err := r.e.ibb.Open(ctx, ibb.Params{Peer: r.peer, Transport: agreed})
+	conn, err := r.e.ibb.Open(ctx, ibb.Params{Peer: r.peer, Transport: agreed, Modulo65535: r.libervia})
 	if err != nil {
 		return nil, err
 	}

@@ -33,6 +33,9 @@ func (e *Endpoint) Send(ctx context.Context, opt SendOptions) error {
 	defer closeSources(sources)
 	e.tellSkipped(sources)
 	e.cfg.Report(Online{JID: e.sess.JID().String()})
+	if opt.Encryption == EncryptionInsecurePlaintext {
+		e.cfg.Report(Warning{Text: sendsPlaintext})
+	}
 	peers, err := e.choose(ctx, opt)
 	if err == nil {
 		err = e.guardForm(ctx, peers[0], opt)

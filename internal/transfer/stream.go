@@ -138,15 +138,21 @@ func pump(ctx context.Context, fill func([]byte) (int, error), drain func([]byte
 // stops when ctx does, closing conn to wake a blocked write. unchanged is asked
 // before the tag is written: without the tag nobody releases what was sent.
 func streamOut(ctx context.Context, conn net.Conn, src io.Reader, size int64, unchanged func() error, ts *crypto.Secret, limit int64, sum io.Writer, m *meter) error {
+	enc, err := crypto.NewEncrypter(&idleConn{Conn: conn}, ts)
+	if err != nil {
+		return err
+	}
+	return pumpOut(ctx, conn, enc, src, size, unchanged, limit, sum, m)
+}
+
+// pumpOut brings size bytes of src into conn by way of enc, whose end it writes
+// last.
+func pumpOut(ctx context.Context, conn net.Conn, enc io.WriteCloser, src io.Reader, size int64, unchanged func() error, limit int64, sum io.Writer, m *meter) (err error) {
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	lim, unit := limiter(limit)
 	if b, ok := conn.(*bytestream); ok && b.transport == IBB {
 		unit = min(unit, inbandUnit)
-	}
-	enc, err := crypto.NewEncrypter(&idleConn{Conn: conn}, ts)
-	if err != nil {
-		return err
 	}
 	left := size
 	fill := func(b []byte) (int, error) {
@@ -206,9 +212,6 @@ type halfCloser interface {
 // after it, and otherwise nothing behind it was looked at. The first byte may
 // take longer than the others by patience.
 func streamIn(ctx context.Context, conn net.Conn, ends bool, patience time.Duration, dst io.Writer, size int64, ts *crypto.Secret, limit int64, sum io.Writer, m *meter) error {
-	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
-	defer stop()
-	lim, unit := limiter(limit)
 	var src io.Reader = &idleConn{conn, patience}
 	if !ends {
 		src = io.LimitReader(src, size+crypto.TagSize)
@@ -217,6 +220,14 @@ func streamIn(ctx context.Context, conn net.Conn, ends bool, patience time.Durat
 	if err != nil {
 		return err
 	}
+	return pumpIn(ctx, conn, dec, dst, limit, sum, m)
+}
+
+// pumpIn brings into dst what dec makes of conn, until dec says io.EOF.
+func pumpIn(ctx context.Context, conn net.Conn, dec io.Reader, dst io.Writer, limit int64, sum io.Writer, m *meter) error {
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+	lim, unit := limiter(limit)
 	fill := func(b []byte) (int, error) {
 		n, err := readUnit(dec, b[:unit])
 		if lim != nil && n > 0 {
@@ -238,7 +249,7 @@ func streamIn(ctx context.Context, conn net.Conn, ends bool, patience time.Durat
 		}
 		return nil
 	}
-	err = pump(ctx, fill, drain)
+	err := pump(ctx, fill, drain)
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}

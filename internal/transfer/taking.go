@@ -157,5 +157,8 @@ func (d *download) take(ctx context.Context, t *talk, path *bytestream, s span) 
 	if err := t.awaitWireSum(ctx); err != nil {
 		return err
 	}
+	if t.insecure != nil {
+		sum, d.plain = t.wire.sums[hashAlgo].Sum(nil), t.insecure.verified()
+	}
 	return d.release(ctx, sum)
 }

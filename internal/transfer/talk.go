@@ -30,8 +30,12 @@ type talk struct {
 	sess  *jingle.Session
 	ts    *crypto.Secret
 	offer *offer // of our profile; nil towards other clients
-	// wire hashes what goes over the path; of the encrypted file element only.
+	// wire hashes what goes over the path; of the encrypted file element only, and
+	// of a plain file.
 	wire *wireSum
+	// insecure says that the file goes without encryption; nil in every form that
+	// has one. See plain.go.
+	insecure *plainSum
 }
 
 // seal wraps x for the other end.

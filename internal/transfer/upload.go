@@ -110,7 +110,11 @@ func (u *upload) stream(ctx context.Context, t *talk, path *bytestream, s span) 
 		u.moved = m.bytes.Load()
 	}()
 	unchanged := func() error { return u.src.unchanged(ctx) }
-	return streamOut(ctx, t.tapped(path), io.NewSectionReader(u.src.data, s.offset, s.length), s.length, unchanged, t.ts, u.rate, sum, m)
+	src := io.NewSectionReader(u.src.data, s.offset, s.length)
+	if t.insecure != nil {
+		return insecureOut(ctx, t.tapped(path), src, s.length, unchanged, u.rate, sum, m)
+	}
+	return streamOut(ctx, t.tapped(path), src, s.length, unchanged, t.ts, u.rate, sum, m)
 }
 
 // confirm records what the receiver says that it has.

@@ -1,0 +1,61 @@
+package transfer
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"strconv"
+	"strings"
+
+	"jetsend/internal/exitcode"
+)
+
+// plainFlag marks the files whose offers have no envelope: they are played twice,
+// without --insecure-plaintext and with it.
+const plainFlag = "insecure-plaintext"
+
+// offeredPlain is offered for those files.
+func (r *replay) offeredPlain(senders string) {
+	t := r.t
+	rcv := &receiver{}
+	in := &incoming{r: rcv, sess: r.sess, talk: &talk{e: &Endpoint{log: slog.New(slog.DiscardHandler)}, sess: r.sess}}
+	for _, o := range []ReceiveOptions{{Accept: AcceptAll}, {Accept: AcceptVerified, InsecurePlaintext: true}} {
+		rcv.options.Store(&o)
+		var no *refusal
+		if _, _, err := in.public(senders); !errors.As(err, &no) {
+			t.Errorf("taken under %+v: %v", o, err)
+		}
+	}
+	rcv.options.Store(&ReceiveOptions{Accept: AcceptContacts, InsecurePlaintext: true})
+	file, sec, err := in.public(senders)
+	var no *refusal
+	errors.As(err, &no)
+	if refused, ok := r.want("refused"); ok || err != nil {
+		if no == nil || no.reason.Condition != refused {
+			t.Errorf("read as %+v, %v; want %q", file, err, refused)
+		}
+		return
+	}
+	if in.form != formInsecurePlaintext || sec != nil {
+		t.Fatalf("form %d, %+v", in.form, sec)
+	}
+	in.openPlaintext()
+	r.attrs(map[string]string{
+		"size": strconv.FormatInt(file.Size, 10), "name": file.Name, "hash-used": strings.Join(file.HashUsed, " "),
+		"patience": in.talk.insecure.patience.String(),
+	})
+	r.transport(r.sess.Content().Transport)
+	if err := r.sess.Accept(t.Context(), r.sess.Content()); err != nil {
+		t.Fatal(err)
+	}
+	r.receive("then")
+	r.infos()
+	in.talk.insecure.patience = 0 // nothing is waited for here
+	_, _ = io.WriteString(in.talk.wire, r.file.ChildText("", "wire"))
+	err = in.talk.awaitWireSum(t.Context())
+	if _, wrong := r.want("wrong"); wrong != (err != nil) || err != nil && failureOf(err, true).Code != exitcode.Integrity {
+		t.Errorf("checksum: %v", err)
+	}
+	r.attrs(map[string]string{"verified": strings.Join(in.talk.insecure.verified(), " ")})
+	r.end()
+}

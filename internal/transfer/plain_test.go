@@ -1,0 +1,489 @@
+package transfer
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"jetsend/internal/crypto"
+	"jetsend/internal/exitcode"
+	"jetsend/internal/jid"
+	"jetsend/internal/jingle"
+	"jetsend/internal/journal"
+	"jetsend/internal/xmltree"
+)
+
+// newPlainStage is newFormStage with a receiver that takes plain files, too.
+func newPlainStage(t *testing.T) *formStage {
+	t.Helper()
+	st := newFormStage(t)
+	allow(t, st.juliet, func(o *ReceiveOptions) { o.InsecurePlaintext = true })
+	return st
+}
+
+// allow changes the options of a receiver that runs.
+func allow(t *testing.T, e *Endpoint, change func(*ReceiveOptions)) {
+	t.Helper()
+	eventually(t, func() bool { return e.receiver.Load() != nil })
+	r := e.receiver.Load()
+	o := *r.opt()
+	change(&o)
+	r.options.Store(&o)
+}
+
+func plainly(transport string) SendOptions {
+	return SendOptions{Encryption: EncryptionInsecurePlaintext, Route: RouteOptions{Transports: []string{transport}}}
+}
+
+// TestPlainToOthers: what a client without encryption is offered, and told behind
+// the data; over either transport, by that word alone.
+func TestPlainToOthers(t *testing.T) {
+	st := newPlainStage(t)
+	secure := []string{NS, nsJETOMEMO, jingle.NSJET, jingle.NSEncryptedFile}
+	sum := sha256.Sum256(st.data)
+	for client, checksum := range map[string]string{
+		"Psi":      base64.StdEncoding.EncodeToString(sum[:]),
+		"Gajim":    base64.StdEncoding.EncodeToString(sum[:]),
+		"Libervia": base64.StdEncoding.EncodeToString([]byte(hex.EncodeToString(sum[:]))),
+	} {
+		for _, transport := range []string{S5B, IBB} {
+			t.Run(client+" "+transport, func(t *testing.T) {
+				st.pretend(client, secure...)
+				defer st.lie(nil)
+				wantCode(t, st.send(t, SendOptions{Wait: time.Second}), exitcode.Incapable)
+				if _, offered := last[Offer](&st.out); offered {
+					t.Fatal("offered unasked")
+				}
+				seen := len(st.tap.Stanzas())
+				if err := st.send(t, plainly(transport)); err != nil {
+					t.Fatal(err)
+				}
+				st.arrived(t)
+				for who, e := range map[string]*events{"sender": &st.out, "receiver": &st.in} {
+					n, _ := last[Negotiated](e)
+					if n.Encryption != "none" || n.Cipher != "" || n.Transport != transport || len(n.Devices) > 0 {
+						t.Errorf("%s: %+v", who, n)
+					}
+				}
+				if w, _ := last[Warning](&st.out); !strings.Contains(w.Text, "UNENCRYPTED") {
+					t.Errorf("warned of %q", w.Text)
+				}
+				if sent, _ := last[Sent](&st.out); sent.VerifiedByPeer {
+					t.Errorf("%+v", sent)
+				}
+				got, _ := last[Received](&st.in)
+				if !slices.Equal(got.Verified, []string{"sha-256"}) || got.SHA256 != hex.EncodeToString(sum[:]) {
+					t.Errorf("%+v", got)
+				}
+				offer, told := plainStanzas(st, seen)
+				if !literalPlain(offer) {
+					t.Errorf("offered %s", offer)
+				}
+				h := told.Child(jingle.NSFile, "file").Child(jingle.NSHashes, "hash")
+				if told.Attr("creator") != "initiator" || told.Attr("name") != offer.Attr("name") || h.Attr("algo") != "sha-256" || h.Text != checksum {
+					t.Errorf("told %s", told)
+				}
+			})
+		}
+	}
+}
+
+// plainStanzas are the content and the checksum that romeo sent.
+func plainStanzas(st *formStage, since int) (content, checksum *xmltree.Element) {
+	for _, s := range st.tap.Stanzas()[since:] {
+		x, err := xmltree.Parse(s.Raw)
+		if err != nil {
+			continue
+		}
+		j := x.Child(jingle.NS, "jingle")
+		if j.Attr("action") == "session-initiate" {
+			content = j.Child(jingle.NS, "content")
+		}
+		if c := j.Child(jingle.NSFile, "checksum"); c != nil {
+			checksum = c
+		}
+	}
+	return content, checksum
+}
+
+// literalPlain tells whether a content is an offer of XEP-0234 and nothing else:
+// it announces a hash, and has none.
+func literalPlain(c *xmltree.Element) bool {
+	file := c.Child(jingle.NSFile, "description").Child(jingle.NSFile, "file")
+	return len(c.Children) == 2 && c.Child("", "transport") != nil && c.Attr("senders") == "initiator" &&
+		file.ChildText(jingle.NSFile, "name") == "f" && file.ChildText(jingle.NSFile, "size") == "100001" &&
+		file.Child(jingle.NSHashes, "hash-used").Attr("algo") == "sha-256" &&
+		file.Child("", "hash") == nil && file.Child("", "encrypted") == nil && file.Child("", "range") == nil
+}
+
+// TestPlainWhateverThePeerCan: the flag means it, towards a jetsend too, known as
+// one or not; the next send without it is encrypted again.
+func TestPlainWhateverThePeerCan(t *testing.T) {
+	st := newPlainStage(t)
+	for range 2 {
+		if err := st.send(t, SendOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		st.arrived(t)
+		if n, _ := last[Negotiated](&st.out); n.Encryption != "jet" || n.Cipher != "aes-256-gcm" {
+			t.Errorf("%+v", n)
+		}
+		if _, warned := last[Warning](&st.out); warned {
+			t.Error("warned of an encrypted file")
+		}
+		if err := st.send(t, plainly(S5B)); err != nil {
+			t.Fatal(err)
+		}
+		st.arrived(t)
+		if n, _ := last[Negotiated](&st.out); n.Encryption != "none" {
+			t.Errorf("%+v", n)
+		}
+	}
+	// Nobody who takes files.
+	st.pretend("", jingle.NSFile)
+	opt := plainly(S5B)
+	opt.Wait = time.Second
+	err := st.send(t, opt)
+	wantCode(t, err, exitcode.Incapable)
+	if !strings.Contains(err.Error(), "takes files") {
+		t.Error(err)
+	}
+}
+
+// TestPlainNeverByItself: no other choice of form comes to no encryption, and where
+// none is chosen nothing can be encrypted or sealed with what stands for the key.
+func TestPlainNeverByItself(t *testing.T) {
+	all := []form{formNone, formInsecurePlaintext, formConversations, formDraft, formEncryptedFile, formJET, formJetsend}
+	for _, takes := range [][]form{all, {formInsecurePlaintext}, nil} {
+		p := &peer{takes: takes}
+		for _, how := range []Encryption{EncryptionAuto, EncryptionJET, EncryptionDraft, EncryptionFile, encryptionOther, "none", "insecure"} {
+			if p.best(how) == formInsecurePlaintext {
+				t.Errorf("%q of %v is no encryption", how, takes)
+			}
+		}
+		if f := p.best(EncryptionInsecurePlaintext); f != formNone && f != formInsecurePlaintext {
+			t.Errorf("insecure of %v is %d", takes, f)
+		}
+	}
+	tk := &talk{}
+	tk.insecurely(newPlainSum(nil))
+	if _, err := seal(tk.ts, kindReceipt, crypto.Context{}, xmltree.New(NS, kindReceipt)); err == nil {
+		t.Error("sealed with no key")
+	}
+	a, _ := pair(t)
+	if err := streamOut(t.Context(), a, bytes.NewReader(nil), 0, same, tk.ts, 0, nil, meterFor(t)); !errors.Is(err, crypto.ErrUnknownSuite) {
+		t.Errorf("encrypted with no key: %v", err)
+	}
+	if err := streamIn(t.Context(), a, false, 0, io.Discard, 0, tk.ts, 0, nil, meterFor(t)); !errors.Is(err, crypto.ErrUnknownSuite) {
+		t.Errorf("decrypted with no key: %v", err)
+	}
+}
+
+// TestPlainChecksum: a hash that is not that of what came, in the offer or behind the
+// data, ends the transfer with 10 and nothing released. One that is lost leaves the
+// file unverified, and the event says so.
+func TestPlainChecksum(t *testing.T) {
+	st := newPlainStage(t)
+	sum := func(do func(h *xmltree.Element)) func(*xmltree.Element) {
+		return func(x *xmltree.Element) {
+			if h := x.Child(jingle.NS, "jingle").Child(jingle.NSFile, "checksum").Child("", "file").Child("", "hash"); h != nil {
+				do(h)
+			}
+		}
+	}
+	inOffer := func(text string) func(*xmltree.Element) {
+		return func(x *xmltree.Element) {
+			if f := x.Child(jingle.NS, "jingle").Child(jingle.NS, "content").Child(jingle.NSFile, "description").Child("", "file"); f != nil &&
+				kindOf(x) == "session-initiate" {
+				f.Add(xmltree.New(jingle.NSHashes, "hash").Set("algo", "sha-256").SetText(text))
+			}
+		}
+	}
+	right := sha256.Sum256(st.data)
+	for name, tt := range map[string]struct {
+		lie      func(*xmltree.Element)
+		verified []string // nil: 10
+	}{
+		"honest":               {nil, []string{"sha-256"}},
+		"one digit":            {sum(func(h *xmltree.Element) { h.Text = changed(h.Text) }), nil},
+		"nonsense":             {sum(func(h *xmltree.Element) { h.Text = "yes" }), nil},
+		"hex":                  {sum(func(h *xmltree.Element) { h.Text = hex.EncodeToString(right[:]) }), []string{"sha-256"}},
+		"unknown algorithm":    {sum(func(h *xmltree.Element) { h.Set("algo", "whirlpool") }), []string{}},
+		"lost":                 {sum(func(h *xmltree.Element) { h.Name.Local = "nothing" }), []string{}},
+		"right in the offer":   {inOffer(hex.EncodeToString(right[:])), []string{"sha-256"}},
+		"wrong in the offer":   {inOffer(strings.Repeat("00", 32)), nil},
+		"no hash in the offer": {inOffer("yes"), nil},
+	} {
+		for _, transport := range []string{S5B, IBB} {
+			if transport == IBB && name != "honest" && name != "one digit" {
+				continue
+			}
+			t.Run(name+" "+transport, func(t *testing.T) {
+				st.lie(tt.lie)
+				defer st.lie(nil)
+				err := st.send(t, plainly(transport))
+				if tt.verified != nil {
+					if err != nil {
+						t.Fatal(err)
+					}
+					st.arrived(t)
+					if got, _ := last[Received](&st.in); got.Verified == nil || !slices.Equal(got.Verified, tt.verified) {
+						t.Errorf("verified by %q", got.Verified)
+					}
+					return
+				}
+				wantCode(t, err, exitcode.Integrity)
+				if f, ok := last[Failed](&st.in); !ok || f.Code != int(exitcode.Integrity) || f.Resumable {
+					t.Errorf("receiver: %+v", f)
+				}
+				st.nothing(t)
+			})
+		}
+	}
+}
+
+// TestPlainPolicy: the address decides, as for every offer, and a person who is asked
+// is told.
+func TestPlainPolicy(t *testing.T) {
+	st := newPlainStage(t)
+	asked := make(chan Question, 1)
+	for name, tt := range map[string]struct {
+		opt  ReceiveOptions
+		code exitcode.Code // of the sender
+	}{
+		"contacts": {ReceiveOptions{Accept: AcceptContacts, InsecurePlaintext: true}, exitcode.OK},
+		"from":     {ReceiveOptions{Accept: AcceptFrom, From: []jid.JID{jid.MustParse("romeo@jet.test")}, InsecurePlaintext: true}, exitcode.OK},
+		"asked": {ReceiveOptions{Accept: AcceptAsk, InsecurePlaintext: true, Ask: func(_ context.Context, q Question) (bool, error) {
+			asked <- q
+			return true, nil
+		}}, exitcode.OK},
+		"asked, no": {ReceiveOptions{Accept: AcceptAsk, InsecurePlaintext: true, Ask: func(context.Context, Question) (bool, error) { return false, nil }}, exitcode.Declined},
+		"too big":   {ReceiveOptions{Accept: AcceptContacts, InsecurePlaintext: true, MaxSize: 100_000}, exitcode.Declined},
+		"others":    {ReceiveOptions{Accept: AcceptFrom, From: []jid.JID{jid.MustParse("nurse@jet.test")}, InsecurePlaintext: true}, exitcode.Offline},
+		"off":       {ReceiveOptions{Accept: AcceptContacts}, exitcode.Untrusted},
+		"off, all":  {ReceiveOptions{Accept: AcceptAll}, exitcode.Untrusted},
+	} {
+		t.Run(name, func(t *testing.T) {
+			allow(t, st.juliet, func(o *ReceiveOptions) {
+				tt.opt.Dir, tt.opt.Stop, tt.opt.Changes = o.Dir, o.Stop, o.Changes
+				*o = tt.opt
+			})
+			err := st.send(t, plainly(S5B))
+			if tt.code == exitcode.OK {
+				if err != nil {
+					t.Fatal(err)
+				}
+				st.arrived(t)
+			} else {
+				wantCode(t, err, tt.code)
+				st.nothing(t)
+			}
+			if name != "asked" {
+				return
+			}
+			if q := <-asked; !q.Insecure || q.Device.ID != 0 || q.Name != "f" || q.Size != int64(len(st.data)) {
+				t.Errorf("asked %+v", q)
+			}
+		})
+	}
+	// Whoever sends an encrypted file is asked about as ever.
+	allow(t, st.juliet, func(o *ReceiveOptions) {
+		o.Accept, o.MaxSize, o.InsecurePlaintext = AcceptAsk, 0, true
+		o.Ask = func(_ context.Context, q Question) (bool, error) {
+			asked <- q
+			return true, nil
+		}
+	})
+	if err := st.send(t, SendOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if q := <-asked; q.Insecure || q.Device.ID == 0 {
+		t.Errorf("asked %+v", q)
+	}
+	st.arrived(t)
+}
+
+// TestPlainIsOfNoKey: what the journal keeps of a plain transfer can be gone on with
+// by nobody, and an id that a contact chooses leads from neither kind to the other.
+func TestPlainIsOfNoKey(t *testing.T) {
+	st := newPlainStage(t)
+	if err := st.send(t, plainly(S5B)); err != nil {
+		t.Fatal(err)
+	}
+	st.arrived(t)
+	romeo, juliet := jid.MustParse("romeo@jet.test"), jid.MustParse("juliet@jet.test")
+	for e, peer := range map[*Endpoint]jid.JID{st.romeo: juliet, st.juliet: romeo} {
+		rows, err := e.journal.List(t.Context(), journal.Filter{})
+		if err != nil || len(rows) != 1 {
+			t.Fatal(rows, err)
+		}
+		row := rows[0]
+		if row.Profile || !row.Insecure() || row.State != journal.Complete {
+			t.Errorf("%+v", row)
+		}
+		for _, key := range [][]byte{st.romeo.omemo.IdentityKey(), st.juliet.omemo.IdentityKey()} {
+			if _, err := e.journal.Granted(t.Context(), row.ID, peer, key); !errors.Is(err, journal.ErrUnknown) {
+				t.Errorf("granted: %v", err)
+			}
+			if _, err := e.journal.Finished(t.Context(), row.ID, peer, key); !errors.Is(err, journal.ErrUnknown) {
+				t.Errorf("finished: %v", err)
+			}
+		}
+	}
+	// The sender's process died: nothing to go on with, encrypted or not.
+	o := st.romeo.outgoing(SendOptions{To: juliet, Encryption: EncryptionInsecurePlaintext}, &source{name: "f", path: st.path, size: 1})
+	o.form = formInsecurePlaintext
+	h, err := st.romeo.journal.Begin(t.Context(), o.rowOf())
+	if err == nil {
+		err = errors.Join(h.Interrupt(t.Context(), errStreamLost), h.Release(t.Context()))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	st.out.reset()
+	err = st.romeo.Resume(t.Context(), ResumeOptions{Transfers: []journal.Key{{ID: o.head.Transfer, Direction: journal.Send}}, Named: true})
+	wantCode(t, err, exitcode.Declined)
+	if f, _ := last[Failed](&st.out); f.Resumable {
+		t.Errorf("%+v", f)
+	}
+	if _, offered := last[Offer](&st.out); offered {
+		t.Error("offered")
+	}
+	// A jetsend offers a transfer, encrypted, under the id of a plain one of the same contact.
+	id := uuid.NewString()
+	row := journal.Row{
+		Key: journal.Key{ID: id, Direction: journal.Receive}, Peer: romeo, Name: "f", Dir: st.dir, Size: 3, Keys: [][]byte{journal.NoKey()},
+	}
+	h, err = st.juliet.journal.Begin(t.Context(), row)
+	if err == nil {
+		err = errors.Join(h.Interrupt(t.Context(), errStreamLost), h.Release(t.Context()))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	st.in.reset()
+	if code := offering(t, st.romeo, &source{name: "f"}, []byte("abc"), id); code != exitcode.Untrusted {
+		t.Errorf("exit code %d", code)
+	}
+	waitIdle(t, st.juliet)
+	if _, ok := last[Received](&st.in); ok {
+		t.Error("received")
+	}
+	st.nothing(t)
+}
+
+// TestPlainAfterCrash: the release of a plain file that a crash has cut is ended, and
+// nothing is said to have verified it.
+func TestPlainAfterCrash(t *testing.T) {
+	s := prosody(t)
+	dir := t.TempDir()
+	var in events
+	juliet := online(t, s, s.Addr, "juliet", true, in.report)
+	row := journal.Row{
+		Key: journal.Key{ID: uuid.NewString(), Direction: journal.Receive}, Peer: jid.MustParse("romeo@jet.test"),
+		Name: "f", Dir: dir, Size: 3, Keys: [][]byte{journal.NoKey()},
+	}
+	cutRelease(t, juliet, row, []byte("abc"))
+	receiving(t, juliet, ReceiveOptions{Dir: dir, Accept: AcceptContacts})
+	eventually(t, func() bool { _, ok := last[Received](&in); return ok })
+	if got, _ := last[Received](&in); got.Verified == nil || len(got.Verified) > 0 {
+		t.Errorf("%+v", got)
+	}
+	if b, err := os.ReadFile(filepath.Join(dir, "f")); err != nil || string(b) != "abc" {
+		t.Errorf("%q, %v", b, err)
+	}
+}
+
+// TestPlainStream: so many bytes as were announced, no fewer, and none of the rest is
+// looked at.
+func TestPlainStream(t *testing.T) {
+	for _, size := range []int{0, 1, 2, chunk - 1, chunk, chunk + 1, 3*chunk + 77} {
+		data := make([]byte, size)
+		_, _ = rand.Read(data)
+		a, b := pair(t)
+		out := make(chan error, 1)
+		go func() {
+			out <- insecureOut(t.Context(), a, bytes.NewReader(data), int64(size), same, 0, nil, meterFor(t))
+		}()
+		var got bytes.Buffer
+		m := meterFor(t)
+		if err := insecureIn(t.Context(), b, &got, int64(size), 0, nil, m); err != nil {
+			t.Fatalf("%d bytes: %v", size, err)
+		}
+		if err := <-out; err != nil {
+			t.Fatalf("%d bytes: %v", size, err)
+		}
+		if !bytes.Equal(got.Bytes(), data) || m.bytes.Load() != int64(size) {
+			t.Errorf("%d bytes: differ", size)
+		}
+	}
+	for name, tt := range map[string]struct {
+		wire string
+		want error
+	}{
+		"exact": {"abc", nil}, "more": {"abcd", nil}, "cut": {"ab", io.ErrUnexpectedEOF}, "nothing": {"", io.ErrUnexpectedEOF},
+	} {
+		a, b := pair(t)
+		go func() { _, _ = io.WriteString(a, tt.wire); _ = a.CloseWrite() }()
+		var got bytes.Buffer
+		if err := insecureIn(t.Context(), b, &got, 3, 0, nil, meterFor(t)); !errors.Is(err, tt.want) || err == nil && got.String() != "abc" {
+			t.Errorf("%s: %q, %v", name, got.String(), err)
+		}
+	}
+}
+
+// TestPlainSourceChanged: a file that changed while it was sent never arrives whole.
+func TestPlainSourceChanged(t *testing.T) {
+	data := bytes.Repeat([]byte("x"), chunk+1)
+	a, b := pair(t)
+	got := make(chan []byte, 1)
+	go func() { all, _ := io.ReadAll(b); got <- all }()
+	changed := func() error { return errSourceChanged }
+	if err := insecureOut(t.Context(), a, bytes.NewReader(data), int64(len(data)), changed, 0, nil, meterFor(t)); !errors.Is(err, errSourceChanged) {
+		t.Error(err)
+	}
+	_ = a.Close()
+	if n := len(<-got); n != len(data)-1 {
+		t.Errorf("%d bytes of %d went out", n, len(data))
+	}
+}
+
+// TestPlainStripped: what a server makes of an encrypted offer by taking its envelope
+// away. Without the flag it is refused. With it, our profile is not spoken without its
+// seals, and of another form the ciphertext is all that ever goes over the path.
+func TestPlainStripped(t *testing.T) {
+	st := newFormStage(t)
+	st.lie(func(x *xmltree.Element) {
+		if c := x.Child(jingle.NS, "jingle").Child(jingle.NS, "content"); c != nil {
+			c.Children = slices.DeleteFunc(c.Children, func(k *xmltree.Element) bool { return k.Is(jingle.NSJET, "security") })
+		}
+	})
+	for _, how := range []Encryption{EncryptionAuto, EncryptionJET, EncryptionDraft} {
+		wantCode(t, st.send(t, SendOptions{Encryption: how}), exitcode.Untrusted)
+		st.nothing(t)
+	}
+	allow(t, st.juliet, func(o *ReceiveOptions) { o.InsecurePlaintext = true })
+	wantCode(t, st.send(t, SendOptions{}), exitcode.Integrity)
+	st.nothing(t)
+	if err := st.send(t, SendOptions{Encryption: EncryptionJET}); err != nil {
+		t.Fatal(err)
+	}
+	got, _ := last[Received](&st.in)
+	b, err := os.ReadFile(got.Path)
+	if err != nil || len(b) != len(st.data) || bytes.Equal(b, st.data) || len(got.Verified) > 0 {
+		t.Errorf("%+v: %v", got, err)
+	}
+}
