@@ -140,7 +140,7 @@ func (o *outgoing) start(ctx context.Context, peers []*peer, id string) exitcode
 // account may be at it, or have brought it to its end. same: it is that of the
 // same send before.
 func (o *outgoing) notBegun(ctx context.Context, key journal.Key, same bool, err error) exitcode.Code {
-	row, lerr := o.e.rowNow(ctx, journal.Row{Key: key})
+	row, lerr := o.e.rowNow(context.WithoutCancel(ctx), journal.Row{Key: key})
 	switch over := overSince(row); {
 	case errors.Is(err, journal.ErrOver) && lerr == nil && row.Released:
 		o.src.settled(row)
@@ -159,7 +159,7 @@ func (o *outgoing) notBegun(ctx context.Context, key journal.Key, same bool, err
 	}
 	f := failureOf(causeOf(ctx, err), false)
 	f.Resumable = lerr == nil && row.State == journal.Interrupted && !errors.Is(err, errRunning)
-	if o.late = ctx.Err() != nil && errors.Is(lerr, journal.ErrUnknown); o.late {
+	if o.late = ctx.Err() != nil && lerr == nil && row.State == journal.Forgotten; o.late {
 		f.Reason, f.Err = "not begun", nil
 	}
 	o.e.cfg.Report(Failed{Head: o.head, Code: int(f.Code), Reason: clean.Text(f.Error()), Resumable: f.Resumable, Hints: f.Hints})
