@@ -11,8 +11,12 @@ import (
 )
 
 // asksNobody tells whether an offer is answered by the receiver's program alone: of
-// a transfer that it knows, unless it is a client to which every offer is a new one.
-func (o *outgoing) asksNobody() bool { return !o.jet() && o.known() }
+// a transfer that it took before, unless it is a client to which every offer is a new
+// one. An attempt that ended before its answer is none that somebody has said yes to.
+func (o *outgoing) asksNobody() bool {
+	row := o.row.Row()
+	return !o.jet() && (o.accepted || row.Moved.After(row.Created))
+}
 
 // patience is how long the answer to an offer may take; 0 is for ever. Who asks
 // nobody has work to do first: it reads what it has of the file, or ends a release
