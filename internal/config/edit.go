@@ -2,11 +2,13 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -20,13 +22,21 @@ const header = `# jetsend configuration, written by "jetsend login" and yours to
 // of it, comments included. What a leaves empty stays as it was, except where
 // the password is: that is replaced as a whole, or not at all with
 // keepPassword. The first account of a file becomes its default_account. A
-// missing file is made, its directory too; the result has mode 0600.
+// missing file is made, its directory too; the result has mode 0600. A file with
+// aliases is left as it is, and so is one that could not be used afterwards.
 func SetAccount(file, name string, a Account, keepPassword bool) error {
-	root, err := editable(file)
+	for _, s := range []string{name, a.JID, a.Password, a.PasswordFile, a.PasswordCommand, a.Server, a.TLSCAFile} {
+		if !utf8.ValidString(s) {
+			return &Error{Msg: "write the configuration: name, password or path of the account is not UTF-8"}
+		}
+	}
+	doc, err := editable(file)
 	if err != nil {
 		return err
 	}
-	if old := lookup(root, "accounts"); (old == nil || len(old.Content) == 0) && lookup(root, "default_account") == nil {
+	root := doc.Content[0]
+	accounts, preset := lookup(root, "accounts"), lookup(root, "default_account")
+	if (accounts == nil || len(accounts.Content) == 0) && (preset == nil || preset.Tag == "!!null") {
 		set(root, "default_account", text(name))
 	}
 	entry := section(section(root, "accounts"), name)
@@ -40,7 +50,7 @@ func SetAccount(file, name string, a Account, keepPassword bool) error {
 	if a.TLSCAFile != "" {
 		set(entry, "tls_ca_file", text(a.TLSCAFile))
 	}
-	return write(file, root)
+	return write(file, doc)
 }
 
 func setPassword(entry *yaml.Node, a Account) {
@@ -62,10 +72,11 @@ func setPassword(entry *yaml.Node, a Account) {
 // RemoveAccount takes the account with that name out of the file, and
 // default_account when it names it. Nothing to remove is no error.
 func RemoveAccount(file, name string) error {
-	root, err := editable(file)
+	doc, err := editable(file)
 	if err != nil {
 		return err
 	}
+	root := doc.Content[0]
 	accounts := lookup(root, "accounts")
 	if accounts == nil || !remove(accounts, name) {
 		return nil
@@ -73,26 +84,51 @@ func RemoveAccount(file, name string) error {
 	if d := lookup(root, "default_account"); d != nil && strings.EqualFold(d.Value, name) {
 		remove(root, "default_account")
 	}
-	return write(file, root)
+	return write(file, doc)
 }
 
-// editable returns the root mapping of the file, an empty one when there is
-// none.
+// editable returns the document of the file, with a root mapping: an empty one
+// when there is none.
 func editable(file string) (*yaml.Node, error) {
-	root, err := parseFile(file)
+	data, err := readBounded(file, maxFile)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, &Error{Msg: "read the configuration", Err: err}
+	}
+	doc, err := parse(file, data)
+	if err != nil {
 		return nil, err
 	}
-	if root == nil {
-		root = &yaml.Node{Kind: yaml.MappingNode}
-		data, err := readBounded(file, maxFile)
-		if comments := strings.TrimSpace(string(data)); err == nil && comments != "" && strings.HasPrefix(comments, "#") {
-			root.HeadComment = comments // a file of nothing but comments keeps them
-		} else {
-			root.HeadComment = strings.TrimSpace(header)
+	if line := aliasIn(doc); line != 0 {
+		return nil, &Error{
+			File: file, Line: line, Msg: "an alias (*name) stands for what is elsewhere: such a file is not changed from here",
+			Hints: []string{"write what it stands for in its place, or change the account by hand: jetsend help config"},
 		}
 	}
-	return root, nil
+	if rootOf(doc) == nil {
+		root := &yaml.Node{Kind: yaml.MappingNode}
+		for line := range strings.Lines(string(data)) { // a file of nothing but comments keeps them
+			if line = strings.TrimSpace(line); line == "" && root.HeadComment != "" || strings.HasPrefix(line, "#") {
+				root.HeadComment += line + "\n"
+			}
+		}
+		root.HeadComment = strings.TrimSpace(cmp.Or(root.HeadComment, header))
+		doc = &yaml.Node{Kind: yaml.DocumentNode, Content: []*yaml.Node{root}}
+	}
+	return doc, nil
+}
+
+// aliasIn returns the line of the first alias, or 0. To change what it stands for
+// would change both.
+func aliasIn(n *yaml.Node) int {
+	if n.Kind == yaml.AliasNode {
+		return n.Line
+	}
+	for _, child := range n.Content {
+		if line := aliasIn(child); line != 0 {
+			return line
+		}
+	}
+	return 0
 }
 
 func text(s string) *yaml.Node {
@@ -151,7 +187,7 @@ func remove(m *yaml.Node, key string) bool {
 
 // write replaces the file in one step: a crash leaves the old one or the new
 // one. A symbolic link keeps pointing to the file that it names.
-func write(file string, root *yaml.Node) (err error) {
+func write(file string, doc *yaml.Node) (err error) {
 	defer func() {
 		if err != nil {
 			err = &Error{Msg: "write the configuration", Err: err}
@@ -163,7 +199,14 @@ func write(file string, root *yaml.Node) (err error) {
 	var b bytes.Buffer
 	enc := yaml.NewEncoder(&b)
 	enc.SetIndent(2)
-	if err := enc.Encode(root); err != nil {
+	if err := enc.Encode(doc); err != nil {
+		return err
+	}
+	after, err := parse(file, b.Bytes())
+	if err == nil && rootOf(after) != nil {
+		err = check(rootOf(after), file, "")
+	}
+	if err != nil {
 		return err
 	}
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {

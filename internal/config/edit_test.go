@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -107,6 +108,41 @@ func TestSetAccountInCommentsOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = "# notes\n# more notes\ndefault_account: a\naccounts:\n  a:\n    jid: a@b.example\n"
+	if diff := cmp.Diff(want, read(t, file)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestSetAccountRefuses: what would not come out right leaves the file as it was.
+func TestSetAccountRefuses(t *testing.T) {
+	const plain = "# mine\n\ntrust: blind\n"
+	for what, tt := range map[string]struct{ file, name, password, text string }{
+		"an account that stands for another": {"accounts: {home: &h {jid: a@b.example}, work: *h}\n", "home", "p", "alias"},
+		"an address that others stand for":   {"accounts: {home: {jid: &j a@b.example}}\ncontacts: {me: *j}\n", "home", "p", "alias"},
+		"two documents":                      {"trust: blind\n---\ntrust: verified\n", "home", "p", "second document"},
+		"bytes that are no text":             {plain, "home", "\xec", "UTF-8"},
+		"a name that is no name":             {plain, "a::b", "p", "cannot hold"},
+		"a name that means something":        {plain, "<<", "p", "plain `key: value`"},
+	} {
+		file := writeConfig(t, tt.file)
+		err := SetAccount(file, tt.name, Account{JID: "a@b.example", Password: tt.password}, false)
+		var known *Error
+		if !errors.As(err, &known) || !strings.Contains(err.Error(), tt.text) {
+			t.Errorf("%s: %v", what, err)
+		}
+		if diff := cmp.Diff(tt.file, read(t, file)); diff != "" {
+			t.Errorf("%s: %s", what, diff)
+		}
+	}
+}
+
+// TestSetAccountKeepsTheEnds: comments apart from all keys stay as well.
+func TestSetAccountKeepsTheEnds(t *testing.T) {
+	file := writeConfig(t, "# top\n\n# of trust\ntrust: blind\n\n# end\n")
+	if err := SetAccount(file, "a", Account{JID: "a@b.example"}, false); err != nil {
+		t.Fatal(err)
+	}
+	const want = "# top\n\n# of trust\ntrust: blind\ndefault_account: a\naccounts:\n  a:\n    jid: a@b.example\n\n# end\n"
 	if diff := cmp.Diff(want, read(t, file)); diff != "" {
 		t.Error(diff)
 	}

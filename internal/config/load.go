@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -99,8 +100,7 @@ func readFile(o Options) (settings map[string]any, found bool, err error) {
 	if root == nil { // nothing but comments
 		return nil, true, nil
 	}
-	w := walker{file: o.File, dir: filepath.Dir(o.File), home: o.Home}
-	if err := w.check(root, reflect.TypeFor[Config](), "", field{}); err != nil {
+	if err := check(root, o.File, o.Home); err != nil {
 		return nil, true, err
 	}
 	if err := root.Decode(&settings); err != nil {
@@ -108,6 +108,12 @@ func readFile(o Options) (settings map[string]any, found bool, err error) {
 	}
 	prune(settings)
 	return settings, true, nil
+}
+
+// check compares a file with what there may be in it.
+func check(root *yaml.Node, file, home string) error {
+	w := walker{file: file, dir: filepath.Dir(file), home: home}
+	return w.check(root, reflect.TypeFor[Config](), "", field{})
 }
 
 // prune drops keys without a value. To viper a section that is null would hide
@@ -130,21 +136,42 @@ func parseFile(file string) (*yaml.Node, error) {
 	if err != nil {
 		return nil, &Error{Msg: "read the configuration", Err: err}
 	}
-	var doc yaml.Node
-	if err := yaml.Unmarshal(data, &doc); err != nil {
+	doc, err := parse(file, data)
+	if err != nil {
+		return nil, err
+	}
+	return rootOf(doc), nil
+}
+
+// parse returns the one document of a YAML file, comments included.
+func parse(file string, data []byte) (*yaml.Node, error) {
+	doc, more := new(yaml.Node), new(yaml.Node)
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	err := dec.Decode(doc)
+	if err == nil {
+		if err = dec.Decode(more); err == nil {
+			return nil, &Error{File: file, Line: more.Line, Msg: "a second document begins: only one is read"}
+		}
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
 		msg := strings.TrimPrefix(err.Error(), "yaml: ")
 		if strings.HasPrefix(msg, "unknown anchor") { // its name may be a password that was not quoted
 			msg = "unknown anchor: put quotes around a value that begins with *"
 		}
 		return nil, &Error{File: file, Msg: msg}
 	}
-	if len(doc.Content) == 0 || doc.Content[0].Tag == "!!null" {
-		return nil, nil
-	}
-	if root := doc.Content[0]; root.Kind != yaml.MappingNode {
+	if root := rootOf(doc); root != nil && root.Kind != yaml.MappingNode {
 		return nil, &Error{File: file, Line: root.Line, Msg: "the file is not a list of `key: value` lines"}
 	}
-	return doc.Content[0], nil
+	return doc, nil
+}
+
+// rootOf returns what a document holds, or nil.
+func rootOf(doc *yaml.Node) *yaml.Node {
+	if len(doc.Content) == 0 || doc.Content[0].Tag == "!!null" {
+		return nil
+	}
+	return doc.Content[0]
 }
 
 // readBounded reads a small regular file; a pipe or an endless device does not
