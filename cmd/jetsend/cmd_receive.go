@@ -108,7 +108,7 @@ func runReceive(cmd *cobra.Command, a *app) error {
 		return err
 	}
 	o.Stop, o.Changes = stop.Done(), d.changes
-	defer context.AfterFunc(stop, d.notify.stopping)()
+	defer context.AfterFunc(stop, d.stopping)()
 	login, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(stop, cancel)()

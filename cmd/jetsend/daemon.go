@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -29,8 +31,15 @@ type daemon struct {
 	online sync.Once
 	up     chan struct{} // closed when the run is online for the first time
 	mu     sync.Mutex
-	state  string // for status
+	state  string        // for status
+	drain  time.Duration // in force
+	ending bool
 }
+
+// farewell is the time for what comes after --drain: sessions and releases come
+// to their ends, and the server is told. TimeoutStopSec of the unit is the sum
+// of it and the default of --drain.
+const farewell = 20 * time.Second
 
 // newDaemon is called before the login, so that no signal is lost.
 func (a *app) newDaemon(cmd *cobra.Command, c *config.Config, stop context.CancelFunc) (*daemon, error) {
@@ -41,6 +50,7 @@ func (a *app) newDaemon(cmd *cobra.Command, c *config.Config, stop context.Cance
 	return &daemon{
 		a: a, cmd: cmd, conf: c, account: account, notify: newNotifier(a.Env), stop: stop,
 		changes: make(chan transfer.Change), hangup: a.signals.hangups(), terminal: a.interactive(), up: make(chan struct{}),
+		drain: c.Receive.Drain,
 	}, nil
 }
 
@@ -51,13 +61,24 @@ func (d *daemon) report(e transfer.Event) {
 	case transfer.Online:
 		d.mu.Lock()
 		d.state = "waiting for files as " + e.JID
-		text := d.state
+		text, ending := d.state, d.ending
 		d.mu.Unlock()
-		d.notify.ready(text)
+		if !ending { // a connection that is back while what runs comes to its end
+			d.notify.ready(text)
+		}
 		d.online.Do(func() { close(d.up) })
 	case transfer.Warning:
 		d.notify.status(e.Text)
 	}
+}
+
+// stopping tells the manager that the end has begun.
+func (d *daemon) stopping() {
+	d.mu.Lock()
+	d.ending = true
+	within := min(d.drain, math.MaxInt64-farewell) + farewell
+	d.mu.Unlock()
+	d.notify.stopping(within)
 }
 
 // attend has run at work until ctx ends; wait waits for its end.
@@ -138,6 +159,9 @@ func (d *daemon) apply(ctx context.Context) error {
 	select {
 	case d.changes <- transfer.Change{Options: o, Applied: applied}:
 		<-applied
+		d.mu.Lock()
+		d.drain = o.Drain
+		d.mu.Unlock()
 	case <-ctx.Done():
 		return errStopping
 	}

@@ -44,7 +44,7 @@ func TestReload(t *testing.T) {
 		if got := next(); got != ready {
 			t.Errorf("notified %q", got)
 		}
-		f.file(file, "contacts: {romeo: romeo@montague.example}\nreceive: {accept: verified, from: [romeo], max_size: 2MB, priority: 3}\ntransports: {order: [ibb], s5b: {listen_ports: [5000]}}\n")
+		f.file(file, "contacts: {romeo: romeo@montague.example}\nreceive: {accept: verified, from: [romeo], max_size: 2MB, priority: 3, drain: 50s}\ntransports: {order: [ibb], s5b: {listen_ports: [5000]}}\n")
 		hup()
 		c := <-e.received[0].Changes
 		close(c.Applied)
@@ -66,6 +66,18 @@ func TestReload(t *testing.T) {
 		case c := <-e.received[0].Changes:
 			t.Errorf("a broken file made %+v", c.Options)
 		default:
+		}
+		// The manager is told to wait for the drain in force, and the farewell.
+		if err := self.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		if got := next(); got != "STOPPING=1\nEXTEND_TIMEOUT_USEC=70000000\nSTATUS=stopping" {
+			t.Errorf("notified %q", got)
+		}
+		e.report(transfer.Online{JID: "juliet@capulet.example/jetsend.1a2b3c4d"}) // back from a loss: still stopping
+		e.report(transfer.Warning{Text: "the last word"})
+		if got := next(); got != "STATUS=the last word" {
+			t.Errorf("notified %q", got)
 		}
 		return nil
 	}
@@ -195,7 +207,7 @@ func TestUnit(t *testing.T) {
 	f.file(".config/jetsend/config.yaml", "accounts: {home: {jid: juliet@capulet.example}}\nreceive: {accept: contacts, dir: "+f.env["HOME"]+"}\n")
 	f.wants(0, nil, strings.Fields(strings.Replace(setting("ExecStart"), "%i", "home", 1))[1:]...)
 	stop, err := strconv.Atoi(setting("TimeoutStopSec"))
-	if err != nil || time.Duration(stop)*time.Second < config.Default().Receive.Drain+2*closeTimeout {
+	if err != nil || time.Duration(stop)*time.Second != config.Default().Receive.Drain+farewell || farewell < 2*closeTimeout {
 		t.Errorf("TimeoutStopSec %d: %v", stop, err)
 	}
 	if analyze, err := exec.LookPath("systemd-analyze"); err == nil {

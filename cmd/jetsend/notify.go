@@ -63,8 +63,11 @@ func (n *notifier) reloading() {
 	n.send("RELOADING=1", fmt.Sprintf("MONOTONIC_USEC=%d", monotonic().Microseconds()))
 }
 
-// stopping says that the end has begun.
-func (n *notifier) stopping() { n.send("STOPPING=1", status("stopping")) }
+// stopping says that the end has begun, and for how long it may take: else the
+// manager kills the process when its own patience ends (TimeoutStopSec).
+func (n *notifier) stopping(within time.Duration) {
+	n.send("STOPPING=1", fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", within.Microseconds()), status("stopping"))
+}
 
 // watch says, at half of the manager's patience, that the process lives, as
 // long as alive finds that it does, until ctx ends.

@@ -55,8 +55,8 @@ func TestNotify(t *testing.T) {
 		n.ready("waiting\nfor\tfiles")
 		n.status("x")
 		n.reloading()
-		n.stopping()
-		for _, want := range []string{"^READY=1\nSTATUS=waiting for files$", "^STATUS=x$", "^RELOADING=1\nMONOTONIC_USEC=[0-9]+$", "^STOPPING=1\nSTATUS=stopping$"} {
+		n.stopping(90 * time.Second)
+		for _, want := range []string{"^READY=1\nSTATUS=waiting for files$", "^STATUS=x$", "^RELOADING=1\nMONOTONIC_USEC=[0-9]+$", "^STOPPING=1\nEXTEND_TIMEOUT_USEC=90000000\nSTATUS=stopping$"} {
 			if got := next(); !regexp.MustCompile(want).MatchString(got) {
 				t.Errorf("%s: got %q, want %s", name, got, want)
 			}
