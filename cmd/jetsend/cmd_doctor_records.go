@@ -139,7 +139,9 @@ type planRecord struct{ transfer.Plan }
 func (planRecord) Kind() string { return "plan" }
 
 // Columns implements record.
-func (r planRecord) Columns() []string { return []string{r.File.Name, r.To, r.Form, r.Cipher} }
+func (r planRecord) Columns() []string {
+	return []string{r.File.Name, r.To, r.Form, cipherText(r.Encryption, r.Cipher)}
+}
 
 // Sheet implements sheet.
 func (r planRecord) Sheet() [][]string {
@@ -154,7 +156,7 @@ func (r planRecord) Sheet() [][]string {
 	rows := [][]string{
 		{"file", fmt.Sprintf("%s (%s), its name %s", clean.Text(r.File.Name), bytesText(r.File.Size), name)},
 		{"to", r.To},
-		{"form", r.Form + ", " + r.Cipher + "; " + receipt},
+		{"form", r.Form + ", " + cipherText(r.Encryption, r.Cipher) + "; " + receipt},
 		{"path", strings.Join(r.Transports, ", then ")},
 	}
 	for _, c := range r.Candidates {

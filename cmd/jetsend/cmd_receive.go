@@ -35,6 +35,11 @@ Whose files are taken:
 the choice. Without a terminal and without any of this the command ends with 2:
 no policy is nobody, not everybody.
 
+--insecure-plaintext also takes files that are offered without encryption, as Gajim
+and Psi do, from whom this policy admits. For these no key counts: the servers,
+proxies and everybody on the way can read and change them, and the server says who
+they are from. It does not go with --accept verified.
+
 A transfer that was interrupted goes on by itself when its contact is online again
 (receive.auto_resume in the configuration says for how long), and contacts get the
 rest of files that were offered to them from here and interrupted, unless
@@ -76,6 +81,7 @@ func newReceiveCommand(a *app) *cobra.Command {
 	k.string("dir", d.Dir, "put files into `DIR`")
 	k.bool("once", false, "stop after the first accepted transfer")
 	k.choice("accept", "", "whose files to take", "ask", "contacts", "verified", "all")
+	cmd.Flags().Bool(insecureFlag, false, "take files that come unencrypted, too")
 	k.strings("from", "take files only from this `CONTACT`; may be repeated")
 	k.size("max-size", 0, "take no file larger than this, like 200MB")
 	k.size("min-free", 0, "keep this much of the disk free")
@@ -148,6 +154,9 @@ func (a *app) receiveOptions(cmd *cobra.Command, c *config.Config) (o transfer.R
 		o.From = append(o.From, j)
 	}
 	if o.Accept, err = a.acceptPolicy(r.Accept, len(o.From) > 0); err != nil {
+		return o, err
+	}
+	if err = insecureReceive(cmd, &o); err != nil {
 		return o, err
 	}
 	if o.Accept == transfer.AcceptAsk {
@@ -242,8 +251,13 @@ func question(q transfer.Question) string {
 	if q.Device.New {
 		trust += ", new"
 	}
-	fmt.Fprintf(&b, "  device %d (%s), key %s\n", q.Device.ID, trust, groups(q.Device.Fingerprint))
 	name := clean.Text(q.Name)
+	if q.Insecure {
+		b.WriteString("  NOT ENCRYPTED: others can read and change it, and only the server says who it is from\n")
+		name = "UNENCRYPTED " + name
+	} else {
+		fmt.Fprintf(&b, "  device %d (%s), key %s\n", q.Device.ID, trust, groups(q.Device.Fingerprint))
+	}
 	if q.Directory {
 		name = "directory " + name
 	}

@@ -129,6 +129,8 @@ func (a *app) anew(r *journal.Row) string {
 		return "ask " + clean.Text(r.Peer.String()) + " to send it again"
 	case transfer.Spooled(r): // what was read is not there to be read again
 		return "send it anew"
+	case r.Insecure():
+		return "send it anew with `" + a.again("send", "--"+insecureFlag, r.Path, r.Peer.String()) + "`"
 	}
 	return "send it anew with `" + a.again("send", r.Path, r.Peer.String()) + "`"
 }
@@ -147,8 +149,9 @@ func (a *app) notResumable(r *journal.Row) error {
 		}
 		return err.hint("%s", anew)
 	}
-	return &transfer.Failure{
-		Code: exitcode.Incapable, Hints: []string{anew},
-		Reason: "transfer " + id + " (" + name + ") was with a client other than jetsend, which cannot go on with it",
+	why := "was with a client other than jetsend, which cannot go on with it"
+	if r.Insecure() {
+		why = "went unencrypted, and cannot be gone on with"
 	}
+	return &transfer.Failure{Code: exitcode.Incapable, Hints: []string{anew}, Reason: "transfer " + id + " (" + name + ") " + why}
 }

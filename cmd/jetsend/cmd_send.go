@@ -47,6 +47,11 @@ done; --require-hidden-name and --require-verified-receipt refuse them. --encryp
 asks for one form of offer: jet (XEP-0396), jet-draft (the draft of 2017),
 encrypted-file (the proposal of 2015, and Conversations before 2.5.8).
 
+--insecure-plaintext does not encrypt at all, whatever the contact's client could do.
+It is for clients that have no encryption, such as Gajim, Psi and Libervia: the
+servers, proxies and everybody on the way can read and change the files. Nothing
+else leads to an unencrypted file, and it cannot be set in the configuration.
+
 When the path breaks the command goes on where it stopped, as --retries and
 --retry-for allow. A send that was interrupted all the same is gone on with by
 "jetsend resume", or by the same command again: same file or directory, unchanged,
@@ -88,6 +93,7 @@ func newSendCommand(a *app) *cobra.Command {
 	k.duration("answer-timeout", 0, "how long the contact may take to accept a new file; 0: for ever (default: for ever on a terminal, 5m without one)")
 	k.choice("cipher", d.Cipher, "what encrypts the file", "auto", "aes-256-gcm", "aes-128-gcm")
 	k.choice("encryption", d.Encryption, "how the offer is made", encryptions()...)
+	cmd.Flags().Bool(insecureFlag, false, "do NOT encrypt: for clients that have no encryption")
 	k.bool("require-hidden-name", false, "refuse clients that need the name where the servers see it")
 	k.bool("require-verified-receipt", false, "refuse clients that cannot prove that the file arrived")
 	k.transport()
@@ -140,6 +146,9 @@ func runSend(cmd *cobra.Command, a *app, args []string, dry bool) error {
 		return err
 	}
 	o, err := a.sendOptions(c, to, files)
+	if err == nil {
+		err = insecureSend(cmd, c.Send, &o)
+	}
 	if err != nil {
 		return err
 	}

@@ -126,7 +126,7 @@ func atWork(r *journal.Row) error {
 
 // resumable tells whether an interrupted transfer can be gone on with.
 func resumable(r *journal.Row) bool {
-	return r.State == journal.Interrupted && (r.Profile || r.Direction == journal.Send)
+	return r.State == journal.Interrupted && (r.Profile || r.Direction == journal.Send) && !r.Insecure()
 }
 
 // again writes a command of jetsend as it can be typed after this one: with the

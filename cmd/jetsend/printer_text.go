@@ -108,7 +108,7 @@ func (p *textPrinter) negotiated(e transfer.Negotiated) {
 		if e.Candidate != "" {
 			path += " " + e.Candidate
 		}
-		p.Note("%s: %s, %s", clean.Text(e.Name), clean.Text(path), clean.Text(e.Cipher))
+		p.Note("%s: %s, %s", clean.Text(e.Name), clean.Text(path), cipherText(e.Encryption, e.Cipher))
 	}
 	for _, d := range e.Devices {
 		if d.New && p.first(d.Fingerprint) {
@@ -296,10 +296,25 @@ func seconds(s float64) string {
 
 // pathText names the path that the bytes take.
 func pathText(e transfer.Negotiated) string {
+	path := clean.Text(e.Candidate)
 	if e.Transport == transfer.IBB {
-		return "in-band"
+		path = "in-band"
 	}
-	return clean.Text(e.Candidate)
+	if e.Encryption == transfer.NotEncrypted {
+		path += ", " + unencrypted
+	}
+	return path
+}
+
+// unencrypted is what people read where the name of a cipher would stand.
+const unencrypted = "NOT ENCRYPTED"
+
+// cipherText names what encrypts a file.
+func cipherText(encryption, cipher string) string {
+	if encryption == transfer.NotEncrypted {
+		return unencrypted
+	}
+	return clean.Text(cipher)
 }
 
 func sentLine(e transfer.Sent, last ongoing, end time.Time) string {
@@ -316,6 +331,9 @@ func receivedLine(e transfer.Received, last ongoing, end time.Time) string {
 	where := "saved as " + clean.Text(e.Path)
 	if e.Path == transfer.StandardOutput {
 		where = "written to standard output"
+	}
+	if len(e.Verified) == 0 {
+		where += ", confirmed by nothing but its size"
 	}
 	return fmt.Sprintf("received %s from %s: %s%s, %s%s%s",
 		clean.Text(e.Name), clean.Text(e.Peer), last.speed(e.Size, end), travelled(last.standing), where, digest(e.SHA256), described(e.Description))

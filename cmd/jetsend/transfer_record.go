@@ -56,6 +56,9 @@ func (a *app) transferRecord(row *journal.Row) transferRecord {
 		r.resume = a.again("resume", short(row.ID))
 	}
 	for _, key := range row.Keys {
+		if row.Insecure() {
+			break // belongs to no key
+		}
 		r.Fingerprints = append(r.Fingerprints, hex.EncodeToString(key[1:])) // without its type byte
 	}
 	return r
@@ -119,7 +122,7 @@ func (s transferSheet) Sheet() [][]string {
 	if r.Resumable {
 		state += ", `" + r.resume + "` goes on"
 	} else if row.State == journal.Interrupted {
-		state += ", cannot be gone on with: the contact's client is no jetsend"
+		state += ", cannot be gone on with: it was with another client than a jetsend, or without encryption"
 	}
 	soFar := fmt.Sprintf("%s (%d bytes)", r.percent(), r.Bytes)
 	if r.unconfirmed() {
@@ -147,6 +150,9 @@ func (s transferSheet) Sheet() [][]string {
 	add("file", clean.Text(r.Path))
 	add("batch", r.Batch)
 	add("sha256", r.SHA256)
+	if row.Insecure() {
+		add("encryption", unencrypted)
+	}
 	for _, f := range r.Fingerprints {
 		add("key", strings.TrimSpace(groups(f)))
 	}
