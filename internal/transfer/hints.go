@@ -83,13 +83,20 @@ func (e *Endpoint) askToAccept() string {
 // hints are those that the journey of the file knows beside the error that ended it.
 func (o *outgoing) hints(err error) []string {
 	var ended *endedByPeer
+	security := errors.As(err, &ended) && ended.reason.Condition == jingle.SecurityError
+	plain := o.form == formInsecurePlaintext
 	switch {
 	case errors.Is(err, errNoAnswer) && o.resumed: // its flags have none for that
 		return []string{"ask the contact to answer"}
 	case errors.Is(err, errNoAnswer):
 		return []string{"ask the contact to answer, or " + longer("answer-timeout", longAnswer, o.opt.AnswerTimeout)}
-	case o.env == nil || o.marked:
-	case notAcceptable(err), errors.As(err, &ended) && ended.reason.Condition == jingle.SecurityError:
+	case security && plain:
+		return []string{
+			"a jetsend takes unencrypted files only with `jetsend receive --insecure-plaintext`",
+			"leave --insecure-plaintext out to send it encrypted",
+		}
+	case o.marked || plain:
+	case security, notAcceptable(err):
 		return o.keyRefused()
 	}
 	return nil

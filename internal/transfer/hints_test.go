@@ -40,18 +40,18 @@ func TestHintsOfTheSender(t *testing.T) {
 	refused := fmt.Errorf("offer: %w", &offerRefused{stanza.NewError(stanza.NotAcceptable)})
 	insecure := &endedByPeer{jingle.Reason{Condition: jingle.SecurityError}}
 	verify := "run `jetsend trust verify romeo@jet.test " + romeo.omemo.Fingerprint() + "`"
-	env := &omemo.Envelope{}
 	for name, tt := range map[string]struct {
 		o    outgoing
 		err  error
 		want string // in the last hint; "": there is none
 	}{
-		"refused":       {outgoing{form: formJetsend, env: env}, refused, verify},
-		"security":      {outgoing{form: formJetsend, env: env}, insecure, verify},
-		"other client":  {outgoing{form: formJET, env: env}, refused, "trust it there"},
-		"after a byte":  {outgoing{form: formJetsend, env: env, upload: upload{marked: true}}, insecure, ""},
-		"no envelope":   {outgoing{form: formJetsend}, insecure, ""},
-		"declined":      {outgoing{form: formJetsend, env: env}, &endedByPeer{declined(detailPolicy)}, ""},
+		"refused":       {outgoing{form: formJetsend}, refused, verify},
+		"security":      {outgoing{form: formJetsend}, insecure, verify},
+		"other client":  {outgoing{form: formJET}, refused, "trust it there"},
+		"after a byte":  {outgoing{form: formJetsend, upload: upload{marked: true}}, insecure, ""},
+		"plaintext":     {outgoing{form: formInsecurePlaintext}, insecure, "leave --insecure-plaintext out to send it encrypted"},
+		"no plaintext":  {outgoing{form: formInsecurePlaintext}, refused, ""},
+		"declined":      {outgoing{form: formJetsend}, &endedByPeer{declined(detailPolicy)}, ""},
 		"no answer":     {outgoing{opt: SendOptions{AnswerTimeout: time.Minute}}, errNoAnswer, "`--answer-timeout 30m`"},
 		"waited long":   {outgoing{opt: SendOptions{AnswerTimeout: time.Hour}}, errNoAnswer, "`--answer-timeout 120m`"},
 		"while resumed": {outgoing{resumed: true}, errNoAnswer, "ask the contact to answer"},

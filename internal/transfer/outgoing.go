@@ -237,7 +237,6 @@ func (o *outgoing) fail(ctx context.Context, err error) exitcode.Code {
 	f := failureOf(err, o.marked)
 	ctx = context.WithoutCancel(ctx)
 	f.Resumable = o.resumable(f.Code, err)
-	f.Hints = append(f.Hints, o.insecureHints(err)...)
 	end := o.row.Fail
 	if f.Resumable {
 		end = o.row.Interrupt

@@ -8,7 +8,6 @@ import (
 
 	"jetsend/internal/clean"
 	"jetsend/internal/crypto"
-	"jetsend/internal/jingle"
 	"jetsend/internal/omemo"
 )
 
@@ -123,16 +122,4 @@ func noPlainClient(f *Failure, answered []*peer) *Failure {
 	f.Reason = "no client of " + clean.Text(answered[0].jid.Bare().String()) + " takes files (Jingle file transfer)"
 	f.Hints = []string{"ask the contact to run `jetsend receive --insecure-plaintext`, or another client that takes files"}
 	return f
-}
-
-// insecureHints say what can be done about a plain offer that was refused.
-func (o *outgoing) insecureHints(err error) []string {
-	var ended *endedByPeer
-	if o.form != formInsecurePlaintext || !errors.As(err, &ended) || ended.reason.Condition != jingle.SecurityError {
-		return nil
-	}
-	return []string{
-		"a jetsend takes unencrypted files only with `jetsend receive --insecure-plaintext`",
-		"leave --insecure-plaintext out to send it encrypted",
-	}
 }
