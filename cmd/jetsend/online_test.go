@@ -139,12 +139,12 @@ func usage(ts *testscript.TestScript, neg, ok bool, text string) {
 }
 
 func cmdProsody(ts *testscript.TestScript, neg bool, args []string) {
-	usage(ts, neg, len(args) == 0, "prosody")
+	usage(ts, neg, len(args) == 0 || len(args) == 1 && args[0] == "proxyless", "prosody [proxyless]")
 	w := worldOf(ts)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	var err error
-	w.server, err = xmpptest.StartServer(ctx, ts.MkAbs("prosody.dir"), xmpptest.Options{Software: serverSoftware()})
+	w.server, err = xmpptest.StartServer(ctx, ts.MkAbs("prosody.dir"), xmpptest.Options{Software: serverSoftware(), NoProxy: len(args) > 0})
 	ts.Check(err)
 	ts.Defer(func() {
 		if err := w.server.Stop(); err != nil {
@@ -400,7 +400,8 @@ func cmdPartless(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // cmdRelay puts a relay in front of juliet's listener and nothing reachable
-// behind romeo's candidate, so that every byte goes through the relay.
+// behind romeo's candidate, so that every byte goes through the relay; if the server
+// has a proxy, then only as long as the machine is quick.
 func cmdRelay(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg, len(args) >= 1, "relay FAULT [OFFSET]")
 	w := worldOf(ts)

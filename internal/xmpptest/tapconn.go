@@ -117,7 +117,11 @@ func (t *Tap) dialServer(ctx context.Context) (_ *tls.Conn, err error) {
 	if !bytes.HasPrefix(proceed, []byte("<proceed")) {
 		return nil, fmt.Errorf("%w: starttls refused with %q", errNotXML, proceed)
 	}
-	c := tls.Client(conn, &tls.Config{RootCAs: t.server.CA.Pool(), ServerName: t.server.Domain, MinVersion: tls.VersionTLS12})
+	c := tls.Client(conn, &tls.Config{
+		RootCAs: t.server.CA.Pool(), ServerName: t.server.Domain, MinVersion: tls.VersionTLS12,
+		// As a session writes: a stanza is one record, so that a cut tears none in two.
+		DynamicRecordSizingDisabled: true,
+	})
 	if err := c.HandshakeContext(ctx); err != nil {
 		return nil, fmt.Errorf("tls: %w", err)
 	}
