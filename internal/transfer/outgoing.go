@@ -198,7 +198,7 @@ func (o *outgoing) round(ctx context.Context, peers []*peer) (err error) {
 		if err = context.Cause(ctx); err == nil {
 			err = o.attempt(ctx)
 		}
-		if notAcceptable(err) { // the sessions of the two sides differ: build new ones, once
+		if o.form != formInsecurePlaintext && notAcceptable(err) { // the sessions of the two sides differ: build new ones, once
 			if rerr := o.e.omemo.Rebuild(ctx, o.e.sess, p.jid.Bare()); rerr != nil {
 				o.e.log.Warn("rebuild sessions", "with", p.jid.Bare(), "error", rerr)
 			} else {

@@ -487,3 +487,27 @@ func TestPlainStripped(t *testing.T) {
 		t.Errorf("%+v: %v", got, err)
 	}
 }
+
+// TestPlainRefusedOnce: a client that finds a plain offer not acceptable does not speak
+// of OMEMO sessions: none is built anew, and it is not asked twice.
+func TestPlainRefusedOnce(t *testing.T) {
+	st := newPlainStage(t)
+	offered := map[string]bool{} // ids; under the lock of the stage
+	st.lie(func(x *xmltree.Element) {
+		switch {
+		case kindOf(x) == "session-initiate":
+			offered[x.Attr("id")] = true
+		case offered[x.Attr("id")] && x.Attr("type") == "result":
+			x.Set("type", "error").Add(xmltree.New("jabber:client", "error",
+				xmltree.New("urn:ietf:params:xml:ns:xmpp-stanzas", "not-acceptable")).Set("type", "modify"))
+		}
+	})
+	wantCode(t, st.send(t, plainly(S5B)), exitcode.Untrusted)
+	st.lie(nil)
+	if len(offered) != 1 {
+		t.Errorf("offered %d times", len(offered))
+	}
+	if known, err := st.romeo.omemo.Devices(t.Context(), jid.MustParse("juliet@jet.test")); err != nil || len(known) > 0 {
+		t.Errorf("devices known now: %+v %v", known, err)
+	}
+}
