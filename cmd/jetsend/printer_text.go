@@ -243,7 +243,7 @@ func offerLine(e transfer.Offer) string {
 		name = "directory " + name
 	}
 	if e.Direction == transfer.Receive {
-		return fmt.Sprintf("%s offers %s (%s)%s", peer, name, size, described(e.Description))
+		return fmt.Sprintf("%s offers %s (%s)", peer, name, size)
 	}
 	return fmt.Sprintf("offering %s (%s) to %s", name, size, peer)
 }

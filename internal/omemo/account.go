@@ -52,7 +52,8 @@ type Account struct {
 	// others are kept out by the lease.
 	announcing sync.Mutex
 
-	messages quota // what HandleMessage has opened lately
+	messages quota                    // what HandleMessage has opened lately
+	draw     func(n int) (int, error) // of n prekeys of a contact; in tests no two senders the same
 
 	seenMu sync.Mutex
 	lists  map[jid.JID]time.Time // device lists fetched or pushed lately
@@ -73,7 +74,7 @@ type address struct {
 func Open(ctx context.Context, db *sql.DB, self jid.JID, cfg Config) (*Account, error) {
 	silenceLibrary()
 	a := &Account{
-		db: db, self: self.Bare(), cfg: cfg, log: cfg.Log,
+		db: db, self: self.Bare(), cfg: cfg, log: cfg.Log, draw: drawn,
 		lists: make(map[jid.JID]time.Time), bad: make(map[address]time.Time),
 	}
 	if a.log == nil {

@@ -137,16 +137,25 @@ func (b *bundle) verify() error {
 	return err
 }
 
-// signal returns the bundle as libsignal wants it, with a one-time prekey drawn
-// at random, so that two senders seldom take the same.
-func (b *bundle) signal(device uint32) (*prekey.Bundle, error) {
+// drawn is a number below n at random.
+func drawn(n int) (int, error) {
+	i, err := rand.Int(rand.Reader, big.NewInt(int64(n)))
+	if err != nil {
+		return 0, err
+	}
+	return int(i.Int64()), nil
+}
+
+// signal returns the bundle as libsignal wants it, with a one-time prekey that is
+// drawn, at random so that two senders seldom take the same.
+func (b *bundle) signal(device uint32, draw func(n int) (int, error)) (*prekey.Bundle, error) {
 	id, key := optional.NewEmptyUint32(), ecc.ECPublicKeyable(nil)
 	if len(b.prekeys) > 0 {
-		n, err := rand.Int(rand.Reader, big.NewInt(int64(len(b.prekeys))))
+		i, err := draw(len(b.prekeys))
 		if err != nil {
 			return nil, err
 		}
-		k := b.prekeys[n.Int64()]
+		k := b.prekeys[i]
 		if lowOrder(k.key) {
 			return nil, fmt.Errorf("%w: prekey %d is a point of low order", ErrBundle, k.id)
 		}

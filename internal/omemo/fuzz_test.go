@@ -82,7 +82,7 @@ func FuzzBundle(f *testing.F) {
 		if err := b.verify(); err != nil && strings.Contains(err.Error(), "panicked") {
 			t.Fatalf("%q: %v", in, err)
 		}
-		if _, err := b.signal(1); err != nil && len(b.prekeys) == 0 {
+		if _, err := b.signal(1, drawn); err != nil && len(b.prekeys) == 0 {
 			t.Fatalf("%q: %v", in, err)
 		}
 	})

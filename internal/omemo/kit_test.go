@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,7 +32,12 @@ type server struct {
 	calls []string          // "items romeo@jet.test eu…:1"
 	// before runs ahead of every call; an error is the answer.
 	before func(ctx context.Context, call string) error
+	draws  atomic.Int64
 }
+
+// draw has every sender take another one-time key than those before: that two take
+// the same happens in life as well, and is healed, but seldom.
+func (s *server) draw(n int) (int, error) { return int(s.draws.Add(1)) % n, nil }
 
 func newServer() *server { return &server{nodes: make(map[string]string)} }
 
@@ -182,6 +188,7 @@ func reopen(t testing.TB, s *server, j jid.JID, cfg Config, path string) *party 
 	if err != nil {
 		t.Fatal(err)
 	}
+	a.draw = s.draw
 	return &party{Account: a, t: t, db: db, path: path, jid: j, pep: account{s, j.Bare()}, s: s}
 }
 

@@ -87,7 +87,7 @@ func (r *ratchet) library() (*session.Builder, *session.Cipher) {
 // build starts a session from a bundle whose signature was verified. A session
 // that exists is archived.
 func (r *ratchet) build(ctx context.Context, b *bundle) error {
-	theirs, err := b.signal(r.addr.device)
+	theirs, err := b.signal(r.addr.device, r.account.draw)
 	if err != nil {
 		return err
 	}
