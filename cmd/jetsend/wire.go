@@ -147,6 +147,9 @@ func (c contactList) Approve(ctx context.Context, j jid.JID) (sees bool, err err
 	if err := c.settled(ctx, c.s.Approve(ctx, j)); err != nil {
 		return false, err
 	}
+	if err := c.s.RefreshRoster(ctx); err != nil {
+		return false, err
+	}
 	switch sub := c.s.Subscription(j); {
 	case sub == "from", sub == "both":
 		return true, nil

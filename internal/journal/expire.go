@@ -32,7 +32,8 @@ func (j *Journal) Forget(ctx context.Context, k Key, discard Discard) error {
 func (r *Row) remains() bool { return r.Dir != "" || r.Path != "" }
 
 // Expire removes old rows and has their remains discarded: interrupted ones
-// of which no byte has moved for maxAge (0 keeps them for ever), and those
+// of which no byte has moved for maxAge (0 keeps them for ever), unless all of the
+// file is here and the next receiver has but to end its release, and those
 // that are over for FinishedFor, or for maxAge if that is longer. Running ones
 // are left alone. It returns the rows that are gone, as they were; the error
 // tells of the others, which the next call tries again.
@@ -42,7 +43,8 @@ func (j *Journal) Expire(ctx context.Context, maxAge time.Duration, discard Disc
 		if r.State.Over() {
 			return now.Sub(r.Finished) >= max(maxAge, FinishedFor)
 		}
-		return r.State == Interrupted && maxAge > 0 && now.Sub(r.Moved) >= maxAge
+		whole := r.Direction == Receive && r.Path != "" // verified: only its release was cut
+		return r.State == Interrupted && !whole && maxAge > 0 && now.Sub(r.Moved) >= maxAge
 	}
 	rows, err := j.aged(ctx, now, maxAge)
 	if err != nil {

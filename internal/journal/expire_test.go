@@ -67,6 +67,22 @@ func TestExpire(t *testing.T) {
 	}
 }
 
+// A received file that is whole, and whose release was cut, is no remain of anything.
+func TestExpireSparesWhole(t *testing.T) {
+	k := newKit(t)
+	row := received(newID(), t.TempDir())
+	h := k.begin(row)
+	ctx := t.Context()
+	err := errors.Join(h.Run(ctx), h.Place(ctx, filepath.Join(row.Dir, "f"), nil), h.Interrupt(ctx, nil), h.Release(ctx))
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.clock.add(400 * day)
+	if gone := k.expire(7*day, keep); len(gone) != 0 {
+		t.Errorf("a file whose release was cut is gone: %+v", gone)
+	}
+}
+
 // A transfer is as old as its last byte: attempts that bring nothing do not keep
 // it, however many there are.
 func TestExpireRefused(t *testing.T) {

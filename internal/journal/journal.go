@@ -292,7 +292,8 @@ func (j *Journal) begin(ctx context.Context, tx *sql.Tx, old *Row, row Row) (Row
 	old.Description = cmp.Or(row.Description, old.Description)
 	switch row.Direction {
 	case Send:
-		old.Keys = row.Keys // save adds them
+		old.Keys = row.Keys                      // save adds them
+		old.Batch = cmp.Or(row.Batch, old.Batch) // by which Find knows what goes out beside it
 	case Receive:
 		old.Name = row.Name
 	}

@@ -133,6 +133,31 @@ func TestFindAtWork(t *testing.T) {
 	wantErr(t, "a file that goes out twice in one batch", err, ErrUnknown)
 }
 
+// TestFindTwice: a file that went out twice in one batch goes on twice in the next.
+func TestFindTwice(t *testing.T) {
+	k := newKit(t)
+	a, b := sent(newID()), sent(newID())
+	a.Batch, b.Batch = "one", "one"
+	k.drive(a, Interrupted)
+	k.drive(b, Interrupted)
+	found := map[string]bool{}
+	for range 2 {
+		like := sent(newID())
+		like.Batch = "two"
+		got, err := k.Find(t.Context(), like)
+		if err != nil {
+			t.Fatal(err)
+		}
+		like.ID, found[got.ID] = got.ID, true
+		if _, err := k.Begin(t.Context(), like); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !found[a.ID] || !found[b.ID] {
+		t.Errorf("went on with %v", found)
+	}
+}
+
 // Whoever asks wrongly hears the same.
 func TestFinishedAndGranted(t *testing.T) {
 	k := newKit(t)

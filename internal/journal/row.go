@@ -251,7 +251,7 @@ func save(ctx context.Context, tx *sql.Tx, r *Row) error {
 		finished = sql.NullInt64{Int64: r.Finished.UnixMilli(), Valid: true}
 	}
 	const query = `INSERT INTO transfers (` + columns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
-		ON CONFLICT (id, direction) DO UPDATE SET resource = excluded.resource, name = excluded.name, dir = excluded.dir,
+		ON CONFLICT (id, direction) DO UPDATE SET batch = excluded.batch, resource = excluded.resource, name = excluded.name, dir = excluded.dir,
 		path = excluded.path, sha256 = excluded.sha256, state = excluded.state, durable = excluded.durable,
 		released = excluded.released, retries = excluded.retries, updated = excluded.updated,
 		finished = excluded.finished, error = excluded.error, moved = excluded.moved, description = excluded.description`

@@ -86,6 +86,16 @@ func (s *Session) beginRoster(ctx context.Context) (*wait, error) {
 	return s.begin(ctx, jid.JID{}, stanza.Get, xmltree.New(nsRoster, "query"), s.roster.set)
 }
 
+// RefreshRoster asks the server for the account's contacts, whatever is known of
+// them: a push may not be handled yet when the answer to what came after it is.
+func (s *Session) RefreshRoster(ctx context.Context) error {
+	w, err := s.beginRoster(ctx)
+	if err == nil {
+		_, err = w.answer(ctx)
+	}
+	return err
+}
+
 // Subscription returns the state of the subscription with a contact as the
 // roster has it: none, to, from or both; "" for somebody who is not on it. It
 // does not wait for anything and may be called by handlers.
@@ -116,11 +126,7 @@ func (s *Session) Roster(ctx context.Context) ([]RosterItem, error) {
 	loaded := s.roster.loaded
 	s.roster.mu.Unlock()
 	if !loaded {
-		w, err := s.beginRoster(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if _, err := w.answer(ctx); err != nil {
+		if err := s.RefreshRoster(ctx); err != nil {
 			return nil, err
 		}
 	}

@@ -310,7 +310,7 @@ func (r *receiver) request(ctx context.Context, row journal.Row) error {
 	})
 	done := err == nil && q.down.final != ""
 	if !q.answered {
-		if done { // a crash had hidden it
+		if done && !q.down.past { // a crash had hidden it
 			r.complete(q.down.head)
 		}
 		return err

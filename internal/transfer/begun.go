@@ -48,11 +48,14 @@ func (r *receiver) begin(head Head) {
 	b.sessions++
 }
 
-// has tells whether the end of the transfer is to be reported later.
-func (r *receiver) has(head Head) bool {
+// take tells whether the end of the transfer was to be reported later, and leaves
+// that to the caller.
+func (r *receiver) take(head Head) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.begun[head.key()] != nil
+	begun := r.begun[head.key()] != nil
+	delete(r.begun, head.key())
+	return begun
 }
 
 // unbegun reports, by fail, a session that came to nothing before it was taken,

@@ -68,6 +68,7 @@ type download struct {
 	plain []string // of a plain file: the hashes by which it was verified
 	taken bool     // the sender knows that the offer was accepted
 	final string   // absolute path, once the file is released
+	past  bool     // an earlier run has written it to its output: this one has not
 
 	stop context.CancelCauseFunc // ends the session of the moment
 }

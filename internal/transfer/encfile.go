@@ -40,7 +40,7 @@ var errNoChecksum = errors.New("no checksum in time")
 type wrongChecksum struct{ algo string }
 
 func (e *wrongChecksum) Error() string {
-	return "the checksum (" + clean.Text(e.algo) + ") is not that of the encrypted file"
+	return "the checksum (" + clean.Text(e.algo) + ") is not that of what came"
 }
 func (e *wrongChecksum) Unwrap() error { return errChecksum }
 

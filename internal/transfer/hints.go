@@ -90,7 +90,7 @@ func (o *outgoing) hints(err error) []string {
 		return []string{"ask the contact to answer"}
 	case errors.Is(err, errNoAnswer):
 		return []string{"ask the contact to answer, or " + longer("answer-timeout", longAnswer, o.opt.AnswerTimeout)}
-	case security && plain:
+	case security && plain && !o.marked:
 		return []string{
 			"a jetsend takes unencrypted files only with `jetsend receive --insecure-plaintext`",
 			"leave --insecure-plaintext out to send it encrypted",

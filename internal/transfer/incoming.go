@@ -164,7 +164,7 @@ func (in *incoming) known(ctx context.Context) (row journal.Row, err error) {
 	row, err = in.e.journal.Finished(ctx, in.head.Transfer, in.dev.JID, in.dev.IdentityKey)
 	if err == nil {
 		in.again(ctx, row)
-		if in.r.has(in.head) { // another process has brought it to its end
+		if in.r.take(in.head) { // another process has brought it to its end
 			in.e.reportReleased(in.head, row)
 			in.r.complete(in.head)
 		}
@@ -231,7 +231,12 @@ func (in *incoming) begin(ctx context.Context) (done bool, err error) {
 	if in.down.final != "" { // a crash had hidden it
 		in.again(ctx, in.down.row.Row())
 		in.down.report()
-		in.r.complete(in.head)
+		switch {
+		case !in.down.past:
+			in.r.complete(in.head)
+		case fresh:
+			in.r.unclaim()
+		}
 		return true, in.down.close(ctx)
 	}
 	if in.held.offer != nil && in.held.offer.Restart && in.down.offset() > 0 {

@@ -52,7 +52,7 @@ func (d *download) settlePoured(ctx context.Context, row *journal.Row) error {
 	if err := inbox.Remove(row.Dir, row.ID); err != nil {
 		return &sinkError{err}
 	}
-	d.final = StandardOutput
+	d.final, d.past = StandardOutput, true
 	return d.row.Complete(ctx)
 }
 
