@@ -118,6 +118,7 @@ func TestDevicesAreBounded(t *testing.T) {
 // One device of several without a usable bundle is left out; with none left it
 // is ErrNoDevice.
 func TestDevicesLeftOut(t *testing.T) {
+	unlessShort(t)
 	s := newServer()
 	c := newClock()
 	j := newParty(t, s, juliet, Config{Now: c.Now})
@@ -245,6 +246,7 @@ func TestListFreshness(t *testing.T) {
 // Pushed lists: of contacts that we have to do with, at once; strangers leave
 // nothing behind.
 func TestPushedLists(t *testing.T) {
+	unlessShort(t)
 	j, r := pair(t)
 	j.unchanged("a stranger's list", func() { j.push(r) })
 	talk(j, r)

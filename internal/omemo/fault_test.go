@@ -77,6 +77,7 @@ func TestSelfCheck(t *testing.T) {
 
 // Fault: a late message of an archived session destroys the current one.
 func TestArchivedState(t *testing.T) {
+	unlessShort(t)
 	j, r := pair(t)
 	talk(j, r)
 	late := j.encrypt(r, "late")
@@ -92,6 +93,7 @@ func TestArchivedState(t *testing.T) {
 // A late message must not bring back the session that healing has replaced:
 // our next one still starts the new session.
 func TestHealedSessionStays(t *testing.T) {
+	unlessShort(t)
 	j, r := pair(t)
 	talk(j, r)
 	late := j.encrypt(r, "late")
@@ -140,6 +142,7 @@ func TestPromotion(t *testing.T) {
 
 // Both sides start a session at the same time and send two messages in it.
 func TestGlare(t *testing.T) {
+	unlessShort(t)
 	j, r := pair(t)
 	j1, r1 := j.wrap(r, "j1"), r.wrap(j, "r1")
 	j2, r2 := j.wrap(r, "j2"), r.wrap(j, "r2")
@@ -174,6 +177,7 @@ func forged(t *testing.T, good []byte) []byte {
 
 // Fault: the state is changed before the MAC is checked.
 func TestForgery(t *testing.T) {
+	unlessShort(t)
 	j, r := pair(t)
 	talk(j, r)
 	good := j.encrypt(r, "good")
@@ -190,6 +194,7 @@ func TestForgery(t *testing.T) {
 
 // Fault: a prekey message pins its identity key before it is authenticated.
 func TestPoison(t *testing.T) {
+	unlessShort(t)
 	s := newServer()
 	r, evil, victim := newParty(t, s, romeo, Config{}), newParty(t, s, juliet, Config{}), newParty(t, s, juliet, Config{})
 	e := evil.wrap(r, "x")
@@ -276,6 +281,7 @@ func TestLoggerIsSilent(t *testing.T) {
 
 // The library's sentinels are found through ours.
 func TestSentinels(t *testing.T) {
+	unlessShort(t)
 	j, r := pair(t)
 	first := j.wrap(r, "x")
 	r.mustOpen(j, first, "x")

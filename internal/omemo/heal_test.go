@@ -143,6 +143,7 @@ func reborn(t *testing.T, r *party) *party {
 // An identity key that changed at a known id heals in no way: nothing is
 // rebuilt, nothing is sent, and the user hears of it.
 func TestChangedIdentityIsNotHealed(t *testing.T) {
+	unlessShort(t)
 	j, r := pair(t)
 	talk(j, r)
 	old := r.offer(j)
@@ -178,6 +179,7 @@ func TestChangedIdentityIsNotHealed(t *testing.T) {
 // A changed key that the user compared takes the place of the old one, with
 // sessions of its own; the old one is refused from then on.
 func TestReplaceKey(t *testing.T) {
+	unlessShort(t)
 	j, r := pair(t)
 	talk(j, r)
 	old := r.offer(j)
@@ -227,6 +229,7 @@ func TestReplaceKey(t *testing.T) {
 // Once a minute, then ever more seldom, until something opens; also after a
 // restart.
 func TestHealingIsLimited(t *testing.T) {
+	unlessShort(t)
 	j, r, c := clocked(t)
 	settle(j, r)
 	j.lose()
@@ -273,6 +276,7 @@ func TestHealingIsLimited(t *testing.T) {
 // Two processes heal once. A bundle that cannot be had costs a turn, and no
 // more.
 func TestHealOnce(t *testing.T) {
+	unlessShort(t)
 	j, r, c := clocked(t)
 	settle(j, r)
 	j.lose()
@@ -298,6 +302,7 @@ func TestHealOnce(t *testing.T) {
 
 // Nothing is healed where nothing is broken, nor for whom it is not meant.
 func TestNotHealed(t *testing.T) {
+	unlessShort(t)
 	j, r := pair(t)
 	talk(j, r)
 	nothing := func(name string, from jid.JID, e *xmltree.Element, want error) {
@@ -346,6 +351,7 @@ func TestNotHealed(t *testing.T) {
 // Rebuilding is for the usable devices; the others keep what they have, and one
 // that fails does not stop the rest.
 func TestRebuild(t *testing.T) {
+	unlessShort(t)
 	s := newServer()
 	j, r := newParty(t, s, juliet, Config{}), newParty(t, s, romeo, Config{})
 	bad, out := newParty(t, s, romeo, Config{}), newParty(t, s, romeo, Config{})

@@ -14,6 +14,7 @@ import (
 // A chat copy is opened for the ratchet's sake, without asking the server when
 // its device is known.
 func TestMessage(t *testing.T) {
+	unlessShort(t)
 	j, r := pair(t)
 	chat := r.wrap(j, "wherefore art thou")
 	if err := j.HandleMessage(t.Context(), j.pep, r.jid, chat); err != nil {
@@ -40,6 +41,7 @@ func TestMessage(t *testing.T) {
 
 // The rules for who may send are those of offers.
 func TestMessageOfOthers(t *testing.T) {
+	unlessShort(t)
 	j, r := pair(t)
 	j.s.put(romeo, NodeDevices, `<list xmlns='`+NS+`'/>`)
 	j.unchanged("an unlisted device", func() {
@@ -120,6 +122,7 @@ func TestMessageWithoutList(t *testing.T) {
 // A state file of the first version comes over with its sessions, and what is
 // read from beside their records is what would be written there.
 func TestMigration(t *testing.T) {
+	unlessShort(t)
 	j, r := pair(t)
 	talk(j, r)
 	j.wrap(newParty(t, j.s, jid.MustParse("nurse@jet.test/house"), Config{}), "x") // unanswered

@@ -88,6 +88,7 @@ func TestPrekeyAttribute(t *testing.T) {
 // A second device of the contact gets the secret too, our own other devices do
 // not, unless the contact is our own account, and we ourselves never do.
 func TestRecipients(t *testing.T) {
+	unlessShort(t)
 	s := newServer()
 	j, j2 := newParty(t, s, juliet, Config{}), newParty(t, s, jid.MustParse("juliet@jet.test/nurse"), Config{})
 	r, r2 := newParty(t, s, romeo, Config{}), newParty(t, s, jid.MustParse("romeo@jet.test/cell"), Config{})

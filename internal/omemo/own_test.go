@@ -42,6 +42,7 @@ func (p *party) listed() bool {
 // Our device goes back into the list when somebody takes it out, but there is no
 // fight: three times an hour, also over restarts.
 func TestKeepAnnounced(t *testing.T) {
+	unlessShort(t)
 	s, c := newServer(), newClock()
 	j := newParty(t, s, juliet, Config{Now: c.Now})
 	j2 := newParty(t, s, juliet, Config{Now: c.Now})
@@ -192,6 +193,7 @@ func TestRemoveOwnDevice(t *testing.T) {
 
 // Our own account is a contact like others: with its other devices.
 func TestOwnAccount(t *testing.T) {
+	unlessShort(t)
 	s := newServer()
 	j, j2 := newParty(t, s, juliet, Config{}), newParty(t, s, jid.MustParse("juliet@jet.test/chamber"), Config{})
 	j.push(j2)
@@ -213,6 +215,7 @@ func TestOwnAccount(t *testing.T) {
 // Devices that come into a list are told of, once; those of an account that we
 // never had to do with, without anything being stored.
 func TestNewDevices(t *testing.T) {
+	unlessShort(t)
 	s := newServer()
 	var told []uint32
 	j := newParty(t, s, juliet, Config{NewDevices: func(of jid.JID, devices []Device) {

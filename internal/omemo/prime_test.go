@@ -163,6 +163,7 @@ func TestPrimeOnce(t *testing.T) {
 // Who is not primed: devices whose key may not be used, those without a bundle,
 // contacts without devices. What is not needed costs no question.
 func TestNotPrimed(t *testing.T) {
+	unlessShort(t)
 	j, r := pair(t)
 	if err := j.Refresh(t.Context(), j.pep, romeo); err != nil {
 		t.Fatal(err)

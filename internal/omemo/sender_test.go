@@ -77,6 +77,7 @@ func damaged(p *party) *bundle {
 
 // The session is that of the bare JID of from, whatever the header says.
 func TestWrongSender(t *testing.T) {
+	unlessShort(t)
 	s := newServer()
 	j, r := newParty(t, s, juliet, Config{}), newParty(t, s, romeo, Config{})
 	m := newParty(t, s, jid.MustParse("mallory@jet.test/x"), Config{})
@@ -109,6 +110,7 @@ func TestWrongSender(t *testing.T) {
 // An ordinary message of a device that nobody knows costs no look-up: there is
 // no session that could open it.
 func TestStrangerCostsNothing(t *testing.T) {
+	unlessShort(t)
 	j, r := pair(t)
 	talk(j, r)
 	stranger := newParty(t, newServer(), romeo, Config{})
@@ -178,6 +180,7 @@ func TestNoNetworkInTransaction(t *testing.T) {
 
 // What is wrong with an envelope itself.
 func TestMalformedEnvelopes(t *testing.T) {
+	unlessShort(t)
 	j, r := pair(t)
 	talk(j, r)
 	for name, tt := range map[string]struct {
@@ -224,6 +227,7 @@ func TestMalformedEnvelopes(t *testing.T) {
 // What is only seen after the ratchet: the payload does not verify, or the key
 // has a length that means nothing.
 func TestBadPayloads(t *testing.T) {
+	unlessShort(t)
 	j, r := pair(t)
 	talk(j, r)
 	for name, change := range map[string]func(e *xmltree.Element){

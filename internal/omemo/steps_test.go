@@ -77,6 +77,7 @@ func TestStepOnce(t *testing.T) {
 
 // A chain that has become long turns, at most weekly.
 func TestTurn(t *testing.T) {
+	unlessShort(t)
 	j, r, c := clocked(t)
 	talk(j, r)
 	r.mustOpen(j, j.wrap(r, "x"), "x") // r has answered: the next is j's turn

@@ -171,6 +171,7 @@ func TestNewAndMarkUsed(t *testing.T) {
 // A known device that shows another identity key is refused, in its envelope
 // and in its bundle, and nothing is changed by it.
 func TestChangedIdentity(t *testing.T) {
+	unlessShort(t)
 	j, r := pair(t)
 	talk(j, r)
 	evil := newParty(t, newServer(), juliet, Config{}) // another identity, to be shown under juliet's device id
@@ -204,6 +205,7 @@ func TestChangedIdentity(t *testing.T) {
 // What was decided about a key holds for every device that has it, also when
 // the device is met again, and it outlives the device's place in the list.
 func TestDecisionBelongsToKey(t *testing.T) {
+	unlessShort(t)
 	j, r := pair(t)
 	talk(j, r)
 	if err := j.Distrust(t.Context(), romeo, r.Fingerprint()); err != nil {
