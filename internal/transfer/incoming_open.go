@@ -1,0 +1,88 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"jetsend/internal/clean"
+	"jetsend/internal/filename"
+	"jetsend/internal/jingle"
+	"jetsend/internal/omemo"
+)
+
+// identify fills in what the transfer is called. Other clients have no ids.
+func (in *incoming) identify(public *jingle.File) {
+	in.file = public
+	in.head = Head{Transfer: uuid.NewString(), Direction: Receive, Peer: in.sess.Peer().String()}
+	if in.held.offer != nil {
+		in.file, in.head.Transfer = in.held.offer.File, in.held.offer.Transfer
+	}
+	name := filename.Safe(in.file.Name)
+	in.head.Name = clean.Text(in.file.Name)
+	if in.file.Name == "" {
+		in.head.Name = name
+	}
+	in.down = &download{
+		head: in.head, file: in.file, name: name, begun: in.begun,
+		how: in.r.keeping(),
+	}
+}
+
+// batch is what an offer of several files belongs to, or nil.
+func (in *incoming) batch() *Batch {
+	if in.held.offer == nil {
+		return nil
+	}
+	return in.held.offer.Batch
+}
+
+// public reads what the stanza says in the clear.
+func (in *incoming) public(senders string) (*jingle.File, *jingle.Security, error) {
+	c, err := readClear(in.sess.Content(), senders)
+	if errors.Is(err, errNotEncrypted) && in.r.takesPlaintext(senders) {
+		c.form, err = formInsecurePlaintext, nil
+	}
+	in.form = c.form
+	return c.file, c.sec, err
+}
+
+// open opens the envelope, judges the device that wrapped it, and holds the
+// sealed offer against the stanza.
+func (in *incoming) open(ctx context.Context, public *jingle.File, sec *jingle.Security) error {
+	if err := in.r.paces.wait(ctx, in.sess.Peer().Bare()); err != nil {
+		return err
+	}
+	if in.form == formInsecurePlaintext {
+		in.openPlaintext()
+		return nil
+	}
+	opened, err := in.e.omemo.Unwrap(ctx, in.e.sess, in.sess.Peer(), sec.Envelope)
+	if errors.Is(err, omemo.ErrEnvelope) || errors.Is(err, omemo.ErrNotForUs) {
+		in.e.healLater(in.sess.Peer(), sec.Envelope)
+	}
+	if err != nil {
+		return fmt.Errorf("envelope from %s: %w", in.sess.Peer(), err)
+	}
+	in.dev = opened.Device
+	in.e.chore("upkeep after an envelope", func(ctx context.Context) error {
+		return errors.Join(in.e.keepAnnounced(ctx), in.e.steps(ctx))
+	})
+	if in.held, err = in.form.tell(opened, sec.Cipher); err != nil {
+		return err
+	}
+	if in.form == formEncryptedFile {
+		in.talk.wire = newWireSum(public)
+	}
+	in.talk.ts, in.talk.offer = in.held.ts, in.held.offer
+	if in.held.offer == nil {
+		return nil
+	}
+	if err := in.held.offer.check(in.sess, sec, in.dev.ID, public); err != nil {
+		return err
+	}
+	in.e.rememberJetsend(ctx, in.dev)
+	return nil
+}
