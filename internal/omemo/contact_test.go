@@ -312,3 +312,26 @@ func TestBundlesAreFetchedAtOnce(t *testing.T) {
 	}
 	<-together
 }
+
+// TestBundleNotAsked: a stream that is lost while a bundle is fetched says nothing of
+// the contact's devices.
+func TestBundleNotAsked(t *testing.T) {
+	s := newServer()
+	j, r := newParty(t, s, juliet, Config{}), newParty(t, s, romeo, Config{})
+	lost := errors.New("stream lost")
+	s.before = func(_ context.Context, call string) error {
+		if strings.HasPrefix(call, "items romeo") && strings.Contains(call, "bundles") {
+			return lost
+		}
+		return nil
+	}
+	_, err := j.WrapPayload(t.Context(), j.pep, romeo, []byte("x"))
+	if !errors.Is(err, lost) || errors.Is(err, ErrNoDevice) {
+		t.Errorf("wrap: %v", err)
+	}
+	if err := j.Rebuild(t.Context(), j.pep, romeo); !errors.Is(err, lost) || errors.Is(err, ErrNoDevice) {
+		t.Errorf("rebuild: %v", err)
+	}
+	s.before = nil
+	r.mustOpen(j, j.wrap(r, "x"), "x")
+}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"jetsend/internal/jid"
+	"jetsend/internal/stanza"
 	"jetsend/internal/xmltree"
 )
 
@@ -380,7 +381,7 @@ func TestRebuild(t *testing.T) {
 	}
 	r.mustOpen(j, j.wrap(r, "new"), "new")
 	j.mustOpen(r, late, "late") // of the archived session
-	s.before = failing("items romeo@jet.test", errors.New("stream lost"))
+	s.before = failing("items romeo@jet.test", stanza.NewError("item-not-found"))
 	if err := j.Rebuild(t.Context(), j.pep, romeo); !errors.Is(err, ErrNoDevice) {
 		t.Errorf("got %v", err)
 	}

@@ -92,11 +92,22 @@ func fetchList(ctx context.Context, p PEP, of jid.JID) (*xmltree.Element, error)
 // fetchBundle fetches and verifies the bundle of a device.
 func fetchBundle(ctx context.Context, p PEP, addr address) (*bundle, error) {
 	items, err := p.Items(ctx, addr.jid, nodeBundles+formatID(addr.device))
+	var answer *stanza.Error
+	if err != nil && !errors.As(err, &answer) {
+		return nil, &notAsked{err}
+	}
 	if err != nil {
 		return nil, err
 	}
 	return parseBundle(payloadOf(items, "bundle"))
 }
+
+// notAsked is why there was no answer about a bundle, such as a stream that was lost.
+// It says nothing of the device.
+type notAsked struct{ err error }
+
+func (e *notAsked) Error() string { return e.err.Error() }
+func (e *notAsked) Unwrap() error { return e.err }
 
 // DeviceListChanged takes in a device list that the server pushed (XEP-0163):
 // the item, or its list. Lists of accounts that we never had to do with are

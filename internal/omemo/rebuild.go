@@ -17,7 +17,7 @@ import (
 // is meant to be tried once before the next envelope. Devices for which it
 // fails keep the session that they have, and are logged; ErrNoDevice, with the
 // reasons (a *TrustError among them), says that there was none for which it
-// worked.
+// worked; when a bundle could not even be asked for, that is the error.
 func (a *Account) Rebuild(ctx context.Context, p PEP, of jid.JID) error {
 	of = of.Bare()
 	if err := a.rebuildAll(ctx, p, of); err != nil {

@@ -3,6 +3,7 @@ package omemo
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -84,10 +85,15 @@ func (a *Account) wrap(ctx context.Context, p PEP, to jid.JID, key, iv, payload 
 	return &Envelope{Element: envelopeElement(a.deviceID, keys, iv, payload), Devices: got}, nil
 }
 
-// noDevice is ErrNoDevice with the reasons why each device was left out.
+// noDevice is ErrNoDevice with the reasons why each device was left out, unless one
+// of them says nothing of its device: then nobody knows whether there is none.
 func noDevice(trouble map[uint32]error) error {
 	err := ErrNoDevice
 	for _, id := range slices.Sorted(maps.Keys(trouble)) {
+		var lost *notAsked
+		if errors.As(trouble[id], &lost) {
+			return fmt.Errorf("device %d: %w", id, trouble[id])
+		}
 		err = fmt.Errorf("%w; device %d: %w", err, id, trouble[id])
 	}
 	return err
