@@ -301,7 +301,7 @@ func TestPlainPolicy(t *testing.T) {
 	}
 	// Whoever sends an encrypted file is asked about as ever.
 	allow(t, st.juliet, func(o *ReceiveOptions) {
-		o.Accept, o.MaxSize, o.InsecurePlaintext = AcceptAsk, 0, true
+		o.Accept, o.From, o.MaxSize, o.InsecurePlaintext = AcceptAsk, nil, 0, true
 		o.Ask = func(_ context.Context, q Question) (bool, error) {
 			asked <- q
 			return true, nil
