@@ -28,8 +28,8 @@ func TestContactAway(t *testing.T) {
 		}
 		return [][]byte{raw}
 	})
-	st := &stage{server: s, dir: t.TempDir(), data: bytes.Repeat([]byte("something "), 200_000)}
-	st.path = testFile(t, string(st.data))
+	st := &stage{server: s}
+	st.have(t, bytes.Repeat([]byte("something "), 200_000))
 	state := t.TempDir()
 	st.romeo = online(t, s, s.Addr, "romeo", false, st.out.report)
 	st.juliet = onlineIn(t, state, s, s.Addr, "juliet", true, st.in.report)

@@ -1,8 +1,6 @@
 package transfer
 
 import (
-	"bytes"
-	"crypto/rand"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,11 +18,8 @@ import (
 
 // formStage is two endpoints; romeo's stream goes through a tap that can lie.
 type formStage struct {
-	romeo, juliet *Endpoint
-	in, out       events
-	dir, path     string
-	data          []byte
-	tap           *xmpptest.Tap
+	ends
+	tap *xmpptest.Tap
 
 	mu      sync.Mutex
 	rewrite func(*xmltree.Element) // of every stanza to and from romeo
@@ -33,7 +28,7 @@ type formStage struct {
 func newFormStage(t *testing.T) *formStage {
 	t.Helper()
 	s := prosody(t)
-	st := &formStage{dir: t.TempDir(), data: make([]byte, 100_001)}
+	st := &formStage{}
 	st.tap = xmpptest.StartTap(t, s, func(_ xmpptest.Direction, raw []byte) [][]byte {
 		st.mu.Lock()
 		defer st.mu.Unlock()
@@ -53,13 +48,8 @@ func newFormStage(t *testing.T) *formStage {
 		}
 		return [][]byte{x.Append(nil, "")}
 	})
-	st.juliet = online(t, s, s.Addr, "juliet", true, st.in.report)
-	st.romeo = online(t, s, st.tap.Addr, "romeo", false, st.out.report)
-	_, _ = rand.Read(st.data)
-	st.path = filepath.Join(t.TempDir(), "f")
-	if err := os.WriteFile(st.path, st.data, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	st.have(t, noise(100_001))
+	st.meet(t, s, st.tap.Addr, false)
 	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
 	return st
 }
@@ -110,10 +100,7 @@ func (st *formStage) send(t *testing.T, opt SendOptions) error {
 // arrived fails unless exactly the file was received, and removes it.
 func (st *formStage) arrived(t *testing.T) {
 	t.Helper()
-	got, err := os.ReadFile(filepath.Join(st.dir, "f"))
-	if err != nil || !bytes.Equal(got, st.data) {
-		t.Fatalf("received %d bytes of %d: %v", len(got), len(st.data), err)
-	}
+	st.whole(t)
 	_ = os.Remove(filepath.Join(st.dir, "f"))
 	st.nothing(t)
 }

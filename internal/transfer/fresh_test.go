@@ -6,8 +6,6 @@ import (
 	"crypto/cipher"
 	"encoding/binary"
 	"fmt"
-	"os"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -127,10 +125,7 @@ func TestFreshSecrets(t *testing.T) {
 		waitIdle(t, st.romeo)
 	}
 	next()
-	got, err := os.ReadFile(filepath.Join(st.dir, "f"))
-	if err != nil || !bytes.Equal(got, st.data) {
-		t.Fatalf("received %d bytes of %d: %v", len(got), len(st.data), err)
-	}
+	st.whole(t)
 	if len(look.all) < 30 {
 		t.Fatalf("only %d sessions", len(look.all))
 	}

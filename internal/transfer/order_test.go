@@ -1,11 +1,7 @@
 package transfer
 
 import (
-	"bytes"
 	"cmp"
-	"crypto/rand"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -36,11 +32,8 @@ type disorder func(dir xmpptest.Direction, said string, iq *xmltree.Element, raw
 // orderStage is two endpoints and a server that says things to and for romeo in an
 // order of its own.
 type orderStage struct {
-	romeo, juliet *Endpoint
-	in, out       events
-	dir, path     string
-	data          []byte
-	tap           *xmpptest.Tap
+	ends
+	tap *xmpptest.Tap
 
 	mu      sync.Mutex
 	said    []string // words that passed
@@ -51,15 +44,10 @@ type orderStage struct {
 func newOrderStage(t *testing.T) *orderStage {
 	t.Helper()
 	s := prosody(t)
-	st := &orderStage{dir: t.TempDir(), data: make([]byte, 30_001)}
+	st := &orderStage{}
 	st.tap = xmpptest.StartTap(t, s, st.rewrite)
-	st.juliet = online(t, s, s.Addr, "juliet", true, st.in.report)
-	st.romeo = online(t, s, st.tap.Addr, "romeo", false, st.out.report)
-	_, _ = rand.Read(st.data)
-	st.path = filepath.Join(t.TempDir(), "f")
-	if err := os.WriteFile(st.path, st.data, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	st.have(t, noise(30_001))
+	st.meet(t, s, st.tap.Addr, false)
 	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts, Retry: RetryOptions{Retries: 5, For: time.Minute}})
 	return st
 }
@@ -111,13 +99,7 @@ func (st *orderStage) send(t *testing.T, how Encryption, transport string) error
 // once fails unless the file came exactly once, and was said to exactly once.
 func (st *orderStage) once(t *testing.T) {
 	t.Helper()
-	got, err := os.ReadFile(filepath.Join(st.dir, "f"))
-	if err != nil || !bytes.Equal(got, st.data) {
-		t.Errorf("received %d bytes of %d: %v", len(got), len(st.data), err)
-	}
-	if names := list(t, st.dir); len(names) != 1 {
-		t.Errorf("received %v", names)
-	}
+	st.whole(t)
 	if r, s := count[Received](&st.in), count[Sent](&st.out); r != 1 || s != 1 {
 		t.Errorf("%d received, %d sent", r, s)
 	}

@@ -78,8 +78,8 @@ func TestSupersede(t *testing.T) {
 		}
 		return [][]byte{raw}
 	})
-	st := &stage{server: s, dir: t.TempDir(), data: make([]byte, 2<<20)}
-	st.path = testFile(t, string(st.data))
+	st := &stage{server: s}
+	st.have(t, make([]byte, 2<<20))
 	st.juliet = online(t, s, s.Addr, "juliet", true, st.in.report)
 	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts, Retry: RetryOptions{Retries: 5, For: time.Minute}})
 	state := t.TempDir()
@@ -138,10 +138,9 @@ func TestEchoedRange(t *testing.T) {
 		}
 		return [][]byte{raw}
 	})
-	st := &stage{server: s, dir: t.TempDir(), data: []byte("nothing of this is missing at the other end, nor at its beginning" + string(make([]byte, 1000)))}
-	st.path = testFile(t, string(st.data))
-	st.juliet = online(t, s, s.Addr, "juliet", true, st.in.report)
-	st.romeo = online(t, s, tap.Addr, "romeo", false, st.out.report)
+	st := &stage{server: s}
+	st.have(t, noise(1<<10))
+	st.meet(t, s, tap.Addr, false)
 	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
 	err := st.romeo.Send(t.Context(), SendOptions{
 		To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: st.path}}, Wait: 10 * time.Second, Encryption: EncryptionJET,

@@ -186,10 +186,7 @@ func TestChecksumLost(t *testing.T) {
 		t.Errorf("%d bytes crossed again", n)
 	}
 	waitIdle(t, st.juliet)
-	got, err := os.ReadFile(filepath.Join(st.dir, "f"))
-	if err != nil || string(got) != string(st.data) {
-		t.Errorf("received %d bytes of %d: %v", len(got), len(st.data), err)
-	}
+	st.came(t) // beside what the device before this one had sent
 }
 
 // TestTamperedPrefix: somebody changed the partial file, and the server changes

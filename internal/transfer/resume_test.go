@@ -1,12 +1,8 @@
 package transfer
 
 import (
-	"bytes"
 	"context"
-	"crypto/rand"
 	"errors"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -18,26 +14,18 @@ import (
 
 // stage is two endpoints with a relay on the only path between them.
 type stage struct {
-	server        *xmpptest.Server
-	romeo, juliet *Endpoint
-	in, out       events
-	relay         *xmpptest.Relay
-	dir, path     string
-	data          []byte
+	ends
+	server *xmpptest.Server
+	relay  *xmpptest.Relay
 }
 
 // setStage makes a file of size bytes for romeo to send. The relay does the faults to
 // the first connection.
 func setStage(t *testing.T, size int, faults ...xmpptest.Fault) *stage {
 	t.Helper()
-	st := &stage{server: prosody(t), dir: t.TempDir(), data: make([]byte, size)}
-	st.juliet = online(t, st.server, st.server.Addr, "juliet", true, st.in.report)
-	st.romeo = online(t, st.server, st.server.Addr, "romeo", true, st.out.report)
-	_, _ = rand.Read(st.data)
-	st.path = filepath.Join(t.TempDir(), "f")
-	if err := os.WriteFile(st.path, st.data, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	st := &stage{server: prosody(t)}
+	st.have(t, noise(size))
+	st.meet(t, st.server, st.server.Addr, true)
 	st.through(t, faults...)
 	return st
 }
@@ -60,24 +48,11 @@ func (st *stage) send(t *testing.T, retry RetryOptions) error {
 	})
 }
 
-// arrived fails unless exactly the file is in the directory.
+// arrived is whole for a receiver that is on.
 func (st *stage) arrived(t *testing.T) {
 	t.Helper()
 	waitIdle(t, st.juliet)
 	st.whole(t)
-}
-
-// whole is arrived for a receiver that is done.
-func (st *stage) whole(t *testing.T) {
-	t.Helper()
-	got, err := os.ReadFile(filepath.Join(st.dir, "f"))
-	if err != nil || !bytes.Equal(got, st.data) {
-		t.Fatalf("received %d bytes of %d: %v", len(got), len(st.data), err)
-	}
-	entries, err := os.ReadDir(st.dir)
-	if err != nil || len(entries) != 1 {
-		t.Fatalf("%v in the directory: %v", entries, err)
-	}
 }
 
 func wantCode(t *testing.T, err error, code exitcode.Code) {
@@ -140,26 +115,17 @@ func TestResumeInRun(t *testing.T) {
 // TestResumeByReceiver: the receiver asks the sender's daemon for the rest.
 func TestResumeByReceiver(t *testing.T) {
 	st := setStage(t, 2<<20, xmpptest.CutAt(1<<20))
-	stop := receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
-	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
-	wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
-	waitIdle(t, st.juliet)
-	stop()
-	failed, _ := last[Failed](&st.out)
-	st.through(t)
+	row := st.cutForGood(t)
 	err := st.juliet.Resume(t.Context(), ResumeOptions{
-		Transfers: []journal.Key{{ID: failed.Transfer, Direction: journal.Receive}}, Wait: 10 * time.Second,
+		Transfers: []journal.Key{{ID: row.ID, Direction: journal.Receive}}, Wait: 10 * time.Second,
 		Route: RouteOptions{Transports: []string{S5B}},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := os.ReadFile(filepath.Join(st.dir, "f"))
-	if err != nil || !bytes.Equal(got, st.data) {
-		t.Fatalf("received %d bytes of %d: %v", len(got), len(st.data), err)
-	}
+	st.whole(t)
 	waitIdle(t, st.romeo)
-	if s, ok := last[Sent](&st.out); !ok || s.Transfer != failed.Transfer {
+	if s, ok := last[Sent](&st.out); !ok || s.Transfer != row.ID {
 		t.Errorf("%+v", s)
 	}
 }

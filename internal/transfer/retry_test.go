@@ -115,21 +115,11 @@ func TestNextInUse(t *testing.T) {
 // which may hang, is made again for longer than the retries last, and is no refusal.
 func TestInUse(t *testing.T) {
 	st := setStage(t, 1<<20, xmpptest.CutAt(1<<19))
-	stop := receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
-	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
-	wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
-	waitIdle(t, st.juliet)
-	stop()
-	failed, _ := last[Failed](&st.out)
-	row, err := st.romeo.journal.Load(t.Context(), journal.Key{ID: failed.Transfer, Direction: journal.Send})
-	if err != nil {
-		t.Fatal(err)
-	}
+	row := st.cutForGood(t)
 	held, err := st.romeo.journal.Begin(t.Context(), row) // as a session that hangs
 	if err != nil {
 		t.Fatal(err)
 	}
-	st.through(t)
 	resume := func(retries int) error {
 		return st.juliet.Resume(t.Context(), ResumeOptions{
 			Transfers: []journal.Key{{ID: row.ID, Direction: journal.Receive}}, Named: true, Wait: 10 * time.Second,

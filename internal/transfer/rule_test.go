@@ -34,10 +34,9 @@ func gatedStage(t *testing.T, word string) (st *stage, id string, g *gate, tap *
 	g = &gate{word: word, kept: make(chan []byte, 1)}
 	s := prosody(t)
 	tap = xmpptest.StartTap(t, s, g.rewrite)
-	st = &stage{server: s, dir: t.TempDir(), data: make([]byte, 1<<20)}
-	st.path = testFile(t, string(st.data))
-	st.juliet = online(t, s, s.Addr, "juliet", true, st.in.report)
-	st.romeo = online(t, s, tap.Addr, "romeo", true, st.out.report)
+	st = &stage{server: s}
+	st.have(t, noise(1<<20))
+	st.meet(t, s, tap.Addr, true)
 	st.through(t, xmpptest.CutAt(1<<19))
 	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
 	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
