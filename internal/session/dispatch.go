@@ -156,9 +156,7 @@ func (s *Session) receive(st *stream, f frame) error {
 	case f.el.Name.Space == nsSM:
 		return st.b.sm.element(f.el)
 	case f.el.Name.Space == gstanza.NSClient && isStanza(f.el.Name.Local):
-		if s.takeIn(st, f) {
-			st.b.sm.received()
-		}
+		return s.takeIn(st, f)
 	}
 	return nil // the rest is features, or an extension that we did not ask for
 }
@@ -166,29 +164,35 @@ func (s *Session) receive(st *stream, f frame) error {
 // isStanza tells whether it is one of the three (RFC 6120 section 8).
 func isStanza(local string) bool { return local == "iq" || local == "message" || local == "presence" }
 
-// takeIn hands a stanza to who waits for it or to the inbox. It tells whether
-// the server need not keep it any longer.
-func (s *Session) takeIn(st *stream, f frame) bool {
+// takeIn hands a stanza to who waits for it or to the inbox, and counts it: the
+// server need not keep it any longer. It waits while the inbox is full, but not
+// for longer than the stream lasts. The dispatcher may be waiting for the next
+// one, to whose writer its answers are queued, and that comes after this reader.
+func (s *Session) takeIn(st *stream, f frame) error {
 	in, err := parseInbound(f)
 	if err != nil {
 		s.log.Debug("stanza dropped", "error", err)
-		return true
+		st.b.sm.received()
+		return nil
 	}
 	if in.el.Name.Local == "iq" && (in.typ == typeResult || in.typ == typeError) {
 		s.answered(st.b, in)
-		return true
+		st.b.sm.received()
+		return nil
 	}
-	if err := s.weight.Acquire(s.ctx, in.weight); err != nil {
-		return false // closing: the stream still runs to its end, for what we send
+	if err := s.weight.Acquire(st.ctx, in.weight); err != nil {
+		return context.Cause(st.ctx)
 	}
 	in.b = st.b
 	in.b.sm.open(1)
 	select {
 	case s.inbox <- in:
-		return true
-	case <-s.ctx.Done():
+		in.b.sm.received()
+		return nil
+	case <-st.ctx.Done(): // the server has it still
 		in.b.sm.open(-1)
-		return false
+		s.weight.Release(in.weight)
+		return context.Cause(st.ctx)
 	}
 }
 

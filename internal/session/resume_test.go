@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -345,5 +347,51 @@ func TestFloodOfRequests(t *testing.T) {
 	if err := s.Start(testContext(t)); err != nil {
 		t.Fatal(err)
 	}
+	receive(t, done)
+}
+
+// TestLossWhileFull loses a stream when a flood of requests has filled all that
+// is bounded: what is not acknowledged, the lane, the inbox. Reader, dispatcher
+// and supervisor must not wait for each other, and each request is answered once.
+func TestLossWhileFull(t *testing.T) {
+	const n = maxUnacked + controlLane + inboxStanzas + 100 // the rest waits in the connection
+	f := &fake{sm: &fakeSM{mute: true}}
+	done := make(chan bool)
+	next := 0
+	f.sm.counted = func(el *xmltree.Element) {
+		if el.Attr("type") != typeResult {
+			return
+		}
+		if el.Attr("id") != strconv.Itoa(next) {
+			t.Errorf("answer %d: %v", next, el)
+		}
+		if next++; next == n {
+			close(done)
+		}
+	}
+	f.session = func(c *fakeConn) {
+		if c.n == 0 {
+			var flood strings.Builder
+			f.sm.mu.Lock()
+			for i := range n {
+				iq := fmt.Sprintf("<iq type='get' id='%d' from='romeo@jet.test/orchard'><ping xmlns='urn:xmpp:ping'/></iq>", i)
+				f.sm.out = append(f.sm.out, iq)
+				flood.WriteString(iq)
+			}
+			f.sm.mu.Unlock()
+			c.f.wg.Go(func() { c.say(flood.String()) })
+		}
+		c.idle()
+	}
+	s, states := f.start(t).lasting(t, func(s *Session) { s.ackPatience = time.Hour })
+	s.mu.Lock()
+	st := s.stream
+	s.mu.Unlock()
+	waitUntil(t, func() bool { return len(st.b.control) == controlLane && len(s.inbox) == inboxStanzas })
+	f.sm.mu.Lock()
+	f.sm.mute = false
+	f.sm.mu.Unlock()
+	st.fail(ErrSilent) // as the watch does: nobody reads the connection, to notice its end
+	expect(t, states, State{Up: true})
 	receive(t, done)
 }
