@@ -67,6 +67,9 @@ func codeOf(ctx context.Context, err error) (exitCode, []string) {
 	case err == nil:
 		return exitcode.OK, nil
 	case errors.As(err, &failed):
+		if code, hints := codeOfLogin(err); code == failed.Code { // of a run that had been online
+			return code, hints
+		}
 		return failed.Code, failed.Hints
 	case errors.As(err, &usage):
 		return exitcode.Usage, usage.hints

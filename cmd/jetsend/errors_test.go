@@ -34,6 +34,8 @@ func TestCodeOf(t *testing.T) {
 		{"unknown", live, errors.New("boom"), exitcode.Unexpected, false},
 		{"failure", live, &transfer.Failure{Code: exitcode.Declined, Hints: []string{"ask again"}}, exitcode.Declined, true},
 		{"failure around a login error", live, &transfer.Failure{Code: exitcode.Interrupted, Err: &session.AuthError{}}, exitcode.Interrupted, false},
+		{"failure at a later login", live, &transfer.Failure{Code: exitcode.Login, Err: &session.AuthError{Condition: "not-authorized"}}, exitcode.Login, true},
+		{"failure of a diagnosis", live, &transfer.Failure{Code: exitcode.Login, Reported: true}, exitcode.Login, false},
 		{"failure after SIGINT keeps its code", ended(transfer.ErrInterrupted), &transfer.Failure{Code: exitcode.Integrity}, exitcode.Integrity, false},
 		{"usage", live, usagef("no").hint("do"), exitcode.Usage, true},
 		{"config", live, &config.Error{Msg: "no", Hints: []string{"do"}}, exitcode.Config, true},

@@ -21,12 +21,13 @@ import (
 //	                          for what is started from here on
 //	notified REGEXP           wait until it has told that
 //	server restart|kill|start end the server in an orderly way or not, and start it
+//	password USER PASSWORD    change that of an account, for logins from then on
 //	cut                       break the connections through the tap, as a network does
 //	hangup NAME               close the terminal of a process
 //	lapse DURATION            let time go by
 func daemonCommands() map[string]func(ts *testscript.TestScript, neg bool, args []string) {
 	return map[string]func(ts *testscript.TestScript, neg bool, args []string){
-		"manager": cmdManager, "notified": cmdNotified, "server": cmdServer, "cut": cmdCut, "hangup": cmdHangup, "lapse": cmdLapse,
+		"manager": cmdManager, "notified": cmdNotified, "server": cmdServer, "password": cmdPassword, "cut": cmdCut, "hangup": cmdHangup, "lapse": cmdLapse,
 	}
 }
 
@@ -91,6 +92,11 @@ func cmdServer(ts *testscript.TestScript, neg bool, args []string) {
 	default:
 		ts.Fatalf("server %s: no such thing", args[0])
 	}
+}
+
+func cmdPassword(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, len(args) == 2, "password USER PASSWORD")
+	ts.Check(worldOf(ts).server.AddAccount(args[0], args[1]))
 }
 
 func cmdCut(ts *testscript.TestScript, neg bool, args []string) {

@@ -235,13 +235,18 @@ func (e *Endpoint) gone() bool {
 	}
 }
 
-// unreachable is the loss of the server as the end of a run.
+// unreachable is the loss of the server as the end of a run. One that takes us in
+// no more, when it was to be logged in to again, has refused a login like any other.
 func (e *Endpoint) unreachable() *Failure {
 	err := e.sess.Err()
 	if err == nil {
 		err = errStreamLost
 	}
-	return &Failure{Code: exitcode.Unreachable, Reason: err.Error(), Err: err}
+	code := exitcode.Unreachable
+	if auth := (*session.AuthError)(nil); errors.As(err, &auth) {
+		code = exitcode.Login
+	}
+	return &Failure{Code: code, Reason: err.Error(), Err: err}
 }
 
 // features are what we advertise. Only a receiver advertises file transfer:
