@@ -161,5 +161,8 @@ func (s *Session) announce(ctx context.Context, st *stream) error {
 		s.log.Debug("no roster", "error", err) // an account may have none
 		return nil
 	}
+	if errors.Is(err, ErrStanzaTooBig) { // nobody would be a contact
+		err = fmt.Errorf("the account's list of contacts: %w", err)
+	}
 	return err
 }

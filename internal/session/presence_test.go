@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -272,5 +273,31 @@ func TestPreApproves(t *testing.T) {
 		if got := (&fake{preApproval: does}).start(t).online(t).PreApproves(); got != does {
 			t.Errorf("%v, but the server says %v", got, does)
 		}
+	}
+}
+
+// TestLargeRoster logs in to an account of a large company, where everybody is on
+// everybody's list, and to one whose list is beyond what is taken.
+func TestLargeRoster(t *testing.T) {
+	for contacts, fits := range map[int]bool{5000: true, 10000: false} {
+		var items strings.Builder
+		for i := range contacts {
+			fmt.Fprintf(&items, "<item jid='firstname.lastname%d@jet.test' name='Firstname Lastname (%d)' subscription='both'>"+
+				"<group>Everybody</group><group>Department</group></item>", i, i)
+		}
+		f := &fake{script: map[string]func(*fakeConn) bool{"roster": func(c *fakeConn) bool {
+			c.say("<iq type='result' id='" + c.hear().Attr("id") + "'><query xmlns='jabber:iq:roster'>" + items.String() + "</query></iq>")
+			return false
+		}}}
+		s := New(f.start(t).config())
+		switch err := s.Start(testContext(t)); {
+		case fits && err != nil:
+			t.Fatal(err)
+		case !fits && (!errors.Is(err, ErrStanzaTooBig) || !strings.Contains(err.Error(), "list of contacts")):
+			t.Errorf("with %d contacts: %v", contacts, err)
+		case fits && s.Subscription(jid.MustParse("firstname.lastname4999@jet.test")) != "both":
+			t.Error("the last contact is missing")
+		}
+		closeSession(t, s)
 	}
 }
