@@ -237,16 +237,27 @@ func (e *Endpoint) gone() bool {
 
 // unreachable is the loss of the server as the end of a run. One that takes us in
 // no more, when it was to be logged in to again, has refused a login like any other.
+// A receiver's resource belongs to its state: who has taken it has a copy of that,
+// and to come back would only take it from them in turn.
 func (e *Endpoint) unreachable() *Failure {
 	err := e.sess.Err()
 	if err == nil {
 		err = errStreamLost
 	}
-	code := exitcode.Unreachable
-	if auth := (*session.AuthError)(nil); errors.As(err, &auth) {
-		code = exitcode.Login
+	f := &Failure{Code: exitcode.Unreachable, Reason: err.Error(), Err: err}
+	var (
+		auth   *session.AuthError
+		stream *session.StreamError
+	)
+	switch {
+	case errors.As(err, &auth):
+		f.Code = exitcode.Login
+	case e.cfg.Receiver && errors.As(err, &stream) && stream.Condition == stanza.Conflict:
+		f.Code = exitcode.Config
+		f.Hints = []string{"another `jetsend receive` seems to run with a copy of the state directory " + e.cfg.StateDir +
+			": end one, and give it a directory of its own with --state-dir"}
 	}
-	return &Failure{Code: code, Reason: err.Error(), Err: err}
+	return f
 }
 
 // features are what we advertise. Only a receiver advertises file transfer:
