@@ -175,15 +175,15 @@ func TestLogFile(t *testing.T) {
 	}
 }
 
-// TestUnit holds the systemd unit against the program: its exit codes, its
-// command line, the time that it gives.
-func TestUnit(t *testing.T) {
-	text, err := os.ReadFile("../../packaging/systemd/jetsend-receive@.service")
+// unitFile reads the systemd unit. setting gives the value of a key in it.
+func unitFile(t *testing.T) (text string, setting func(key string) string) {
+	t.Helper()
+	data, err := os.ReadFile("../../packaging/systemd/jetsend-receive@.service")
 	if err != nil {
 		t.Fatal(err)
 	}
-	setting := func(key string) string {
-		for line := range strings.Lines(string(text)) {
+	return string(data), func(key string) string {
+		for line := range strings.Lines(string(data)) {
 			if value, ok := strings.CutPrefix(strings.TrimSpace(line), key+"="); ok {
 				return value
 			}
@@ -191,6 +191,12 @@ func TestUnit(t *testing.T) {
 		t.Errorf("no %s", key)
 		return ""
 	}
+}
+
+// TestUnit holds the systemd unit against the program: its exit codes, its
+// command line, the time that it gives.
+func TestUnit(t *testing.T) {
+	text, setting := unitFile(t)
 	codes := map[string]bool{}
 	for _, m := range meanings() {
 		codes[strconv.Itoa(int(m.code))] = true
@@ -212,7 +218,7 @@ func TestUnit(t *testing.T) {
 	}
 	if analyze, err := exec.LookPath("systemd-analyze"); err == nil {
 		unit := filepath.Join(t.TempDir(), "jetsend-receive@home.service")
-		runnable := strings.NewReplacer("ExecStart=jetsend", "ExecStart="+os.Args[0], "Documentation=", "#").Replace(string(text))
+		runnable := strings.NewReplacer("ExecStart=jetsend", "ExecStart="+os.Args[0], "Documentation=", "#").Replace(text)
 		if err := os.WriteFile(unit, []byte(runnable), 0o600); err != nil {
 			t.Fatal(err)
 		}
