@@ -146,3 +146,33 @@ func TestProofInChallenge(t *testing.T) {
 	}}}
 	f.start(t).online(t)
 }
+
+// TestEndlessChallenges has a server that knows the password, says so, and goes on
+// to ask for nothing.
+func TestEndlessChallenges(t *testing.T) {
+	turns := make(chan int, 1)
+	f := &fake{script: map[string]func(*fakeConn) bool{"sasl": func(c *fakeConn) bool {
+		auth := c.hear()
+		conv := c.conversation(auth.Attr("mechanism"))
+		m, _ := conv.Step(saslData(auth))
+		n := 0
+		for c.challenge(m); n < 10*maxSASLSteps; c.challenge(m) {
+			r := c.hear()
+			if r == nil || r.Name.Local != "response" {
+				break
+			}
+			if m = ""; n == 0 {
+				m, _ = conv.Step(saslData(r))
+			}
+			n++
+		}
+		turns <- n
+		return true
+	}}}
+	if err := f.login(t); !errors.Is(err, ErrChallenge) {
+		t.Error(err)
+	}
+	if n := receive(t, turns); n != maxSASLSteps {
+		t.Errorf("%d turns", n)
+	}
+}
