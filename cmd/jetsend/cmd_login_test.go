@@ -12,6 +12,7 @@ import (
 	"jetsend/internal/omemo"
 	"jetsend/internal/session"
 	"jetsend/internal/state"
+	"jetsend/internal/transfer"
 )
 
 // account loads what login wrote.
@@ -170,6 +171,14 @@ func TestLogout(t *testing.T) {
 	f.wants(0, []string{"off the server's lists"}, "logout")
 	if len(f.endpoint.done) != 1 || !exists(path) || !exists(partial) || f.ring.m[juliet.String()] == "" {
 		t.Error("logout did too much or too little:", f.endpoint.done, f.ring.m)
+	}
+	lock, err := transfer.LockReceiver(dir, juliet, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.wants(3, []string{"another `jetsend receive` uses the state directory " + dir, "hint: end it first"}, "logout", "--forget")
+	if err := lock.Release(); err != nil || !exists(path) || len(f.endpoint.done) != 1 {
+		t.Error("the state was deleted under a receiver, or:", err)
 	}
 	f.wants(0, []string{"are deleted"}, "logout", "--forget")
 	if exists(path) || exists(path+"-wal") || exists(path+".locks") || exists(partial) || f.ring.m[juliet.String()] != "" {

@@ -31,7 +31,7 @@ contacts' keys, the list of transfers with the partial files of interrupted ones
 the stored password, and the account in the configuration file.
 Contacts who verified this device must verify the next one anew.
 
-` + exitStatus(append(onlineCodes(), exitcode.LocalFile)...),
+` + exitStatus(onlineCodes()...),
 		Args: exactly(0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error { return runLogout(cmd, a, forget) },
 	}
@@ -49,10 +49,12 @@ func runLogout(cmd *cobra.Command, a *app, forget bool) error {
 	if err != nil {
 		return err
 	}
-	if forget { // a transfer on its way keeps the state
-		if err := a.withTransfers(ctx, c, func(t transfers) error { return idle(ctx, t) }); err != nil {
+	if forget {
+		lock, err := a.quiet(ctx, c)
+		if err != nil {
 			return err
 		}
+		defer func() { _ = lock.Release() }() // nobody waits for it
 	}
 	err = a.online(ctx, c, func(ctx context.Context, e endpoint) error {
 		if err := e.Withdraw(ctx); err != nil {
@@ -93,6 +95,19 @@ func (a *app) forget(ctx context.Context, c *config.Config, chosen *config.Chose
 	}
 	a.print.Note("the keys, the password and the configuration of %s are deleted", chosen.Addr)
 	return nil
+}
+
+// quiet keeps the state from being used while it is deleted: a transfer on its way
+// and a waiting `jetsend receive` need it, and one that begins now finds it locked.
+func (a *app) quiet(ctx context.Context, c *config.Config) (*state.Lock, error) {
+	account, dir, err := a.place(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.withTransfers(ctx, c, func(t transfers) error { return idle(ctx, t) }); err != nil {
+		return nil, err
+	}
+	return transfer.LockReceiver(dir, account.Addr, "end it first")
 }
 
 // idle returns an error when a transfer is running.

@@ -90,17 +90,27 @@ func Connect(ctx context.Context, cfg Config) (*Endpoint, error) {
 	return e, nil
 }
 
+// LockReceiver takes the lock of the one receiver of an account in a state directory.
+// When another process holds it, hint is what to do about that.
+func LockReceiver(stateDir string, account jid.JID, hint string) (*state.Lock, error) {
+	lock, err := state.LockFile(state.Path(stateDir, account.Bare()) + ".receive.lock")
+	switch {
+	case errors.Is(err, state.ErrLocked):
+		return nil, &Failure{Code: exitcode.Config, Reason: "another `jetsend receive` uses the state directory " + stateDir, Hints: []string{hint}}
+	case err != nil:
+		return nil, &Failure{Code: exitcode.Config, Reason: "state directory", Err: err}
+	}
+	return lock, nil
+}
+
 // open takes the lock of the one receiver and opens the state.
 func (e *Endpoint) open(ctx context.Context) (err error) {
 	self := e.cfg.Session.JID.Bare()
 	path := state.Path(e.cfg.StateDir, self)
 	if e.cfg.Receiver {
-		if e.lock, err = state.LockFile(path + ".receive.lock"); err != nil {
-			if errors.Is(err, state.ErrLocked) {
-				return &Failure{Code: exitcode.Config, Reason: "another `jetsend receive` uses the state directory " + e.cfg.StateDir, Err: nil,
-					Hints: []string{"end the other one, or give this one a directory of its own with --state-dir"}}
-			}
-			return &Failure{Code: exitcode.Config, Reason: "state directory", Err: err}
+		e.lock, err = LockReceiver(e.cfg.StateDir, self, "end the other one, or give this one a directory of its own with --state-dir")
+		if err != nil {
+			return err
 		}
 	}
 	if e.db, err = state.Open(ctx, path); err != nil {
