@@ -247,6 +247,9 @@ func (d *decider) match(list []device) ([]device, error) {
 			continue
 		}
 		wrong.Reason = fmt.Sprintf("no known device of %s has the key %s", who, groups(c.fingerprint))
+		if j := slices.IndexFunc(list, func(dev device) bool { return dev.Fingerprint == c.fingerprint }); j >= 0 {
+			wrong.Reason = fmt.Sprintf("the key %s is that of device %d of %s, not of device %d", groups(c.fingerprint), list[j].ID, who, c.id)
+		}
 		if j := slices.IndexFunc(list, func(dev device) bool { return c.id != 0 && dev.ID == c.id && dev.Fingerprint != "" }); j >= 0 {
 			wrong.Reason = fmt.Sprintf("device %d of %s has the key %s, not %s", c.id, who, groups(list[j].Fingerprint), groups(c.fingerprint))
 		}

@@ -111,6 +111,8 @@ func TestTrustLearns(t *testing.T) {
 		"trust", "verify", "romeo@montague.example", keyTwo)
 	f.wants(9, []string{"device 27183 of romeo@montague.example has the key " + groups(keyOne) + ", not " + groups(keyTwo)},
 		"trust", "verify", "xmpp:romeo@montague.example?omemo-sid-27183="+keyTwo)
+	f.wants(9, []string{"the key " + groups(keyOne) + " is that of device 27183 of romeo@montague.example, not of device 31415"},
+		"trust", "verify", "xmpp:romeo@montague.example?omemo-sid-31415="+keyOne)
 	f.wants(9, nil, "trust", "distrust", "xmpp:romeo@montague.example?omemo-sid-27183="+keyOne+";omemo-sid-31415="+keyTwo)
 	if f.trusts(keyOne) != "verified" {
 		t.Error("half of what was asked for was done")
