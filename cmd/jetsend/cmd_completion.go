@@ -2,6 +2,9 @@ package main
 
 import (
 	"github.com/spf13/cobra"
+
+	"jetsend/internal/exitcode"
+	"jetsend/internal/transfer"
 )
 
 func newCompletionCommand(a *app) *cobra.Command {
@@ -20,18 +23,23 @@ func newCompletionCommand(a *app) *cobra.Command {
 		Args:      exactly(1, "one of bash, zsh, fish, powershell"),
 		ValidArgs: []string{"bash", "zsh", "fish", "powershell"},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			root := cmd.Root()
-			switch args[0] {
+			var err error
+			switch root := cmd.Root(); args[0] {
 			case "bash":
-				return root.GenBashCompletionV2(a.Stdout, true)
+				err = root.GenBashCompletionV2(a.Stdout, true)
 			case "zsh":
-				return root.GenZshCompletion(a.Stdout)
+				err = root.GenZshCompletion(a.Stdout)
 			case "fish":
-				return root.GenFishCompletion(a.Stdout, true)
+				err = root.GenFishCompletion(a.Stdout, true)
 			case "powershell":
-				return root.GenPowerShellCompletionWithDesc(a.Stdout)
+				err = root.GenPowerShellCompletionWithDesc(a.Stdout)
+			default:
+				return usagef("there is no completion for %q", args[0]).hint("use one of bash, zsh, fish, powershell")
 			}
-			return usagef("there is no completion for %q", args[0]).hint("use one of bash, zsh, fish, powershell")
+			if err != nil {
+				return &transfer.Failure{Code: exitcode.LocalFile, Reason: "write to standard output", Err: err}
+			}
+			return nil
 		},
 	}
 }

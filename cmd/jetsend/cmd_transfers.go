@@ -57,7 +57,7 @@ days is that a file was received, so that it is not received twice.
 
 A transfer that is running cannot be forgotten: end it first.
 
-` + exitStatus(append(codes, exitcode.LocalFile)...),
+` + exitStatus(codes...),
 			Args:              atLeast(1, "the ID of a transfer"),
 			ValidArgsFunction: a.completeTransfers(true, func(r *journal.Row) bool { return !r.State.Live() }),
 			RunE:              func(cmd *cobra.Command, args []string) error { return runTransfersForget(cmd, a, args) },

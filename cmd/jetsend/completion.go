@@ -168,7 +168,7 @@ func (a *app) completerOf(f *pflag.Flag) completer {
 		return func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
 			return nil, cobra.ShellCompDirectiveFilterDirs
 		}
-	case "config", "log-file":
+	case "config", "log-file", "exec":
 		return nil
 	}
 	if f.Value.Type() == "bool" {

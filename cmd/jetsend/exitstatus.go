@@ -58,9 +58,10 @@ func writeMeaning(b *strings.Builder, m meaning) {
 	fmt.Fprintf(b, "  %3d  %s\n", m.code, text)
 }
 
-// offlineCodes are those of commands that need no network.
+// offlineCodes are those of commands that need no network. A local file is standard
+// output, too.
 func offlineCodes() []exitCode {
-	return []exitCode{exitcode.OK, exitcode.Unexpected, exitcode.Usage}
+	return []exitCode{exitcode.OK, exitcode.Unexpected, exitcode.Usage, exitcode.LocalFile}
 }
 
 // onlineCodes are those of commands that log in.
@@ -70,5 +71,5 @@ func onlineCodes() []exitCode {
 
 // transferCodes are those of commands that move files.
 func transferCodes() []exitCode {
-	return append(onlineCodes(), exitcode.Declined, exitcode.Integrity, exitcode.Interrupted, exitcode.LocalFile)
+	return append(onlineCodes(), exitcode.Declined, exitcode.Integrity, exitcode.Interrupted)
 }
