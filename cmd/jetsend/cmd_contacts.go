@@ -99,7 +99,7 @@ func accept(ctx context.Context, r roster, j jid.JID) (done string, err error) {
 	}
 	done = "%s sees us now"
 	if !sees {
-		done = "%s has not asked; the request will be accepted when it comes"
+		done = "%s will see us as soon as it asks"
 	}
 	list, err := r.List(ctx)
 	if err != nil {
@@ -136,7 +136,7 @@ func listContacts(ctx context.Context, a *app, r roster) error {
 		})
 	}
 	if len(rows) == 0 {
-		a.print.Note("no contacts yet: run `jetsend contacts add name@domain`")
+		a.print.Note("no contacts yet: run `%s`", a.again("contacts", "add", "name@domain"))
 	}
 	a.print.Rows(rows)
 	return nil
