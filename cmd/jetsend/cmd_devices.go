@@ -87,7 +87,7 @@ func runDevicesRemove(cmd *cobra.Command, a *app, text string) error {
 	err = a.online(cmd.Context(), c, func(ctx context.Context, e endpoint) error { return e.RemoveOwnDevice(ctx, uint32(id)) })
 	switch {
 	case errors.Is(err, omemo.ErrThisDevice):
-		return usagef("%d is this device", id).hint("take it off with `jetsend logout`")
+		return usagef("%d is this device", id).hint("run `jetsend logout` to take it off")
 	case errors.Is(err, omemo.ErrNoSuchDevice):
 		return usagef("the account has no device %d", id).hint("see `jetsend devices list`")
 	case err != nil:

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -117,7 +118,7 @@ func (d *diagnosis) server(ctx context.Context, account *config.Chosen) error {
 
 // refused adds the finding of a login that cannot be had, unless it was cancelled.
 func (d *diagnosis) refused(ctx context.Context, err error) error {
-	f := explain(ctx, err)
+	f := d.a.explain(ctx, err)
 	if bySignal(f.code) {
 		return err
 	}
@@ -139,6 +140,11 @@ func (d *diagnosis) add(f transfer.Finding) {
 	if d.first.Code == 0 && f.Code != 0 {
 		d.first = f
 	}
+	hints := slices.Clone(f.Hints)
+	for i, h := range hints {
+		hints[i] = d.a.pasted(h)
+	}
+	f.Hints = hints
 	d.a.print.Rows([]record{findingRecord{f, f.Area != d.area, d.width}})
 	d.area = f.Area
 }
@@ -148,7 +154,7 @@ func (d *diagnosis) add(f transfer.Finding) {
 func (d *diagnosis) end(ctx context.Context, err error) error {
 	r := &d.record
 	if err != nil {
-		f := explain(ctx, err)
+		f := d.a.explain(ctx, err)
 		if bySignal(f.code) || r.Failures == 0 {
 			return err
 		}

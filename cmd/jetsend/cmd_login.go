@@ -158,8 +158,8 @@ func (l *login) askJID(ctx context.Context) (string, error) {
 // stored one is no reason not to ask: it may be wrong.
 func (l *login) findPassword(ctx context.Context) (err error) {
 	s, a := l.secrets(), *l.chosen
-	outside := s.Password != "" || s.PasswordFile != "" || a.PasswordFile != "" || a.PasswordCommand != ""
-	l.keep = outside || s.Prompt == nil
+	l.outside = s.Outside(&a)
+	l.keep = l.outside != "" || s.Prompt == nil
 	if !l.keep {
 		a.Password, a.Keyring = "", false
 	}

@@ -118,7 +118,7 @@ func TestOrderOfChecks(t *testing.T) {
 		t.Error("the network was used for a command that could not work")
 	}
 	f.dialErr = &session.AuthError{Condition: "not-authorized"}
-	f.wants(4, []string{"wrong password", "jetsend login"}, "send", f.file("a.txt", ""), "romeo@montague.example")
+	f.wants(4, []string{"wrong password", "JETSEND_PASSWORD"}, "send", f.file("a.txt", ""), "romeo@montague.example")
 }
 
 func TestReportedFailureIsNotSaidTwice(t *testing.T) {

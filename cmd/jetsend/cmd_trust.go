@@ -84,7 +84,7 @@ func runTrustList(cmd *cobra.Command, a *app, args []string, qr bool) (err error
 		return err
 	}
 	if k == nil {
-		a.print.Note("this machine has no device of %s yet: run `jetsend login %s`", account.Addr, account.Addr)
+		a.print.Note("this machine has no device of %s yet: run `%s`", account.Addr, a.again("login", account.Addr.String()))
 		return nil
 	}
 	defer func() { err = cmp.Or(err, k.Close()) }()

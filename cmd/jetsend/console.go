@@ -14,6 +14,7 @@ import (
 type console struct {
 	terminal bool
 	color    bool
+	pasted   func(hint string) string // see app.pasted
 
 	mu     sync.Mutex
 	w      io.Writer
@@ -23,7 +24,7 @@ type console struct {
 }
 
 func newConsole(w io.Writer, terminal bool, env func(string) string) *console {
-	c := &console{w: w, terminal: terminal, bar: noBar{}}
+	c := &console{w: w, terminal: terminal, bar: noBar{}, pasted: func(hint string) string { return hint }}
 	if terminal {
 		c.bar = newTerminalBar(w, env("TERM") != "" && env("TERM") != "dumb")
 		c.color = env("NO_COLOR") == "" && env("TERM") != "dumb"
@@ -62,7 +63,7 @@ func (c *console) fail(reason string, hints []string) {
 // hints writes what can be done about an error.
 func (c *console) hints(hints []string) {
 	for _, h := range hints {
-		c.line("jetsend: hint: %s", h)
+		c.line("jetsend: hint: %s", c.pasted(h))
 	}
 }
 

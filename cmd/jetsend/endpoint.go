@@ -189,7 +189,9 @@ func (a *app) open(ctx context.Context, c *config.Config, account *config.Chosen
 		return nil, err
 	}
 	if o.Password == "" {
-		if o.Password, err = a.secrets().Lookup(ctx, account); err != nil {
+		s := a.secrets()
+		a.outside = s.Outside(account)
+		if o.Password, err = s.Lookup(ctx, account); err != nil {
 			return nil, err
 		}
 	}

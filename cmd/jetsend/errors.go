@@ -55,6 +55,21 @@ func explain(ctx context.Context, err error) *failure {
 	return f
 }
 
+// explain is explain for the errors of this run: a wrong password that no login of
+// ours replaces has to be corrected where it is kept.
+func (a *app) explain(ctx context.Context, err error) *failure {
+	f := explain(ctx, err)
+	var auth *session.AuthError
+	if a.outside != "" && f.code == exitcode.Login && errors.As(err, &auth) && auth.Condition == wrongPassword {
+		f.hints = []string{"correct the password that " + a.outside + " gives"}
+	}
+	return f
+}
+
+// wrongPassword is the condition of a login that the server refuses for its
+// password (RFC 6120, section 6.5.10).
+const wrongPassword = "not-authorized"
+
 // codeOf is the one place that gives an error its exit code and hints. ctx is
 // the context of the run; its cause decides for errors that came of its end.
 func codeOf(ctx context.Context, err error) (exitCode, []string) {
@@ -114,7 +129,7 @@ func codeOfLogin(err error) (exitCode, []string) {
 		}
 	case errors.As(err, &auth):
 		switch {
-		case auth.Condition == "not-authorized":
+		case auth.Condition == wrongPassword:
 			return exitcode.Login, []string{"run `jetsend login` to enter the password anew"}
 		case auth.Temporary():
 			return exitcode.Login, []string{"try again later"}

@@ -107,3 +107,50 @@ func TestMeanings(t *testing.T) {
 		t.Error("the codes of signals have no meaning")
 	}
 }
+
+// TestHintsArePasted: the commands of hints have the global flags of the run that
+// they are of, in one argument each; those that somebody else is to run do not.
+func TestHintsArePasted(t *testing.T) {
+	a := &app{}
+	const plain = "run `jetsend login`"
+	if got := a.pasted(plain); got != plain {
+		t.Errorf("without flags: %q", got)
+	}
+	a.global.account, a.global.stateDir = "my work", "/srv/state"
+	for hint, want := range map[string]string{
+		plain: "run `jetsend '--account=my work' --state-dir=/srv/state login`",
+		"compare it; if it is the same, run `jetsend trust verify a@b.example 0123`": "compare it; if it is the same, run `jetsend '--account=my work' --state-dir=/srv/state trust verify a@b.example 0123`",
+		"see `jetsend devices list`, and run `jetsend devices remove ID` for others": "see `jetsend '--account=my work' --state-dir=/srv/state devices list`, and run `jetsend '--account=my work' --state-dir=/srv/state devices remove ID` for others",
+		"run `jetsend login --account=home`":                                         "run `jetsend --state-dir=/srv/state login --account=home`",
+		"run `" + a.again("resume", "0a3c") + "` to go on":                           "run `jetsend '--account=my work' --state-dir=/srv/state resume 0a3c` to go on",
+		"run `jetsend send --help`":                                                  "run `jetsend send --help`",
+		"run `chmod 600 file`":                                                       "run `chmod 600 file`",
+		"ask the contact to run `jetsend receive`":                                   "ask the contact to run `jetsend receive`",
+		"on your other device run `jetsend receive`":                                 "on your other device run `jetsend receive`",
+		"usage: jetsend resume ID":                                                   "usage: jetsend resume ID",
+	} {
+		if got := a.pasted(hint); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+// TestHintsName: what hints name can be pasted and mends what went wrong.
+func TestHintsName(t *testing.T) {
+	f := newFixture(t)
+	f.file(".config/jetsend/config.yaml", "accounts: {home: {jid: juliet@capulet.example, password_command: echo x}}\n")
+	f.dialErr = &session.AuthError{Condition: "not-authorized"}
+	f.wants(4, []string{"hint: correct the password that JETSEND_PASSWORD gives\n"}, "contacts")
+	f.wants(4, []string{"hint: correct the password that JETSEND_PASSWORD gives\n"}, "login")
+	delete(f.env, "JETSEND_PASSWORD")
+	f.wants(4, []string{"hint: correct the password that password_command gives\n"}, "contacts")
+	f.ring.m["juliet@capulet.example"] = "old"
+	f.file(".config/jetsend/config.yaml", "accounts: {home: {jid: juliet@capulet.example, keyring: true}, work: {jid: a@b.example}}\n")
+	f.wants(4, []string{"hint: run `jetsend --account=home login` to enter the password anew\n"}, "--account", "home", "contacts")
+
+	delete(f.env, "JETSEND_JID")
+	f.wants(3, []string{"hint: run `jetsend login --account='my home'` to add it\n"}, "--account", "my home", "contacts")
+	f.dialErr, f.endpoint.result = nil, &omemo.TrustError{JID: jid.MustParse("romeo@montague.example"), Device: 1, Fingerprint: keyOne}
+	f.wants(9, []string{"run `jetsend --account=home trust verify romeo@montague.example " + keyOne + "`\n"},
+		"--account=home", "contacts")
+}

@@ -132,16 +132,40 @@ func resumable(r *journal.Row) bool {
 // again writes a command of jetsend as it can be typed after this one: with the
 // global flags that say whose state is meant.
 func (a *app) again(args ...string) string {
-	line := []string{"jetsend"}
-	for _, f := range []struct{ name, value string }{
-		{"config", a.global.config}, {"account", a.global.account}, {"state-dir", a.global.stateDir},
-	} {
-		if f.value != "" {
-			line = append(line, clean.Argument("--"+f.name+"="+f.value))
-		}
-	}
+	line := append([]string{"jetsend"}, a.whose("")...)
 	for _, arg := range args {
 		line = append(line, clean.Argument(arg))
 	}
 	return clean.Text(strings.Join(line, " "))
+}
+
+// whose are the global flags of this run that say whose state is meant, but for
+// those that a command has already.
+func (a *app) whose(command string) []string {
+	var flags []string
+	for _, f := range []struct{ name, value string }{
+		{"config", a.global.config}, {"account", a.global.account}, {"state-dir", a.global.stateDir},
+	} {
+		if f.value != "" && !strings.Contains(command, "--"+f.name+"=") {
+			flags = append(flags, clean.Argument("--"+f.name+"="+f.value))
+		}
+	}
+	return flags
+}
+
+// pasted writes a hint so that the command that it says to run can be pasted: like
+// again, it has the global flags. What somebody else or another device is asked to run
+// stays as it is, and so does the way to a help text.
+func (a *app) pasted(hint string) string {
+	if strings.HasPrefix(hint, "ask ") || strings.HasPrefix(hint, "on ") || strings.HasSuffix(hint, "help`") {
+		return hint
+	}
+	for _, before := range []string{"run `", "see `"} {
+		head, rest, found := strings.Cut(hint, before+"jetsend ")
+		command, _, closed := strings.Cut(rest, "`")
+		if flags := a.whose(command); found && closed && len(flags) > 0 {
+			hint = head + before + clean.Text(strings.Join(append([]string{"jetsend"}, flags...), " ")) + " " + rest
+		}
+	}
+	return hint
 }

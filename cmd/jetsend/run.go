@@ -41,6 +41,7 @@ type app struct {
 	log     *slog.Logger
 	logFile *logFile // nil without --log-file
 	person  bool     // standard input or standard error is a terminal
+	outside string   // see [config.Secrets.Outside]; set when the password is looked up
 
 	keyring       config.Keyring
 	dial          func(context.Context, dialOptions) (endpoint, error)
@@ -59,6 +60,7 @@ func run(ctx context.Context, args []string, sys system) int {
 func newApp(sys system) *app {
 	a := &app{system: sys, log: slog.New(slog.DiscardHandler), now: time.Now, person: isTerminal(sys.Stdin) || isTerminal(sys.Stderr)}
 	a.console = newConsole(sys.Stderr, isTerminal(sys.Stderr), sys.Env)
+	a.console.pasted = a.pasted
 	a.keyring = config.NoKeyring{}
 	if hasKeyring(sys.Env) {
 		a.keyring = config.SystemKeyring{}
@@ -94,7 +96,7 @@ func (a *app) finish(ctx context.Context, err error) exitcode.Code {
 		}
 		return exitcode.OK
 	}
-	return a.report(explain(ctx, err))
+	return a.report(a.explain(ctx, err))
 }
 
 func (a *app) report(f *failure) exitcode.Code {

@@ -157,7 +157,7 @@ func (c contactList) Approve(ctx context.Context, j jid.JID) (sees bool, err err
 		return false, nil
 	}
 	return false, usagef("%s has not asked to see us", j).
-		hint("accept it when it has; to ask on your part run `jetsend contacts add %s`", clean.Text(j.String()))
+		hint("accept it when it has; to ask on your part run `jetsend contacts add %s`", clean.Argument(clean.Text(j.String())))
 }
 
 // Remove implements roster. Somebody who is not on the list yet but asks to be,

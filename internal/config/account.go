@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"jetsend/internal/clean"
 	"jetsend/internal/jid"
 )
 
@@ -58,7 +59,7 @@ func (c *Config) choose(s Selection) (*Chosen, error) {
 		if !ok {
 			return nil, &Error{
 				File: c.File, Msg: fmt.Sprintf("there is no account %s", s.Name),
-				Hints: append(c.names(), "run `jetsend login --account "+s.Name+"` to add it"),
+				Hints: append(c.names(), "run `jetsend login --account="+clean.Argument(s.Name)+"` to add it"),
 			}
 		}
 		a := c.Accounts[name]

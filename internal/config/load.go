@@ -16,6 +16,8 @@ import (
 	"github.com/spf13/pflag"
 	"github.com/spf13/viper"
 	"go.yaml.in/yaml/v3"
+
+	"jetsend/internal/clean"
 )
 
 // delimiter separates the parts of a key inside viper. The usual dot would cut
@@ -208,7 +210,7 @@ func checkMode(c *Config) error {
 		if a.Password != "" {
 			return &Error{
 				File: c.File, Msg: fmt.Sprintf("holds the password of account %s and is open to others (mode %04o)", name, info.Mode().Perm()),
-				Hints: []string{"run `chmod 600 " + c.File + "`"},
+				Hints: []string{"run `chmod 600 " + clean.Argument(c.File) + "`"},
 			}
 		}
 	}

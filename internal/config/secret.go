@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"jetsend/internal/clean"
 	"jetsend/internal/jid"
 )
 
@@ -72,8 +73,26 @@ func (s Secrets) Lookup(ctx context.Context, a *Chosen) (string, error) {
 	}
 	return "", &Error{
 		Msg:   fmt.Sprintf("there is no password for %s, and no terminal to ask for it", a.Addr),
-		Hints: []string{"set JETSEND_PASSWORD_FILE, or run `jetsend login " + a.Addr.String() + "` on a terminal"},
+		Hints: []string{"set JETSEND_PASSWORD_FILE, or run `jetsend login " + clean.Argument(a.Addr.String()) + "` on a terminal"},
 	}
+}
+
+// Outside tells where the password of a is kept that no login of ours replaces: the
+// name of a variable or of a key of the account, and "" for one that `jetsend login`
+// stores or asks for. The order is that of [Secrets.Lookup].
+func (s Secrets) Outside(a *Chosen) string {
+	switch {
+	case s.Password != "":
+		return "JETSEND_PASSWORD"
+	case s.PasswordFile != "":
+		return "JETSEND_PASSWORD_FILE"
+	case a.Password != "":
+	case a.PasswordFile != "":
+		return "password_file"
+	case a.PasswordCommand != "":
+		return "password_command"
+	}
+	return ""
 }
 
 func fromFile(what, file string) (string, error) {
@@ -122,7 +141,7 @@ func (s Secrets) fromKeyring(account jid.JID) (string, error) {
 	}
 	return "", &Error{
 		Msg: fmt.Sprintf("password of %s", account), Err: err,
-		Hints: []string{"run `jetsend login " + account.String() + "`, or set JETSEND_PASSWORD_FILE"},
+		Hints: []string{"run `jetsend login " + clean.Argument(account.String()) + "`, or set JETSEND_PASSWORD_FILE"},
 	}
 }
 

@@ -222,7 +222,7 @@ func othersFinding(others DevicesDetails) Finding {
 		f.Text = "the account has no other device"
 	case n >= manyDevices:
 		f.Status, f.Text = StatusWarn, fmt.Sprintf("the account has %d other devices, and contacts encrypt to all of them", n)
-		f.Hints = []string{"take those off that are not used any more: `jetsend devices list`, `jetsend devices remove ID`"}
+		f.Hints = []string{"see `jetsend devices list`, and run `jetsend devices remove ID` for those that are not used any more"}
 	default:
 		f.Text = fmt.Sprintf("other devices of the account: %s", strings.Join(ids, ", "))
 	}

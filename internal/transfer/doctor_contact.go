@@ -95,10 +95,10 @@ func subscriptionFinding(s SubscriptionDetails, who, accept string) Finding {
 		f.Hints = []string{accept}
 	default:
 		f.Status, f.Text = StatusWarn, "without a presence subscription "+who+" is never seen online"
-		f.Hints = []string{"run `jetsend contacts add " + who + "`"}
+		f.Hints = []string{"run `jetsend contacts add " + clean.Argument(who) + "`"}
 	}
 	if s.Asks {
-		f.Hints = append(f.Hints, who+" asks to see us: run `jetsend contacts accept "+who+"`")
+		f.Hints = append(f.Hints, who+" asks to see us: run `jetsend contacts accept "+clean.Argument(who)+"`")
 	}
 	return f
 }

@@ -254,7 +254,7 @@ func (d *doctor) devices(ctx context.Context) {
 	case usable == 0:
 		f.Status, f.Code = StatusFail, int(exitcode.Untrusted)
 		f.Text = fmt.Sprintf("none of the %d devices of %s has a key that may be used", len(all), who)
-		f.Hints = []string{"see `jetsend trust list " + who + "`"}
+		f.Hints = []string{"see `jetsend trust list " + clean.Argument(who) + "`"}
 	default:
 		f.Text = fmt.Sprintf("a send encrypts to %d of %d devices", usable, len(all))
 	}
@@ -266,19 +266,20 @@ func (d *doctor) devices(ctx context.Context) {
 func deviceFinding(p *publishedDevice, who string, met bool) Finding {
 	f := Finding{Area: AreaContact, Check: "device", Status: StatusOK, Details: p.DeviceReport}
 	f.Text = fmt.Sprintf("device %d, key %s, %s", p.ID, grouped(p.Fingerprint), p.Trust)
-	verify := "compare the key with what the contact's device shows; if it is the same, run `jetsend trust verify " + who + " " + p.Fingerprint + "`"
+	run := "run `jetsend trust verify " + clean.Argument(who) + " " + p.Fingerprint + "`"
+	verify := "compare the key with what the contact's device shows; if it is the same, " + run
 	switch {
 	case p.Known != "":
 		f.Status, f.Text = StatusWarn, fmt.Sprintf("device %d shows another key than before: %s, not %s", p.ID, grouped(p.Fingerprint), grouped(p.Known))
 		f.Hints = []string{
 			"compare it with " + who + " in another way",
-			"only if their device really shows it, run `jetsend trust verify " + who + " " + p.Fingerprint + "`",
+			"only if their device really shows it, " + run,
 		}
 	case p.Fingerprint == "":
 		f.Status, f.Text = StatusWarn, fmt.Sprintf("device %d: %s", p.ID, p.Problem)
 	case p.trust == omemo.Distrusted:
 		f.Status = StatusWarn
-		f.Hints = []string{"you refused this key; to take that back run `jetsend trust verify " + who + " " + p.Fingerprint + "`"}
+		f.Hints = []string{"you refused this key; to take that back " + run}
 	case p.trust == omemo.Undecided:
 		f.Status, f.Hints = StatusWarn, []string{verify}
 		f.Text += ", not used"

@@ -32,7 +32,7 @@ func (e *Endpoint) own(to jid.JID) bool { return to.Bare() == e.sess.JID().Bare(
 // runReceive is the hint for a contact without a client that takes files.
 func (e *Endpoint) runReceive(to jid.JID) string {
 	if e.own(to) {
-		return "run `jetsend receive` on your other device"
+		return "on your other device run `jetsend receive`"
 	}
 	return "ask the contact to run `jetsend receive`"
 }
@@ -72,12 +72,12 @@ func (e *Endpoint) unseen(ctx context.Context, opt SendOptions) []string {
 	case err == nil && s.Asked:
 		return []string{who + " has not answered that we ask to see it online: " + e.askToAccept()}
 	}
-	return []string{"without a presence subscription nobody is seen online: run `jetsend contacts add " + who + "`"}
+	return []string{"without a presence subscription nobody is seen online: run `jetsend contacts add " + clean.Argument(who) + "`"}
 }
 
 // askToAccept is the hint for a contact who has not answered our request.
 func (e *Endpoint) askToAccept() string {
-	return "ask the contact to accept it, in any client or with `jetsend contacts accept " + clean.Text(e.sess.JID().Bare().String()) + "`"
+	return "ask the contact to accept it, in any client or with `jetsend contacts accept " + clean.Argument(clean.Text(e.sess.JID().Bare().String())) + "`"
 }
 
 // hints are those that the journey of the file knows beside the error that ended it.
