@@ -102,7 +102,8 @@ for left in "$spool"/*.tar.gz; do
 	deliver "$left" || exit
 done
 
-name=$(basename "$folder")-$(date +%Y-%m-%d)
+name=$(basename "$folder")
+name=${name#.}-$(date +%Y-%m-%d) # the archive of a hidden folder is not hidden: see *.tar.gz above
 run tar -czf "$spool/$name.part" -C "$(dirname "$folder")" -- "$(basename "$folder")"
 code=$?
 # GNU tar says 1 when a file changed while it was read: a backup of a folder that

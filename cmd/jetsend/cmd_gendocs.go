@@ -26,7 +26,7 @@ func newGenDocsCommand() *cobra.Command {
 			forManual(root)
 			withoutFlags(root)
 			root.Long += manSection("ENVIRONMENT", environmentHelp) + manSection("FILES", filesHelp)
-			header := &doc.GenManHeader{Title: "JETSEND", Section: "1", Source: "jetsend " + currentVersion().Version, Manual: "jetsend manual"}
+			header := &doc.GenManHeader{Section: "1", Source: "jetsend " + currentVersion().Version, Manual: "jetsend manual"}
 			return doc.GenManTree(root, header, args[0])
 		},
 	}
@@ -46,6 +46,12 @@ func forManual(cmd *cobra.Command) {
 		forManual(sub)
 	}
 	cmd.InitDefaultHelpFlag()
+	switch {
+	case !cmd.HasParent():
+		cmd.Use += " COMMAND"
+	case cmd.HasAvailableSubCommands():
+		cmd.Use += " [COMMAND]"
+	}
 	if cmd.HasAvailableFlags() && !cmd.DisableFlagsInUseLine {
 		cmd.Use += " [flags]"
 	}
@@ -53,7 +59,7 @@ func forManual(cmd *cobra.Command) {
 	if !cmd.HasParent() { // its page tells all of them, and points to no other
 		_, status, _ = strings.Cut(exitCodesHelp(), "\n\n")
 	}
-	cmd.Long = markdown(text) + manOptions("OPTIONS", cmd.NonInheritedFlags()) +
+	cmd.Long = markdown(text) + manCommands(cmd) + manOptions("OPTIONS", cmd.NonInheritedFlags()) +
 		manOptions("GLOBAL OPTIONS", cmd.InheritedFlags()) + manSection(exitStatusTitle, status)
 }
 
@@ -97,6 +103,20 @@ func markdown(text string) string {
 	}
 	fence(false)
 	return b.String()
+}
+
+// manCommands lists what a command has below it.
+func manCommands(cmd *cobra.Command) string {
+	var b strings.Builder
+	for _, sub := range cmd.Commands() {
+		if sub.IsAvailableCommand() {
+			fmt.Fprintf(&b, "**%s**\n:   %s\n\n", sub.CommandPath(), sub.Short)
+		}
+	}
+	if b.Len() == 0 {
+		return ""
+	}
+	return "\n# COMMANDS\n\n" + b.String()
 }
 
 // manOptions lists flags.

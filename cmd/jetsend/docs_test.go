@@ -170,7 +170,14 @@ func TestManuals(t *testing.T) {
 		name := strings.ReplaceAll(cmd.CommandPath(), " ", "-") + ".1"
 		page := pages[name]
 		delete(pages, name)
-		for _, section := range []string{"NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXIT STATUS", "SEE ALSO"} {
+		sections := []string{"NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXIT STATUS", "SEE ALSO"}
+		if cmd.HasAvailableSubCommands() {
+			sections = append(sections, "COMMANDS")
+		}
+		if title := ".TH \"" + strings.ToUpper(strings.TrimSuffix(name, ".1")) + "\" "; !strings.Contains(page, title) {
+			t.Errorf("%s has not the title %s", name, title)
+		}
+		for _, section := range sections {
 			if !strings.Contains(page, ".SH "+section+"\n") {
 				t.Errorf("%s has no %s", name, section)
 			}
