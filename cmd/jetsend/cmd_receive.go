@@ -54,7 +54,8 @@ arguments, in the directory of the file. Its environment has JETSEND_PATH,
 JETSEND_KIND (file, directory), JETSEND_NAME, JETSEND_SIZE, JETSEND_FROM (address),
 JETSEND_PEER (with resource), JETSEND_DESCRIPTION (of the sender, or empty),
 JETSEND_TRANSFER, JETSEND_VERIFIED and JETSEND_SHA256 (when it was computed); its
-standard input has the "received" event as JSON. It has 15 minutes. Its exit status is told, and changes nothing about the transfer.
+standard input has the "received" event as JSON. It has 15 minutes. Its exit status
+is told, and changes nothing about the transfer.
 
 SIGTERM lets running transfers end within --drain and exits with 0; a second one
 stops at once. SIGINT (Ctrl-C) stops at once. SIGHUP reads the configuration anew,
