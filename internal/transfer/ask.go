@@ -2,16 +2,17 @@ package transfer
 
 import (
 	"context"
-	"errors"
+	"fmt"
 )
 
 // maxBatches bounds the remembered answers.
 const maxBatches = 1000
 
-// answer is a yes to several files: to these many of this size from this
-// device, each once.
+// answer is what was said to several files: a yes to these many of this size from
+// this device, each once, or a no to all that comes of them.
 type answer struct {
 	device uint32
+	no     bool
 	batch  Batch // as it was asked about
 	left   int64 // bytes
 	seen   map[int]bool
@@ -26,6 +27,9 @@ func (a *answer) covers(device uint32, b *Batch, size int64) bool {
 	a.left -= size
 	return true
 }
+
+// refuses tells whether the answer was a no to that device.
+func (a *answer) refuses(device uint32) bool { return a != nil && a.no && a.device == device }
 
 // ask puts the question of an offer, once for all files of a batch and one at
 // a time.
@@ -43,22 +47,25 @@ func (r *receiver) ask(ctx context.Context, q Question) error {
 	key := ""
 	if q.Batch != nil {
 		key = q.Peer.Bare().String() + " " + q.Batch.ID
-		if r.answers[key].covers(q.Device.ID, q.Batch, q.Size) {
+		switch a := r.answers[key]; {
+		case a.refuses(q.Device.ID):
+			return errDeclined
+		case a.covers(q.Device.ID, q.Batch, q.Size):
 			return nil
 		}
 	}
 	yes, err := put(ctx, q)
 	if err != nil {
-		return errors.Join(errDeclined, err)
+		return fmt.Errorf("%w: %w", errDeclined, err)
+	}
+	if q.Batch != nil && len(r.answers) < maxBatches {
+		a := &answer{device: q.Device.ID, no: !yes, batch: *q.Batch, left: q.Batch.Bytes, seen: map[int]bool{}}
+		if a.no || a.covers(q.Device.ID, q.Batch, q.Size) {
+			r.answers[key] = a
+		}
 	}
 	if !yes {
 		return errDeclined
-	}
-	if q.Batch != nil && len(r.answers) < maxBatches {
-		a := &answer{device: q.Device.ID, batch: *q.Batch, left: q.Batch.Bytes, seen: map[int]bool{}}
-		if a.covers(q.Device.ID, q.Batch, q.Size) {
-			r.answers[key] = a
-		}
 	}
 	return nil
 }

@@ -221,7 +221,7 @@ func (in *incoming) begin(ctx context.Context) (done bool, err error) {
 		row, kerr := in.known(ctx)
 		return row.Released, kerr
 	case errors.Is(err, journal.ErrForeign), errors.Is(err, journal.ErrDiffers):
-		return false, &refusal{errors.Join(errDeclined, err), jingle.Reason{Condition: jingle.SecurityError}}
+		return false, &refusal{fmt.Errorf("%w: %w", errDeclined, err), jingle.Reason{Condition: jingle.SecurityError}}
 	case err != nil:
 		return false, err
 	}

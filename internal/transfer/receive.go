@@ -49,7 +49,7 @@ type receiver struct {
 	waiting  int                    // offers not decided yet
 	active   int                    // offers and transfers not ended yet
 	asking   chan struct{}          // one question at a time
-	answers  map[string]*answer     // batches that were said yes to; under asking
+	answers  map[string]*answer     // to batches; under asking
 	verified map[jid.JID]bool       // contacts with a verified key, at the last look
 	kick     chan struct{}          // something for the keeper to look at
 	once     chan exitcode.Code     // --once: how the accepted one ended

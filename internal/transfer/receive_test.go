@@ -11,11 +11,12 @@ import (
 	"jetsend/internal/xmpptest"
 )
 
-// TestAskOnce: a yes is for the files that were asked about and no others.
+// TestAskOnce: a yes is for the files that were asked about and no others, a no for
+// all that come with them.
 func TestAskOnce(t *testing.T) {
-	asked := 0
+	asked, says := 0, true
 	r := &receiver{asking: make(chan struct{}, 1), answers: map[string]*answer{}}
-	r.options.Store(&ReceiveOptions{Ask: func(context.Context, Question) (bool, error) { asked++; return true, nil }})
+	r.options.Store(&ReceiveOptions{Ask: func(context.Context, Question) (bool, error) { asked++; return says, nil }})
 	peer := jid.MustParse("romeo@jet.test/a")
 	question := func(device uint32, index int, size int64, total int64) Question {
 		return Question{Peer: peer, Size: size, Device: DeviceInfo{ID: device}, Batch: &Batch{ID: "b", Index: index, Count: 3, Bytes: total}}
@@ -33,6 +34,26 @@ func TestAskOnce(t *testing.T) {
 		{"another device", question(2, 3, 10, 1000), 5},
 	} {
 		if err := r.ask(t.Context(), tt.q); err != nil || asked != tt.asked {
+			t.Errorf("%s: asked %d times, want %d (%v)", tt.what, asked, tt.asked, err)
+		}
+	}
+	says = false
+	other := func(device uint32, index int) Question {
+		q := question(device, index, 10, 100)
+		q.Batch.ID = "c"
+		return q
+	}
+	for _, tt := range []struct {
+		what  string
+		q     Question
+		asked int
+	}{
+		{"the first that is not wanted", other(1, 1), 6},
+		{"the second of those", other(1, 2), 6},
+		{"the first once more", other(1, 1), 6},
+		{"another device, another no", other(2, 2), 7},
+	} {
+		if err := r.ask(t.Context(), tt.q); !errors.Is(err, errDeclined) || asked != tt.asked {
 			t.Errorf("%s: asked %d times, want %d (%v)", tt.what, asked, tt.asked, err)
 		}
 	}
