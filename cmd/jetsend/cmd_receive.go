@@ -47,8 +47,7 @@ rest of files that were offered to them from here and interrupted, unless
 
 Directories arrive as directories. --per-sender gives each contact a folder of
 their own, named like their address. --once --stdout writes the one file, or the
-archive of the one directory, to standard output once all of it was verified; that
-has to be a file or a pipe, not the terminal.
+archive of the one directory, to standard output once all of it was verified.
 
 --exec PATH runs an executable once for each file that has arrived, without
 arguments, in the directory of the file. Its environment has JETSEND_PATH,

@@ -34,9 +34,6 @@ func (a *app) deliverTo(cmd *cobra.Command, c *config.Config, o *transfer.Receiv
 	case c.Receive.Exec != "", o.PerSender:
 		return usagef("with --stdout no file stays: there is nothing for --exec or --per-sender")
 	}
-	if isTerminal(a.Stdout) { // what comes may be meant for it: a sequence that types, or hides
-		return usagef("with --stdout a file of somebody else's would go to the terminal as it is").hint("add `> FILE`, or `| cat` to see it all the same")
-	}
 	o.Out = a.Stdout
 	return nil
 }
