@@ -151,15 +151,18 @@ func (s *Session) handleTransport(ctx context.Context, r request) *stanza.Error 
 }
 
 // queue hands e to the owner of the session. An owner that does not keep up
-// with the peer is no reason to hold up the stream: the session ends.
+// with the peer is no reason to hold up the stream: the session ends, as it does
+// when the peer says more than there can be to say.
 func (s *Session) queue(ctx context.Context, q chan *xmltree.Element, e *xmltree.Element) *stanza.Error {
-	select {
-	case q <- e:
-		return nil
-	default:
-		s.terminateLater(ctx, Reason{Condition: GeneralError, Text: "too many messages at once"}, false)
-		return stanza.NewError(stanza.ResourceConstraint)
+	if s.heard += e.Weight(); s.heard <= maxHeard {
+		select {
+		case q <- e:
+			return nil
+		default:
+		}
 	}
+	s.terminateLater(ctx, Reason{Condition: GeneralError, Text: "too many messages at once"}, false)
+	return stanza.NewError(stanza.ResourceConstraint)
 }
 
 // handleContent answers content-add, -modify and -remove: a session has its

@@ -3,6 +3,7 @@ package jingle
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"jetsend/internal/jid"
@@ -165,8 +166,35 @@ func TestOverflow(t *testing.T) {
 			}
 		})
 	}
+	// Few of them may hold much, in bytes, elements or attributes.
+	candidates := func(n int, attrs string) *xmltree.Element {
+		return parse(t, "<content xmlns='"+NS+"'><transport xmlns='urn:t'>"+strings.Repeat("<candidate"+attrs+"/>", n)+"</transport></content>")
+	}
+	for name, send := range map[string]func(b *peer, sid string) error{
+		"long text": func(b *peer, sid string) error {
+			return say(b, romeo, SessionInfo, sid, xmltree.New(NSJetsend, "x").SetText(strings.Repeat("x", maxHeard)))
+		},
+		"many elements": func(b *peer, sid string) error {
+			return say(b, romeo, TransportInfo, sid, candidates(maxHeard/100, ""))
+		},
+		"many attributes": func(b *peer, sid string) error {
+			return say(b, romeo, TransportInfo, sid, candidates(maxHeard/300, " a='' b='' c='' d='' e=''"))
+		},
+	} {
+		a, b := newPair(t, nil)
+		s, r := pending(t, a, b)
+		wantError(t, send(b, s.ID()), stanza.ResourceConstraint, "")
+		wantEnd(t, r, GeneralError, false)
+		if n := len(r.Infos()) + len(r.TransportInfos()); n != 0 {
+			t.Errorf("%s: %d kept", name, n)
+		}
+	}
 	a, b := newPair(t, nil)
 	s, r := active(t, a, b)
+	// As many candidates as are read of a peer are no overflow, however they come.
+	full := " cid='" + strings.Repeat("c", 64) + "' host='2001:db8:1111:2222:3333:4444:5555:6666' jid='" + romeo.String() + "' port='65535' priority='8257636' type='direct'"
+	wantError(t, say(b, romeo, TransportInfo, s.ID(), candidates(64, full)), "", "")
+	await(t, r.TransportInfos())
 	if err := r.BeginStream(); err != nil {
 		t.Fatal(err)
 	}

@@ -28,6 +28,10 @@ const (
 	// maxInfos bounds the unread session-infos of a session: a checksum and a
 	// receipt are what there should be.
 	maxInfos = 16
+	// maxHeard bounds all that a peer says in these over the life of a session, by
+	// [xmltree.Element.Weight]. Sixty-four candidates weigh less than half of it; one
+	// stanza that a server lets through can weigh megabytes.
+	maxHeard = 128 << 10
 	// maxSID bounds a session id, in bytes: it is kept, hashed and logged.
 	maxSID = 256
 

@@ -35,6 +35,7 @@ type Session struct {
 	state     State
 	reason    Reason
 	byPeer    bool
+	heard     int              // weight of what went into the channels
 	rejecting bool             // a content-reject or transport-reject is on its way
 	proposed  *xmltree.Element // the peer's transport, while we are answering
 }

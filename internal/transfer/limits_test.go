@@ -9,7 +9,9 @@ import (
 	"testing"
 
 	"jetsend/internal/jid"
+	"jetsend/internal/omemo"
 	"jetsend/internal/session"
+	"jetsend/internal/stanza"
 	"jetsend/internal/xmltree"
 )
 
@@ -87,6 +89,21 @@ func TestChoresAreBounded(t *testing.T) {
 	}
 	if len(e.chores) != maxChores {
 		t.Errorf("%d chores wait", len(e.chores))
+	}
+	// What one of them holds of somebody else's is bounded, too.
+	other := jid.MustParse("juliet@jet.test/other")
+	for keys, want := range map[int]int{400: 3, 2000: 0} {
+		e := unconnected()
+		encrypted := xmltree.New(omemo.NS, "encrypted", xmltree.New(omemo.NS, "header"))
+		for range keys {
+			encrypted.Children[0].Add(xmltree.New(omemo.NS, "key").Set("rid", "1234567890").SetText(strings.Repeat("a", 250)))
+		}
+		e.handleEncrypted(t.Context(), stanza.Message{From: other, Children: []*xmltree.Element{encrypted}})
+		e.healLater(other, encrypted)
+		e.handleList(t.Context(), other, encrypted)
+		if len(e.chores) != want {
+			t.Errorf("%d keys: %d chores wait, want %d", keys, len(e.chores), want)
+		}
 	}
 }
 

@@ -22,6 +22,9 @@ const (
 	// maxChores bounds what waits for the database or the server; what does not
 	// fit is done when it is needed, or asked for again.
 	maxChores = 128
+	// maxChoreWeight bounds what one of them holds of a contact's: an envelope for
+	// five hundred devices, which is more than are read of one.
+	maxChoreWeight = 256 << 10
 	// choreTime bounds one chore: a few round trips.
 	choreTime = 30 * time.Second
 	// primePause gathers the presences of a login into one round of priming.
@@ -67,7 +70,7 @@ func (e *Endpoint) upkeep(ctx context.Context) {
 
 // handleList is called on the stream's dispatcher for pushed device lists.
 func (e *Endpoint) handleList(_ context.Context, from jid.JID, item *xmltree.Element) {
-	if !e.onRoster(from) {
+	if !e.onRoster(from) || item.Weight() > maxChoreWeight {
 		return // theirs is fetched when it is needed
 	}
 	e.chore("device list of "+from.String(), func(ctx context.Context) error {
@@ -85,16 +88,17 @@ func (e *Endpoint) handleList(_ context.Context, from jid.JID, item *xmltree.Ele
 // answers of those whom we wrote to, and copies of chats.
 func (e *Endpoint) handleEncrypted(_ context.Context, m stanza.Message) {
 	encrypted := m.Child(omemo.NS, "encrypted")
-	if encrypted == nil || m.Type == "error" || m.From.IsBare() || !e.onRoster(m.From) {
+	from := m.From // and no more of the message is kept
+	if encrypted == nil || m.Type == "error" || from.IsBare() || !e.onRoster(from) || encrypted.Weight() > maxChoreWeight {
 		return
 	}
 	e.chore("omemo message", func(ctx context.Context) error {
-		err := e.omemo.HandleMessage(ctx, e.sess, m.From, encrypted)
+		err := e.omemo.HandleMessage(ctx, e.sess, from, encrypted)
 		switch {
 		case errors.Is(err, omemo.ErrNotForUs), errors.Is(err, omemo.ErrTooMany):
 			return nil
 		case errors.Is(err, omemo.ErrEnvelope):
-			return errors.Join(err, e.heal(ctx, m.From, encrypted))
+			return errors.Join(err, e.heal(ctx, from, encrypted))
 		case err != nil:
 			return err
 		}
@@ -120,6 +124,9 @@ func (e *Endpoint) keepAnnounced(ctx context.Context) error {
 // healLater mends the session with a device whose envelope did not open, so
 // that its next one does.
 func (e *Endpoint) healLater(from jid.JID, encrypted *xmltree.Element) {
+	if encrypted.Weight() > maxChoreWeight {
+		return
+	}
 	e.chore("heal session with "+from.String(), func(ctx context.Context) error { return e.heal(ctx, from, encrypted) })
 }
 
