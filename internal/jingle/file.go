@@ -9,6 +9,10 @@ import (
 	"jetsend/internal/xmltree"
 )
 
+// maxName bounds the peer's name of a file, in bytes: it is kept with the transfer.
+// No system has longer ones, paths included.
+const maxName = 4096
+
 // File is the <file/> of XEP-0234 section 5.
 type File struct {
 	Name        string // the peer's: neither clean nor safe as a path
@@ -112,7 +116,7 @@ func (f *File) parseChild(c *xmltree.Element) error {
 	text := strings.TrimSpace(c.Text)
 	switch c.Name.Local {
 	case "name":
-		first(&f.Name, c.Text) // a name may begin or end with a space
+		first(&f.Name, clip(c.Text, maxName)) // a name may begin or end with a space
 	case "desc":
 		first(&f.Description, text)
 	case "media-type", "mediaType":

@@ -71,7 +71,7 @@ func ParseReason(e *xmltree.Element) Reason {
 	for _, c := range e.Children {
 		switch {
 		case c.Is(NS, "text"):
-			r.Text = clip(strings.TrimSpace(c.Text))
+			r.Text = clip(strings.TrimSpace(c.Text), maxReasonText)
 		case c.Name.Space != NS:
 			if r.Detail == nil {
 				r.Detail = c
@@ -89,7 +89,7 @@ func ParseReason(e *xmltree.Element) Reason {
 	if r.Condition == "" {
 		r.Condition = GeneralError
 		if r.Text == "" && unknown != "" {
-			r.Text = clip("unknown reason " + unknown)
+			r.Text = clip("unknown reason "+unknown, maxReasonText)
 		}
 	}
 	return r
@@ -105,12 +105,11 @@ func knownCondition(s string) bool {
 	return false
 }
 
-// clip shortens s to maxReasonText bytes at a character boundary.
-func clip(s string) string {
-	if len(s) <= maxReasonText {
+// clip shortens s to n bytes at a character boundary.
+func clip(s string, n int) string {
+	if len(s) <= n {
 		return s
 	}
-	n := maxReasonText
 	for n > 0 && !utf8.RuneStart(s[n]) {
 		n--
 	}

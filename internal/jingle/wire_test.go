@@ -98,6 +98,7 @@ func TestParseDescription(t *testing.T) {
 		{`<hash algo='sha-256'>` + b64(digest[:31]) + `</hash>`, File{Size: -1}},
 		{`<hash algo='sha-256'>***</hash>`, File{Size: -1}},
 		{`<hash>` + b64(digest[:]) + `</hash>`, File{Size: -1}},
+		{`<name>a` + strings.Repeat("ä", 1e5) + `</name>`, File{Size: -1, Name: "a" + strings.Repeat("ä", maxName/2-1)}}, // which goes into the journal
 	} {
 		got, err := ParseDescription(parse(t, wrap(tt.in)))
 		if err != nil || !cmp.Equal(got, &tt.want) {
