@@ -55,7 +55,7 @@ func (o *outgoing) awaitAccept(ctx context.Context, late <-chan time.Time) (c ji
 			}
 		case <-t.sess.Done():
 			err := t.lastWord(look, t.ended)
-			if saysSuccess(err) { // and does not prove it
+			if t.offer != nil && saysSuccess(err) { // and does not prove it
 				err = errUnconfirmed
 			}
 			return c, err

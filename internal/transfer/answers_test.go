@@ -67,6 +67,35 @@ func TestPatience(t *testing.T) {
 	}
 }
 
+// TestSuccessForAnswer: of a jetsend, whose receipt may be lost, success in the place of
+// an accept is unconfirmed and asked for again; of others it is a lie, told before a byte
+// was sent.
+func TestSuccessForAnswer(t *testing.T) {
+	self, peer := jid.MustParse("romeo@jet.test/a"), jid.MustParse("juliet@jet.test/b")
+	for f, want := range map[form]exitcode.Code{formJetsend: exitcode.Interrupted, formJET: exitcode.Integrity, formInsecurePlaintext: exitcode.Integrity} {
+		m := jingle.NewManager(jingle.Config{Port: mute{}, Self: func() jid.JID { return self }})
+		s, err := m.Initiate(t.Context(), peer, jingle.NewSID(), jingle.Content{
+			Creator: jingle.SenderInitiator, Name: contentName, Description: jingle.Description(&jingle.File{}), Transport: xmltree.New("urn:t", "transport"),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := &outgoing{upload: upload{src: &source{}, row: &journal.Handle{}}, form: f, talk: &talk{e: unconnected(), sess: s}}
+		if f == formJetsend {
+			o.talk.offer = &offer{}
+		}
+		done := xmltree.New(jingle.NS, "jingle", jingle.Reason{Condition: jingle.Success}.Element()).
+			Set("action", string(jingle.SessionTerminate)).Set("sid", s.ID())
+		if _, err := m.HandleIQ(t.Context(), stanza.IQ{From: peer, Type: stanza.Set, Payload: done}); err != nil {
+			t.Fatal(err)
+		}
+		_, err = o.awaitAccept(t.Context(), nil)
+		if code, _ := classify(err, false); code != want {
+			t.Errorf("form %d: code %d: %v", f, code, err)
+		}
+	}
+}
+
 // TestAnswerTimeoutResumed: the time that a person may take to answer is not that of
 // a program which reads what it has.
 func TestAnswerTimeoutResumed(t *testing.T) {
