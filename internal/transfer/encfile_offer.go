@@ -3,6 +3,7 @@ package transfer
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"jetsend/internal/crypto"
 	"jetsend/internal/jingle"
@@ -104,6 +105,8 @@ func (in *inClear) readEnvelope(c jingle.Content) error {
 		in.form = formConversations
 		in.sec = &jingle.Security{Name: c.Name, Cipher: crypto.AES128GCM.URN(), Type: inFile.Name.Space, Envelope: inFile}
 	case in.sec != nil:
+	case c.Security == nil && (holdsEnvelope(c.Description) || slices.ContainsFunc(c.Extra, holdsEnvelope)):
+		return fmt.Errorf("%w: an envelope out of its place", errOffer)
 	case c.Security == nil:
 		return errNotEncrypted
 	default:
@@ -115,4 +118,14 @@ func (in *inClear) readEnvelope(c jingle.Content) error {
 		return fmt.Errorf("%w: envelope type", errOffer)
 	}
 	return nil
+}
+
+// holdsEnvelope tells whether anything in x calls itself an envelope. What a client
+// encrypts in a way of its own must not be taken for a plain file.
+func holdsEnvelope(x *xmltree.Element) bool {
+	switch x.Name.Local {
+	case "encrypted", "security":
+		return true
+	}
+	return slices.ContainsFunc(x.Children, holdsEnvelope)
 }
