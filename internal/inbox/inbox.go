@@ -121,8 +121,9 @@ func (d *Dir) Exists(name string) bool {
 // Free returns the bytes that an ordinary user can still write.
 func (d *Dir) Free() (int64, error) { return free(d.path) }
 
-// fits tells whether need bytes can be written and minFree stay free besides.
-func (d *Dir) fits(need, minFree int64) error {
+// Fits is nil when need bytes can be written and minFree stay free besides, and
+// ErrNoSpace when they cannot.
+func (d *Dir) Fits(need, minFree int64) error {
 	avail, err := d.Free()
 	if err != nil {
 		return fmt.Errorf("free space: %w", err)

@@ -22,7 +22,7 @@ func (d *Dir) Create(id string, size, minFree int64) (*Partial, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := d.fits(size, minFree); err != nil {
+	if err := d.Fits(size, minFree); err != nil {
 		return nil, err
 	}
 	f, err := d.root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_RDWR, partMode)
@@ -115,7 +115,7 @@ func (p *Partial) resume(info fs.FileInfo, minFree int64) error {
 	}
 	// What a crash has left reserved is not free, but the file's own.
 	if need := p.size - max(at, factsOf(info).allocated); need > 0 {
-		if err := p.dir.fits(need, minFree); err != nil {
+		if err := p.dir.Fits(need, minFree); err != nil {
 			return err
 		}
 	}

@@ -136,6 +136,9 @@ func (in *incoming) decide(ctx context.Context) (done bool, err error) {
 	if err := in.tooBig(); err != nil {
 		return false, &refusal{err, declined(detailTooBig)}
 	}
+	if in.full(known) {
+		return false, &refusal{fmt.Errorf("%d bytes: %w", in.file.Size, inbox.ErrNoSpace), declined(detailNoSpace)}
+	}
 	if in.taken() {
 		return false, &refusal{fmt.Errorf("%s: %w", in.down.name, inbox.ErrExists), declined(detailExists)}
 	}
@@ -272,6 +275,17 @@ func (in *incoming) tooBig() error {
 		return fmt.Errorf("%w: %d bytes are more than --max-size", errDeclined, in.file.Size)
 	}
 	return nil
+}
+
+// full tells whether there is no room for a file that is new here: nobody needs to
+// be asked about it. Whoever takes it looks again; so it is for one that is partly
+// here, and for the folder of a contact, which may be on another file system.
+func (in *incoming) full(known journal.Row) bool {
+	if known.State != "" || in.r.opt().PerSender {
+		return false
+	}
+	row := in.row()
+	return errors.Is(in.r.dir.Fits(row.Size, in.down.spare(&row)), inbox.ErrNoSpace)
 }
 
 // accept answers the offer, takes the bytes and releases the file.

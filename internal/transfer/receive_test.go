@@ -65,17 +65,27 @@ func TestAskOnce(t *testing.T) {
 	}
 }
 
-// TestOnceAfterNoSpace: what was not accepted is not what --once waits for.
+// TestOnceAfterNoSpace: what was not accepted is not what --once waits for; and nobody
+// is asked about what there is no room for.
 func TestOnceAfterNoSpace(t *testing.T) {
 	s := prosody(t)
 	juliet := online(t, s, s.Addr, "juliet", true, nil)
 	romeo := online(t, s, s.Addr, "romeo", false, nil)
 	path := testFile(t, "text")
-	opt := ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts, Once: true, MinFree: 1 << 60}
-	receiving(t, juliet, opt)
+	opt := ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts, Once: true, MinFree: 1 << 60, PerSender: true}
+	stop := receiving(t, juliet, opt)
 	send := SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: path}}, Wait: 5 * time.Second}
 	var f *Failure
-	for range 2 {
+	for i := range 3 {
+		if i == 2 {
+			stop()
+			opt.PerSender, opt.Accept = false, AcceptAsk
+			opt.Ask = func(context.Context, Question) (bool, error) {
+				t.Error("asked")
+				return true, nil
+			}
+			receiving(t, juliet, opt)
+		}
 		if err := romeo.Send(t.Context(), send); !errors.As(err, &f) || f.Code != exitcode.LocalFile {
 			t.Fatalf("%v", err)
 		}
