@@ -28,10 +28,11 @@ type request struct {
 	answered bool  // it has been called
 	from     int64 // where in the file the session began
 
-	down *download
-	talk *talk
-	env  *omemo.Envelope
-	path *route
+	down   *download
+	talk   *talk
+	env    *omemo.Envelope
+	sender omemo.Device // by its own word: each device that the envelope is for could say it
+	path   *route
 	lost <-chan struct{}
 }
 
@@ -112,7 +113,7 @@ func (q *request) converse(ctx context.Context) (s span, err error) {
 		_ = q.talk.sess.Terminate(ctx, reasonFor(err)) // before the socket says it worse
 		return s, err
 	}
-	q.down.finish(ctx, q.talk, s, q.device())
+	q.down.finish(ctx, q.talk, s, q.sender)
 	return s, nil
 }
 
@@ -205,7 +206,7 @@ func (q *request) checkAccept(ctx context.Context, c jingle.Content) (s span, er
 	if i < 0 || !q.row.HasKey(q.env.Devices[i].IdentityKey) {
 		return s, fmt.Errorf("%w: an accept of another device", errSealed)
 	}
-	q.env.Devices = q.env.Devices[i : i+1]
+	q.sender = q.env.Devices[i]
 	switch s.offset {
 	case q.down.offset():
 		return s, nil
@@ -214,6 +215,3 @@ func (q *request) checkAccept(ctx context.Context, c jingle.Content) (s span, er
 	}
 	return s, fmt.Errorf("%w: an accept from byte %d", errSealed, s.offset)
 }
-
-// device is the one that sends.
-func (q *request) device() omemo.Device { return q.env.Devices[0] }

@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"errors"
+	"maps"
 	"testing"
 	"time"
 
@@ -116,6 +117,12 @@ func TestResumeInRun(t *testing.T) {
 func TestResumeByReceiver(t *testing.T) {
 	st := setStage(t, 2<<20, xmpptest.CutAt(1<<20))
 	row := st.cutForGood(t)
+	// A device that appears meanwhile gets the key as well, and could answer.
+	other := online(t, st.server, st.server.Addr, "romeo", false, nil).omemo.DeviceID()
+	eventually(t, func() bool {
+		devices, err := st.juliet.omemo.Devices(t.Context(), jid.MustParse("romeo@jet.test"))
+		return err == nil && len(devices) == 2
+	})
 	err := st.juliet.Resume(t.Context(), ResumeOptions{
 		Transfers: []journal.Key{{ID: row.ID, Direction: journal.Receive}}, Wait: 10 * time.Second,
 		Route: RouteOptions{Transports: []string{S5B}},
@@ -127,6 +134,23 @@ func TestResumeByReceiver(t *testing.T) {
 	waitIdle(t, st.romeo)
 	if s, ok := last[Sent](&st.out); !ok || s.Transfer != row.ID {
 		t.Errorf("%+v", s)
+	}
+	n, _ := last[Negotiated](&st.in)
+	named := map[uint32]bool{}
+	for _, d := range n.Devices {
+		named[d.ID] = d.New
+	}
+	if want := map[uint32]bool{st.romeo.omemo.DeviceID(): true, other: true}; !maps.Equal(named, want) {
+		t.Errorf("negotiated with %v, want %v", named, want)
+	}
+	devices, err := st.juliet.omemo.Devices(t.Context(), jid.MustParse("romeo@jet.test"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range devices {
+		if d.New != (d.ID == other) {
+			t.Errorf("device %d is new: %t", d.ID, d.New)
+		}
 	}
 }
 
