@@ -70,5 +70,6 @@ func draftSecret(suite crypto.Suite, payload []byte) (*crypto.Secret, error) {
 	if berr != nil {
 		return nil, err
 	}
+	defer clear(raw)
 	return crypto.ParseSecret(suite, raw)
 }

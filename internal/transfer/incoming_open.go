@@ -66,6 +66,8 @@ func (in *incoming) open(ctx context.Context, public *jingle.File, sec *jingle.S
 	if err != nil {
 		return fmt.Errorf("envelope from %s: %w", in.sess.Peer(), err)
 	}
+	defer clear(opened.Key) // what is needed of them is in the secret
+	defer clear(opened.Payload)
 	in.dev = opened.Device
 	in.e.chore("upkeep after an envelope", func(ctx context.Context) error {
 		return errors.Join(in.e.keepAnnounced(ctx), in.e.steps(ctx))

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strconv"
 
 	"github.com/google/uuid"
@@ -74,7 +75,7 @@ func contentDigest(c jingle.Content) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// payload is the plaintext for the envelope.
+// payload is the plaintext for the envelope. The caller wipes it.
 func (o *offer) payload(ts *crypto.Secret) []byte {
 	x := xmltree.New(NS, "offer", o.File.Element()).
 		Set("transfer", o.Transfer).Set("sid", o.SID).Set("content", o.Content).
@@ -98,7 +99,9 @@ func (o *offer) payload(ts *crypto.Secret) []byte {
 			Set("index", strconv.Itoa(o.Batch.Index)).Set("count", strconv.Itoa(o.Batch.Count)).
 			Set("bytes", strconv.FormatInt(o.Batch.Bytes, 10)))
 	}
-	return append(ts.Serialize(), x.Bytes()...)
+	raw := ts.Serialize()
+	defer clear(raw)
+	return slices.Concat(raw, x.Bytes())
 }
 
 // parsePayload takes the transport secret and the sealed offer apart.

@@ -60,7 +60,9 @@ func (o *outgoing) prepare(ctx context.Context, sid string) (c jingle.Content, e
 		err = o.dress(ctx, &c)
 	} else {
 		o.talk.offer = o.sealedOffer(sid, c)
-		o.env, err = o.e.omemo.WrapPayload(ctx, o.e.sess, o.to.jid.Bare(), o.talk.offer.payload(o.talk.ts))
+		payload := o.talk.offer.payload(o.talk.ts)
+		o.env, err = o.e.omemo.WrapPayload(ctx, o.e.sess, o.to.jid.Bare(), payload)
+		clear(payload)
 	}
 	if err != nil {
 		o.route.close()

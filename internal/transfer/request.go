@@ -180,7 +180,9 @@ func (q *request) prepare(ctx context.Context, sid, prefix string) (c jingle.Con
 		File: &jingle.File{Size: q.row.Size}, Prefix: prefix,
 	}
 	q.talk.offer = o
-	if q.env, err = q.e.omemo.WrapPayload(ctx, q.e.sess, q.to.jid.Bare(), o.payload(q.talk.ts)); err != nil {
+	payload := o.payload(q.talk.ts)
+	defer clear(payload)
+	if q.env, err = q.e.omemo.WrapPayload(ctx, q.e.sess, q.to.jid.Bare(), payload); err != nil {
 		return c, wrapFailed(q.to, err)
 	}
 	c.Security = (&jingle.Security{Name: c.Name, Cipher: o.Cipher, Type: envelopeType, Envelope: q.env.Element}).Element()
