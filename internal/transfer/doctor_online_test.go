@@ -136,6 +136,8 @@ func TestDryRunFails(t *testing.T) {
 		"no resource": {SendOptions{To: jid.MustParse("juliet@jet.test/none"), Files: file}, exitcode.Offline},
 		"no file":     {SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: "/nonexistent"}}}, exitcode.LocalFile},
 		"description": {SendOptions{To: jid.MustParse("juliet@jet.test"), Files: file, Description: strings.Repeat("x", maxDescription+1)}, exitcode.Usage},
+		"quotes":      {SendOptions{To: jid.MustParse("juliet@jet.test"), Files: file, Description: strings.Repeat("\"\n", maxDescription/8)}, exitcode.Usage},
+		"name":        {SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: file[0].Path, Name: strings.Repeat("x", maxGivenName+1)}}}, exitcode.Usage},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var dry, real *Failure

@@ -15,6 +15,7 @@ import (
 	"jetsend/internal/jingle"
 	"jetsend/internal/jingle/s5b"
 	"jetsend/internal/journal"
+	"jetsend/internal/xmltree"
 )
 
 // The names of the forms of an offer in plans and reports.
@@ -78,7 +79,7 @@ func (p *Plan) how() string {
 // written into the journal. The error is that of a Send that ends before the
 // contact's answer.
 func (e *Endpoint) DryRun(ctx context.Context, opt SendOptions) ([]Plan, error) {
-	if err := checkDescription(opt.Description); err != nil {
+	if err := checkTexts(opt); err != nil {
 		return nil, err
 	}
 	sources, err := e.openSources(ctx, opt)
@@ -101,12 +102,25 @@ func (e *Endpoint) DryRun(ctx context.Context, opt SendOptions) ([]Plan, error) 
 	return plans, nil
 }
 
-// checkDescription refuses what does not fit into a sealed offer.
-func checkDescription(text string) error {
-	if len(text) <= maxDescription {
+// checkTexts refuses what does not fit into a sealed offer.
+func checkTexts(opt SendOptions) error {
+	if err := checkText("description", opt.Description, maxDescription); err != nil {
+		return err
+	}
+	for _, f := range opt.Files {
+		if err := checkText("name", f.Name, maxGivenName); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkText(what, text string, most int) error {
+	n := len(xmltree.AppendEscaped(nil, text))
+	if n <= most {
 		return nil
 	}
-	return &Failure{Code: exitcode.Usage, Reason: fmt.Sprintf("a description of %d bytes; at most %d fit", len(text), maxDescription)}
+	return &Failure{Code: exitcode.Usage, Reason: fmt.Sprintf("a %s of %d bytes as XML; at most %d fit", what, n, most)}
 }
 
 // plan decides as Send does: who gets the offer, in what form, by what path and

@@ -30,6 +30,7 @@ func testOffer() *offer {
 func TestOfferRoundTrip(t *testing.T) {
 	ts := crypto.NewSecret(crypto.AES256GCM)
 	want := testOffer()
+	want.File.Name, want.File.Description = strings.Repeat("n", maxGivenName), strings.Repeat("d", maxDescription) // which fit
 	gotTS, got, err := parsePayload(crypto.AES256GCM, want.payload(ts))
 	if err != nil {
 		t.Fatal(err)

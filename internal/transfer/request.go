@@ -33,7 +33,7 @@ type request struct {
 	env    *omemo.Envelope
 	sender omemo.Device // by its own word: each device that the envelope is for could say it
 	path   *route
-	lost <-chan struct{}
+	lost   <-chan struct{}
 }
 
 // requestTime is how long a contact's jetsend may take to answer a request, beside

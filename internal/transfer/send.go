@@ -3,7 +3,6 @@ package transfer
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -15,15 +14,19 @@ import (
 	"jetsend/internal/session"
 )
 
-// maxDescription is what fits into a sealed offer beside the longest name.
-const maxDescription = 8 << 10
+// maxDescription and maxGivenName are what fits into a sealed offer, one beside the
+// other, as XML: there a quote or a line break takes five bytes.
+const (
+	maxDescription = 8 << 10
+	maxGivenName   = 4 << 10
+)
 
 // Send offers the files, sendingAtOnce at a time, and returns nil when every one is
 // complete at the other end, else a *Failure. Every file gets exactly one
 // terminal event; a failure before that is not Reported.
 func (e *Endpoint) Send(ctx context.Context, opt SendOptions) error {
-	if len(opt.Description) > maxDescription {
-		return &Failure{Code: exitcode.Usage, Reason: fmt.Sprintf("a description of %d bytes; at most %d fit", len(opt.Description), maxDescription)}
+	if err := checkTexts(opt); err != nil {
+		return err
 	}
 	e.expire(ctx, e.cfg.KeepFor)
 	sources, err := e.openSources(ctx, opt)
