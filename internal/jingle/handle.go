@@ -117,6 +117,9 @@ func (m *Manager) offered(from jid.JID, r request) *stanza.Error {
 	if m.cfg.OnOffer == nil {
 		return stanza.NewError(stanza.ServiceUnavailable)
 	}
+	if c.Element().Weight() > maxOffer {
+		return stanza.NewError(stanza.ResourceConstraint)
+	}
 	s := newSession(m, from, r.sid, false, c)
 	if !s.speaksTruth(r) {
 		s.cancel()

@@ -32,6 +32,10 @@ const (
 	// [xmltree.Element.Weight]. Sixty-four candidates weigh less than half of it; one
 	// stanza that a server lets through can weigh megabytes.
 	maxHeard = 128 << 10
+	// maxOffer bounds the weight of an offer, which is kept as long as its session: an
+	// envelope for five hundred devices, a sealed offer of the greatest length and
+	// sixty-four candidates are less.
+	maxOffer = 512 << 10
 	// maxSID bounds a session id, in bytes: it is kept, hashed and logged.
 	maxSID = 256
 

@@ -79,6 +79,7 @@ func TestOffersRefused(t *testing.T) {
 		{"early session", offer("s", `<content creator='initiator' name='n' disposition='early-session'>`+d+tr+`</content>`), stanza.BadRequest},
 		{"no sid", offer("", one), stanza.BadRequest},
 		{"long sid", offer(strings.Repeat("s", maxSID+1), one), stanza.BadRequest},
+		{"heavy", offer("s", `<content creator='initiator' name='n'>`+d+tr+strings.Repeat(`<x/>`, maxOffer/100)+`</content>`), stanza.ResourceConstraint},
 		{"no action", `<jingle xmlns='` + NS + `' sid='s'/>`, stanza.BadRequest},
 		{"unknown action", `<jingle xmlns='` + NS + `' action='session-hello' sid='s'/>`, stanza.BadRequest},
 		{"another element", `<query xmlns='` + NS + `' action='session-initiate' sid='s'>` + one + `</query>`, stanza.BadRequest},
