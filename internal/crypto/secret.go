@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"sync"
+	"unicode/utf8"
 )
 
 const (
@@ -34,7 +35,9 @@ type Secret struct {
 // own. With an unknown suite it gives a secret that every use refuses.
 func NewSecret(s Suite) *Secret {
 	b := make([]byte, s.KeySize()+shortIV)
-	rand.Read(b) // never fails: it ends the program rather
+	for ok := false; !ok; ok = s.KeySize() == 0 || !isText(b) {
+		rand.Read(b) // never fails: it ends the program rather
+	}
 	return &Secret{suite: s, key: b[:s.KeySize():s.KeySize()], iv: b[s.KeySize():]}
 }
 
@@ -56,7 +59,11 @@ func SecretFrom(s Suite, key, iv []byte) (*Secret, error) {
 // ParseSecret reads what [Secret.Serialize] writes: the key and a 12-byte IV
 // without anything between or after them, 28 bytes for AES-128 and 44 for
 // AES-256 (`128BitKey::96BitIV` and `256BitKey::96BitIV` of the XEP-0391
-// draft). Another length is an error that wraps [ErrSecretFormat].
+// draft). Another length is an error that wraps [ErrSecretFormat], and so is what
+// somebody can have written: in the draft a secret looks like any other encrypted
+// message, so that of a chat message of that length, whose words may be known to
+// others, could be made the secret of a file. Random bytes are text once in ten
+// million times, and NewSecret makes none that are.
 func ParseSecret(s Suite, b []byte) (*Secret, error) {
 	n := s.KeySize()
 	if n == 0 {
@@ -65,7 +72,15 @@ func ParseSecret(s Suite, b []byte) (*Secret, error) {
 	if len(b) != n+shortIV {
 		return nil, fmt.Errorf("%w: %s serialises to %d bytes, not %d", ErrSecretFormat, s.Name(), n+shortIV, len(b))
 	}
+	if isText(b) {
+		return nil, fmt.Errorf("%w: it is text", ErrSecretFormat)
+	}
 	return SecretFrom(s, b[:n], b[n:])
+}
+
+// isText tells whether b is UTF-8 without control characters but those of layout.
+func isText(b []byte) bool {
+	return utf8.Valid(b) && !bytes.ContainsFunc(b, func(r rune) bool { return r < ' ' && r != '\t' && r != '\n' && r != '\r' })
 }
 
 // Serialize gives the key and then the IV. It is nil when the secret was wiped

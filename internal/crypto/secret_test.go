@@ -61,6 +61,12 @@ func TestSecretSerialisation(t *testing.T) {
 			}
 		}
 	}
+	for _, text := range []string{"Meet me at the tomb at eight", "Réunion à midi,\r\n\tchez moi", "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="} {
+		suite := map[int]Suite{28: AES128GCM, 44: AES256GCM}[len(text)]
+		if s, err := ParseSecret(suite, []byte(text)); !errors.Is(err, ErrSecretFormat) {
+			t.Errorf("%q is %v, %v", text, s, err)
+		}
+	}
 	long, err := SecretFrom(AES128GCM, make([]byte, 16), make([]byte, 16))
 	if err != nil {
 		t.Fatal(err)
