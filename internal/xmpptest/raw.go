@@ -23,7 +23,7 @@ type Raw struct {
 }
 
 // rawTimeout bounds a login, and one write of a client whose server has had enough.
-const rawTimeout = 10 * time.Second
+const rawTimeout = time.Minute
 
 // LoginRaw logs an account in over direct TLS, with PLAIN, and makes it available
 // with priority -1. The owner calls [Raw.Close].
