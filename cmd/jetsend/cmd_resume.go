@@ -21,10 +21,11 @@ func newResumeCommand(a *app) *cobra.Command {
 those that are named, or all. "jetsend transfers" lists them; an id may be shortened
 as long as it is unique.
 
-The contact must be online with "jetsend receive". What was sent is checked against
-what the other end has, and the whole file is verified before it appears. A file
-that has changed since is not gone on with (12). Transfers with other clients than
-jetsend start over: send them again.
+The contact must be online with "jetsend receive"; of several, the one that has the
+beginning comes first. What was sent is checked against what the other end has, and
+the whole file is verified before it appears. A file that has changed since is not
+gone on with (12). Transfers with other clients than jetsend start over: send them
+again.
 
 Without a named transfer the command ends with 0 when there is nothing to do, and
 leaves out what another process is running. The flags have their defaults from the

@@ -202,7 +202,8 @@ func (j *Journal) sweep(tx *sql.Tx) error {
 // else ErrForeign; a sender may come without keys, and any it has are added.
 // The file must be the same (size and manifest; when sending, also path and
 // modification time), else ErrDiffers; the other fields stay as they were, but
-// for Resource and, when receiving, Name: it is the one of the newest offer.
+// for Resource, if there is a new one, and, when receiving, Name: it is the one of
+// the newest offer.
 // ErrRunning means that somebody else has the lock. ErrOver means that the
 // transfer is complete, or that it is to be sent and has failed or was
 // forgotten; a received one that failed or was forgotten begins anew, for whoever
@@ -288,7 +289,7 @@ func (j *Journal) begin(ctx context.Context, tx *sql.Tx, old *Row, row Row) (Row
 		return row, err
 	}
 	old.Retries++
-	old.Resource = row.Resource
+	old.Resource = cmp.Or(row.Resource, old.Resource)
 	old.Description = cmp.Or(row.Description, old.Description)
 	switch row.Direction {
 	case Send:

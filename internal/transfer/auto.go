@@ -178,7 +178,11 @@ func (k *keeper) look(ctx context.Context) time.Duration {
 		if fresh[row.Peer] {
 			a.next, a.failed = now, 0
 		}
-		due := later(a.next, row.Updated.Add(firstAsk))
+		due := row.Updated.Add(firstAsk)
+		if due.Sub(now) > 2*firstAsk { // the clock was set back since
+			due = now
+		}
+		due = later(a.next, due)
 		switch {
 		case a.busy:
 		case now.Before(due):

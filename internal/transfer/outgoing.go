@@ -187,7 +187,7 @@ func away(err error) error {
 
 // round offers the file to the resources, until one answers.
 func (o *outgoing) round(ctx context.Context, peers []*peer) (err error) {
-	for _, p := range peers {
+	for _, p := range prefer(peers, o.row.Row().Resource) {
 		if p.form != o.form {
 			break
 		}

@@ -285,6 +285,21 @@ func (e *Endpoint) ask(ctx context.Context, opt SendOptions, asked map[jid.JID]*
 	return capable, len(resources)
 }
 
+// prefer puts the client that a transfer was offered to last, if it is there, before
+// the others of its form: it has what came so far, and is the one that was named or
+// said yes. The others would begin at 0.
+func prefer(peers []*peer, resource string) []*peer {
+	last := func(p *peer) int {
+		if resource != "" && p.jid.Resource() == resource {
+			return 1
+		}
+		return 0
+	}
+	return slices.SortedStableFunc(slices.Values(peers), func(a, b *peer) int {
+		return cmp.Or(cmp.Compare(b.form, a.form), cmp.Compare(last(b), last(a)))
+	})
+}
+
 // check says whether the peer can be given what was asked for.
 func (p peer) check(opt SendOptions, sources []*source) error {
 	who := clean.Text(p.jid.String())

@@ -65,7 +65,8 @@ func wantCode(t *testing.T, err error, code exitcode.Code) {
 }
 
 // TestResumeBySender: a transfer that was cut goes on with the rest only, by
-// `resume` and by the same send again, each time under a fresh secret.
+// `resume` and by the same send again, each time under a fresh secret, and with the
+// client that has the beginning: not with another one, which comes first otherwise.
 func TestResumeBySender(t *testing.T) {
 	st := setStage(t, 3<<20, xmpptest.CutAt(1<<20))
 	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
@@ -75,6 +76,9 @@ func TestResumeBySender(t *testing.T) {
 	if !failed.Resumable {
 		t.Fatalf("%+v", failed)
 	}
+	other := onlineAs(t, st.server, "juliet", func(c *Config) { c.Session.Server, c.Receiver, c.Session.Priority = st.server.Addr, true, 1 })
+	receiving(t, other, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+	eventually(t, func() bool { return st.romeo.isOnline(other.sess.JID()) })
 	st.through(t, xmpptest.CutAt(1<<20))
 	wantCode(t, st.romeo.Resume(t.Context(), ResumeOptions{
 		Transfers: []journal.Key{{ID: failed.Transfer, Direction: journal.Send}}, Wait: 10 * time.Second,
@@ -161,12 +165,15 @@ func carried(r *xmpptest.Relay) int64 {
 }
 
 // TestResumeByDaemon: the receiver's daemon asks by itself when the sender's
-// daemon comes online.
+// daemon comes online, even if the clock was set back since.
 func TestResumeByDaemon(t *testing.T) {
 	st := setStage(t, 2<<20, xmpptest.CutAt(1<<20))
 	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts, AutoResume: time.Hour, Retry: RetryOptions{Retries: 5, For: time.Minute}})
 	wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
 	waitIdle(t, st.juliet)
+	if _, err := st.juliet.db.ExecContext(t.Context(), `UPDATE transfers SET updated = ?`, time.Now().Add(day).UnixMilli()); err != nil {
+		t.Fatal(err)
+	}
 	st.through(t)
 	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
 	eventually(t, func() bool { _, ok := last[Received](&st.in); return ok })
