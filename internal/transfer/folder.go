@@ -3,6 +3,7 @@ package transfer
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"os"
 	"path"
 	"strings"
 
@@ -28,26 +29,30 @@ func folderName(who jid.JID) string {
 	return filename.Component(name + "~" + hex.EncodeToString(sum[:8]))
 }
 
-// folder is the directory for what a contact sends. What is not the directory of
-// the run itself, settleFolder sees to.
+// folder is the directory for what a contact sends, which settleFolder sees to. It
+// is opened by its name for every offer: in the time of a run somebody may put
+// another one in its place, or mount a disk there.
 func (r *receiver) folder(who jid.JID) (*inbox.Dir, error) {
-	if !r.opt().PerSender {
-		return r.dir, nil
+	dir, err := inbox.Open(r.dir.Path(""))
+	if err != nil || !r.opt().PerSender {
+		return dir, err
 	}
-	return r.dir.Sub(folderName(who))
+	sub, err := dir.Sub(folderName(who))
+	if cerr := dir.Close(); cerr != nil {
+		r.e.log.Warn("close download directory", "error", cerr)
+	}
+	return sub, err
 }
 
 // settleFolder leaves the folder to the download that took it, and closes it when
 // none did.
 func (r *receiver) settleFolder(d *download, dir *inbox.Dir, err error) {
-	switch {
-	case dir == r.dir:
-	case err == nil && d.dir == dir:
+	if err == nil && d.dir == dir {
 		d.own = true
-	default:
-		if cerr := dir.Close(); cerr != nil {
-			r.e.log.Warn("close folder", "error", cerr)
-		}
+		return
+	}
+	if cerr := dir.Close(); cerr != nil {
+		r.e.log.Warn("close folder", "error", cerr)
 	}
 }
 
@@ -63,5 +68,6 @@ func (in *incoming) taken() bool {
 	case in.r.opt().PerSender:
 		name = path.Join(folderName(in.sess.Peer()), name)
 	}
-	return in.r.dir.Exists(name)
+	_, err := os.Lstat(in.r.dir.Path(name)) // as in folder: what is there now
+	return err == nil
 }

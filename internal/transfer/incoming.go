@@ -212,11 +212,12 @@ func (in *incoming) begin(ctx context.Context) (done bool, err error) {
 	}()
 	in.down.stop = in.stop
 	dir, err := in.r.folder(in.sess.Peer())
-	if err != nil {
-		return false, &sinkError{err}
+	if err == nil {
+		err = in.e.take(ctx, in.down, in.row(), dir, true)
+		in.r.settleFolder(in.down, dir, err)
+	} else {
+		err = &sinkError{err}
 	}
-	err = in.e.take(ctx, in.down, in.row(), dir, true)
-	in.r.settleFolder(in.down, dir, err)
 	switch {
 	case errors.Is(err, inbox.ErrNoSpace):
 		return false, &refusal{err, declined(detailNoSpace)}
