@@ -174,6 +174,9 @@ func (e *Endpoint) resumeReceive(ctx context.Context, row journal.Row, opt Resum
 		if err == nil {
 			q, err = e.askEach(ctx, to, func(p *peer) *request { return e.newRequest(row, p, how, opt.Route) })
 			head, from = q.down.head, q.from
+			if q.refused(err) {
+				err = notServed(row.Peer)
+			}
 		}
 		if err == nil && q.down.final != "" || errors.Is(err, journal.ErrRunning) && !opt.Named && !asked {
 			return exitcode.OK
@@ -259,13 +262,26 @@ func (e *Endpoint) askEach(ctx context.Context, peers []*peer, request func(*pee
 	for _, p := range peers {
 		q = request(p)
 		err = q.run(ctx)
-		var ended *endedByPeer
-		refused := errors.As(err, &ended) && ended.reason.Condition == jingle.Decline
-		if q.answered || !refused && !unanswered(err) {
+		if q.answered || !q.refused(err) && !unanswered(err) {
 			break
 		}
 	}
 	return q, err
+}
+
+// refused tells whether the contact's client does not hand out what was asked for.
+func (q *request) refused(err error) bool {
+	var ended *endedByPeer
+	return !q.answered && errors.As(err, &ended) && ended.reason.Condition == jingle.Decline
+}
+
+// notServed is a refusal as whoever asked for the rest can use it: to ask once more
+// brings the same.
+func notServed(who jid.JID) *Failure {
+	return &Failure{
+		Code: exitcode.Declined, Reason: clean.Text(who.String()) + " does not hand out the rest of the file",
+		Hints: []string{"ask " + clean.Text(who.String()) + " to run `jetsend resume`, or to send it again"},
+	}
 }
 
 // servants are the clients of the contact that could hand out the rest of a file,
