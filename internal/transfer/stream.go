@@ -32,7 +32,7 @@ const (
 var errIdle = errors.New("no data for 60 s")
 
 // errSourceChanged: the file to send is not the one that was offered.
-var errSourceChanged = errors.New("file changed while it was sent")
+var errSourceChanged = errors.New("file has changed since it was offered")
 
 // sourceError is a problem with the file to send, not with the path.
 type sourceError struct{ err error }
