@@ -102,15 +102,19 @@ func (t *treeContent) ReadAt(p []byte, off int64) (int, error) {
 	if n < len(p) && err == nil {
 		err = io.EOF
 	}
-	return n, err
+	return n, treeChanged(err)
 }
 
 // Unchanged implements origin.
 func (t *treeContent) Unchanged(ctx context.Context) error {
-	err := t.Reader.Unchanged(ctx)
-	var changed *archive.ChangedError
-	if errors.As(err, &changed) {
-		return fmt.Errorf("%w: %s", errSourceChanged, clean.Text(changed.Error()))
+	return treeChanged(t.Reader.Unchanged(ctx))
+}
+
+// treeChanged makes errSourceChanged of what the archive says about a change.
+func treeChanged(err error) error {
+	var c *archive.ChangedError
+	if errors.As(err, &c) {
+		return fmt.Errorf("%w: %s", errSourceChanged, clean.Text(c.Error()))
 	}
 	return err
 }

@@ -251,15 +251,14 @@ func (o *outgoing) fail(ctx context.Context, err error) exitcode.Code {
 // resumable tells whether the transfer may be taken up again: always after a loss, and
 // after anything but a change of the file once the receiver had accepted it.
 func (o *outgoing) resumable(code exitcode.Code, err error) bool {
-	var source *sourceError
-	if o.form == formInsecurePlaintext {
+	if o.form == formInsecurePlaintext || errors.Is(err, errSourceChanged) {
 		return false
 	}
 	switch code {
 	case exitcode.Interrupted, exitcode.Cancelled, exitcode.Terminated, exitcode.Integrity, exitcode.Unexpected:
-		return !errors.As(err, &source)
+		return true
 	}
-	return !errors.As(err, &source) && o.known()
+	return o.known()
 }
 
 // offerRefused is an error in answer to the offer itself. Stanza errors of later

@@ -1,8 +1,11 @@
 package transfer
 
 import (
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -141,4 +144,29 @@ func TestInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	st.whole(t)
+}
+
+// TestSourceLost: a file that cannot be read for now, because its disk was pulled out,
+// ends no transfer for good; one that has changed does. What is in a directory counts as
+// the directory.
+func TestSourceLost(t *testing.T) {
+	o := &outgoing{accepted: true}
+	if !o.resumable(exitcode.LocalFile, &sourceError{syscall.EIO}) {
+		t.Error("a file that cannot be read ends its transfer")
+	}
+	if o.resumable(exitcode.LocalFile, &sourceError{errSourceChanged}) {
+		t.Error("a file that has changed can be gone on with")
+	}
+	file := testFile(t, "something")
+	src, err := openSource(t.Context(), Source{Path: filepath.Dir(file)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeSources([]*source{src})
+	if err := os.Truncate(file, 1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, io.NewSectionReader(src.data, 0, src.size)); !errors.Is(err, errSourceChanged) {
+		t.Errorf("read what was cut: %v", err)
+	}
 }

@@ -148,9 +148,8 @@ func (in *incoming) wanted(ctx context.Context, up *upload) (s span, err error) 
 func (in *incoming) served(ctx context.Context, up *upload, err error) {
 	ctx = context.WithoutCancel(ctx)
 	if err != nil {
-		var source *sourceError
 		end := up.row.Interrupt
-		if errors.As(err, &source) {
+		if errors.Is(err, errSourceChanged) {
 			end = up.row.Fail
 		}
 		if jerr := end(ctx, err); jerr != nil {
