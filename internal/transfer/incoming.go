@@ -161,26 +161,26 @@ func (in *incoming) known(ctx context.Context) (row journal.Row, err error) {
 	if in.held.offer == nil {
 		return row, nil
 	}
-	row, err = in.e.journal.Finished(ctx, in.head.Transfer, in.dev.JID, in.dev.IdentityKey)
-	if err == nil {
-		in.again(ctx, row)
-		if in.r.take(in.head) { // another process has brought it to its end
-			in.e.reportReleased(in.head, row)
-			in.r.complete(in.head)
-		}
-		return row, nil
-	}
-	if !errors.Is(err, journal.ErrUnknown) {
-		return row, err
-	}
 	row, err = in.e.journal.Load(ctx, journal.Key{ID: in.head.Transfer, Direction: journal.Receive})
 	if errors.Is(err, journal.ErrUnknown) || err == nil && (row.Peer != in.dev.JID.Bare() || !row.HasKey(in.dev.IdentityKey)) {
 		return journal.Row{}, nil
 	}
-	if err == nil && row.Released { // too long ago for a receipt
+	if err != nil || !row.Released {
+		return row, err
+	}
+	row, err = in.e.journal.Finished(ctx, in.head.Transfer, in.dev.JID, in.dev.IdentityKey)
+	if errors.Is(err, journal.ErrUnknown) { // too long ago for a receipt
 		return journal.Row{}, fmt.Errorf("%w: %w", errDeclined, journal.ErrOver)
 	}
-	return row, err
+	if err != nil {
+		return row, err
+	}
+	in.again(ctx, row)
+	if in.r.take(in.head) { // another process has brought it to its end
+		in.e.reportReleased(in.head, row)
+		in.r.complete(in.head)
+	}
+	return row, nil
 }
 
 // again answers an offer of a file that was released before: no byte is sent, no
