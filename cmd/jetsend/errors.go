@@ -37,7 +37,7 @@ func (e *usageError) hint(format string, args ...any) *usageError {
 // explain turns the error of a run into what is shown.
 func explain(ctx context.Context, err error) *failure {
 	code, hints := codeOf(ctx, err)
-	f := &failure{code: code, reason: clean.Text(err.Error()), hints: hints}
+	f := &failure{code: code, reason: clean.Error(err), hints: hints}
 	var known *transfer.Failure
 	if errors.As(err, &known) {
 		f.reported = known.Reported

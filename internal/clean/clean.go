@@ -35,6 +35,10 @@ func Text(s string) string {
 	return b.String()
 }
 
+// Error returns what err says, fit for one line like [Text]. Of joined errors,
+// which have a line each, it makes one sentence.
+func Error(err error) string { return Text(strings.ReplaceAll(err.Error(), "\n", "; ")) }
+
 // Hidden tells whether r drives the display instead of being seen: controls,
 // format characters (bidi marks, overrides and isolates, zero width
 // characters, tags), surrogates, private use and line separators.

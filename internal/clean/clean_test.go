@@ -1,6 +1,8 @@
 package clean
 
 import (
+	"errors"
+	"io"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -20,6 +22,9 @@ func TestText(t *testing.T) {
 		if got := Text(in); got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)
 		}
+	}
+	if got := Error(errors.Join(io.EOF, errors.New("a\x1b[2J"))); got != "EOF; a\ufffd[2J" {
+		t.Errorf("joined: %q", got)
 	}
 	if got := Text(strings.Repeat("é", 5000)); len(got) > MaxText+8 {
 		t.Errorf("not cut: %d bytes", len(got))

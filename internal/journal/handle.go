@@ -182,7 +182,7 @@ func line(err error) string {
 	if err == nil {
 		return ""
 	}
-	return clean.Text(err.Error())
+	return clean.Error(err)
 }
 
 // Release gives the lock back. What is still offered or running then is

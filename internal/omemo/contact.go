@@ -61,7 +61,7 @@ func (a *Account) currentList(ctx context.Context, p PEP, of jid.JID) error {
 	if e != nil || len(stored) == 0 {
 		return errors.Join(err, e)
 	}
-	a.log.WarnContext(ctx, "device list cannot be had, using the stored one", "jid", of, "error", logged(err))
+	a.log.WarnContext(ctx, "device list cannot be had, using the stored one", "jid", of, "error", clean.Error(err))
 	return nil
 }
 
@@ -96,7 +96,7 @@ func (a *Account) complete(ctx context.Context, p PEP, of jid.JID, devices []Dev
 		}
 		group.Go(func() error {
 			if err := a.completeDevice(groupCtx, p, address{of, d.ID}); err != nil {
-				a.log.WarnContext(ctx, "device left out", "jid", of, "device", d.ID, "error", logged(err))
+				a.log.WarnContext(ctx, "device left out", "jid", of, "device", d.ID, "error", clean.Error(err))
 				mu.Lock()
 				defer mu.Unlock()
 				trouble[d.ID] = err
@@ -175,6 +175,3 @@ func (a *Account) pin(ctx context.Context, tx *sql.Tx, addr address, b *bundle) 
 	d, _, err = a.device(ctx, tx, addr.jid, addr.device) // with what was decided about the key
 	return d, err
 }
-
-// logged is an error as it may be logged: peers can have written parts of it.
-func logged(err error) string { return clean.Text(err.Error()) }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"jetsend/internal/clean"
 	"jetsend/internal/jid"
 	"jetsend/internal/xmltree"
 )
@@ -74,7 +75,7 @@ func (a *Account) prime(ctx context.Context, p PEP, to jid.JID, device uint32, j
 			}
 			if err := k.add(ctx, a, tx, d); err != nil { // does not stop the others
 				trouble[d.ID] = err
-				a.log.WarnContext(ctx, "device not primed", "jid", of, "device", d.ID, "error", logged(err))
+				a.log.WarnContext(ctx, "device not primed", "jid", of, "device", d.ID, "error", clean.Error(err))
 				continue
 			}
 			if err := a.markPrimed(ctx, tx, addr, to.Resource()); err != nil {

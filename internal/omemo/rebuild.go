@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"jetsend/internal/clean"
 	"jetsend/internal/jid"
 )
 
@@ -53,7 +54,7 @@ func (a *Account) rebuildAll(ctx context.Context, p PEP, of jid.JID) error {
 	for i, d := range active {
 		if errs[i] != nil {
 			trouble[d.ID] = errs[i]
-			a.log.WarnContext(ctx, "session not rebuilt", "jid", of, "device", d.ID, "error", logged(errs[i]))
+			a.log.WarnContext(ctx, "session not rebuilt", "jid", of, "device", d.ID, "error", clean.Error(errs[i]))
 		}
 	}
 	if len(trouble) == len(active) { // also when there are none

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"jetsend/internal/clean"
 	"jetsend/internal/jid"
 )
 
@@ -35,7 +36,7 @@ func (a *Account) ChangedKeys(ctx context.Context, p PEP, of jid.JID) ([]*TrustE
 				err = changed(d, b.identityKey)
 			}
 			if err != nil && !errors.As(err, &found[i]) {
-				a.log.InfoContext(ctx, "bundle not compared", "jid", of, "device", d.ID, "error", logged(err))
+				a.log.InfoContext(ctx, "bundle not compared", "jid", of, "device", d.ID, "error", clean.Error(err))
 			}
 			return ctx.Err()
 		})

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 
+	"jetsend/internal/clean"
 	"jetsend/internal/crypto"
 	"jetsend/internal/jid"
 	"jetsend/internal/xmltree"
@@ -68,7 +69,7 @@ func (a *Account) wrap(ctx context.Context, p PEP, to jid.JID, key, iv, payload 
 			if err != nil {
 				if trouble[d.ID] == nil {
 					trouble[d.ID] = err
-					a.log.WarnContext(ctx, "device left out", "jid", to, "device", d.ID, "error", logged(err))
+					a.log.WarnContext(ctx, "device left out", "jid", to, "device", d.ID, "error", clean.Error(err))
 				}
 				continue
 			}

@@ -110,7 +110,7 @@ func (r *receiver) left(e sessionEnd) {
 	f := failureOf(e.err, true)
 	quiet := errors.Is(e.err, errSuperseded) || errors.Is(e.err, errNextPart)
 	if stays := r.stay(e, quiet, f.Code); !stays {
-		r.e.cfg.Report(Failed{Head: e.head, Code: int(f.Code), Reason: clean.Text(f.Error()), Resumable: e.resumable, Hints: f.Hints})
+		r.e.cfg.Report(Failed{Head: e.head, Code: int(f.Code), Reason: clean.Error(f), Resumable: e.resumable, Hints: f.Hints})
 		if e.head.Direction == Receive {
 			r.end(f.Code)
 		}
@@ -118,7 +118,7 @@ func (r *receiver) left(e sessionEnd) {
 	}
 	r.look()
 	if !quiet {
-		r.e.cfg.Report(Interrupted{Head: e.head, Bytes: e.moved, Reason: clean.Text(e.err.Error())})
+		r.e.cfg.Report(Interrupted{Head: e.head, Bytes: e.moved, Reason: clean.Error(e.err)})
 	}
 }
 
@@ -223,7 +223,7 @@ func (r *receiver) part(key journal.Key, row journal.Row) {
 		f := failureOf(b.err, true)
 		code = f.Code
 		goesOn := row.State == journal.Interrupted || row.State.Live()
-		r.e.cfg.Report(Failed{Head: b.head, Code: int(code), Reason: clean.Text(f.Error()), Resumable: goesOn, Hints: f.Hints})
+		r.e.cfg.Report(Failed{Head: b.head, Code: int(code), Reason: clean.Error(f), Resumable: goesOn, Hints: f.Hints})
 	case b.head.Direction == Receive:
 		r.e.reportReleased(b.head, row)
 	default:

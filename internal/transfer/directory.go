@@ -114,7 +114,7 @@ func (t *treeContent) Unchanged(ctx context.Context) error {
 func treeChanged(err error) error {
 	var c *archive.ChangedError
 	if errors.As(err, &c) {
-		return fmt.Errorf("%w: %s", errSourceChanged, clean.Text(c.Error()))
+		return fmt.Errorf("%w: %s", errSourceChanged, clean.Error(c))
 	}
 	return err
 }

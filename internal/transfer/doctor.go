@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"jetsend/internal/clean"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/session"
 )
@@ -103,7 +104,7 @@ func (e *Endpoint) ended(ctx context.Context, err error) error {
 
 // failed is the finding of an error that would end a send.
 func failed(area, check string, err error) Finding {
-	f := Finding{Area: area, Check: check, Status: StatusFail, Text: oneLine(err), Code: int(exitcode.Unexpected)}
+	f := Finding{Area: area, Check: check, Status: StatusFail, Text: clean.Error(err), Code: int(exitcode.Unexpected)}
 	var known *Failure
 	if errors.As(err, &known) {
 		f.Code, f.Hints = int(known.Code), known.Hints

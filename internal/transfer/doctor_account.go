@@ -175,7 +175,7 @@ func (d *doctor) ownDevices(ctx context.Context) {
 	self := d.e.sess.JID().Bare()
 	all, err := d.e.published(ctx, self)
 	if err != nil {
-		d.add(AreaAccount, "omemo", StatusWarn, "our device list cannot be had: "+oneLine(err), nil, "run `jetsend devices list`")
+		d.add(AreaAccount, "omemo", StatusWarn, "our device list cannot be had: "+clean.Error(err), nil, "run `jetsend devices list`")
 		return
 	}
 	own := OwnDeviceDetails{ID: d.e.omemo.DeviceID(), Fingerprint: d.e.omemo.Fingerprint()}

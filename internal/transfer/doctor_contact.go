@@ -59,7 +59,7 @@ type InterruptedDetails struct {
 func (d *doctor) subscription(ctx context.Context, bare jid.JID) bool {
 	details, err := d.e.subscriptionWith(ctx, bare)
 	if err != nil {
-		d.add(AreaContact, "subscription", StatusWarn, "the list of contacts cannot be had: "+oneLine(err), nil)
+		d.add(AreaContact, "subscription", StatusWarn, "the list of contacts cannot be had: "+clean.Error(err), nil)
 		return true
 	}
 	d.found(subscriptionFinding(details, clean.Text(bare.String()), d.e.askToAccept()))
@@ -198,7 +198,7 @@ func (d *doctor) interrupted(ctx context.Context) {
 	rows, err := d.e.journal.List(ctx, journal.Filter{Peer: d.opt.To.Bare(), States: []journal.State{journal.Interrupted}})
 	switch {
 	case err != nil:
-		d.add(AreaContact, "interrupted", StatusWarn, "the journal cannot be read: "+oneLine(err), nil)
+		d.add(AreaContact, "interrupted", StatusWarn, "the journal cannot be read: "+clean.Error(err), nil)
 	case len(rows) == 0:
 		d.add(AreaContact, "interrupted", StatusOK, "no interrupted transfer", nil)
 	}

@@ -125,7 +125,7 @@ func (e *Endpoint) look(ctx context.Context, of jid.JID, id uint32) publishedDev
 		d.key, d.prekeys, err = parseIdentity(items)
 	}
 	if err != nil {
-		d.Problem = "its bundle cannot be had: " + oneLine(err)
+		d.Problem = "its bundle cannot be had: " + clean.Error(err)
 	}
 	return d
 }

@@ -50,7 +50,7 @@ type InBandDetails struct {
 func (d *doctor) machine(ctx context.Context) {
 	_, offered, err := d.e.paths(ctx, ownPeer(d.e.sess.JID()), RouteOptions{NoDirect: d.opt.Route.NoDirect})
 	if err != nil {
-		d.add(AreaMachine, "candidates", StatusWarn, "no connection can be taken here: "+oneLine(err), nil)
+		d.add(AreaMachine, "candidates", StatusWarn, "no connection can be taken here: "+clean.Error(err), nil)
 	} else {
 		d.found(candidatesFinding(offered, d.opt.Route, d.e.sess.Proxied()))
 	}
@@ -101,7 +101,7 @@ func (d *doctor) proxies(ctx context.Context, offered []CandidateInfo) {
 		if r := &reports[i]; r.Offered {
 			group.Go(func() error {
 				if err := d.tryProxy(ctx, net.JoinHostPort(r.Host, strconv.Itoa(r.Port))); err != nil {
-					r.Error = oneLine(err)
+					r.Error = clean.Error(err)
 				} else {
 					r.Answers = true
 				}

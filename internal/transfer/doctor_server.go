@@ -93,7 +93,7 @@ func dnsFinding(in *session.Inspection, domain, server string) Finding {
 	case len(places) > 0:
 		f.Text = "SRV records of " + domain + ": " + strings.Join(places, ", ")
 	case in.SRVErr != nil:
-		f.Status, f.Text = StatusWarn, "no SRV records of "+domain+" to be had: "+oneLine(in.SRVErr)
+		f.Status, f.Text = StatusWarn, "no SRV records of "+domain+" to be had: "+clean.Error(in.SRVErr)
 		f.Hints = []string{"check the network and its name server; JETSEND_SERVER=host:port names a server that DNS does not"}
 	default:
 		f.Status, f.Text = StatusWarn, "no SRV records of "+domain+": the domain itself is tried on the usual ports"
@@ -111,7 +111,7 @@ func connectFinding(in *session.Inspection) Finding {
 			h.Addresses = append(h.Addresses, addr.String())
 		}
 		if a.Err != nil {
-			h.Error = oneLine(a.Err)
+			h.Error = clean.Error(a.Err)
 			failures = append(failures, h.Address+": "+h.Error)
 		}
 		d.Tried = append(d.Tried, h)
@@ -197,6 +197,3 @@ func cleaned(words []string) []string {
 	}
 	return out
 }
-
-// oneLine is the text of an error, fit to be shown.
-func oneLine(err error) string { return clean.Text(err.Error()) }

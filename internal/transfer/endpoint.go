@@ -170,7 +170,7 @@ func (e *Endpoint) connection(s session.State) {
 	switch {
 	case s.Err != nil:
 		e.chore("tell of the lost connection", func(context.Context) error {
-			e.cfg.Report(Warning{Text: fmt.Sprintf("connection to the server: %s; next try in %s", clean.Text(s.Err.Error()), s.RetryIn.Round(100*time.Millisecond))})
+			e.cfg.Report(Warning{Text: fmt.Sprintf("connection to the server: %s; next try in %s", clean.Error(s.Err), s.RetryIn.Round(100*time.Millisecond))})
 			return nil
 		})
 	case e.announced.Load():

@@ -32,7 +32,7 @@ func (r *receiver) runHook(of Received) {
 		}
 		event := Hook{Head: of.Head, Status: result.Status, Seconds: result.Seconds}
 		if result.Err != nil {
-			event.Reason = clean.Text(result.Err.Error())
+			event.Reason = clean.Error(result.Err)
 		}
 		r.e.log.Info("hook", "transfer", of.Transfer, "path", r.opt().Hook.Path, "status", result.Status, "reason", event.Reason, "output", clean.Text(string(result.Output)))
 		r.e.cfg.Report(event)

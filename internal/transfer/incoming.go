@@ -97,12 +97,12 @@ func (in *incoming) terminate(ctx context.Context, err error) {
 func (in *incoming) fail(ctx context.Context, err error) exitcode.Code {
 	f := failureOf(err, false)
 	if in.head.Transfer == "" {
-		in.e.cfg.Report(FailedEarly{Direction: Receive, Peer: in.sess.Peer().String(), Code: int(f.Code), Reason: clean.Text(f.Error()), Hints: f.Hints})
+		in.e.cfg.Report(FailedEarly{Direction: Receive, Peer: in.sess.Peer().String(), Code: int(f.Code), Reason: clean.Error(f), Hints: f.Hints})
 		return f.Code
 	}
 	row, lerr := in.e.journal.Load(context.WithoutCancel(ctx), journal.Key{ID: in.head.Transfer, Direction: journal.Receive})
 	resumable := lerr == nil && row.State == journal.Interrupted && row.HasKey(in.dev.IdentityKey)
-	in.e.cfg.Report(Failed{Head: in.head, Code: int(f.Code), Reason: clean.Text(f.Error()), Resumable: resumable, Hints: f.Hints})
+	in.e.cfg.Report(Failed{Head: in.head, Code: int(f.Code), Reason: clean.Error(f), Resumable: resumable, Hints: f.Hints})
 	return f.Code
 }
 

@@ -114,7 +114,7 @@ func (o *outgoing) deliver(ctx context.Context, peers []*peer) error {
 			o.moved = 0
 			o.e.cfg.Report(Warning{Text: startsOver(o.head.Peer)})
 		}
-		o.e.cfg.Report(Interrupted{Head: o.head, Bytes: o.moved, Reason: clean.Text(err.Error()), RetryIn: pause.Seconds()})
+		o.e.cfg.Report(Interrupted{Head: o.head, Bytes: o.moved, Reason: clean.Error(err), RetryIn: pause.Seconds()})
 		if err = o.e.sleep(ctx, pause); o.e.gone() {
 			return errStreamLost
 		}
@@ -244,7 +244,7 @@ func (o *outgoing) fail(ctx context.Context, err error) exitcode.Code {
 	if jerr := end(ctx, err); jerr != nil {
 		o.e.log.Error("journal", "transfer", o.head.Transfer, "error", jerr)
 	}
-	o.e.cfg.Report(Failed{Head: o.head, Code: int(f.Code), Reason: clean.Text(f.Error()), Resumable: f.Resumable, Hints: slices.Concat(f.Hints, o.hints(err))})
+	o.e.cfg.Report(Failed{Head: o.head, Code: int(f.Code), Reason: clean.Error(f), Resumable: f.Resumable, Hints: slices.Concat(f.Hints, o.hints(err))})
 	return f.Code
 }
 

@@ -90,7 +90,7 @@ func (e *Endpoint) notResumed(row journal.Row, err error) exitcode.Code {
 	f := failureOf(err, false)
 	e.cfg.Report(Failed{
 		Head: Head{Transfer: row.ID, Direction: Direction(row.Direction), Peer: row.Peer.String(), Name: clean.Text(row.Name)},
-		Code: int(f.Code), Reason: clean.Text(f.Error()), Resumable: row.State == journal.Interrupted, Hints: f.Hints,
+		Code: int(f.Code), Reason: clean.Error(f), Resumable: row.State == journal.Interrupted, Hints: f.Hints,
 	})
 	return f.Code
 }
@@ -201,11 +201,11 @@ func (e *Endpoint) resumeReceive(ctx context.Context, row journal.Row, opt Resum
 		if err = causeOf(ctx, err); !more || !askAgain(err, asked) {
 			f := failureOf(err, row.Durable > 0)
 			e.cfg.Report(Failed{
-				Head: head, Code: int(f.Code), Reason: clean.Text(f.Error()), Resumable: row.State == journal.Interrupted, Hints: f.Hints,
+				Head: head, Code: int(f.Code), Reason: clean.Error(f), Resumable: row.State == journal.Interrupted, Hints: f.Hints,
 			})
 			return f.Code
 		}
-		e.cfg.Report(Interrupted{Head: head, Bytes: row.Durable, Reason: clean.Text(err.Error()), RetryIn: pause.Seconds()})
+		e.cfg.Report(Interrupted{Head: head, Bytes: row.Durable, Reason: clean.Error(err), RetryIn: pause.Seconds()})
 		if err := e.sleep(ctx, pause); err != nil {
 			return e.notResumed(row, err)
 		}

@@ -165,6 +165,6 @@ func (o *outgoing) notBegun(ctx context.Context, key journal.Key, same bool, err
 	if o.late = ctx.Err() != nil && lerr == nil && row.State == journal.Forgotten; o.late {
 		f.Reason, f.Err = "not begun", nil
 	}
-	o.e.cfg.Report(Failed{Head: o.head, Code: int(f.Code), Reason: clean.Text(f.Error()), Resumable: f.Resumable, Hints: f.Hints})
+	o.e.cfg.Report(Failed{Head: o.head, Code: int(f.Code), Reason: clean.Error(f), Resumable: f.Resumable, Hints: f.Hints})
 	return f.Code
 }
