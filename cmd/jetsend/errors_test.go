@@ -77,7 +77,7 @@ func TestCodeOf(t *testing.T) {
 
 func TestExplain(t *testing.T) {
 	f := explain(t.Context(), errors.New("b\x1b[31moom\nsecond line"))
-	if f.reason != "b\ufffd[31moom\ufffdsecond line" || len(f.hints) != 1 {
+	if f.reason != "b\ufffd[31moom; second line" || len(f.hints) != 1 {
 		t.Errorf("reason %q, hints %q", f.reason, f.hints)
 	}
 	if f := explain(t.Context(), &transfer.Failure{Code: exitcode.Declined, Reported: true}); !f.reported {
