@@ -62,8 +62,8 @@ func SecretFrom(s Suite, key, iv []byte) (*Secret, error) {
 // draft). Another length is an error that wraps [ErrSecretFormat], and so is what
 // somebody can have written: in the draft a secret looks like any other encrypted
 // message, so that of a chat message of that length, whose words may be known to
-// others, could be made the secret of a file. Random bytes are text once in ten
-// million times, and NewSecret makes none that are.
+// others, could be made the secret of a file. 28 random bytes are text less than once
+// in a thousand million times, and NewSecret makes none that are.
 func ParseSecret(s Suite, b []byte) (*Secret, error) {
 	n := s.KeySize()
 	if n == 0 {
