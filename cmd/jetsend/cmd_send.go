@@ -268,30 +268,8 @@ func checkReadable(files []string) error {
 	if len(errs) == 0 {
 		return nil
 	}
-	return &transfer.Failure{Code: exitcode.LocalFile, Reason: "nothing was sent", Err: joinLine(errs)}
+	return &transfer.Failure{Code: exitcode.LocalFile, Reason: "nothing was sent", Err: errors.Join(errs...)}
 }
-
-// lineError is several errors in one line.
-type lineError []error
-
-func joinLine(errs []error) error {
-	if len(errs) == 1 {
-		return errs[0]
-	}
-	return lineError(errs)
-}
-
-// Error implements error.
-func (l lineError) Error() string {
-	var texts []string
-	for _, err := range l {
-		texts = append(texts, err.Error())
-	}
-	return strings.Join(texts, "; ")
-}
-
-// Unwrap returns the errors.
-func (l lineError) Unwrap() []error { return l }
 
 // swapped recognises `send CONTACT FILE` and gives the command that was meant.
 func swapped(cmd *cobra.Command, c *config.Config, args []string) error {

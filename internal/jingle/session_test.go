@@ -63,7 +63,7 @@ func TestLife(t *testing.T) {
 		if got := await(t, x.to.TransportInfos()); got.Attr("sid") != "info" {
 			t.Errorf("transport-info %s", got)
 		}
-		if err := x.from.Info(t.Context(), (&Received{Name: "a-file-offer"}).Element()); err != nil {
+		if err := x.from.Info(t.Context(), xmltree.New(NSFile, "received")); err != nil {
 			t.Error(err)
 		}
 		if got := await(t, x.to.Infos()); !got.Is(NSFile, "received") {

@@ -125,13 +125,6 @@ func (d *Redirector) Carried() Carried {
 	return sum
 }
 
-// Cut resets all open connections.
-func (d *Redirector) Cut() {
-	for _, r := range d.Relays() {
-		r.Cut()
-	}
-}
-
 // Errors returns what kept candidates from being redirected.
 func (d *Redirector) Errors() []error {
 	d.mu.Lock()
