@@ -134,12 +134,7 @@ func isTerminal(stream any) bool {
 }
 
 // home is the user's home directory, or "".
-func (a *app) home() string {
-	if h := a.Env("HOME"); h != "" {
-		return h
-	}
-	return a.Env("USERPROFILE")
-}
+func (a *app) home() string { return a.Env("HOME") }
 
 // stateDir is where the OMEMO keys and the journal are.
 func (a *app) stateDir() (string, error) {

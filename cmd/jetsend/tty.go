@@ -25,6 +25,9 @@ type terminal interface {
 	Close() error
 }
 
+// ttyName is the controlling terminal of whoever opens it.
+const ttyName = "/dev/tty"
+
 // tty is the controlling terminal.
 type tty struct{ f *os.File }
 

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"runtime"
 	"strings"
 	"time"
 
@@ -196,7 +195,7 @@ func readBounded(file string, limit int64) ([]byte, error) {
 
 // checkMode refuses a file that holds a password and can be read by others.
 func checkMode(c *Config) error {
-	if !c.Found || runtime.GOOS == "windows" { // no such mode bits there
+	if !c.Found {
 		return nil
 	}
 	info, err := os.Stat(c.File)

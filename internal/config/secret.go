@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"time"
 
@@ -108,11 +107,7 @@ func fromFile(what, file string) (string, error) {
 }
 
 func (s Secrets) fromCommand(ctx context.Context, line string) (string, error) {
-	shell, option := "sh", "-c"
-	if runtime.GOOS == "windows" {
-		shell, option = "cmd", "/C"
-	}
-	cmd := exec.CommandContext(ctx, shell, option, line)
+	cmd := exec.CommandContext(ctx, "sh", "-c", line)
 	cmd.Stderr, cmd.WaitDelay = s.Stderr, commandGrace
 	if f, ok := s.Stderr.(*os.File); ok {
 		cmd.Stderr = f // no copying goroutine for a real file

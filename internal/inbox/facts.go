@@ -2,8 +2,7 @@ package inbox
 
 import "time"
 
-// facts are what a system knows about a file beyond fs.FileInfo. Where it does
-// not tell, they are zero.
+// facts are what a system knows about a file beyond fs.FileInfo.
 type facts struct {
 	owner     uint32    // user id
 	links     uint64    // its names

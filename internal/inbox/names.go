@@ -2,9 +2,7 @@ package inbox
 
 import (
 	"errors"
-	"io/fs"
 	"os"
-	"runtime"
 	"syscall"
 	"time"
 )
@@ -68,8 +66,8 @@ func (r rootNames) Sync() error {
 		return err
 	}
 	err = f.Sync()
-	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) || runtime.GOOS == "windows" && errors.Is(err, fs.ErrPermission) {
-		err = nil // a file system or a system that cannot sync a directory
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) {
+		err = nil // a file system that cannot sync a directory
 	}
 	return errors.Join(err, f.Close())
 }

@@ -113,10 +113,6 @@ func uriPath(path string) string {
 	if err != nil {
 		abs = path
 	}
-	abs = filepath.ToSlash(abs)
-	if abs != "" && abs[0] != '/' { // a drive letter
-		abs = "/" + abs
-	}
 	return abs
 }
 
