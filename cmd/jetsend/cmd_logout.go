@@ -140,7 +140,8 @@ func (a *app) forgetTransfers(ctx context.Context, c *config.Config) error {
 }
 
 // removeState deletes the database of an account with the files that SQLite
-// keeps beside it, the locks of its transfers, and what was read from inputs.
+// keeps beside it, the locks of its transfers, and what was read from inputs; last the
+// lock of the receiver, which the caller holds: who takes it next finds no state.
 func removeState(dir string, account jid.JID) error {
 	path := state.Path(dir, account)
 	var errs []error
@@ -149,6 +150,8 @@ func removeState(dir string, account jid.JID) error {
 			errs = append(errs, err)
 		}
 	}
-	errs = append(errs, os.RemoveAll(path+".locks"), os.RemoveAll(path+".spools")) // see [journal.Open], [transfer.Source]
+	for _, suffix := range []string{".locks", ".spools", ".receive.lock"} { // see [journal.Open], [transfer.Source], [transfer.LockReceiver]
+		errs = append(errs, os.RemoveAll(path+suffix))
+	}
 	return errors.Join(errs...)
 }
