@@ -10,8 +10,7 @@ import (
 // service is the name under which the desktop's keyring shows our entries.
 const service = "jetsend"
 
-// SystemKeyring is the desktop's: Secret Service, macOS Keychain or the Windows
-// credential manager.
+// SystemKeyring is the desktop's: Secret Service or macOS Keychain.
 type SystemKeyring struct{}
 
 // Get implements [Keyring].

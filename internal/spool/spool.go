@@ -2,8 +2,8 @@
 // can be sent like any other: its size is known before it is offered, and it
 // can be sent again when a transfer breaks.
 //
-// A spool is a hidden file of one transfer in the state directory, which only
-// its owner can read: it is the plaintext. While it is open, it is locked (with
+// A spool is a hidden file of one transfer in a directory of the caller's, which
+// only its owner can read: it is the plaintext. While it is open, it is locked (with
 // a lock that dies with its process): [Sweep] removes those that nobody has
 // open and no transfer knows.
 package spool
@@ -40,7 +40,7 @@ const (
 	unlocked = time.Minute
 )
 
-// Path returns the path of the spool of a transfer in the state directory dir.
+// Path returns the path of the spool of a transfer in dir.
 func Path(dir, id string) string { return filepath.Join(dir, prefix+id) }
 
 // File is an open spool, from its start. Closing it leaves it for [Open].
