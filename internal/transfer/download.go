@@ -64,6 +64,7 @@ type download struct {
 	keys [][]byte // that the transfer belongs to
 
 	begun time.Time
+	from  int64    // where in the file the session of the moment began
 	moved int64    // bytes of the file that are here
 	plain []string // of a plain file: the hashes by which it was verified
 	taken bool     // the sender knows that the offer was accepted
@@ -131,13 +132,17 @@ func (d *download) prefix(ctx context.Context) (string, error) {
 	return hex.EncodeToString(d.sum.sum()), nil
 }
 
-// restart throws away what there is. The row goes first: see package journal.
-func (d *download) restart(ctx context.Context) error {
-	if err := d.row.Rewind(ctx, 0); err != nil {
+// restart throws away what there is.
+func (d *download) restart(ctx context.Context) error { return d.rewind(ctx, 0) }
+
+// rewind throws away what is behind the first n bytes. The row goes first: see
+// package journal.
+func (d *download) rewind(ctx context.Context, n int64) error {
+	if err := d.row.Rewind(ctx, n); err != nil {
 		return err
 	}
 	d.sum.reset()
-	if err := d.part.Rewind(0); err != nil {
+	if err := d.part.Rewind(n); err != nil {
 		return &sinkError{err}
 	}
 	return nil

@@ -26,7 +26,7 @@ func (d *download) giveUp(ctx context.Context, cause error) (err error) {
 		return errors.Join(err, d.row.Fail(ctx, cause), d.discard())
 	}
 	if d.part != nil && spoilt(cause) {
-		err = d.restart(ctx)
+		err = d.rewind(ctx, d.sound(cause))
 	}
 	return errors.Join(err, d.row.Interrupt(ctx, cause))
 }
@@ -63,6 +63,16 @@ func (d *download) close(ctx context.Context) error {
 func spoilt(cause error) bool {
 	return errors.Is(cause, errChecksum) || errors.Is(cause, crypto.ErrAuthentication) || errors.Is(cause, crypto.ErrTrailingData) ||
 		errors.Is(cause, inbox.ErrTooLong)
+}
+
+// sound is how many bytes are left when those that came are wrong: what was there
+// before the session, which the sender compares each time, so that a bit flipped on the
+// path costs no more than the session. Nothing, when the whole is not the sender's.
+func (d *download) sound(cause error) int64 {
+	if errors.Is(cause, errChecksum) {
+		return 0
+	}
+	return d.from
 }
 
 // resumable tells whether the transfer can go on after what ended its session.

@@ -142,6 +142,38 @@ func TestWrongChecksum(t *testing.T) {
 	st.arrived(t)
 }
 
+// TestDamagedPart: a bit that is flipped on the path costs the bytes of its session,
+// and not those that the sender has compared before it.
+func TestDamagedPart(t *testing.T) {
+	st, _, send := cut(t)
+	parts, err := filepath.Glob(filepath.Join(st.dir, ".jetsend-*.part"))
+	if err != nil || len(parts) != 1 {
+		t.Fatal(parts, err)
+	}
+	before, err := os.Stat(parts[0])
+	if err != nil || before.Size() == 0 {
+		t.Fatal(before, err)
+	}
+	st.through(t, xmpptest.FlipBit(1<<18, 0))
+	if code := send(); code != exitcode.Integrity {
+		t.Fatalf("code %d", code)
+	}
+	waitIdle(t, st.juliet)
+	st.unreleased(t)
+	if after, err := os.Stat(parts[0]); err != nil || after.Size() != before.Size() {
+		t.Fatalf("of %d bytes there is left: %v %v", before.Size(), after, err)
+	}
+	st.through(t)
+	st.out.reset()
+	if code := send(); code != exitcode.OK {
+		t.Fatalf("code %d", code)
+	}
+	if r, _ := last[Resumed](&st.out); r.Offset != before.Size() {
+		t.Errorf("%+v", r)
+	}
+	st.arrived(t)
+}
+
 // TestChecksumLost: without its sealed SHA-256 a file put together from two
 // sessions is not released, even when all of its bytes and tags have come.
 func TestChecksumLost(t *testing.T) {

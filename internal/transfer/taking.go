@@ -133,6 +133,7 @@ func (d *download) openPart(ctx context.Context, dir *inbox.Dir) (err error) {
 // take reads the span from a path that stands. When it returns nil and the span
 // is the last one, the file is verified and released.
 func (d *download) take(ctx context.Context, t *talk, path *bytestream, s span) error {
+	d.from = s.offset
 	streaming, cancel := d.e.streaming(ctx, t.sess, path)
 	defer cancel(nil)
 	if err := d.stream(streaming, t, path, s); err != nil {
