@@ -15,6 +15,7 @@ import (
 
 func TestSafe(t *testing.T) {
 	long := strings.Repeat("n", 251) + ".txt" // 255 bytes
+	wide := "a." + strings.Repeat("n", 300)   // no extension that could be kept
 	for in, want := range map[string]string{
 		"a.iso":                    "a.iso",
 		"two words.txt":            "two words.txt",
@@ -23,6 +24,7 @@ func TestSafe(t *testing.T) {
 		"../../etc/passwd":         "passwd",
 		`..\..\evil.exe`:           "evil.exe",
 		"/abs/olute":               "olute",
+		"/root":                    "root",
 		"dir/":                     fallback,
 		"":                         fallback,
 		".":                        fallback,
@@ -40,12 +42,15 @@ func TestSafe(t *testing.T) {
 		"lpt9.log":                 "_lpt9.log",
 		"COM10":                    "COM10",
 		"console":                  "console",
+		"COMX":                     "COMX",
+		"7":                        "7",
 		"bad\xff":                  "bad_",
 		"a:b|c?":                   "a_b_c_",
 		long:                       long,
 		"x" + long:                 "x" + strings.Repeat("n", 250) + ".txt",
 		"\u00a0nbsp":               "nbsp",
 		strings.Repeat("é", 200):   strings.Repeat("é", 127),
+		wide:                       wide[:MaxBytes],
 		"-rf":                      "-rf",
 		"$(reboot);`x`&.txt":       "$(reboot);`x`&.txt",
 		".jetsend-0.part":          "_jetsend-0.part",
@@ -85,6 +90,9 @@ func TestNumbered(t *testing.T) {
 		{"a.iso", 2, "a (2).iso"},
 		{"README", 1, "README (1)"},
 		{strings.Repeat("n", 251) + ".txt", 12, strings.Repeat("n", 246) + " (12).txt"},
+		{"n." + strings.Repeat("e", 15), 1, "n (1)." + strings.Repeat("e", 15)},
+		{"n." + strings.Repeat("e", 16), 1, "n." + strings.Repeat("e", 16) + " (1)"},
+		{"n." + strings.Repeat("e", 253), 1, "n." + strings.Repeat("e", 249) + " (1)"},
 	} {
 		if got := Numbered(tt.name, tt.n); got != tt.want {
 			t.Errorf("%q %d: %q", tt.name, tt.n, got)

@@ -5,9 +5,10 @@ package hook
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
-	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -69,20 +70,36 @@ func TestBounds(t *testing.T) {
 
 // TestStopped: a hook and its children end with the context, however deaf they are.
 func TestStopped(t *testing.T) {
-	ready := filepath.Join(t.TempDir(), "ready")
-	c := script(t, "trap '' TERM\necho $$ > "+ready+"\nsleep 1000")
+	held := filepath.Join(t.TempDir(), "held") // open for as long as one of them lives
+	if err := syscall.Mkfifo(held, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := script(t, "trap '' TERM\nexec 3>"+held+"\nsleep 1000 &\necho >&3\nwait")
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan Result, 1)
 	go func() { done <- c.Run(ctx, Call{}) }()
-	for {
-		if b, err := os.ReadFile(ready); err == nil && strings.HasSuffix(string(b), "\n") {
-			break
-		}
-		time.Sleep(5 * time.Millisecond)
+	f, err := os.Open(held)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	if _, err := f.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
 	}
 	cancel()
 	if got := <-done; !errors.Is(got.Err, context.Canceled) {
 		t.Errorf("status %d, %v", got.Status, got.Err)
+	}
+	_ = f.SetReadDeadline(time.Now().Add(time.Minute)) // rather than the end of its sleep
+	if _, err := f.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("a child lives on: %v", err)
+	}
+}
+
+// TestKilled: a hook that something else has killed has no status.
+func TestKilled(t *testing.T) {
+	if got := script(t, "kill -9 $$").Run(t.Context(), Call{}); got.Err == nil || got.Status != -1 {
+		t.Errorf("%+v", got)
 	}
 }
 
