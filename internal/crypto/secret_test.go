@@ -67,6 +67,11 @@ func TestSecretSerialisation(t *testing.T) {
 			t.Errorf("%q is %v, %v", text, s, err)
 		}
 	}
+	for _, b := range []byte{0x80, 0xff} { // nothing that a person writes, though no control character
+		if _, err := ParseSecret(AES256GCM, bytes.Repeat([]byte{b}, 44)); err != nil {
+			t.Errorf("a secret of bytes %x: %v", b, err)
+		}
+	}
 	long, err := SecretFrom(AES128GCM, make([]byte, 16), make([]byte, 16))
 	if err != nil {
 		t.Fatal(err)
@@ -188,6 +193,9 @@ func TestSecretEncryptsOnce(t *testing.T) {
 	}
 	if _, err := Seal(s, "accept", Context{}, nil); err != nil {
 		t.Errorf("sealing after encryption: %v", err)
+	}
+	if _, err := NewDecrypter(strings.NewReader(""), s, 0); err != nil {
+		t.Errorf("decrypting after encryption: %v", err)
 	}
 }
 

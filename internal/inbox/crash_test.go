@@ -92,6 +92,55 @@ func recovered(t *testing.T, d *Dir, where, placed string, how Conflict, done bo
 	}
 }
 
+// A release of which one step fails, while the disk lives on, says so, and comes
+// to its end as after a crash. The time of the file alone is no reason to fail.
+func TestFlawedRelease(t *testing.T) {
+	for way, w := range ways {
+		for flaw, flawed := 1, "some"; flawed != ""; flaw++ {
+			d, path := open(t)
+			if w.how == Overwrite {
+				writeFile(t, filepath.Join(path, "a.txt"), "old")
+			}
+			k := newDisk(t, d)
+			k.noMove, k.noLink, k.flaw = w.noMove, w.noLink, flaw
+			placed := ""
+			_, err := put(t, d, "1", content).Release("a.txt", w.how, time.Unix(1e9, 0), func(p string) error {
+				placed = filepath.Base(p)
+				return nil
+			})
+			k.flaw, flawed = 0, k.flawed
+			where := fmt.Sprintf("%s, step %d, %s", way, flaw, flawed)
+			if err == nil && flawed != "" && flawed != "Date" || err != nil && !errors.Is(err, errCut) {
+				t.Errorf("%s: %v", where, err)
+			}
+			if err == nil && len(k.undo) > 0 {
+				t.Errorf("%s: not synced", where)
+			}
+			recovered(t, d, where, placed, w.how, err == nil)
+			only(t, path, "a.txt", content)
+		}
+	}
+}
+
+// Nor does settling hide one.
+func TestFlawedSettle(t *testing.T) {
+	for flaw := 1; flaw <= 3; flaw++ {
+		d, path := open(t)
+		k := newDisk(t, d)
+		k.noMove = true
+		_, err := put(t, d, "1", content).Release("a.txt", Rename, time.Time{}, func(string) error { k.left = 1; return nil }) // linked
+		if !errors.Is(err, errCut) {
+			t.Fatal(err)
+		}
+		k.left, k.flaw = -1, flaw
+		if got, err := d.Settle("1", "a.txt", int64(len(content))); !errors.Is(err, errCut) {
+			t.Errorf("%s failed: outcome %d, %v", k.flawed, got, err)
+		}
+		recovered(t, d, k.flawed, "a.txt", Rename, false)
+		only(t, path, "a.txt", content)
+	}
+}
+
 func writeFile(t *testing.T, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {

@@ -36,6 +36,18 @@ func fill(t *testing.T, path string) {
 	}
 }
 
+// What cannot be reserved is not begun. No file is as long as this one.
+func TestReserveTooMuch(t *testing.T) {
+	d, path := open(t)
+	p, err := d.Create("1", 1<<62, -1<<62)
+	if err == nil && p != nil {
+		t.Skip("nothing is reserved here: ", p.Discard())
+	}
+	if entries, derr := os.ReadDir(path); err == nil || derr != nil || len(entries) > 0 {
+		t.Errorf("%v, left %v, %v", err, entries, derr)
+	}
+}
+
 // What a running transfer has reserved is its own, whatever fills the disk.
 func TestReservedWhenFull(t *testing.T) {
 	const size, at, cut = diskSize / 2, 64 << 10, 32 << 10

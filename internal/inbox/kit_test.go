@@ -22,6 +22,8 @@ type disk struct {
 	noLink bool     // no hard links
 	broken bool     // Sync fails
 	left   int      // changes until it is dead; negative: lives on
+	flaw   int      // changes until one that fails by itself, without power loss; 0: none
+	flawed string   // what that was
 	undo   []func() // the changes since the last Sync
 }
 
@@ -33,7 +35,13 @@ func newDisk(t *testing.T, d *Dir) *disk {
 }
 
 // step counts a change.
-func (k *disk) step() error {
+func (k *disk) step(what string) error {
+	if k.flaw > 0 {
+		if k.flaw--; k.flaw == 0 {
+			k.flawed = what
+			return errCut
+		}
+	}
 	if k.left == 0 {
 		return errCut
 	}
@@ -58,6 +66,9 @@ func (k *disk) path(name string) string { return filepath.Join(k.dir, name) }
 // spare keeps a file that is about to lose its name. It returns how to give the
 // name back.
 func (k *disk) spare(name string) func() error {
+	if k.flaw > 0 || k.flawed != "" {
+		return func() error { return nil } // a second link to it would be seen
+	}
 	safe := filepath.Join(k.t.TempDir(), name)
 	if err := os.Link(k.path(name), safe); err != nil {
 		return func() error { return nil } // there was none
@@ -69,7 +80,7 @@ func (k *disk) Move(from, to string) error {
 	if k.noMove {
 		return errors.ErrUnsupported
 	}
-	if err := k.step(); err != nil {
+	if err := k.step("Move"); err != nil {
 		return err
 	}
 	return k.did(k.names.Move(from, to), func() error { return os.Rename(k.path(to), k.path(from)) })
@@ -79,14 +90,14 @@ func (k *disk) Link(from, to string) error {
 	if k.noLink {
 		return errors.ErrUnsupported
 	}
-	if err := k.step(); err != nil {
+	if err := k.step("Link"); err != nil {
 		return err
 	}
 	return k.did(k.names.Link(from, to), func() error { return os.Remove(k.path(to)) })
 }
 
 func (k *disk) Rename(from, to string) error {
-	if err := k.step(); err != nil {
+	if err := k.step("Rename"); err != nil {
 		return err
 	}
 	back := k.spare(to)
@@ -96,7 +107,7 @@ func (k *disk) Rename(from, to string) error {
 }
 
 func (k *disk) Hold(name string) error {
-	if err := k.step(); err != nil {
+	if err := k.step("Hold"); err != nil {
 		return err
 	}
 	return k.did(k.names.Hold(name), func() error {
@@ -108,14 +119,14 @@ func (k *disk) Hold(name string) error {
 }
 
 func (k *disk) Date(name string, mtime time.Time) error {
-	if err := k.step(); err != nil {
+	if err := k.step("Date"); err != nil {
 		return err
 	}
 	return k.names.Date(name, mtime)
 }
 
 func (k *disk) Remove(name string) error {
-	if err := k.step(); err != nil {
+	if err := k.step("Remove"); err != nil {
 		return err
 	}
 	back := k.spare(name)
@@ -126,7 +137,7 @@ func (k *disk) Sync() error {
 	if k.broken {
 		return errCut
 	}
-	if err := k.step(); err != nil {
+	if err := k.step("Sync"); err != nil {
 		return err
 	}
 	k.undo = nil

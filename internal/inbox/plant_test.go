@@ -105,7 +105,7 @@ func TestStale(t *testing.T) {
 	if err := put(t, d, id, "abc").Keep(); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"a.part", ".jetsend-1.part", "jetsend-" + other + ".part", ".jetsend-" + other + ".part.txt",
+	for _, name := range []string{"a.part", other + ".part", ".jetsend-" + other, ".jetsend-1.part", "jetsend-" + other + ".part", ".jetsend-" + other + ".part.txt",
 		".jetsend-{" + other[:34] + "}.part", ".jetsend-" + other[:35] + "z.part"} {
 		writeFile(t, filepath.Join(path, name), "")
 	}

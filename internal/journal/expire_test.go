@@ -78,8 +78,12 @@ func TestExpireSparesWhole(t *testing.T) {
 		t.Fatal(err)
 	}
 	k.clock.add(400 * day)
-	if gone := k.expire(7*day, keep); len(gone) != 0 {
+	discard := func(Row) error { t.Error("discarded"); return nil }
+	if gone := k.expire(7*day, discard); len(gone) != 0 {
 		t.Errorf("a file whose release was cut is gone: %+v", gone)
+	}
+	if got := k.load(row.Key); got.State != Interrupted || got.Path == "" {
+		t.Errorf("left as %+v", got)
 	}
 }
 
@@ -175,6 +179,28 @@ func TestDiscard(t *testing.T) {
 	}
 	if _, err := os.Stat(part); !errors.Is(err, os.ErrNotExist) {
 		t.Error(err)
+	}
+}
+
+// One that gets on while others are removed is not old any more.
+func TestExpireTakenUp(t *testing.T) {
+	k := newKit(t)
+	ctx := t.Context()
+	rows := []Row{k.drive(sent(newID()), Interrupted), k.drive(sent(newID()), Interrupted)}
+	k.clock.add(8 * day)
+	gone := k.expire(7*day, func(r Row) error {
+		other := rows[0]
+		if r.ID == other.ID {
+			other = rows[1]
+		}
+		h, err := k.Begin(ctx, other)
+		if err != nil {
+			return err
+		}
+		return errors.Join(h.Run(ctx), h.Progress(ctx, 600), h.Interrupt(ctx, nil), h.Release(ctx))
+	})
+	if len(gone) != 1 {
+		t.Errorf("gone: %v", gone)
 	}
 }
 

@@ -202,8 +202,8 @@ func (j *Journal) sweep(tx *sql.Tx) error {
 // else ErrForeign; a sender may come without keys, and any it has are added.
 // The file must be the same (size and manifest; when sending, also path and
 // modification time), else ErrDiffers; the other fields stay as they were, but
-// for Resource, if there is a new one, and, when receiving, Name: it is the one of
-// the newest offer.
+// for Resource, Description and, when sending, Batch, if there is a new one, and,
+// when receiving, Name: it is the one of the newest offer.
 // ErrRunning means that somebody else has the lock. ErrOver means that the
 // transfer is complete, or that it is to be sent and has failed or was
 // forgotten; a received one that failed or was forgotten begins anew, for whoever

@@ -231,6 +231,8 @@ func TestBeginAgain(t *testing.T) {
 			r = received(newID(), t.TempDir())
 		}
 		before := k.drive(r, c.from)
+		r.Durable, r.Released, r.Retries, r.LastError, r.Finished = 7, true, 9, "x", k.clock.now() // not looked at
+		r.Description = "of the newest offer"
 		c.spoil(&r)
 		h, err := k.Begin(ctx, r)
 		if !errors.Is(err, c.want) {
@@ -242,9 +244,11 @@ func TestBeginAgain(t *testing.T) {
 			}
 			continue
 		}
-		if got := h.Row(); c.from == Interrupted && (got.Retries != 1 || got.Dir != before.Dir || got.Name != r.Name || len(got.Keys) != 1) {
+		if got := h.Row(); got.Released || got.Description != r.Description {
+			t.Errorf("%s: begun as %+v", name, got)
+		} else if c.from == Interrupted && (got.Retries != 1 || got.Dir != before.Dir || got.Name != r.Name || len(got.Keys) != 1) {
 			t.Errorf("%s: taken up as %+v", name, got)
-		} else if c.from == Failed && (got.Retries != 0 || got.LastError != "" || !got.Finished.IsZero()) {
+		} else if c.from == Failed && (got.Retries != 0 || got.Durable != 0 || got.LastError != "" || !got.Finished.IsZero()) {
 			t.Errorf("%s: begun anew as %+v", name, got)
 		}
 		k.release(h)

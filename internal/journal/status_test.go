@@ -124,6 +124,7 @@ func TestDurable(t *testing.T) {
 	check("beyond", h.Progress(ctx, 1001), ErrBytes, 500, "")
 	check("complete too early", h.Complete(ctx), ErrState, 500, "")
 	check("rewind forward", h.Rewind(ctx, 501), ErrBytes, 500, "")
+	check("rewind to before the file", h.Rewind(ctx, -1), ErrBytes, 500, "")
 	check("rewind", h.Rewind(ctx, 100), nil, 100, "")
 	if err := h.Place(ctx, "/else/a.iso", nil); err == nil {
 		t.Error("placed in another directory")
