@@ -29,6 +29,8 @@ func TestChoose(t *testing.T) {
 		{name: "JID wins over default", text: twoAccounts + "default_account: home\n", sel: Selection{JID: "juliet@work.example"}, want: "juliet@work.example"},
 		{name: "JID not in the file", text: twoAccounts + "default_account: home\n", sel: Selection{JID: "x@y.example"}, want: "x@y.example", ephemeral: true},
 		{name: "unknown name", text: twoAccounts, sel: Selection{Name: "nobody"}, fails: true},
+		{name: "only one", text: "accounts: {a: {jid: a@b.example}}\n", want: "a@b.example"},
+		{name: "name and JID agree", text: twoAccounts, sel: Selection{Name: "home", JID: "juliet@capulet.example"}, want: "juliet@capulet.example"},
 		{name: "name and JID differ", text: twoAccounts, sel: Selection{Name: "home", JID: "x@y.example"}, fails: true},
 		{name: "JID with a resource", sel: Selection{JID: "a@b.example/r"}, fails: true},
 		{name: "JID of a server", sel: Selection{JID: "b.example"}, fails: true},

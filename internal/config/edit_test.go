@@ -93,6 +93,13 @@ func TestRemoveAccount(t *testing.T) {
 			t.Error(diff)
 		}
 	}
+	other := writeConfig(t, "accounts:\n  home: {jid: a@b.example}\n  work: {jid: c@d.example}\ndefault_account: work\n")
+	if err := RemoveAccount(other, "home"); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff("accounts:\n  work: {jid: c@d.example}\ndefault_account: work\n", read(t, other)); diff != "" {
+		t.Error(diff)
+	}
 	missing := filepath.Join(t.TempDir(), "none.yaml")
 	if err := RemoveAccount(missing, "home"); err != nil {
 		t.Error(err)

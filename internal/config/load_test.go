@@ -127,7 +127,19 @@ func TestRefused(t *testing.T) {
 		{"empty contact", "contacts: {anna: }\n", "contacts.anna is empty", ""},
 		{"priority", "receive: {priority: 200}\n", "not between", ""},
 		{"priority zero", "receive: {priority: 0}\n", "without 0", ""},
+		{"count", "send: {retries: -1}\n", "less than nothing", ""},
+		{"priority below", "receive: {priority: -129}\n", "not between", ""},
 		{"port", "transports: {s5b: {listen_ports: [0]}}\n", "0 is not a port", ""},
+		{"port beyond", "transports: {s5b: {listen_ports: [65536]}}\n", "65536 is not a port", ""},
+		{"port of a server", "accounts: {a: {jid: a@b.example, server: 'host:0'}}\n", `"0" is not a port`, ""},
+		{"port of a server beyond", "accounts: {a: {jid: a@b.example, server: 'host:65536'}}\n", `"65536" is not a port`, ""},
+		{"name for a port", "accounts: {a: {jid: a@b.example, server: 'host:xmpp'}}\n", `"xmpp" is not a port`, ""},
+		{"server without host", "accounts: {a: {jid: a@b.example, server: ':5222'}}\n", `":5222" is not host:port`, ""},
+		{"no transport", "transports: {order: []}\n", "each once", ""},
+		{"transport twice", "transports: {order: [ibb, ibb]}\n", "each once", ""},
+		{"three transports", "transports: {order: [ibb, s5b, ibb]}\n", "each once", ""},
+		{"blocks too small", "transports: {ibb: {block_size: 255}}\n", "not between 256 and 65535", ""},
+		{"blocks too large", "transports: {ibb: {block_size: 65536}}\n", "not between 256 and 65535", ""},
 		{"address", "transports: {s5b: {advertise: [here]}}\n", "not an IP address", ""},
 		{"delimiter", "contacts: {'a::b': a@b.example}\n", `cannot hold "::"`, ""},
 	} {
@@ -145,6 +157,19 @@ func TestRefused(t *testing.T) {
 				t.Errorf("hints %q, want %q", e.Hints, tt.hint)
 			}
 		})
+	}
+}
+
+// TestLimits: what is allowed reaches as far as the messages say.
+func TestLimits(t *testing.T) {
+	for _, text := range []string{
+		"receive: {priority: -128}\n", "receive: {priority: 127}\n", "transports: {order: [ibb]}\n", "transports: {order: [ibb, s5b]}\n",
+		"transports: {ibb: {block_size: 256}}\n", "transports: {ibb: {block_size: 65535}}\n", "transports: {s5b: {listen_ports: [1, 65535]}}\n",
+		"accounts: {a: {jid: a@b.example, server: 'host:1'}, b: {jid: b@b.example, server: 'host:65535'}}\n",
+	} {
+		if _, err := Load(Options{File: writeConfig(t, text)}); err != nil {
+			t.Errorf("%s%v", text, err)
+		}
 	}
 }
 
@@ -172,7 +197,7 @@ func TestMode(t *testing.T) {
 }
 
 func TestPathsOfTheFile(t *testing.T) {
-	file := writeConfig(t, "accounts:\n  a: {jid: a@b.example, password_file: secret, tls_ca_file: ~/ca.pem}\nreceive: {dir: /srv}\n")
+	file := writeConfig(t, "accounts:\n  a: {jid: a@b.example, password_file: secret, tls_ca_file: ~/ca.pem}\n  b: {jid: b@b.example, password_file: ''}\nreceive: {dir: /srv}\n")
 	c, err := Load(Options{File: file, Home: "/home/juliet"})
 	if err != nil {
 		t.Fatal(err)
@@ -180,6 +205,9 @@ func TestPathsOfTheFile(t *testing.T) {
 	want := Account{JID: "a@b.example", PasswordFile: filepath.Join(filepath.Dir(file), "secret"), TLSCAFile: "/home/juliet/ca.pem"}
 	if diff := cmp.Diff(want, c.Accounts["a"]); diff != "" || c.Receive.Dir != "/srv" {
 		t.Error(diff, c.Receive.Dir)
+	}
+	if got := c.Accounts["b"].PasswordFile; got != "" {
+		t.Errorf("no path became %q", got)
 	}
 }
 

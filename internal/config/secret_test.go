@@ -73,6 +73,26 @@ func TestLookup(t *testing.T) {
 	}
 }
 
+// TestOutside: the place that is named is the one that Lookup takes.
+func TestOutside(t *testing.T) {
+	for _, tt := range []struct {
+		secrets Secrets
+		account Account
+		want    string
+	}{
+		{Secrets{Password: "p", PasswordFile: "f"}, Account{PasswordFile: "f"}, "JETSEND_PASSWORD"},
+		{Secrets{PasswordFile: "f"}, Account{Password: "p"}, "JETSEND_PASSWORD_FILE"},
+		{Secrets{}, Account{Password: "p"}, ""},
+		{Secrets{}, Account{PasswordFile: "f"}, "password_file"},
+		{Secrets{}, Account{PasswordCommand: "c"}, "password_command"},
+		{Secrets{}, Account{Keyring: true}, ""},
+	} {
+		if got := tt.secrets.Outside(&Chosen{Account: tt.account}); got != tt.want {
+			t.Errorf("%+v, %+v: %q, want %q", tt.secrets, tt.account, got, tt.want)
+		}
+	}
+}
+
 func TestLookupCancelled(t *testing.T) {
 	cause := errors.New("stop")
 	ctx, cancel := context.WithCancelCause(t.Context())
