@@ -316,6 +316,43 @@ func TestRetry(t *testing.T) {
 	})
 }
 
+// One that cannot cope now and then, but gets on in between, is not given up,
+// however often.
+func TestRetryAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := newWires(t, 10*time.Millisecond)
+		ca, cb := connect(t, a, b, Params{})
+		from := time.Now()
+		a.setRefuse(func(iq *xmltree.Element) *stanza.Error {
+			if iq.Child(NS, "data") != nil && time.Since(from)%(3*time.Second) > 2*time.Second {
+				return &stanza.Error{Type: "wait", Condition: "remote-server-timeout"}
+			}
+			return nil
+		})
+		want := noise(4, 300_000)
+		sent := make(chan error, 1)
+		go func() {
+			for rest := want; len(rest) > 0; rest = rest[1000:] {
+				if _, err := ca.Write(rest[:1000]); err != nil {
+					_ = ca.Close()
+					sent <- err
+					return
+				}
+				time.Sleep(100 * time.Millisecond) // for 30 seconds in all
+			}
+			sent <- ca.CloseWrite()
+		}()
+		got, err := io.ReadAll(cb)
+		if err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%d bytes, %v", len(got), err)
+		}
+		if err := <-sent; err != nil {
+			t.Error(err)
+		}
+		_, _ = ca.Close(), cb.Close()
+	})
+}
+
 // TestRefused: what a refused block does to the stream.
 func TestRefused(t *testing.T) {
 	wait := &stanza.Error{Type: "wait", Condition: "remote-server-timeout"}
