@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"log/slog"
 	"os"
@@ -118,6 +119,31 @@ func TestPowerLoss(t *testing.T) {
 			if got := load(t, e, row.Key); got.State != journal.Complete {
 				t.Errorf("cut at %d, %b: in the end %s", cut, keep, got.State)
 			}
+		}
+	}
+}
+
+// TestAlteredBeforeRelease: a file that was verified before a crash is released
+// after it if it is still that file, and else begins anew.
+func TestAlteredBeforeRelease(t *testing.T) {
+	data := []byte("verified before the crash")
+	sum := sha256.Sum256(data)
+	for _, altered := range []bool{false, true} {
+		e, dir := offline(t, func(Event) {}), t.TempDir()
+		row := parked(t, e, dir, int64(len(data)))
+		h, err := e.journal.Begin(t.Context(), row)
+		if err != nil {
+			t.Fatal(err)
+		}
+		have := bytes.Clone(data)
+		if altered {
+			have[7] ^= 1
+		}
+		final := filepath.Join(dir, "f")
+		err = errors.Join(h.Run(t.Context()), os.WriteFile(filepath.Join(dir, ".jetsend-"+row.ID+".part"), have, 0o600),
+			h.Place(t.Context(), final, sum[:]), h.Release(t.Context()), goOn(t, e, load(t, e, row.Key), data))
+		if got, rerr := os.ReadFile(final); err != nil || rerr != nil || !bytes.Equal(got, data) {
+			t.Errorf("altered %v: %q, %v, %v", altered, got, err, rerr)
 		}
 	}
 }
