@@ -8,6 +8,7 @@ import (
 
 	"jetsend/internal/crypto"
 	"jetsend/internal/jingle"
+	"jetsend/internal/jingle/ibb"
 	"jetsend/internal/omemo"
 	"jetsend/internal/xmltree"
 )
@@ -37,6 +38,64 @@ func replayed(f *testing.F) (out []*xmltree.Element) {
 // offeredIn is the content that an exchange begins with.
 func offeredIn(x *xmltree.Element) *xmltree.Element {
 	return x.Child("", "stanza").Child("", "iq").Child(jingle.NS, "jingle").Child(jingle.NS, "content")
+}
+
+// TestReadClear: what an offer says in the clear is one thing, or it is refused,
+// each fault as what it is. Above all, nothing that holds an envelope is a plain file.
+func TestReadClear(t *testing.T) {
+	envelope := func(ns string) *xmltree.Element { return xmltree.New(ns, "encrypted") }
+	secured := func(kind string) *xmltree.Element {
+		return (&jingle.Security{Name: contentName, Cipher: crypto.AES128GCM.URN(), Type: kind, Envelope: envelope(kind)}).Element()
+	}
+	for name, tt := range map[string]struct {
+		change func(c *jingle.Content, f *jingle.File)
+		form   form   // that it has, or else
+		reason string // it is refused for this reason
+		plain  bool   // as having no envelope
+	}{
+		"honest":             {form: formJET},
+		"from the beginning": {change: func(_ *jingle.Content, f *jingle.File) { f.Range = &jingle.Range{Length: -1} }, form: formJET},
+		"a part":             {change: func(_ *jingle.Content, f *jingle.File) { f.Range = &jingle.Range{Offset: 5, Length: -1} }, reason: jingle.UnsupportedApplications},
+		"other way":          {change: func(c *jingle.Content, _ *jingle.File) { c.Senders = jingle.SenderResponder }, reason: jingle.UnsupportedApplications},
+		"no size":            {change: func(_ *jingle.Content, f *jingle.File) { f.Size = -1 }, form: formJET}, // an empty file of Dino's
+		"plain without size": {change: func(c *jingle.Content, f *jingle.File) { c.Security, f.Size = nil, -1 }, reason: jingle.UnsupportedApplications},
+		"no stream id":       {change: func(c *jingle.Content, _ *jingle.File) { c.Transport.Set("sid", "") }, reason: jingle.UnsupportedTransports},
+		"unknown transport":  {change: func(c *jingle.Content, _ *jingle.File) { c.Transport = xmltree.New("urn:t", "transport") }, reason: jingle.UnsupportedTransports},
+		"envelope in file": {change: func(c *jingle.Content, f *jingle.File) {
+			c.Security, f.Extra = nil, []*xmltree.Element{envelope(envelopeType)}
+		}, form: formConversations},
+		"two envelopes": {change: func(_ *jingle.Content, f *jingle.File) { f.Extra = []*xmltree.Element{envelope(envelopeType)} }, reason: jingle.SecurityError},
+		"no room for the tag": {change: func(c *jingle.Content, f *jingle.File) {
+			c.Security, f.Size, f.Extra = nil, 15, []*xmltree.Element{envelope(envelopeType)}
+		}, reason: jingle.UnsupportedApplications},
+		"other envelope": {change: func(c *jingle.Content, _ *jingle.File) { c.Security = secured("urn:e") }, reason: jingle.SecurityError},
+		"unknown in file": {change: func(c *jingle.Content, f *jingle.File) {
+			c.Security, f.Extra = nil, []*xmltree.Element{envelope("urn:e")}
+		}, reason: jingle.SecurityError},
+		"unknown beside it": {change: func(c *jingle.Content, _ *jingle.File) {
+			c.Security, c.Extra = nil, []*xmltree.Element{xmltree.New("urn:x", "x", envelope("urn:e"))}
+		}, reason: jingle.SecurityError},
+		"none": {change: func(c *jingle.Content, _ *jingle.File) { c.Security = nil }, reason: jingle.SecurityError, plain: true},
+	} {
+		f := &jingle.File{Name: "f", Size: 100}
+		c := jingle.Content{
+			Creator: jingle.SenderInitiator, Name: contentName, Senders: jingle.SenderInitiator, Security: secured(envelopeType),
+			Transport: xmltree.New(ibb.NSTransport, "transport").Set("sid", "s").Set("block-size", "4096"),
+		}
+		if tt.change != nil {
+			tt.change(&c, f)
+		}
+		c.Description = jingle.Description(f)
+		in, err := readClear(c, jingle.SenderInitiator)
+		var no *refusal
+		if tt.reason == "" {
+			if err != nil || in.form != tt.form || in.file.Size != max(f.Size, 0)-map[form]int64{formConversations: crypto.TagSize}[in.form] {
+				t.Errorf("%s: %+v, %v", name, in, err)
+			}
+		} else if !errors.As(err, &no) || no.reason.Condition != tt.reason || errors.Is(err, errNotEncrypted) != tt.plain {
+			t.Errorf("%s: form %d, %v", name, in.form, err)
+		}
+	}
 }
 
 // FuzzReadClear: whatever an offer looks like, it is refused, or it has one
