@@ -289,3 +289,21 @@ func TestSeveralKeys(t *testing.T) {
 		t.Errorf("fifth key: %v", err)
 	}
 }
+
+// What says that this very device made it, or nobody, has no session to belong to.
+func TestNoSender(t *testing.T) {
+	j := newParty(t, newServer(), juliet, Config{})
+	orchard, err := juliet.WithResource("orchard")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := j.DeviceID()%maxDeviceID + 1
+	for from, device := range map[jid.JID]uint32{{}: other, juliet: j.DeviceID(), orchard: j.DeviceID()} {
+		if _, err := j.sender(from, &header{device: device}); !errors.Is(err, ErrEnvelope) {
+			t.Errorf("from %q: %v", from, err)
+		}
+	}
+	if got, err := j.sender(orchard, &header{device: other}); err != nil || got != (address{juliet.Bare(), other}) {
+		t.Errorf("another device of ours: %v, %v", got, err)
+	}
+}
