@@ -38,12 +38,15 @@ const (
 )
 
 // chore hands work to the endpoint's own goroutine, so that neither the
-// stream's dispatcher nor a transfer waits for it.
-func (e *Endpoint) chore(what string, f func(context.Context) error) {
+// stream's dispatcher nor a transfer waits for it. It tells whether that will be
+// done.
+func (e *Endpoint) chore(what string, f func(context.Context) error) bool {
 	select {
 	case e.chores <- chore{what, f}:
+		return true
 	default:
 		e.log.Warn("too much to do at once, left out", "what", what)
+		return false
 	}
 }
 
@@ -177,15 +180,20 @@ func (r *receiver) prime(ctx context.Context) {
 	var priming atomic.Bool
 	for {
 		changed := r.e.sess.PresenceChanged()
+		next := primeEvery
 		if r.opt().Prime && priming.CompareAndSwap(false, true) { // else a round is waiting already
 			r.e.chore("publish our device", r.e.keepAnnounced)
 			r.e.chore("ratchet steps", r.e.steps)
-			r.e.chore("prime", func(ctx context.Context) error {
+			waits := r.e.chore("prime", func(ctx context.Context) error {
 				priming.Store(false)
 				return r.primeRound(ctx)
 			})
+			if !waits { // the device lists of a login may be more than there is room for
+				priming.Store(false)
+				next = primePause
+			}
 		}
-		timer := time.NewTimer(primeEvery)
+		timer := time.NewTimer(next)
 		select {
 		case <-ctx.Done():
 		case <-r.e.sess.Done():
