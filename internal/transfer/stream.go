@@ -46,7 +46,7 @@ type sinkError struct{ err error }
 func (e *sinkError) Error() string { return e.err.Error() }
 func (e *sinkError) Unwrap() error { return e.err }
 
-// idleConn renews the deadline with every read and write.
+// idleConn renews the deadline with every read and write, and while a write gets on.
 type idleConn struct {
 	net.Conn
 	// patience is what the first read may take longer.
@@ -62,10 +62,16 @@ func (c *idleConn) Read(b []byte) (int, error) {
 	return n, idleError(err)
 }
 
-func (c *idleConn) Write(b []byte) (int, error) {
-	_ = c.SetWriteDeadline(time.Now().Add(idle))
-	n, err := c.Conn.Write(b)
-	return n, idleError(err)
+func (c *idleConn) Write(b []byte) (n int, err error) {
+	for {
+		_ = c.SetWriteDeadline(time.Now().Add(idle))
+		k, err := c.Conn.Write(b[n:])
+		n += k
+		if err = idleError(err); k == 0 || !errors.Is(err, errIdle) {
+			return n, err
+		}
+		// Some of it has moved: a slow path takes longer than that for a chunk.
+	}
 }
 
 func idleError(err error) error {

@@ -8,7 +8,10 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"jetsend/internal/crypto"
 )
@@ -206,4 +209,32 @@ func TestWrittenBack(t *testing.T) {
 		t.Errorf("%d bytes, %v", o.n, o.err)
 	}
 	e.tasks.Wait()
+}
+
+// TestSlowWrite: a path that takes longer than the idle time for one chunk is slow, not
+// lost; one that takes nothing is.
+func TestSlowWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := net.Pipe()
+		var reader sync.WaitGroup
+		reader.Go(func() {
+			for left := chunk; left > 0; left -= 1 << 10 {
+				if _, err := io.CopyN(io.Discard, b, 1<<10); err != nil {
+					return // the writer says it
+				}
+				time.Sleep(time.Second)
+			}
+		})
+		c := &idleConn{Conn: a}
+		if n, err := c.Write(make([]byte, chunk)); n != chunk || err != nil {
+			t.Errorf("a slow one: %d, %v", n, err)
+			_ = a.Close()
+		}
+		reader.Wait()
+		begun := time.Now()
+		if n, err := c.Write(make([]byte, chunk)); n != 0 || !errors.Is(err, errIdle) || time.Since(begun) != idle {
+			t.Errorf("a dead one: %d, %v after %s", n, err, time.Since(begun))
+		}
+		_ = a.Close()
+	})
 }
