@@ -20,7 +20,7 @@ func (d *download) pour(ctx context.Context, sum []byte) error {
 	if err := d.part.Sync(); err != nil {
 		return &sinkError{err}
 	}
-	if _, err := io.Copy(d.how.out, &ending{ctx, io.NewSectionReader(d.part, 0, size)}); err != nil {
+	if err := d.writeOut(ctx, size); err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			return cause
 		}
@@ -38,6 +38,28 @@ func (d *download) pour(ctx context.Context, sum []byte) error {
 	}
 	d.final = StandardOutput
 	return d.row.Complete(ctx)
+}
+
+// writeOut writes the file to the output. When ctx ends it returns without waiting
+// for a Write that blocks: nothing wakes one of a pipe that nobody reads. The
+// goroutine that writes ends with it.
+func (d *download) writeOut(ctx context.Context, size int64) error {
+	written := make(chan error, 1)
+	go func() {
+		_, err := io.Copy(d.how.out, &ending{ctx, io.NewSectionReader(d.part, 0, size)})
+		written <- err
+	}()
+	select {
+	case err := <-written:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-written: // all of it was, just then
+		return err
+	default:
+		return context.Cause(ctx)
+	}
 }
 
 // Poured tells of a received row that all of its file has gone to an output: only

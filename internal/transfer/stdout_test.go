@@ -2,8 +2,10 @@ package transfer
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -102,7 +104,8 @@ func TestPourCut(t *testing.T) {
 }
 
 // TestPour: the order of what a run does that writes to an output. Before the last
-// byte is written nothing is placed, so that a cut gives all of it once more.
+// byte is written nothing is placed, so that a cut gives all of it once more; one while
+// the output takes nothing, too.
 func TestPour(t *testing.T) {
 	s := prosody(t)
 	var in events
@@ -110,6 +113,7 @@ func TestPour(t *testing.T) {
 	romeo := online(t, s, s.Addr, "romeo", false, nil)
 	dir, id := t.TempDir(), uuid.NewString()
 	key := journal.Key{ID: id, Direction: journal.Receive}
+	pourStuck(t, juliet, romeo, dir, key)
 	out := &watched{look: func() {
 		row, err := juliet.journal.Load(t.Context(), key)
 		if err != nil || row.Path != "" || row.Released {
@@ -137,6 +141,43 @@ func TestPour(t *testing.T) {
 		t.Errorf("left: %v %v", entries, err)
 	}
 }
+
+// pourStuck has a run end whose output nobody reads. The transfer is parked, and
+// nothing of it is lost.
+func pourStuck(t *testing.T, juliet, romeo *Endpoint, dir string, key journal.Key) {
+	t.Helper()
+	r, w := io.Pipe()
+	begun := make(chan struct{})
+	out := writerFunc(func(b []byte) (int, error) {
+		close(begun)
+		return w.Write(b)
+	})
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	ended, sent := make(chan error, 1), make(chan exitcode.Code, 1)
+	go func() {
+		ended <- juliet.Receive(ctx, ReceiveOptions{Dir: dir, Accept: AcceptContacts, Once: true, Out: out, Drain: time.Minute})
+	}()
+	go func() { sent <- offering(t, romeo, &source{name: "f"}, []byte("abc"), key.ID) }()
+	<-begun
+	cancel(ErrTerminated)
+	stopped(t, ended)
+	if code := <-sent; code == exitcode.OK {
+		t.Error("the sender was told that the file is there")
+	}
+	row, err := juliet.journal.Load(t.Context(), key)
+	if err != nil || row.State != journal.Interrupted || row.Path != "" {
+		t.Errorf("after a run that could not write: %+v, %v", row, err)
+	}
+	if err := r.Close(); err != nil { // lets the writer go
+		t.Fatal(err)
+	}
+}
+
+// writerFunc is a function as an output.
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 
 // watched is an output that looks around with every write.
 type watched struct {
