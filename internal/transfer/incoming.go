@@ -223,6 +223,9 @@ func (in *incoming) begin(ctx context.Context) (done bool, err error) {
 		return false, &refusal{err, declined(detailNoSpace)}
 	case errors.Is(err, journal.ErrOver): // while we waited for the session before this one
 		row, kerr := in.known(ctx)
+		if kerr == nil && fresh { // it was another process that ended it: this run still has no file
+			in.r.unclaim()
+		}
 		return row.Released, kerr
 	case errors.Is(err, journal.ErrForeign), errors.Is(err, journal.ErrDiffers):
 		return false, &refusal{fmt.Errorf("%w: %w", errDeclined, err), jingle.Reason{Condition: jingle.SecurityError}}

@@ -3,11 +3,15 @@ package transfer
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
+	"jetsend/internal/journal"
 	"jetsend/internal/xmpptest"
 )
 
@@ -90,6 +94,51 @@ func TestOnceAfterNoSpace(t *testing.T) {
 			t.Fatalf("%v", err)
 		}
 	}
+}
+
+// TestOnceEndedByAnother: what another process brings to its end, while an offer of it
+// waits for that, is not what --once waits for.
+func TestOnceEndedByAnother(t *testing.T) {
+	s := prosody(t)
+	juliet := online(t, s, s.Addr, "juliet", true, nil)
+	romeo := online(t, s, s.Addr, "romeo", false, nil)
+	row := journal.Row{
+		Key: journal.Key{ID: uuid.NewString(), Direction: journal.Receive}, Peer: jid.MustParse("romeo@jet.test"), Profile: true,
+		Name: "f", Dir: t.TempDir(), Size: 3, Keys: [][]byte{romeo.omemo.IdentityKey()},
+	}
+	other, err := juliet.journal.Begin(t.Context(), row)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended, sent := make(chan error, 1), make(chan exitcode.Code, 1)
+	go func() {
+		ended <- juliet.Receive(t.Context(), ReceiveOptions{Dir: row.Dir, Accept: AcceptContacts, Once: true})
+	}()
+	go func() { sent <- offering(t, romeo, &source{name: row.Name}, []byte("abc"), row.ID) }()
+	eventually(t, func() bool { return claimed(juliet) == row.ID })
+	err = errors.Join(other.Run(t.Context()), other.Place(t.Context(), filepath.Join(row.Dir, row.Name), nil),
+		other.Complete(t.Context()), other.Release(t.Context()))
+	if code := <-sent; err != nil || code != exitcode.OK { // by the receipt
+		t.Fatalf("%v, the sender ended with %d", err, code)
+	}
+	eventually(t, func() bool { return claimed(juliet) == "" })
+	if code := offering(t, romeo, &source{name: "g"}, []byte("abc"), ""); code != exitcode.OK {
+		t.Errorf("the next one: %d", code)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// claimed is the id of what the run of --once waits for.
+func claimed(e *Endpoint) string {
+	r := e.receiver.Load()
+	if r == nil {
+		return ""
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.claimed
 }
 
 // TestInbandSuccess: a client that says success before the blocks were
