@@ -33,6 +33,10 @@ func newNotifier(env func(string) string) *notifier {
 	return n
 }
 
+// sendTime is how long a notification may wait for a manager that reads none: what
+// it is told of must not stand still for that.
+const sendTime = time.Second
+
 // send sends one notification. Nobody is there to hear of an error.
 func (n *notifier) send(lines ...string) {
 	if n.socket == "" {
@@ -43,6 +47,7 @@ func (n *notifier) send(lines ...string) {
 		return
 	}
 	defer func() { _ = conn.Close() }() // a datagram is sent or not
+	_ = conn.SetWriteDeadline(time.Now().Add(sendTime))
 	_, _ = conn.Write([]byte(strings.Join(lines, "\n")))
 }
 

@@ -76,6 +76,25 @@ func TestNobodyToNotify(t *testing.T) {
 	}
 }
 
+// TestDeafManager: a manager that does not read its notifications holds nobody up.
+func TestDeafManager(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "n")
+	listenNotify(t, name)
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: name, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	for err == nil { // to the last place
+		_ = conn.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
+		_, err = conn.Write([]byte("x"))
+	}
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Skipf("this system does not let a writer wait: %v", err)
+	}
+	newNotifier(env("NOTIFY_SOCKET", name)).status("returns")
+}
+
 func TestWatchdogVariables(t *testing.T) {
 	for _, tt := range []struct {
 		usec, pid string
