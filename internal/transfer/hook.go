@@ -13,8 +13,8 @@ import (
 )
 
 // runHook runs the hook for a file that was released. It takes a place among
-// the running transfers, so that hooks which are slower than files come hold the
-// next ones up, instead of piling up.
+// the running transfers, and no more than so many wait for one, so that hooks which
+// are slower than files come hold the next ones up, instead of piling up.
 //
 // Every file is reported as received once, so this is called once for it. When
 // the process dies between the two the hook is not run: once at most.

@@ -17,6 +17,9 @@ const (
 	// his files trickle does not take all places. The files of a batch come one
 	// by one, but several senders of a contact may be at work.
 	maxRunningContact = 4
+	// maxHooksWaiting bounds the hooks that wait for a place, whose files are there
+	// already. As long as so many do, no transfer begins.
+	maxHooksWaiting = 256
 )
 
 // places are those of running transfers. The zero value has all of them free.
@@ -24,7 +27,8 @@ type places struct {
 	mu    sync.Mutex
 	all   int
 	of    map[jid.JID]int
-	freed chan struct{} // closed at the next leave; nil while nobody waits
+	hooks int           // that wait
+	freed chan struct{} // closed when there may be a place again; nil while nobody waits
 }
 
 // enter waits for a place for a session of the contact, until the session or ctx
@@ -40,7 +44,18 @@ func (p *places) enter(ctx context.Context, bare jid.JID, s *jingle.Session) err
 
 // enterHook waits for a place for a hook. The hooks together are treated like a
 // contact.
-func (p *places) enterHook(ctx context.Context) error { return p.wait(ctx, jid.JID{}, nil) }
+func (p *places) enterHook(ctx context.Context) error {
+	p.mu.Lock()
+	p.hooks++
+	p.mu.Unlock()
+	defer func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.hooks--
+		p.tell()
+	}()
+	return p.wait(ctx, jid.JID{}, nil)
+}
 
 // wait waits for a place, until ended is closed, which is errEnded, or ctx ends.
 func (p *places) wait(ctx context.Context, bare jid.JID, ended <-chan struct{}) error {
@@ -63,7 +78,7 @@ func (p *places) wait(ctx context.Context, bare jid.JID, ended <-chan struct{}) 
 func (p *places) take(bare jid.JID) (freed <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.all >= maxRunning || p.of[bare] >= maxRunningContact {
+	if p.all >= maxRunning || p.of[bare] >= maxRunningContact || !bare.IsZero() && p.hooks >= maxHooksWaiting {
 		if p.freed == nil {
 			p.freed = make(chan struct{})
 		}
@@ -85,6 +100,11 @@ func (p *places) leave(bare jid.JID) {
 	if p.of[bare]--; p.of[bare] == 0 {
 		delete(p.of, bare)
 	}
+	p.tell()
+}
+
+// tell has those who wait look again. The caller holds p.mu.
+func (p *places) tell() {
 	if p.freed != nil {
 		close(p.freed)
 		p.freed = nil

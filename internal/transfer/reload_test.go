@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -276,4 +277,44 @@ func TestPlaces(t *testing.T) {
 	if p.leave(who(99)); p.all != maxRunningContact-1 || len(p.of) != 1 {
 		t.Errorf("%d places are taken, by %v", p.all, p.of)
 	}
+}
+
+// TestHooksWaiting exceeds the hooks that may wait: no transfer begins until one of
+// them has its turn, or all are given up.
+func TestHooksWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p places
+		ctx, cancel := context.WithCancel(t.Context())
+		var entered atomic.Int64
+		for range maxRunningContact + maxHooksWaiting {
+			go func() {
+				if p.enterHook(ctx) == nil {
+					entered.Add(1)
+				}
+			}()
+		}
+		synctest.Wait()
+		romeo := jid.MustParse("romeo@jet.test")
+		var transfers atomic.Int64
+		for range 2 {
+			go func() {
+				_ = p.wait(t.Context(), romeo, nil)
+				transfers.Add(1)
+			}()
+			synctest.Wait()
+			if n := transfers.Load(); n != 0 {
+				t.Fatalf("%d transfers run beside %d hooks that wait", n, p.hooks)
+			}
+		}
+		p.leave(jid.JID{})
+		synctest.Wait()
+		if n := entered.Load(); n != maxRunningContact+1 || transfers.Load() != 2 {
+			t.Errorf("%d hooks, %d transfers after one hook has ended", n, transfers.Load())
+		}
+		cancel()
+		synctest.Wait()
+		if p.hooks != 0 || p.all != maxRunningContact+2 {
+			t.Errorf("%d hooks wait, %d places are taken", p.hooks, p.all)
+		}
+	})
 }
