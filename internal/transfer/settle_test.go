@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
@@ -29,7 +30,8 @@ func TestOfferDuringSettle(t *testing.T) {
 // but is still in the journal, is answered all the same.
 func TestOfferLongAfter(t *testing.T) {
 	st := setStage(t, 1000)
-	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
+	const ever = 100 * 365 * 24 * time.Hour // the keeper may tidy up at any time
+	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts, KeepFor: ever})
 	if err := st.send(t, RetryOptions{}); err != nil {
 		t.Fatal(err)
 	}
