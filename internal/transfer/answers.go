@@ -15,7 +15,7 @@ import (
 // one. An attempt that ended before its answer is none that somebody has said yes to.
 func (o *outgoing) asksNobody() bool {
 	row := o.row.Row()
-	return !o.jet() && (o.accepted || row.Moved.After(row.Created))
+	return o.profile() && (o.accepted || row.Moved.After(row.Created))
 }
 
 // patience is how long the answer to an offer may take; 0 is for ever. Who asks
@@ -115,5 +115,21 @@ func sealedAccept(c jingle.Content, a accept, o *offer, s span, limit int64) err
 	if r, want := public.Range, s.wire(); !s.valid(limit) || r == nil || r.Offset != want.Offset || r.Length != want.Length {
 		return fmt.Errorf("%w: the accept is for no part of the file", errSealed)
 	}
+	return nil
+}
+
+// sealAccept makes c an accept of the span: a range in the clear, and the sealed
+// element that proves it.
+func (t *talk) sealAccept(c *jingle.Content, s span, prefix string) error {
+	c.Description = jingle.Description(&jingle.File{Size: s.size, Range: s.wire(), HashUsed: []string{"sha-256"}})
+	a := accept{
+		Transfer: t.offer.Transfer, Offset: s.offset, Length: s.length, Size: s.size, Prefix: prefix,
+		Digest: contentDigest(*c), Device: t.e.omemo.DeviceID(),
+	}
+	sealed, err := t.seal(kindAccept, a.element())
+	if err != nil {
+		return err
+	}
+	c.Extra = []*xmltree.Element{sealed}
 	return nil
 }

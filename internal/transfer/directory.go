@@ -143,7 +143,7 @@ func (s *source) same(row *journal.Row) bool {
 // nameArchive gives a directory the name that it has towards a client which
 // gets a plain archive.
 func (o *outgoing) nameArchive() {
-	if o.jet() && o.src.tree != nil && !strings.HasSuffix(o.src.name, archiveSuffix) {
+	if !o.profile() && o.src.tree != nil && !strings.HasSuffix(o.src.name, archiveSuffix) {
 		o.src.name += archiveSuffix
 		o.head.Name = o.src.name
 	}

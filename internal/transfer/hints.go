@@ -108,7 +108,7 @@ func (o *outgoing) hints(err error) []string {
 func (o *outgoing) keyRefused() []string {
 	key := o.e.omemo.Fingerprint()
 	accept := "trust it there"
-	if !o.jet() {
+	if o.profile() {
 		accept = "run `jetsend trust verify " + clean.Argument(clean.Text(o.e.sess.JID().Bare().String())) + " " + key + "`"
 	}
 	return []string{

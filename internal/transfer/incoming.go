@@ -14,7 +14,6 @@ import (
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
-	"jetsend/internal/xmltree"
 )
 
 // incoming is a session that a contact opened, for a file of theirs or for the
@@ -377,22 +376,6 @@ func (in *incoming) answer(ctx context.Context, s span, prefix string) (*route, 
 		return nil, err
 	}
 	return r, nil
-}
-
-// sealAccept makes c an accept of the span: a range in the clear, and the sealed
-// element that proves it.
-func (t *talk) sealAccept(c *jingle.Content, s span, prefix string) error {
-	c.Description = jingle.Description(&jingle.File{Size: s.size, Range: s.wire(), HashUsed: []string{"sha-256"}})
-	a := accept{
-		Transfer: t.offer.Transfer, Offset: s.offset, Length: s.length, Size: s.size, Prefix: prefix,
-		Digest: contentDigest(*c), Device: t.e.omemo.DeviceID(),
-	}
-	sealed, err := t.seal(kindAccept, a.element())
-	if err != nil {
-		return err
-	}
-	c.Extra = []*xmltree.Element{sealed}
-	return nil
 }
 
 // withdrawn prefers the peer's end of the session over what it did to our

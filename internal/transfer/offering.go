@@ -56,7 +56,7 @@ func (o *outgoing) prepare(ctx context.Context, sid string) (c jingle.Content, e
 		Creator: jingle.SenderInitiator, Name: contentName, Senders: jingle.SenderInitiator,
 		Description: jingle.Description(o.publicFile()), Transport: o.route.element(),
 	}
-	if o.jet() {
+	if !o.profile() {
 		err = o.dress(ctx, &c)
 	} else {
 		o.talk.offer = o.sealedOffer(sid, c)
@@ -68,7 +68,7 @@ func (o *outgoing) prepare(ctx context.Context, sid string) (c jingle.Content, e
 		o.route.close()
 		return c, wrapFailed(o.to, err)
 	}
-	if !o.jet() {
+	if o.profile() {
 		c.Security = (&jingle.Security{Name: c.Name, Cipher: o.talk.offer.Cipher, Type: envelopeType, Envelope: o.env.Element}).Element()
 	}
 	return c, nil
@@ -86,7 +86,7 @@ func wrapFailed(to *peer, err error) error {
 // publicFile is what the servers get to see. Other clients need the name there.
 func (o *outgoing) publicFile() *jingle.File {
 	f := &jingle.File{Size: o.src.size, HashUsed: []string{"sha-256"}}
-	if o.jet() {
+	if !o.profile() {
 		f.Name, f.Date, f.Description = o.src.name, o.src.mtime, o.opt.Description
 		return f
 	}

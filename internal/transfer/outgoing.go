@@ -110,7 +110,7 @@ func (o *outgoing) deliver(ctx context.Context, peers []*peer) error {
 		if jerr := o.row.Interrupt(ctx, err); jerr != nil {
 			return jerr
 		}
-		if o.jet() { // nothing of what went out counts
+		if !o.profile() { // nothing of what went out counts
 			o.moved = 0
 			o.e.cfg.Report(Warning{Text: startsOver(o.head.Peer)})
 		}
@@ -221,7 +221,7 @@ func (o *outgoing) sent(ctx context.Context) {
 		o.e.log.Warn("remember devices", "error", err)
 	}
 	seconds := time.Since(o.begun).Seconds()
-	o.e.cfg.Report(Sent{Head: o.head, Size: o.src.size, VerifiedByPeer: !o.jet(), SHA256: o.shown(), Seconds: seconds})
+	o.e.cfg.Report(Sent{Head: o.head, Size: o.src.size, VerifiedByPeer: o.profile(), SHA256: o.shown(), Seconds: seconds})
 }
 
 // shown is the SHA-256 for the event.
@@ -330,8 +330,9 @@ func (o *outgoing) attempt(ctx context.Context) (err error) {
 	return err
 }
 
-// jet tells whether the offer is made in a form of other clients.
-func (o *outgoing) jet() bool { return o.form != formJetsend }
+// profile tells whether the offer is made in our profile, not in a form of other
+// clients.
+func (o *outgoing) profile() bool { return o.form == formJetsend }
 
 // converse takes an offer that was delivered to the end of its session.
 func (o *outgoing) converse(ctx context.Context, late <-chan time.Time) error {
@@ -381,7 +382,7 @@ func keysOf(devices []omemo.Device) [][]byte {
 func (o *outgoing) rowOf() journal.Row {
 	r := journal.Row{
 		Key:  journal.Key{ID: o.head.Transfer, Direction: journal.Send},
-		Peer: o.opt.To.Bare(), Profile: !o.jet(), Name: o.src.name, Description: o.opt.Description, Path: o.src.path, Size: o.src.size, MTime: o.src.mtime,
+		Peer: o.opt.To.Bare(), Profile: o.profile(), Name: o.src.name, Description: o.opt.Description, Path: o.src.path, Size: o.src.size, MTime: o.src.mtime,
 		Mode: o.src.mode, Manifest: o.src.manifest(),
 	}
 	if o.batch != nil {
