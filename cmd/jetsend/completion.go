@@ -106,11 +106,12 @@ func (a *app) completeTransfers(several bool, ok func(*journal.Row) bool) comple
 		var words []cobra.Completion
 		_ = a.withTransfers(cmd.Context(), c, func(t transfers) error {
 			rows, err := t.List(cmd.Context())
+			ids := wordsOf(rows, toComplete)
 			for i := range rows {
 				r := a.transferRecord(&rows[i])
 				named := func(arg string) bool { return arg != "" && strings.HasPrefix(r.Transfer, strings.ToLower(arg)) }
 				if ok(&rows[i]) && !slices.ContainsFunc(args, named) {
-					words = append(words, cobra.CompletionWithDesc(wordOf(rows, i, toComplete), strings.Join(r.Columns()[1:], ", ")))
+					words = append(words, cobra.CompletionWithDesc(ids[i], strings.Join(r.Columns()[1:], ", ")))
 				}
 			}
 			return err
@@ -119,15 +120,21 @@ func (a *app) completeTransfers(several bool, ok func(*journal.Row) bool) comple
 	}
 }
 
-// wordOf is the short form of an id where that is unique and not less than what
-// was typed.
-func wordOf(rows []journal.Row, i int, typed string) string {
-	word := short(rows[i].ID)
-	shared := func(r journal.Row) bool { return r.Key != rows[i].Key && short(r.ID) == word }
-	if len(typed) > len(word) || slices.ContainsFunc(rows, shared) {
-		return rows[i].ID
+// wordsOf are the ids of rows as they are offered: the short form where that is
+// unique and not less than what was typed.
+func wordsOf(rows []journal.Row, typed string) []string {
+	shared := make(map[string]int, len(rows))
+	for i := range rows {
+		shared[short(rows[i].ID)]++
 	}
-	return word
+	words := make([]string, len(rows))
+	for i := range rows {
+		words[i] = short(rows[i].ID)
+		if len(typed) > len(words[i]) || shared[words[i]] > 1 {
+			words[i] = rows[i].ID
+		}
+	}
+	return words
 }
 
 // completeFlags tells cobra what the values of flags can be, of every command.

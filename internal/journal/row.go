@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"database/sql"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -163,9 +164,14 @@ func (m milli) time() time.Time { return time.UnixMilli(int64(m)).UTC() }
 const columns = `id, direction, batch, peer, resource, profile, name, dir, path, size, mtime_s, mtime_ns,
 	sha256, state, durable, released, retries, created, updated, finished, error, mode, manifest, moved, description`
 
+// keysOf are the identity keys of a row, in hexadecimal and one after the other:
+// read with the row, since a query for each of thousands takes seconds.
+const keysOf = `(SELECT group_concat(hex(k.identity_key), '' ORDER BY k.identity_key)
+	FROM transfer_keys k WHERE k.id = transfers.id AND k.direction = transfers.direction)`
+
 // find reads the rows that the condition selects, with their keys.
 func find(ctx context.Context, tx *sql.Tx, where string, args ...any) ([]Row, error) {
-	rows, err := tx.QueryContext(ctx, `SELECT `+columns+` FROM transfers WHERE `+where, args...)
+	rows, err := tx.QueryContext(ctx, `SELECT `+columns+`, `+keysOf+` FROM transfers WHERE `+where, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -178,23 +184,16 @@ func find(ctx context.Context, tx *sql.Tx, where string, args ...any) ([]Row, er
 		}
 		out = append(out, r)
 	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	for i := range out {
-		if out[i].Keys, err = keysOf(ctx, tx, out[i].Key); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
+	return out, rows.Err()
 }
 
 func scan(rows *sql.Rows) (r Row, err error) {
 	var peer string
+	var keys sql.NullString
 	var seconds, nanos, finished sql.NullInt64
 	var created, updated, moved milli
 	err = rows.Scan(&r.ID, &r.Direction, &r.Batch, &peer, &r.Resource, &r.Profile, &r.Name, &r.Dir, &r.Path, &r.Size, &seconds, &nanos,
-		&r.SHA256, &r.State, &r.Durable, &r.Released, &r.Retries, &created, &updated, &finished, &r.LastError, &r.Mode, &r.Manifest, &moved, &r.Description)
+		&r.SHA256, &r.State, &r.Durable, &r.Released, &r.Retries, &created, &updated, &finished, &r.LastError, &r.Mode, &r.Manifest, &moved, &r.Description, &keys)
 	if err != nil {
 		return r, err
 	}
@@ -208,24 +207,20 @@ func scan(rows *sql.Rows) (r Row, err error) {
 	if finished.Valid {
 		r.Finished = milli(finished.Int64).time()
 	}
-	return r, nil
+	r.Keys, err = splitKeys(keys.String)
+	return r, err
 }
 
-func keysOf(ctx context.Context, tx *sql.Tx, k Key) (keys [][]byte, err error) {
-	const query = `SELECT identity_key FROM transfer_keys WHERE id = ? AND direction = ? ORDER BY identity_key`
-	rows, err := tx.QueryContext(ctx, query, k.ID, string(k.Direction))
+// splitKeys undoes keysOf.
+func splitKeys(text string) (keys [][]byte, err error) {
+	all, err := hex.DecodeString(text)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = rows.Close() }() // errors show in rows.Err
-	for rows.Next() {
-		var key []byte
-		if err := rows.Scan(&key); err != nil {
-			return nil, err
-		}
+	for key := range slices.Chunk(all, keySize) {
 		keys = append(keys, key)
 	}
-	return keys, rows.Err()
+	return keys, nil
 }
 
 // load reads one row; ErrUnknown when there is none.
