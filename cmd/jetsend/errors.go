@@ -10,6 +10,7 @@ import (
 	"jetsend/internal/exitcode"
 	"jetsend/internal/omemo"
 	"jetsend/internal/session"
+	"jetsend/internal/state"
 	"jetsend/internal/transfer"
 )
 
@@ -81,6 +82,8 @@ func codeOf(ctx context.Context, err error) (exitCode, []string) {
 	switch {
 	case err == nil:
 		return exitcode.OK, nil
+	case errors.Is(err, state.ErrUnwritable) && (!errors.As(err, &failed) || failed.Code == exitcode.Config): // at the start
+		return exitcode.Config, []string{"run jetsend as the user who owns the state directory and may write all that is in it; --state-dir names another one"}
 	case errors.As(err, &failed):
 		if code, hints := codeOfLogin(err); code == failed.Code { // of a run that had been online
 			return code, hints

@@ -17,7 +17,7 @@ var ErrNewer = errors.New("state file was written by a newer version of jetsend"
 // a process that finds them done by another does nothing.
 func Migrate(ctx context.Context, db *sql.DB, owner string, steps []string) error {
 	if err := migrate(ctx, db, owner, steps); err != nil {
-		return fmt.Errorf("migrate state of %s: %w", owner, err)
+		return fmt.Errorf("migrate state of %s: %w", owner, unwritable(err))
 	}
 	return nil
 }

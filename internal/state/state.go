@@ -18,6 +18,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"modernc.org/sqlite"
@@ -28,6 +29,12 @@ import (
 // A step takes milliseconds; a slow disk and a dozen waiting processes still
 // fit, and a process that was stopped in the middle does not hang us for ever.
 const busyTimeout = 30 * time.Second
+
+// ErrUnwritable is returned when the user who runs this may not write the state:
+// it belongs to somebody else, or stands on a file system that is read-only.
+// Looking at the state writes too, since it settles what crashed processes left.
+// Use errors.Is.
+var ErrUnwritable = errors.New("the state cannot be written")
 
 // maxConns bounds the connections of one process: one that writes, and some
 // that read meanwhile. More would only queue at SQLite's single write lock.
@@ -46,7 +53,7 @@ const (
 // to them first. The caller closes the database.
 func Open(ctx context.Context, path string) (*sql.DB, error) {
 	if err := prepare(path); err != nil {
-		return nil, fmt.Errorf("open state file %s: %w", path, err)
+		return nil, fmt.Errorf("open state file %s: %w", path, unwritable(err))
 	}
 	db, err := sql.Open("sqlite", dsn(path))
 	if err != nil {
@@ -55,7 +62,7 @@ func Open(ctx context.Context, path string) (*sql.DB, error) {
 	db.SetMaxOpenConns(maxConns)
 	db.SetMaxIdleConns(maxConns)
 	if err := ping(ctx, db); err != nil {
-		return nil, errors.Join(fmt.Errorf("open state file %s: %w", path, err), db.Close())
+		return nil, errors.Join(fmt.Errorf("open state file %s: %w", path, unwritable(err)), db.Close())
 	}
 	return db, nil
 }
@@ -137,4 +144,20 @@ func ping(ctx context.Context, db *sql.DB) error {
 func busy(err error) bool {
 	var e *sqlite.Error
 	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_BUSY
+}
+
+// unwritable makes err ErrUnwritable where it says, in the words of the system or
+// of SQLite, that writing is not allowed.
+func unwritable(err error) error {
+	var e *sqlite.Error
+	code := 0
+	if errors.As(err, &e) {
+		code = e.Code() & 0xff
+	}
+	switch {
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS),
+		code == sqlite3.SQLITE_READONLY, code == sqlite3.SQLITE_CANTOPEN, code == sqlite3.SQLITE_PERM:
+		return fmt.Errorf("%w: %w", ErrUnwritable, err)
+	}
+	return err
 }

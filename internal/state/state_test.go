@@ -219,3 +219,27 @@ func TestPath(t *testing.T) {
 		t.Errorf("long addresses: %s (%d bytes) and %s", a, len(a), b)
 	}
 }
+
+// State that cannot be written is told apart from what is broken, wherever that shows.
+func TestUnwritable(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "x.db")
+	open(t, path)
+	db, err := sql.Open("sqlite", dsn(path)+"&mode=ro") // as a read-only file system does it, also to root
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() }) // nothing was written
+	if err := Migrate(t.Context(), db, "a", nil); !errors.Is(err, ErrUnwritable) {
+		t.Errorf("migrate: %v", err)
+	}
+	if db, err := Open(t.Context(), dir); !errors.Is(err, ErrUnwritable) {
+		t.Errorf("open: %v, %v", db, err)
+	}
+	if err := os.WriteFile(path, []byte(strings.Repeat("no database ", 1000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if db, err := Open(t.Context(), path); err == nil || errors.Is(err, ErrUnwritable) {
+		t.Errorf("open what is no database: %v, %v", db, err)
+	}
+}
