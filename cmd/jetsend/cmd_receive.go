@@ -200,7 +200,8 @@ func conflict(text string) inbox.Conflict {
 	return inbox.Rename
 }
 
-// downloadDir makes the directory absolute and looks whether it is one.
+// downloadDir makes the directory absolute and looks whether it is one, and one
+// that files can be made in: that is told before anybody goes online.
 func downloadDir(dir string) (string, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
@@ -218,7 +219,13 @@ func downloadDir(dir string) (string, error) {
 	case !info.IsDir():
 		return "", &transfer.Failure{Code: exitcode.LocalFile, Reason: clean.Text(abs) + " is not a directory"}
 	}
-	return abs, nil
+	d, err := inbox.Open(abs)
+	if err != nil {
+		return "", &transfer.Failure{
+			Code: exitcode.LocalFile, Reason: "cannot receive", Err: err, Hints: []string{"name a directory that can be written with --dir"},
+		}
+	}
+	return abs, d.Close()
 }
 
 // askAccept asks about one offer on the terminal. Anything but a clear yes is

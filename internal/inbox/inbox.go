@@ -70,7 +70,11 @@ func openIn(root *os.Root, abs string) (*Dir, error) {
 	probe := partPrefix + uuid.NewString() + partSuffix
 	f, err := root.OpenFile(probe, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("download directory: %w", noSpace(err)), root.Close())
+		var named *fs.PathError
+		if errors.As(err, &named) { // the name of the probe would tell nobody anything
+			err = named.Err
+		}
+		return nil, errors.Join(fmt.Errorf("download directory: make a file in %s: %w", abs, noSpace(err)), root.Close())
 	}
 	info, err := f.Stat()
 	err = errors.Join(err, f.Close(), root.Remove(probe))
