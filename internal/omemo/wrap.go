@@ -18,6 +18,9 @@ import (
 type Envelope struct {
 	Element *xmltree.Element // <encrypted/>
 	Devices []Device         // all that got the key
+	// Begins: the session with one of them is one that we began, and the device
+	// has said nothing in it yet. It may not have the prekey any more.
+	Begins bool
 }
 
 // WrapKey wraps a transport secret as XEP-0396 and the live clients do it: the
@@ -83,7 +86,8 @@ func (a *Account) wrap(ctx context.Context, p PEP, to jid.JID, key, iv, payload 
 	if len(got) == 0 {
 		return nil, fmt.Errorf("wrap for %s: %w", to, noDevice(trouble))
 	}
-	return &Envelope{Element: envelopeElement(a.deviceID, keys, iv, payload), Devices: got}, nil
+	begins := slices.ContainsFunc(keys, func(k wrappedKey) bool { return k.prekey })
+	return &Envelope{Element: envelopeElement(a.deviceID, keys, iv, payload), Devices: got, Begins: begins}, nil
 }
 
 // noDevice is ErrNoDevice with the reasons why each device was left out, unless one

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/crypto"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
@@ -66,4 +67,33 @@ func TestSameFileTwice(t *testing.T) {
 	if err != nil || !slices.Equal(names, []string{"f", "f (1)", "f (2)"}) {
 		t.Errorf("%v arrived: %v", names, err)
 	}
+}
+
+// TestPrekeyTaken: who began an OMEMO session with a one-time prekey that was used
+// up meanwhile, as when twenty begin at once, is refused once and not for ever.
+func TestPrekeyTaken(t *testing.T) {
+	st := setStage(t, 1000)
+	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
+	ctx := t.Context()
+	ts := crypto.NewSecret(crypto.AES128GCM)
+	defer ts.Wipe()
+	if _, err := st.romeo.omemo.WrapKey(ctx, st.romeo.sess, jid.MustParse("juliet@jet.test"), ts); err != nil {
+		t.Fatal(err)
+	}
+	for _, query := range []string{
+		`UPDATE prekeys SET id = id + 1000`,
+		`UPDATE publication SET generation = generation + 1, next_prekey = next_prekey + 1000`,
+	} {
+		if _, err := st.juliet.db.ExecContext(ctx, query); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := st.juliet.omemo.KeepAnnounced(ctx, st.juliet.sess); err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, st.send(t, RetryOptions{}), exitcode.Untrusted)
+	if err := st.send(t, RetryOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	st.arrived(t)
 }

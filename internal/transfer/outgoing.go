@@ -198,10 +198,10 @@ func (o *outgoing) round(ctx context.Context, peers []*peer) (err error) {
 		if err = context.Cause(ctx); err == nil {
 			err = o.attempt(ctx)
 		}
-		if o.form != formInsecurePlaintext && notAcceptable(err) { // the sessions of the two sides differ: build new ones, once
+		if o.form != formInsecurePlaintext && (notAcceptable(err) || o.unopened(err)) { // the sessions of the two sides differ: build new ones, once
 			if rerr := o.e.omemo.Rebuild(ctx, o.e.sess, p.jid.Bare()); rerr != nil {
 				o.e.log.Warn("rebuild sessions", "with", p.jid.Bare(), "error", rerr)
-			} else {
+			} else if notAcceptable(err) { // after a security error they are for the next send
 				err = o.attempt(ctx)
 			}
 		}
@@ -280,6 +280,15 @@ func unanswered(err error) bool {
 func notAcceptable(err error) bool {
 	var refused *offerRefused
 	return errors.As(err, &refused) && refused.answer.Condition == stanza.NotAcceptable
+}
+
+// unopened tells whether a client may have ended the session because it could not
+// open an envelope that begins an OMEMO session: of two who took the same one-time
+// prekey, one comes too late. It does not know the device then, so that only we can
+// mend it; with the session that we have, every further offer would fail as well.
+func (o *outgoing) unopened(err error) bool {
+	var ended *endedByPeer
+	return errors.As(err, &ended) && ended.reason.Condition == jingle.SecurityError && !o.accepted && !o.marked && o.env != nil && o.env.Begins
 }
 
 // attempt is one session with one resource.
