@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"jetsend/internal/state"
@@ -15,6 +16,10 @@ import (
 // source. It is called while the lock of the transfer is held, with the row as
 // it was before, and must not mind when there is nothing to remove.
 type Discard func(row Row) error
+
+// removeAtOnce bounds the rows that one transaction removes: whoever else wants to
+// write waits for it.
+const removeAtOnce = 100
 
 // Forget takes a transfer out of sight and has its remains discarded. What
 // stays, for FinishedFor, is who was sent how many bytes, so that a file that
@@ -50,8 +55,17 @@ func (j *Journal) Expire(ctx context.Context, maxAge time.Duration, discard Disc
 	if err != nil {
 		return nil, fmt.Errorf("expire transfers: %w", err)
 	}
+	over := func(r *Row) bool { return r.State == Complete && old(r) }
 	var errs []error
+	for some := range slices.Chunk(filter(rows, over), removeAtOnce) {
+		removed, err := j.removeSome(ctx, some, discard, over)
+		gone = append(gone, removed...)
+		errs = append(errs, err)
+	}
 	for i := range rows {
+		if over(&rows[i]) {
+			continue
+		}
 		expired := old(&rows[i])
 		var err error
 		switch {
@@ -72,6 +86,61 @@ func (j *Journal) Expire(ctx context.Context, maxAge time.Duration, discard Disc
 		errs = append(errs, fmt.Errorf("expire transfers: %w", err))
 	}
 	return gone, errors.Join(errs...)
+}
+
+func filter(rows []Row, ok func(*Row) bool) (out []Row) {
+	for i := range rows {
+		if ok(&rows[i]) {
+			out = append(out, rows[i])
+		}
+	}
+	return out
+}
+
+// removeSome removes rows that are complete, with their remains, in one transaction:
+// one for each of thousands would take longer than the file that somebody wants to
+// send. No byte of theirs counts any more, so that the order of drop is not needed,
+// and a row that is still there after a loss is removed by the next call.
+func (j *Journal) removeSome(ctx context.Context, rows []Row, discard Discard, ok func(*Row) bool) (gone []Row, err error) {
+	var errs []error
+	err = j.write(ctx, func(tx *sql.Tx) error {
+		for i := range rows {
+			r, l, err := j.held(ctx, tx, rows[i].Key)
+			switch {
+			case errors.Is(err, ErrUnknown), errors.Is(err, ErrRunning): // removed, or looked at, by another
+				continue
+			case err != nil:
+				return err
+			}
+			if ok(r) {
+				if err := discard(*r); err != nil {
+					errs = append(errs, fmt.Errorf("expire transfer %s: %w", r.Key, err))
+				} else if err := remove(ctx, tx, r.Key); err != nil {
+					return errors.Join(err, j.unlock(tx, r.Key, l))
+				} else {
+					gone = append(gone, *r)
+				}
+			}
+			if err := j.unlock(tx, r.Key, l); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("expire transfers: %w", err)
+	}
+	return gone, errors.Join(errs...)
+}
+
+// held reads a row and takes the lock of its transfer.
+func (j *Journal) held(ctx context.Context, tx *sql.Tx, k Key) (*Row, *state.Lock, error) {
+	r, err := load(ctx, tx, k)
+	if err != nil {
+		return nil, nil, err
+	}
+	l, err := j.lock(tx, k)
+	return r, l, err
 }
 
 // aged are the rows that Expire may have to do with. It is asked at every start of
@@ -128,11 +197,7 @@ func (j *Journal) drop(ctx context.Context, k Key, discard Discard, ok func(*Row
 // was before.
 func (j *Journal) strike(ctx context.Context, k Key, ok func(*Row) bool) (before Row, l *state.Lock, err error) {
 	err = j.write(ctx, func(tx *sql.Tx) error {
-		r, err := load(ctx, tx, k)
-		if err != nil {
-			return err
-		}
-		held, err := j.lock(tx, k)
+		r, held, err := j.held(ctx, tx, k)
 		if err != nil {
 			return err
 		}

@@ -1,7 +1,9 @@
 package journal
 
 import (
+	"database/sql"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -66,6 +68,55 @@ func TestExpire(t *testing.T) {
 		t.Errorf("%d lock files", n)
 	}
 }
+
+// TestExpireMany removes more rows than one transaction does. One that somebody is at,
+// and one whose remains resist, are in the way of no other.
+func TestExpireMany(t *testing.T) {
+	k := newKit(t)
+	rows := make([]Row, 5*removeAtOnce/2)
+	rows[0] = k.drive(sent(newID()), Complete)
+	err := k.write(t.Context(), func(tx *sql.Tx) error {
+		for i := range rows[1:] {
+			rows[i+1] = rows[0]
+			rows[i+1].ID = newID()
+			if err := save(t.Context(), tx, &rows[i+1]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	busy, stuck := rows[removeAtOnce/2].Key, rows[2*removeAtOnce].Key
+	l, err := k.lock(nil, busy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	discard := func(r Row) error {
+		if r.Key == stuck {
+			return io.ErrUnexpectedEOF
+		}
+		return nil
+	}
+	k.clock.add(FinishedFor)
+	gone, err := k.Expire(t.Context(), 0, discard)
+	if !errors.Is(err, io.ErrUnexpectedEOF) || len(gone) != len(rows)-2 {
+		t.Errorf("%d of %d are gone: %v", len(gone), len(rows), err)
+	}
+	left, err := k.List(t.Context(), Filter{States: []State{Complete}})
+	if err != nil || len(left) != 2 || k.load(busy).Key != busy || k.load(stuck).Key != stuck {
+		t.Errorf("left: %v, %v", left, err)
+	}
+	if err := l.Release(); err != nil {
+		t.Fatal(err)
+	}
+	if got := k.expire(0, nothing); len(got) != 2 || k.lockFiles() != 0 {
+		t.Errorf("then %v, and %d lock files", got, k.lockFiles())
+	}
+}
+
+func nothing(Row) error { return nil }
 
 // A received file that is whole, and whose release was cut, is no remain of anything.
 func TestExpireSparesWhole(t *testing.T) {
