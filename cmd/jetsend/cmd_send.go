@@ -37,7 +37,7 @@ inside it, permission bits and times; other clients than jetsend get a .tar. FIL
 may be - for standard input, which is kept in the state directory until it has
 arrived. A file keeps its time, and its permission bits as far as the receiver's
 umask leaves them. Several files go up to three at a time, with --limit-rate one
-after the other.
+after the other; hundreds of small ones are faster as a directory.
 
 Files are encrypted for the OMEMO devices of the contact before they leave this
 machine. Towards another jetsend the command ends with 0 only when a sealed
