@@ -204,7 +204,7 @@ func (t *Tap) Cut() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, c := range t.conns {
-		c.abort()
+		c.cut()
 	}
 }
 
@@ -220,7 +220,11 @@ func (t *Tap) Errors() []error {
 func (t *Tap) Close() {
 	t.cancel()
 	_ = t.ln.Close() // ends serve
-	t.Cut()
+	t.mu.Lock()
+	for _, c := range t.conns {
+		c.abort()
+	}
+	t.mu.Unlock()
 	t.wg.Wait()
 }
 

@@ -11,6 +11,7 @@ import (
 	"net"
 	"regexp"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -26,6 +27,7 @@ type tapConn struct {
 	// Writes of the pumps and of Inject meet here, one lock for each direction.
 	locks  [2]sync.Mutex
 	counts counts
+	cutOff atomic.Bool // by cut
 }
 
 // open speaks STARTTLS with the server and then with the client, so that a
@@ -160,11 +162,16 @@ func (c *tapConn) run(pass Rewrite) {
 			_ = c.server.CloseWrite() // fails only on a connection that is over
 			return
 		}
-		c.abort()
+		if !c.cutOff.Load() {
+			c.abort()
+		}
 	})
 	wg.Go(func() {
 		if err := c.pump(ToClient, c.server, pass); errors.Is(err, io.EOF) {
 			_ = c.client.CloseWrite()
+		} else if c.cutOff.Load() {
+			_ = c.server.SetReadDeadline(time.Now().Add(tapTimeout))
+			_, _ = io.Copy(io.Discard, c.server.NetConn()) // to the server's end of it
 		}
 		c.abort()
 	})
@@ -203,6 +210,17 @@ func (c *tapConn) write(dir Direction, raw []byte) error {
 		return fmt.Errorf("write %s: %w", dir, err)
 	}
 	return nil
+}
+
+// cut takes the connection away from the client. The server still gets all that it
+// was sent before: to close the connection would throw away what it has not read yet,
+// and Prosody 0.12 goes on with no stream of which it has read half a stanza.
+func (c *tapConn) cut() {
+	c.cutOff.Store(true)
+	_ = c.client.NetConn().Close() // may be closed already
+	if server, ok := c.server.NetConn().(*net.TCPConn); ok {
+		_ = server.CloseWrite()
+	}
 }
 
 // abort closes the connections below TLS, so that it blocks on nobody.
