@@ -9,11 +9,14 @@ import (
 	"time"
 )
 
-// ways are those to a name.
-var ways = map[string]struct {
+// wayTo is how a file comes to its name, on a disk that may lack abilities.
+type wayTo struct {
 	noMove, noLink bool
 	how            Conflict
-}{
+}
+
+// ways are those to a name.
+var ways = map[string]wayTo{
 	"move":      {how: Rename},
 	"link":      {how: Rename, noMove: true},
 	"hold":      {how: Rename, noMove: true, noLink: true},
@@ -34,16 +37,9 @@ func TestCutRelease(t *testing.T) {
 				const alive, all = -1, 8 // process killed; any part of three changes lost
 				for keep := alive; keep < all; keep++ {
 					d, path := open(t)
-					if w.how == Overwrite {
-						writeFile(t, filepath.Join(path, "a.txt"), "old")
-					}
 					k := newDisk(t, d)
-					k.noMove, k.noLink, k.left = w.noMove, w.noLink, cut
-					placed := ""
-					_, err := put(t, d, "1", content).Release("a.txt", w.how, time.Unix(1e9, 0), func(p string) error {
-						placed = filepath.Base(p)
-						return nil
-					})
+					k.left = cut
+					placed, err := released(t, d, k, path, w)
 					if done = err == nil; !done && !errors.Is(err, errCut) {
 						t.Fatal(err)
 					}
@@ -59,6 +55,21 @@ func TestCutRelease(t *testing.T) {
 			}
 		})
 	}
+}
+
+// released releases a file on the disk k of d in the way w. placed is the name that
+// the journal was told, if it came to that.
+func released(t *testing.T, d *Dir, k *disk, path string, w wayTo) (placed string, err error) {
+	t.Helper()
+	if w.how == Overwrite {
+		writeFile(t, filepath.Join(path, "a.txt"), "old")
+	}
+	k.noMove, k.noLink = w.noMove, w.noLink
+	_, err = put(t, d, "1", content).Release("a.txt", w.how, time.Unix(1e9, 0), func(p string) error {
+		placed = filepath.Base(p)
+		return nil
+	})
+	return placed, err
 }
 
 // recovered does what a receiver does that finds the journal's row.
@@ -98,16 +109,9 @@ func TestFlawedRelease(t *testing.T) {
 	for way, w := range ways {
 		for flaw, flawed := 1, "some"; flawed != ""; flaw++ {
 			d, path := open(t)
-			if w.how == Overwrite {
-				writeFile(t, filepath.Join(path, "a.txt"), "old")
-			}
 			k := newDisk(t, d)
-			k.noMove, k.noLink, k.flaw = w.noMove, w.noLink, flaw
-			placed := ""
-			_, err := put(t, d, "1", content).Release("a.txt", w.how, time.Unix(1e9, 0), func(p string) error {
-				placed = filepath.Base(p)
-				return nil
-			})
+			k.flaw = flaw
+			placed, err := released(t, d, k, path, w)
 			k.flaw, flawed = 0, k.flawed
 			where := fmt.Sprintf("%s, step %d, %s", way, flaw, flawed)
 			if err == nil && flawed != "" && flawed != "Date" || err != nil && !errors.Is(err, errCut) {
