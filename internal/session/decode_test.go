@@ -153,6 +153,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add("<a><b><c></c></b></a><!-- -->")
 	f.Add("<stream:error><x xmlns='urn:x'/></stream:error>")
 	f.Add("<a xmlns:p='' p:b='1'/>")
+	f.Add("<p:xmlns xmlns:p='a'><b xmlns='a'/><p:b/></p:xmlns>")
 	f.Fuzz(func(t *testing.T, in string) {
 		fs, err := frames(strings.NewReader(streamHead + in))
 		if err == nil {

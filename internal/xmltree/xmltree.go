@@ -209,6 +209,9 @@ func Decode(d *xml.Decoder, start xml.StartElement) (*Element, error) {
 // namespaced attributes other than xml:lang are left out.
 func Start(start xml.StartElement) *Element {
 	e := &Element{Name: start.Name}
+	if e.Name.Local == "xmlns" {
+		e.Name.Space = "" // encoding/xml does not tell it for this one, unless it is prefixed
+	}
 	for _, a := range start.Attr {
 		switch {
 		case a.Name.Space == "xmlns", a.Name == (xml.Name{Local: "xmlns"}):

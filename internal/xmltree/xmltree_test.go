@@ -85,6 +85,23 @@ func TestStart(t *testing.T) {
 	}
 }
 
+// TestNameXmlns has the one element name whose name space encoding/xml tells only
+// when it is prefixed.
+func TestNameXmlns(t *testing.T) {
+	for _, in := range []string{
+		`<p:xmlns xmlns:p='urn:a'><p:b/></p:xmlns>`,
+		`<xmlns xmlns='urn:a'><b/></xmlns>`,
+	} {
+		e, err := Parse([]byte(in))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := e.String(), `<xmlns><b xmlns='urn:a'/></xmlns>`; got != want {
+			t.Errorf("%s: got %s", in, got)
+		}
+	}
+}
+
 func TestRefused(t *testing.T) {
 	for in, want := range map[string]error{
 		`<a><!-- x --></a>`:               ErrRestricted,
