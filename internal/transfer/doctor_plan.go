@@ -87,6 +87,7 @@ func (e *Endpoint) DryRun(ctx context.Context, opt SendOptions) ([]Plan, error) 
 		return nil, err
 	}
 	defer closeSources(sources)
+	e.tellSkipped(sources)
 	common, err := e.plan(ctx, opt, sources)
 	if err != nil {
 		return nil, e.ended(ctx, err)
