@@ -135,7 +135,9 @@ func codeOfLogin(err error) (exitCode, []string) {
 		case auth.Condition == wrongPassword:
 			return exitcode.Login, []string{"run `jetsend login` to enter the password anew"}
 		case auth.Temporary():
-			return exitcode.Login, []string{"try again later"}
+			// Nothing is wrong with the login: what would help is what helps with
+			// a server that is away, and a service is to be started again.
+			return exitcode.Unreachable, []string{"try again later"}
 		}
 		return exitcode.Login, nil
 	case errors.As(err, &cert):

@@ -45,7 +45,7 @@ func TestCodeOf(t *testing.T) {
 		{"SIGTERM", ended(transfer.ErrTerminated), context.Canceled, exitcode.Terminated, false},
 		{"SIGTERM while the password command runs", ended(transfer.ErrTerminated), &config.Error{Msg: "no"}, exitcode.Terminated, false},
 		{"wrong password", live, fmt.Errorf("login: %w", &session.AuthError{Condition: "not-authorized"}), exitcode.Login, true},
-		{"server busy", live, &session.AuthError{Condition: "temporary-auth-failure"}, exitcode.Login, true},
+		{"server busy", live, &session.AuthError{Condition: "temporary-auth-failure"}, exitcode.Unreachable, true},
 		{"disabled", live, &session.AuthError{Condition: "account-disabled"}, exitcode.Login, false},
 		{"only PLAIN", live, &session.AuthError{Err: session.ErrPlainOnly}, exitcode.Login, true},
 		{"downgrade", live, &session.AuthError{Err: session.ErrDowngrade}, exitcode.Login, true},

@@ -17,7 +17,7 @@ const (
 	Config Code = 3
 	// Login: login refused (password, certificate, mechanism).
 	Login Code = 4
-	// Unreachable: server or network not reachable.
+	// Unreachable: server or network not reachable, or no passwords checked there at the moment.
 	Unreachable Code = 5
 	// Offline: contact not online, or not within --wait.
 	Offline Code = 6
