@@ -198,7 +198,11 @@ func (b *builder) start(t xml.StartElement, el *xmltree.Element) {
 		b.drop(errElements)
 		return
 	}
-	if err := checkAttrs(t.Attr); err != nil {
+	err := checkAttrs(t.Attr)
+	if err == nil {
+		err = xmltree.CheckNames(t)
+	}
+	if err != nil {
 		if len(b.open) == 0 {
 			b.f.el.Attrs = nil // nobody can tell who sent this
 		}

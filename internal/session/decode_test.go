@@ -74,6 +74,8 @@ func TestSkipped(t *testing.T) {
 		"two froms":        {"<iq id='1' from='a@b' from='c@d'/>", errAmbiguous, ""},
 		"no-name prefix":   {"<iq id='1' from='a@b' xmlns:e='' e:from='c@d'/>", errAmbiguous, ""},
 		"inner duplicate":  {"<iq id='1'><x a='1' a='2'/></iq>", errAmbiguous, "1"},
+		"no name":          {"<iq id='1' xmlns:p='u'><p:.b/></iq>", xmltree.ErrName, "1"},
+		"own name":         {"<stream:.iq id='1'/>", xmltree.ErrName, ""},
 		"late after depth": {"<iq id='1'>" + strings.Repeat("<x>", 200) + "<y z='1' z='2'/>" + strings.Repeat("</x>", 200) + "</iq>", errDepth, "1"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -153,6 +155,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add("<a><b><c></c></b></a><!-- -->")
 	f.Add("<stream:error><x xmlns='urn:x'/></stream:error>")
 	f.Add("<a xmlns:p='' p:b='1'/>")
+	f.Add("<stream:a/><stream:.a/><:a/><a:/>")
 	f.Add("<p:xmlns xmlns:p='a'><b xmlns='a'/><p:b/></p:xmlns>")
 	f.Fuzz(func(t *testing.T, in string) {
 		fs, err := frames(strings.NewReader(streamHead + in))

@@ -16,6 +16,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // MaxDepth bounds the nesting of a parsed tree: deeper than any known
@@ -30,6 +31,9 @@ var ErrRestricted = errors.New("restricted xml")
 
 // ErrDepth is returned for elements nested deeper than [MaxDepth].
 var ErrDepth = errors.New("xml nested too deep")
+
+// ErrName is returned for names that are none, see [CheckNames].
+var ErrName = errors.New("bad xml name")
 
 // Element is an element with its un-prefixed attributes, its children and its
 // text. Text is all direct character data joined; its place among the children
@@ -199,6 +203,34 @@ func Parse(b []byte) (*Element, error) {
 	}
 }
 
+// CheckNames returns [ErrName] for a start tag whose names are none of Namespaces in
+// XML 1.0, section 4, although encoding/xml takes them: it looks at a name before it
+// parts it at the colon. Written again they would not be XML.
+func CheckNames(start xml.StartElement) error {
+	if !isNCName(start.Name.Local) {
+		return ErrName
+	}
+	for _, a := range start.Attr {
+		if a.Name.Space == "" && strings.Contains(a.Name.Local, ":") {
+			return ErrName
+		}
+	}
+	return nil
+}
+
+// isNCName tells whether the local part of a name that encoding/xml has read can stand
+// by itself.
+func isNCName(local string) bool {
+	if local == "" || strings.Contains(local, ":") {
+		return false
+	}
+	if c := local[0]; c < utf8.RuneSelf {
+		return c == '_' || 'a' <= c|0x20 && c|0x20 <= 'z'
+	}
+	_, err := xml.NewDecoder(strings.NewReader("<" + local + "/>")).Token()
+	return err == nil
+}
+
 // Decode reads the rest of the element that start began.
 func Decode(d *xml.Decoder, start xml.StartElement) (*Element, error) {
 	return decode(d, start, 1)
@@ -227,6 +259,9 @@ func Start(start xml.StartElement) *Element {
 func decode(d *xml.Decoder, start xml.StartElement, depth int) (*Element, error) {
 	if depth > MaxDepth {
 		return nil, ErrDepth
+	}
+	if err := CheckNames(start); err != nil {
+		return nil, err
 	}
 	e := Start(start)
 	var text strings.Builder

@@ -85,6 +85,14 @@ func TestStart(t *testing.T) {
 	}
 }
 
+func TestNames(t *testing.T) {
+	for _, in := range []string{`<p:_b.1-x xmlns:p='u'/>`, `<p:é xmlns:p='u'/>`, `<Z p:é='1' xmlns:p='u' xml:lang='de'/>`} {
+		if _, err := Parse([]byte(in)); err != nil {
+			t.Errorf("%s: %v", in, err)
+		}
+	}
+}
+
 // TestNameXmlns has the one element name whose name space encoding/xml tells only
 // when it is prefixed.
 func TestNameXmlns(t *testing.T) {
@@ -114,6 +122,12 @@ func TestRefused(t *testing.T) {
 		``:                                nil,
 		`<a xmlns:p='u'><p:b></a>`:        nil,
 		`<a>&undefined;</a>`:              nil,
+		`<p:.b xmlns:p='u'/>`:             ErrName,
+		`<a><p:1 xmlns:p='u'/></a>`:       ErrName,
+		"<p:\u00b7 xmlns:p='u'/>":         ErrName, // an extender, which no name begins with
+		`<:a/>`:                           ErrName,
+		`<a:/>`:                           ErrName,
+		`<a :b='1'/>`:                     ErrName,
 		"<a>\x00</a>":                     nil,
 	} {
 		_, err := Parse([]byte(in))
