@@ -227,7 +227,7 @@ func TestLyingServerForms(t *testing.T) {
 	for _, how := range []Encryption{EncryptionJET, EncryptionDraft, EncryptionFile} {
 		t.Run(string(how), func(t *testing.T) {
 			st := newFormStage(t)
-			opt := SendOptions{Encryption: how, Route: RouteOptions{Transports: []string{S5B}}, Wait: 5 * time.Second}
+			opt := SendOptions{Encryption: how, Route: RouteOptions{Transports: []string{S5B}}, Wait: time.Minute}
 			honest := map[string]*xmltree.Element{}
 			st.lie(func(x *xmltree.Element) { honest[kindOf(x)] = x.Clone() })
 			if err := st.send(t, opt); err != nil {

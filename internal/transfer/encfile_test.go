@@ -51,6 +51,11 @@ func newFormStage(t *testing.T) *formStage {
 	st.have(t, noise(100_001))
 	st.meet(t, s, st.tap.Addr, false)
 	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
+	// She is seen: what a short wait ends with is about her client, on a busy machine too.
+	if err := st.romeo.sess.Appear(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() bool { return st.romeo.isOnline(st.juliet.sess.JID()) })
 	return st
 }
 

@@ -78,7 +78,7 @@ func TestOnceAfterNoSpace(t *testing.T) {
 	path := testFile(t, "text")
 	opt := ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts, Once: true, MinFree: 1 << 60, PerSender: true}
 	stop := receiving(t, juliet, opt)
-	send := SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: path}}, Wait: 5 * time.Second}
+	send := SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: path}}, Wait: time.Minute}
 	var f *Failure
 	for i := range 3 {
 		if i == 2 {
@@ -162,7 +162,7 @@ func TestInbandSuccess(t *testing.T) {
 		return [][]byte{raw}
 	})
 	err := romeo.Send(t.Context(), SendOptions{
-		To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: testFile(t, "something to keep")}}, Wait: 5 * time.Second,
+		To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: testFile(t, "something to keep")}}, Wait: time.Minute,
 		Encryption: EncryptionJET, Route: RouteOptions{Transports: []string{IBB}},
 	})
 	var f *Failure
@@ -192,7 +192,7 @@ func TestInterruptedAtTheEnd(t *testing.T) {
 		}
 	})
 	receiving(t, juliet, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
-	err := romeo.Send(ctx, SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: testFile(t, "x")}}, Wait: 5 * time.Second})
+	err := romeo.Send(ctx, SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: testFile(t, "x")}}, Wait: time.Minute})
 	var f *Failure
 	if !errors.As(err, &f) || f.Code != exitcode.Terminated {
 		t.Errorf("%v", err)

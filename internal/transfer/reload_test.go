@@ -43,7 +43,7 @@ func TestChange(t *testing.T) {
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		return romeo.Send(t.Context(), SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: path}}, Wait: 5 * time.Second})
+		return romeo.Send(t.Context(), SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: path}}, Wait: time.Minute})
 	}
 	running := make(chan error, 1)
 	go func() { running <- send("slow", strings.Repeat("x", 200<<10)) }()
@@ -178,7 +178,7 @@ func TestImpatientDrain(t *testing.T) {
 	sent := make(chan error, 1)
 	go func() {
 		sent <- romeo.Send(t.Context(), SendOptions{
-			To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: testFile(t, strings.Repeat("x", 1<<20))}}, Wait: 5 * time.Second,
+			To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: testFile(t, strings.Repeat("x", 1<<20))}}, Wait: time.Minute,
 		})
 	}()
 	for !in.has("negotiated") {

@@ -104,7 +104,7 @@ func (r *replay) IQ(_ context.Context, _ jid.JID, _ stanza.IQType, x *xmltree.El
 // says waits for the action that <expect/> wants of us.
 func (r *replay) says() {
 	want, ok := r.want("says")
-	late := time.After(10 * time.Second)
+	late := time.After(time.Minute)
 	for ok {
 		select {
 		case got := <-r.said:

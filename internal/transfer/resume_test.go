@@ -224,7 +224,7 @@ func TestNewcomers(t *testing.T) {
 // eventually waits for what takes seconds.
 func eventually(t *testing.T, ok func() bool) {
 	t.Helper()
-	for range 3000 {
+	for range 6000 { // a minute
 		if ok() {
 			return
 		}

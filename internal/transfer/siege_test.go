@@ -59,7 +59,7 @@ func TestSiege(t *testing.T) {
 	for range maxRunning {
 		path := testFile(t, strings.Repeat("x", 1<<20))
 		crowd.Go(func() {
-			if err := tybalt.Send(ctx, SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: path}}, Wait: 5 * time.Second, LimitRate: 100}); err == nil {
+			if err := tybalt.Send(ctx, SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: path}}, Wait: time.Minute, LimitRate: 100}); err == nil {
 				t.Error("a file of 1 MiB at 100 bytes a second came")
 			}
 		})

@@ -39,7 +39,7 @@ func TestStrippedFeature(t *testing.T) {
 			}
 		}()
 		err := romeo.Send(t.Context(), SendOptions{
-			To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: path}}, Wait: 5 * time.Second, Encryption: how,
+			To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: path}}, Wait: time.Minute, Encryption: how,
 		})
 		sent, _ := last[Sent](&out)
 		return sent, err

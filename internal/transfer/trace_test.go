@@ -87,7 +87,7 @@ func testTrace(t *testing.T, s *xmpptest.Server) {
 	content := strings.Repeat("what is in the file / ", 1000)
 	for _, path := range []string{S5B, IBB} {
 		err := romeo.Send(t.Context(), SendOptions{
-			To: juliet.JID().Bare(), Files: []Source{{Path: testFile(t, content)}}, Wait: 5 * time.Second, Route: RouteOptions{Transports: []string{path}},
+			To: juliet.JID().Bare(), Files: []Source{{Path: testFile(t, content)}}, Wait: time.Minute, Route: RouteOptions{Transports: []string{path}},
 		})
 		if err != nil {
 			t.Fatal(err)
