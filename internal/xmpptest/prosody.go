@@ -16,7 +16,7 @@ import (
 const (
 	// prosodyStartTimeout bounds the start of a Prosody, which takes about 0.3 s
 	// on an idle machine.
-	prosodyStartTimeout = 15 * time.Second
+	prosodyStartTimeout = time.Minute
 	// prosodyStopTimeout is how long it may take to stop before it is killed.
 	prosodyStopTimeout = 5 * time.Second
 )

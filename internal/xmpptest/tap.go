@@ -13,7 +13,7 @@ import (
 )
 
 // tapTimeout bounds the opening of a stream on either side of a tap.
-const tapTimeout = 10 * time.Second
+const tapTimeout = time.Minute
 
 // Direction is the way that bytes or stanzas go.
 type Direction int
