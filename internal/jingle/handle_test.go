@@ -174,6 +174,15 @@ func TestOverflow(t *testing.T) {
 		"long text": func(b *peer, sid string) error {
 			return say(b, romeo, SessionInfo, sid, xmltree.New(NSJetsend, "x").SetText(strings.Repeat("x", maxHeard)))
 		},
+		"long name": func(b *peer, sid string) error {
+			return say(b, romeo, SessionInfo, sid, xmltree.New(NSJetsend, strings.Repeat("x", maxHeard)))
+		},
+		"long name space": func(b *peer, sid string) error {
+			return say(b, romeo, SessionInfo, sid, xmltree.New(NSJetsend, "x", xmltree.New(strings.Repeat("x", maxHeard), "x")))
+		},
+		"long attribute": func(b *peer, sid string) error {
+			return say(b, romeo, SessionInfo, sid, xmltree.New(NSJetsend, "x").Set(strings.Repeat("x", maxHeard), ""))
+		},
 		"many elements": func(b *peer, sid string) error {
 			return say(b, romeo, TransportInfo, sid, candidates(maxHeard/100, ""))
 		},

@@ -159,16 +159,22 @@ const (
 
 // Weight is about the memory that e takes, in bytes: much more than the XML does
 // where that is many short elements. A nil e has none.
-func (e *Element) Weight() int {
+func (e *Element) Weight() int { return e.weight("") }
+
+// weight does not count a name space that is in force already: the string is shared.
+func (e *Element) weight(parent string) int {
 	if e == nil {
 		return 0
 	}
-	n := elementCost + len(e.Text)
+	n := elementCost + len(e.Name.Local) + len(e.Text)
+	if e.Name.Space != parent {
+		n += len(e.Name.Space)
+	}
 	for _, a := range e.Attrs {
-		n += attributeCost + len(a.Value)
+		n += attributeCost + len(a.Name.Local) + len(a.Value)
 	}
 	for _, c := range e.Children {
-		n += c.Weight()
+		n += c.weight(e.Name.Space)
 	}
 	return n
 }
