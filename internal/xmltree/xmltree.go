@@ -23,8 +23,12 @@ import (
 // protocol, shallow enough that recursion over it is harmless.
 const MaxDepth = 128
 
-// xmlNS is what encoding/xml reports as the name space of xml:lang.
-const xmlNS = "http://www.w3.org/XML/1998/namespace"
+// The two name spaces that no element is in and nobody may declare (Namespaces in XML
+// 1.0, section 3). The first is that of xml:lang.
+const (
+	xmlNS   = "http://www.w3.org/XML/1998/namespace"
+	xmlnsNS = "http://www.w3.org/2000/xmlns/"
+)
 
 // ErrRestricted is returned for XML that RFC 6120 section 11.1 forbids.
 var ErrRestricted = errors.New("restricted xml")
@@ -211,9 +215,10 @@ func Parse(b []byte) (*Element, error) {
 
 // CheckNames returns [ErrName] for a start tag whose names are none of Namespaces in
 // XML 1.0, section 4, although encoding/xml takes them: it looks at a name before it
-// parts it at the colon. Written again they would not be XML.
+// parts it at the colon. Written again they would not be XML, nor would an element of
+// a reserved name space, which a strict parser takes where it is prefixed <xml:a/>.
 func CheckNames(start xml.StartElement) error {
-	if !isNCName(start.Name.Local) {
+	if !isNCName(start.Name.Local) || start.Name.Space == xmlNS || start.Name.Space == xmlnsNS {
 		return ErrName
 	}
 	for _, a := range start.Attr {
@@ -255,7 +260,7 @@ func Start(start xml.StartElement) *Element {
 		case a.Name.Space == "xmlns", a.Name == (xml.Name{Local: "xmlns"}):
 		case a.Name.Space == "":
 			e.Attrs = append(e.Attrs, a)
-		case a.Name.Local == "lang" && (a.Name.Space == "xml" || a.Name.Space == xmlNS):
+		case a.Name == (xml.Name{Space: xmlNS, Local: "lang"}):
 			e.Attrs = append(e.Attrs, xml.Attr{Name: xml.Name{Space: "xml", Local: "lang"}, Value: a.Value})
 		}
 	}

@@ -77,6 +77,7 @@ func TestStart(t *testing.T) {
 		{Name: xml.Name{Space: "xmlns", Local: "p"}, Value: "urn:p"},
 		{Name: xml.Name{Local: "xmlns"}, Value: "urn:a"},
 		{Name: xml.Name{Space: "urn:p", Local: "from"}, Value: "evil"},
+		{Name: xml.Name{Space: "xml", Local: "lang"}, Value: "evil"}, // by a prefix for this very name space
 		{Name: xml.Name{Local: "from"}, Value: "good"},
 	}})
 	want := New("urn:a", "a").Set("from", "good")
@@ -128,6 +129,8 @@ func TestRefused(t *testing.T) {
 		`<:a/>`:                           ErrName,
 		`<a:/>`:                           ErrName,
 		`<a :b='1'/>`:                     ErrName,
+		`<a><xml:b/></a>`:                 ErrName,
+		`<a xmlns='` + xmlnsNS + `'/>`:    ErrName,
 		"<a>\x00</a>":                     nil,
 	} {
 		_, err := Parse([]byte(in))
