@@ -26,29 +26,51 @@ var (
 	errAmbiguous = errors.New("ambiguous attributes")
 )
 
-// byteLimiter gives the XML decoder one byte at a time, at most hardStanza of
-// them for each top-level element. Because it is an io.ByteReader the decoder
-// reads nothing ahead, so a stream can be restarted on the same connection.
-type byteLimiter struct {
-	r    *bufio.Reader
-	used int
+// source gives the XML decoder one byte at a time, at most maxStanza of them for each
+// top-level element. Because it is an io.ByteReader the decoder reads nothing ahead,
+// so a stream can be restarted on the same connection.
+type source struct {
+	r      *bufio.Reader
+	used   int
+	head   []byte // the stream header, as it was read
+	opened bool   // head is whole
+	replay []byte // of head, to be given before anything else
+	markup markup // what is after head
 }
 
 // ReadByte implements io.ByteReader.
-func (l *byteLimiter) ReadByte() (byte, error) {
-	if l.used >= hardStanza {
+func (s *source) ReadByte() (byte, error) {
+	if len(s.replay) > 0 {
+		b := s.replay[0]
+		s.replay = s.replay[1:]
+		return b, nil
+	}
+	if s.used >= maxStanza {
 		return 0, errHardLimit
 	}
-	l.used++
-	return l.r.ReadByte()
+	s.used++
+	return s.step()
+}
+
+// step reads a byte without a limit.
+func (s *source) step() (byte, error) {
+	b, err := s.r.ReadByte()
+	switch {
+	case err != nil:
+		return 0, err
+	case s.opened:
+		return b, s.markup.next(b)
+	}
+	s.head = append(s.head, b)
+	return b, nil
 }
 
 // Read implements io.Reader, for the sake of xml.NewDecoder's argument only.
-func (l *byteLimiter) Read(p []byte) (int, error) {
+func (s *source) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	b, err := l.ReadByte()
+	b, err := s.ReadByte()
 	if err != nil {
 		return 0, err
 	}
@@ -58,13 +80,13 @@ func (l *byteLimiter) Read(p []byte) (int, error) {
 
 // decoder cuts a stream into its top-level elements.
 type decoder struct {
-	lim *byteLimiter
+	src *source
 	xml *xml.Decoder
 }
 
 func newDecoder(r *bufio.Reader) *decoder {
-	lim := &byteLimiter{r: r}
-	return &decoder{lim: lim, xml: xml.NewDecoder(lim)}
+	src := &source{r: r}
+	return &decoder{src: src, xml: xml.NewDecoder(src)}
 }
 
 // frame is one top-level element of a stream.
@@ -79,7 +101,6 @@ type frame struct {
 
 // open reads the stream header (RFC 6120 section 4.2) and returns its start tag.
 func (d *decoder) open() (*xmltree.Element, error) {
-	d.lim.used = 0
 	for {
 		t, err := d.xml.Token()
 		if err != nil {
@@ -87,6 +108,7 @@ func (d *decoder) open() (*xmltree.Element, error) {
 		}
 		switch t := t.(type) {
 		case xml.StartElement:
+			d.src.opened = true
 			return xmltree.Start(t), nil
 		case xml.ProcInst:
 			if t.Target != "xml" {
@@ -106,8 +128,12 @@ func (d *decoder) open() (*xmltree.Element, error) {
 // ended; what a peer can put into a stanza never is one.
 func (d *decoder) next() (frame, error) {
 	for {
-		d.lim.used = 0
+		d.src.used = 0
 		t, err := d.xml.Token()
+		if errors.Is(err, errHardLimit) && d.src.markup.inside() {
+			f, err := d.nameOnly()
+			return f, streamEnd(err)
+		}
 		if err != nil {
 			return frame{}, streamEnd(err)
 		}
@@ -123,6 +149,34 @@ func (d *decoder) next() (frame, error) {
 			}
 		default:
 			return frame{}, errRestricted
+		}
+	}
+}
+
+// nameOnly skips an element whose start tag alone is beyond the limit.
+func (d *decoder) nameOnly() (frame, error) {
+	m := &d.src.markup
+	el := xmltree.New(m.space(), string(m.name))
+	return frame{el: el, bad: ErrStanzaTooBig, weight: el.Weight()}, d.skip()
+}
+
+// skip reads to the end of the top-level element, however far that is: a server may
+// make of a short stanza a very long one, by declaring a long name space for each of
+// many elements, and sends a request for subscription again at every login. The XML
+// decoder, which may be anywhere in that element, is replaced by one that has read
+// the stream header alone.
+func (d *decoder) skip() error {
+	for d.src.markup.inside() {
+		if _, err := d.src.step(); err != nil {
+			return err
+		}
+	}
+	d.src.replay = d.src.head
+	d.xml = xml.NewDecoder(d.src)
+	for {
+		t, err := d.xml.Token()
+		if _, ok := t.(xml.StartElement); ok || err != nil {
+			return err
 		}
 	}
 }
@@ -151,40 +205,32 @@ type builder struct {
 func (d *decoder) element(start xml.StartElement) (frame, error) {
 	b := builder{f: frame{el: xmltree.Start(start)}}
 	b.start(start, b.f.el)
-	for depth := 1; depth > 0; {
+	for len(b.open) > 0 {
 		t, err := d.xml.Token()
+		if errors.Is(err, errHardLimit) {
+			b.drop(ErrStanzaTooBig)
+			break
+		}
 		if err != nil {
 			return frame{}, err
 		}
-		if d.lim.used > maxStanza {
-			b.drop(ErrStanzaTooBig)
-		}
 		switch t := t.(type) {
 		case xml.StartElement:
-			if depth++; depth > hardDepth {
-				return frame{}, errHardLimit
-			}
-			if b.f.bad == nil {
-				b.start(t, xmltree.Start(t))
-			}
+			b.start(t, xmltree.Start(t))
 		case xml.EndElement:
-			depth--
-			if b.f.bad == nil {
-				b.end()
-			}
+			b.end()
 		case xml.CharData:
-			if b.f.bad == nil {
-				top := len(b.text) - 1
-				b.text[top] = append(b.text[top], t...)
-			}
+			top := len(b.text) - 1
+			b.text[top] = append(b.text[top], t...)
 		default:
 			return frame{}, errRestricted
 		}
 	}
-	b.f.weight = elementCost * b.elements
-	if b.f.bad == nil {
-		b.f.weight += d.lim.used
+	if b.f.bad != nil {
+		b.f.weight = b.f.el.Weight()
+		return b.f, d.skip()
 	}
+	b.f.weight = elementCost*b.elements + d.src.used
 	return b.f, nil
 }
 
@@ -224,12 +270,9 @@ func (b *builder) end() {
 
 // drop gives up all of the stanza but its start tag.
 func (b *builder) drop(why error) {
-	if b.f.bad != nil {
-		return
-	}
 	b.f.bad = why
 	b.f.el = &xmltree.Element{Name: b.f.el.Name, Attrs: b.f.el.Attrs}
-	b.open, b.text, b.elements = nil, nil, 1
+	b.open, b.text = nil, nil
 }
 
 // checkAttrs refuses what a strict XML parser would have refused but

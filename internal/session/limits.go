@@ -10,18 +10,10 @@ const (
 	// 700 KiB. A longer one is skipped and dropped, the stream goes on.
 	maxStanza = 1 << 20
 
-	// hardStanza ends the stream. A stanza that passed a server with a limit of
-	// 512 KiB may grow sixfold when that server escapes it anew.
-	hardStanza = 4 << 20
-
 	// maxElements bounds the elements of one stanza: a tree needs some 130
 	// bytes for an element that takes four on the wire. Rosters of 5,000
 	// contacts with two groups each fit.
 	maxElements = 16384
-
-	// hardDepth ends the stream; see xmltree.MaxDepth for what is kept. The
-	// XML decoder holds some 60 bytes for every open element.
-	hardDepth = 65536
 
 	// maxAttrs bounds the attributes of one element; Jingle candidates have 7.
 	maxAttrs = 64

@@ -28,7 +28,7 @@ func TestReconnect(t *testing.T) {
 		"garbage":    func(c *fakeConn) { c.say("<<<<") },
 		"restricted": func(c *fakeConn) { c.say("<!-- -->") },
 		"error":      func(c *fakeConn) { c.say(streamErr("connection-timeout", "")) },
-		"endless":    func(c *fakeConn) { c.say("<message><body>" + strings.Repeat("x", hardStanza)); c.hear() },
+		"endless":    func(c *fakeConn) { c.say(strings.Repeat(" ", maxStanza)); c.hear() },
 	} {
 		for _, sm := range []*fakeSM{nil, {}} {
 			if sm != nil && (name == "rudely" || name == "reset") {
