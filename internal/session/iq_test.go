@@ -5,7 +5,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"time"
 
 	xmpp "gosrc.io/xmpp"
 	gstanza "gosrc.io/xmpp/stanza"
@@ -91,13 +90,13 @@ func TestErrorAnswer(t *testing.T) {
 }
 
 func TestNoAnswer(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(context.Background())
 	f := &fake{session: func(c *fakeConn) {
 		for c.hear() != nil {
+			cancel(context.DeadlineExceeded)
 		}
 	}}
 	s := f.start(t).online(t)
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
-	defer cancel()
 	if _, err := s.IQ(ctx, romeo, stanza.Get, nil); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), romeo.String()) {
 		t.Error(err)
 	}
