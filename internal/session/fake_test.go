@@ -156,7 +156,7 @@ func (f *fake) online(t testing.TB, setup ...func(*Session)) *Session {
 
 func closeSession(t testing.TB, s *Session) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := s.Close(ctx); err != nil {
 		t.Error(err)
@@ -165,7 +165,7 @@ func closeSession(t testing.TB, s *Session) {
 
 // testContext ends long after every honest step, so that a hang is an error.
 func testContext(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

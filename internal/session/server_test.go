@@ -41,7 +41,7 @@ func resident(t *testing.T, srv *xmpptest.Server, user, addr string, setup ...fu
 		fn(s)
 	}
 	t.Cleanup(func() { closeSession(t, s) })
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := s.Start(ctx); err != nil {
 		t.Fatal(err)

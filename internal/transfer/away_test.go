@@ -146,7 +146,7 @@ func TestOneOfTwoServes(t *testing.T) {
 		receiving(t, other, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
 	}
 	eventually(t, func() bool {
-		peers, err := st.juliet.servants(t.Context(), jid.MustParse("romeo@jet.test"), 10*time.Second)
+		peers, err := st.juliet.servants(t.Context(), jid.MustParse("romeo@jet.test"), time.Minute)
 		return err == nil && len(peers) == 4
 	})
 	err := st.juliet.Resume(t.Context(), ResumeOptions{

@@ -112,7 +112,7 @@ func TestFreshSecrets(t *testing.T) {
 		if row.Released {
 			break
 		}
-		to, err := st.juliet.servants(t.Context(), row.Peer, 10*time.Second)
+		to, err := st.juliet.servants(t.Context(), row.Peer, time.Minute)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -121,7 +121,7 @@ func TestOneRefusal(t *testing.T) {
 		eventually(t, func() bool { return romeo.receiver.Load() != nil })
 	}
 	receive(ReceiveOptions{})
-	to, err := juliet.servants(t.Context(), jid.MustParse("romeo@jet.test"), 10*time.Second)
+	to, err := juliet.servants(t.Context(), jid.MustParse("romeo@jet.test"), time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,7 +223,7 @@ func TestConflict(t *testing.T) {
 	path := testFile(t, "text")
 	const id = "0a3c1d5e-1b2c-4d3e-8f90-a1b2c3d4e5f6"
 	receiving(t, romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
-	to, err := juliet.servants(t.Context(), jid.MustParse("romeo@jet.test"), 10*time.Second)
+	to, err := juliet.servants(t.Context(), jid.MustParse("romeo@jet.test"), time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
