@@ -15,7 +15,7 @@ import (
 var (
 	errRestricted = errors.New("the server sent restricted xml")
 	errStrayText  = errors.New("the server sent text between stanzas")
-	errHardLimit  = errors.New("the server sent an endless stanza")
+	errHardLimit  = errors.New("the server sends without end and no stanza")
 )
 
 // What makes a stanza to be skipped.
