@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -133,7 +132,7 @@ func (l *login) choose(ctx context.Context, args []string) (err error) {
 	case l.chosen.Name == "":
 		l.chosen.Name = l.chosen.Addr.String()
 	}
-	if strings.Contains(l.chosen.Name, "::") {
+	if !config.ValidName(l.chosen.Name) {
 		return usagef("%q cannot be the name of an account", clean.Text(l.chosen.Name)).hint("give it another one with --account NAME")
 	}
 	l.chosen.Ephemeral = false

@@ -29,6 +29,7 @@ func FuzzEdit(f *testing.F) {
 	f.Add("accounts: # a\n# b\n", "work", "p", false)
 	f.Add("accounts: {home: {jid: a@b.example}}\n---\n# second\ntrust: verified\n", "work", "p", false)
 	f.Add("", "<<", "null", false)
+	f.Add("default_account:", ":", "0", true)
 	f.Add("accounts:\n  home:\n    jid:\n", "work", "p", false)
 	f.Add("accounts:\ndefault_account:\n", "0", "0x1", false)
 	file := filepath.Join(f.TempDir(), "config.yaml")

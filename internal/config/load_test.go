@@ -142,6 +142,7 @@ func TestRefused(t *testing.T) {
 		{"blocks too large", "transports: {ibb: {block_size: 65536}}\n", "not between 256 and 65535", ""},
 		{"address", "transports: {s5b: {advertise: [here]}}\n", "not an IP address", ""},
 		{"delimiter", "contacts: {'a::b': a@b.example}\n", `cannot hold "::"`, ""},
+		{"colon at the end", "accounts: {'a:': {jid: a@b.example}}\n", `cannot hold "::", or end with a colon`, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			file := writeConfig(t, tt.text)

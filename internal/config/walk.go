@@ -113,8 +113,8 @@ func (w *walker) eachKey(n *yaml.Node, key string, do func(k, v *yaml.Node) erro
 		if k.Kind != yaml.ScalarNode || k.Tag == "!!merge" {
 			return w.fail(k, "%s: write plain `key: value` lines", join(key, k.Value))
 		}
-		if strings.Contains(k.Value, delimiter) {
-			return w.fail(k, "%s: a name cannot hold %q", join(key, k.Value), delimiter)
+		if !ValidName(k.Value) {
+			return w.fail(k, "%s: a name cannot hold %q, or end with a colon", join(key, k.Value), delimiter)
 		}
 		if lower := strings.ToLower(k.Value); seen[lower] {
 			return w.fail(k, "%s is there twice", join(key, k.Value))
