@@ -95,11 +95,17 @@ func (c *presenceCache) take(p stanza.Presence, known func(jid.JID) bool) {
 		}
 		c.put(p, known)
 	case typeUnavailable, typeError:
-		if p.From.IsBare() {
+		switch {
+		case !p.From.IsBare():
+			c.drop(bare, p.From.Resource())
+		case p.Type == typeError:
+			// Of our own presence, which one device did not get: Prosody answers so for
+			// each that a stream had not acknowledged when it was given up. It says
+			// nothing about the others.
+			return
+		default:
 			c.count -= len(c.byBare[bare])
 			delete(c.byBare, bare)
-		} else {
-			c.drop(bare, p.From.Resource())
 		}
 	case typeSubscribe:
 		if slices.Contains(c.requests, bare) || len(c.requests) >= maxRequests {

@@ -68,7 +68,12 @@ func TestPresenceCache(t *testing.T) {
 	p.Type = typeUnavailable
 	c.take(p, nobody)
 	check("c", "d", "b")
-	p.From = romeo.Bare()
+	c.take(stanza.Presence{From: jid.MustParse("romeo@jet.test/b"), Type: typeError}, nobody)
+	check("c", "d")
+	p.From, p.Type = romeo.Bare(), typeError // one device did not get our presence; which, it does not say
+	c.take(p, nobody)
+	check("c", "d")
+	p.Type = typeUnavailable
 	c.take(p, nobody)
 	check()
 	if c.count != 0 {
