@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -243,19 +245,20 @@ func checkFileArgs(files []string) error {
 // login and a question to the contact. Pipes and devices are not opened.
 func checkReadable(files []string) error {
 	var errs []error
+	var hints []string
 	for _, f := range files {
 		if f == stdinArg {
 			continue
 		}
 		info, err := os.Stat(f)
 		if err == nil && !info.Mode().IsRegular() && !info.IsDir() {
-			err = errors.New("not a regular file")
+			err = errNotRegular
 		}
 		if err == nil {
-			var opened *os.File
-			if opened, err = os.Open(f); err == nil {
-				err = opened.Close()
-			}
+			err = checkOpens(f, info)
+		}
+		if errors.Is(err, errNotRegular) && hints == nil {
+			hints = []string{"what can be read from it is sent with `jetsend send --name NAME - CONTACT < " + clean.Argument(clean.Text(f)) + "`"}
 		}
 		var failed *fs.PathError
 		if errors.As(err, &failed) { // which call it was is nobody's business
@@ -268,7 +271,31 @@ func checkReadable(files []string) error {
 	if len(errs) == 0 {
 		return nil
 	}
-	return &transfer.Failure{Code: exitcode.LocalFile, Reason: "nothing was sent", Err: errors.Join(errs...)}
+	return &transfer.Failure{Code: exitcode.LocalFile, Reason: "nothing was sent", Err: errors.Join(errs...), Hints: hints}
+}
+
+// errNotRegular: not a file whose size says how much there is to read.
+var errNotRegular = errors.New("not a regular file")
+
+// checkOpens opens a file or a directory. The files of /proc say that they are
+// regular and empty, and are not: they would arrive without a byte.
+func checkOpens(path string, info fs.FileInfo) (err error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // some of them wait for what to say
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if info.IsDir() || info.Size() > 0 {
+		return nil
+	}
+	n, err := f.ReadAt(make([]byte, 1), 0)
+	switch {
+	case n > 0:
+		return errNotRegular
+	case errors.Is(err, io.EOF):
+		return nil
+	}
+	return err
 }
 
 // swapped recognises `send CONTACT FILE` and gives the command that was meant.
