@@ -87,6 +87,14 @@ func (a *Account) announce(ctx context.Context, p PEP, keep bool) (wait time.Dur
 		if err := a.publishBundle(ctx, p, renew); err != nil {
 			return fmt.Errorf("publish bundle: %w", err)
 		}
+		if !listed { // that took a while, in which another device may have joined
+			if list, err = a.ownList(ctx, p, renew); err != nil {
+				return err
+			}
+			if listed, err = a.mayJoin(ctx, list); err != nil {
+				return err
+			}
+		}
 		if !listed && keep {
 			if wait, err = a.takeRelist(ctx); err != nil {
 				return err

@@ -77,6 +77,24 @@ func TestAnnounce(t *testing.T) {
 	}
 }
 
+// A device that joins while another publishes its bundle stays in the list.
+func TestTwoJoin(t *testing.T) {
+	s := newServer()
+	j, k := unannounced(t, s, Config{}), unannounced(t, s, Config{})
+	s.before = func(_ context.Context, call string) error {
+		if call == "publish juliet@jet.test "+j.bundleNode() {
+			s.before = nil
+			k.announce()
+		}
+		return nil
+	}
+	j.announce()
+	want := fmt.Sprintf(`<list xmlns='%s'><device id='%d'/><device id='%d'/></list>`, NS, k.DeviceID(), j.DeviceID())
+	if got := s.get(juliet, NodeDevices); got != want {
+		t.Errorf("list %s, want %s", got, want)
+	}
+}
+
 // The list is merged: what others put there stays, whatever it is.
 func TestListIsMerged(t *testing.T) {
 	j := unannounced(t, newServer(), Config{})
