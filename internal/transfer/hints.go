@@ -107,14 +107,14 @@ func (o *outgoing) hints(err error) []string {
 // somebody can do something about.
 func (o *outgoing) keyRefused() []string {
 	key := o.e.omemo.Fingerprint()
-	accept := "trust it there"
+	accept, hints := "trust it there", []string(nil)
 	if o.profile() {
 		accept = "run `jetsend trust verify " + clean.Argument(clean.Text(o.e.sess.JID().Bare().String())) + " " + key + "`"
+		hints = []string{"try again first: the contact's device rebuilds a session that does not fit, as after a backup was restored"}
 	}
-	return []string{
-		"the contact's device may not accept the key of this one: " + grouped(key),
-		"on the contact's device, compare it, and if it is the same " + accept,
-	}
+	return append(hints,
+		"the contact's device may not accept the key of this one: "+grouped(key),
+		"on the contact's device, compare it, and if it is the same "+accept)
 }
 
 // grouped is a fingerprint in groups of eight, as people compare it.
