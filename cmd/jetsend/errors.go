@@ -79,10 +79,13 @@ func codeOf(ctx context.Context, err error) (exitCode, []string) {
 		usage  *usageError
 		conf   *config.Error
 	)
+	starting := !errors.As(err, &failed) || failed.Code == exitcode.Config
 	switch {
 	case err == nil:
 		return exitcode.OK, nil
-	case errors.Is(err, state.ErrUnwritable) && (!errors.As(err, &failed) || failed.Code == exitcode.Config): // at the start
+	case starting && errors.Is(err, state.ErrNoSpace):
+		return exitcode.LocalFile, []string{"free space in the state directory, or name another one with --state-dir"}
+	case starting && errors.Is(err, state.ErrUnwritable):
 		return exitcode.Config, []string{"run jetsend as the user who owns the state directory and may write all that is in it; --state-dir names another one"}
 	case errors.As(err, &failed):
 		if code, hints := codeOfLogin(err); code == failed.Code { // of a run that had been online

@@ -36,6 +36,10 @@ const busyTimeout = 30 * time.Second
 // Use errors.Is.
 var ErrUnwritable = errors.New("the state cannot be written")
 
+// ErrNoSpace is returned when the file system of the state is full, or the quota of
+// its user is used up. Use errors.Is.
+var ErrNoSpace = errors.New("no space left for the state")
+
 // maxConns bounds the connections of one process: one that writes, and some
 // that read meanwhile. More would only queue at SQLite's single write lock.
 const maxConns = 4
@@ -147,14 +151,17 @@ func busy(err error) bool {
 }
 
 // unwritable makes err ErrUnwritable where it says, in the words of the system or
-// of SQLite, that writing is not allowed.
+// of SQLite, that writing is not allowed, and ErrNoSpace where there is no space.
 func unwritable(err error) error {
 	var e *sqlite.Error
-	code := 0
+	code, extended := 0, 0
 	if errors.As(err, &e) {
-		code = e.Code() & 0xff
+		code, extended = e.Code()&0xff, e.Code()
 	}
 	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), code == sqlite3.SQLITE_FULL,
+		extended == sqlite3.SQLITE_IOERR_SHMSIZE: // the -shm file, the first that is made, cannot grow
+		return fmt.Errorf("%w: %w", ErrNoSpace, err)
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS),
 		code == sqlite3.SQLITE_READONLY, code == sqlite3.SQLITE_CANTOPEN, code == sqlite3.SQLITE_PERM:
 		return fmt.Errorf("%w: %w", ErrUnwritable, err)

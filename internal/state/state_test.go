@@ -243,3 +243,17 @@ func TestUnwritable(t *testing.T) {
 		t.Errorf("open what is no database: %v, %v", db, err)
 	}
 }
+
+// A full disk is said to be that.
+func TestNoSpace(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.db")
+	open(t, path)
+	db, err := sql.Open("sqlite", dsn(path)+"&_pragma=max_page_count(1)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() }) // nothing was written
+	if err := Migrate(t.Context(), db, "a", nil); !errors.Is(err, ErrNoSpace) {
+		t.Errorf("migrate: %v", err)
+	}
+}
