@@ -13,6 +13,7 @@ import (
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/omemo"
+	"jetsend/internal/stanza"
 )
 
 // The times that hints suggest at least.
@@ -83,6 +84,7 @@ func (e *Endpoint) askToAccept() string {
 // hints are those that the journey of the file knows beside the error that ended it.
 func (o *outgoing) hints(err error) []string {
 	var ended *endedByPeer
+	var refused *offerRefused
 	security := errors.As(err, &ended) && ended.reason.Condition == jingle.SecurityError
 	plain := o.form == formInsecurePlaintext
 	switch {
@@ -90,6 +92,8 @@ func (o *outgoing) hints(err error) []string {
 		return []string{"ask the contact to answer"}
 	case errors.Is(err, errNoAnswer):
 		return []string{"ask the contact to answer, or " + longer("answer-timeout", longAnswer, o.opt.AnswerTimeout)}
+	case errors.As(err, &refused) && refused.answer.Condition == stanza.ResourceConstraint:
+		return []string{"the contact's client has no room for one more transfer: try again later, or name all files to one `jetsend send`"}
 	case security && plain && !o.marked:
 		return []string{
 			"a jetsend takes unencrypted files only with `jetsend receive --insecure-plaintext`",
