@@ -264,7 +264,7 @@ func (s *Session) handle(in *inbound) {
 	isIQ := in.el.Name.Local == "iq"
 	if isIQ {
 		switch request := (stanza.IQ{From: in.from, ID: in.id}); {
-		case in.typ != string(stanza.Get) && in.typ != string(stanza.Set), in.id == "":
+		case in.typ != string(stanza.Get) && in.typ != string(stanza.Set), in.id == "", len(in.id) > maxID:
 			return
 		case in.bad != nil && errors.Is(in.bad, ErrStanzaTooBig):
 			s.answer(request, nil, s.hide(in.from, stanza.NewError(stanza.NotAcceptable)))

@@ -151,7 +151,10 @@ func TestRequests(t *testing.T) {
 		"our server":   {"<iq type='get' id='1'><x xmlns='urn:X'/></iq>", "<iq xmlns='jabber:client' type='result' id='1'><y xmlns='urn:X'/></iq>"},
 		"first wins":   {"<iq type='set' id='1' from='romeo@jet.test/a'><x xmlns='urn:X'/></iq>", "<error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"},
 		"plain error":  {"<iq type='get' id='1' from='romeo@jet.test/a'><x xmlns='urn:secret'/></iq>", "internal-server-error"},
-		"escaped id":   {"<iq type='get' id='&lt;&apos;' from='jet.test'><ping xmlns='urn:xmpp:ping'/></iq>", "id='&lt;&#39;'"},
+		"endless id": {"<iq type='get' id='" + strings.Repeat("\"", maxID+1) + "' from='tybalt@jet.test/a'><x xmlns='urn:nobody'/></iq>" +
+			"<iq type='set' id='" + strings.Repeat("\"", maxStanza) + "' from='tybalt@jet.test/a'><x xmlns='urn:nobody'/></iq>" +
+			"<iq type='get' id='1' from='jet.test'><ping xmlns='urn:xmpp:ping'/></iq>", "<iq xmlns='jabber:client' type='result' id='1' to='jet.test'/>"},
+		"escaped id": {"<iq type='get' id='&lt;&apos;' from='jet.test'><ping xmlns='urn:xmpp:ping'/></iq>", "id='&lt;&#39;'"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			answers := make(chan *xmltree.Element, 1)

@@ -4,11 +4,21 @@ import "time"
 
 // Limits on what a peer or a server can make us hold or wait for.
 const (
-	// maxStanza bounds the bytes of a stanza, both ways. Servers cap what a
+	// maxStanza bounds the bytes of a stanza that comes. Servers cap what a
 	// client may send at 64 to 512 KiB; longer than that is only what they say
 	// themselves: a roster of 5,000 contacts, with their names and groups, has some
 	// 700 KiB. A longer one is skipped and dropped, the stream goes on.
 	maxStanza = 1 << 20
+
+	// maxSent bounds the bytes of one that we send: at 256 KiB Prosody and ejabberd
+	// end the stream of a client. What we say of ourselves is far shorter, but an
+	// accept repeats what was offered.
+	maxSent = 255 << 10
+
+	// maxID bounds the id of an iq that is answered: the answer repeats it, with five
+	// bytes for each quote, and would end our stream at a server's own limit. Servers
+	// take more of each other than of a client.
+	maxID = 1 << 10
 
 	// maxElements bounds the elements of one stanza: a tree needs some 130
 	// bytes for an element that takes four on the wire. Rosters of 5,000

@@ -228,7 +228,7 @@ func (st *stream) isClosing() bool {
 // encode turns a stanza into bytes for the stream.
 func encode(el *xmltree.Element) ([]byte, error) {
 	b := el.Append(nil, gstanza.NSClient)
-	if len(b) > maxStanza {
+	if len(b) > maxSent {
 		return nil, fmt.Errorf("send <%s/> of %d bytes: %w", el.Name.Local, len(b), ErrStanzaTooBig)
 	}
 	return b, nil

@@ -174,7 +174,7 @@ func TestCloseIsBounded(t *testing.T) {
 func closeWhileStuck(t *testing.T) time.Duration {
 	f := &fake{session: func(c *fakeConn) { c.silent() }}
 	s := f.start(t).online(t)
-	text := strings.Repeat("x", 256<<10)
+	text := strings.Repeat("x", 128<<10)
 	ctx, cancel := context.WithTimeout(testContext(t), 100*time.Millisecond)
 	defer cancel()
 	for {
@@ -292,7 +292,7 @@ func TestFlood(t *testing.T) {
 
 func TestSendTooBig(t *testing.T) {
 	s := (&fake{}).start(t).online(t)
-	m := stanza.Message{To: romeo, Children: []*xmltree.Element{xmltree.New("urn:x", "x").SetText(strings.Repeat("x", maxStanza))}}
+	m := stanza.Message{To: romeo, Children: []*xmltree.Element{xmltree.New("urn:x", "x").SetText(strings.Repeat("'", maxSent/5))}}
 	if err := s.Send(testContext(t), m); !errors.Is(err, ErrStanzaTooBig) {
 		t.Error(err)
 	}
