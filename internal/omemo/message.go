@@ -2,6 +2,7 @@ package omemo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -66,10 +67,13 @@ func (a *Account) HandleMessage(ctx context.Context, p PEP, from jid.JID, encryp
 
 func (a *Account) handleMessage(ctx context.Context, p PEP, from jid.JID, encrypted *xmltree.Element) error {
 	h, err := parseEnvelope(encrypted, a.deviceID)
-	if err != nil {
-		return err
+	var addr address
+	if err == nil {
+		addr, err = a.sender(from, h)
 	}
-	addr, err := a.sender(from, h)
+	if errors.Is(err, ErrEnvelope) && !a.messages.take(a.cfg.Now(), from.Bare(), 1) {
+		return ErrTooMany // each is told to the log, and looked at once more by Heal
+	}
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"jetsend/internal/jid"
 	"jetsend/internal/stanza"
 	"jetsend/internal/state"
+	"jetsend/internal/xmltree"
 )
 
 // A chat copy is opened for the ratchet's sake, without asking the server when
@@ -99,6 +100,16 @@ func TestMessagesAreLimited(t *testing.T) {
 	}
 	if asked != messagesPerSender/introductionCost {
 		t.Errorf("asked about a stranger %d times", asked)
+	}
+	c.add(messageWindow)
+	none := xmltree.New(NS, "encrypted")
+	for range messagesPerSender {
+		if err := j.HandleMessage(t.Context(), j.pep, r.jid, none); !errors.Is(err, ErrEnvelope) {
+			t.Fatal(err)
+		}
+	}
+	if err := j.HandleMessage(t.Context(), j.pep, r.jid, none); !errors.Is(err, ErrTooMany) {
+		t.Errorf("one more that is none: %v", err)
 	}
 	c.add(messageWindow)
 	for i := range 2 * messagesPerWindow {

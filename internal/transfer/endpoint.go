@@ -57,7 +57,9 @@ type Endpoint struct {
 	announced atomic.Bool               // the first login is done
 	back      atomic.Pointer[time.Time] // of the latest login after the first
 	chores    chan chore
-	newcomer  chan struct{} // somebody has a new device
+	errands   chan chore      // see errand
+	errandsOf map[jid.JID]int // how many of whom wait; under mu
+	newcomer  chan struct{}   // somebody has a new device
 	proxies   proxies
 	tasks     sync.WaitGroup
 	stop      context.CancelFunc
@@ -65,7 +67,7 @@ type Endpoint struct {
 
 // Connect logs in and announces the OMEMO device. ctx bounds the login only.
 func Connect(ctx context.Context, cfg Config) (*Endpoint, error) {
-	e := &Endpoint{cfg: cfg, log: cfg.Log, downloads: map[string]*download{}, chores: make(chan chore, maxChores), newcomer: make(chan struct{}, 1), proxies: proxies{found: make(chan struct{})}}
+	e := &Endpoint{cfg: cfg, log: cfg.Log, downloads: map[string]*download{}, chores: make(chan chore, maxChores), errands: make(chan chore, maxChores), errandsOf: map[jid.JID]int{}, newcomer: make(chan struct{}, 1), proxies: proxies{found: make(chan struct{})}}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
@@ -82,7 +84,8 @@ func Connect(ctx context.Context, cfg Config) (*Endpoint, error) {
 	e.assemble()
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	e.stop = stop
-	e.tasks.Go(func() { e.upkeep(run) })
+	e.tasks.Go(func() { e.upkeep(run, e.chores) })
+	e.tasks.Go(func() { e.upkeep(run, e.errands) })
 	if err := e.login(ctx); err != nil {
 		return nil, errors.Join(err, e.Close(context.WithoutCancel(ctx)))
 	}

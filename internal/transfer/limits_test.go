@@ -19,7 +19,7 @@ import (
 // needed.
 func unconnected() *Endpoint {
 	return &Endpoint{
-		log: slog.New(slog.DiscardHandler), chores: make(chan chore, maxChores),
+		log: slog.New(slog.DiscardHandler), chores: make(chan chore, maxChores), errands: make(chan chore, maxChores), errandsOf: map[jid.JID]int{},
 		sess: session.New(session.Config{JID: jid.MustParse("juliet@jet.test"), Password: func(context.Context) (string, error) { return "", nil }}),
 	}
 }
@@ -100,9 +100,22 @@ func TestChoresAreBounded(t *testing.T) {
 		}
 		e.handleEncrypted(t.Context(), stanza.Message{From: other, Children: []*xmltree.Element{encrypted}})
 		e.healLater(other, encrypted)
-		e.handleList(t.Context(), other, encrypted)
-		if len(e.chores) != want {
-			t.Errorf("%d keys: %d chores wait, want %d", keys, len(e.chores), want)
+		e.handleList(t.Context(), other, xmltree.New("", "item", xmltree.New(omemo.NS, "list", encrypted.Children...)))
+		if len(e.errands) != want || len(e.chores) != 0 {
+			t.Errorf("%d keys: %d errands and %d chores wait, want %d", keys, len(e.errands), len(e.chores), want)
+		}
+		for range 2 * maxErrands {
+			e.handleList(t.Context(), other, xmltree.New("", "item"))
+			e.handleList(t.Context(), other, xmltree.New("", "item", xmltree.New(omemo.NS, "list")))
+		}
+		if len(e.errands) != maxErrands {
+			t.Errorf("%d errands of one contact wait", len(e.errands))
+		}
+		for len(e.errands) > 0 {
+			e.done(<-e.errands)
+		}
+		if len(e.errandsOf) != 0 {
+			t.Errorf("still counted: %v", e.errandsOf)
 		}
 	}
 }

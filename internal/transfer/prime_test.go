@@ -2,10 +2,14 @@ package transfer
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"jetsend/internal/jid"
+	"jetsend/internal/session"
 )
 
 // TestPrimeAfterFlood: a round of priming that finds no room among the chores, because
@@ -38,4 +42,15 @@ func TestPrimeAfterFlood(t *testing.T) {
 		cancel()
 		task.Wait()
 	})
+}
+
+// TestTurns: a contact with many clients leaves a round of priming to the others.
+func TestTurns(t *testing.T) {
+	crowd, one := make([]session.Resource, 64), []session.Resource{{JID: jid.MustParse("romeo@jet.test/orchard")}}
+	if got := turns([][]session.Resource{crowd, one}); len(got) != maxPrimesContact+1 || got[maxPrimesContact].JID != one[0].JID {
+		t.Errorf("%d clients have their turn", len(got))
+	}
+	if got := turns(slices.Repeat([][]session.Resource{crowd}, 2*maxPrimes)); len(got) != maxPrimes {
+		t.Errorf("%d of many", len(got))
+	}
 }

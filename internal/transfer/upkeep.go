@@ -25,6 +25,9 @@ const (
 	// maxChoreWeight bounds what one of them holds of a contact's: an envelope for
 	// five hundred devices, which is more than are read of one.
 	maxChoreWeight = 256 << 10
+	// maxErrands bounds what waits of one contact's: somebody whose server does not
+	// answer what we have to ask keeps each waiting for choreTime.
+	maxErrands = 16
 	// choreTime bounds one chore: a few round trips.
 	choreTime = 30 * time.Second
 	// primePause gathers the presences of a login into one round of priming.
@@ -35,6 +38,8 @@ const (
 	// the same time.
 	maxPrimes    = 200
 	primesAtOnce = 8
+	// maxPrimesContact bounds those of one contact: his may all be silent.
+	maxPrimesContact = 8
 )
 
 // chore hands work to the endpoint's own goroutine, so that neither the
@@ -42,7 +47,7 @@ const (
 // done.
 func (e *Endpoint) chore(what string, f func(context.Context) error) bool {
 	select {
-	case e.chores <- chore{what, f}:
+	case e.chores <- chore{what: what, do: f}:
 		return true
 	default:
 		e.log.Warn("too much to do at once, left out", "what", what)
@@ -53,30 +58,59 @@ func (e *Endpoint) chore(what string, f func(context.Context) error) bool {
 type chore struct {
 	what string
 	do   func(context.Context) error
+	of   jid.JID // bare, whose errand it is; zero for our own chores
 }
 
-// upkeep does the chores until ctx ends.
-func (e *Endpoint) upkeep(ctx context.Context) {
+// errand is a chore that somebody on the account's list gives us. It has a goroutine
+// apart, so that what we have to do for ourselves waits for nobody's server. What does
+// not fit is no news for the log, which he could fill.
+func (e *Endpoint) errand(of jid.JID, what string, f func(context.Context) error) {
+	bare := of.Bare()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.errandsOf[bare] < maxErrands {
+		select {
+		case e.errands <- chore{what, f, bare}:
+			e.errandsOf[bare]++
+			return
+		default:
+		}
+	}
+	e.log.Debug("too much to do at once, left out", "what", what, "of", of)
+}
+
+// done makes room for another errand of the same contact.
+func (e *Endpoint) done(c chore) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.errandsOf[c.of]--; e.errandsOf[c.of] <= 0 {
+		delete(e.errandsOf, c.of)
+	}
+}
+
+// upkeep does chores until ctx ends.
+func (e *Endpoint) upkeep(ctx context.Context, chores <-chan chore) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case c := <-e.chores:
+		case c := <-chores:
 			run, cancel := context.WithTimeout(ctx, choreTime)
 			if err := c.do(run); err != nil && ctx.Err() == nil {
 				e.log.Warn(c.what, "error", err)
 			}
 			cancel()
+			e.done(c)
 		}
 	}
 }
 
 // handleList is called on the stream's dispatcher for pushed device lists.
 func (e *Endpoint) handleList(_ context.Context, from jid.JID, item *xmltree.Element) {
-	if !e.onRoster(from) || item.Weight() > maxChoreWeight {
+	if !e.onRoster(from) || item.Weight() > maxChoreWeight || item.Child(omemo.NS, "list") == nil {
 		return // theirs is fetched when it is needed
 	}
-	e.chore("device list of "+from.String(), func(ctx context.Context) error {
+	e.errand(from, "device list of "+from.String(), func(ctx context.Context) error {
 		if err := e.omemo.DeviceListChanged(ctx, from, item); err != nil {
 			return err
 		}
@@ -95,7 +129,7 @@ func (e *Endpoint) handleEncrypted(_ context.Context, m stanza.Message) {
 	if encrypted == nil || m.Type == "error" || from.IsBare() || !e.onRoster(from) || encrypted.Weight() > maxChoreWeight {
 		return
 	}
-	e.chore("omemo message", func(ctx context.Context) error {
+	e.errand(from, "omemo message", func(ctx context.Context) error {
 		err := e.omemo.HandleMessage(ctx, e.sess, from, encrypted)
 		switch {
 		case errors.Is(err, omemo.ErrNotForUs), errors.Is(err, omemo.ErrTooMany):
@@ -130,7 +164,7 @@ func (e *Endpoint) healLater(from jid.JID, encrypted *xmltree.Element) {
 	if encrypted.Weight() > maxChoreWeight {
 		return
 	}
-	e.chore("heal session with "+from.String(), func(ctx context.Context) error { return e.heal(ctx, from, encrypted) })
+	e.errand(from, "heal session with "+from.String(), func(ctx context.Context) error { return e.heal(ctx, from, encrypted) })
 }
 
 func (e *Endpoint) heal(ctx context.Context, from jid.JID, encrypted *xmltree.Element) error {
@@ -217,15 +251,15 @@ func (r *receiver) primeRound(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var resources []session.Resource
-	for _, bare := range contacts {
-		resources = append(resources, r.e.sess.Resources(bare)...)
+	online := make([][]session.Resource, len(contacts))
+	for i, bare := range contacts {
+		online[i] = r.e.sess.Resources(bare)
 	}
 	// At once, because a client that does not answer must not keep the others
 	// waiting.
 	var group errgroup.Group
 	group.SetLimit(primesAtOnce)
-	for _, res := range resources[:min(len(resources), maxPrimes)] {
+	for _, res := range turns(online) {
 		group.Go(func() error {
 			if err := r.e.primeOne(ctx, res); err != nil {
 				return fmt.Errorf("prime %s: %w", res.JID, err)
@@ -234,6 +268,15 @@ func (r *receiver) primeRound(ctx context.Context) error {
 		})
 	}
 	return group.Wait()
+}
+
+// turns are the clients that a round looks at: a few of each contact, so that one with
+// many that are silent does not use up the time of all.
+func turns(online [][]session.Resource) (all []session.Resource) {
+	for _, of := range online {
+		all = append(all, of[:min(len(of), maxPrimesContact)]...) // best first
+	}
+	return all[:min(len(all), maxPrimes)]
 }
 
 // contacts are those whose files would be taken by the accept policy.
