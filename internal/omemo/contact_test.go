@@ -115,6 +115,36 @@ func TestDevicesAreBounded(t *testing.T) {
 	}
 }
 
+// A contact who shows another device each time leaves no more than a few behind: the
+// latest, and the one that the user decided about.
+func TestLeftDevicesAreBounded(t *testing.T) {
+	unlessShort(t)
+	c := newClock()
+	s := newServer()
+	j := newParty(t, s, juliet, Config{Now: c.Now})
+	first := newParty(t, s, romeo, Config{})
+	talk(j, first)
+	j.exec(`WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
+		INSERT INTO devices SELECT 'romeo@jet.test', i, CAST(x'05' || randomblob(32) AS BLOB), 0, 1, i, 0 FROM n`)
+	for _, table := range []string{"sessions (jid, device, record, updated)", "upkeep (jid, device)", "primed (jid, device, resource, base)"} {
+		values := map[string]string{"s": "jid, device, x'7b7d', 1", "u": "jid, device", "p": "jid, device, 'orchard', ''"}[table[:1]]
+		j.exec(`INSERT OR IGNORE INTO ` + table + ` SELECT ` + values + ` FROM devices WHERE NOT active`)
+	}
+	j.exec(`INSERT INTO trust SELECT jid, identity_key, ?, 1 FROM devices WHERE device = 1`, Distrusted)
+	for range 2 {
+		j.push(first)
+	}
+	for table, want := range map[string]int{"devices": maxLeftDevices + 2, "sessions": maxLeftDevices + 2, "upkeep": maxLeftDevices + 2, "primed": maxLeftDevices + 1} {
+		if n := j.one(`SELECT count(*) FROM ` + table + ` WHERE jid = 'romeo@jet.test'`); n != want {
+			t.Errorf("%d %s, want %d", n, table, want)
+		}
+	}
+	if n := j.one(`SELECT count(*) FROM devices WHERE device = 1 OR device > 1000 - ?`, maxLeftDevices); n != maxLeftDevices+2 {
+		t.Errorf("others were forgotten: %d", n)
+	}
+	talk(j, first)
+}
+
 // One device of several without a usable bundle is left out; with none left it
 // is ErrNoDevice.
 func TestDevicesLeftOut(t *testing.T) {

@@ -221,8 +221,33 @@ func (a *Account) replaceActive(ctx context.Context, tx *sql.Tx, name string, id
 		}
 	}
 	// Devices that left before their key was ever had are of no use.
-	_, err := tx.ExecContext(ctx, `DELETE FROM devices WHERE jid = ? AND active = 0 AND identity_key IS NULL`, name)
-	return err
+	if _, err := tx.ExecContext(ctx, `DELETE FROM devices WHERE jid = ? AND active = 0 AND identity_key IS NULL`, name); err != nil {
+		return err
+	}
+	return forgetLeft(ctx, tx, name)
+}
+
+// forgetLeft forgets the devices that left an account's list long ago, when they are
+// many: a contact may show another one with each message. Those that the user decided
+// about stay.
+func forgetLeft(ctx context.Context, tx *sql.Tx, name string) error {
+	const devices = `DELETE FROM devices WHERE jid = ?1 AND device IN (
+		SELECT d.device FROM devices d WHERE d.jid = ?1 AND NOT d.active
+			AND NOT EXISTS (SELECT 1 FROM trust t WHERE t.jid = d.jid AND t.identity_key = d.identity_key)
+			ORDER BY max(d.last_used, d.first_seen) DESC, d.device LIMIT -1 OFFSET ?2)`
+	res, err := tx.ExecContext(ctx, devices, name, maxLeftDevices)
+	if err != nil {
+		return err
+	}
+	if n, err := res.RowsAffected(); n == 0 || err != nil {
+		return err
+	}
+	for _, table := range []string{"sessions", "upkeep", "primed"} {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM `+table+` WHERE jid = ?1 AND device NOT IN (SELECT device FROM devices WHERE jid = ?1)`, name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // seen notes that the list of an account is up to date.

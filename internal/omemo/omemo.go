@@ -70,6 +70,9 @@ const (
 	// maxContactDevices is how many devices of one contact are used. People have
 	// a handful; each one beyond costs a bundle fetch and a key in every envelope.
 	maxContactDevices = 50
+	// maxLeftDevices is how many that are in the contact's list no more are
+	// remembered, beside those that the user decided about.
+	maxLeftDevices = 50
 	// maxOwnDevices is how many other devices an account may have before a new
 	// one is refused: a device made on every run of a script that does not keep
 	// its state fills the list, and every contact pays for it.
