@@ -1,9 +1,11 @@
 package transfer
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -80,7 +82,7 @@ func cut(t *testing.T) (*stage, *insider, func() exitcode.Code) {
 	})
 	st.romeo.cfg.S5B = cfg
 	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
-	opt := SendOptions{To: jid.MustParse("juliet@jet.test"), Wait: 10 * time.Second, AnswerTimeout: time.Minute, Route: RouteOptions{Transports: []string{S5B}}}
+	opt := SendOptions{To: jid.MustParse("juliet@jet.test"), Wait: time.Minute, AnswerTimeout: time.Minute, Route: RouteOptions{Transports: []string{S5B}}}
 	send := func() exitcode.Code {
 		src, err := openSource(t.Context(), Source{Path: st.path})
 		if err != nil {
@@ -195,7 +197,7 @@ func TestChecksumLost(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() {
 		ended <- st.romeo.Send(ctx, SendOptions{
-			To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: st.path}}, Wait: 10 * time.Second, AnswerTimeout: time.Minute,
+			To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: st.path}}, Wait: time.Minute, AnswerTimeout: time.Minute,
 		})
 	}()
 	_, err := tap.Wait(t.Context(), func(s xmpptest.Stanza) bool {
@@ -204,6 +206,13 @@ func TestChecksumLost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	eventually(t, func() bool { // what is sent may not have come yet
+		parts, _ := filepath.Glob(filepath.Join(st.dir, ".jetsend-*.part"))
+		return slices.ContainsFunc(parts, func(part string) bool {
+			got, _ := os.ReadFile(part)
+			return bytes.Equal(got, st.data)
+		})
+	})
 	st.unreleased(t)
 	cancel(ErrInterrupted)
 	wantCode(t, <-ended, exitcode.Cancelled)
