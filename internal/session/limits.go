@@ -99,8 +99,8 @@ const (
 
 // Times. All may be shortened by the context of the call.
 const (
-	loginTimeout  = 30 * time.Second       // dial to bind, when the context has no deadline
-	targetTimeout = 10 * time.Second       // one server host, up to the encrypted stream
+	loginTimeout  = 60 * time.Second       // dial to roster, ten round trips, when the context has no deadline
+	targetTimeout = 10 * time.Second       // one server host, up to the encrypted stream; of the last one the dial
 	iqTimeout     = 30 * time.Second       // an iq round trip, when the context has no deadline
 	writeTimeout  = 30 * time.Second       // one write; a peer that reads nothing for so long is gone
 	closeWrite    = 100 * time.Millisecond // last words at Close

@@ -312,6 +312,39 @@ func TestNextTarget(t *testing.T) {
 	}
 }
 
+// TestSlowHost: the last host may take longer than any before it, once it has
+// answered at all. One that says nothing still costs no more than its share.
+func TestSlowHost(t *testing.T) {
+	last := (&fake{}).start(t)
+	cfg := last.config()
+	cfg.Dial = func(_ context.Context, network, address string) (net.Conn, error) { return net.Dial(network, address) }
+	s := New(cfg)
+	s.targetMax = time.Nanosecond
+	if err := s.Start(testContext(t)); err != nil {
+		t.Errorf("alone: %v", err)
+	}
+	closeSession(t, s)
+
+	first := (&fake{silentAt: "features"}).start(t)
+	cfg = last.config()
+	cfg.LookupSRV = func(_ context.Context, service, _, _ string) (string, []*net.SRV, error) {
+		if service != srvStartTLS {
+			return "", nil, &net.DNSError{IsNotFound: true}
+		}
+		var out []*net.SRV
+		for i, f := range []*fake{first, last} {
+			out = append(out, &net.SRV{Target: "127.0.0.1.", Port: uint16(f.ln.Addr().(*net.TCPAddr).Port), Priority: uint16(i)})
+		}
+		return "", out, nil
+	}
+	s = New(cfg)
+	s.targetMax = 100 * time.Millisecond
+	if err := s.Start(testContext(t)); err != nil {
+		t.Errorf("after a silent one: %v", err)
+	}
+	closeSession(t, s)
+}
+
 func TestStartTwice(t *testing.T) {
 	s := (&fake{}).start(t).online(t)
 	if err := s.Start(testContext(t)); err == nil {

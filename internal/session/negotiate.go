@@ -132,15 +132,20 @@ type dialFunc = func(ctx context.Context, network, address string) (net.Conn, er
 
 // try connects to one host, of so many that are left.
 func (s *Session) try(ctx context.Context, domain string, tg target, left int) (*transport, *xmltree.Element, error) {
-	ctx, cancel := targetContext(ctx, left)
+	ctx, cancel := s.targetContext(ctx, left)
 	defer cancel()
+	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+		ctx, cancel := context.WithTimeout(ctx, s.targetMax)
+		defer cancel()
+		return s.dial(ctx, network, address)
+	}
 	t := newTransport(ctx, xmpp.TransportConfiguration{
 		Address: tg.address, Domain: s.cfg.JID.Domain(),
 		TLSConfig: &tls.Config{
 			ServerName: domain, MinVersion: tls.VersionTLS12, RootCAs: s.cfg.RootCAs,
 			DynamicRecordSizingDisabled: true, // see writeBatch
 		},
-	}, tg.direct, s.dial)
+	}, tg.direct, dial)
 	features, err := s.secure(ctx, t)
 	if err != nil {
 		_ = t.abort()
@@ -150,9 +155,14 @@ func (s *Session) try(ctx context.Context, domain string, tg target, left int) (
 	return t, features, nil
 }
 
-// targetContext gives a host its share of the time that is left.
-func targetContext(ctx context.Context, left int) (context.Context, context.CancelFunc) {
-	d := targetTimeout
+// targetContext gives a host its share of the time that is left. The last one has
+// all of it: on a slow path the negotiation takes longer than it may take while
+// there is another host to turn to.
+func (s *Session) targetContext(ctx context.Context, left int) (context.Context, context.CancelFunc) {
+	if left == 1 {
+		return context.WithCancel(ctx)
+	}
+	d := s.targetMax
 	if end, ok := ctx.Deadline(); ok {
 		d = min(d, time.Until(end)/time.Duration(left))
 	}

@@ -44,6 +44,7 @@ type Session struct {
 	patient     time.Duration // after it
 	tick        time.Duration // of the watch
 	loginMax    time.Duration // a login, when its context has no deadline
+	targetMax   time.Duration // of it one host, see targetContext
 	ackPatience time.Duration // see management.room
 	proveTime   time.Duration // see prove
 	backoff     backoff
@@ -95,6 +96,7 @@ func New(cfg Config) *Session {
 		patient:     pingTimeout,
 		tick:        watchTick,
 		loginMax:    loginTimeout,
+		targetMax:   targetTimeout,
 		ackPatience: ackPatience,
 		proveTime:   proveTime,
 		backoff:     backoff{first: backoffFirst, most: backoffMost},
