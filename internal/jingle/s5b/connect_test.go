@@ -233,6 +233,19 @@ func TestSlowCandidate(t *testing.T) {
 	checkStream(t, x.c, y.c)
 }
 
+// Whoever has answered may take longer for the handshake than a dead address gets.
+func TestSlowPath(t *testing.T) {
+	cfg := local(t)
+	cfg.Dial = func(_ context.Context, network, addr string) (net.Conn, error) { return net.Dial(network, addr) }
+	a, b := newPair(t, cfg, local(t))
+	a.n.timing.attempt = time.Nanosecond
+	x, y := connect(t, a, b, b.n.Element(), only(a.n.Element(), func(Candidate) bool { return false }))
+	if x.err != nil || y.err != nil {
+		t.Fatal(x.err, y.err)
+	}
+	checkStream(t, x.c, y.c)
+}
+
 // When the peer has reached a candidate that beats what is left, trying ends.
 func TestNotWorthTrying(t *testing.T) {
 	cfg := local(t)

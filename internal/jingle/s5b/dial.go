@@ -185,7 +185,7 @@ func (d *dialler) due(t target) time.Time {
 // launch tries t on a goroutine of the negotiation.
 func (d *dialler) launch(t target) {
 	t.tries++
-	ctx, cancel := context.WithTimeout(d.ctx, d.n.timing.attempt)
+	ctx, cancel := context.WithCancel(d.ctx)
 	d.running[t.CID] = running{t.Candidate, cancel}
 	d.n.wg.Go(func() {
 		defer cancel()
@@ -247,16 +247,19 @@ func (d *dialler) stop() {
 var errForbidden = errors.New("no address that may be dialled")
 
 // reach makes one connection to t, handshake included, with the first of the
-// destination addresses that its server knows.
+// destination addresses that its server knows. It takes no longer than
+// timing.attempt and timing.greet together.
 func (n *Negotiation) reach(ctx context.Context, t target, dsts []string) (*Conn, error) {
-	hosts, err := n.hosts(ctx, t.Host, t.local)
+	dialling, cancel := context.WithTimeout(ctx, n.timing.attempt)
+	defer cancel()
+	hosts, err := n.hosts(dialling, t.Host, t.local)
 	if err != nil {
 		return nil, err
 	}
 	for _, h := range hosts {
 		for _, dst := range dsts {
 			var conn *Conn
-			if conn, err = n.dialOne(ctx, hostPort(h, t.Port), dst); err == nil {
+			if conn, err = n.dialOne(ctx, dialling, hostPort(h, t.Port), dst); err == nil {
 				conn.CID, conn.Kind = t.CID, kind(t.Type)
 				return conn, nil
 			}
@@ -313,11 +316,14 @@ func (n *Negotiation) destinations(c Candidate, dstaddr string) []string {
 	return out
 }
 
-func (n *Negotiation) dialOne(ctx context.Context, at, dst string) (*Conn, error) {
-	c, err := n.cfg.Dial(ctx, "tcp", at)
+// dialOne dials under dialling, and takes its time for the handshake.
+func (n *Negotiation) dialOne(ctx, dialling context.Context, at, dst string) (*Conn, error) {
+	c, err := n.cfg.Dial(dialling, "tcp", at)
 	if err != nil {
 		return nil, fmt.Errorf("dial candidate: %w", err)
 	}
+	ctx, cancel := context.WithTimeout(ctx, n.timing.greet)
+	defer cancel()
 	if err := request(ctx, c, dst); err != nil {
 		_ = c.Close()
 		return nil, err

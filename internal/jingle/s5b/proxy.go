@@ -188,10 +188,8 @@ func (n *Negotiation) activate(ctx context.Context, o offered, reported <-chan s
 
 // join connects to our proxy and has it join our connection with the peer's.
 func (n *Negotiation) join(ctx context.Context, o offered) (*Conn, error) {
-	dialCtx, cancel := context.WithTimeout(ctx, n.timing.attempt)
-	defer cancel()
 	t := target{Candidate: o.Candidate, local: n.cfg.AllowLoopback || o.proxy.Configured}
-	c, err := n.reach(dialCtx, t, []string{DestinationAddress(n.sid, n.self, n.peer)})
+	c, err := n.reach(ctx, t, []string{DestinationAddress(n.sid, n.self, n.peer)})
 	if err != nil {
 		return nil, err
 	}

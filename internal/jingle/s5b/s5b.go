@@ -80,7 +80,8 @@ type Config struct {
 // timing holds the durations of a negotiation, apart so that tests can set them.
 type timing struct {
 	whole    time.Duration // one negotiation: a peer may never report
-	attempt  time.Duration // one candidate: connection and handshake
+	attempt  time.Duration // one candidate, until there is a connection
+	greet    time.Duration // the SOCKS5 handshake over it: two more round trips
 	stagger  time.Duration // until the next candidate is tried beside a slow one
 	proxy    time.Duration // until a proxy is tried beside a slow direct candidate
 	retry    time.Duration // until a candidate that failed at once is tried again
@@ -95,6 +96,7 @@ type timing struct {
 var defaultTiming = timing{
 	whole:    30 * time.Second,
 	attempt:  5 * time.Second,
+	greet:    10 * time.Second, // somebody is there, so a slow path is more likely than a dead one
 	stagger:  300 * time.Millisecond,
 	proxy:    time.Second, // a direct connection is worth a longer wait
 	retry:    time.Second, // Gajim listens only after the accept was exchanged
