@@ -3,11 +3,15 @@ package transfer
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"jetsend/internal/jid"
+	"jetsend/internal/jingle/s5b"
 	"jetsend/internal/session"
 )
 
@@ -16,7 +20,7 @@ import (
 func TestConnectionTold(t *testing.T) {
 	var told []string
 	self := jid.MustParse("a@b.example")
-	e := &Endpoint{chores: make(chan chore, maxChores), sess: session.New(session.Config{
+	e := &Endpoint{chores: make(chan chore, maxChores), proxies: newProxies(), sess: session.New(session.Config{
 		JID: self, Password: func(context.Context) (string, error) { return "", nil },
 	})}
 	e.cfg.Report = func(ev Event) {
@@ -56,4 +60,50 @@ func TestConnectionTold(t *testing.T) {
 	if want := "took 3 stanzas with it that may not have arrived; online as a@b.example"; !strings.HasSuffix(got, want) || again != 1 || e.back.Load() == nil {
 		t.Errorf("anew: %q, %d chores", got, again)
 	}
+	if len(e.proxies.again) != 1 {
+		t.Error("no search for proxies after a new login")
+	}
+}
+
+// TestProxiesFoundLater: a search that failed is made again, and so is one before a
+// new login. Until another one goes well, what was found stays.
+func TestProxiesFoundLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newProxies()
+		ctx, cancel := context.WithCancel(t.Context())
+		results := []struct {
+			ports []int
+			err   error
+		}{{nil, errors.New("away")}, {[]int{1}, nil}, {nil, errors.New("away")}, {[]int{2}, nil}}
+		var n atomic.Int32
+		go p.find(ctx, func(context.Context) (list []s5b.Proxy, err error) {
+			r := results[n.Add(1)-1]
+			for _, port := range r.ports {
+				list = append(list, s5b.Proxy{Port: port})
+			}
+			return list, r.err
+		})
+		e := &Endpoint{proxies: p}
+		shows := func(searches int, ports ...int) {
+			t.Helper()
+			synctest.Wait()
+			var got []int
+			for _, o := range e.ownProxies(ctx) {
+				got = append(got, o.Port)
+			}
+			if int(n.Load()) != searches || !slices.Equal(got, ports) {
+				t.Errorf("%v after %d searches, want %v after %d", got, n.Load(), ports, searches)
+			}
+		}
+		shows(1)
+		time.Sleep(proxyPause)
+		shows(2, 1)
+		time.Sleep(10 * proxyPause)
+		shows(2, 1)
+		p.search()
+		shows(3, 1)
+		time.Sleep(proxyPause)
+		shows(4, 2)
+		cancel()
+	})
 }

@@ -60,14 +60,14 @@ type Endpoint struct {
 	errands   chan chore      // see errand
 	errandsOf map[jid.JID]int // how many of whom wait; under mu
 	newcomer  chan struct{}   // somebody has a new device
-	proxies   proxies
+	proxies   *proxies
 	tasks     sync.WaitGroup
 	stop      context.CancelFunc
 }
 
 // Connect logs in and announces the OMEMO device. ctx bounds the login only.
 func Connect(ctx context.Context, cfg Config) (*Endpoint, error) {
-	e := &Endpoint{cfg: cfg, log: cfg.Log, downloads: map[string]*download{}, chores: make(chan chore, maxChores), errands: make(chan chore, maxChores), errandsOf: map[jid.JID]int{}, newcomer: make(chan struct{}, 1), proxies: proxies{found: make(chan struct{})}}
+	e := &Endpoint{cfg: cfg, log: cfg.Log, downloads: map[string]*download{}, chores: make(chan chore, maxChores), errands: make(chan chore, maxChores), errandsOf: map[jid.JID]int{}, newcomer: make(chan struct{}, 1), proxies: newProxies()}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
@@ -89,7 +89,7 @@ func Connect(ctx context.Context, cfg Config) (*Endpoint, error) {
 	if err := e.login(ctx); err != nil {
 		return nil, errors.Join(err, e.Close(context.WithoutCancel(ctx)))
 	}
-	e.tasks.Go(func() { e.findProxies(run) })
+	e.tasks.Go(func() { e.proxies.find(run, e.searchProxies) })
 	return e, nil
 }
 
@@ -188,6 +188,7 @@ func (e *Endpoint) connection(s session.State) {
 			now := time.Now()
 			e.back.Store(&now)
 			e.chore("come online again", e.keepAnnounced)
+			e.proxies.search()
 		}
 	}
 }

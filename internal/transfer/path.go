@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync"
 	"syscall"
 	"time"
 
@@ -17,22 +18,67 @@ import (
 // proxyWait is how long an offer waits for the search of a login to end.
 const proxyWait = 3 * time.Second
 
+// proxyPause is how long after a search that failed there is another one.
+const proxyPause = time.Minute
+
 // proxies are the SOCKS5 proxies of our server and configuration.
 type proxies struct {
-	list  []s5b.Proxy
-	found chan struct{} // closed when list may be read
+	found chan struct{} // closed after the first search
+	again chan struct{} // capacity 1: there may be others now
+
+	mu   sync.Mutex
+	list []s5b.Proxy // of the latest search that went well, or of the first one
 }
 
-// findProxies searches once.
-func (e *Endpoint) findProxies(ctx context.Context) {
-	defer close(e.proxies.found)
-	server, err := jid.Parse(e.sess.JID().Domain())
-	if err == nil {
-		e.proxies.list, err = s5b.FindProxies(ctx, e.sess, server, e.cfg.S5B.Proxies, e.log)
+func newProxies() *proxies {
+	return &proxies{found: make(chan struct{}), again: make(chan struct{}, 1)}
+}
+
+// find searches until ctx ends: after a login, for a server that was away may have
+// come back with others, and after a search that failed.
+func (p *proxies) find(ctx context.Context, search func(context.Context) ([]s5b.Proxy, error)) {
+	for first := true; ; first = false {
+		list, err := search(ctx)
+		var failed <-chan time.Time
+		if err != nil {
+			failed = time.After(proxyPause)
+		}
+		if first || err == nil {
+			p.mu.Lock()
+			p.list = list
+			p.mu.Unlock()
+		}
+		if first {
+			close(p.found)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.again:
+		case <-failed:
+		}
 	}
+}
+
+// search has find search again.
+func (p *proxies) search() {
+	select {
+	case p.again <- struct{}{}:
+	default: // it will
+	}
+}
+
+// searchProxies is one search.
+func (e *Endpoint) searchProxies(ctx context.Context) ([]s5b.Proxy, error) {
+	server, err := jid.Parse(e.sess.JID().Domain())
+	if err != nil {
+		return nil, err
+	}
+	list, err := s5b.FindProxies(ctx, e.sess, server, e.cfg.S5B.Proxies, e.log)
 	if err != nil && ctx.Err() == nil {
 		e.log.Warn("search for proxies", "error", err)
 	}
+	return list, err
 }
 
 // ownProxies are those found so far, with a little patience.
@@ -41,7 +87,9 @@ func (e *Endpoint) ownProxies(ctx context.Context) []s5b.Proxy {
 	defer late.Stop()
 	select {
 	case <-e.proxies.found:
-		return e.proxies.list
+		e.proxies.mu.Lock()
+		defer e.proxies.mu.Unlock()
+		return e.proxies.list // replaced, never changed
 	case <-late.C:
 	case <-ctx.Done():
 	}

@@ -19,8 +19,9 @@ func useProxies(t *testing.T, e *Endpoint, cfg S5BConfig) {
 	t.Helper()
 	<-e.proxies.found
 	e.cfg.S5B = cfg
-	e.proxies = proxies{found: make(chan struct{})}
-	e.findProxies(t.Context())
+	e.proxies = newProxies()
+	e.proxies.list, _ = e.searchProxies(t.Context())
+	close(e.proxies.found)
 }
 
 // TestRoutes: every path and both forms between two jetsends.
