@@ -101,7 +101,7 @@ const (
 const (
 	loginTimeout  = 60 * time.Second       // dial to roster, ten round trips, when the context has no deadline
 	targetTimeout = 10 * time.Second       // one server host, up to the encrypted stream; of the last one the dial
-	iqTimeout     = 30 * time.Second       // an iq round trip, when the context has no deadline
+	iqTimeout     = 60 * time.Second       // an iq round trip, when the context has no deadline; in-band data may be in front of it
 	writeTimeout  = 30 * time.Second       // one write; a peer that reads nothing for so long is gone
 	closeWrite    = 100 * time.Millisecond // last words at Close
 	closeWait     = 150 * time.Millisecond // then for the server's; both together 250 ms

@@ -12,8 +12,10 @@ import (
 	"jetsend/internal/stanza"
 )
 
-// ackTime bounds the acknowledgement of an offer, which no person has to give.
-const ackTime = 30 * time.Second
+// ackTime bounds the acknowledgement of an offer, which no person has to give. It
+// is as long as a path may be silent: where the line is slow, what an in-band stream
+// has under way is in front of the offer, for half a minute on a modem's.
+const ackTime = idle
 
 // initiate delivers an offer. A client that does not even acknowledge it is not
 // there.
