@@ -32,6 +32,13 @@ const (
 	lateEvent = 5 * time.Second
 )
 
+// runningElsewhere is the exit code of a resume that the daemon of the same account
+// has come before: the contact's asked for the rest when it was back.
+const runningElsewhere = 12
+
+// elsewherePause is how long the daemon is left alone then.
+const elsewherePause = 5 * time.Second
+
 // passing are the exit codes after which a transfer can be gone on with: server
 // not reachable, contact not online, declined or cancelled, interrupted.
 // 7 is what 6 is while another client of the contact, which sends, is online.
@@ -82,6 +89,7 @@ func (s *soak) transfer(ctx context.Context, from, to *party, name string, size 
 	}
 	args := append(append([]string{"--json", "send", "--wait", "20s"}, flags...), source, to.account.JID)
 	var story []string
+	var resumed string // the id of the transfer, once it is gone on with
 	for try := range tries {
 		p, err := s.command(ctx, from, args)
 		if err != nil {
@@ -93,11 +101,17 @@ func (s *soak) transfer(ctx context.Context, from, to *party, name string, size 
 		case code == 0 && sent != nil:
 			s.note(size, try+1)
 			return errors.Join(s.compare(to, sent.Transfer, sum), os.Remove(source))
+		case code == 0 && resumed != "": // the daemon of the same account has done it
+			s.note(size, try+1)
+			return errors.Join(s.compare(to, resumed, sum), os.Remove(source))
+		case code == runningElsewhere && resumed != "":
+			sleep(ctx, elsewherePause)
 		case !slices.Contains(passing(), code):
 			return fmt.Errorf("%s from %s: exit code %d in %q", name, from.user, code, story)
 		}
 		if failed := last(p.Events(), "failed"); failed != nil && failed.Resumable {
-			args = append(append([]string{"--json", "resume"}, flags...), failed.Transfer)
+			resumed = failed.Transfer
+			args = append(append([]string{"--json", "resume"}, flags...), resumed)
 		}
 		sleep(ctx, tryPause)
 	}
