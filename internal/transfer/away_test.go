@@ -147,7 +147,8 @@ func TestOneOfTwoServes(t *testing.T) {
 	}
 	eventually(t, func() bool {
 		peers, err := st.juliet.servants(t.Context(), jid.MustParse("romeo@jet.test"), time.Minute)
-		return err == nil && len(peers) == 4
+		known, derr := st.juliet.omemo.Devices(t.Context(), jid.MustParse("romeo@jet.test")) // for whom the request can be read
+		return err == nil && derr == nil && len(peers) == 4 && len(known) == 4
 	})
 	err := st.juliet.Resume(t.Context(), ResumeOptions{
 		Transfers: []journal.Key{{ID: failed.Transfer, Direction: journal.Receive}}, Named: true, Wait: 10 * time.Second,

@@ -116,6 +116,10 @@ func receiving(t *testing.T, e *Endpoint, opt ReceiveOptions) (stop func()) {
 	return stop
 }
 
+// software is the server that the tests run against: Prosody, unless `make interop`
+// says another one.
+func software() xmpptest.Software { return xmpptest.Software(os.Getenv("JETSEND_TEST_SERVER")) }
+
 // prosody starts a Prosody, or the software that the environment names instead.
 func prosody(t *testing.T) *xmpptest.Server {
 	t.Helper()
@@ -123,7 +127,7 @@ func prosody(t *testing.T) *xmpptest.Server {
 		t.Skip("needs Prosody")
 	}
 	t.Parallel() // each has a server of its own, and most of the time is waiting
-	s := xmpptest.Start(t, xmpptest.Options{Software: xmpptest.Software(os.Getenv("JETSEND_TEST_SERVER"))})
+	s := xmpptest.Start(t, xmpptest.Options{Software: software()})
 	for _, u := range []string{"romeo", "juliet"} {
 		if err := s.AddAccount(u, u+"pw"); err != nil {
 			t.Fatal(err)

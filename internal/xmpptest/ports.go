@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"strconv"
+	"sync"
 )
 
 // Ports are drawn below the range that the kernel hands out by itself (32768
@@ -26,14 +27,21 @@ const (
 var errNoPort = errors.New("no free port on loopback")
 
 // FreePort returns a port of 127.0.0.1 that nobody listened on a moment ago, for
-// a program that has to be told its port.
+// a program that has to be told its port. It is nobody else's until this process ends.
 func FreePort() (int, error) { return freePort("127.0.0.1") }
+
+// reserved are the marks of the ports that were given out.
+var (
+	reservedMu sync.Mutex
+	reserved   []net.PacketConn
+)
 
 // freePort returns a port that nobody listened on a moment ago.
 func freePort(host string) (int, error) {
 	for range portTries {
 		port := portLow + rand.IntN(portHigh-portLow)
-		if free(net.JoinHostPort(host, strconv.Itoa(port))) {
+		addr := net.JoinHostPort(host, strconv.Itoa(port))
+		if reserve(addr) && free(addr) {
 			return port, nil
 		}
 	}
@@ -51,6 +59,19 @@ func freeHost(port int) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("look for a host with port %d: %w", port, errNoPort)
+}
+
+// reserve marks a port for the tests of other processes: a program may listen there
+// now and then only. The mark is a socket of UDP, which nothing here speaks.
+func reserve(addr string) bool {
+	mark, err := net.ListenPacket("udp", addr)
+	if err != nil {
+		return false
+	}
+	reservedMu.Lock()
+	defer reservedMu.Unlock()
+	reserved = append(reserved, mark)
+	return true
 }
 
 func free(addr string) bool {
