@@ -209,19 +209,24 @@ func (s *Session) rejectContents(ctx context.Context, cs []Content) *stanza.Erro
 	return s.reject(ctx, e.Add(Reason{Condition: UnsupportedApplications}.Element()))
 }
 
-// reject has the peer's action acknowledged and sends e, which rejects it; one at
-// a time, so that nobody has us send without end.
+// maxRejects is how many rejects of one session may be on their way. More than
+// one, because a peer that has answered one may say the next thing before we have
+// noticed the answer.
+const maxRejects = 4
+
+// reject has the peer's action acknowledged and sends e, which rejects it; a few
+// at a time, so that nobody has us send without end.
 func (s *Session) reject(ctx context.Context, e *xmltree.Element) *stanza.Error {
-	if s.rejecting {
+	if s.rejecting == maxRejects {
 		return stanza.NewError(stanza.ResourceConstraint)
 	}
-	s.rejecting = true
+	s.rejecting++
 	s.m.wg.Go(func() {
 		if err := s.requestDetached(ctx, e); err != nil {
 			s.m.cfg.Log.Debug("reject without answer", "action", e.Attr("action"), "peer", s.peer.String(), "error", err)
 		}
 		s.m.mu.Lock()
-		s.rejecting = false
+		s.rejecting--
 		s.m.mu.Unlock()
 	})
 	return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"time"
 
 	"jetsend/internal/stanza"
 	"jetsend/internal/xmltree"
@@ -82,8 +83,9 @@ func TestReplaceByResponder(t *testing.T) {
 	if s.State() != Active || len(s.TransportReplaces()) != 0 {
 		t.Errorf("%s, %d proposals", s.State(), len(s.TransportReplaces()))
 	}
-	// While the peer keeps us waiting for the answer to one reject there is no other.
-	gate, told := make(chan struct{}), make(chan struct{}, 2)
+	// While the peer keeps us waiting for the answers to some rejects there is no other.
+	s.awaitRejects(t)
+	gate, told := make(chan struct{}), make(chan struct{}, maxRejects+1)
 	a.setHook(func(_ context.Context, e *xmltree.Element) (bool, error) {
 		if e.Attr("action") == "transport-reject" {
 			told <- struct{}{}
@@ -93,8 +95,10 @@ func TestReplaceByResponder(t *testing.T) {
 		return false, nil
 	})
 	el := xmltree.New(NS, "content", transport("four")).Set("name", "a-file-offer").Set("creator", "initiator")
-	wantError(t, say(a, juliet, TransportReplace, s.ID(), el), "", "")
-	await(t, told)
+	for range maxRejects {
+		wantError(t, say(a, juliet, TransportReplace, s.ID(), el), "", "")
+		await(t, told)
+	}
 	wantError(t, say(a, juliet, TransportReplace, s.ID(), el), stanza.ResourceConstraint, "")
 	close(gate)
 	c := replace(s)
@@ -109,7 +113,23 @@ func TestReplaceByResponder(t *testing.T) {
 		t.Error(err)
 	}
 	if len(told) != 0 {
-		t.Error("a second reject")
+		t.Error("one reject more")
+	}
+}
+
+// awaitRejects waits until the rejects of s are answered, and the answers noticed.
+func (s *Session) awaitRejects(t *testing.T) {
+	t.Helper()
+	for end := time.Now().Add(limit); ; time.Sleep(time.Millisecond) {
+		s.m.mu.Lock()
+		n := s.rejecting
+		s.m.mu.Unlock()
+		if n == 0 {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal("rejects without answer")
+		}
 	}
 }
 

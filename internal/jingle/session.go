@@ -36,7 +36,7 @@ type Session struct {
 	reason    Reason
 	byPeer    bool
 	heard     int              // weight of what went into the channels
-	rejecting bool             // a content-reject or transport-reject is on its way
+	rejecting int              // content-rejects and transport-rejects on their way
 	proposed  *xmltree.Element // the peer's transport, while we are answering
 }
 
