@@ -131,31 +131,50 @@ func TestTakenUpElsewhere(t *testing.T) {
 	stop()
 }
 
-// TestOneOfTwoServes: the contact has two jetsends online, and only one of them has
-// the file.
-func TestOneOfTwoServes(t *testing.T) {
-	st := setStage(t, 1<<20, xmpptest.CutAt(1<<19))
-	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
-	wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
-	waitIdle(t, st.juliet)
-	failed, _ := last[Failed](&st.out)
-	st.through(t)
-	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
-	for range 3 { // so that chance does not find the right one
-		other := online(t, st.server, st.server.Addr, "romeo", true, nil)
-		receiving(t, other, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+// TestOneOfManyServes: the contact has several jetsends online, and only one of them
+// has the file. The others decline, or cannot read what they are asked, as devices
+// that joined the account a moment ago or that are distrusted.
+func TestOneOfManyServes(t *testing.T) {
+	for name, distrusted := range map[string]bool{"declined": false, "unread": true} {
+		t.Run(name, func(t *testing.T) {
+			st := setStage(t, 1<<20, xmpptest.CutAt(1<<19))
+			receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
+			wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
+			waitIdle(t, st.juliet)
+			failed, _ := last[Failed](&st.out)
+			st.through(t)
+			receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+			var others []*Endpoint
+			for range 3 { // so that chance does not find the right one
+				other := online(t, st.server, st.server.Addr, "romeo", true, nil)
+				receiving(t, other, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+				others = append(others, other)
+			}
+			romeo := jid.MustParse("romeo@jet.test")
+			eventually(t, func() bool {
+				peers, err := st.juliet.servants(t.Context(), romeo, time.Minute)
+				return err == nil && len(peers) == 4
+			})
+			if distrusted {
+				eventually(t, func() bool {
+					err := st.juliet.omemo.Refresh(t.Context(), st.juliet.sess, romeo)
+					known, derr := st.juliet.omemo.Devices(t.Context(), romeo)
+					return err == nil && derr == nil && len(known) == 4
+				})
+				for _, other := range others {
+					if err := st.juliet.omemo.Distrust(t.Context(), romeo, other.omemo.Fingerprint()); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			err := st.juliet.Resume(t.Context(), ResumeOptions{
+				Transfers: []journal.Key{{ID: failed.Transfer, Direction: journal.Receive}}, Named: true, Wait: 10 * time.Second,
+				Route: RouteOptions{Transports: []string{S5B}},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			st.arrived(t)
+		})
 	}
-	eventually(t, func() bool {
-		peers, err := st.juliet.servants(t.Context(), jid.MustParse("romeo@jet.test"), time.Minute)
-		known, derr := st.juliet.omemo.Devices(t.Context(), jid.MustParse("romeo@jet.test")) // for whom the request can be read
-		return err == nil && derr == nil && len(peers) == 4 && len(known) == 4
-	})
-	err := st.juliet.Resume(t.Context(), ResumeOptions{
-		Transfers: []journal.Key{{ID: failed.Transfer, Direction: journal.Receive}}, Named: true, Wait: 10 * time.Second,
-		Route: RouteOptions{Transports: []string{S5B}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	st.arrived(t)
 }

@@ -256,23 +256,32 @@ func askAgain(err error, asked bool) bool {
 }
 
 // askEach asks one client of the contact after the other, as long as they have not
-// what is asked for: which of them offered it is not known. It returns the last
-// request.
+// what is asked for, or cannot read the question: which of them offered it is not
+// known, and one that has just joined the account may not be known yet. It returns
+// the request that says most.
 func (e *Endpoint) askEach(ctx context.Context, peers []*peer, request func(*peer) *request) (q *request, err error) {
 	for _, p := range peers {
-		q = request(p)
-		err = q.run(ctx)
-		if q.answered || !q.refused(err) && !unanswered(err) {
-			break
+		next := request(p)
+		nextErr := next.run(ctx)
+		if q == nil || !q.unread(err) {
+			q, err = next, nextErr
+		}
+		if next.answered || !next.refused(nextErr) && !next.unread(nextErr) && !unanswered(nextErr) {
+			return next, nextErr
 		}
 	}
 	return q, err
 }
 
 // refused tells whether the contact's client does not hand out what was asked for.
-func (q *request) refused(err error) bool {
+func (q *request) refused(err error) bool { return q.endedWith(err, jingle.Decline) }
+
+// unread tells whether the contact's client could not open the envelope.
+func (q *request) unread(err error) bool { return q.endedWith(err, jingle.SecurityError) }
+
+func (q *request) endedWith(err error, condition string) bool {
 	var ended *endedByPeer
-	return !q.answered && errors.As(err, &ended) && ended.reason.Condition == jingle.Decline
+	return !q.answered && errors.As(err, &ended) && ended.reason.Condition == condition
 }
 
 // notServed is a refusal as whoever asked for the rest can use it: to ask once more
