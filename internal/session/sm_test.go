@@ -206,11 +206,14 @@ func TestLastAcknowledgement(t *testing.T) {
 			for range n {
 				receive(t, handled)
 			}
-			waitUntil(t, func() bool {
+			waitUntil(t, func() bool { // the reader may count the last one later than it is handled
+				f.sm.mu.Lock()
+				said := f.sm.acked + uint32(len(f.sm.out))
+				f.sm.mu.Unlock()
 				m := &s.bound.sm
 				m.mu.Lock()
 				defer m.mu.Unlock()
-				return m.waiting == 0
+				return m.waiting == 0 && m.handled == said
 			})
 		}
 		closed := make(chan error, 1)
