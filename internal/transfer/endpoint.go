@@ -61,6 +61,7 @@ type Endpoint struct {
 	errandsOf map[jid.JID]int // how many of whom wait; under mu
 	newcomer  chan struct{}   // somebody has a new device
 	proxies   *proxies
+	ports     s5b.Ports
 	tasks     sync.WaitGroup
 	stop      context.CancelFunc
 }

@@ -116,3 +116,22 @@ func TestRoutes(t *testing.T) {
 		})
 	}
 }
+
+// TestOnePort: the port that a firewall lets through serves a file while another one
+// waits at it.
+func TestOnePort(t *testing.T) {
+	st := setStage(t, 100_000)
+	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
+	waiting, err := s5b.New(t.Context(), st.juliet.s5bConfig(t.Context(), false), "another", st.juliet.sess.JID(), st.romeo.sess.JID(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = waiting.Close() }()
+	if err := st.send(t, RetryOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	st.arrived(t)
+	if n, _ := last[Negotiated](&st.out); n.Candidate != "direct" || st.relay.Connections() == 0 {
+		t.Errorf("%+v", n)
+	}
+}

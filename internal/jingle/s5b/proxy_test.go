@@ -30,7 +30,7 @@ func socksServer(t *testing.T, dst ...string) (port int, conns <-chan net.Conn) 
 			if err != nil {
 				return
 			}
-			if err := serveRequest(c, dst); err != nil {
+			if err := serveRequest(c, func(asked string) bool { return slices.Contains(dst, asked) }); err != nil {
 				c.Close()
 				continue
 			}

@@ -13,6 +13,7 @@
 package s5b
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -43,10 +44,12 @@ var (
 // Config is how a side of a negotiation behaves. The zero value offers and
 // dials every usable address.
 type Config struct {
-	// ListenPorts are the TCP ports to listen on; of those the first that is
-	// free is taken. None means any free port. When all are busy no direct
+	// ListenPorts are the TCP ports to listen on; of those the first that is to be
+	// had is taken. None means any free port. When others have them all no direct
 	// candidate is offered.
 	ListenPorts []int
+	// Ports are shared with the other negotiations of the process; nil shares none.
+	Ports *Ports
 	// Advertise are the hosts to offer instead of those of the interfaces,
 	// for a machine whose ports are forwarded: addresses or names, with the
 	// forwarded port (host:port) where it is not the one we listen on.
@@ -154,7 +157,7 @@ func New(ctx context.Context, cfg Config, sid string, self, peer jid.JID, initia
 	cfg.NoDirect = cfg.NoDirect || cfg.Proxied
 	n := &Negotiation{cfg: cfg, timing: defaultTiming, sid: sid, self: self, peer: peer, initiator: initiator}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
-	n.srv = newServer(n.ctx, &n.wg, cfg.Log, DestinationAddress(sid, self, peer), DestinationAddress(sid, peer, self))
+	n.srv = newServer(cmp.Or(cfg.Ports, new(Ports)), cfg.Log, DestinationAddress(sid, self, peer), DestinationAddress(sid, peer, self))
 	proxies := usableProxies(cfg)
 	if !cfg.NoDirect {
 		if err := n.listen(ctx, maxOffered-len(proxies)); err != nil {
@@ -280,6 +283,7 @@ func (n *Negotiation) Close() error {
 	n.cancel()
 	n.srv.close()
 	n.wg.Wait()
+	n.srv.wait()
 	return nil
 }
 

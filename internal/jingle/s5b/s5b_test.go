@@ -3,8 +3,10 @@ package s5b
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -294,6 +296,54 @@ func TestListenPorts(t *testing.T) {
 	}
 }
 
+// TestPortsShared: files that go at the same time have one port, and each finds its
+// own connection there. It is free when the last one has left it.
+func TestPortsShared(t *testing.T) {
+	number, err := xmpptest.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := local(t)
+	cfg.ListenPorts, cfg.Ports = []int{number}, new(Ports)
+	here := func(c Candidate) bool { return c.Host == "127.0.0.1" }
+	nowhere := func(Candidate) bool { return false }
+	var as, bs []*side
+	for i := range 3 {
+		sid := fmt.Sprintf("sid%d", i)
+		for _, s := range []struct {
+			sides      *[]*side
+			cfg        Config
+			self, peer jid.JID
+		}{{&as, cfg, romeo, juliet}, {&bs, local(t), juliet, romeo}} {
+			n, err := New(t.Context(), s.cfg, sid, s.self, s.peer, s.self == romeo)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = n.Close() })
+			*s.sides = append(*s.sides, &side{n: fast(n), infos: make(chan *xmltree.Element, 32)})
+		}
+	}
+	for _, i := range []int{1, 2, 0} { // the others wait meanwhile, or are gone
+		if got := only(as[i].n.Element(), here); len(got.Children) != 1 || got.Children[0].Attr("port") != strconv.Itoa(number) {
+			t.Fatalf("offered %s", got)
+		}
+		x, y := connect(t, as[i], bs[i], only(bs[i].n.Element(), nowhere), only(as[i].n.Element(), here))
+		if x.err != nil || y.err != nil {
+			t.Fatal(x.err, y.err)
+		}
+		checkStream(t, x.c, y.c)
+		_ = as[i].n.Close()
+	}
+	if len(cfg.Ports.open) != 0 {
+		t.Errorf("%d ports are open", len(cfg.Ports.open))
+	}
+	l, err := net.Listen("tcp", hostPort("127.0.0.1", number))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = l.Close()
+}
+
 func TestAdvertise(t *testing.T) {
 	cfg := local(t)
 	cfg.Advertise = []string{"files.example.org", "192.0.2.77", "192.0.2.78:6000"}
@@ -319,7 +369,7 @@ func TestAdvertise(t *testing.T) {
 		return (&net.Dialer{}).DialContext(ctx, network, net.JoinHostPort("127.0.0.1", port))
 	}
 	b := newSide(t, peer, juliet, romeo, false)
-	v4 := a.n.srv.listeners[0].Addr().(*net.TCPAddr)
+	v4 := a.n.srv.listeners[0].l.Addr().(*net.TCPAddr)
 	if v4.IP.To4() == nil {
 		t.Skip("first loopback address is IPv6")
 	}

@@ -3,7 +3,6 @@ package s5b
 import (
 	"log/slog"
 	"net"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,13 +12,14 @@ import (
 // greeting is cut off, however much it goes on.
 func TestSlowHandshake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var wg sync.WaitGroup
-		s := newServer(t.Context(), &wg, slog.New(slog.DiscardHandler), "a", "b")
+		log := slog.New(slog.DiscardHandler)
+		s := newServer(new(Ports), log, "a", "b")
+		p := &port{ports: s.ports, log: log, seats: []seat{{s, 0}}}
 		client, conn := net.Pipe()
-		if !s.admit(conn) {
+		if !p.admit(conn) {
 			t.Fatal("not admitted")
 		}
-		wg.Go(func() { s.handshake(accepted{conn, 0}) })
+		p.wg.Go(func() { p.handshake(conn) })
 		begun := time.Now()
 		var err error
 		for b := []byte{socksVersion}; err == nil; b[0] = 200 { // so many methods, one a second
@@ -30,8 +30,8 @@ func TestSlowHandshake(t *testing.T) {
 		if took := time.Since(begun); took < handshakeTimeout || took > handshakeTimeout+time.Second {
 			t.Errorf("cut off after %v: %v", took, err)
 		}
-		wg.Wait()
-		if len(s.pending) > 0 || s.take(anyListener) != nil {
+		p.wg.Wait()
+		if len(p.pending) > 0 || s.take(anyListener) != nil {
 			t.Error("still there")
 		}
 		_ = client.Close()

@@ -26,6 +26,9 @@ func asked(dst string) string {
 	return "\x05\x01\x00" + "\x05\x01\x00\x03" + string(rune(len(dst))) + dst + "\x00\x00"
 }
 
+// among tells of a destination whether it is one of two.
+func among(a, b string) func(string) bool { return (&server{dst: [2]string{a, b}}).asked }
+
 func TestServeRequest(t *testing.T) {
 	refused4 := "\x05\x02\x00\x01\x00\x00\x00\x00\x00\x00"
 	for _, tt := range []struct {
@@ -54,7 +57,7 @@ func TestServeRequest(t *testing.T) {
 			if tt.name == "cut off" || tt.name == "nothing" {
 				s.Reader = strings.NewReader(tt.in)
 			}
-			err := serveRequest(s, []string{dstA, dstB})
+			err := serveRequest(s, among(dstA, dstB))
 			if (err == nil) != tt.ok || s.String() != tt.out {
 				t.Fatalf("%v, wrote %q", err, s.String())
 			}
@@ -116,7 +119,7 @@ func TestReplyInOneWrite(t *testing.T) {
 	c, s := net.Pipe()
 	defer c.Close()
 	done := make(chan error, 1)
-	go func() { done <- serveRequest(s, []string{dstA}); s.Close() }()
+	go func() { done <- serveRequest(s, among(dstA, dstB)); s.Close() }()
 	buf := make([]byte, 100)
 	for _, step := range []struct{ out, in string }{
 		{"\x05\x01\x00", "\x05\x00"},
@@ -151,7 +154,7 @@ func TestRequestCancelled(t *testing.T) {
 // dialServer connects to a listener of s.
 func dialServer(t *testing.T, s *server) net.Conn {
 	t.Helper()
-	c, err := net.Dial("tcp", s.listeners[0].Addr().String())
+	c, err := net.Dial("tcp", s.listeners[0].l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,9 +206,9 @@ func TestServerFlood(t *testing.T) {
 		t.Fatal(err)
 	}
 	awaitTake(t, a.n.srv)
-	a.n.srv.mu.Lock()
-	pending := len(a.n.srv.pending)
-	a.n.srv.mu.Unlock()
+	a.n.srv.ports.mu.Lock()
+	pending := len(a.n.srv.listeners[0].pending)
+	a.n.srv.ports.mu.Unlock()
 	if pending > maxHandshakes {
 		t.Errorf("%d handshakes at once", pending)
 	}
@@ -278,7 +281,7 @@ func FuzzSocksServer(f *testing.F) {
 	f.Add([]byte("\x05\x02\x00\x01\x05\x01\x00\x01\x7f\x00\x00\x01\x00\x50"))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		s := &script{Reader: bytes.NewReader(in)}
-		if err := serveRequest(s, []string{dstA, dstB}); err != nil {
+		if err := serveRequest(s, among(dstA, dstB)); err != nil {
 			return
 		}
 		low := strings.ToLower(string(in))
