@@ -150,17 +150,24 @@ func busy(err error) bool {
 	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_BUSY
 }
 
+// Full tells whether err, of whatever was done with an open database, came of a
+// file system that is full or a quota that is used up.
+func Full(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && (e.Code()&0xff == sqlite3.SQLITE_FULL ||
+		e.Code() == sqlite3.SQLITE_IOERR_SHMSIZE) // the -shm file, the first that is made, cannot grow
+}
+
 // unwritable makes err ErrUnwritable where it says, in the words of the system or
 // of SQLite, that writing is not allowed, and ErrNoSpace where there is no space.
 func unwritable(err error) error {
 	var e *sqlite.Error
-	code, extended := 0, 0
+	code := 0
 	if errors.As(err, &e) {
-		code, extended = e.Code()&0xff, e.Code()
+		code = e.Code() & 0xff
 	}
 	switch {
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), code == sqlite3.SQLITE_FULL,
-		extended == sqlite3.SQLITE_IOERR_SHMSIZE: // the -shm file, the first that is made, cannot grow
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), Full(err):
 		return fmt.Errorf("%w: %w", ErrNoSpace, err)
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS),
 		code == sqlite3.SQLITE_READONLY, code == sqlite3.SQLITE_CANTOPEN, code == sqlite3.SQLITE_PERM:

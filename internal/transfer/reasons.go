@@ -18,6 +18,7 @@ import (
 	"jetsend/internal/omemo"
 	"jetsend/internal/session"
 	"jetsend/internal/stanza"
+	"jetsend/internal/state"
 	"jetsend/internal/xmltree"
 )
 
@@ -178,6 +179,8 @@ func classify(err error, started bool) (exitcode.Code, []string) {
 		return exitcode.Cancelled, nil
 	case errors.Is(err, ErrTerminated):
 		return exitcode.Terminated, nil
+	case state.Full(err): // whatever that kept us from
+		return exitcode.LocalFile, []string{"free space in the state directory"}
 	case errors.Is(err, errInUse): // whatever it was said with
 		return exitcode.Interrupted, nil
 	case errors.As(err, &ended):
@@ -253,7 +256,7 @@ func reasonFor(err error) jingle.Reason {
 		return r
 	case errors.Is(err, errDeclined):
 		return declined(detailPolicy)
-	case errors.Is(err, inbox.ErrNoSpace):
+	case errors.Is(err, inbox.ErrNoSpace), state.Full(err):
 		return withCondition(detailNoSpace)
 	case errors.Is(err, inbox.ErrExists):
 		return withCondition(detailExists)
