@@ -59,7 +59,7 @@ func (q *request) run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, dir.Close()) }()
 	if err := q.e.take(ctx, q.down, q.row, dir, false); err != nil {
-		return err
+		return causeOf(ctx, err) // the contact's own session may have come before
 	}
 	if q.down.final != "" { // a crash had hidden it
 		q.down.report()

@@ -2,6 +2,8 @@ package transfer
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -84,6 +86,19 @@ func TestSenderWins(t *testing.T) {
 		t.Errorf("receiver: %v", err)
 	}
 	st.once(t, id)
+}
+
+// TestSupersededAtOnce: the contact's own session comes while a request is still
+// taking the transfer. That is no failure.
+func TestSupersededAtOnce(t *testing.T) {
+	st, id := cutStage(t)
+	row := load(t, st.juliet, journal.Key{ID: id, Direction: journal.Receive})
+	ctx, stop := context.WithCancelCause(t.Context())
+	stop(errSuperseded)
+	q := st.juliet.newRequest(row, &peer{jid: st.romeo.sess.JID()}, keeping{}, RouteOptions{})
+	if err := q.run(ctx); !errors.Is(err, errSuperseded) || !askAgain(err, false) {
+		t.Errorf("%v", err)
+	}
 }
 
 // TestRequestWins: the sender's own run comes while the file is handed out to the
