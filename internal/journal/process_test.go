@@ -49,6 +49,16 @@ func TestProcess(t *testing.T) {
 			t.Fatal(err)
 		}
 		fmt.Println("done")
+	case "hold":
+		h, err := k.Begin(t.Context(), received(id, filepath.Dir(k.path)))
+		if err == nil {
+			err = h.Run(t.Context())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Println("held")
+		time.Sleep(time.Hour) // it is killed
 	}
 }
 
@@ -239,11 +249,12 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// killAt starts a receiver and kills it with -9 after some lines; the last line
-// that it wrote comes back, and whether it was done before.
-func killAt(t *testing.T, path, id string, lines int) (last string, done bool) {
+// killAt starts another process and kills it with -9 after some lines; the last line
+// that it wrote comes back, and whether it was done before. A receiver goes on until
+// the kill comes.
+func killAt(t *testing.T, role, path, id string, lines int) (last string, done bool) {
 	t.Helper()
-	cmd := child(t, "receive", path, id)
+	cmd := child(t, role, path, id)
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
 	out, err := cmd.StdoutPipe()
@@ -293,7 +304,7 @@ func TestKill(t *testing.T) {
 				t.Fatal("no end")
 			}
 			var last string
-			last, done = killAt(t, k.path, id, n)
+			last, done = killAt(t, "receive", k.path, id, n)
 			checkCut(t, k, id, last)
 			n = 2 + r.IntN(12)
 		}
@@ -345,10 +356,9 @@ func checkCut(t *testing.T, k *kit, id, last string) {
 func TestKilledHolder(t *testing.T) {
 	k := newKit(t)
 	id := newID()
-	if err := os.Mkdir(filepath.Join(filepath.Dir(k.path), "inbox"), 0o700); err != nil {
-		t.Fatal(err)
+	if last, _ := killAt(t, "hold", k.path, id, 1); last != "held" {
+		t.Fatal(last)
 	}
-	killAt(t, k.path, id, 3)
 	if _, err := os.Stat(k.lockPath(Key{id, Receive})); err != nil {
 		t.Errorf("the process did not hold the lock: %v", err)
 	}
