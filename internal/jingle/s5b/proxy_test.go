@@ -159,6 +159,7 @@ func TestProxyLast(t *testing.T) {
 		return nil, syscall.ECONNREFUSED
 	}
 	a := newSide(t, cfg, romeo, juliet, true)
+	a.n.timing.stagger, a.n.timing.proxy = limit, limit // one after the other: each is refused
 	a.infos <- a.n.failedReport()
 	offer := proxyOffer(1).Add(offerOf(2, "192.0.2.1", "192.0.2.2").Children...)
 	if _, err := a.n.Connect(t.Context(), offer, a.infos, a.sender(nil)); !errors.Is(err, ErrNoCandidate) {
