@@ -45,6 +45,7 @@ type Session struct {
 	tick        time.Duration // of the watch
 	loginMax    time.Duration // a login, when its context has no deadline
 	targetMax   time.Duration // of it one host, see targetContext
+	closeMax    time.Duration // our last words at Close; longer in tests
 	ackPatience time.Duration // see management.room
 	proveTime   time.Duration // see prove
 	backoff     backoff
@@ -97,6 +98,7 @@ func New(cfg Config) *Session {
 		tick:        watchTick,
 		loginMax:    loginTimeout,
 		targetMax:   targetTimeout,
+		closeMax:    closeWrite,
 		ackPatience: ackPatience,
 		proveTime:   proveTime,
 		backoff:     backoff{first: backoffFirst, most: backoffMost},

@@ -196,7 +196,7 @@ func TestLastAcknowledgement(t *testing.T) {
 			close(ended)
 		}
 		go1, handled := make(chan bool), make(chan bool, n)
-		s, _ := f.start(t).lasting(t, func(s *Session) {
+		s, _ := f.start(t).lasting(t, patientClose, func(s *Session) {
 			s.HandleMessage("urn:x", "x", func(context.Context, stanza.Message) { <-go1; handled <- true })
 		})
 		if unhandled {

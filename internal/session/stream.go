@@ -81,7 +81,7 @@ const ackComplaint = "<stream:error><undefined-condition xmlns='" + nsStreamErro
 // session is closing already, so the writer sends what waits and then the end.
 func (st *stream) close() {
 	st.t.lastWords()
-	wait := time.NewTimer(closeWrite + closeWait)
+	wait := time.NewTimer(st.t.closeMax + closeWait)
 	defer wait.Stop()
 	select {
 	case <-st.ctx.Done(): // by the reader, at the peer's end of stream

@@ -191,6 +191,9 @@ func closeWhileStuck(t *testing.T) time.Duration {
 	return time.Since(begun)
 }
 
+// patientClose lets Close send what waits however busy the machine is.
+func patientClose(s *Session) { s.closeMax = time.Minute }
+
 // TestCloseSendsWhatWaits checks that what was queued before Close arrives.
 func TestCloseSendsWhatWaits(t *testing.T) {
 	var ids []string
@@ -201,7 +204,7 @@ func TestCloseSendsWhatWaits(t *testing.T) {
 		}
 		end <- true
 	}}
-	s := f.start(t).online(t)
+	s := f.start(t).online(t, patientClose)
 	for i := range 100 {
 		if err := s.Send(testContext(t), stanza.Message{To: romeo, ID: fmt.Sprint(i)}); err != nil {
 			t.Fatal(err)
@@ -236,7 +239,7 @@ func TestSilence(t *testing.T) {
 				}
 			}
 		}}
-		s := f.start(t).online(t, func(s *Session) { s.idle, s.patient = 20*time.Millisecond, time.Second })
+		s := f.start(t).online(t, func(s *Session) { s.idle, s.patient = 20*time.Millisecond, time.Minute })
 		for range 3 {
 			if el := receive(t, pings); el.Child(nsPing, "ping") == nil || el.Attr("type") != "get" {
 				t.Errorf("%v", el)

@@ -51,6 +51,7 @@ type transport struct {
 	dec     *decoder
 	log     io.Writer
 
+	closeMax  time.Duration // for our last words, closeWrite; longer in tests
 	closeOnce sync.Once
 	finalOnce sync.Once
 	endOnce   sync.Once
@@ -59,7 +60,9 @@ type transport struct {
 
 func newTransport(ctx context.Context, cfg xmpp.TransportConfiguration, direct bool,
 	dial func(ctx context.Context, network, address string) (net.Conn, error)) *transport {
-	return &transport{cfg: cfg, direct: direct, dial: dial, ctx: ctx, start: time.Now(), peerEnd: make(chan struct{})}
+	return &transport{
+		cfg: cfg, direct: direct, dial: dial, ctx: ctx, start: time.Now(), closeMax: closeWrite, peerEnd: make(chan struct{}),
+	}
 }
 
 // Connect dials, encrypts if that comes first, and opens the stream. It
@@ -211,7 +214,7 @@ func (t *transport) lastWords() {
 	defer t.connMu.Unlock()
 	t.dead = true
 	if t.raw != nil {
-		_ = t.raw.SetWriteDeadline(time.Now().Add(closeWrite))
+		_ = t.raw.SetWriteDeadline(time.Now().Add(t.closeMax))
 	}
 }
 
