@@ -103,8 +103,8 @@ const (
 	targetTimeout = 10 * time.Second       // one server host, up to the encrypted stream; of the last one the dial
 	iqTimeout     = 60 * time.Second       // an iq round trip, when the context has no deadline; in-band data may be in front of it
 	writeTimeout  = 30 * time.Second       // one write; a peer that reads nothing for so long is gone
-	closeWrite    = 100 * time.Millisecond // last words at Close
-	closeWait     = 150 * time.Millisecond // then for the server's; both together 250 ms
+	closeWrite    = time.Second            // last words at Close: more than any scheduler's delay, for what is lost with them leaves a ghost online
+	closeWait     = 150 * time.Millisecond // then for the server's
 )
 
 // Times of a lasting connection.

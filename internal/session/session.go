@@ -191,9 +191,10 @@ func (s *Session) end(err error) {
 }
 
 // Close logs out: it sends what waits, ends the stream and waits for the
-// handlers. The connection is gone after 250 ms at most; ctx bounds the wait
-// for handlers. It may be called more than once and without a Start, but not
-// from a handler.
+// handlers. A server that reads nothing keeps it waiting for closeWrite, one that
+// does not end the stream on its part for closeWait; ctx bounds the wait for
+// handlers. It may be called more than once and without a Start, but not from a
+// handler.
 func (s *Session) Close(ctx context.Context) error {
 	s.mu.Lock()
 	st, idle := s.stream, s.state == stateNew

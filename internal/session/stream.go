@@ -27,10 +27,12 @@ type stream struct {
 	ctx  context.Context // ended by fail
 	fail context.CancelCauseFunc
 	wg   sync.WaitGroup // reader and writer
+
+	written chan struct{} // closed when the writer has ended
 }
 
 func newStream(t *transport, b *binding, resend [][]byte) *stream {
-	st := &stream{t: t, b: b, resend: resend, patience: ackPatience, prove: proveTime}
+	st := &stream{t: t, b: b, resend: resend, patience: ackPatience, prove: proveTime, written: make(chan struct{})}
 	st.ctx, st.fail = context.WithCancelCause(context.Background())
 	return st
 }
@@ -61,6 +63,7 @@ func (st *stream) run(handle func(*stream, frame) error) {
 		}
 	})
 	st.wg.Go(func() {
+		defer close(st.written)
 		if err := st.write(); err != nil {
 			st.fail(err)
 		}
@@ -77,11 +80,13 @@ func (st *stream) run(handle func(*stream, frame) error) {
 const ackComplaint = "<stream:error><undefined-condition xmlns='" + nsStreamErrors + "'/>" +
 	"<handled-count-too-high xmlns='" + nsSM + "'/></stream:error>"
 
-// close ends the stream in an orderly way, in at most 250 ms, and waits. The
-// session is closing already, so the writer sends what waits and then the end.
+// close ends the stream in an orderly way, in at most closeWrite and closeWait
+// together, and waits. The session is closing already, so the writer sends what
+// waits and then the end.
 func (st *stream) close() {
 	st.t.lastWords()
-	wait := time.NewTimer(st.t.closeMax + closeWait)
+	<-st.written
+	wait := time.NewTimer(closeWait)
 	defer wait.Stop()
 	select {
 	case <-st.ctx.Done(): // by the reader, at the peer's end of stream

@@ -161,7 +161,7 @@ func TestStreamError(t *testing.T) {
 // TestCloseIsBounded closes towards a server that has stopped to read and
 // never ends its stream. A busy machine may need another try.
 func TestCloseIsBounded(t *testing.T) {
-	const bound = time.Second
+	const bound = 3 * closeWrite
 	least := time.Hour
 	for n := 0; n < 5 && least > bound; n++ {
 		least = min(least, closeWhileStuck(t))
