@@ -53,6 +53,10 @@ type source struct {
 	child  string // a word of the command line of a child that must have been seen
 }
 
+// seenSuffix makes of the name of a file that of another one, which is there once the
+// child has been seen: until then it lives, however rarely a busy machine lets us look.
+const seenSuffix = ".seen"
+
 func sources() []source {
 	none := func(string, string) string { return "" }
 	return []source{
@@ -62,7 +66,9 @@ func sources() []source {
 			return "password: '" + strings.ReplaceAll(password, "'", "''") + "'"
 		}},
 		{name: "file", env: none, config: func(_, file string) string { return "password_file: " + file }},
-		{name: "command", env: none, config: func(_, file string) string { return "password_command: cat '" + file + "'; sleep 0.2" }, child: "sleep"},
+		{name: "command", env: none, config: func(_, file string) string {
+			return "password_command: cat '" + file + "'; until test -e '" + file + seenSuffix + "'; do sleep 0.05; done"
+		}, child: "sleep"},
 		{name: "prompt", env: none, config: none, typed: true},
 	}
 }
@@ -112,7 +118,7 @@ func keepsSecret(ctx context.Context, t *testing.T, server *xmpptest.Server, s s
 	log := filepath.Join(dir, "log")
 	cmd := exec.CommandContext(ctx, "jetsend", "--config", conf, "--state-dir", filepath.Join(dir, "state"), "--log-level", "debug", "--log-file", log, "--json", "contacts")
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TERM=dumb", s.env(password, file)}
-	said, seen := runWatched(t, cmd, s.typed, password)
+	said, seen := runWatched(t, cmd, s, file, password)
 	if got := cmd.ProcessState.ExitCode(); got != code {
 		t.Fatalf("it ended with %d, want %d:\n%s", got, code, said)
 	}
@@ -149,8 +155,9 @@ func keepsSecret(ctx context.Context, t *testing.T, server *xmpptest.Server, s s
 
 // runWatched runs a command, on a terminal where the password is typed, and
 // returns what it wrote and the command lines of it and of all below it.
-func runWatched(t *testing.T, cmd *exec.Cmd, typed bool, password string) (said, seen string) {
+func runWatched(t *testing.T, cmd *exec.Cmd, s source, file, password string) (said, seen string) {
 	t.Helper()
+	typed := s.typed
 	out := new(growing)
 	cmd.Stdout, cmd.Stderr = out, out
 	var control *os.File
@@ -180,6 +187,11 @@ func runWatched(t *testing.T, cmd *exec.Cmd, typed bool, password string) (said,
 	var lines strings.Builder
 	for sent := !typed; ; {
 		commandLines(cmd.Process.Pid, &lines)
+		if s.child != "" && strings.Contains(lines.String(), s.child) {
+			if err := os.WriteFile(file+seenSuffix, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
 		if !sent && strings.Contains(out.String(), "password of") {
 			sent = true
 			if _, err := io.WriteString(control, password+"\r"); err != nil {
