@@ -102,7 +102,8 @@ func configOf(t *testing.T, dir string, s *xmpptest.Server, user string) Config 
 	}
 }
 
-// receiving has an endpoint receive until the test ends, or until stop is called.
+// receiving has an endpoint receive until the test ends, or until stop is called. When
+// it returns, offers are taken.
 func receiving(t *testing.T, e *Endpoint, opt ReceiveOptions) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -113,7 +114,15 @@ func receiving(t *testing.T, e *Endpoint, opt ReceiveOptions) (stop func()) {
 		stopped(t, ended)
 	})
 	t.Cleanup(stop)
+	takesOffers(t, e)
 	return stop
+}
+
+// takesOffers waits until a run of Receive has begun: before that, whoever knows the
+// endpoint from an earlier run is told that nobody is there.
+func takesOffers(t *testing.T, e *Endpoint) {
+	t.Helper()
+	eventually(t, func() bool { return e.receiver.Load() != nil })
 }
 
 // software is the server that the tests run against: Prosody, unless `make interop`

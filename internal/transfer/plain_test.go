@@ -37,7 +37,6 @@ func newPlainStage(t *testing.T) *formStage {
 // allow changes the options of a receiver that runs.
 func allow(t *testing.T, e *Endpoint, change func(*ReceiveOptions)) {
 	t.Helper()
-	eventually(t, func() bool { return e.receiver.Load() != nil })
 	r := e.receiver.Load()
 	o := *r.opt()
 	change(&o)

@@ -74,9 +74,7 @@ func TestRoutes(t *testing.T) {
 			go func() {
 				received <- juliet.Receive(t.Context(), ReceiveOptions{Dir: dir, Accept: AcceptContacts, Drain: 10 * time.Second, Stop: stop, Route: tt.receiver})
 			}()
-			for juliet.receiver.Load() == nil {
-				time.Sleep(time.Millisecond)
-			}
+			takesOffers(t, juliet)
 			err := romeo.Send(t.Context(), SendOptions{
 				To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: path}}, Wait: 10 * time.Second, Route: tt.sender, Encryption: tt.encryption,
 			})

@@ -124,6 +124,7 @@ func TestPour(t *testing.T) {
 	go func() {
 		ended <- juliet.Receive(t.Context(), ReceiveOptions{Dir: dir, Accept: AcceptContacts, Once: true, Out: out, Drain: time.Minute})
 	}()
+	takesOffers(t, juliet)
 	if code := offering(t, romeo, &source{name: "f"}, []byte("abc"), id); code != exitcode.OK {
 		t.Fatalf("exit code %d", code)
 	}
