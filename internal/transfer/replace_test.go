@@ -47,6 +47,7 @@ func TestReplaceToInitiator(t *testing.T) {
 		err := romeo.Send(t.Context(), SendOptions{
 			To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: testFile(t, "text")}}, Wait: 10 * time.Second, AnswerTimeout: time.Minute,
 		})
+		eventually(t, func() bool { return rejected.Load() > 0 }) // the file may be there before
 		n, _ := last[Negotiated](&out)
 		if err != nil || n.Transport != want || rejected.Load() != 1 || count[Interrupted](&out) > 0 {
 			t.Errorf("%s: %v, by %s, %d rejected", want, err, n.Transport, rejected.Load())
