@@ -183,6 +183,8 @@ func TestCrashInRelease(t *testing.T) {
 					t.Fatal(err)
 				}
 				st.arrived(t)
+				// The contact may have the receipt before the end of the release is reported.
+				eventually(t, func() bool { return count[Received](&st.in) > 0 })
 				if n := count[Received](&st.in); n != 1 {
 					t.Errorf("received reported %d times", n)
 				}
