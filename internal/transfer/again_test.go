@@ -59,7 +59,7 @@ func TestSameFileTwice(t *testing.T) {
 	st := setStage(t, 1000)
 	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
 	err := st.romeo.Send(t.Context(), SendOptions{
-		To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: st.path}, {Path: st.path}, {Path: st.path}}, Wait: 10 * time.Second,
+		To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: st.path}, {Path: st.path}, {Path: st.path}}, Wait: time.Minute,
 	})
 	waitIdle(t, st.juliet)
 	names := list(t, st.dir)

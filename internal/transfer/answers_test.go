@@ -102,7 +102,7 @@ func TestAnswerTimeoutResumed(t *testing.T) {
 	st := setStage(t, 1<<20, xmpptest.CutAt(1<<19))
 	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
 	hasty := SendOptions{
-		To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: st.path}}, Wait: 10 * time.Second, AnswerTimeout: time.Nanosecond,
+		To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: st.path}}, Wait: time.Minute, AnswerTimeout: time.Nanosecond,
 		Route: RouteOptions{Transports: []string{S5B}},
 	}
 	wantCode(t, st.romeo.Send(t.Context(), hasty), exitcode.Declined)
@@ -133,7 +133,7 @@ func TestServantGone(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() {
 		ended <- st.juliet.Resume(t.Context(), ResumeOptions{
-			Transfers: []journal.Key{{ID: failed.Transfer, Direction: journal.Receive}}, Named: true, Wait: 10 * time.Second,
+			Transfers: []journal.Key{{ID: failed.Transfer, Direction: journal.Receive}}, Named: true, Wait: time.Minute,
 		})
 	}()
 	_, err := tap.Wait(t.Context(), func(s xmpptest.Stanza) bool {

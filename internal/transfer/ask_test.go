@@ -27,7 +27,7 @@ func TestAskForAnotherName(t *testing.T) {
 		return yes.Load(), nil
 	}, Retry: RetryOptions{Retries: 9, For: time.Minute}})
 	opt := SendOptions{
-		To: jid.MustParse("juliet@jet.test"), Wait: 10 * time.Second, AnswerTimeout: time.Minute, Route: RouteOptions{Transports: []string{S5B}},
+		To: jid.MustParse("juliet@jet.test"), Wait: time.Minute, AnswerTimeout: time.Minute, Route: RouteOptions{Transports: []string{S5B}},
 	}
 	id := ""
 	offer := func(name string, want exitcode.Code) {

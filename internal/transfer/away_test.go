@@ -110,7 +110,7 @@ func TestTakenUpElsewhere(t *testing.T) {
 	resumed := make(chan error, 1)
 	go func() {
 		resumed <- st.juliet.Resume(t.Context(), ResumeOptions{
-			Transfers: []journal.Key{key}, Named: true, Wait: 10 * time.Second, Retry: RetryOptions{Retries: 5, For: time.Minute},
+			Transfers: []journal.Key{key}, Named: true, Wait: time.Minute, Retry: RetryOptions{Retries: 5, For: time.Minute},
 		})
 	}()
 	eventually(t, func() bool { return count[Interrupted](&st.in) > 0 }) // answered with conflict
@@ -168,7 +168,7 @@ func TestOneOfManyServes(t *testing.T) {
 				}
 			}
 			err := st.juliet.Resume(t.Context(), ResumeOptions{
-				Transfers: []journal.Key{{ID: failed.Transfer, Direction: journal.Receive}}, Named: true, Wait: 10 * time.Second,
+				Transfers: []journal.Key{{ID: failed.Transfer, Direction: journal.Receive}}, Named: true, Wait: time.Minute,
 				Route: RouteOptions{Transports: []string{S5B}},
 			})
 			if err != nil {

@@ -79,7 +79,7 @@ func TestNothingInTheClear(t *testing.T) {
 		t.Fatal(err)
 	}
 	o = romeo.outgoing(SendOptions{To: jid.MustParse("juliet@jet.test"), Description: "the confidential description", Checksum: true}, src)
-	resources, err := romeo.choose(t.Context(), SendOptions{To: jid.MustParse("juliet@jet.test"), Wait: 10 * time.Second})
+	resources, err := romeo.choose(t.Context(), SendOptions{To: jid.MustParse("juliet@jet.test"), Wait: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func TestHostileNames(t *testing.T) {
 		"turn\u202earound": "turn_around", ".jetsend-x.part": "_jetsend-x.part",
 	} {
 		in.reset()
-		if err := romeo.Send(t.Context(), SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: path, Name: name}}, Wait: 10 * time.Second}); err != nil {
+		if err := romeo.Send(t.Context(), SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: path, Name: name}}, Wait: time.Minute}); err != nil {
 			t.Fatalf("%q: %v", name, err)
 		}
 		waitIdle(t, juliet)

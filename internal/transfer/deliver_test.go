@@ -50,7 +50,7 @@ func (fixed) Unchanged(context.Context) error { return nil }
 func offering(t *testing.T, e *Endpoint, src *source, data []byte, id string) exitcode.Code {
 	t.Helper()
 	src.data, src.size, src.path = fixed{bytes.NewReader(data)}, int64(len(data)), "/nowhere"
-	opt := SendOptions{To: jid.MustParse("juliet@jet.test"), Wait: 10 * time.Second, AnswerTimeout: time.Minute}
+	opt := SendOptions{To: jid.MustParse("juliet@jet.test"), Wait: time.Minute, AnswerTimeout: time.Minute}
 	peers, err := e.choose(t.Context(), opt)
 	if err != nil {
 		t.Fatal(err)
@@ -262,7 +262,7 @@ func TestManyAtOnce(t *testing.T) {
 	juliet := online(t, s, s.Addr, "juliet", true, nil)
 	romeo := online(t, s, s.Addr, "romeo", false, out.report)
 	receiving(t, juliet, ReceiveOptions{Dir: dir, Accept: AcceptContacts})
-	opt := SendOptions{To: jid.MustParse("juliet@jet.test"), Wait: 10 * time.Second}
+	opt := SendOptions{To: jid.MustParse("juliet@jet.test"), Wait: time.Minute}
 	from := t.TempDir()
 	for i := range 12 {
 		path := filepath.Join(from, fmt.Sprint(i))

@@ -85,7 +85,7 @@ func TestAddedDevice(t *testing.T) {
 	to := jid.MustParse("juliet@jet.test")
 	send := func(want ...DeviceInfo) {
 		t.Helper()
-		err := romeo.Send(t.Context(), SendOptions{To: to, Files: []Source{{Path: testFile(t, "text")}}, Wait: 10 * time.Second})
+		err := romeo.Send(t.Context(), SendOptions{To: to, Files: []Source{{Path: testFile(t, "text")}}, Wait: time.Minute})
 		if err != nil {
 			t.Fatal(err)
 		}

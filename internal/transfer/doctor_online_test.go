@@ -24,7 +24,7 @@ func TestDoctorLeavesNoTrace(t *testing.T) {
 	romeo := online(t, s, tap.Addr, "romeo", false, nil)
 	receiving(t, juliet, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
 	to := jid.MustParse("juliet@jet.test")
-	opt := SendOptions{To: to, Files: []Source{{Path: testFile(t, "text")}}, Wait: 10 * time.Second}
+	opt := SendOptions{To: to, Files: []Source{{Path: testFile(t, "text")}}, Wait: time.Minute}
 
 	plans, err := romeo.DryRun(t.Context(), opt)
 	if err != nil || len(plans) != 1 || plans[0].To != juliet.JID().String() || plans[0].Devices[0].Fingerprint != juliet.OMEMO().Fingerprint() {
@@ -88,7 +88,7 @@ func TestDryRunOfInterrupted(t *testing.T) {
 	juliet := online(t, s, s.Addr, "juliet", true, nil)
 	romeo := online(t, s, s.Addr, "romeo", false, nil)
 	receiving(t, juliet, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
-	opt := SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: testFile(t, "some text")}}, Wait: 10 * time.Second}
+	opt := SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: testFile(t, "some text")}}, Wait: time.Minute}
 	src, err := openSource(t.Context(), opt.Files[0])
 	if err != nil {
 		t.Fatal(err)

@@ -170,7 +170,7 @@ func TestOverProsody(t *testing.T) {
 		}
 		files, data = append(files, Source{Path: path}), append(data, b)
 	}
-	if err := romeo.Send(t.Context(), SendOptions{To: jid.MustParse("juliet@jet.test"), Files: files, Wait: 10 * time.Second}); err != nil {
+	if err := romeo.Send(t.Context(), SendOptions{To: jid.MustParse("juliet@jet.test"), Files: files, Wait: time.Minute}); err != nil {
 		t.Fatal(err)
 	}
 	close(stop)

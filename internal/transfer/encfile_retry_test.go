@@ -23,7 +23,7 @@ func TestFormStartsOver(t *testing.T) {
 			st := setStage(t, 1<<20, xmpptest.CutAt(300<<10))
 			receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
 			opt := SendOptions{
-				To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: st.path}}, Wait: 10 * time.Second, Encryption: how,
+				To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: st.path}}, Wait: time.Minute, Encryption: how,
 				AnswerTimeout: time.Minute, Route: RouteOptions{Transports: []string{S5B}}, Retry: RetryOptions{Retries: 1, For: time.Minute},
 			}
 			wantCode(t, st.romeo.Send(t.Context(), opt), exitcode.Interrupted)
@@ -47,7 +47,7 @@ func TestFormStartsOver(t *testing.T) {
 			}
 			first := st.relay.Carried()
 			st.through(t)
-			err := st.romeo.Resume(t.Context(), ResumeOptions{Transfers: []journal.Key{{ID: failed.Transfer, Direction: journal.Send}}, Wait: 10 * time.Second})
+			err := st.romeo.Resume(t.Context(), ResumeOptions{Transfers: []journal.Key{{ID: failed.Transfer, Direction: journal.Send}}, Wait: time.Minute})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -37,7 +37,7 @@ func (st *stage) gone(t *testing.T, key journal.Key) {
 func TestForgottenBefore(t *testing.T) {
 	st, id := cutStage(t)
 	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
-	opt := ResumeOptions{Transfers: []journal.Key{{ID: id, Direction: journal.Receive}}, Wait: 10 * time.Second}
+	opt := ResumeOptions{Transfers: []journal.Key{{ID: id, Direction: journal.Receive}}, Wait: time.Minute}
 	if err := st.juliet.journal.Forget(t.Context(), opt.Transfers[0], Discard); err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +82,7 @@ func TestForgottenMeanwhile(t *testing.T) {
 	resumed := make(chan error, 1)
 	go func() {
 		resumed <- st.juliet.Resume(t.Context(), ResumeOptions{
-			Transfers: []journal.Key{key}, Wait: 10 * time.Second, Retry: RetryOptions{Retries: 5, For: time.Minute},
+			Transfers: []journal.Key{key}, Wait: time.Minute, Retry: RetryOptions{Retries: 5, For: time.Minute},
 		})
 	}()
 	eventually(t, func() bool { return count[Interrupted](&st.in) > 0 }) // answered with conflict

@@ -68,7 +68,7 @@ func TestFreshSecrets(t *testing.T) {
 
 	// The sender's sessions: every one is cut, until parts of a session go through.
 	st.romeo.cfg.Report = look.report
-	opt := SendOptions{To: jid.MustParse("juliet@jet.test"), Wait: 10 * time.Second, AnswerTimeout: time.Minute, Route: RouteOptions{Transports: []string{S5B}}}
+	opt := SendOptions{To: jid.MustParse("juliet@jet.test"), Wait: time.Minute, AnswerTimeout: time.Minute, Route: RouteOptions{Transports: []string{S5B}}}
 	peers, err := st.romeo.choose(t.Context(), opt)
 	if err != nil {
 		t.Fatal(err)

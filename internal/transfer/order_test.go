@@ -89,7 +89,7 @@ func (st *orderStage) heard() (said, answers []string) {
 func (st *orderStage) send(t *testing.T, how Encryption, transport string) error {
 	t.Helper()
 	err := st.romeo.Send(t.Context(), SendOptions{
-		To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: st.path}}, Wait: 10 * time.Second, AnswerTimeout: time.Minute,
+		To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: st.path}}, Wait: time.Minute, AnswerTimeout: time.Minute,
 		Encryption: how, Route: RouteOptions{Transports: []string{transport}},
 	})
 	waitIdle(t, st.juliet)

@@ -51,7 +51,7 @@ func TestParked(t *testing.T) {
 	other := onlineIn(t, st.juliet.cfg.StateDir, st.server, st.server.Addr, "juliet", false, nil)
 	defer func() { _ = other.Close(context.Background()) }()
 	other.cfg.S5B = st.juliet.cfg.S5B
-	if err := other.Resume(t.Context(), ResumeOptions{Transfers: []journal.Key{key}, Named: true, Wait: 10 * time.Second}); err != nil {
+	if err := other.Resume(t.Context(), ResumeOptions{Transfers: []journal.Key{key}, Named: true, Wait: time.Minute}); err != nil {
 		t.Fatal(err)
 	}
 	r.giveUp(t.Context(), late.Add(lookAtLeast+time.Second))
@@ -102,7 +102,7 @@ func TestParkedSend(t *testing.T) {
 	st.out.reset()
 	st.through(t, xmpptest.CutAt(1<<18))
 	wantCode(t, st.juliet.Resume(t.Context(), ResumeOptions{
-		Transfers: []journal.Key{{ID: failed.Transfer, Direction: journal.Receive}}, Named: true, Wait: 10 * time.Second,
+		Transfers: []journal.Key{{ID: failed.Transfer, Direction: journal.Receive}}, Named: true, Wait: time.Minute,
 		Route: RouteOptions{Transports: []string{S5B}},
 	}), exitcode.Interrupted)
 	waitIdle(t, st.romeo)
@@ -112,7 +112,7 @@ func TestParkedSend(t *testing.T) {
 	defer func() { _ = other.Close(context.Background()) }()
 	other.cfg.S5B = st.romeo.cfg.S5B
 	err := other.Resume(t.Context(), ResumeOptions{
-		Transfers: []journal.Key{{ID: failed.Transfer, Direction: journal.Send}}, Named: true, Wait: 10 * time.Second,
+		Transfers: []journal.Key{{ID: failed.Transfer, Direction: journal.Send}}, Named: true, Wait: time.Minute,
 	})
 	if err != nil {
 		t.Fatal(err)

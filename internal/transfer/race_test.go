@@ -33,7 +33,7 @@ func TestBothAtOnce(t *testing.T) {
 	for dir, e := range map[journal.Direction]*Endpoint{journal.Send: st.romeo, journal.Receive: st.juliet} {
 		wg.Go(func() {
 			err := e.Resume(t.Context(), ResumeOptions{
-				Transfers: []journal.Key{{ID: failed.Transfer, Direction: dir}}, Named: true, Wait: 10 * time.Second,
+				Transfers: []journal.Key{{ID: failed.Transfer, Direction: dir}}, Named: true, Wait: time.Minute,
 				Retry: RetryOptions{Retries: 5, For: time.Minute}, Route: RouteOptions{Transports: []string{S5B}},
 			})
 			mu.Lock()
@@ -85,7 +85,7 @@ func TestSupersede(t *testing.T) {
 	state := t.TempDir()
 	old := onlineIn(t, state, s, tap.Addr, "romeo", false, nil)
 	opt := SendOptions{
-		To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: st.path}}, Wait: 10 * time.Second, AnswerTimeout: time.Minute,
+		To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: st.path}}, Wait: time.Minute, AnswerTimeout: time.Minute,
 		Route: RouteOptions{Transports: []string{IBB}},
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -143,7 +143,7 @@ func TestEchoedRange(t *testing.T) {
 	st.meet(t, s, tap.Addr, false)
 	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
 	err := st.romeo.Send(t.Context(), SendOptions{
-		To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: st.path}}, Wait: 10 * time.Second, Encryption: EncryptionJET,
+		To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: st.path}}, Wait: time.Minute, Encryption: EncryptionJET,
 	})
 	if err != nil || hits == 0 {
 		t.Fatal(hits, err)
@@ -181,7 +181,7 @@ func TestSessionLimitResumed(t *testing.T) {
 				st.in.reset()
 				st.out.reset()
 				err := e.Resume(t.Context(), ResumeOptions{
-					Transfers: []journal.Key{{ID: failed.Transfer, Direction: by}}, Named: true, Wait: 10 * time.Second,
+					Transfers: []journal.Key{{ID: failed.Transfer, Direction: by}}, Named: true, Wait: time.Minute,
 					Retry: RetryOptions{Retries: 2, For: time.Minute}, Route: RouteOptions{Transports: []string{S5B}},
 				})
 				if err != nil {

@@ -45,7 +45,7 @@ func TestReplaceToInitiator(t *testing.T) {
 		useProxies(t, juliet, cfg)
 		rejected.Store(0)
 		err := romeo.Send(t.Context(), SendOptions{
-			To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: testFile(t, "text")}}, Wait: 10 * time.Second, AnswerTimeout: time.Minute,
+			To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: testFile(t, "text")}}, Wait: time.Minute, AnswerTimeout: time.Minute,
 		})
 		eventually(t, func() bool { return rejected.Load() > 0 }) // the file may be there before
 		n, _ := last[Negotiated](&out)

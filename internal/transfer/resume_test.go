@@ -44,7 +44,7 @@ func (st *stage) through(t *testing.T, faults ...xmpptest.Fault) {
 func (st *stage) send(t *testing.T, retry RetryOptions) error {
 	t.Helper()
 	return st.romeo.Send(t.Context(), SendOptions{
-		To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: st.path}}, Wait: 10 * time.Second, Retry: retry, AnswerTimeout: time.Minute,
+		To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: st.path}}, Wait: time.Minute, Retry: retry, AnswerTimeout: time.Minute,
 		Route: RouteOptions{Transports: []string{S5B}},
 	})
 }
@@ -81,7 +81,7 @@ func TestResumeBySender(t *testing.T) {
 	eventually(t, func() bool { return st.romeo.isOnline(other.sess.JID()) })
 	st.through(t, xmpptest.CutAt(1<<20))
 	wantCode(t, st.romeo.Resume(t.Context(), ResumeOptions{
-		Transfers: []journal.Key{{ID: failed.Transfer, Direction: journal.Send}}, Wait: 10 * time.Second,
+		Transfers: []journal.Key{{ID: failed.Transfer, Direction: journal.Send}}, Wait: time.Minute,
 	}), exitcode.Interrupted)
 	waitIdle(t, st.juliet)
 	if r, ok := last[Resumed](&st.out); !ok || r.Offset < 1<<19 || r.Offset > 1<<20 {
@@ -128,7 +128,7 @@ func TestResumeByReceiver(t *testing.T) {
 		return err == nil && len(devices) == 2
 	})
 	err := st.juliet.Resume(t.Context(), ResumeOptions{
-		Transfers: []journal.Key{{ID: row.ID, Direction: journal.Receive}}, Wait: 10 * time.Second,
+		Transfers: []journal.Key{{ID: row.ID, Direction: journal.Receive}}, Wait: time.Minute,
 		Route: RouteOptions{Transports: []string{S5B}},
 	})
 	if err != nil {

@@ -71,7 +71,7 @@ func TestLostPart(t *testing.T) {
 			}
 			st.through(t)
 			err = e.Resume(t.Context(), ResumeOptions{
-				Transfers: []journal.Key{{ID: failed.Transfer, Direction: by}}, Named: true, Wait: 10 * time.Second,
+				Transfers: []journal.Key{{ID: failed.Transfer, Direction: by}}, Named: true, Wait: time.Minute,
 				Route: RouteOptions{Transports: []string{S5B}},
 			})
 			if err != nil {
@@ -125,7 +125,7 @@ func TestInUse(t *testing.T) {
 	}
 	resume := func(retries int) error {
 		return st.juliet.Resume(t.Context(), ResumeOptions{
-			Transfers: []journal.Key{{ID: row.ID, Direction: journal.Receive}}, Named: true, Wait: 10 * time.Second,
+			Transfers: []journal.Key{{ID: row.ID, Direction: journal.Receive}}, Named: true, Wait: time.Minute,
 			Retry: RetryOptions{Retries: retries, For: time.Minute}, Route: RouteOptions{Transports: []string{S5B}},
 		})
 	}

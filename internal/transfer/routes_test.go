@@ -76,7 +76,7 @@ func TestRoutes(t *testing.T) {
 			}()
 			takesOffers(t, juliet)
 			err := romeo.Send(t.Context(), SendOptions{
-				To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: path}}, Wait: 10 * time.Second, Route: tt.sender, Encryption: tt.encryption,
+				To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: path}}, Wait: time.Minute, Route: tt.sender, Encryption: tt.encryption,
 			})
 			close(stop)
 			if rerr := <-received; rerr != nil {

@@ -57,7 +57,7 @@ func (st *stage) resume(t *testing.T, e *Endpoint, id string, dir journal.Direct
 	ended := make(chan error, 1)
 	go func() {
 		ended <- e.Resume(t.Context(), ResumeOptions{
-			Transfers: []journal.Key{{ID: id, Direction: dir}}, Named: true, Wait: 10 * time.Second,
+			Transfers: []journal.Key{{ID: id, Direction: dir}}, Named: true, Wait: time.Minute,
 			Retry: RetryOptions{Retries: 5, For: time.Minute}, Route: RouteOptions{Transports: []string{S5B}},
 		})
 	}()

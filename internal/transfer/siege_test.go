@@ -78,16 +78,16 @@ func TestSiege(t *testing.T) {
 		if err := os.WriteFile(file, content, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		honest, done := context.WithTimeout(t.Context(), time.Minute)
+		honest, done := context.WithTimeout(t.Context(), 3*time.Minute)
 		err := romeo.Send(honest, SendOptions{
-			To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: file}}, Wait: 20 * time.Second, Route: RouteOptions{Transports: []string{path}},
+			To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: file}}, Wait: time.Minute, Route: RouteOptions{Transports: []string{path}},
 		})
 		done()
 		if got, rerr := os.ReadFile(filepath.Join(dir, name)); err != nil || !bytes.Equal(got, content) {
 			t.Errorf("%s: %v, %v", name, err, rerr)
 		}
 	}
-	alive, done := context.WithTimeout(t.Context(), time.Minute)
+	alive, done := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer done()
 	if err := juliet.Alive(alive); err != nil {
 		t.Errorf("alive: %v", err)

@@ -104,7 +104,7 @@ func TestSOCKS5(t *testing.T) {
 	var in, out events
 	juliet, romeo := hidden("juliet", true, in.report), hidden("romeo", false, out.report)
 	receiving(t, juliet, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
-	opt := SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: testFile(t, strings.Repeat("text", 10_000))}}, Wait: 10 * time.Second}
+	opt := SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: testFile(t, strings.Repeat("text", 10_000))}}, Wait: time.Minute}
 
 	proxy := CandidateInfo{"proxy", "proxy.jet.test", portOf(t, s.ProxyAddr)}
 	if plans, err := romeo.DryRun(t.Context(), opt); err != nil || !slices.Equal(plans[0].Candidates, []CandidateInfo{proxy}) {
@@ -158,7 +158,7 @@ func TestSOCKS5Down(t *testing.T) {
 		c.S5B.Proxies = []string{"proxy.jet.test=127.0.0.1:1"}
 	})
 	receiving(t, juliet, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
-	if err := romeo.Send(t.Context(), SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: testFile(t, "text")}}, Wait: 10 * time.Second}); err != nil {
+	if err := romeo.Send(t.Context(), SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: testFile(t, "text")}}, Wait: time.Minute}); err != nil {
 		t.Fatal(err)
 	}
 	if n, _ := last[Negotiated](&out); n.Transport != IBB { // although juliet is at hand, at an address of this machine

@@ -77,7 +77,7 @@ func TestSwappedEnvelopes(t *testing.T) {
 			receiving(t, juliet, ReceiveOptions{Dir: dir, Accept: AcceptContacts})
 			send := func(name string) error {
 				return romeo.Send(t.Context(), SendOptions{
-					To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: testFile(t, "the text of "+name), Name: name}}, Wait: 10 * time.Second,
+					To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: testFile(t, "the text of "+name), Name: name}}, Wait: time.Minute,
 					Encryption: how, AnswerTimeout: time.Minute, Route: RouteOptions{Transports: []string{S5B}},
 				})
 			}
