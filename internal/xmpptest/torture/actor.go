@@ -82,9 +82,10 @@ func (r *round) finish(a *actor) {
 	}
 }
 
-// stop asks a process to stop as its documents say and has it judged.
+// stop asks a process to stop as its documents say and has it judged. One that was
+// asked before, by a fault, is on its way: a second SIGTERM means at once.
 func (r *round) stop(a *actor) {
-	if !a.Gone() {
+	if !a.Gone() && !a.wasStruck(terminate) {
 		a.strike(terminate)
 	}
 	late := time.NewTimer(stopLimit)
