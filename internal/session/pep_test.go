@@ -16,6 +16,7 @@ import (
 const (
 	okAnswer           = "<iq type='result' id='%s'/>"
 	preconditionAnswer = "<iq type='error' id='%s'><error type='cancel'><conflict xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/><precondition-not-met xmlns='http://jabber.org/protocol/pubsub#errors'/></error></iq>"
+	notFoundAnswer     = "<iq type='error' id='%s'><error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>"
 	forbiddenAnswer    = "<iq type='error' id='%s'><error type='auth'><forbidden xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>"
 )
 
@@ -40,6 +41,8 @@ func TestPublish(t *testing.T) {
 		"reconfigured":          {true, []string{preconditionAnswer, okAnswer, okAnswer}, []string{open, conf, open}, false},
 		"still not met":         {true, []string{preconditionAnswer, okAnswer, preconditionAnswer}, []string{open, conf, open}, true},
 		"configuration refused": {true, []string{preconditionAnswer, forbiddenAnswer}, []string{open, conf}, true},
+		"made meanwhile":        {true, []string{notFoundAnswer, preconditionAnswer, okAnswer, okAnswer}, []string{open, open, conf, open}, false},
+		"not made":              {false, []string{notFoundAnswer, notFoundAnswer}, []string{publish, publish}, true},
 		"refused":               {true, []string{forbiddenAnswer}, []string{open}, true},
 		"plain, precondition":   {false, []string{preconditionAnswer}, []string{publish}, true},
 	} {
