@@ -28,11 +28,12 @@ const (
 // then published once more. payload is what goes into the item; it is not changed.
 func (s *Session) Publish(ctx context.Context, node, itemID string, payload *xmltree.Element, open bool) error {
 	err := s.publish(ctx, node, itemID, payload, open)
-	if se := (*stanza.Error)(nil); errors.As(err, &se) && se.Condition == stanza.ItemNotFound {
+	var se *stanza.Error
+	if errors.As(err, &se) && se.Condition == stanza.ItemNotFound {
 		// ejabberd's word when another client made the node in the same moment.
 		err = s.publish(ctx, node, itemID, payload, open)
 	}
-	if se := (*stanza.Error)(nil); open && errors.As(err, &se) && se.App.Space == nsPubSubErrors && se.App.Local == preconditionErr {
+	if open && errors.As(err, &se) && se.App.Space == nsPubSubErrors && se.App.Local == preconditionErr {
 		if err = s.configure(ctx, node); err == nil {
 			err = s.publish(ctx, node, itemID, payload, open)
 		}

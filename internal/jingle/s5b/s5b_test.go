@@ -67,7 +67,13 @@ type side struct {
 
 func newSide(t testing.TB, cfg Config, self, peer jid.JID, initiator bool) *side {
 	t.Helper()
-	n, err := New(t.Context(), cfg, "vj3hs98y", self, peer, initiator)
+	return newSideOf(t, cfg, "vj3hs98y", self, peer, initiator)
+}
+
+// newSideOf is newSide of a stream with another id.
+func newSideOf(t testing.TB, cfg Config, sid string, self, peer jid.JID, initiator bool) *side {
+	t.Helper()
+	n, err := New(t.Context(), cfg, sid, self, peer, initiator)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -310,18 +316,8 @@ func TestPortsShared(t *testing.T) {
 	var as, bs []*side
 	for i := range 3 {
 		sid := fmt.Sprintf("sid%d", i)
-		for _, s := range []struct {
-			sides      *[]*side
-			cfg        Config
-			self, peer jid.JID
-		}{{&as, cfg, romeo, juliet}, {&bs, local(t), juliet, romeo}} {
-			n, err := New(t.Context(), s.cfg, sid, s.self, s.peer, s.self == romeo)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = n.Close() })
-			*s.sides = append(*s.sides, &side{n: fast(n), infos: make(chan *xmltree.Element, 32)})
-		}
+		as = append(as, newSideOf(t, cfg, sid, romeo, juliet, true))
+		bs = append(bs, newSideOf(t, local(t), sid, juliet, romeo, false))
 	}
 	for _, i := range []int{1, 2, 0} { // the others wait meanwhile, or are gone
 		if got := only(as[i].n.Element(), here); len(got.Children) != 1 || got.Children[0].Attr("port") != strconv.Itoa(number) {
