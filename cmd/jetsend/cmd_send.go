@@ -100,7 +100,7 @@ func newSendCommand(a *app) *cobra.Command {
 	k.bool("require-verified-receipt", false, "refuse clients that cannot prove that the file arrived")
 	k.transport()
 	k.bool("no-direct", false, "make no direct connection to the contact")
-	k.rate("limit-rate", 0, "send no faster than this per second, like 2MB or 500KiB")
+	k.rate("limit-rate", 0, "send no faster than this per second, all files together, like 2MB or 500KiB")
 	k.retry()
 	k.bool("no-resume", false, "begin anew, even when the same send was interrupted before or is running")
 	k.string("name", "", "tell the contact this `NAME` instead of the file's own (- is stdin)")

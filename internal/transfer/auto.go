@@ -335,7 +335,7 @@ func (r *receiver) request(ctx context.Context, row journal.Row) error {
 func (r *receiver) keeping() keeping {
 	o := r.opt()
 	return keeping{
-		minFree: o.MinFree, conflict: o.OnConflict, rate: o.LimitRate, checksum: o.Checksum,
+		minFree: o.MinFree, conflict: o.OnConflict, checksum: o.Checksum,
 		out: o.Out, released: r.released,
 	}
 }

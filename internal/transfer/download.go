@@ -37,8 +37,7 @@ func checkTime(n int64) time.Duration { return time.Duration(n/checkRate) * time
 type keeping struct {
 	minFree  int64
 	conflict inbox.Conflict
-	rate     int64 // limit, bytes per second; 0: none
-	checksum bool  // SHA-256 also of what comes in one session
+	checksum bool // SHA-256 also of what comes in one session
 	// out, unless nil, gets the file in the place of the directory.
 	out io.Writer
 	// released, unless nil, is told once of every file that was released.
@@ -166,12 +165,12 @@ func (d *download) stream(ctx context.Context, t *talk, path *bytestream, s span
 	}()
 	defer d.keepSyncing(ctx)()
 	if t.insecure != nil {
-		return insecureIn(ctx, t.tapped(path), d.part, s.length, d.how.rate, sum, m)
+		return insecureIn(ctx, t.tapped(path), d.part, s.length, &d.e.receiving, sum, m)
 	}
 	// Other clients do not all end the stream after the tag, and not every
 	// path hands the end on: then the bytes are counted.
 	ends := t.offer != nil && path.ends
-	err := streamIn(ctx, t.tapped(path), ends, checkTime(s.offset), d.part, s.length, t.ts, d.how.rate, sum, m)
+	err := streamIn(ctx, t.tapped(path), ends, checkTime(s.offset), d.part, s.length, t.ts, &d.e.receiving, sum, m)
 	return untagged(err, m.bytes.Load(), s)
 }
 

@@ -60,6 +60,8 @@ type Endpoint struct {
 	errands   chan chore      // see errand
 	errandsOf map[jid.JID]int // how many of whom wait; under mu
 	newcomer  chan struct{}   // somebody has a new device
+	sending   throttle
+	receiving throttle
 	proxies   *proxies
 	ports     s5b.Ports
 	tasks     sync.WaitGroup

@@ -49,13 +49,13 @@ func (o *outgoing) undress() {
 }
 
 // insecureOut is streamOut without encryption.
-func insecureOut(ctx context.Context, conn net.Conn, src io.Reader, size int64, unchanged func() error, limit int64, sum io.Writer, m *meter) error {
+func insecureOut(ctx context.Context, conn net.Conn, src io.Reader, size int64, unchanged func() error, limit *throttle, sum io.Writer, m *meter) error {
 	return pumpOut(ctx, conn, &insecureWriter{w: &idleConn{Conn: conn}}, src, size, unchanged, limit, sum, m)
 }
 
 // insecureIn is streamIn without encryption. When it returns nil, so many bytes
 // came, whatever they are.
-func insecureIn(ctx context.Context, conn net.Conn, dst io.Writer, size, limit int64, sum io.Writer, m *meter) error {
+func insecureIn(ctx context.Context, conn net.Conn, dst io.Writer, size int64, limit *throttle, sum io.Writer, m *meter) error {
 	return pumpIn(ctx, conn, &insecureReader{&idleConn{Conn: conn}, size}, dst, limit, sum, m)
 }
 

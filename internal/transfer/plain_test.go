@@ -183,10 +183,10 @@ func TestPlainNeverByItself(t *testing.T) {
 		t.Error("sealed with no key")
 	}
 	a, _ := pair(t)
-	if err := streamOut(t.Context(), a, bytes.NewReader(nil), 0, same, tk.ts, 0, nil, meterFor(t)); !errors.Is(err, crypto.ErrUnknownSuite) {
+	if err := streamOut(t.Context(), a, bytes.NewReader(nil), 0, same, tk.ts, new(throttle), nil, meterFor(t)); !errors.Is(err, crypto.ErrUnknownSuite) {
 		t.Errorf("encrypted with no key: %v", err)
 	}
-	if err := streamIn(t.Context(), a, false, 0, io.Discard, 0, tk.ts, 0, nil, meterFor(t)); !errors.Is(err, crypto.ErrUnknownSuite) {
+	if err := streamIn(t.Context(), a, false, 0, io.Discard, 0, tk.ts, new(throttle), nil, meterFor(t)); !errors.Is(err, crypto.ErrUnknownSuite) {
 		t.Errorf("decrypted with no key: %v", err)
 	}
 }
@@ -415,11 +415,11 @@ func TestPlainStream(t *testing.T) {
 		a, b := pair(t)
 		out := make(chan error, 1)
 		go func() {
-			out <- insecureOut(t.Context(), a, bytes.NewReader(data), int64(size), same, 0, nil, meterFor(t))
+			out <- insecureOut(t.Context(), a, bytes.NewReader(data), int64(size), same, new(throttle), nil, meterFor(t))
 		}()
 		var got bytes.Buffer
 		m := meterFor(t)
-		if err := insecureIn(t.Context(), b, &got, int64(size), 0, nil, m); err != nil {
+		if err := insecureIn(t.Context(), b, &got, int64(size), new(throttle), nil, m); err != nil {
 			t.Fatalf("%d bytes: %v", size, err)
 		}
 		if err := <-out; err != nil {
@@ -438,7 +438,7 @@ func TestPlainStream(t *testing.T) {
 		a, b := pair(t)
 		go func() { _, _ = io.WriteString(a, tt.wire); _ = a.CloseWrite() }()
 		var got bytes.Buffer
-		if err := insecureIn(t.Context(), b, &got, 3, 0, nil, meterFor(t)); !errors.Is(err, tt.want) || err == nil && got.String() != "abc" {
+		if err := insecureIn(t.Context(), b, &got, 3, new(throttle), nil, meterFor(t)); !errors.Is(err, tt.want) || err == nil && got.String() != "abc" {
 			t.Errorf("%s: %q, %v", name, got.String(), err)
 		}
 	}
@@ -451,7 +451,7 @@ func TestPlainSourceChanged(t *testing.T) {
 	got := make(chan []byte, 1)
 	go func() { all, _ := io.ReadAll(b); got <- all }()
 	changed := func() error { return errSourceChanged }
-	if err := insecureOut(t.Context(), a, bytes.NewReader(data), int64(len(data)), changed, 0, nil, meterFor(t)); !errors.Is(err, errSourceChanged) {
+	if err := insecureOut(t.Context(), a, bytes.NewReader(data), int64(len(data)), changed, new(throttle), nil, meterFor(t)); !errors.Is(err, errSourceChanged) {
 		t.Error(err)
 	}
 	_ = a.Close()

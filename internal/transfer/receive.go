@@ -77,6 +77,7 @@ func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
 		begun: map[journal.Key]*begun{}, kick: make(chan struct{}, 1), alive: make(chan chan struct{}),
 	}
 	r.options.Store(&opt)
+	e.limitRate(opt.LimitRate)
 	r.hooks, r.unhook = context.WithCancelCause(ctx)
 	defer r.unhook(nil)
 	if r.verified, err = e.verifiedContacts(ctx); err != nil {

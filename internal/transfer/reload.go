@@ -6,7 +6,7 @@ import (
 )
 
 // Change is new options for a receiver that runs. They hold for what is offered
-// from then on; a transfer that runs goes on as it began. Dir, Once, Stop
+// from then on; a transfer that runs goes on as it began, but for LimitRate. Dir, Once, Stop
 // and Changes of a run stay what they are.
 type Change struct {
 	Options ReceiveOptions
@@ -25,6 +25,7 @@ func (r *receiver) change(ctx context.Context, c Change) {
 		r.learnVerified(ctx)
 	}
 	r.options.Store(&next)
+	r.e.limitRate(next.LimitRate)
 	close(c.Applied)
 	r.look()
 	select {

@@ -20,7 +20,7 @@ import (
 )
 
 // TestChange: what a reload changes holds for the next offer, and not for a
-// transfer that runs. A run that is alive says so.
+// transfer that runs, but for the rate. A run that is alive says so.
 func TestChange(t *testing.T) {
 	s := prosody(t)
 	var in events
@@ -30,7 +30,7 @@ func TestChange(t *testing.T) {
 		t.Errorf("alive before the run: %v", err)
 	}
 	changes := make(chan Change)
-	opt := ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts, LimitRate: 100 << 10, Changes: changes}
+	opt := ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts, LimitRate: 100, Changes: changes}
 	receiving(t, juliet, opt)
 	apply := func(o ReceiveOptions) {
 		t.Helper()
@@ -53,6 +53,9 @@ func TestChange(t *testing.T) {
 	if in.has("received") {
 		t.Fatal("the rate was not limited")
 	}
+	if unit := juliet.sending.unit(); unit != 25 { // for what is asked of a receiver
+		t.Errorf("what a receiver sends goes in units of %d bytes", unit)
+	}
 	apply(ReceiveOptions{Dir: "/nowhere", Accept: AcceptContacts, MaxSize: 3})
 	declined := func(what string, err error) {
 		t.Helper()
@@ -65,7 +68,7 @@ func TestChange(t *testing.T) {
 	if err := send("small", "one"); err != nil {
 		t.Errorf("within the new limit: %v", err)
 	}
-	if err := <-running; err != nil {
+	if err := <-running; err != nil { // at the old rate it would take more than half an hour
 		t.Errorf("the one that ran: %v", err)
 	}
 	for name, size := range map[string]int64{"slow": 200 << 10, "small": 3} {

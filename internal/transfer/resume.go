@@ -19,6 +19,7 @@ import (
 // when every one is complete, else a *Failure. Every transfer gets exactly one
 // terminal event.
 func (e *Endpoint) Resume(ctx context.Context, opt ResumeOptions) error {
+	e.limitRate(opt.LimitRate)
 	e.cfg.Report(Online{JID: e.sess.JID().String()})
 	if !opt.Named { // whoever names one wants it, however old it is
 		e.expire(ctx, e.cfg.KeepFor)
@@ -116,7 +117,7 @@ func (e *Endpoint) resumeSend(ctx context.Context, row journal.Row, opt ResumeOp
 		return e.notResumed(row, f)
 	}
 	send := SendOptions{
-		To: row.Peer, Wait: opt.Wait, AnswerTimeout: opt.AnswerTimeout, LimitRate: opt.LimitRate, Route: opt.Route, Retry: opt.Retry,
+		To: row.Peer, Wait: opt.Wait, AnswerTimeout: opt.AnswerTimeout, Route: opt.Route, Retry: opt.Retry,
 		Description: row.Description,
 	}
 	if !row.Profile {
@@ -158,8 +159,7 @@ func (e *Endpoint) resumeReceive(ctx context.Context, row journal.Row, opt Resum
 		return e.notResumed(row, fmt.Errorf("%w: the sender's client cannot go on with a file", errRefused))
 	}
 	retry := retry{opt: opt.Retry, farthest: row.Durable}
-	how := keeping{rate: opt.LimitRate}
-	if row.Path != "" && e.settleHere(ctx, row, how) {
+	if row.Path != "" && e.settleHere(ctx, row) {
 		return exitcode.OK
 	}
 	head := Head{Transfer: row.ID, Direction: Receive, Peer: row.Peer.String(), Name: clean.Text(row.Name)}
@@ -172,7 +172,7 @@ func (e *Endpoint) resumeReceive(ctx context.Context, row journal.Row, opt Resum
 		var q *request
 		from := row.Durable
 		if err == nil {
-			q, err = e.askEach(ctx, to, func(p *peer) *request { return e.newRequest(row, p, how, opt.Route) })
+			q, err = e.askEach(ctx, to, func(p *peer) *request { return e.newRequest(row, p, keeping{}, opt.Route) })
 			head, from = q.down.head, q.from
 			if q.refused(err) {
 				err = notServed(row.Peer)
@@ -215,12 +215,12 @@ func (e *Endpoint) resumeReceive(ctx context.Context, row journal.Row, opt Resum
 
 // settleHere is settle in the directory of the row. What goes wrong shows again
 // when the rest is asked for.
-func (e *Endpoint) settleHere(ctx context.Context, row journal.Row, how keeping) bool {
+func (e *Endpoint) settleHere(ctx context.Context, row journal.Row) bool {
 	dir, err := inbox.Open(row.Dir)
 	if err != nil {
 		return false
 	}
-	released, err := e.settle(ctx, row, how, dir)
+	released, err := e.settle(ctx, row, keeping{}, dir)
 	if err = errors.Join(err, dir.Close()); err != nil {
 		e.log.Warn("release that was cut", "transfer", row.ID, "error", err)
 	}

@@ -28,6 +28,7 @@ func (e *Endpoint) Send(ctx context.Context, opt SendOptions) error {
 	if err := checkTexts(opt); err != nil {
 		return err
 	}
+	e.sending.set(opt.LimitRate)
 	e.expire(ctx, e.cfg.KeepFor)
 	sources, err := e.openSources(ctx, opt)
 	if err != nil {
@@ -62,7 +63,7 @@ func (e *Endpoint) sendAll(ctx context.Context, opt SendOptions, sources []*sour
 	var group errgroup.Group
 	group.SetLimit(sendingAtOnce)
 	if opt.LimitRate > 0 {
-		group.SetLimit(1) // the limit is for all of them together
+		group.SetLimit(1) // the first ones are there the sooner
 	}
 	for i, src := range sources {
 		o := e.outgoing(opt, src)
@@ -99,7 +100,7 @@ func (e *Endpoint) outgoing(opt SendOptions, src *source) *outgoing {
 	}
 	return &outgoing{
 		upload: upload{
-			e: e, src: src, rate: opt.LimitRate, check: opt.Checksum, begun: time.Now(),
+			e: e, src: src, check: opt.Checksum, begun: time.Now(),
 			head: Head{Transfer: id, Direction: Send, Name: src.name, Peer: opt.To.String()},
 		},
 		opt: opt,

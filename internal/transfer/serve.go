@@ -75,7 +75,7 @@ func (in *incoming) grant(ctx context.Context) (*upload, error) {
 		return nil, errRefused
 	}
 	up := &upload{
-		e: in.e, src: src, rate: in.r.opt().LimitRate, begun: in.begun,
+		e: in.e, src: src, begun: in.begun,
 		head: Head{Transfer: row.ID, Direction: Send, Peer: in.sess.Peer().String(), Name: clean.Text(row.Name)},
 	}
 	if up.row, err = in.e.journal.Begin(ctx, row); err != nil {

@@ -9,8 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"jetsend/internal/crypto"
 )
 
@@ -82,16 +80,6 @@ func idleError(err error) error {
 	return err
 }
 
-// limiter returns nil for no limit. The unit of work shrinks with the rate, so
-// that a slow limit is a steady trickle and not a burst a minute.
-func limiter(bytesPerSecond int64) (*rate.Limiter, int) {
-	if bytesPerSecond <= 0 {
-		return nil, chunk
-	}
-	n := int(min(max(bytesPerSecond/4, 1<<10), chunk))
-	return rate.NewLimiter(rate.Limit(bytesPerSecond), n), n
-}
-
 // pump moves data from fill to drain through recycled buffers, so that both
 // halves work at the same time. fill returns io.EOF after the last data.
 func pump(ctx context.Context, fill func([]byte) (int, error), drain func([]byte) error) error {
@@ -143,7 +131,7 @@ func pump(ctx context.Context, fill func([]byte) (int, error), drain func([]byte
 // streamOut encrypts size bytes of src into conn, and the tag after them. It
 // stops when ctx does, closing conn to wake a blocked write. unchanged is asked
 // before the tag is written: without the tag nobody releases what was sent.
-func streamOut(ctx context.Context, conn net.Conn, src io.Reader, size int64, unchanged func() error, ts *crypto.Secret, limit int64, sum io.Writer, m *meter) error {
+func streamOut(ctx context.Context, conn net.Conn, src io.Reader, size int64, unchanged func() error, ts *crypto.Secret, limit *throttle, sum io.Writer, m *meter) error {
 	enc, err := crypto.NewEncrypter(&idleConn{Conn: conn}, ts)
 	if err != nil {
 		return err
@@ -153,16 +141,16 @@ func streamOut(ctx context.Context, conn net.Conn, src io.Reader, size int64, un
 
 // pumpOut brings size bytes of src into conn by way of enc, whose end it writes
 // last.
-func pumpOut(ctx context.Context, conn net.Conn, enc io.WriteCloser, src io.Reader, size int64, unchanged func() error, limit int64, sum io.Writer, m *meter) (err error) {
+func pumpOut(ctx context.Context, conn net.Conn, enc io.WriteCloser, src io.Reader, size int64, unchanged func() error, limit *throttle, sum io.Writer, m *meter) (err error) {
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
-	lim, unit := limiter(limit)
+	most := chunk
 	if b, ok := conn.(*bytestream); ok && b.transport == IBB {
-		unit = min(unit, inbandUnit)
+		most = inbandUnit
 	}
 	left := size
 	fill := func(b []byte) (int, error) {
-		n, err := io.ReadFull(src, b[:min(int64(unit), left)])
+		n, err := io.ReadFull(src, b[:min(int64(most), left)])
 		left -= int64(n)
 		switch {
 		case err != nil && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)):
@@ -178,14 +166,19 @@ func pumpOut(ctx context.Context, conn net.Conn, enc io.WriteCloser, src io.Read
 		if sum != nil {
 			_, _ = sum.Write(b) // a hash does not fail
 		}
-		if lim != nil {
-			if err := lim.WaitN(ctx, len(b)); err != nil {
-				return errors.Join(context.Cause(ctx), err)
+		for len(b) > 0 {
+			unit := b[:min(len(b), limit.unit())]
+			if err := limit.wait(ctx, len(unit)); err != nil {
+				return err
 			}
+			n, err := enc.Write(unit)
+			m.add(n)
+			if err != nil {
+				return err
+			}
+			b = b[len(unit):]
 		}
-		n, err := enc.Write(b)
-		m.add(n)
-		return err
+		return nil
 	}
 	if size > 0 {
 		err = pump(ctx, fill, drain)
@@ -217,7 +210,7 @@ type halfCloser interface {
 // tag has been verified; with ends, the sender has also ended the stream right
 // after it, and otherwise nothing behind it was looked at. The first byte may
 // take longer than the others by patience.
-func streamIn(ctx context.Context, conn net.Conn, ends bool, patience time.Duration, dst io.Writer, size int64, ts *crypto.Secret, limit int64, sum io.Writer, m *meter) error {
+func streamIn(ctx context.Context, conn net.Conn, ends bool, patience time.Duration, dst io.Writer, size int64, ts *crypto.Secret, limit *throttle, sum io.Writer, m *meter) error {
 	var src io.Reader = &idleConn{conn, patience}
 	if !ends {
 		src = io.LimitReader(src, size+crypto.TagSize)
@@ -230,15 +223,14 @@ func streamIn(ctx context.Context, conn net.Conn, ends bool, patience time.Durat
 }
 
 // pumpIn brings into dst what dec makes of conn, until dec says io.EOF.
-func pumpIn(ctx context.Context, conn net.Conn, dec io.Reader, dst io.Writer, limit int64, sum io.Writer, m *meter) error {
+func pumpIn(ctx context.Context, conn net.Conn, dec io.Reader, dst io.Writer, limit *throttle, sum io.Writer, m *meter) error {
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
-	lim, unit := limiter(limit)
 	fill := func(b []byte) (int, error) {
-		n, err := readUnit(dec, b[:unit])
-		if lim != nil && n > 0 {
-			if werr := lim.WaitN(ctx, n); werr != nil {
-				return 0, errors.Join(context.Cause(ctx), werr)
+		n, err := readUnit(dec, b[:limit.unit()])
+		if n > 0 {
+			if stopped := limit.wait(ctx, n); stopped != nil {
+				return 0, stopped
 			}
 		}
 		return n, err

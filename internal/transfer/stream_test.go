@@ -53,12 +53,12 @@ func TestStream(t *testing.T) {
 		out := make(chan error, 1)
 		h1, h2 := sha256.New(), sha256.New()
 		go func() {
-			err := streamOut(t.Context(), a, bytes.NewReader(data), int64(size), same, ts, 0, h1, meterFor(t))
+			err := streamOut(t.Context(), a, bytes.NewReader(data), int64(size), same, ts, new(throttle), h1, meterFor(t))
 			out <- errors.Join(err, a.CloseWrite())
 		}()
 		var got bytes.Buffer
 		m := meterFor(t)
-		if err := streamIn(t.Context(), b, true, 0, &got, int64(size), ts, 0, h2, m); err != nil {
+		if err := streamIn(t.Context(), b, true, 0, &got, int64(size), ts, new(throttle), h2, m); err != nil {
 			t.Fatalf("%d bytes: %v", size, err)
 		}
 		if err := <-out; err != nil {
@@ -101,7 +101,7 @@ func TestStreamDamaged(t *testing.T) {
 	} {
 		a, b := pair(t)
 		go func() { _, _ = a.Write(tt.wire); _ = a.CloseWrite() }()
-		if err := streamIn(t.Context(), b, true, 0, io.Discard, int64(len(data)), ts, 0, nil, meterFor(t)); !errors.Is(err, tt.want) {
+		if err := streamIn(t.Context(), b, true, 0, io.Discard, int64(len(data)), ts, new(throttle), nil, meterFor(t)); !errors.Is(err, tt.want) {
 			t.Errorf("%s: %v, want %v", name, err, tt.want)
 		}
 	}
@@ -111,7 +111,7 @@ func TestStreamSource(t *testing.T) {
 	ts := crypto.NewSecret(crypto.AES256GCM)
 	a, b := pair(t)
 	go func() { _, _ = io.Copy(io.Discard, b) }()
-	err := streamOut(t.Context(), a, bytes.NewReader(make([]byte, 10)), 11, same, ts, 0, nil, meterFor(t))
+	err := streamOut(t.Context(), a, bytes.NewReader(make([]byte, 10)), 11, same, ts, new(throttle), nil, meterFor(t))
 	if !errors.Is(err, errSourceChanged) {
 		t.Errorf("shorter source: %v", err)
 	}
@@ -120,7 +120,7 @@ func TestStreamSource(t *testing.T) {
 	got := make(chan []byte, 1)
 	go func() { b, _ := io.ReadAll(d); got <- b }()
 	changed := errors.New("changed")
-	if err := streamOut(t.Context(), c, bytes.NewReader(make([]byte, 10)), 10, func() error { return changed }, ts, 0, nil, meterFor(t)); !errors.Is(err, changed) {
+	if err := streamOut(t.Context(), c, bytes.NewReader(make([]byte, 10)), 10, func() error { return changed }, ts, new(throttle), nil, meterFor(t)); !errors.Is(err, changed) {
 		t.Errorf("changed source: %v", err)
 	}
 	_ = c.Close()
@@ -135,9 +135,9 @@ func TestStreamCancel(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cause := errors.New("enough")
 	out, in := make(chan error, 1), make(chan error, 1)
-	go func() { out <- streamOut(ctx, a, neverEnding{}, 1<<40, same, ts, 0, nil, meterFor(t)) }()
+	go func() { out <- streamOut(ctx, a, neverEnding{}, 1<<40, same, ts, new(throttle), nil, meterFor(t)) }()
 	m := meterFor(t)
-	go func() { in <- streamIn(ctx, b, true, 0, io.Discard, 1<<35, ts, 0, nil, m) }()
+	go func() { in <- streamIn(ctx, b, true, 0, io.Discard, 1<<35, ts, new(throttle), nil, m) }()
 	for m.bytes.Load() == 0 {
 		select {
 		case err := <-in:
@@ -161,9 +161,9 @@ func (neverEnding) Read(b []byte) (int, error) { return len(b), nil }
 func TestStreamSink(t *testing.T) {
 	ts := crypto.NewSecret(crypto.AES256GCM)
 	a, b := pair(t)
-	go func() { _ = streamOut(t.Context(), a, neverEnding{}, 1<<30, same, ts, 0, nil, meterFor(t)) }()
+	go func() { _ = streamOut(t.Context(), a, neverEnding{}, 1<<30, same, ts, new(throttle), nil, meterFor(t)) }()
 	full := errors.New("disk full")
-	err := streamIn(t.Context(), b, true, 0, failing{full}, 1<<30, ts, 0, nil, meterFor(t))
+	err := streamIn(t.Context(), b, true, 0, failing{full}, 1<<30, ts, new(throttle), nil, meterFor(t))
 	var sink *sinkError
 	if !errors.As(err, &sink) || !errors.Is(err, full) {
 		t.Errorf("sink: %v", err)
@@ -193,7 +193,7 @@ func TestWrittenBack(t *testing.T) {
 		n, rerr := io.Copy(io.Discard, b) // up to the end, not to a reset
 		got <- outcome{n, errors.Join(err, rerr)}
 	}()
-	if err := streamOut(t.Context(), path, neverEnding{}, size, same, ts, 0, nil, meterFor(t)); err != nil {
+	if err := streamOut(t.Context(), path, neverEnding{}, size, same, ts, new(throttle), nil, meterFor(t)); err != nil {
 		t.Fatal(err)
 	}
 	path.beforeEnd(nil)

@@ -20,8 +20,7 @@ type upload struct {
 	src   *source
 	sum   digest
 	row   *journal.Handle
-	rate  int64 // limit, bytes per second; 0: none
-	check bool  // SHA-256 also of what goes in one session
+	check bool // SHA-256 also of what goes in one session
 	begun time.Time
 
 	told   bool  // an offer event has been reported
@@ -112,9 +111,9 @@ func (u *upload) stream(ctx context.Context, t *talk, path *bytestream, s span) 
 	unchanged := func() error { return u.src.unchanged(ctx) }
 	src := io.NewSectionReader(u.src.data, s.offset, s.length)
 	if t.insecure != nil {
-		return insecureOut(ctx, t.tapped(path), src, s.length, unchanged, u.rate, sum, m)
+		return insecureOut(ctx, t.tapped(path), src, s.length, unchanged, &u.e.sending, sum, m)
 	}
-	return streamOut(ctx, t.tapped(path), src, s.length, unchanged, t.ts, u.rate, sum, m)
+	return streamOut(ctx, t.tapped(path), src, s.length, unchanged, t.ts, &u.e.sending, sum, m)
 }
 
 // confirm records what the receiver says that it has.

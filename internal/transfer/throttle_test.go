@@ -1,0 +1,144 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"jetsend/internal/crypto"
+)
+
+// The files of these tests: together they take 200 s at their rate.
+const (
+	limitedFiles = 20
+	limitedSize  = 1000
+	limitedRate  = 100
+)
+
+// measured is where limited bytes go. It knows the most that may have come so far.
+type measured struct {
+	mu    sync.Mutex
+	start time.Time
+	got   int64
+	over  string
+}
+
+func (w *measured) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.got += int64(len(b))
+	past := time.Since(w.start)
+	// A tag a file is written without being counted.
+	if most := limitedRate*(past+burstTime).Seconds() + 1 + limitedFiles*crypto.TagSize; float64(w.got) > most && w.over == "" {
+		w.over = fmt.Sprintf("%d bytes after %s", w.got, past)
+	}
+	return len(b), nil
+}
+
+// check wants all the files to have taken the time that the rate gives them.
+func (w *measured) check(t *testing.T) {
+	t.Helper()
+	const want = limitedFiles * limitedSize / limitedRate * time.Second
+	if w.over != "" {
+		t.Errorf("faster than the limit: %s", w.over)
+	}
+	if took := time.Since(w.start); took < want-burstTime || took > want+time.Second {
+		t.Errorf("took %s, want %s", took, want)
+	}
+}
+
+// TestLimitRate: all files of an endpoint together keep to the rate in each
+// direction, one after the other and at once; none brings a burst of its own.
+func TestLimitRate(t *testing.T) {
+	send := func(t *testing.T, e *Endpoint, w *measured) {
+		secret := crypto.NewSecret(crypto.AES256GCM)
+		a, b := net.Pipe()
+		done := make(chan struct{})
+		go func() { defer close(done); _, _ = io.Copy(w, b) }()
+		if err := streamOut(t.Context(), a, neverEnding{}, limitedSize, same, secret, &e.sending, nil, meterFor(t)); err != nil {
+			t.Error(err)
+		}
+		_ = a.Close()
+		<-done
+	}
+	receive := func(t *testing.T, e *Endpoint, w *measured) {
+		secret := crypto.NewSecret(crypto.AES256GCM)
+		a, b := net.Pipe()
+		go func() {
+			defer func() { _ = a.Close() }()
+			if err := streamOut(t.Context(), a, neverEnding{}, limitedSize, same, secret, new(throttle), nil, meterFor(t)); err != nil {
+				t.Error(err)
+			}
+		}()
+		if err := streamIn(t.Context(), b, true, 0, w, limitedSize, secret, &e.receiving, nil, meterFor(t)); err != nil {
+			t.Error(err)
+		}
+	}
+	for way, move := range map[string]func(*testing.T, *Endpoint, *measured){"send": send, "receive": receive} {
+		t.Run(way+" one by one", func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				e, w := &Endpoint{}, &measured{start: time.Now()}
+				e.limitRate(limitedRate)
+				for range limitedFiles {
+					move(t, e, w)
+				}
+				w.check(t)
+			})
+		})
+		t.Run(way+" at once", func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				e, w := &Endpoint{}, &measured{start: time.Now()}
+				e.limitRate(limitedRate)
+				var files sync.WaitGroup
+				for range limitedFiles {
+					files.Go(func() { move(t, e, w) })
+				}
+				files.Wait()
+				w.check(t)
+			})
+		})
+	}
+}
+
+// TestThrottleChange: another limit holds for what runs, what the old one let in
+// is not waited for by the new one, and a wait ends with its context.
+func TestThrottleChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var limit throttle
+		took := func(ctx context.Context, n int) (time.Duration, error) {
+			start := time.Now()
+			err := limit.wait(ctx, n)
+			return time.Since(start), err
+		}
+		if d, err := took(t.Context(), 1<<30); d != 0 || err != nil || limit.unit() != chunk {
+			t.Errorf("no limit: %s, %v, unit %d", d, err, limit.unit())
+		}
+		limit.set(1000)
+		if d, err := took(t.Context(), chunk); d != 0 || err != nil || limit.unit() != 250 {
+			t.Errorf("what came before the limit: %s, %v, unit %d", d, err, limit.unit())
+		}
+		if d, err := took(t.Context(), 250); d != burstTime || err != nil {
+			t.Errorf("within the limit: %s, %v", d, err)
+		}
+		limit.set(1)
+		if d, err := took(t.Context(), 1); d != time.Second || err != nil || limit.unit() != 1 {
+			t.Errorf("the least limit: %s, %v, unit %d", d, err, limit.unit())
+		}
+		stop := errors.New("stopped")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(stop)
+		if d, err := took(ctx, 1); d != 0 || !errors.Is(err, stop) {
+			t.Errorf("stopped: %s, %v", d, err)
+		}
+		limit.set(0)
+		if d, err := took(t.Context(), chunk); d != 0 || err != nil {
+			t.Errorf("no limit any more: %s, %v", d, err)
+		}
+	})
+}
