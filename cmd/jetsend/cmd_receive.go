@@ -144,7 +144,8 @@ func (a *app) receiveOptions(cmd *cobra.Command, c *config.Config) (o transfer.R
 	r := c.Receive
 	o = transfer.ReceiveOptions{
 		Retry: transfer.RetryOptions{Retries: r.Retries, For: r.RetryFor}, NoServe: r.NoServe, AutoResume: r.AutoResume, KeepFor: r.KeepInterrupted,
-		Once: r.Once, PerSender: r.PerSender, MaxSize: int64(r.MaxSize), MinFree: int64(r.MinFree), LimitRate: int64(r.LimitRate),
+		Trust: trustMode(c.Trust),
+		Once:  r.Once, PerSender: r.PerSender, MaxSize: int64(r.MaxSize), MinFree: int64(r.MinFree), LimitRate: int64(r.LimitRate),
 		Route: transfer.RouteOptions{Transports: c.Transports.Order, NoDirect: r.NoDirect}, Drain: r.Drain, Prime: r.Prime, OnConflict: conflict(r.OnConflict),
 	}
 	for _, text := range r.From {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"jetsend/internal/config"
+	"jetsend/internal/omemo"
 	"jetsend/internal/session"
 	"jetsend/internal/transfer"
 )
@@ -43,11 +44,11 @@ func TestReload(t *testing.T) {
 		if got := next(); got != ready {
 			t.Errorf("notified %q", got)
 		}
-		f.file(file, "contacts: {romeo: romeo@montague.example}\nreceive: {accept: verified, from: [romeo], max_size: 2MB, priority: 3, drain: 50s}\ntransports: {order: [ibb], s5b: {listen_ports: [5000]}}\n")
+		f.file(file, "trust: verified\ncontacts: {romeo: romeo@montague.example}\nreceive: {accept: verified, from: [romeo], max_size: 2MB, priority: 3, drain: 50s}\ntransports: {order: [ibb], s5b: {listen_ports: [5000]}}\n")
 		hup()
 		c := <-e.received[0].Changes
 		close(c.Applied)
-		if o := c.Options; o.Accept != transfer.AcceptVerified || o.MaxSize != 2e6 || len(o.From) != 1 || o.LimitRate != 5e6 || o.Route.Transports[0] != "ibb" {
+		if o := c.Options; o.Accept != transfer.AcceptVerified || o.MaxSize != 2e6 || len(o.From) != 1 || o.LimitRate != 5e6 || o.Route.Transports[0] != "ibb" || o.Trust != omemo.VerifiedMode {
 			t.Errorf("changed to %+v", o)
 		}
 		if got := next(); got != ready {
@@ -82,7 +83,7 @@ func TestReload(t *testing.T) {
 	}
 	f.wants(0, []string{
 		"the configuration was reloaded\n",
-		"changes that need a restart: receive.priority, transports.s5b.listen_ports\n",
+		"changes that need a restart: trust, receive.priority, transports.s5b.listen_ports\n",
 		"warning: the configuration was not reloaded: ",
 	}, "receive", "--dir", f.env["HOME"], "--limit-rate", "5MB", "--log-file", log)
 	for name, want := range map[string]string{log + ".1": "configuration reloaded", log: "configuration not reloaded"} {

@@ -83,14 +83,19 @@ func (m *Manager) handle(ctx context.Context, iq stanza.IQ) *stanza.Error {
 
 // handleNew answers what belongs to no session.
 func (m *Manager) handleNew(from jid.JID, r request, malformed *stanza.Error) *stanza.Error {
+	take := m.cfg.OnOffer
 	isOffer := malformed == nil && r.action == SessionInitiate && len(r.contents) == 1
 	if m.cfg.Admit != nil {
 		var offer *Content
 		if isOffer {
 			offer = &r.contents[0]
 		}
-		if err := m.cfg.Admit(from, offer); err != nil {
+		own, err := m.cfg.Admit(from, offer)
+		if err != nil {
 			return err
+		}
+		if own != nil {
+			take = own
 		}
 	}
 	switch {
@@ -101,11 +106,11 @@ func (m *Manager) handleNew(from jid.JID, r request, malformed *stanza.Error) *s
 	case len(r.contents) > 1:
 		return stanza.NewError(stanza.FeatureNotImplemented) // one file, one session
 	}
-	return m.offered(from, r)
+	return m.offered(from, r, take)
 }
 
-// offered makes a session of a session-initiate.
-func (m *Manager) offered(from jid.JID, r request) *stanza.Error {
+// offered makes a session of a session-initiate, for take.
+func (m *Manager) offered(from jid.JID, r request, take func(*Session)) *stanza.Error {
 	if len(r.contents) != 1 || from.IsZero() {
 		return stanza.NewError(stanza.BadRequest)
 	}
@@ -114,7 +119,7 @@ func (m *Manager) offered(from jid.JID, r request) *stanza.Error {
 	if c.Name == "" || c.Creator == SenderResponder || c.Description == nil || c.Transport == nil {
 		return badRequest("content lacks a part or is not the initiator's")
 	}
-	if m.cfg.OnOffer == nil {
+	if take == nil {
 		return stanza.NewError(stanza.ServiceUnavailable)
 	}
 	if c.Element().Weight() > maxOffer {
@@ -134,7 +139,7 @@ func (m *Manager) offered(from jid.JID, r request) *stanza.Error {
 	}
 	m.sessions[s.key] = s
 	m.mu.Unlock()
-	m.cfg.OnOffer(s)
+	take(s)
 	return nil
 }
 

@@ -45,8 +45,8 @@ const (
 	terminateTimeout = 2 * time.Second
 )
 
-// Config is what a [Manager] needs. Port and Self are required; without OnOffer
-// every offer is refused with service-unavailable.
+// Config is what a [Manager] needs. Port and Self are required; an offer that neither
+// Admit nor OnOffer takes is refused with service-unavailable.
 type Config struct {
 	Port Port
 	// Self returns our own full JID as it is now. It must not block.
@@ -59,8 +59,9 @@ type Config struct {
 	// existing session is looked at; what it returns is the answer. So
 	// strangers can be refused with service-unavailable, as if we were
 	// offline. offer is nil unless the iq is a well-formed session-initiate.
-	// It must not block.
-	Admit func(from jid.JID, offer *Content) *stanza.Error
+	// take, unless nil, gets the session of the offer in the place of OnOffer, so
+	// that it is decided by what admitted it. It must not block.
+	Admit func(from jid.JID, offer *Content) (take func(*Session), refused *stanza.Error)
 
 	MaxSessions   int // 0 is DefaultMaxSessions
 	MaxPerContact int // 0 is DefaultMaxPerContact

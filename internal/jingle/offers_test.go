@@ -128,14 +128,15 @@ func TestLimits(t *testing.T) {
 
 func TestAdmit(t *testing.T) {
 	var offers int
-	stranger := func(from jid.JID, offer *Content) *stanza.Error {
+	var take func(*Session)
+	stranger := func(from jid.JID, offer *Content) (func(*Session), *stanza.Error) {
 		if offer != nil {
 			offers++
 		}
 		if from == mallet {
-			return stanza.NewError(stanza.ServiceUnavailable)
+			return nil, stanza.NewError(stanza.ServiceUnavailable)
 		}
-		return nil
+		return take, nil
 	}
 	_, b := newPair(t, func(c *Config) { c.Admit = stranger })
 	// To a stranger everything looks the same, whether it makes sense or not.
@@ -151,6 +152,13 @@ func TestAdmit(t *testing.T) {
 	wantError(t, say(b, romeo, SessionInitiate, "s", content().Element()), "", "")
 	if offers != 2 || len(b.offers) != 1 {
 		t.Errorf("%d offers shown, %d made", offers, len(b.offers))
+	}
+	// What admits an offer may take it.
+	var taken *Session
+	take = func(s *Session) { taken = s }
+	wantError(t, say(b, romeo, SessionInitiate, "t", content().Element()), "", "")
+	if taken == nil || taken.ID() != "t" || len(b.offers) != 1 {
+		t.Errorf("taken %v, %d given to OnOffer", taken, len(b.offers))
 	}
 }
 

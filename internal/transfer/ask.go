@@ -33,8 +33,7 @@ func (a *answer) refuses(device uint32) bool { return a != nil && a.no && a.devi
 
 // ask puts the question of an offer, once for all files of a batch and one at
 // a time.
-func (r *receiver) ask(ctx context.Context, q Question) error {
-	put := r.opt().Ask
+func (r *receiver) ask(ctx context.Context, put func(context.Context, Question) (bool, error), q Question) error {
 	if put == nil {
 		return errDeclined
 	}

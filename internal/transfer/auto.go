@@ -15,6 +15,7 @@ import (
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
+	"jetsend/internal/omemo"
 )
 
 const (
@@ -102,7 +103,8 @@ func (r *receiver) keep(ctx context.Context) {
 
 // settle ends the releases that a crash has cut.
 func (k *keeper) settle(ctx context.Context) {
-	how := k.r.keeping()
+	t := k.r.terms()
+	how := k.r.keeping(t)
 	how.out = nil // that is for the one transfer of the run
 	for _, row := range k.interrupted(ctx) {
 		if row.Path == "" {
@@ -112,7 +114,7 @@ func (k *keeper) settle(ctx context.Context) {
 		if err != nil {
 			k.r.e.log.Warn("release that was cut", "transfer", row.ID, "error", err)
 		}
-		if released && k.r.opt().Out == nil && !Poured(&row) {
+		if released && t.Out == nil && !Poured(&row) {
 			k.r.end(exitcode.OK) // it is one that has arrived
 		}
 	}
@@ -144,12 +146,12 @@ func (k *keeper) interrupted(ctx context.Context) []journal.Row {
 // look reports what was parked too long, asks for what is due, and returns how
 // long there is nothing to do.
 func (k *keeper) look(ctx context.Context) time.Duration {
-	if k.r.opt().Accept == AcceptVerified {
-		k.r.learnVerified(ctx)
+	if k.r.terms().Accept == AcceptVerified {
+		k.r.renew(func(t *terms) { t.learnVerified(ctx) })
 	}
-	now := time.Now()
+	t, now := k.r.terms(), time.Now()
 	idle := min(lookAtLeast, k.r.giveUp(ctx, now))
-	if k.r.opt().AutoResume <= 0 {
+	if t.AutoResume <= 0 {
 		return idle
 	}
 	rows := k.interrupted(ctx)
@@ -164,7 +166,7 @@ func (k *keeper) look(ctx context.Context) time.Duration {
 		return !a.busy && !slices.ContainsFunc(rows, func(row journal.Row) bool { return row.ID == id })
 	})
 	for _, row := range rows {
-		if !row.Profile || now.Sub(row.Moved) > k.r.opt().AutoResume || !k.r.wants(row) || len(k.r.e.sess.Resources(row.Peer)) == 0 {
+		if !row.Profile || now.Sub(row.Moved) > t.AutoResume || !k.r.wants(t, row) || len(k.r.e.sess.Resources(row.Peer)) == 0 {
 			continue
 		}
 		if row.Path != "" && k.settling != nil { // nothing of it is missing, as far as is known
@@ -189,7 +191,7 @@ func (k *keeper) look(ctx context.Context) time.Duration {
 			idle = min(idle, due.Sub(now))
 		case busy < maxAsking:
 			busy++
-			a.busy = k.r.spawn(func() { k.ended <- asked{row.ID, k.r.request(k.r.ctx, row)} }) // ended has room for all of them
+			a.busy = k.r.spawn(func() { k.ended <- asked{row.ID, k.r.request(k.r.ctx, t, row)} }) // ended has room for all of them
 		}
 	}
 	return idle
@@ -239,7 +241,7 @@ func (k *keeper) tidy(ctx context.Context) {
 		return
 	}
 	k.tidied = now
-	keep := k.r.opt().KeepFor
+	keep := k.r.terms().KeepFor
 	k.r.e.expire(ctx, keep)
 	if keep <= 0 {
 		return
@@ -289,27 +291,28 @@ func Discard(row journal.Row) error {
 	return err
 }
 
-// wants tells whether the run would take the file.
-func (r *receiver) wants(row journal.Row) bool {
+// wants reports whether the run would take the file.
+func (r *receiver) wants(t *terms, row journal.Row) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed || r.opt().Once && r.claimed != row.ID {
+	if r.closed || t.Once && r.claimed != row.ID {
 		return false
 	}
-	return r.policy(row.Peer)
+	return t.admits(row.Peer)
 }
 
 // request asks for the rest of a file, in one session, and reports what a run
 // reports of an interrupted transfer. The error says that there was nothing to
 // be had for now.
-func (r *receiver) request(ctx context.Context, row journal.Row) error {
+func (r *receiver) request(ctx context.Context, t *terms, row journal.Row) error {
 	to, err := r.e.servants(ctx, row.Peer, 0)
 	if err != nil {
 		return err
 	}
 	q, err := r.e.askEach(ctx, to, func(p *peer) *request {
-		q := r.e.newRequest(row, p, r.keeping(), r.opt().Route)
+		q := r.e.newRequest(row, p, r.keeping(t), t.Route)
 		q.accepted = func() { r.begin(q.down.head) }
+		q.judge = func(d omemo.Device) error { return t.judge(d, true) }
 		return q
 	})
 	done := err == nil && q.down.final != ""
@@ -319,7 +322,7 @@ func (r *receiver) request(ctx context.Context, row journal.Row) error {
 		}
 		return err
 	}
-	end := sessionEnd{head: q.down.head, done: done, err: err}
+	end := sessionEnd{terms: t, head: q.down.head, done: done, err: err}
 	if err == nil && !done {
 		end.err = errNextPart
 	}
@@ -331,12 +334,11 @@ func (r *receiver) request(ctx context.Context, row journal.Row) error {
 	return err
 }
 
-// keeping says how this run keeps files.
-func (r *receiver) keeping() keeping {
-	o := r.opt()
+// keeping says how this run keeps the files that it takes under t.
+func (r *receiver) keeping(t *terms) keeping {
 	return keeping{
-		minFree: o.MinFree, conflict: o.OnConflict, checksum: o.Checksum,
-		out: o.Out, released: r.released,
+		minFree: t.MinFree, conflict: t.OnConflict, checksum: t.Checksum,
+		out: t.Out, released: func(of Received) { r.released(t.Hook, of) },
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"jetsend/internal/clean"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/hook"
 	"jetsend/internal/journal"
 )
 
@@ -27,6 +28,7 @@ func (h Head) key() journal.Key {
 
 // sessionEnd is how a session of a transfer ended.
 type sessionEnd struct {
+	terms     *terms
 	head      Head
 	done      bool // the transfer is complete, which has been reported
 	err       error
@@ -93,11 +95,11 @@ func (r *receiver) complete(head Head) {
 
 // released notes that a file has been reported as received, whatever is still said
 // about it, and runs the hook.
-func (r *receiver) released(of Received) {
+func (r *receiver) released(h *hook.Config, of Received) {
 	r.mu.Lock()
 	delete(r.begun, of.key())
 	r.mu.Unlock()
-	r.runHook(of)
+	r.runHook(h, of)
 }
 
 // left notes how a session ended. What was interrupted waits for the next session,
@@ -132,8 +134,8 @@ func (r *receiver) stay(e sessionEnd, quiet bool, code exitcode.Code) bool {
 		return true
 	}
 	b.sessions--
-	patience := r.opt().Retry.For
-	if r.closed || r.opt().Retry.Retries == 0 {
+	patience := e.terms.Retry.For
+	if r.closed || e.terms.Retry.Retries == 0 {
 		patience = 0
 	}
 	if quiet { // what comes next needs time to begin

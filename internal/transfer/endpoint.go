@@ -160,7 +160,7 @@ func (e *Endpoint) assemble() {
 		c.Resource = e.resource
 	}
 	e.sess = session.New(c)
-	e.jingle = jingle.NewManager(jingle.Config{Port: e.sess, Self: e.sess.JID, Admit: e.admit, OnOffer: e.onOffer, Log: e.log})
+	e.jingle = jingle.NewManager(jingle.Config{Port: e.sess, Self: e.sess.JID, Admit: e.admit, Log: e.log})
 	e.ibb = ibb.NewManager(ibb.Config{Port: e.sess, Admit: e.admitInband, Log: e.log})
 	e.sess.HandleIQ(jingle.NS, e.jingle.HandleIQ)
 	e.sess.HandleIQAsync(ibb.NS, e.ibb.HandleIQ)
@@ -301,16 +301,20 @@ func newResource() string {
 }
 
 // admit is called on the stream's dispatcher. A stranger learns no more than
-// from somebody who is offline.
-func (e *Endpoint) admit(from jid.JID, offer *jingle.Content) *stanza.Error {
+// from somebody who is offline. What is admitted is taken under the same terms.
+func (e *Endpoint) admit(from jid.JID, offer *jingle.Content) (take func(*jingle.Session), refused *stanza.Error) {
 	r := e.receiver.Load()
-	if offer != nil && r != nil && (r.admits(from) || offer.Senders == jingle.SenderResponder && r.serves(from)) {
-		return nil
+	if r == nil {
+		return nil, stanza.NewError(stanza.ServiceUnavailable)
 	}
-	if offer == nil && r != nil && r.known(from.Bare()) {
-		return nil // the manager's own answer tells them what is wrong
+	t := r.terms()
+	switch {
+	case offer == nil && t.known(from.Bare()):
+		return nil, nil // the manager's own answer tells them what is wrong
+	case offer != nil && (r.admits(t, from) || offer.Senders == jingle.SenderResponder && r.serves(from)):
+		return func(s *jingle.Session) { r.start(s, t) }, nil
 	}
-	return stanza.NewError(stanza.ServiceUnavailable)
+	return nil, stanza.NewError(stanza.ServiceUnavailable)
 }
 
 // visible tells whether somebody may learn that we are online: who may offer files,
@@ -325,17 +329,12 @@ func (e *Endpoint) visible(from jid.JID) bool {
 	case r == nil:
 		return false
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.policy(from) || r.opt().Accept == AcceptAll && r.named(bare)
+	t := r.terms()
+	return t.admits(from) || t.Accept == AcceptAll && t.names(bare)
 }
 
 // admitInband is asked about in-band streams that nobody expects.
-func (e *Endpoint) admitInband(from jid.JID) *stanza.Error { return e.admit(from, nil) }
-
-// onOffer is called on the stream's dispatcher.
-func (e *Endpoint) onOffer(s *jingle.Session) {
-	if r := e.receiver.Load(); r != nil {
-		r.start(s)
-	}
+func (e *Endpoint) admitInband(from jid.JID) *stanza.Error {
+	_, refused := e.admit(from, nil)
+	return refused
 }

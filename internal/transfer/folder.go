@@ -32,9 +32,9 @@ func folderName(who jid.JID) string {
 // folder is the directory for what a contact sends, which settleFolder sees to. It
 // is opened by its name for every offer: in the time of a run somebody may put
 // another one in its place, or mount a disk there.
-func (r *receiver) folder(who jid.JID) (*inbox.Dir, error) {
+func (r *receiver) folder(t *terms, who jid.JID) (*inbox.Dir, error) {
 	dir, err := inbox.Open(r.dir.Path(""))
-	if err != nil || !r.opt().PerSender {
+	if err != nil || !t.PerSender {
 		return dir, err
 	}
 	sub, err := dir.Sub(folderName(who))
@@ -61,11 +61,11 @@ func (r *receiver) settleFolder(d *download, dir *inbox.Dir, err error) {
 func (in *incoming) taken() bool {
 	name := in.down.name
 	switch {
-	case in.r.opt().Out != nil, in.r.opt().OnConflict == inbox.Rename:
+	case in.terms.Out != nil, in.terms.OnConflict == inbox.Rename:
 		return false
-	case in.r.opt().OnConflict == inbox.Overwrite && in.held.offer.manifest() == nil:
+	case in.terms.OnConflict == inbox.Overwrite && in.held.offer.manifest() == nil:
 		return false
-	case in.r.opt().PerSender:
+	case in.terms.PerSender:
 		name = path.Join(folderName(in.sess.Peer()), name)
 	}
 	_, err := os.Lstat(in.r.dir.Path(name)) // as in folder: what is there now

@@ -18,8 +18,8 @@ import (
 //
 // Every file is reported as received once, so this is called once for it. When
 // the process dies between the two the hook is not run: once at most.
-func (r *receiver) runHook(of Received) {
-	if r.opt().Hook == nil || of.Path == StandardOutput { // what another run wrote there is no file of this one
+func (r *receiver) runHook(h *hook.Config, of Received) {
+	if h == nil || of.Path == StandardOutput { // what another run wrote there is no file of this one
 		return
 	}
 	r.tasks.Add(1) // within a task, so the run waits for both
@@ -27,14 +27,14 @@ func (r *receiver) runHook(of Received) {
 		defer r.tasks.Done()
 		result := hook.Result{Status: -1}
 		if result.Err = r.places.enterHook(r.hooks); result.Err == nil {
-			result = r.opt().Hook.Run(r.hooks, hookCall(of))
+			result = h.Run(r.hooks, hookCall(of))
 			r.places.leave(jid.JID{})
 		}
 		event := Hook{Head: of.Head, Status: result.Status, Seconds: result.Seconds}
 		if result.Err != nil {
 			event.Reason = clean.Error(result.Err)
 		}
-		r.e.log.Info("hook", "transfer", of.Transfer, "path", r.opt().Hook.Path, "status", result.Status, "reason", event.Reason, "output", clean.Text(string(result.Output)))
+		r.e.log.Info("hook", "transfer", of.Transfer, "path", h.Path, "status", result.Status, "reason", event.Reason, "output", clean.Text(string(result.Output)))
 		r.e.cfg.Report(event)
 	}()
 }
@@ -42,7 +42,7 @@ func (r *receiver) runHook(of Received) {
 // finishHooks waits for what a run that is over has left: its hooks. After Stop
 // they have no longer than the drain.
 func (r *receiver) finishHooks() {
-	done := make(chan struct{})
+	t, done := r.terms(), make(chan struct{})
 	go func() { // ends with the tasks, which are waited for in any case
 		r.tasks.Wait()
 		close(done)
@@ -50,11 +50,11 @@ func (r *receiver) finishHooks() {
 	select {
 	case <-done:
 		return
-	case <-r.opt().Stop:
+	case <-t.Stop:
 	}
 	select {
 	case <-done:
-	case <-time.After(r.opt().Drain):
+	case <-time.After(t.Drain):
 		r.unhook(ErrTerminated)
 		<-done
 	}

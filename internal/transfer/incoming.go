@@ -21,6 +21,7 @@ import (
 type incoming struct {
 	r     *receiver
 	e     *Endpoint
+	terms *terms // under which it was admitted
 	talk  *talk
 	sess  *jingle.Session // that of talk
 	head  Head
@@ -61,7 +62,7 @@ func (in *incoming) run(ctx context.Context) {
 	}
 	err = in.accept(ctx)
 	d := in.down
-	end := sessionEnd{head: in.head, done: err == nil && d.final != "", err: err}
+	end := sessionEnd{terms: in.terms, head: in.head, done: err == nil && d.final != "", err: err}
 	switch {
 	case err != nil:
 		in.terminate(ctx, err)
@@ -119,9 +120,6 @@ func (in *incoming) decide(ctx context.Context) (done bool, err error) {
 	if err := in.open(ctx, public, sec); err != nil {
 		return false, err
 	}
-	if in.r.opt().Accept == AcceptVerified && in.dev.Trust != omemo.Verified {
-		return false, &omemo.TrustError{JID: in.dev.JID, Device: in.dev.ID, Fingerprint: in.dev.Fingerprint, Kind: omemo.Unverified}
-	}
 	in.identify(public)
 	known, err := in.known(ctx)
 	if err != nil || known.Released {
@@ -141,13 +139,13 @@ func (in *incoming) decide(ctx context.Context) (done bool, err error) {
 	if in.taken() {
 		return false, &refusal{fmt.Errorf("%s: %w", in.down.name, inbox.ErrExists), declined(detailExists)}
 	}
-	if in.r.opt().Accept == AcceptAsk && !resumed { // a yes is for the file under that name, however often it is cut
+	if in.terms.Accept == AcceptAsk && !resumed { // a yes is for the file under that name, however often it is cut
 		q := Question{
 			Peer: in.sess.Peer(), Name: in.head.Name, Size: in.file.Size,
 			Description: clean.Text(in.file.Description), Device: deviceInfo(in.dev), Batch: in.batch(),
 			Insecure: in.form == formInsecurePlaintext, Directory: in.held.offer.manifest() != nil,
 		}
-		if err := in.r.ask(ctx, q); err != nil {
+		if err := in.r.ask(ctx, in.terms.Ask, q); err != nil {
 			return false, &refusal{err, jingle.Reason{Condition: jingle.Decline}}
 		}
 	}
@@ -210,7 +208,7 @@ func (in *incoming) begin(ctx context.Context) (done bool, err error) {
 		}
 	}()
 	in.down.stop = in.stop
-	dir, err := in.r.folder(in.sess.Peer())
+	dir, err := in.r.folder(in.terms, in.sess.Peer())
 	if err == nil {
 		err = in.e.take(ctx, in.down, in.row(), dir, true)
 		in.r.settleFolder(in.down, dir, err)
@@ -274,7 +272,7 @@ func (in *incoming) tooBig() error {
 	if in.held.offer == nil && in.file.Size > crypto.MaxPlaintext {
 		return fmt.Errorf("%w: %d bytes are more than one session carries", errDeclined, in.file.Size)
 	}
-	if m := in.r.opt().MaxSize; m > 0 && in.file.Size > m {
+	if m := in.terms.MaxSize; m > 0 && in.file.Size > m {
 		return fmt.Errorf("%w: %d bytes are more than --max-size", errDeclined, in.file.Size)
 	}
 	return nil
@@ -284,7 +282,7 @@ func (in *incoming) tooBig() error {
 // be asked about it. Whoever takes it looks again; so it is for one that is partly
 // here, and for the folder of a contact, which may be on another file system.
 func (in *incoming) full(known journal.Row) bool {
-	if known.State != "" || in.r.opt().PerSender {
+	if known.State != "" || in.terms.PerSender {
 		return false
 	}
 	row := in.row()
@@ -353,7 +351,7 @@ func (in *incoming) establish(ctx context.Context, s span, prefix string) (path 
 // answer accepts the offer, with a sealed accept where that is understood.
 func (in *incoming) answer(ctx context.Context, s span, prefix string) (*route, error) {
 	c := in.sess.Content()
-	r, err := in.e.answerRoute(ctx, in.sess.Peer(), in.r.opt().Route, c.Transport, in.held.libervia)
+	r, err := in.e.answerRoute(ctx, in.sess.Peer(), in.terms.Route, c.Transport, in.held.libervia)
 	if errors.Is(err, errNoTransport) {
 		return nil, &refusal{err, jingle.Reason{Condition: jingle.UnsupportedTransports}}
 	}

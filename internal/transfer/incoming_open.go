@@ -27,7 +27,7 @@ func (in *incoming) identify(public *jingle.File) {
 	}
 	in.down = &download{
 		head: in.head, file: in.file, name: name, begun: in.begun,
-		how: in.r.keeping(),
+		how: in.r.keeping(in.terms),
 	}
 }
 
@@ -42,7 +42,7 @@ func (in *incoming) batch() *Batch {
 // public reads what the stanza says in the clear.
 func (in *incoming) public(senders string) (*jingle.File, *jingle.Security, error) {
 	c, err := readClear(in.sess.Content(), senders)
-	if errors.Is(err, errNotEncrypted) && in.r.takesPlaintext(senders) {
+	if errors.Is(err, errNotEncrypted) && in.terms.takesPlaintext(senders) {
 		c.form, err = formInsecurePlaintext, nil
 	}
 	in.form = c.form
@@ -69,6 +69,9 @@ func (in *incoming) open(ctx context.Context, public *jingle.File, sec *jingle.S
 	defer clear(opened.Key) // what is needed of them is in the secret
 	defer clear(opened.Payload)
 	in.dev = opened.Device
+	if err := in.terms.judge(in.dev, in.sess.Content().Senders == jingle.SenderInitiator); err != nil {
+		return err
+	}
 	in.e.chore("upkeep after an envelope", func(ctx context.Context) error {
 		return errors.Join(in.e.keepAnnounced(ctx), in.e.steps(ctx))
 	})

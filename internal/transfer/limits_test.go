@@ -28,18 +28,18 @@ func unconnected() *Endpoint {
 func TestWaitingOffers(t *testing.T) {
 	romeo := jid.MustParse("romeo@jet.test/orchard")
 	r := &receiver{e: unconnected()}
-	r.options.Store(&ReceiveOptions{Accept: AcceptFrom, From: []jid.JID{romeo.Bare()}})
+	under := &terms{ReceiveOptions: ReceiveOptions{Accept: AcceptFrom, From: []jid.JID{romeo.Bare()}}, e: r.e}
 	for range maxWaiting {
-		if !r.admits(romeo) {
+		if !r.admits(under, romeo) {
 			t.Fatal("refused too soon")
 		}
 		r.waiting++
 	}
-	if r.admits(romeo) || r.serves(romeo) {
+	if r.admits(under, romeo) || r.serves(romeo) {
 		t.Error("more offers wait than may")
 	}
 	r.looked()
-	if !r.admits(romeo) {
+	if !r.admits(under, romeo) {
 		t.Error("refused although one was decided")
 	}
 }
@@ -47,17 +47,17 @@ func TestWaitingOffers(t *testing.T) {
 // TestStrangers exceeds what strangers, all together, may make us look at.
 func TestStrangers(t *testing.T) {
 	r := &receiver{e: unconnected(), strang: newStrangers()}
-	r.options.Store(&ReceiveOptions{Accept: AcceptAll})
+	under := &terms{ReceiveOptions: ReceiveOptions{Accept: AcceptAll}, e: r.e}
 	admitted := 0
 	for i := range 10 * strangerBurst {
-		if r.admits(jid.MustParse(fmt.Sprintf("s%d@jet.test/x", i))) {
+		if r.admits(under, jid.MustParse(fmt.Sprintf("s%d@jet.test/x", i))) {
 			admitted++
 		}
 	}
 	if admitted < strangerBurst || admitted > strangerBurst+5 { // the clock goes on
 		t.Errorf("%d of %d offers of strangers were let in", admitted, 10*strangerBurst)
 	}
-	if !r.admits(jid.MustParse("juliet@jet.test/other")) {
+	if !r.admits(under, jid.MustParse("juliet@jet.test/other")) {
 		t.Error("one of our own devices counts as a stranger")
 	}
 }
@@ -67,11 +67,11 @@ func TestStrangers(t *testing.T) {
 func TestAnswersAreBounded(t *testing.T) {
 	asked := 0
 	r := &receiver{asking: make(chan struct{}, 1), answers: map[string]*answer{}}
-	r.options.Store(&ReceiveOptions{Ask: func(context.Context, Question) (bool, error) { asked++; return true, nil }})
+	put := func(context.Context, Question) (bool, error) { asked++; return true, nil }
 	for i := range maxBatches + 10 {
 		for index := 1; index <= 2; index++ {
 			q := Question{Peer: jid.MustParse("romeo@jet.test/a"), Size: 1, Batch: &Batch{ID: fmt.Sprint(i), Index: index, Count: 2, Bytes: 2}}
-			if err := r.ask(t.Context(), q); err != nil {
+			if err := r.ask(t.Context(), put, q); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -182,12 +182,14 @@ type Question struct {
 
 // ReceiveOptions are the choices of one `receive`.
 type ReceiveOptions struct {
-	Dir        string
-	Once       bool
-	Accept     Policy
-	From       []jid.JID // bare or full; empty: anybody that Accept takes
-	MaxSize    int64     // 0: none
-	MinFree    int64     // bytes that must stay free
+	Dir    string
+	Once   bool
+	Accept Policy
+	From   []jid.JID // bare or full; empty: anybody that Accept takes
+	// Trust may be stricter than that of the Config, for what is offered or asked for.
+	Trust      omemo.TrustMode
+	MaxSize    int64 // 0: none
+	MinFree    int64 // bytes that must stay free
 	OnConflict inbox.Conflict
 	LimitRate  int64
 	Route      RouteOptions

@@ -14,9 +14,8 @@ var errNotEncrypted = fmt.Errorf("%w: the offer is not encrypted", errDeclined)
 // takesPlaintext tells whether an offer or request without an envelope, from whom
 // the policy admits, may be looked at further. Where keys must be verified it may
 // not, for it has none.
-func (r *receiver) takesPlaintext(senders string) bool {
-	o := r.opt()
-	return o.InsecurePlaintext && o.Accept != AcceptVerified && senders == jingle.SenderInitiator
+func (t *terms) takesPlaintext(senders string) bool {
+	return t.InsecurePlaintext && t.Accept != AcceptVerified && senders == jingle.SenderInitiator
 }
 
 // openPlaintext is open for an offer without an envelope: there is no device to

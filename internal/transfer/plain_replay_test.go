@@ -17,16 +17,15 @@ const plainFlag = "insecure-plaintext"
 // offeredPlain is offered for those files.
 func (r *replay) offeredPlain(senders string) {
 	t := r.t
-	rcv := &receiver{}
-	in := &incoming{r: rcv, sess: r.sess, talk: &talk{e: &Endpoint{log: slog.New(slog.DiscardHandler)}, sess: r.sess}}
+	in := &incoming{sess: r.sess, talk: &talk{e: &Endpoint{log: slog.New(slog.DiscardHandler)}, sess: r.sess}}
 	for _, o := range []ReceiveOptions{{Accept: AcceptAll}, {Accept: AcceptVerified, InsecurePlaintext: true}} {
-		rcv.options.Store(&o)
+		in.terms = &terms{ReceiveOptions: o}
 		var no *refusal
 		if _, _, err := in.public(senders); !errors.As(err, &no) {
 			t.Errorf("taken under %+v: %v", o, err)
 		}
 	}
-	rcv.options.Store(&ReceiveOptions{Accept: AcceptContacts, InsecurePlaintext: true})
+	in.terms = &terms{ReceiveOptions: ReceiveOptions{Accept: AcceptContacts, InsecurePlaintext: true}}
 	file, sec, err := in.public(senders)
 	var no *refusal
 	errors.As(err, &no)

@@ -37,10 +37,7 @@ func newPlainStage(t *testing.T) *formStage {
 // allow changes the options of a receiver that runs.
 func allow(t *testing.T, e *Endpoint, change func(*ReceiveOptions)) {
 	t.Helper()
-	r := e.receiver.Load()
-	o := *r.opt()
-	change(&o)
-	r.options.Store(&o)
+	e.receiver.Load().renew(func(under *terms) { change(&under.ReceiveOptions) })
 }
 
 func plainly(transport string) SendOptions {

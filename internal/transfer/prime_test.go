@@ -18,7 +18,7 @@ func TestPrimeAfterFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := unconnected()
 		r := &receiver{e: e}
-		r.options.Store(&ReceiveOptions{Prime: true})
+		r.inForce.Store(&terms{ReceiveOptions: ReceiveOptions{Prime: true}, e: e})
 		for e.chore("device list", nil) { // to the last place
 		}
 		ctx, cancel := context.WithCancel(t.Context())

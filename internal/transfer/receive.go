@@ -2,7 +2,6 @@ package transfer
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,7 +38,8 @@ type receiver struct {
 	paces  paces              // of the offers of each contact
 	alive  chan chan struct{} // closed after a look of the keeper
 
-	options atomic.Pointer[ReceiveOptions] // see opt
+	inForce  atomic.Pointer[terms] // see terms
+	renewing sync.Mutex            // of inForce
 
 	mu       sync.Mutex
 	closed   bool                   // no new offers
@@ -50,9 +50,8 @@ type receiver struct {
 	active   int                    // offers and transfers not ended yet
 	asking   chan struct{}          // one question at a time
 	answers  map[string]*answer     // to batches; under asking
-	verified map[jid.JID]bool       // contacts with a verified key, at the last look
 	kick     chan struct{}          // something for the keeper to look at
-	once     chan exitcode.Code     // --once: how the accepted one ended
+	once     chan exitcode.Code     // --once: how the accepted one ended; nil without
 }
 
 // newStrangers bounds the offers of strangers.
@@ -73,16 +72,20 @@ func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
 	r := &receiver{
 		e: e, dir: dir, ctx: run,
 		strang: newStrangers(),
-		asking: make(chan struct{}, 1), answers: map[string]*answer{}, once: make(chan exitcode.Code, 1),
+		asking: make(chan struct{}, 1), answers: map[string]*answer{},
 		begun: map[journal.Key]*begun{}, kick: make(chan struct{}, 1), alive: make(chan chan struct{}),
 	}
-	r.options.Store(&opt)
 	e.limitRate(opt.LimitRate)
+	if opt.Once {
+		r.once = make(chan exitcode.Code, 1)
+	}
 	r.hooks, r.unhook = context.WithCancelCause(ctx)
 	defer r.unhook(nil)
-	if r.verified, err = e.verifiedContacts(ctx); err != nil {
+	verified, err := e.verifiedContacts(ctx)
+	if err != nil {
 		return &Failure{Code: exitcode.Config, Reason: "state", Err: err}
 	}
+	r.inForce.Store(&terms{ReceiveOptions: opt, e: e, verified: verified})
 	if opt.InsecurePlaintext {
 		e.cfg.Report(Warning{Text: receivesPlaintext})
 	}
@@ -114,15 +117,16 @@ func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
 
 // wait blocks until the run is over, and ends what is running as it should be.
 func (r *receiver) wait(ctx context.Context, cancel context.CancelCauseFunc) error {
+	run := r.terms() // Changes and Stop stay what they are
 	for {
 		select {
 		case code := <-r.once:
 			return onceFailure(code)
-		case c := <-r.opt().Changes:
+		case c := <-run.Changes:
 			r.change(ctx, c)
 		case <-ctx.Done():
 			return r.halt(context.Cause(ctx), cancel)
-		case <-r.opt().Stop:
+		case <-run.Stop:
 			r.close()
 			return r.drain(ctx, cancel)
 		case <-r.e.sess.Done():
@@ -176,7 +180,7 @@ func (r *receiver) drain(ctx context.Context, cancel context.CancelCauseFunc) er
 	}()
 	select {
 	case <-done:
-	case <-time.After(r.opt().Drain):
+	case <-time.After(r.terms().Drain):
 		cancel(errDrained)
 		r.unhook(ErrTerminated)
 		<-done
@@ -195,40 +199,17 @@ func (r *receiver) close() {
 
 // admits is the first check of every offer: it costs nothing, touches no key
 // and tells a stranger nothing. It is called on the stream's dispatcher.
-func (r *receiver) admits(from jid.JID) bool {
+func (r *receiver) admits(t *terms, from jid.JID) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	bare := from.Bare()
 	if r.closed || r.waiting >= maxWaiting || r.claimed != "" && r.claimant != bare {
 		return false
 	}
-	if r.policy(from) {
+	if t.admits(from) {
 		return true
 	}
-	return r.opt().Accept == AcceptAll && r.named(bare) && r.strang.Allow()
-}
-
-// policy tells whether files of somebody who is no stranger are taken.
-func (r *receiver) policy(from jid.JID) bool {
-	bare, o := from.Bare(), r.opt()
-	if len(o.From) > 0 && !slices.Contains(o.From, bare) && (from.IsBare() || !slices.Contains(o.From, from)) {
-		return from.IsBare() && r.named(bare)
-	}
-	switch o.Accept {
-	case AcceptFrom, AcceptAsk, AcceptContacts, AcceptAll:
-		return r.known(bare)
-	case AcceptVerified:
-		return r.verified[bare]
-	}
-	return false
-}
-
-// known tells whether somebody is a contact or was named by the user.
-func (r *receiver) known(bare jid.JID) bool {
-	if r.opt().Accept == AcceptFrom {
-		return slices.ContainsFunc(r.opt().From, func(j jid.JID) bool { return j.Bare() == bare })
-	}
-	return r.e.isContact(bare)
+	return t.Accept == AcceptAll && t.names(bare) && r.strang.Allow()
 }
 
 // verifiedContacts are those with a key that the user verified.
@@ -246,18 +227,6 @@ func (e *Endpoint) verifiedContacts(ctx context.Context) (map[jid.JID]bool, erro
 	return out, nil
 }
 
-// learnVerified takes note of the keys that were verified or given up meanwhile.
-func (r *receiver) learnVerified(ctx context.Context) {
-	verified, err := r.e.verifiedContacts(ctx)
-	if err != nil {
-		r.e.log.Warn("verified keys", "error", err)
-		return
-	}
-	r.mu.Lock()
-	r.verified = verified
-	r.mu.Unlock()
-}
-
 // isContact tells whether the contact may see us online; our own account may.
 func (e *Endpoint) isContact(bare jid.JID) bool {
 	if bare == e.sess.JID().Bare() {
@@ -267,8 +236,8 @@ func (e *Endpoint) isContact(bare jid.JID) bool {
 	return s == "from" || s == "both"
 }
 
-// start takes an offer off the stream's dispatcher.
-func (r *receiver) start(s *jingle.Session) {
+// start takes an offer, which was admitted under t, off the stream's dispatcher.
+func (r *receiver) start(s *jingle.Session, t *terms) {
 	r.mu.Lock()
 	closed := r.closed
 	if !closed {
@@ -283,7 +252,7 @@ func (r *receiver) start(s *jingle.Session) {
 	}
 	go func() {
 		defer r.tasks.Done()
-		in := &incoming{r: r, e: r.e, sess: s, talk: &talk{e: r.e, sess: s}, begun: time.Now()}
+		in := &incoming{r: r, e: r.e, terms: t, sess: s, talk: &talk{e: r.e, sess: s}, begun: time.Now()}
 		if s.Content().Senders == jingle.SenderResponder {
 			in.serve(r.ctx)
 		} else {
@@ -312,12 +281,9 @@ func (r *receiver) spawn(task func()) bool {
 
 // end tells --once how the accepted transfer ended.
 func (r *receiver) end(code exitcode.Code) {
-	if !r.opt().Once {
-		return
-	}
 	select {
 	case r.once <- code:
-	default: // it has been told
+	default: // it has been told, or nobody waits for it
 	}
 }
 
@@ -334,7 +300,7 @@ func (r *receiver) claim(from jid.JID, id string) (ours, fresh bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case !r.opt().Once, r.claimed == id:
+	case r.once == nil, r.claimed == id:
 		return true, false
 	case r.claimed != "":
 		return false, false

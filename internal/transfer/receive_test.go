@@ -20,7 +20,7 @@ import (
 func TestAskOnce(t *testing.T) {
 	asked, says := 0, true
 	r := &receiver{asking: make(chan struct{}, 1), answers: map[string]*answer{}}
-	r.options.Store(&ReceiveOptions{Ask: func(context.Context, Question) (bool, error) { asked++; return says, nil }})
+	put := func(context.Context, Question) (bool, error) { asked++; return says, nil }
 	peer := jid.MustParse("romeo@jet.test/a")
 	question := func(device uint32, index int, size int64, total int64) Question {
 		return Question{Peer: peer, Size: size, Device: DeviceInfo{ID: device}, Batch: &Batch{ID: "b", Index: index, Count: 3, Bytes: total}}
@@ -37,7 +37,7 @@ func TestAskOnce(t *testing.T) {
 		{"another total", question(1, 3, 10, 1000), 4},
 		{"another device", question(2, 3, 10, 1000), 5},
 	} {
-		if err := r.ask(t.Context(), tt.q); err != nil || asked != tt.asked {
+		if err := r.ask(t.Context(), put, tt.q); err != nil || asked != tt.asked {
 			t.Errorf("%s: asked %d times, want %d (%v)", tt.what, asked, tt.asked, err)
 		}
 	}
@@ -57,14 +57,14 @@ func TestAskOnce(t *testing.T) {
 		{"the first once more", other(1, 1), 6},
 		{"another device, another no", other(2, 2), 7},
 	} {
-		if err := r.ask(t.Context(), tt.q); !errors.Is(err, errDeclined) || asked != tt.asked {
+		if err := r.ask(t.Context(), put, tt.q); !errors.Is(err, errDeclined) || asked != tt.asked {
 			t.Errorf("%s: asked %d times, want %d (%v)", tt.what, asked, tt.asked, err)
 		}
 	}
 	r.asking <- struct{}{} // another question is being asked
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(ErrInterrupted)
-	if err := r.ask(ctx, question(3, 1, 1, 1)); !errors.Is(err, ErrInterrupted) {
+	if err := r.ask(ctx, put, question(3, 1, 1, 1)); !errors.Is(err, ErrInterrupted) {
 		t.Errorf("interrupted while waiting: %v", err)
 	}
 }

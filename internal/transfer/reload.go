@@ -6,25 +6,25 @@ import (
 )
 
 // Change is new options for a receiver that runs. They hold for what is offered
-// from then on; a transfer that runs goes on as it began, but for LimitRate. Dir, Once, Stop
-// and Changes of a run stay what they are.
+// from then on; a transfer that runs, or an offer that is being decided, goes on as it
+// began (see terms), but for LimitRate. Dir, Once, Stop and Changes of a run stay what
+// they are.
 type Change struct {
 	Options ReceiveOptions
 	// Applied is closed when the options are in force.
 	Applied chan<- struct{}
 }
 
-// opt are the options in force.
-func (r *receiver) opt() *ReceiveOptions { return r.options.Load() }
-
 // change puts new options in force.
 func (r *receiver) change(ctx context.Context, c Change) {
-	now, next := r.opt(), c.Options
-	next.Dir, next.Once, next.Stop, next.Changes = now.Dir, now.Once, now.Stop, now.Changes
-	if next.Accept == AcceptVerified { // kept up to date for this policy only
-		r.learnVerified(ctx)
-	}
-	r.options.Store(&next)
+	next := c.Options
+	r.renew(func(t *terms) {
+		next.Dir, next.Once, next.Stop, next.Changes = t.Dir, t.Once, t.Stop, t.Changes
+		t.ReceiveOptions = next
+		if next.Accept == AcceptVerified { // kept up to date for this policy only
+			t.learnVerified(ctx)
+		}
+	})
 	r.e.limitRate(next.LimitRate)
 	close(c.Applied)
 	r.look()

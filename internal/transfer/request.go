@@ -25,8 +25,9 @@ type request struct {
 	patience time.Duration
 	// accepted is called when the contact has said yes.
 	accepted func()
-	answered bool  // it has been called
-	from     int64 // where in the file the session began
+	judge    func(omemo.Device) error // of the device that hands the file out
+	answered bool                     // accepted has been called
+	from     int64                    // where in the file the session began
 
 	down   *download
 	talk   *talk
@@ -44,7 +45,7 @@ const requestTime = 5 * time.Minute
 func (e *Endpoint) newRequest(row journal.Row, to *peer, how keeping, route RouteOptions) *request {
 	down := newDownload(row, to.jid, how)
 	down.taken = true // the sender knows it from before
-	return &request{e: e, row: row, to: to, route: route, patience: requestTime + checkTime(row.Size), accepted: func() {}, from: row.Durable, down: down}
+	return &request{e: e, row: row, to: to, route: route, patience: requestTime + checkTime(row.Size), accepted: func() {}, judge: func(omemo.Device) error { return nil }, from: row.Durable, down: down}
 }
 
 // run takes one session to its end. When it returns nil a part of the file came,
@@ -209,6 +210,9 @@ func (q *request) checkAccept(ctx context.Context, c jingle.Content) (s span, er
 		return s, fmt.Errorf("%w: an accept of another device", errSealed)
 	}
 	q.sender = q.env.Devices[i]
+	if err := q.judge(q.sender); err != nil {
+		return s, err
+	}
 	switch s.offset {
 	case q.down.offset():
 		return s, nil

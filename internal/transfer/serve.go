@@ -56,7 +56,7 @@ func (in *incoming) grant(ctx context.Context) (*upload, error) {
 		return nil, causeOf(ctx, err)
 	}
 	o := in.held.offer
-	if o == nil || in.r.opt().NoServe {
+	if o == nil || in.terms.NoServe {
 		return nil, errRefused
 	}
 	row, err := in.e.journal.Granted(ctx, o.Transfer, in.dev.JID, in.dev.IdentityKey)
@@ -166,7 +166,7 @@ func (in *incoming) served(ctx context.Context, up *upload, err error) {
 		in.e.log.Info("request came to nothing", "transfer", up.head.Transfer, "peer", up.head.Peer, "error", err)
 		return
 	}
-	end := sessionEnd{head: up.head, done: row.State == journal.Complete, err: err, moved: up.moved, resumable: row.State == journal.Interrupted}
+	end := sessionEnd{terms: in.terms, head: up.head, done: row.State == journal.Complete, err: err, moved: up.moved, resumable: row.State == journal.Interrupted}
 	switch {
 	case end.done:
 		if merr := in.e.omemo.MarkUsed(ctx, []omemo.Device{in.dev}); merr != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -215,7 +216,7 @@ func (r *receiver) prime(ctx context.Context) {
 	for {
 		changed := r.e.sess.PresenceChanged()
 		next := primeEvery
-		if r.opt().Prime && priming.CompareAndSwap(false, true) { // else a round is waiting already
+		if r.terms().Prime && priming.CompareAndSwap(false, true) { // else a round is waiting already
 			r.e.chore("publish our device", r.e.keepAnnounced)
 			r.e.chore("ratchet steps", r.e.steps)
 			waits := r.e.chore("prime", func(ctx context.Context) error {
@@ -282,8 +283,9 @@ func turns(online [][]session.Resource) (all []session.Resource) {
 // contacts are those whose files would be taken by the accept policy.
 func (r *receiver) contacts(ctx context.Context) ([]jid.JID, error) {
 	var all []jid.JID
-	if r.opt().Accept == AcceptFrom {
-		for _, j := range r.opt().From {
+	t := r.terms()
+	if t.Accept == AcceptFrom {
+		for _, j := range t.From {
 			all = append(all, j.Bare())
 		}
 	} else {
@@ -300,41 +302,20 @@ func (r *receiver) contacts(ctx context.Context) ([]jid.JID, error) {
 	}
 	out := all[:0]
 	for _, bare := range all {
-		if r.named(bare) && r.verifiedEnough(ctx, bare) {
+		if t.names(bare) && t.verifiedEnough(ctx, bare) {
 			out = append(out, bare)
 		}
 	}
 	return out, nil
 }
 
-// named tells whether --from, when given, names the contact.
-func (r *receiver) named(bare jid.JID) bool {
-	if len(r.opt().From) == 0 {
+// verifiedEnough reports whether the terms could take anything from the contact's devices.
+func (t *terms) verifiedEnough(ctx context.Context, bare jid.JID) bool {
+	if t.Accept != AcceptVerified {
 		return true
 	}
-	for _, j := range r.opt().From {
-		if j.Bare() == bare {
-			return true
-		}
-	}
-	return false
-}
-
-// verifiedEnough tells whether the policy could take anything from the contact's devices.
-func (r *receiver) verifiedEnough(ctx context.Context, bare jid.JID) bool {
-	if r.opt().Accept != AcceptVerified {
-		return true
-	}
-	devices, err := r.e.omemo.Devices(ctx, bare)
-	if err != nil {
-		return false
-	}
-	for _, d := range devices {
-		if d.Trust == omemo.Verified {
-			return true
-		}
-	}
-	return false
+	devices, err := t.e.omemo.Devices(ctx, bare)
+	return err == nil && slices.ContainsFunc(devices, func(d omemo.Device) bool { return d.Trust == omemo.Verified })
 }
 
 // primeOne sends one resource what it needs to encrypt to us, if anything.
