@@ -4,13 +4,11 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 	"unicode"
 
 	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
 	"golang.org/x/text/width"
 )
 
@@ -55,16 +53,7 @@ type terminalBar struct {
 const usualColumns = 80
 
 func newTerminalBar(w io.Writer, erases bool) *terminalBar {
-	b := &terminalBar{w: w, erases: erases, columns: func() int { return usualColumns }}
-	if f, ok := w.(*os.File); ok {
-		b.columns = func() int {
-			if n, _, err := term.GetSize(int(f.Fd())); err == nil && n > 0 {
-				return n // anew each time: windows change
-			}
-			return usualColumns
-		}
-	}
-	return b
+	return &terminalBar{w: w, erases: erases, columns: columnsFor(w)}
 }
 
 // Update implements bar.
@@ -72,10 +61,28 @@ func (b *terminalBar) Update(s standing) {
 	if s.size <= 0 {
 		return // nothing to watch
 	}
-	line := s.line(b.columns() - 1)
+	columns := b.columns()
+	line := s.line(columns - 1 - echoed)
 	n := columnsOf(line)
-	_, _ = io.WriteString(b.w, "\r"+line+b.rest(b.drawn-n)) // an unwritable terminal is no reason to stop
-	b.drawn = max(n, b.drawn)
+	_, _ = io.WriteString(b.w, b.start(columns)+line+b.rest(b.drawn-n)) // an unwritable terminal is no reason to stop
+	if b.erases {
+		b.drawn = n
+	} else {
+		b.drawn = max(n, b.drawn)
+	}
+}
+
+// echoed is what a terminal writes behind the line for a Ctrl-C, in columns: a ^C that
+// does not fit would begin a line of its own, which nobody wipes.
+const echoed = 2
+
+// start goes to where the line begins. A terminal that has become narrower than the
+// line has broken it, and the cursor is in its last part.
+func (b *terminalBar) start(columns int) string {
+	if !b.erases || b.drawn <= columns || columns <= 0 {
+		return "\r"
+	}
+	return fmt.Sprintf("\x1b[%dA\r\x1b[J", (b.drawn-1)/columns)
 }
 
 // rest wipes what stands to the right of the cursor: so many columns, and what the
@@ -90,7 +97,7 @@ func (b *terminalBar) rest(columns int) string {
 // Clear implements bar.
 func (b *terminalBar) Clear() {
 	if b.drawn > 0 {
-		_, _ = io.WriteString(b.w, "\r"+b.rest(b.drawn)+"\r")
+		_, _ = io.WriteString(b.w, b.start(b.columns())+b.rest(b.drawn)+"\r")
 		b.drawn = 0
 	}
 }

@@ -70,8 +70,8 @@ func (s *screen) String() string {
 // not wanted.
 func TestBarOnTerminals(t *testing.T) {
 	for columns, want := range map[int][2]string{
-		20: {"1/3 bal…pg 40s  51%", "1/3 bal…pg 20s  75%"},
-		40: {"1/3 balcony.jpg 12 MB/s 40s direct  51%", "1/3 balcony.jpg 12 MB/s 20s direct  75%"},
+		20: {"balco…pg 40s  51%", "balco…pg 20s  75%"},
+		40: {"1/3 balco…jpg 12 MB/s 40s direct  51%", "1/3 balco…jpg 12 MB/s 20s direct  75%"},
 		80: {
 			"1/3 balcony.jpg 512 MB/1.0 GB 12 MB/s 40s direct  51% |██████████          |",
 			"1/3 balcony.jpg 750 MB/1.0 GB 12 MB/s 20s direct  75% |███████████████     |",
@@ -201,6 +201,26 @@ func TestBarAfterCtrlC(t *testing.T) {
 		}
 		if last := shown[2]; strings.Contains(last, "^C") || strings.Contains(last, "%") {
 			t.Errorf("at the end there is %q", last)
+		}
+	}
+}
+
+// TestBarAndCtrlC: at no width does the ^C that a terminal echoes begin a line of its
+// own, which nobody would wipe.
+func TestBarAndCtrlC(t *testing.T) {
+	h := transfer.Head{Transfer: "1", Direction: transfer.Send, Name: "the most excellent and lamentable tragedy.pdf"}
+	for columns := 20; columns <= 160; columns++ {
+		shown := onTerminal(t, columns, map[string]string{"TERM": "xterm", "NO_COLOR": "1"}, func(p printer, look func()) {
+			p.Expect(3)
+			p.Event(transfer.Negotiated{Head: h, Transport: "s5b", Candidate: "direct", Cipher: "c"})
+			p.Event(transfer.Progress{Head: h, Bytes: 512e6, Size: 1e9, Rate: 12e6})
+			_, _ = io.WriteString(p.(*textPrinter).console.w, "^C")
+			look()
+			p.Event(transfer.Failed{Head: h, Reason: "over"})
+			look()
+		})
+		if rows := strings.Split(shown[0], "\n"); !strings.HasSuffix(shown[0], "^C") || rows[len(rows)-1] == "^C" || rows[len(rows)-1] == "C" || strings.Contains(shown[1], "^") {
+			t.Errorf("%d columns: %q, then %q", columns, shown[0], shown[1])
 		}
 	}
 }

@@ -159,3 +159,28 @@ func TestTerminalBar(t *testing.T) {
 		t.Errorf("it is wiped by %q", got)
 	}
 }
+
+// TestBarAfterNarrowing: a terminal that becomes narrower than the bar breaks it into
+// two lines, and neither may stay.
+func TestBarAfterNarrowing(t *testing.T) {
+	s := standing{label: "the most excellent and lamentable tragedy.pdf", bytes: 1, size: 3, rate: 1e6, path: "direct"}
+	for _, erases := range []bool{true, false} {
+		var out bytes.Buffer
+		columns := 100
+		b := newTerminalBar(&out, erases)
+		b.columns = func() int { return columns }
+		b.Update(s)
+		columns = 40
+		out.Reset()
+		b.Update(s)
+		if got := strings.HasPrefix(out.String(), "\x1b[1A\r\x1b[J"); got != erases {
+			t.Errorf("erases %v: %q", erases, out.String())
+		}
+		out.Reset()
+		columns = 20
+		b.Clear()
+		if got := strings.HasPrefix(out.String(), "\x1b[1A\r\x1b[J"); got != erases {
+			t.Errorf("erases %v: cleared by %q", erases, out.String())
+		}
+	}
+}

@@ -31,7 +31,7 @@ lists them.
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runContactsList(cmd, a) },
 	}
 	list := &cobra.Command{
-		Use: "list", Short: "List the contacts and who asks to become one",
+		Use: "list", Aliases: []string{"ls"}, Short: "List the contacts and who asks to become one",
 		Long: `List the contacts of the account: the address, the name on the account's list,
 who sees whom, and what is still to be answered.
 

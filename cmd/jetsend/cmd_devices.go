@@ -26,7 +26,7 @@ them. Without a subcommand it lists them.
 	}
 	cmd.AddCommand(
 		&cobra.Command{
-			Use: "list", Short: "List the account's devices, this one first",
+			Use: "list", Aliases: []string{"ls"}, Short: "List the account's devices, this one first",
 			Long: `List the devices on the account's list as the server has it: id, trust, and the
 fingerprint of the key in groups of eight, this device first.
 

@@ -136,6 +136,9 @@ func (d *diagnosis) add(f transfer.Finding) {
 		d.record.Failures++
 	case transfer.StatusWarn:
 		d.record.Warnings++
+		if !slices.Contains(d.record.Warned, f.Check) {
+			d.record.Warned = append(d.record.Warned, f.Check)
+		}
 	}
 	if d.first.Code == 0 && f.Code != 0 {
 		d.first = f

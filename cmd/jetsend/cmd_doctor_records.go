@@ -69,8 +69,12 @@ func (r findingRecord) Sheet() [][]string {
 		}
 		lines = append(lines, head+part)
 	}
-	for _, h := range r.Hints { // in one piece, to be pasted
-		lines = append(lines, indent+"hint: "+h)
+	for _, h := range r.Hints {
+		head := indent + "hint: "
+		for _, part := range wrap(h, r.width-len(head)) {
+			lines = append(lines, head+part)
+			head = indent + "      "
+		}
 	}
 	return cells(lines)
 }
@@ -85,14 +89,15 @@ func cells(lines []string) [][]string {
 }
 
 // wrap breaks text between words into lines of at most width characters, as far
-// as its words allow; without a width it is one line.
+// as its words allow; without a width it is one line. A command between backquotes
+// stays in one piece, to be pasted.
 func wrap(text string, width int) []string {
 	if width <= 0 {
 		return []string{text}
 	}
 	var lines []string
 	line := ""
-	for _, word := range strings.Fields(text) {
+	for _, word := range words(text) {
 		switch {
 		case line == "":
 			line = word
@@ -105,6 +110,20 @@ func wrap(text string, width int) []string {
 	return append(lines, line)
 }
 
+// words are those of a text; a command between backquotes is one.
+func words(text string) (all []string) {
+	open := false
+	for _, field := range strings.Fields(text) {
+		if open {
+			all[len(all)-1] += " " + field
+		} else {
+			all = append(all, field)
+		}
+		open = open != (strings.Count(field, "`")%2 == 1)
+	}
+	return all
+}
+
 // diagnosisRecord is the last object of `doctor`.
 type diagnosisRecord struct {
 	Account  string         `json:"account"`
@@ -114,7 +133,8 @@ type diagnosisRecord struct {
 	Reason   string         `json:"reason,omitempty"`
 	Failures int            `json:"failures"`
 	Warnings int            `json:"warnings"`
-	Plan     *transfer.Plan `json:"plan,omitempty"` // what a send would do
+	Warned   []string       `json:"warned,omitempty"` // the checks with a warning
+	Plan     *transfer.Plan `json:"plan,omitempty"`   // what a send would do
 }
 
 // Kind implements record.
@@ -129,7 +149,11 @@ func (r diagnosisRecord) Columns() []string {
 	if !r.Works {
 		what = fmt.Sprintf("a send would end with exit code %d: %s", r.Code, r.Reason)
 	}
-	return []string{fmt.Sprintf("%s (failures: %d, warnings: %d)", what, r.Failures, r.Warnings)}
+	counted := fmt.Sprintf("failures: %d, warnings: %d", r.Failures, r.Warnings)
+	if len(r.Warned) > 0 {
+		counted += ": " + strings.Join(r.Warned, ", ")
+	}
+	return []string{fmt.Sprintf("%s (%s)", what, counted)}
 }
 
 // planRecord is what `send --dry-run` would send.

@@ -188,9 +188,11 @@ func TestFindingText(t *testing.T) {
 		0: "CONTACT\nwarn client            no client of romeo@montague.example is seen online\n" +
 			"                       hint: ask the contact to run `jetsend receive`, and not to leave",
 		60: "CONTACT\nwarn client            no client of romeo@montague.example\n                       is seen online\n" +
-			"                       hint: ask the contact to run `jetsend receive`, and not to leave",
+			"                       hint: ask the contact to run\n                             `jetsend receive`, and not to\n                             leave",
 		30: "CONTACT\nwarn client\n  no client of\n  romeo@montague.example is\n  seen online\n" +
-			"  hint: ask the contact to run `jetsend receive`, and not to leave",
+			"  hint: ask the contact to run\n        `jetsend receive`, and\n        not to leave",
+		14: "CONTACT\nwarn client\n  no client of\n  romeo@montague.example\n  is seen\n  online\n" +
+			"  hint: ask\n        the\n        contact\n        to run\n        `jetsend receive`,\n        and\n        not to\n        leave",
 	} {
 		r.width = width
 		var lines []string

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -26,10 +28,30 @@ func newGenDocsCommand() *cobra.Command {
 			forManual(root)
 			withoutFlags(root)
 			root.Long += manSection("ENVIRONMENT", environmentHelp) + manSection("FILES", filesHelp)
-			header := &doc.GenManHeader{Section: "1", Source: "jetsend " + currentVersion().Version, Manual: "jetsend manual"}
-			return doc.GenManTree(root, header, args[0])
+			return writeManuals(root, args[0])
 		},
 	}
+}
+
+// writeManuals writes the page of a command, and of those below it. Cobra writes a
+// month where a page has its date (man-pages(7)): YYYY-MM-DD.
+func writeManuals(cmd *cobra.Command, dir string) error {
+	for _, sub := range cmd.Commands() {
+		if !sub.IsAvailableCommand() || sub.IsAdditionalHelpTopicCommand() {
+			continue
+		}
+		if err := writeManuals(sub, dir); err != nil {
+			return err
+		}
+	}
+	var page bytes.Buffer
+	header := &doc.GenManHeader{Section: "1", Source: "jetsend " + currentVersion().Version, Manual: "jetsend manual"}
+	if err := doc.GenMan(cmd, header, &page); err != nil {
+		return err
+	}
+	month, date := header.Date.Format(`"Jan 2006"`), header.Date.UTC().Format(`"2006-01-02"`)
+	text := bytes.Replace(page.Bytes(), []byte(month), []byte(date), 1)
+	return os.WriteFile(filepath.Join(dir, strings.ReplaceAll(cmd.CommandPath(), " ", "-")+".1"), text, 0o644)
 }
 
 // filesHelp is for the manual; the README has the same as a table.

@@ -20,6 +20,7 @@ func newHelpCommand() *cobra.Command {
 and config.
 
 ` + exitStatus(offlineCodes()...),
+		ValidArgsFunction: completeHelp,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			found, rest, err := cmd.Root().Find(args)
 			if err != nil || found == nil || len(rest) > 0 {

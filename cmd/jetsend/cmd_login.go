@@ -116,7 +116,7 @@ func (l *login) choose(ctx context.Context, args []string) (err error) {
 			return err
 		}
 	}
-	if j, err := jid.Parse(sel.JID); sel.JID != "" && (err != nil || j.Local() == "" || !j.IsBare()) {
+	if j, err := jid.ParseTyped(sel.JID); sel.JID != "" && (err != nil || j.Local() == "" || !j.IsBare()) {
 		return usagef("%q is not the address of an account", clean.Text(sel.JID)).hint("write it as name@domain, without a resource")
 	}
 	name := sel.Name

@@ -63,6 +63,7 @@ for the offers from then on, and begins the log file anew.`
 
 func newReceiveCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
+		Aliases: []string{"recv"},
 		Use:     "receive",
 		GroupID: groupFiles,
 		Short:   "Wait for files",
@@ -135,7 +136,11 @@ func runReceive(cmd *cobra.Command, a *app) error {
 	running, end := context.WithCancel(ctx)
 	defer d.attend(running, e.Alive)()
 	defer end()
-	a.print.Note("waiting for files as %s, in %s", e.JID(), clean.Text(o.Dir))
+	where := "in " + clean.Text(o.Dir)
+	if o.Out != nil {
+		where = "to standard output"
+	}
+	a.print.Note("waiting for files as %s, %s", e.JID(), where)
 	return e.Receive(ctx, o)
 }
 

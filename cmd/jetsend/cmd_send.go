@@ -107,7 +107,7 @@ func newSendCommand(a *app) *cobra.Command {
 	k.size("max-spool", 0, "take no more than this from standard input, like 20GB; 0: what fits")
 	k.string("description", "", "a line of `TEXT` for the receiver")
 	k.bool("checksum", false, "compute SHA-256 at both ends and show it")
-	cmd.Flags().BoolVar(&dry, "dry-run", false, "offer nothing, only show what would be sent to whom and how")
+	cmd.Flags().BoolVarP(&dry, "dry-run", "n", false, "offer nothing, only show what would be sent to whom and how")
 	return cmd
 }
 
@@ -145,6 +145,9 @@ func runSend(cmd *cobra.Command, a *app, args []string, dry bool) error {
 		return usagef("the contact is missing: %q is a file", clean.Text(who)).hint("run `%s CONTACT`", typed(cmd, args...))
 	}
 	if err != nil {
+		return err
+	}
+	if err := twoContacts(cmd, c, files, who); err != nil {
 		return err
 	}
 	o, err := a.sendOptions(c, to, files)
@@ -314,6 +317,19 @@ func swapped(cmd *cobra.Command, c *config.Config, args []string) error {
 		hint("run `%s`", typed(cmd, append(slices.Clone(args[1:]), first)...))
 }
 
+// twoContacts recognises `send FILE CONTACT CONTACT`, which is not sent to both.
+func twoContacts(cmd *cobra.Command, c *config.Config, files []string, who string) error {
+	for i, f := range files {
+		if _, err := resolveContact(c, f); err != nil || exists(f) || len(files) == 1 {
+			continue
+		}
+		rest := slices.Delete(slices.Clone(files), i, i+1)
+		return usagef("%s is a contact and no file: one command sends to one contact", clean.Text(f)).
+			hint("run `%s`, then `%s`", typed(cmd, append(slices.Clone(rest), f)...), typed(cmd, append(rest, who)...))
+	}
+	return nil
+}
+
 // typed is the command with the flags that were given and other arguments.
 func typed(cmd *cobra.Command, args ...string) string {
 	line := []string{"jetsend", "send"}
@@ -357,7 +373,7 @@ func resolveContact(c *config.Config, text string) (jid.JID, error) {
 		return jid.JID{}, usagef("%q is neither an address (name@domain) nor a name in contacts: of the configuration", clean.Text(text)).
 			hint("add it to %s: `contacts: {%s: name@domain}`", orDefault(c.File, "the configuration"), clean.Text(text))
 	}
-	j, err := jid.Parse(text)
+	j, err := jid.ParseTyped(text)
 	if err != nil || j.Local() == "" {
 		return jid.JID{}, usagef("%q is not an XMPP address", clean.Text(text)).hint("an address is name@domain, or name@domain/resource")
 	}

@@ -180,7 +180,7 @@ func TestAccountAndSecrets(t *testing.T) {
 		t.Errorf("password %q", got)
 	}
 	f.tty = &fakeTTY{err: transfer.ErrInterrupted}
-	f.wants(130, []string{"jetsend: error: interrupted"}, "send", a, "romeo@montague.example")
+	f.wants(130, []string{"interrupted"}, "send", a, "romeo@montague.example")
 }
 
 func TestQuote(t *testing.T) {

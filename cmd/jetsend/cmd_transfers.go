@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -15,31 +18,38 @@ import (
 
 func newTransfersCommand(a *app) *cobra.Command {
 	codes := append(offlineCodes(), exitcode.Config)
+	var listed choosing
 	cmd := &cobra.Command{
 		Use:     "transfers",
+		Aliases: []string{"ls"},
 		GroupID: groupFiles,
 		Short:   "What was sent and received, and what was interrupted",
 		Long: `Show the transfers that this machine remembers. Without a subcommand it lists
 them. It needs no network. An id may be shortened as long as it is unique.
 
 ` + exitStatus(codes...),
-		Example: examples("jetsend transfers", "jetsend transfers show 0a3c", `jetsend --json transfers | jq -r 'select(.resumable).transfer'`),
-		Args:    unknownCommand,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return runTransfersList(cmd, a) },
+		Example: examples("jetsend transfers", "jetsend transfers show 0a3c", "jetsend transfers forget --state failed --older 7d",
+			`jetsend --json transfers | jq -r 'select(.resumable).transfer'`),
+		Args: unknownCommand,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runTransfersList(cmd, a, &listed) },
 	}
-	cmd.AddCommand(
-		&cobra.Command{
-			Use: "list", Short: "List the transfers, the newest last",
-			Long: `List the transfers, the newest last: the beginning of the id, direction,
+	list := &cobra.Command{
+		Use: "list", Aliases: []string{"ls"}, Short: "List the transfers, the newest last",
+		Long: `List the transfers, the newest last: the beginning of the id, direction,
 contact, name, size, how much of it is safe at the receiver (- where that is not
-known here), state, and when that last changed.
+known here), state, and when that last changed. On a terminal the columns have a
+heading, and long names are shortened.
 
 States: offered (not answered yet), running, interrupted, complete, failed.
 
 ` + exitStatus(codes...),
-			Args: exactly(0, ""),
-			RunE: func(cmd *cobra.Command, _ []string) error { return runTransfersList(cmd, a) },
-		},
+		Args: exactly(0, ""),
+		RunE: func(cmd *cobra.Command, _ []string) error { return runTransfersList(cmd, a, &listed) },
+	}
+	listed.flags(cmd)
+	listed.flags(list)
+	cmd.AddCommand(
+		list,
 		&cobra.Command{
 			Use: "show ID", Short: "Show everything about a transfer",
 			Long: `Show everything that is known of one transfer.
@@ -49,35 +59,88 @@ States: offered (not answered yet), running, interrupted, complete, failed.
 			ValidArgsFunction: a.completeTransfers(false, func(*journal.Row) bool { return true }),
 			RunE:              func(cmd *cobra.Command, args []string) error { return runTransfersShow(cmd, a, args) },
 		},
-		&cobra.Command{
-			Use: "forget ID...", Short: "Forget transfers and remove their partial files",
-			Long: `Take transfers off the list and remove the partial files of those that were
-interrupted. Files that were sent or received whole stay. What stays known for 30
-days is that a file was received, so that it is not received twice.
-
-A transfer that is running cannot be forgotten: end it first.
-
-` + exitStatus(codes...),
-			Args:              atLeast(1, "the ID of a transfer"),
-			ValidArgsFunction: a.completeTransfers(true, func(r *journal.Row) bool { return !r.State.Live() }),
-			RunE:              func(cmd *cobra.Command, args []string) error { return runTransfersForget(cmd, a, args) },
-		},
+		newTransfersForget(a, codes),
 	)
 	return cmd
 }
 
-func runTransfersList(cmd *cobra.Command, a *app) error {
+func newTransfersForget(a *app, codes []exitCode) *cobra.Command {
+	var which choosing
+	cmd := &cobra.Command{
+		Use: "forget ID...", Short: "Forget transfers and remove their partial files",
+		Long: `Take transfers off the list and remove the partial files of those that were
+interrupted. Files that were sent or received whole stay. What stays known for 30
+days is that a file was received, so that it is not received twice. --all, --state
+and --older choose transfers in the place of IDs.
+
+A transfer that is running cannot be which: end it first.
+
+` + exitStatus(codes...),
+		Args:              which.ids,
+		ValidArgsFunction: a.completeTransfers(true, func(r *journal.Row) bool { return !r.State.Live() }),
+		RunE:              func(cmd *cobra.Command, args []string) error { return runTransfersForget(cmd, a, args, &which) },
+	}
+	which.flags(cmd)
+	cmd.Flags().BoolVar(&which.all, "all", false, "all that are not running")
+	return cmd
+}
+
+// choosing is a choice of transfers by what they are.
+type choosing struct {
+	all   bool
+	state choice
+	older duration
+}
+
+// flags adds those that choose.
+func (c *choosing) flags(cmd *cobra.Command) {
+	for _, s := range journal.States() {
+		if !slices.Contains(c.state.words, string(s)) {
+			c.state.words = append(c.state.words, string(s))
+		}
+	}
+	cmd.Flags().Var(&c.state, "state", "those in this state: "+strings.Join(c.state.words, ", "))
+	cmd.Flags().Var(&c.older, "older", "those whose last change is longer ago, like 7d")
+}
+
+// given reports whether anything was chosen.
+func (c *choosing) given() bool { return c.all || c.state.value != "" || c.older > 0 }
+
+// ids is the argument rule of a command that takes IDs or a choice.
+func (c *choosing) ids(cmd *cobra.Command, args []string) error {
+	if !c.given() {
+		return atLeast(1, "the ID of a transfer")(cmd, args)
+	}
+	if len(args) > 0 {
+		return usagef("name transfers, or choose them with --all, --state and --older").hint("leave one of them away")
+	}
+	return nil
+}
+
+// of are the transfers that are chosen at a time.
+func (c *choosing) of(rows []journal.Row, now time.Time) []journal.Row {
+	return slices.DeleteFunc(rows, func(r journal.Row) bool {
+		return c.state.value != "" && string(r.State) != c.state.value || c.older > 0 && now.Sub(r.Updated) < time.Duration(c.older)
+	})
+}
+
+func runTransfersList(cmd *cobra.Command, a *app, which *choosing) error {
 	return a.inTransfers(cmd, func(ctx context.Context, t transfers) error {
 		rows, err := t.List(ctx)
 		if err != nil {
 			return err
 		}
+		none := "no transfers yet"
+		if len(rows) > 0 {
+			none = "no such transfers"
+		}
+		rows = which.of(rows, a.now())
 		var records []record
 		for i := range rows {
 			records = append(records, a.transferRecord(&rows[i]))
 		}
 		if len(rows) == 0 {
-			a.print.Note("no transfers yet")
+			a.print.Note("%s", none)
 		}
 		a.print.Rows(records)
 		return nil
@@ -96,11 +159,14 @@ func runTransfersShow(cmd *cobra.Command, a *app, args []string) error {
 }
 
 // runTransfersForget touches nothing unless all that was named can be forgotten.
-func runTransfersForget(cmd *cobra.Command, a *app, args []string) error {
+func runTransfersForget(cmd *cobra.Command, a *app, args []string, which *choosing) error {
 	return a.inTransfers(cmd, func(ctx context.Context, t transfers) error {
-		rows, err := find(ctx, t, args)
+		rows, err := which.toForget(ctx, t, args, a.now())
 		if err != nil {
 			return err
+		}
+		if len(rows) == 0 {
+			a.print.Note("no such transfers")
 		}
 		for i := range rows {
 			if rows[i].State.Live() {
@@ -120,6 +186,18 @@ func runTransfersForget(cmd *cobra.Command, a *app, args []string) error {
 		}
 		return nil
 	})
+}
+
+// toForget are the transfers that were named, or that were chosen and are not running.
+func (c *choosing) toForget(ctx context.Context, t transfers, args []string, now time.Time) ([]journal.Row, error) {
+	if !c.given() {
+		return find(ctx, t, args)
+	}
+	rows, err := t.List(ctx)
+	if journal.State(c.state.value).Live() { // then the refusal says why
+		return c.of(rows, now), err
+	}
+	return slices.DeleteFunc(c.of(rows, now), func(r journal.Row) bool { return r.State.Live() }), err
 }
 
 // inTransfers opens the journal of a command's account for do.

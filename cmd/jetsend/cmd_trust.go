@@ -46,7 +46,7 @@ keys of that contact are used.`),
 "trust verify" takes that back.`))
 	var qr bool
 	list := &cobra.Command{
-		Use: "list [CONTACT]", Short: "List this device and the devices of contacts",
+		Use: "list [CONTACT]", Aliases: []string{"ls"}, Short: "List this device and the devices of contacts",
 		Long: `List this device and the devices of all contacts, or of CONTACT: its device id,
 trust, when it last took part in a transfer, and its key's fingerprint in groups
 of eight. It needs no network and shows what was learnt so far. With this device

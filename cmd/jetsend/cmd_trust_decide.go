@@ -134,7 +134,7 @@ func (d *decider) parse(args []string) (err error) {
 		}
 		return nil
 	}
-	if len(args) == 1 && isURI(args[0]) {
+	if len(args) == 1 && hasKeys(args[0]) {
 		if d.claims, err = parseURI(args[0]); err == nil {
 			d.of = d.claims[0].of
 		}
@@ -145,7 +145,7 @@ func (d *decider) parse(args []string) (err error) {
 	}
 	d.of = d.of.Bare()
 	switch rest := args[1:]; {
-	case len(rest) == 1 && isURI(rest[0]):
+	case len(rest) == 1 && hasKeys(rest[0]):
 		if d.claims, err = parseURI(rest[0]); err == nil && d.claims[0].of != d.of {
 			err = usagef("the URI is of %s, not of %s", clean.Text(d.claims[0].of.String()), clean.Text(d.of.String()))
 		}

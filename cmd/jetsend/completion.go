@@ -32,7 +32,7 @@ func (a *app) completeContact(cmd *cobra.Command, args []string, toComplete stri
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	return offer(a.contactWords(cmd), toComplete)
+	return offer(a.contactWords(cmd, toComplete), toComplete)
 }
 
 // completeSend offers files, and from the second argument on contacts as well.
@@ -40,20 +40,25 @@ func (a *app) completeSend(cmd *cobra.Command, args []string, toComplete string)
 	if len(args) == 0 {
 		return nil, cobra.ShellCompDirectiveDefault
 	}
-	words, _ := offer(a.contactWords(cmd), toComplete)
+	words, _ := offer(a.contactWords(cmd, toComplete), toComplete)
 	return words, cobra.ShellCompDirectiveDefault
 }
 
 // contactWords are the names of the configuration and the addresses that the
-// state knows.
-func (a *app) contactWords(cmd *cobra.Command) []cobra.Completion {
+// state knows: each contact once, by its name where it has one and no address is
+// being typed.
+func (a *app) contactWords(cmd *cobra.Command, typed string) []cobra.Completion {
 	c, err := a.loadConfig(cmd)
 	if err != nil {
 		return nil
 	}
 	var words []cobra.Completion
+	named := make(map[string]bool)
 	for _, name := range slices.Sorted(maps.Keys(c.Contacts)) {
 		words = append(words, cobra.CompletionWithDesc(name, c.Contacts[name]))
+		if j, ok := c.Address(name); ok {
+			named[j.String()] = !strings.Contains(typed, "@")
+		}
 	}
 	known := make(map[string]bool)
 	_ = a.withTransfers(cmd.Context(), c, func(t transfers) error {
@@ -67,7 +72,7 @@ func (a *app) contactWords(cmd *cobra.Command) []cobra.Completion {
 		known[d.JID.String()] = true
 	}
 	for _, address := range slices.Sorted(maps.Keys(known)) {
-		if clean.Text(address) == address {
+		if clean.Text(address) == address && !named[address] {
 			words = append(words, address)
 		}
 	}
@@ -137,6 +142,32 @@ func wordsOf(rows []journal.Row, typed string) []string {
 	return words
 }
 
+// unquoted takes the marks off the texts of flags by which their help finds the name
+// of a value: a shell would show them.
+func unquoted(cmd *cobra.Command) {
+	strip := func(f *pflag.Flag) { f.Usage = strings.ReplaceAll(f.Usage, "`", "") }
+	cmd.LocalNonPersistentFlags().VisitAll(strip)
+	cmd.PersistentFlags().VisitAll(strip)
+	for _, sub := range cmd.Commands() {
+		unquoted(sub)
+	}
+}
+
+// completeHelp offers the commands and topics below those that were named.
+func completeHelp(cmd *cobra.Command, args []string, toComplete string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	found, rest, err := cmd.Root().Find(args)
+	if err != nil || len(rest) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var words []cobra.Completion
+	for _, sub := range found.Commands() {
+		if sub.IsAvailableCommand() || sub.IsAdditionalHelpTopicCommand() {
+			words = append(words, cobra.CompletionWithDesc(sub.Name(), sub.Short))
+		}
+	}
+	return offer(words, toComplete)
+}
+
 // completeFlags tells cobra what the values of flags can be, of every command.
 func (a *app) completeFlags(cmd *cobra.Command) {
 	add := func(f *pflag.Flag) {
@@ -161,7 +192,7 @@ func (a *app) completerOf(f *pflag.Flag) completer {
 		return cobra.FixedCompletions([]string{"s5b,ibb", "ibb,s5b", "s5b", "ibb"}, cobra.ShellCompDirectiveNoFileComp)
 	case "from":
 		return func(cmd *cobra.Command, _ []string, toComplete string) ([]cobra.Completion, cobra.ShellCompDirective) {
-			return offer(a.contactWords(cmd), toComplete)
+			return offer(a.contactWords(cmd, toComplete), toComplete)
 		}
 	case "account":
 		return func(cmd *cobra.Command, _ []string, toComplete string) ([]cobra.Completion, cobra.ShellCompDirective) {

@@ -174,7 +174,8 @@ func TestManuals(t *testing.T) {
 		if cmd.HasAvailableSubCommands() {
 			sections = append(sections, "COMMANDS")
 		}
-		if title := ".TH \"" + strings.ToUpper(strings.TrimSuffix(name, ".1")) + "\" "; !strings.Contains(page, title) {
+		title := `\.TH "` + strings.ToUpper(strings.TrimSuffix(name, ".1")) + `" "1" "\d{4}-\d\d-\d\d" `
+		if !regexp.MustCompile(title).MatchString(page) {
 			t.Errorf("%s has not the title %s", name, title)
 		}
 		for _, section := range sections {

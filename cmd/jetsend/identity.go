@@ -22,7 +22,7 @@ const (
 // with the keys of its devices, as text or in a QR code (XEP-0384, section 8):
 // xmpp:juliet@example.org?omemo-sid-123=HEX;omemo-sid-456=HEX
 const (
-	uriScheme = "xmpp:"
+	uriScheme = jid.Scheme
 	uriDevice = "omemo-sid-"
 )
 
@@ -51,23 +51,20 @@ func parseFingerprint(text string) (string, error) {
 	return digits, nil
 }
 
-// isURI tells whether an argument is meant as an address with keys.
-func isURI(text string) bool {
-	return len(text) > len(uriScheme) && strings.EqualFold(text[:len(uriScheme)], uriScheme)
+// hasKeys reports whether an argument is meant as an address with keys.
+func hasKeys(text string) bool {
+	rest, ok := jid.CutScheme(text)
+	return ok && strings.Contains(rest, uriDevice)
 }
 
 // parseURI reads an address with the keys of devices.
 func parseURI(text string) ([]claim, error) {
 	wrong := usagef("%q is not an address with keys", clean.Text(text)).hint("it looks like xmpp:name@domain?omemo-sid-123=FINGERPRINT")
-	if !isURI(text) {
+	if !hasKeys(text) {
 		return nil, wrong
 	}
-	path, query, _ := strings.Cut(text[len(uriScheme):], "?")
-	path, err := url.PathUnescape(path)
-	if err != nil {
-		return nil, wrong
-	}
-	of, err := jid.Parse(path)
+	address, query, _ := strings.Cut(text, "?")
+	of, err := jid.ParseTyped(address)
 	if err != nil || of.Local() == "" || !of.IsBare() {
 		return nil, wrong
 	}

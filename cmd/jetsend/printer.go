@@ -43,12 +43,26 @@ type sheet interface {
 	Sheet() [][]string
 }
 
+// titled is a record whose columns have a heading on a terminal.
+type titled interface {
+	record
+	// Titles are the heading, as many as Columns. Names are the columns that are
+	// shortened, the first one first, where a row is wider than the terminal.
+	Titles() []string
+	Names() []int
+}
+
 // newPrinter returns the printer that the global flags ask for.
 func (a *app) newPrinter(asJSON bool) printer {
 	if asJSON {
 		return &jsonPrinter{console: a.console, out: a.Stdout, now: a.now, again: a.again}
 	}
-	return newTextPrinter(a.console, a.Stdout, a.global.quiet, a.again, a.now)
+	p := newTextPrinter(a.console, a.Stdout, a.global.quiet, a.again, a.now)
+	p.verbose = a.global.verbose
+	if isTerminal(a.Stdout) {
+		p.columns = columnsFor(a.Stdout)
+	}
+	return p
 }
 
 // hintsOf are the hints of an event, with the command that goes on where the

@@ -4,14 +4,13 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"strings"
 	"sync"
-	"text/tabwriter"
 	"time"
 
 	"github.com/dustin/go-humanize"
 
 	"jetsend/internal/clean"
+	"jetsend/internal/exitcode"
 	"jetsend/internal/transfer"
 )
 
@@ -21,6 +20,8 @@ import (
 type textPrinter struct {
 	console *console
 	quiet   bool                   // nothing but warnings, errors and data
+	verbose bool                   // what is under way also without a terminal, and every device
+	columns func() int             // of the terminal that out is; nil: it is none
 	again   func(...string) string // see app.again
 	now     func() time.Time
 
@@ -75,7 +76,7 @@ func (p *textPrinter) Event(e transfer.Event) {
 		}
 	case transfer.Offer:
 		p.change(e.Head, func(t *ongoing) { t.size = e.Size })
-		if p.console.terminal {
+		if p.console.terminal || p.verbose {
 			p.Note("%s", offerLine(e))
 		}
 	case transfer.Negotiated:
@@ -101,9 +102,9 @@ func (p *textPrinter) Expect(files int) {
 }
 
 // negotiated tells on a terminal which path was taken, and everywhere, once, which
-// devices were never met before.
+// devices were never met before; --verbose which ones there are.
 func (p *textPrinter) negotiated(e transfer.Negotiated) {
-	if p.console.terminal {
+	if p.console.terminal || p.verbose {
 		path := e.Transport
 		if e.Candidate != "" {
 			path += " " + e.Candidate
@@ -111,8 +112,12 @@ func (p *textPrinter) negotiated(e transfer.Negotiated) {
 		p.Note("%s: %s, %s", clean.Text(e.Name), clean.Text(path), cipherText(e.Encryption, e.Cipher))
 	}
 	for _, d := range e.Devices {
-		if d.New && p.first(d.Fingerprint) {
-			p.Note("new device of %s: %d, key %s (%s)", clean.Text(e.Peer), d.ID, groups(d.Fingerprint), clean.Text(d.Trust))
+		what := "new device"
+		if !d.New {
+			what = "device"
+		}
+		if (d.New || p.verbose) && p.first(d.Fingerprint) {
+			p.Note("%s of %s: %d, key %s (%s)", what, clean.Text(e.Peer), d.ID, groups(d.Fingerprint), clean.Text(d.Trust))
 		}
 	}
 }
@@ -194,29 +199,6 @@ func (p *textPrinter) show() {
 	p.console.progress(sum)
 }
 
-// Rows implements printer.
-func (p *textPrinter) Rows(rows []record) {
-	var table strings.Builder
-	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
-	for _, r := range rows {
-		cells := [][]string{r.Columns()}
-		if s, ok := r.(sheet); ok {
-			cells = s.Sheet()
-		}
-		for _, row := range cells {
-			_, _ = fmt.Fprintln(w, strings.Join(row, "\t")) // a Builder takes everything
-		}
-	}
-	_ = w.Flush()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for line := range strings.Lines(table.String()) {
-		if _, err := fmt.Fprintln(p.out, strings.TrimRight(line, " \n")); err != nil && p.err == nil {
-			p.err = err
-		}
-	}
-}
-
 // Note implements printer.
 func (p *textPrinter) Note(format string, args ...any) {
 	if !p.quiet {
@@ -224,8 +206,15 @@ func (p *textPrinter) Note(format string, args ...any) {
 	}
 }
 
-// Fail implements printer.
-func (p *textPrinter) Fail(f *failure) { p.console.fail(f.reason, f.hints) }
+// Fail implements printer. To who pressed Ctrl-C it is no error that it works.
+func (p *textPrinter) Fail(f *failure) {
+	if f.code != exitcode.Cancelled {
+		p.console.fail(f.reason, f.hints)
+		return
+	}
+	p.Note("%s", f.reason)
+	p.console.hints(f.hints)
+}
 
 // Close implements printer.
 func (p *textPrinter) Close() { p.console.close() }

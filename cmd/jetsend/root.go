@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -16,6 +18,7 @@ type globalFlags struct {
 	stateDir string
 	json     bool
 	quiet    bool
+	verbose  bool
 	logLevel *choice
 	logFile  string
 }
@@ -28,6 +31,7 @@ const (
 )
 
 func newRootCommand(a *app) *cobra.Command {
+	var version bool
 	root := &cobra.Command{
 		Use:   "jetsend",
 		Short: "Send files to XMPP contacts, end-to-end encrypted",
@@ -48,12 +52,15 @@ All exit codes: jetsend help exit-codes`,
 		PersistentPreRunE: func(*cobra.Command, []string) error { return a.prepare() },
 		Args:              unknownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return usagef("no command given").hint("run `jetsend help`")
+			if version {
+				a.print.Rows([]record{currentVersion()})
+				return nil
+			}
+			return cmd.Help()
 		},
 	}
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usagef("%v", err).hint("run `%s --help`", cmd.CommandPath())
-	})
+	root.Flags().BoolVar(&version, "version", false, "show the version, as the command of that name does")
+	root.SetFlagErrorFunc(flagError)
 	a.addGlobalFlags(root.PersistentFlags())
 	root.AddGroup(
 		&cobra.Group{ID: groupFiles, Title: "Files:"},
@@ -79,13 +86,27 @@ func (a *app) addGlobalFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&g.account, "account", "", "use the account with this `NAME` or address")
 	fs.StringVar(&g.stateDir, "state-dir", "", "keep keys and journal in `DIR`")
 	fs.BoolVar(&g.json, "json", false, "write events and data as JSON, one object a line")
-	fs.BoolVar(&g.quiet, "quiet", false, "show nothing but warnings, errors and data")
+	fs.BoolVarP(&g.quiet, "quiet", "q", false, "show nothing but warnings, errors and data")
+	fs.BoolVarP(&g.verbose, "verbose", "v", false, "show each offer, its path, cipher and devices, on no terminal, too")
 	fs.Var(g.logLevel, "log-level", "log from this `LEVEL` up: "+strings.Join(g.logLevel.words, ", "))
 	fs.StringVar(&g.logFile, "log-file", "", "append the log to `FILE` instead of standard error")
 }
 
+// flagError explains a flag that does not exist. Who is used to cp and scp types -r
+// for a directory.
+func flagError(cmd *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) && cmd.Name() == "send" && slices.Contains([]string{"r", "R", "recursive"}, unknown.GetSpecifiedName()) {
+		return usagef("%v", err).hint("leave it away: a directory is sent with all that is in it")
+	}
+	return usagef("%v", err).hint("run `%s --help`", cmd.CommandPath())
+}
+
 // prepare acts on the global flags, before any command runs.
 func (a *app) prepare() error {
+	if a.global.quiet && a.global.verbose {
+		return usagef("--quiet and --verbose contradict each other").hint("leave one of them away")
+	}
 	a.print = a.newPrinter(a.global.json)
 	return a.openLog()
 }

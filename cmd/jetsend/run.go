@@ -9,8 +9,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"jetsend/internal/config"
@@ -72,6 +74,9 @@ func (a *app) run(ctx context.Context, args []string) int {
 	ctx, a.signals = watchSignals(ctx, a.exitNow)
 	defer a.signals.close()
 	root := newRootCommand(a)
+	if len(args) > 0 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) {
+		unquoted(root)
+	}
 	root.SetArgs(args)
 	root.SetIn(a.Stdin)
 	root.SetOut(a.Stdout)

@@ -107,6 +107,14 @@ func (r transferRecord) Columns() []string {
 	}
 }
 
+// Titles implements titled.
+func (transferRecord) Titles() []string {
+	return []string{"ID", "DIRECTION", "CONTACT", "NAME", "SIZE", "DONE", "STATE", "CHANGED"}
+}
+
+// Names implements titled: the name, then the contact.
+func (transferRecord) Names() []int { return []int{3, 2} }
+
 // transferSheet is what `transfers show` prints: the same to a program, and all
 // of it, line by line, to people.
 type transferSheet struct{ transferRecord }

@@ -121,18 +121,18 @@ func (c *Config) names() []string {
 }
 
 func sameBare(a, b string) bool {
-	ja, err := jid.Parse(a)
+	ja, err := jid.ParseTyped(a)
 	if err != nil {
 		return false
 	}
-	jb, err := jid.Parse(b)
+	jb, err := jid.ParseTyped(b)
 	return err == nil && ja.Bare() == jb.Bare()
 }
 
 // parseBare reads the address of an account: local@domain, no resource, which
 // jetsend chooses itself.
 func parseBare(s string) (jid.JID, error) {
-	j, err := jid.Parse(s)
+	j, err := jid.ParseTyped(s)
 	if err != nil {
 		return jid.JID{}, err
 	}

@@ -247,6 +247,6 @@ func (c *Config) Address(name string) (jid.JID, bool) {
 	if !ok {
 		return jid.JID{}, false
 	}
-	j, err := jid.Parse(text)
+	j, err := jid.ParseTyped(text)
 	return j, err == nil
 }

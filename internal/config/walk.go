@@ -173,7 +173,7 @@ func (w *walker) checkString(n *yaml.Node, f field) error {
 	case "path":
 		n.Value = w.path(n.Value)
 	case "jid":
-		_, err := jid.Parse(n.Value)
+		_, err := jid.ParseTyped(n.Value)
 		return err
 	case "bare":
 		_, err := parseBare(n.Value)

@@ -29,7 +29,7 @@ type Filter struct {
 func (j *Journal) List(ctx context.Context, f Filter) (rows []Row, err error) {
 	states := f.States
 	if len(states) == 0 {
-		states = []State{Offered, Running, Interrupted, Complete, Failed}
+		states = States()
 	}
 	where := `state IN (?` + strings.Repeat(`, ?`, len(states)-1) + `)`
 	var args []any

@@ -64,6 +64,9 @@ const (
 	Forgotten State = "forgotten"
 )
 
+// States are those of the transfers that the user has not forgotten.
+func States() []State { return []State{Offered, Running, Interrupted, Complete, Failed} }
+
 // ErrState means that a transfer cannot go from the state in which it is to the
 // one that was asked for. Use errors.Is.
 var ErrState = errors.New("transfer is not in a state for this")

@@ -4,6 +4,8 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
+	"slices"
 	"strings"
 )
 
@@ -117,9 +119,27 @@ type UnreachableError struct {
 func (e *UnreachableError) Error() string {
 	var why []string
 	for _, err := range e.Errs {
-		why = append(why, err.Error())
+		if text := plainly(err); !slices.Contains(why, text) { // one name has several ports
+			why = append(why, text)
+		}
 	}
 	return fmt.Sprintf("no server of %s reachable: %s", e.Domain, strings.Join(why, "; "))
+}
+
+// plainly is what an error of the network means, without the names of calls and of the
+// machine's own name servers.
+func plainly(err error) string {
+	var name *net.DNSError
+	if !errors.As(err, &name) {
+		return err.Error()
+	}
+	switch {
+	case name.IsNotFound:
+		return "there is no host " + name.Name
+	case name.IsTimeout:
+		return "the name server does not answer about " + name.Name
+	}
+	return "look up " + name.Name + ": " + name.Err
 }
 
 // Unwrap returns the error of each address tried.

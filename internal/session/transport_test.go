@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -190,6 +191,12 @@ func TestWords(t *testing.T) {
 		{&StreamError{Condition: "system-shutdown"}, "the server is shutting down"},
 		{&StreamError{Condition: "policy-violation"}, "the server ended the connection: policy-violation"},
 		{&UnreachableError{Domain: "a.test", Errs: []error{errors.New("x"), context.DeadlineExceeded}}, "no server of a.test reachable: x; context deadline exceeded"},
+		{&UnreachableError{Domain: "a.test", Errs: []error{
+			fmt.Errorf("a.test:5223: %w", &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "a.test", Server: "192.0.2.53:53", IsNotFound: true}}),
+			fmt.Errorf("a.test:5222: %w", &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "a.test", Server: "192.0.2.53:53", IsNotFound: true}}),
+		}}, "no server of a.test reachable: there is no host a.test"},
+		{&UnreachableError{Domain: "a.test", Errs: []error{&net.DNSError{Err: "i/o timeout", Name: "b.test", IsTimeout: true}}},
+			"no server of a.test reachable: the name server does not answer about b.test"},
 	} {
 		if got := tt.err.Error(); got != tt.want {
 			t.Errorf("got %q, want %q", got, tt.want)
