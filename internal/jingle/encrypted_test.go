@@ -54,7 +54,7 @@ func TestEncryptedFileElement(t *testing.T) {
 	before := env.String()
 	f := &EncryptedFile{Envelope: env, File: &File{Name: "n", Size: 17, HashUsed: []string{"sha-256"}}}
 	want := `<description xmlns='urn:xmpp:jingle:apps:encrypted:file-transfer:0'><encrypted xmlns='urn:xmpp:omemo:0'>` +
-		`<header sid='1'><iv/></header><file><name>n</name><size>17</size><hash xmlns='urn:xmpp:hashes:1' algo='sha-256'/></file></encrypted></description>`
+		`<header sid='1'><iv/></header><file><desc/><name>n</name><size>17</size><hash xmlns='urn:xmpp:hashes:1' algo='sha-256'/></file></encrypted></description>`
 	if got := f.Element().String(); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

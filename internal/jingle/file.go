@@ -47,7 +47,11 @@ func (f *File) Element() *xmltree.Element {
 	if !f.Date.IsZero() {
 		e.Add(text("date", f.Date.UTC().Format(time.RFC3339Nano)))
 	}
-	e.Add(text("desc", f.Description), text("media-type", f.MediaType), text("name", f.Name))
+	desc := text("desc", f.Description)
+	if desc == nil && f.Name != "" { // Libervia fails on an offer by name without it
+		desc = xmltree.New(NSFile, "desc")
+	}
+	e.Add(desc, text("media-type", f.MediaType), text("name", f.Name))
 	if f.Range != nil {
 		e.Add(f.Range.element())
 	}

@@ -51,6 +51,11 @@ func TestFileElement(t *testing.T) {
 	if got := Description(&f).String(); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
+	// A file that is offered by name has a <desc/>, without which Libervia fails.
+	want = `<description xmlns='urn:xmpp:jingle:apps:file-transfer:5'><file><desc/><name>n</name><size>1</size></file></description>`
+	if got := Description(&File{Name: "n", Size: 1}).String(); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
 	c := Checksum{Name: "a-file-offer", File: File{Size: -1, Hashes: []Hash{{"sha-1", []byte("01234567890123456789")}}}}
 	want = `<checksum xmlns='urn:xmpp:jingle:apps:file-transfer:5' creator='initiator' name='a-file-offer'><file>` +
 		`<hash xmlns='urn:xmpp:hashes:2' algo='sha-1'>MDEyMzQ1Njc4OTAxMjM0NTY3ODk=</hash></file></checksum>`

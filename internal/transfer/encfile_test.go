@@ -192,7 +192,7 @@ func literalJET(cipher string, payload bool) func(*xmltree.Element) bool {
 		sec, file := c.Child(jingle.NSJET, "security"), c.Child(jingle.NSFile, "description").Child(jingle.NSFile, "file")
 		enc := sec.Child(omemo.NS, "encrypted")
 		return sec.Attr("name") == c.Attr("name") && sec.Attr("cipher") == cipher && sec.Attr("type") == omemo.NS && c.Attr("senders") == "initiator" &&
-			(enc.Child(omemo.NS, "payload") != nil) == payload && file.ChildText(jingle.NSFile, "size") == "100001" &&
+			(enc.Child(omemo.NS, "payload") != nil) == payload && file.Child(jingle.NSFile, "desc") != nil && file.ChildText(jingle.NSFile, "size") == "100001" &&
 			file.Child(jingle.NSHashes, "hash") == nil && file.Child(jingle.NSHashes, "hash-used") != nil
 	}
 }
@@ -206,7 +206,7 @@ func literalEncryptedFile(c *xmltree.Element) bool {
 	return !senders && c.Child(jingle.NSJET, "security") == nil && len(enc.Children) == 2 && enc.Children[0] == head &&
 		len(head.All("urn:xmpp:omemo:0", "key")) == 1 && file.ChildText("urn:xmpp:omemo:0", "size") == "100017" &&
 		hash.Attr("algo") == "sha-256" && hash.Text == "" && len(head.ChildText("urn:xmpp:omemo:0", "iv")) == 16 &&
-		enc.Child("urn:xmpp:omemo:0", "payload") == nil
+		enc.Child("urn:xmpp:omemo:0", "payload") == nil && file.Child("urn:xmpp:omemo:0", "desc") != nil
 }
 
 // literalConversations tells whether it is what Conversations before 2.5.8 writes.
@@ -214,7 +214,7 @@ func literalConversations(c *xmltree.Element) bool {
 	file := c.Child(jingle.NSFile, "description").Child(jingle.NSFile, "file")
 	enc := file.Child(omemo.NS, "encrypted")
 	return c.Child(jingle.NSJET, "security") == nil && file.ChildText(jingle.NSFile, "size") == "100017" &&
-		enc.Child(omemo.NS, "header") != nil && enc.Child(omemo.NS, "payload") == nil &&
+		enc.Child(omemo.NS, "header") != nil && enc.Child(omemo.NS, "payload") == nil && file.Child(jingle.NSFile, "desc") != nil &&
 		file.Child(jingle.NSHashes, "hash") == nil && file.Child(jingle.NSHashes, "hash-used") == nil
 }
 

@@ -297,7 +297,7 @@ func (o *outgoing) attempt(ctx context.Context) (err error) {
 		return err
 	}
 	defer o.found()
-	o.talk = &talk{e: o.e, ts: crypto.NewSecret(o.form.suite(o.opt))}
+	o.talk = &talk{e: o.e, ts: crypto.NewSecret(o.form.suite(o.opt)), writesBack: writesBack(o.form, o.to.client)}
 	if o.form == formEncryptedFile {
 		o.talk.wire = newWireSum(&jingle.File{})
 	}

@@ -109,28 +109,47 @@ func (e *Endpoint) s5bConfig(ctx context.Context, noDirect bool) s5b.Config {
 // during returns a context that ends with the session or the loss of our own
 // stream, so that nothing is negotiated that nobody hears.
 func (e *Endpoint) during(ctx context.Context, s *jingle.Session) (context.Context, context.CancelCauseFunc) {
-	return e.with(ctx, s, e.sess.Lost())
+	return e.with(ctx, s, nil, e.sess.Lost())
 }
 
 // streaming returns a context that ends with the session, so that a bytestream
 // does not outlive what was agreed about it. A socket of its own needs no stream
 // to the server.
 func (e *Endpoint) streaming(ctx context.Context, s *jingle.Session, path *bytestream) (context.Context, context.CancelCauseFunc) {
+	lost := e.sess.Done()
 	if path.transport == IBB {
-		return e.during(ctx, s)
+		lost = e.sess.Lost()
 	}
-	return e.with(ctx, s, e.sess.Done())
+	return e.with(ctx, s, path, lost)
 }
 
-func (e *Endpoint) with(ctx context.Context, s *jingle.Session, lost <-chan struct{}) (context.Context, context.CancelCauseFunc) {
+// with returns a context that ends with the session, for the reason errEnded, or
+// with lost. What path has under way when a receiver says success is given time.
+func (e *Endpoint) with(ctx context.Context, s *jingle.Session, path *bytestream, lost <-chan struct{}) (context.Context, context.CancelCauseFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	e.tasks.Go(func() { // ends with the context, which its caller always cancels
-		select {
-		case <-s.Done():
-			cancel(errEnded)
-		case <-lost:
-			cancel(errStreamLost)
-		case <-ctx.Done():
+		var late <-chan time.Time
+		ended := s.Done()
+		for {
+			select {
+			case <-ended:
+				if !path.settling(s) {
+					cancel(errEnded)
+					return
+				}
+				ended = nil // never ready again
+				t := time.NewTimer(lateAcks)
+				defer t.Stop()
+				late = t.C
+			case <-late:
+				cancel(errEnded)
+				return
+			case <-lost:
+				cancel(errStreamLost)
+				return
+			case <-ctx.Done():
+				return
+			}
 		}
 	})
 	return ctx, cancel

@@ -116,11 +116,11 @@ func plainStanzas(st *formStage, since int) (content, checksum *xmltree.Element)
 }
 
 // literalPlain tells whether a content is an offer of XEP-0234 and nothing else:
-// it announces a hash, and has none.
+// it announces a hash, and has none, and it has the <desc/> that Libervia insists on.
 func literalPlain(c *xmltree.Element) bool {
 	file := c.Child(jingle.NSFile, "description").Child(jingle.NSFile, "file")
 	return len(c.Children) == 2 && c.Child("", "transport") != nil && c.Attr("senders") == "initiator" &&
-		file.ChildText(jingle.NSFile, "name") == "f" && file.ChildText(jingle.NSFile, "size") == "100001" &&
+		file.ChildText(jingle.NSFile, "name") == "f" && file.Child(jingle.NSFile, "desc") != nil && file.ChildText(jingle.NSFile, "size") == "100001" &&
 		file.Child(jingle.NSHashes, "hash-used").Attr("algo") == "sha-256" &&
 		file.Child("", "hash") == nil && file.Child("", "encrypted") == nil && file.Child("", "range") == nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"jetsend/internal/jid"
@@ -44,6 +45,44 @@ type bytestream struct {
 	// back: a proxy can lose data when both directions end at once.
 	settle bool
 	back   chan struct{} // closed when that has come, or nothing will
+	// handed says that the last byte is in the hands of an in-band path.
+	handed *atomic.Bool
+}
+
+// inband is a path within the stream to the server.
+func inband(conn halfCloser) *bytestream {
+	return &bytestream{halfCloser: conn, transport: IBB, ends: true, handed: new(atomic.Bool)}
+}
+
+// lateAcks is how long, after the receiver's success, what it has not acknowledged
+// of an in-band stream may still be: Conversations says success before it
+// acknowledges the last block.
+const lateAcks = 2 * time.Second
+
+// handOver says that what is written next is the last of the file.
+func (b *bytestream) handOver() {
+	if b.handed != nil {
+		b.handed.Store(true)
+	}
+}
+
+// settling reports whether acknowledgements may follow the end of the session: all
+// of the file is under way in-band, and the peer says that it has it.
+func (b *bytestream) settling(s *jingle.Session) bool {
+	if b == nil || b.handed == nil || !b.handed.Load() {
+		return false
+	}
+	r, byPeer := s.Ended()
+	return byPeer && r.Condition == jingle.Success
+}
+
+// unacknowledged says of a success what is wrong with it, when all of the file went
+// out and a part of it was not acknowledged in time.
+func (b *bytestream) unacknowledged(err error) error {
+	if b.handed == nil || !b.handed.Load() || !saysSuccess(err) {
+		return err
+	}
+	return fmt.Errorf("the end of the file was never acknowledged: %w", err)
 }
 
 // route finds the path for the bytes of one session: SOCKS5 first, and in-band
@@ -208,7 +247,7 @@ func (r *route) open(ctx context.Context, own ibb.Transport, remote *xmltree.Ele
 	if err != nil {
 		return nil, err
 	}
-	return &bytestream{halfCloser: conn, transport: IBB, ends: true}, nil
+	return inband(conn), nil
 }
 
 func (r *route) awaitOpen(ctx context.Context) (*bytestream, error) {
@@ -216,7 +255,7 @@ func (r *route) awaitOpen(ctx context.Context) (*bytestream, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &bytestream{halfCloser: conn, transport: IBB, ends: true}, nil
+	return inband(conn), nil
 }
 
 // answerAny is a responder's part: SOCKS5 until it works or the initiator
@@ -278,8 +317,14 @@ func (r *route) acceptReplacement(ctx context.Context, s *jingle.Session, propos
 	return r.awaitOpen(ctx)
 }
 
-// writtenBack is what Dino writes back: the tag of an empty message.
+// writtenBack is what Dino writes back under JET: the tag of an empty message.
 const writtenBack = 16
+
+// writesBack reports whether a client may write something back. Clients built on
+// Dino have names of their own; Conversations is known not to.
+func writesBack(f form, c client) bool {
+	return (f == formJET || f == formDraft) && c != conversations && c != conversations1
+}
 
 // settleTime bounds the wait for it.
 const settleTime = 2 * time.Second

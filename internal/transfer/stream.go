@@ -144,9 +144,12 @@ func streamOut(ctx context.Context, conn net.Conn, src io.Reader, size int64, un
 func pumpOut(ctx context.Context, conn net.Conn, enc io.WriteCloser, src io.Reader, size int64, unchanged func() error, limit *throttle, sum io.Writer, m *meter) (err error) {
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
-	most := chunk
-	if b, ok := conn.(*bytestream); ok && b.transport == IBB {
-		most = inbandUnit
+	most, handOver := chunk, func() {}
+	if b, ok := conn.(*bytestream); ok {
+		if b.transport == IBB {
+			most = inbandUnit
+		}
+		handOver = b.handOver
 	}
 	left := size
 	fill := func(b []byte) (int, error) {
@@ -187,6 +190,7 @@ func pumpOut(ctx context.Context, conn net.Conn, enc io.WriteCloser, src io.Read
 		err = unchanged()
 	}
 	if err == nil {
+		handOver() // a success before is too early
 		err = context.Cause(ctx)
 	}
 	if err == nil {

@@ -30,6 +30,8 @@ type talk struct {
 	sess  *jingle.Session
 	ts    *crypto.Secret
 	offer *offer // of our profile; nil towards other clients
+	// writesBack: the receiver may write something back over the path. See writtenBack.
+	writesBack bool
 	// wire hashes what goes over the path; of the encrypted file element only, and
 	// of a plain file.
 	wire *wireSum

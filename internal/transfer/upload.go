@@ -49,7 +49,7 @@ func (u *upload) checkPrefix(ctx context.Context, offset int64, prefix string) e
 // transmit sends the span over a path that stands, says what has to be said
 // after it, and waits for the receiver's word.
 func (u *upload) transmit(ctx context.Context, t *talk, path *bytestream, s span) error {
-	path.settle = t.offer == nil && path.transport == S5B && !path.ends
+	path.settle = t.writesBack && path.transport == S5B && !path.ends
 	u.e.drain(path)
 	streaming, cancel := u.e.streaming(ctx, t.sess, path)
 	defer cancel(nil)
@@ -63,7 +63,7 @@ func (u *upload) transmit(ctx context.Context, t *talk, path *bytestream, s span
 	err = causeOf(streaming, err)
 	cancel(nil) // from here on the peer's end of the session is what we wait for
 	if err != nil {
-		return t.reasoned(err)
+		return path.unacknowledged(t.reasoned(err))
 	}
 	if t.offer == nil {
 		err := t.await(ctx, receiptTime, errUnconfirmed, func(*xmltree.Element) (bool, error) { return false, nil }) // a <received/> proves nothing
@@ -127,20 +127,23 @@ func (u *upload) confirm(ctx context.Context, durable int64) error {
 // endStream ends our half of the path after the tag. A receiver that counts
 // bytes may be done, and gone, before that: then what it said counts. But
 // in-band nothing has been sent before its blocks are acknowledged, and a client
-// that seals no receipt must not get away with saying success before.
+// that seals no receipt must not get away with saying success before: it has
+// lateAcks to acknowledge them, which is when ctx ends.
 func endStream(ctx context.Context, t *talk, path *bytestream) error {
 	path.beforeEnd(t.sess.Done())
 	stop := context.AfterFunc(ctx, func() { _ = path.Close() }) // wakes an in-band wait
 	defer stop()
 	_ = path.SetWriteDeadline(time.Now().Add(idle)) // for what is still on its way
 	err := path.CloseWrite()
-	if err == nil || path.transport == IBB && t.offer == nil {
-		return err
-	}
-	select {
-	case <-t.sess.Done():
+	if err == nil {
 		return nil
-	default:
+	}
+	if path.transport != IBB || t.offer != nil {
+		select {
+		case <-t.sess.Done():
+			return nil
+		default:
+		}
 	}
 	if cause := context.Cause(ctx); cause != nil {
 		return cause

@@ -1,0 +1,329 @@
+package transfer
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"jetsend/internal/crypto"
+	"jetsend/internal/exitcode"
+	"jetsend/internal/jid"
+	"jetsend/internal/jingle"
+	"jetsend/internal/jingle/ibb"
+	"jetsend/internal/stanza"
+	"jetsend/internal/xmltree"
+	"jetsend/internal/xmpptest"
+)
+
+// scripted is a receiver that is no jetsend and keeps to a script: juliet, in a
+// session that she has accepted.
+type scripted struct {
+	t    *testing.T
+	m    *jingle.Manager
+	sess *jingle.Session
+	lost chan struct{} // the sender's stream to its server
+
+	// block is what she does with an in-band block, of which last is the one with the
+	// end of the file.
+	block func(p *scripted, last bool, answered func(error))
+	size  int // bytes on the path that are all of the file
+
+	mu          sync.Mutex
+	blocks, got int
+	held        []func(error) // answers that she owes
+	close       error         // her answer to <close/>
+}
+
+func newScripted(t *testing.T, size int) *scripted {
+	t.Helper()
+	p := &scripted{t: t, lost: make(chan struct{}), size: size}
+	p.m = jingle.NewManager(jingle.Config{Port: mute{}, Self: func() jid.JID { return replayRomeo }})
+	c := jingle.Content{
+		Creator: jingle.SenderInitiator, Name: contentName, Senders: jingle.SenderInitiator,
+		Description: jingle.Description(&jingle.File{Size: int64(size)}), Transport: ibb.NewTransport(0).Element(),
+	}
+	var err error
+	if p.sess, err = p.m.Initiate(t.Context(), replayJuliet, replaySID, c); err != nil {
+		t.Fatal(err)
+	}
+	p.says(jingle.SessionAccept, c.Element())
+	<-p.sess.Accepted()
+	if err := p.sess.BeginStream(); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// says is an action of hers.
+func (p *scripted) says(a jingle.Action, child *xmltree.Element) {
+	x := xmltree.New(jingle.NS, "jingle", child).Set("action", string(a)).Set("sid", replaySID)
+	if _, err := p.m.HandleIQ(context.Background(), stanza.IQ{From: replayJuliet, To: replayRomeo, ID: "s", Type: stanza.Set, Payload: x}); err != nil {
+		p.t.Errorf("%s: %v", a, err)
+	}
+}
+
+// ends is her end of the session; with success she says <received/> first, as
+// Conversations does.
+func (p *scripted) ends(condition string) {
+	if condition == jingle.Success {
+		p.says(jingle.SessionInfo, xmltree.New(jingle.NSFile, "received").Set("name", contentName))
+	}
+	p.says(jingle.SessionTerminate, jingle.Reason{Condition: condition}.Element())
+}
+
+// answer answers all that she owes.
+func (p *scripted) answer(err error) {
+	p.mu.Lock()
+	held := p.held
+	p.held = nil
+	p.mu.Unlock()
+	for _, f := range held {
+		f(err)
+	}
+}
+
+// hold owes an answer.
+func (p *scripted) hold(answered func(error)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.held = append(p.held, answered)
+}
+
+// BeginIQ is her answer to <open/> and <close/>.
+func (p *scripted) BeginIQ(_ context.Context, _ jid.JID, payload *xmltree.Element, answered func(error)) (func(), error) {
+	if payload.Name.Local == "close" {
+		answered(p.close)
+	} else {
+		answered(nil)
+	}
+	return func() {}, nil
+}
+
+// BulkIQ is what she does with a block.
+func (p *scripted) BulkIQ(_ context.Context, _ jid.JID, encode func([]byte, string) []byte, answered func(error)) (func(), error) {
+	x, err := xmltree.Parse(encode(nil, "b"))
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	p.got += len(unbase64(p.t, x.ChildText(ibb.NS, "data")))
+	p.blocks++
+	last := p.got == p.size
+	p.mu.Unlock()
+	p.block(p, last, answered)
+	return func() {}, nil
+}
+
+// send sends a file of size bytes, less the tag, over path, as an offer in a form of
+// other clients does it.
+func (p *scripted) send(path *bytestream) error {
+	e := &Endpoint{log: slog.New(slog.DiscardHandler)}
+	defer e.tasks.Wait()
+	tk := &talk{e: e, sess: p.sess}
+	ctx, cancel := e.with(p.t.Context(), p.sess, path, p.lost)
+	defer cancel(nil)
+	n := int64(p.size - crypto.TagSize)
+	err := streamOut(ctx, path, bytes.NewReader(make([]byte, n)), n, same, crypto.NewSecret(crypto.AES128GCM), new(throttle), nil, meterFor(p.t))
+	if err == nil {
+		err = endStream(ctx, tk, path)
+	}
+	if err = causeOf(ctx, err); err != nil {
+		err = path.unacknowledged(tk.reasoned(err))
+	}
+	_ = path.Close()
+	return err
+}
+
+// TestAcknowledgedLate: Conversations says that it has the file before it has
+// acknowledged the last in-band block. Then the acknowledgement has two seconds;
+// without it nothing was sent.
+func TestAcknowledgedLate(t *testing.T) {
+	ack := func(p *scripted, _ bool, answered func(error)) { answered(nil) }
+	// lastly acknowledges all blocks but the last, for which there is a script.
+	lastly := func(do func(p *scripted, answered func(error))) func(*scripted, bool, func(error)) {
+		return func(p *scripted, last bool, answered func(error)) {
+			if !last {
+				answered(nil)
+				return
+			}
+			do(p, answered)
+		}
+	}
+	success := func(after time.Duration, err error) func(*scripted, bool, func(error)) {
+		return lastly(func(p *scripted, answered func(error)) {
+			p.ends(jingle.Success)
+			time.AfterFunc(after, func() { answered(err) })
+		})
+	}
+	gone := stanza.NewError(stanza.ItemNotFound)
+	for name, tt := range map[string]struct {
+		script func(*scripted, bool, func(error))
+		close  error
+		after  time.Duration
+		code   exitcode.Code
+	}{
+		"in order":                   {script: ack},
+		"right after success":        {script: success(0, nil)},
+		"a second after success":     {script: success(time.Second, nil), after: time.Second},
+		"close answered by an error": {script: success(time.Second, nil), close: gone, after: time.Second},
+		"too late":                   {script: success(lateAcks+time.Second, nil), after: lateAcks, code: exitcode.Integrity},
+		"never":                      {script: lastly(func(p *scripted, _ func(error)) { p.ends(jingle.Success) }), after: lateAcks, code: exitcode.Integrity},
+		"refused after success":      {script: success(time.Second, gone), after: time.Second, code: exitcode.Integrity},
+		"a window of them": {script: func(p *scripted, last bool, answered func(error)) {
+			p.mu.Lock()
+			late := p.blocks > p.size/ibb.DefaultBlockSize-8
+			p.mu.Unlock()
+			switch {
+			case !late:
+				answered(nil)
+			case last:
+				p.ends(jingle.Success)
+				p.hold(answered)
+				time.AfterFunc(time.Second, func() { p.answer(nil) })
+			default:
+				p.hold(answered)
+			}
+		}, after: time.Second},
+		"success in the middle": {script: func(p *scripted, _ bool, answered func(error)) {
+			p.mu.Lock()
+			now := p.blocks == 3
+			p.mu.Unlock()
+			if now {
+				p.ends(jingle.Success)
+			}
+			p.hold(answered)
+		}, code: exitcode.Integrity},
+		"cancelled at the last block": {script: lastly(func(p *scripted, answered func(error)) {
+			p.ends(jingle.Cancel)
+			time.AfterFunc(time.Second, func() { answered(nil) })
+		}), code: exitcode.Declined},
+		"our stream lost in between": {script: lastly(func(p *scripted, _ func(error)) {
+			p.ends(jingle.Success)
+			time.AfterFunc(time.Second, func() { close(p.lost) })
+		}), after: time.Second, code: exitcode.Interrupted},
+	} {
+		for _, size := range []int{crypto.TagSize, 1 + crypto.TagSize, 300_000} {
+			if size < 300_000 && (name == "a window of them" || name == "success in the middle") {
+				continue
+			}
+			synctest.Test(t, func(t *testing.T) {
+				p := newScripted(t, size)
+				p.block, p.close = tt.script, tt.close
+				mgr := ibb.NewManager(ibb.Config{Port: p})
+				conn, err := mgr.Open(t.Context(), ibb.Params{Peer: replayJuliet, Transport: ibb.Transport{SID: "s"}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				begun := time.Now()
+				err = p.send(inband(conn))
+				if took := time.Since(begun); took != tt.after {
+					t.Errorf("%s, %d bytes: took %v, want %v", name, size, took, tt.after)
+				}
+				if code := exitcode.OK; err != nil || tt.code != code {
+					if err != nil {
+						code = failureOf(err, true).Code
+					}
+					if code != tt.code {
+						t.Errorf("%s, %d bytes: code %d, %v", name, size, code, err)
+					}
+				}
+				mgr.Close()
+				time.Sleep(2 * lateAcks) // for the scripts to end
+			})
+		}
+	}
+}
+
+// TestSuccessOverSockets: over SOCKS5 nothing is acknowledged. A success that comes
+// before the last byte is none, and what comes behind it counts, whatever has become of
+// the socket by then.
+func TestSuccessOverSockets(t *testing.T) {
+	const size = 8 << 20 // far more than these sockets hold
+	for name, tt := range map[string]struct {
+		reads int64
+		code  exitcode.Code
+	}{"early": {size / 2, exitcode.Integrity}, "at the last byte": {size, exitcode.OK}} {
+		t.Run(name, func(t *testing.T) {
+			p := newScripted(t, size)
+			a, b := pair(t)
+			if err := errors.Join(a.SetWriteBuffer(64<<10), b.SetReadBuffer(64<<10)); err != nil {
+				t.Fatal(err)
+			}
+			done := make(chan error, 1)
+			go func() {
+				_, err := io.CopyN(io.Discard, b, tt.reads)
+				p.ends(jingle.Success)
+				done <- errors.Join(err, b.Close())
+			}()
+			err := p.send(&bytestream{halfCloser: a, transport: S5B, ends: true})
+			code := exitcode.OK
+			if err != nil {
+				code = failureOf(err, true).Code
+			}
+			if code != tt.code {
+				t.Errorf("code %d: %v", code, err)
+			}
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestWritesBack: nobody waits for the bytes that Dino writes back where none come.
+func TestWritesBack(t *testing.T) {
+	for f, want := range map[form]bool{
+		formJET: true, formDraft: true, formJetsend: false, formEncryptedFile: false, formConversations: false, formInsecurePlaintext: false,
+	} {
+		for _, c := range []client{dino, otherClient, libervia} {
+			if got := writesBack(f, c); got != want {
+				t.Errorf("form %d, client %d: %t", f, c, got)
+			}
+		}
+	}
+	if writesBack(formJET, conversations) {
+		t.Error("Conversations writes nothing back")
+	}
+}
+
+// TestInbandAcknowledgedLate is TestAcknowledgedLate with a server between, in each form
+// that seals no receipt: the acknowledgement of the last block comes behind the end of
+// the session.
+func TestInbandAcknowledgedLate(t *testing.T) {
+	for _, how := range []Encryption{EncryptionJET, EncryptionFile, EncryptionInsecurePlaintext} {
+		t.Run(string(how), func(t *testing.T) {
+			st := newOrderStage(t)
+			allow(t, st.juliet, func(o *ReceiveOptions) { o.InsecurePlaintext = true })
+			blocks := map[string]bool{} // ids; under the lock of the stage
+			var acks [][]byte           // kept back
+			st.lie(func(dir xmpptest.Direction, said string, iq *xmltree.Element, raw []byte) [][]byte {
+				switch {
+				case dir == xmpptest.ToServer && iq.Child(ibb.NS, "data") != nil:
+					blocks[iq.Attr("id")] = true
+				case dir == xmpptest.ToClient && blocks[iq.Attr("id")] && len(blocks) > len(st.data)/ibb.DefaultBlockSize:
+					acks = append(acks, bytes.Clone(raw))
+					return nil
+				case dir == xmpptest.ToClient && said == "session-terminate":
+					return append([][]byte{raw}, acks...)
+				}
+				return [][]byte{raw}
+			})
+			if err := st.send(t, how, IBB); err != nil {
+				t.Fatal(err)
+			}
+			if len(acks) == 0 {
+				t.Error("no acknowledgement came late")
+			}
+			st.once(t)
+			if s, _ := last[Sent](&st.out); s.VerifiedByPeer {
+				t.Errorf("%+v", s)
+			}
+		})
+	}
+}
