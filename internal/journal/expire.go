@@ -115,7 +115,7 @@ func (j *Journal) removeSome(ctx context.Context, rows []Row, discard Discard, o
 			if ok(r) {
 				if err := discard(*r); err != nil {
 					errs = append(errs, fmt.Errorf("expire transfer %s: %w", r.Key, err))
-				} else if err := remove(ctx, tx, r.Key); err != nil {
+				} else if err := j.remove(ctx, tx, r); err != nil {
 					return errors.Join(err, j.unlock(tx, r.Key, l))
 				} else {
 					gone = append(gone, *r)
@@ -177,11 +177,11 @@ func (j *Journal) drop(ctx context.Context, k Key, discard Discard, ok func(*Row
 	}
 	freed := false
 	err = j.write(ctx, func(tx *sql.Tx) error {
-		clear := blank
+		err := blank(ctx, tx, k)
 		if whole {
-			clear = remove
+			err = j.remove(ctx, tx, &before)
 		}
-		if err := clear(ctx, tx, k); err != nil {
+		if err != nil {
 			return err
 		}
 		freed = true

@@ -205,8 +205,8 @@ func (j *Journal) sweep(tx *sql.Tx) error {
 // for Resource, Description and, when sending, Batch, if there is a new one, and,
 // when receiving, Name: it is the one of the newest offer.
 // ErrRunning means that somebody else has the lock. ErrOver means that the
-// transfer is complete, or that it is to be sent and has failed or was
-// forgotten; a received one that failed or was forgotten begins anew, for whoever
+// transfer is complete, or was so however long ago ([Journal.Spent]), or that it is
+// to be sent and has failed or was forgotten; a received one that failed or was forgotten begins anew, for whoever
 // offers it. A row that has a State was read from the journal: its transfer is
 // gone on with and never begun, so that what was forgotten or has expired since
 // is ErrOver too.
@@ -274,11 +274,14 @@ func (j *Journal) begin(ctx context.Context, tx *sql.Tx, old *Row, row Row) (Row
 	case old == nil && read:
 		return row, ErrOver
 	case old == nil:
+		if spent, err := isSpent(ctx, tx, &row); err != nil || spent {
+			return row, cmp.Or(err, ErrOver)
+		}
 		return j.create(ctx, tx, row)
 	case old.Released, old.State.Over() && (read || row.Direction == Send):
 		return row, ErrOver
 	case old.State.Over():
-		if err := remove(ctx, tx, row.Key); err != nil {
+		if err := j.remove(ctx, tx, old); err != nil {
 			return row, err
 		}
 		return j.create(ctx, tx, row)

@@ -264,9 +264,3 @@ func save(ctx context.Context, tx *sql.Tx, r *Row) error {
 	}
 	return nil
 }
-
-// remove deletes a row and its keys.
-func remove(ctx context.Context, tx *sql.Tx, k Key) error {
-	_, err := tx.ExecContext(ctx, `DELETE FROM transfers WHERE id = ? AND direction = ?`, k.ID, string(k.Direction))
-	return err
-}

@@ -11,6 +11,9 @@ const owner = "journal"
 // is forgotten. transfer_keys holds the OMEMO identity keys that a transfer
 // belongs to: those its envelopes were made for, or the one that wrapped it.
 //
+// spent remembers received transfers that were released and whose row is gone, as
+// hashes; see spent.go.
+//
 // The second step came with directories and permission bits, the third with
 // moved: until then every attempt counted as a sign of life; the fourth with what
 // the sender says about a file.
@@ -57,5 +60,13 @@ ALTER TABLE transfers ADD COLUMN moved INTEGER NOT NULL DEFAULT 0;
 UPDATE transfers SET moved = updated;
 `, `
 ALTER TABLE transfers ADD COLUMN description TEXT NOT NULL DEFAULT '';
+`, `
+CREATE TABLE spent (
+	peer BLOB    NOT NULL CHECK (length(peer) = 16),
+	id   BLOB    NOT NULL CHECK (length(id) = 16),
+	at   INTEGER NOT NULL,
+	PRIMARY KEY (peer, id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX spent_at ON spent (peer, at);
 `}
 }

@@ -146,23 +146,33 @@ func drawn(n int) (int, error) {
 	return int(i.Int64()), nil
 }
 
+// startable returns an error when no session may be started from the bundle. One
+// without one-time prekeys still says which key the device has. But nobody signs
+// their list, so a server can take them out; and a message that begins a session
+// without one opens again whenever the receiver has lost the session.
+func (b *bundle) startable() error {
+	if len(b.prekeys) == 0 {
+		return fmt.Errorf("%w: no one-time prekey is left in it", ErrBundle)
+	}
+	return nil
+}
+
 // signal returns the bundle as libsignal wants it, with a one-time prekey that is
 // drawn, at random so that two senders seldom take the same.
 func (b *bundle) signal(device uint32, draw func(n int) (int, error)) (*prekey.Bundle, error) {
-	id, key := optional.NewEmptyUint32(), ecc.ECPublicKeyable(nil)
-	if len(b.prekeys) > 0 {
-		i, err := draw(len(b.prekeys))
-		if err != nil {
-			return nil, err
-		}
-		k := b.prekeys[i]
-		if lowOrder(k.key) {
-			return nil, fmt.Errorf("%w: prekey %d is a point of low order", ErrBundle, k.id)
-		}
-		id, key = optional.NewOptionalUint32(k.id), point(k.key)
+	if err := b.startable(); err != nil {
+		return nil, err
+	}
+	i, err := draw(len(b.prekeys))
+	if err != nil {
+		return nil, err
+	}
+	k := b.prekeys[i]
+	if lowOrder(k.key) {
+		return nil, fmt.Errorf("%w: prekey %d is a point of low order", ErrBundle, k.id)
 	}
 	// OMEMO has no registration ids: the device id stands in for it.
-	return prekey.NewBundle(device, device, id, b.signedID, key, point(b.signedKey),
+	return prekey.NewBundle(device, device, optional.NewOptionalUint32(k.id), b.signedID, point(k.key), point(b.signedKey),
 		[signatureSize]byte(b.signature), identity.NewKey(point(b.identityKey))), nil
 }
 

@@ -129,8 +129,10 @@ func (a *Account) needsBundle(ctx context.Context, d Device) (bool, error) {
 }
 
 // completeDevice fetches a device's bundle, pins its key if none is pinned, and
-// starts a session if there is none and the key may be used.
+// starts a session if there is none and the key may be used. The key stays pinned
+// when no session can be started from the bundle: the user has to see it to decide.
 func (a *Account) completeDevice(ctx context.Context, p PEP, addr address) error {
+	var unusable error
 	b, err := fetchBundle(ctx, p, addr)
 	if err == nil {
 		err = a.step(ctx, func(tx *sql.Tx) error {
@@ -141,9 +143,13 @@ func (a *Account) completeDevice(ctx context.Context, p PEP, addr address) error
 			if has, err := a.hasSession(ctx, tx, addr); err != nil || has {
 				return err
 			}
+			if unusable = b.startable(); unusable != nil {
+				return nil
+			}
 			return a.begin(ctx, tx, d, b)
 		})
 	}
+	err = errors.Join(err, unusable)
 	var answer *stanza.Error
 	if errors.As(err, &answer) || errors.Is(err, ErrBundle) {
 		a.seenMu.Lock()

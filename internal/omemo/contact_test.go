@@ -124,25 +124,77 @@ func TestLeftDevicesAreBounded(t *testing.T) {
 	j := newParty(t, s, juliet, Config{Now: c.Now})
 	first := newParty(t, s, romeo, Config{})
 	talk(j, first)
-	j.exec(`WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
+	j.exec(`WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 1500)
 		INSERT INTO devices SELECT 'romeo@jet.test', i, CAST(x'05' || randomblob(32) AS BLOB), 0, 1, i, 0 FROM n`)
 	for _, table := range []string{"sessions (jid, device, record, updated)", "upkeep (jid, device)", "primed (jid, device, resource, base)"} {
 		values := map[string]string{"s": "jid, device, x'7b7d', 1", "u": "jid, device", "p": "jid, device, 'orchard', ''"}[table[:1]]
 		j.exec(`INSERT OR IGNORE INTO ` + table + ` SELECT ` + values + ` FROM devices WHERE NOT active`)
 	}
 	j.exec(`INSERT INTO trust SELECT jid, identity_key, ?, 1 FROM devices WHERE device = 1`, Distrusted)
+	j.exec(`UPDATE devices SET last_used = 2 WHERE device = 2`)
 	for range 2 {
 		j.push(first)
 	}
-	for table, want := range map[string]int{"devices": maxLeftDevices + 2, "sessions": maxLeftDevices + 2, "upkeep": maxLeftDevices + 2, "primed": maxLeftDevices + 1} {
+	for table, want := range map[string]int{"devices": maxKnownDevices, "sessions": maxLeftDevices + 1, "upkeep": maxLeftDevices + 1, "primed": maxLeftDevices} {
 		if n := j.one(`SELECT count(*) FROM ` + table + ` WHERE jid = 'romeo@jet.test'`); n != want {
 			t.Errorf("%d %s, want %d", n, table, want)
 		}
 	}
-	if n := j.one(`SELECT count(*) FROM devices WHERE device = 1 OR device > 1000 - ?`, maxLeftDevices); n != maxLeftDevices+2 {
+	if n := j.one(`SELECT count(*) FROM devices WHERE device IN (1, 2) OR device BETWEEN 504 AND 1500 OR active`); n != maxKnownDevices {
 		t.Errorf("others were forgotten: %d", n)
 	}
+	// Those that were used are not forgotten for new ones, however many.
+	j.exec(`UPDATE devices SET last_used = 2`)
+	fresh := newParty(t, s, romeo, Config{})
+	j.push(fresh)
+	if _, ok := j.known(fresh); ok || j.one(`SELECT count(*) FROM devices`) != maxKnownDevices {
+		t.Error("one more device was taken")
+	}
+	j.exec(`UPDATE devices SET last_used = 0 WHERE device = 1000`)
+	j.push(fresh)
+	if _, ok := j.known(fresh); !ok || j.one(`SELECT count(*) FROM devices`) != maxKnownDevices || j.one(`SELECT count(*) FROM devices WHERE device = 1000`) != 0 {
+		t.Error("there was room for one more")
+	}
 	talk(j, first)
+}
+
+// TestPinOutlivesList: a server that shows other devices than a contact has, as many as
+// it likes, does not make us forget the key of one that was used: under the same id
+// another key is a changed one.
+func TestPinOutlivesList(t *testing.T) {
+	c, s := newClock(), newServer()
+	j, r := newParty(t, s, juliet, Config{Now: c.Now}), newParty(t, s, romeo, Config{Now: c.Now})
+	talk(j, r)
+	if err := j.MarkUsed(t.Context(), []Device{{JID: romeo.Bare(), ID: r.DeviceID()}}); err != nil {
+		t.Fatal(err)
+	}
+	honest := s.get(romeo, NodeDevices)
+	other := newParty(t, newServer(), romeo, Config{})
+	forged := other.s.get(romeo, other.bundleNode())
+	s.put(romeo, r.bundleNode(), forged)
+	c.add(time.Hour)
+	list := func(from, n int) string {
+		x := xmltree.New(NS, "list")
+		for i := range n {
+			id := formatID(uint32(from + i))
+			x.Add(xmltree.New(NS, "device").Set("id", id))
+			s.put(romeo, nodeBundles+id, forged)
+		}
+		return x.String()
+	}
+	for i, shown := range []string{list(5000, maxContactDevices), list(9000, maxContactDevices), list(9999, 1), honest} {
+		s.put(romeo, NodeDevices, shown)
+		if err := j.Refresh(t.Context(), j.pep, romeo); err != nil {
+			t.Fatal(err)
+		}
+		if d, ok := j.known(r); !ok || d.Fingerprint != r.Fingerprint() || d.New {
+			t.Fatalf("list %d: its device is %+v", i, d)
+		}
+	}
+	changed, err := j.ChangedKeys(t.Context(), j.pep, romeo)
+	if err != nil || len(changed) != 1 || changed[0].Known != r.Fingerprint() {
+		t.Errorf("changed keys: %v, %v", changed, err)
+	}
 }
 
 // One device of several without a usable bundle is left out; with none left it

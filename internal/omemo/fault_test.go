@@ -338,33 +338,7 @@ func TestPrekeyIDs(t *testing.T) {
 	}
 	b.prekeys = []prekeyPublic{{0, b.prekeys[0].key}}
 	r.s.put(romeo, r.bundleNode(), b.element().String())
-	e := j.wrap(r, "x")
-	data, err := decodeBase64(e.Child(NS, "header").ChildText(NS, "key"), maxKeyBytes)
-	if err != nil {
-		t.Fatal(err)
+	if _, err := j.WrapPayload(t.Context(), j.pep, romeo, nil); !errors.Is(err, ErrBundle) {
+		t.Errorf("the prekey of id 0 was used: %v", err)
 	}
-	m, err := parsePrekeyMessage(data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !m.prekey.PreKeyID().IsEmpty {
-		t.Errorf("used prekey %d", m.prekey.PreKeyID().Value)
-	}
-	r.mustOpen(j, e, "x")
-}
-
-// A bundle without one-time prekeys still starts a session.
-func TestNoOneTimePrekeys(t *testing.T) {
-	j, r := pair(t)
-	b, _, err := r.ownBundle(t.Context(), r.db)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.prekeys = nil
-	r.s.put(romeo, r.bundleNode(), b.element().String())
-	r.mustOpen(j, j.wrap(r, "x"), "x")
-	if n := r.one(`SELECT count(*) FROM prekeys`); n != prekeyTarget {
-		t.Errorf("%d prekeys left", n)
-	}
-	talk(j, r)
 }

@@ -140,6 +140,11 @@ func parsePrekeyMessage(data []byte) (*message, error) {
 	if err != nil {
 		return nil, errors.New("malformed prekey message")
 	}
+	if s.PreKeyID == nil || s.PreKeyID.IsEmpty || s.PreKeyID.Value == 0 {
+		// Only a one-time prekey, which is deleted with the first message, keeps a
+		// server from beginning the session with the same message again.
+		return nil, errors.New("prekey message without a one-time prekey")
+	}
 	for _, key := range [][]byte{s.BaseKey, s.IdentityKey} {
 		if err := checkPublic(key); err != nil {
 			return nil, err

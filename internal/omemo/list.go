@@ -213,37 +213,65 @@ func (a *Account) replaceActive(ctx context.Context, tx *sql.Tx, name string, id
 	if _, err := tx.ExecContext(ctx, `UPDATE devices SET active = 0 WHERE jid = ?`, name); err != nil {
 		return err
 	}
+	var unknown []uint32
 	for _, id := range ids {
-		const device = `INSERT INTO devices (jid, device, active, is_new, first_seen, last_used) VALUES (?, ?, 1, 1, ?, 0)
-			ON CONFLICT (jid, device) DO UPDATE SET active = 1`
-		if _, err := tx.ExecContext(ctx, device, name, id, a.now()); err != nil {
+		res, err := tx.ExecContext(ctx, `UPDATE devices SET active = 1 WHERE jid = ? AND device = ?`, name, id)
+		if err != nil {
 			return err
+		}
+		if n, err := res.RowsAffected(); err != nil {
+			return err
+		} else if n == 0 {
+			unknown = append(unknown, id)
 		}
 	}
 	// Devices that left before their key was ever had are of no use.
 	if _, err := tx.ExecContext(ctx, `DELETE FROM devices WHERE jid = ? AND active = 0 AND identity_key IS NULL`, name); err != nil {
 		return err
 	}
-	return forgetLeft(ctx, tx, name)
+	if err := a.addDevices(ctx, tx, name, unknown); err != nil {
+		return err
+	}
+	return dropSessions(ctx, tx, name)
 }
 
-// forgetLeft forgets the devices that left an account's list long ago, when they are
-// many: a contact may show another one with each message. Those that the user decided
-// about stay.
-func forgetLeft(ctx context.Context, tx *sql.Tx, name string) error {
-	const devices = `DELETE FROM devices WHERE jid = ?1 AND device IN (
-		SELECT d.device FROM devices d WHERE d.jid = ?1 AND NOT d.active
+// addDevices adds devices that are not known to those of an account, as far as there
+// is room. Room is made by forgetting those that left the list, the oldest first, but
+// none that was ever used or that the user decided about.
+func (a *Account) addDevices(ctx context.Context, tx *sql.Tx, name string, ids []uint32) error {
+	const forget = `DELETE FROM devices WHERE jid = ?1 AND device IN (
+		SELECT d.device FROM devices d WHERE d.jid = ?1 AND NOT d.active AND d.last_used = 0
 			AND NOT EXISTS (SELECT 1 FROM trust t WHERE t.jid = d.jid AND t.identity_key = d.identity_key)
-			ORDER BY max(d.last_used, d.first_seen) DESC, d.device LIMIT -1 OFFSET ?2)`
-	res, err := tx.ExecContext(ctx, devices, name, maxLeftDevices)
-	if err != nil {
+			ORDER BY d.first_seen, d.device
+			LIMIT max(0, (SELECT count(*) FROM devices WHERE jid = ?1) - ?2))`
+	if _, err := tx.ExecContext(ctx, forget, name, maxKnownDevices-len(ids)); err != nil {
 		return err
 	}
-	if n, err := res.RowsAffected(); n == 0 || err != nil {
-		return err
+	for i, id := range ids {
+		const add = `INSERT INTO devices (jid, device, active, is_new, first_seen, last_used)
+			SELECT ?1, ?2, 1, 1, ?3, 0 WHERE (SELECT count(*) FROM devices WHERE jid = ?1) < ?4`
+		res, err := tx.ExecContext(ctx, add, name, id, a.now(), maxKnownDevices)
+		if err != nil {
+			return err
+		}
+		if n, err := res.RowsAffected(); err != nil {
+			return err
+		} else if n == 0 {
+			a.log.WarnContext(ctx, "too many devices were used before, new ones are not", "jid", name, "left out", len(ids)-i)
+			return nil
+		}
 	}
+	return nil
+}
+
+// dropSessions drops the sessions with the devices that left an account's list long
+// ago, when they are many: a contact may show another one with each message.
+func dropSessions(ctx context.Context, tx *sql.Tx, name string) error {
 	for _, table := range []string{"sessions", "upkeep", "primed"} {
-		if _, err := tx.ExecContext(ctx, `DELETE FROM `+table+` WHERE jid = ?1 AND device NOT IN (SELECT device FROM devices WHERE jid = ?1)`, name); err != nil {
+		drop := `DELETE FROM ` + table + ` WHERE jid = ?1 AND device NOT IN (SELECT device FROM devices WHERE jid = ?1 AND active)
+			AND device NOT IN (SELECT device FROM devices WHERE jid = ?1 AND NOT active
+				ORDER BY max(last_used, first_seen) DESC, device LIMIT ?2)`
+		if _, err := tx.ExecContext(ctx, drop, name, maxLeftDevices); err != nil {
 			return err
 		}
 	}

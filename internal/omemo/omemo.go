@@ -70,8 +70,13 @@ const (
 	// maxContactDevices is how many devices of one contact are used. People have
 	// a handful; each one beyond costs a bundle fetch and a key in every envelope.
 	maxContactDevices = 50
-	// maxLeftDevices is how many that are in the contact's list no more are
-	// remembered, beside those that the user decided about.
+	// maxKnownDevices is how many devices of one contact are remembered with their
+	// keys. A server may show others all the time; those that took part in a transfer,
+	// or that the user decided about, are never forgotten for them: one that comes back
+	// with another key has changed it, and is not new.
+	maxKnownDevices = 1000
+	// maxLeftDevices is with how many of those that are in the contact's list no more
+	// a session is kept. A record may have 2 MiB.
 	maxLeftDevices = 50
 	// maxOwnDevices is how many other devices an account may have before a new
 	// one is refused: a device made on every run of a script that does not keep

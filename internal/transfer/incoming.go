@@ -153,21 +153,35 @@ func (in *incoming) decide(ctx context.Context) (done bool, err error) {
 }
 
 // known is what the journal has about the transfer, if it is that contact's and
-// that key's. The receipt of a file that was released is sent again.
+// that key's. The receipt of a file that was released is sent again. What was released
+// so long ago that only that is known, and a secret under which a file was received
+// before, is refused.
 func (in *incoming) known(ctx context.Context) (row journal.Row, err error) {
-	if in.held.offer == nil {
+	if in.form == formInsecurePlaintext {
 		return row, nil
 	}
 	row, err = in.e.journal.Load(ctx, journal.Key{ID: in.head.Transfer, Direction: journal.Receive})
-	if errors.Is(err, journal.ErrUnknown) || err == nil && (row.Peer != in.dev.JID.Bare() || !row.HasKey(in.dev.IdentityKey)) {
-		return journal.Row{}, nil
-	}
-	if err != nil || !row.Released {
+	switch {
+	case errors.Is(err, journal.ErrUnknown):
+		spent, err := in.e.journal.Spent(ctx, in.head.Transfer, in.sess.Peer())
+		if err == nil && spent {
+			err = in.over()
+		}
+		return journal.Row{}, err
+	case err != nil:
 		return row, err
+	case row.Peer != in.sess.Peer().Bare() || !row.HasKey(in.dev.IdentityKey):
+		return journal.Row{}, nil
+	case in.held.offer == nil && row.Released:
+		return journal.Row{}, in.over()
+	case in.held.offer == nil:
+		return journal.Row{}, nil
+	case !row.Released:
+		return row, nil
 	}
 	row, err = in.e.journal.Finished(ctx, in.head.Transfer, in.dev.JID, in.dev.IdentityKey)
 	if errors.Is(err, journal.ErrUnknown) { // too long ago for a receipt
-		return journal.Row{}, fmt.Errorf("%w: %w", errDeclined, journal.ErrOver)
+		return journal.Row{}, in.over()
 	}
 	if err != nil {
 		return row, err
@@ -178,6 +192,15 @@ func (in *incoming) known(ctx context.Context) (row journal.Row, err error) {
 		in.r.complete(in.head)
 	}
 	return row, nil
+}
+
+// over is the error for an offer of what was received before, and has no receipt. A
+// jetsend that never heard of that may ask; another client makes each offer but once.
+func (in *incoming) over() error {
+	if in.held.offer == nil {
+		return errReplayed
+	}
+	return fmt.Errorf("%w: %w", errDeclined, journal.ErrOver)
 }
 
 // again answers an offer of a file that was released before: no byte is sent, no

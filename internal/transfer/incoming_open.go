@@ -2,22 +2,31 @@ package transfer
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
 
 	"jetsend/internal/clean"
+	"jetsend/internal/crypto"
 	"jetsend/internal/filename"
+	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/omemo"
 )
 
-// identify fills in what the transfer is called. Other clients have no ids.
+// identify fills in what the transfer is called. Other clients have no ids: what
+// tells one of their offers from another is the secret.
 func (in *incoming) identify(public *jingle.File) {
 	in.file = public
-	in.head = Head{Transfer: uuid.NewString(), Direction: Receive, Peer: in.sess.Peer().String()}
-	if in.held.offer != nil {
+	in.head = Head{Direction: Receive, Peer: in.sess.Peer().String()}
+	switch {
+	case in.form == formInsecurePlaintext:
+		in.head.Transfer = uuid.NewString()
+	case in.held.offer == nil:
+		in.head.Transfer = idOf(in.held.ts, in.sess.Peer())
+	default:
 		in.file, in.head.Transfer = in.held.offer.File, in.held.offer.Transfer
 	}
 	name := filename.Safe(in.file.Name)
@@ -29,6 +38,15 @@ func (in *incoming) identify(public *jingle.File) {
 		head: in.head, file: in.file, name: name, begun: in.begun,
 		how: in.r.keeping(in.terms),
 	}
+}
+
+// idOf is the id of a transfer that a contact offered under a secret and without an id.
+// The secret is fresh for every offer, so that an offer which comes again has the same
+// id. Not its IV: of a key transport it is not authenticated.
+func idOf(ts *crypto.Secret, from jid.JID) string {
+	name := append([]byte("jetsend transfer\x00"+from.Bare().String()+"\x00"), ts.Key()...)
+	defer clear(name)
+	return uuid.NewHash(sha256.New(), uuid.Nil, name, 8).String()
 }
 
 // batch is what an offer of several files belongs to, or nil.

@@ -100,6 +100,10 @@ var errNotThere = errors.New("the contact's client does not react")
 // errDeclined: our own side said no.
 var errDeclined = errors.New("declined")
 
+// errReplayed: a file was received under the secret of this offer before. Nobody but
+// who carries the stanzas makes such an offer.
+var errReplayed = errors.New("the file of this offer was received before: the offer was played back on its way")
+
 // errUnfit: another client answered with something that does not fit the offer.
 var errUnfit = errors.New("unfit answer")
 
@@ -192,7 +196,7 @@ func classify(err error, started bool) (exitcode.Code, []string) {
 	case errors.Is(err, omemo.ErrNotForUs), errors.Is(err, omemo.ErrEnvelope),
 		errors.Is(err, omemo.ErrUnknownDevice), errors.Is(err, omemo.ErrTooManyDevices):
 		return exitcode.Untrusted, nil
-	case errors.Is(err, crypto.ErrAuthentication), errors.Is(err, crypto.ErrTrailingData), errors.Is(err, errChecksum), errors.Is(err, errSealed), errors.Is(err, errOffer):
+	case errors.Is(err, crypto.ErrAuthentication), errors.Is(err, crypto.ErrTrailingData), errors.Is(err, errChecksum), errors.Is(err, errSealed), errors.Is(err, errOffer), errors.Is(err, errReplayed):
 		return exitcode.Integrity, nil
 	case errors.Is(err, inbox.ErrTooLong):
 		return exitcode.Integrity, nil
