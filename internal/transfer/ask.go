@@ -32,11 +32,8 @@ func (a *answer) covers(device uint32, b *Batch, size int64) bool {
 func (a *answer) refuses(device uint32) bool { return a != nil && a.no && a.device == device }
 
 // ask puts the question of an offer, once for all files of a batch and one at
-// a time.
+// a time. Without put, only what was said yes to before is not declined.
 func (r *receiver) ask(ctx context.Context, put func(context.Context, Question) (bool, error), q Question) error {
-	if put == nil {
-		return errDeclined
-	}
 	select {
 	case r.asking <- struct{}{}:
 		defer func() { <-r.asking }()
@@ -52,6 +49,9 @@ func (r *receiver) ask(ctx context.Context, put func(context.Context, Question) 
 		case a.covers(q.Device.ID, q.Batch, q.Size):
 			return nil
 		}
+	}
+	if put == nil {
+		return errDeclined
 	}
 	yes, err := put(ctx, q)
 	if err != nil {

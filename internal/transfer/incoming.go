@@ -130,24 +130,14 @@ func (in *incoming) decide(ctx context.Context) (done bool, err error) {
 		Head: in.head, Size: in.file.Size, ResumedFrom: known.Durable,
 		Description: clean.Text(in.file.Description), Directory: in.held.offer.manifest() != nil,
 	})
-	if err := in.tooBig(); err != nil {
-		return false, &refusal{err, declined(detailTooBig)}
-	}
-	if in.full(known) {
-		return false, &refusal{fmt.Errorf("%d bytes: %w", in.file.Size, inbox.ErrNoSpace), declined(detailNoSpace)}
-	}
-	if in.taken() {
-		return false, &refusal{fmt.Errorf("%s: %w", in.down.name, inbox.ErrExists), declined(detailExists)}
-	}
+	no := in.impossible(known)
 	if in.terms.Accept == AcceptAsk && !resumed { // a yes is for the file under that name, however often it is cut
-		q := Question{
-			Peer: in.sess.Peer(), Name: in.head.Name, Size: in.file.Size,
-			Description: clean.Text(in.file.Description), Device: deviceInfo(in.dev), Batch: in.batch(),
-			Insecure: in.form == formInsecurePlaintext, Directory: in.held.offer.manifest() != nil,
-		}
-		if err := in.r.ask(ctx, in.terms.Ask, q); err != nil {
+		if err := in.ask(ctx, no); err != nil {
 			return false, &refusal{err, jingle.Reason{Condition: jingle.Decline}}
 		}
+	}
+	if no != nil {
+		return false, no
 	}
 	return in.begin(ctx)
 }
@@ -288,6 +278,40 @@ func (in *incoming) row() journal.Row {
 		row.Batch = b.ID
 	}
 	return row
+}
+
+// ask asks the user, unless the file cannot be taken anyway. Without a yes the contact
+// is told the same in either case: what there is on this machine, and how much room, is
+// nobody's business who only offers.
+func (in *incoming) ask(ctx context.Context, no *refusal) error {
+	put := in.terms.Ask
+	if no != nil {
+		put = nil
+	}
+	err := in.r.ask(ctx, put, Question{
+		Peer: in.sess.Peer(), Name: in.head.Name, Size: in.file.Size,
+		Description: clean.Text(in.file.Description), Device: deviceInfo(in.dev), Batch: in.batch(),
+		Insecure: in.form == formInsecurePlaintext, Directory: in.held.offer.manifest() != nil,
+	})
+	if no != nil && errors.Is(err, errDeclined) {
+		return no.err
+	}
+	return err
+}
+
+// impossible is the refusal of what is known not to fit here, before anybody is asked
+// about it; nil for everything else.
+func (in *incoming) impossible(known journal.Row) *refusal {
+	if err := in.tooBig(); err != nil {
+		return &refusal{err, declined(detailTooBig)}
+	}
+	if in.full(known) {
+		return &refusal{fmt.Errorf("%d bytes: %w", in.file.Size, inbox.ErrNoSpace), declined(detailNoSpace)}
+	}
+	if in.taken() {
+		return &refusal{fmt.Errorf("%s: %w", in.down.name, inbox.ErrExists), declined(detailExists)}
+	}
+	return nil
 }
 
 // tooBig is the refusal of what does not fit our rules or one session.

@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -10,8 +11,11 @@ import (
 	"github.com/google/uuid"
 
 	"jetsend/internal/exitcode"
+	"jetsend/internal/inbox"
 	"jetsend/internal/jid"
+	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
+	"jetsend/internal/xmltree"
 	"jetsend/internal/xmpptest"
 )
 
@@ -67,6 +71,67 @@ func TestAskOnce(t *testing.T) {
 	if err := r.ask(ctx, put, question(3, 1, 1, 1)); !errors.Is(err, ErrInterrupted) {
 		t.Errorf("interrupted while waiting: %v", err)
 	}
+	<-r.asking
+	// Where nobody is asked, what was said before holds.
+	says = true
+	more := question(4, 1, 10, 50)
+	if err := errors.Join(r.ask(t.Context(), put, more), r.ask(t.Context(), nil, question(4, 2, 10, 50))); err != nil {
+		t.Errorf("of a batch that was said yes to: %v", err)
+	}
+	if err := r.ask(t.Context(), nil, question(5, 3, 10, 50)); !errors.Is(err, errDeclined) {
+		t.Errorf("never said yes to: %v", err)
+	}
+}
+
+// TestNothingToldBeforeTheYes: who offers a file to somebody who is asked is told one and
+// the same, whether it was declined, is there already, does not fit or is too large. Nobody is asked about
+// the latter, and this end hears what it was.
+func TestNothingToldBeforeTheYes(t *testing.T) {
+	s := prosody(t)
+	tap := xmpptest.StartTap(t, s, xmpptest.Pass)
+	var in events
+	juliet := online(t, s, s.Addr, "juliet", true, in.report)
+	romeo := online(t, s, tap.Addr, "romeo", false, nil)
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "f"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	asked := 0
+	receiving(t, juliet, ReceiveOptions{Dir: dir, Accept: AcceptAsk, Ask: func(context.Context, Question) (bool, error) { asked++; return false, nil }})
+	said := ""
+	for _, tt := range []struct {
+		what   string
+		change func(*ReceiveOptions)
+		asked  int
+		code   exitcode.Code
+	}{
+		{"a no", func(*ReceiveOptions) {}, 1, exitcode.Declined},
+		{"the name is taken", func(o *ReceiveOptions) { o.OnConflict = inbox.Skip }, 1, exitcode.LocalFile},
+		{"no space", func(o *ReceiveOptions) { o.OnConflict, o.MinFree = inbox.Rename, 1<<60 }, 1, exitcode.LocalFile},
+		{"too large", func(o *ReceiveOptions) { o.MinFree, o.MaxSize = 0, 1 }, 1, exitcode.Declined},
+	} {
+		allow(t, juliet, tt.change)
+		since := len(tap.Stanzas())
+		if code := offering(t, romeo, &source{name: "f"}, []byte("text"), ""); code != exitcode.Declined {
+			t.Errorf("%s: the sender ends with %d", tt.what, code)
+		}
+		waitIdle(t, juliet)
+		if f, _ := last[Failed](&in); f.Code != int(tt.code) {
+			t.Errorf("%s: here it is %+v", tt.what, f)
+		}
+		got := ""
+		for _, st := range tap.Stanzas()[since:] {
+			if x, err := xmltree.Parse(st.Raw); err == nil && x.Child(jingle.NS, "jingle").Attr("action") == "session-terminate" {
+				got = x.Child(jingle.NS, "jingle").Child(jingle.NS, "reason").String()
+			}
+		}
+		if said == "" {
+			said = got
+		}
+		if got == "" || got != said || asked != tt.asked {
+			t.Errorf("%s: told %q, want %q; asked %d times", tt.what, got, said, asked)
+		}
+	}
 }
 
 // TestOnceAfterNoSpace: what was not accepted is not what --once waits for; and nobody
@@ -90,7 +155,11 @@ func TestOnceAfterNoSpace(t *testing.T) {
 			}
 			receiving(t, juliet, opt)
 		}
-		if err := romeo.Send(t.Context(), send); !errors.As(err, &f) || f.Code != exitcode.LocalFile {
+		want := exitcode.LocalFile
+		if opt.Accept == AcceptAsk { // the sender is not told what it is
+			want = exitcode.Declined
+		}
+		if err := romeo.Send(t.Context(), send); !errors.As(err, &f) || f.Code != want {
 			t.Fatalf("%v", err)
 		}
 	}
