@@ -64,7 +64,8 @@ configuration file.
   JETSEND_JID            address of the account
   JETSEND_PASSWORD       its password; other processes of the same user may be
                          able to read it, a file is better
-  JETSEND_PASSWORD_FILE  a file with the password on its first line
+  JETSEND_PASSWORD_FILE  a file with the password on its first line (- is
+                         standard input, unless that is what is sent)
   JETSEND_SERVER         host:port of the server, instead of what DNS says
   JETSEND_TLS_CA_FILE    certificates (PEM) to trust, instead of the system's
   NO_COLOR               when set, no colours on the terminal

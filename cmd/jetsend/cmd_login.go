@@ -157,12 +157,11 @@ func (l *login) askJID(ctx context.Context) (string, error) {
 // stored one is no reason not to ask: it may be wrong.
 func (l *login) findPassword(ctx context.Context) (err error) {
 	s, a := l.secrets(), *l.chosen
-	l.outside = s.Outside(&a)
-	l.keep = l.outside != "" || s.Prompt == nil
+	l.keep = s.Outside(&a) != "" || s.Prompt == nil
 	if !l.keep {
 		a.Password, a.Keyring = "", false
 	}
-	l.password, err = s.Lookup(ctx, &a)
+	l.password, err = l.lookup(ctx, s, &a)
 	return err
 }
 

@@ -22,9 +22,6 @@ import (
 	"jetsend/internal/transfer"
 )
 
-// stdinArg stands for standard input.
-const stdinArg = "-"
-
 // unattendedAnswer is how long `send` waits for a yes or no when nobody watches
 // it: a script must come to an end.
 const unattendedAnswer = 5 * time.Minute
@@ -132,6 +129,11 @@ func runSend(cmd *cobra.Command, a *app, args []string, dry bool) error {
 	files, who := args[:len(args)-1], args[len(args)-1]
 	if err := checkFileArgs(files); err != nil {
 		return err
+	}
+	if slices.Contains(files, stdinArg) {
+		if err := a.claim(theData, stdinArg); err != nil {
+			return err
+		}
 	}
 	c, err := a.loadConfig(cmd)
 	if err != nil {

@@ -113,6 +113,9 @@ func (a *app) loadConfig(cmd *cobra.Command) (*config.Config, error) {
 }
 
 func (a *app) loadFile(cmd *cobra.Command, file string, mustExist bool) (*config.Config, error) {
+	if err := a.claim("the configuration", file); err != nil {
+		return nil, err
+	}
 	return config.Load(config.Options{File: file, MustExist: mustExist, Home: a.home(), Flags: boundFlags(cmd.Flags())})
 }
 
@@ -123,7 +126,7 @@ func (a *app) selection() config.Selection {
 		name = a.Env("JETSEND_ACCOUNT")
 	}
 	return config.Selection{
-		Name: name, JID: a.Env("JETSEND_JID"), Server: a.Env("JETSEND_SERVER"), TLSCAFile: a.Env("JETSEND_TLS_CA_FILE"),
+		Name: name, JID: a.Env("JETSEND_JID"), Server: a.Env("JETSEND_SERVER"), TLSCAFile: config.InputPath(a.Env("JETSEND_TLS_CA_FILE")),
 	}
 }
 
@@ -131,13 +134,23 @@ func (a *app) selection() config.Selection {
 // when there is a person.
 func (a *app) secrets() config.Secrets {
 	s := config.Secrets{
-		Password: a.Env("JETSEND_PASSWORD"), PasswordFile: a.Env("JETSEND_PASSWORD_FILE"),
+		Password: a.Env("JETSEND_PASSWORD"), PasswordFile: config.InputPath(a.Env("JETSEND_PASSWORD_FILE")),
 		Keyring: a.keyring, Stderr: a.Stderr,
 	}
 	if a.interactive() {
 		s.Prompt = a.askPassword
 	}
 	return s
+}
+
+// lookup finds the password of an account.
+func (a *app) lookup(ctx context.Context, s config.Secrets, account *config.Chosen) (string, error) {
+	name, file := s.File(account)
+	if err := a.claim("the password ("+name+")", file); err != nil {
+		return "", err
+	}
+	a.outside = s.Outside(account)
+	return s.Lookup(ctx, account)
 }
 
 // askPassword asks on the terminal.
@@ -185,15 +198,16 @@ func (a *app) open(ctx context.Context, c *config.Config, account *config.Chosen
 	if o.StateDir, err = a.stateDir(); err != nil {
 		return nil, err
 	}
-	if o.RootCAs, err = rootCAs(account.TLSCAFile); err != nil {
+	if err := a.claim("the certificates", account.TLSCAFile); err != nil {
 		return nil, err
 	}
 	if o.Password == "" {
-		s := a.secrets()
-		a.outside = s.Outside(account)
-		if o.Password, err = s.Lookup(ctx, account); err != nil {
+		if o.Password, err = a.lookup(ctx, a.secrets(), account); err != nil {
 			return nil, err
 		}
+	}
+	if o.RootCAs, err = rootCAs(account.TLSCAFile); err != nil {
+		return nil, err
 	}
 	fresh := account.Ephemeral && !exists(state.Path(o.StateDir, account.Addr))
 	e, err := a.dial(ctx, o)

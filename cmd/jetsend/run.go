@@ -44,6 +44,8 @@ type app struct {
 	logFile *logFile // nil without --log-file
 	person  bool     // standard input or standard error is a terminal
 	outside string   // see [config.Secrets.Outside]; set when the password is looked up
+	// stdinFor is what standard input is read for; see claim.
+	stdinFor string
 
 	keyring       config.Keyring
 	dial          func(context.Context, dialOptions) (endpoint, error)

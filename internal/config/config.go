@@ -40,14 +40,14 @@ type Config struct {
 type Account struct {
 	JID             string `mapstructure:"jid" check:"bare"`
 	Password        string `mapstructure:"password"`
-	PasswordFile    string `mapstructure:"password_file" check:"path"`
+	PasswordFile    string `mapstructure:"password_file" check:"input"`
 	PasswordCommand string `mapstructure:"password_command"`
 	Keyring         bool   `mapstructure:"keyring"`
 	// Server is host:port, used instead of the SRV records of the domain.
 	Server string `mapstructure:"server" check:"hostport"`
 	// TLSCAFile holds the certificates (PEM) that are trusted instead of the
 	// system's.
-	TLSCAFile string `mapstructure:"tls_ca_file" check:"path"`
+	TLSCAFile string `mapstructure:"tls_ca_file" check:"input"`
 	// SOCKS5 is host:port of a proxy that everything goes through.
 	SOCKS5             string `mapstructure:"socks5" check:"hostport"`
 	AllowPlain         bool   `mapstructure:"allow_plain"`

@@ -1,7 +1,9 @@
 package config
 
 import (
+	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,13 +17,34 @@ import (
 	"jetsend/internal/jid"
 )
 
-// maxSecret bounds what a password file or command may give: far more than any
-// password, far less than a mistaken path to a disk image.
-const maxSecret = 64 << 10
+const (
+	// maxSecret bounds what a source of a password may give: far more than any
+	// password, far less than a mistaken path to a disk image.
+	maxSecret = 64 << 10
+	// secretTime is how long a source of a password may take: a person may have to
+	// unlock it, or to type. It is as long as sudo waits.
+	secretTime = 5 * time.Minute
+	// commandGrace is how long a process that a password command leaves behind, or
+	// that does not die with it, may hold on to its output.
+	commandGrace = time.Second
+)
 
-// commandGrace is how long a cancelled password command may take to die
-// before its pipes are closed.
-const commandGrace = 2 * time.Second
+// standardInput is the path of standard input, which - stands for.
+const standardInput = "/dev/stdin"
+
+// InputPath is the path of a file to read: - stands for standard input.
+func InputPath(path string) string {
+	if path == "-" {
+		return standardInput
+	}
+	return path
+}
+
+// errSlow ends a source that takes too long.
+var errSlow = errors.New("out of time")
+
+// errLong: what a source gives is no password.
+var errLong = fmt.Errorf("more than %v", Size(maxSecret))
 
 // ErrNoKeyring is given by a [Keyring] when the machine has none that answers.
 var ErrNoKeyring = errors.New("no keyring service is available")
@@ -49,24 +72,62 @@ type Secrets struct {
 	Prompt func(ctx context.Context, account jid.JID) (string, error)
 	// Stderr is where a password command may complain.
 	Stderr io.Writer
+	// Limit is how long a source may take; 0 is five minutes.
+	Limit time.Duration
 }
 
-// Lookup returns the password of a. Errors are of type *[Error] and never
-// hold the secret or the output of a command.
+// Lookup returns the password of a. What any source gives is bounded, in bytes and
+// in time. Errors are of type *[Error] and never hold the secret or the output of a
+// command; when ctx ends, the error is its cause.
 func (s Secrets) Lookup(ctx context.Context, a *Chosen) (string, error) {
+	limit := cmp.Or(s.Limit, secretTime)
+	timed, cancel := context.WithTimeoutCause(ctx, limit, errSlow)
+	defer cancel()
+	password, err := s.lookup(timed, a)
+	what := cmp.Or(s.Outside(a), "password of "+a.Addr.String())
+	switch {
+	case errors.Is(err, errSlow):
+		return "", &Error{Msg: fmt.Sprintf("%s: nothing came within %s", what, limit)}
+	case err != nil:
+		return "", err
+	case len(password) > maxSecret:
+		return "", &Error{Msg: what, Err: errLong}
+	}
+	return password, nil
+}
+
+// File is the file that Lookup would read, and the name of the variable or key that
+// says so; "" when there is none.
+func (s Secrets) File(a *Chosen) (name, path string) {
+	switch name = s.Outside(a); name {
+	case passwordFileVar:
+		return name, s.PasswordFile
+	case passwordFileKey:
+		return name, a.PasswordFile
+	}
+	return "", ""
+}
+
+// The names of the sources that are files.
+const (
+	passwordFileVar = "JETSEND_PASSWORD_FILE"
+	passwordFileKey = "password_file"
+)
+
+func (s Secrets) lookup(ctx context.Context, a *Chosen) (string, error) {
 	switch {
 	case s.Password != "":
 		return s.Password, nil
 	case s.PasswordFile != "":
-		return fromFile("JETSEND_PASSWORD_FILE", s.PasswordFile)
+		return fromFile(ctx, passwordFileVar, s.PasswordFile)
 	case a.Password != "":
 		return a.Password, nil
 	case a.PasswordFile != "":
-		return fromFile("password_file", a.PasswordFile)
+		return fromFile(ctx, passwordFileKey, a.PasswordFile)
 	case a.PasswordCommand != "":
 		return s.fromCommand(ctx, a.PasswordCommand)
 	case a.Keyring:
-		return s.fromKeyring(a.Addr)
+		return s.fromKeyring(ctx, a.Addr)
 	case s.Prompt != nil:
 		return s.Prompt(ctx, a.Addr)
 	}
@@ -84,54 +145,110 @@ func (s Secrets) Outside(a *Chosen) string {
 	case s.Password != "":
 		return "JETSEND_PASSWORD"
 	case s.PasswordFile != "":
-		return "JETSEND_PASSWORD_FILE"
+		return passwordFileVar
 	case a.Password != "":
 	case a.PasswordFile != "":
-		return "password_file"
+		return passwordFileKey
 	case a.PasswordCommand != "":
 		return "password_command"
 	}
 	return ""
 }
 
-func fromFile(what, file string) (string, error) {
-	data, err := readBounded(file, maxSecret)
-	if err != nil {
-		return "", &Error{Msg: what, Err: err}
+// patient returns what read does, or the cause of the end of ctx. Nothing wakes the
+// opening of a FIFO that nobody writes to, or a keyring that waits for its user: the
+// goroutine that is left then ends with the process.
+func patient(ctx context.Context, read func() (string, error)) (string, error) {
+	type result struct {
+		text string
+		err  error
 	}
-	password := firstLine(data)
-	if password == "" {
+	done := make(chan result, 1)
+	go func() {
+		text, err := read()
+		done <- result{text, err}
+	}()
+	select {
+	case r := <-done:
+		return r.text, r.err
+	case <-ctx.Done():
+		return "", context.Cause(ctx)
+	}
+}
+
+func fromFile(ctx context.Context, what, file string) (string, error) {
+	password, err := patient(ctx, func() (_ string, err error) {
+		f, err := os.Open(file)
+		if err != nil {
+			return "", err
+		}
+		defer func() { _ = f.Close() }() // only read
+		return firstLine(f)
+	})
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return "", err
+	case err != nil:
+		return "", &Error{Msg: what, Err: err}
+	case password == "":
 		return "", &Error{Msg: fmt.Sprintf("%s: the first line of %s is empty", what, file)}
 	}
 	return password, nil
 }
 
+// fromCommand takes what the command itself wrote, and its exit status. A process
+// that it leaves behind, such as an agent, is not waited for.
 func (s Secrets) fromCommand(ctx context.Context, line string) (string, error) {
+	var out output
 	cmd := exec.CommandContext(ctx, "sh", "-c", line)
-	cmd.Stderr, cmd.WaitDelay = s.Stderr, commandGrace
+	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = &out, s.Stderr, commandGrace
 	if f, ok := s.Stderr.(*os.File); ok {
 		cmd.Stderr = f // no copying goroutine for a real file
 	}
-	out, err := cmd.Output()
-	if err != nil {
-		if ctx.Err() != nil {
-			return "", context.Cause(ctx)
-		}
-		return "", &Error{Msg: fmt.Sprintf("password_command %q", line), Err: err}
+	err := cmd.Run()
+	what := fmt.Sprintf("password_command %q", line)
+	switch {
+	case ctx.Err() != nil:
+		return "", context.Cause(ctx)
+	case out.full:
+		return "", &Error{Msg: what, Err: errLong}
+	case err != nil && !errors.Is(err, exec.ErrWaitDelay):
+		return "", &Error{Msg: what, Err: err}
 	}
-	password := firstLine(out[:min(len(out), maxSecret)])
-	if password == "" {
-		return "", &Error{Msg: fmt.Sprintf("password_command %q printed no password", line)}
+	password, err := firstLine(bytes.NewReader(out.b))
+	if err == nil && password == "" {
+		err = errors.New("printed no password")
+	}
+	if err != nil {
+		return "", &Error{Msg: what, Err: err}
 	}
 	return password, nil
 }
 
-func (s Secrets) fromKeyring(account jid.JID) (string, error) {
+// output is what a command wrote. It takes no more than a password may have: what
+// writes for ever learns that nobody reads.
+type output struct {
+	b    []byte
+	full bool
+}
+
+// Write implements [io.Writer].
+func (o *output) Write(p []byte) (int, error) {
+	if len(o.b)+len(p) > maxSecret {
+		o.full = true
+		return 0, errLong
+	}
+	o.b = append(o.b, p...)
+	return len(p), nil
+}
+
+func (s Secrets) fromKeyring(ctx context.Context, account jid.JID) (string, error) {
 	err := ErrNoKeyring
 	if s.Keyring != nil {
 		var password string
-		if password, err = s.Keyring.Get(account.String()); err == nil {
-			return password, nil
+		password, err = patient(ctx, func() (string, error) { return s.Keyring.Get(account.String()) })
+		if err == nil || ctx.Err() != nil {
+			return password, err
 		}
 	}
 	return "", &Error{
@@ -140,9 +257,15 @@ func (s Secrets) fromKeyring(account jid.JID) (string, error) {
 	}
 }
 
-// firstLine cuts at the first line end, as `pass` and most password stores
+// firstLine reads up to the first line end, as `pass` and most password stores
 // keep the password on the first line.
-func firstLine(b []byte) string {
-	line, _, _ := bytes.Cut(b, []byte("\n"))
-	return strings.TrimSuffix(string(line), "\r")
+func firstLine(r io.Reader) (string, error) {
+	line, err := bufio.NewReader(io.LimitReader(r, maxSecret+1)).ReadString('\n')
+	switch {
+	case err != nil && !errors.Is(err, io.EOF):
+		return "", err
+	case len(line) > maxSecret:
+		return "", errLong
+	}
+	return strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r"), nil
 }

@@ -7,8 +7,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"jetsend/internal/jid"
 )
@@ -93,13 +96,93 @@ func TestOutside(t *testing.T) {
 	}
 }
 
+// TestSecretBounds: whatever a source gives, and however long it takes, reading it
+// ends with a password or an *Error.
+func TestSecretBounds(t *testing.T) {
+	nobody, somebody, open := fifo(t), fifo(t), fifo(t)
+	go func() { _ = os.WriteFile(somebody, []byte("through a pipe\n"), 0o600) }()
+	stop := make(chan struct{})
+	var writer sync.WaitGroup
+	writer.Go(func() { // writes a line and stays
+		f, err := os.OpenFile(open, os.O_WRONLY, 0)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		_, _ = f.WriteString("the first line\n")
+		<-stop
+		_ = f.Close()
+	})
+	defer writer.Wait()
+	defer close(stop)
+	long := strings.Repeat("x", maxSecret+1)
+	for _, tt := range []struct {
+		name    string
+		secrets Secrets
+		account Account
+		want    string // of the password, or of the error
+		fails   bool
+	}{
+		{"a long variable", Secrets{Password: long}, Account{}, "JETSEND_PASSWORD: more than", true},
+		{"a long password", Secrets{}, Account{Password: long}, "more than", true},
+		{"an endless file", Secrets{PasswordFile: "/dev/zero"}, Account{}, "JETSEND_PASSWORD_FILE: more than", true},
+		{"a FIFO", Secrets{PasswordFile: somebody}, Account{}, "through a pipe", false},
+		{"a FIFO that stays open", Secrets{PasswordFile: open}, Account{}, "the first line", false},
+		{"a FIFO that nobody writes to", Secrets{Limit: time.Millisecond}, Account{PasswordFile: nobody}, "password_file: nothing came within 1ms", true},
+		{"an endless command", Secrets{}, Account{PasswordCommand: "yes"}, "more than", true},
+		{"an endless line", Secrets{}, Account{PasswordCommand: "yes | tr -d '\\n'"}, "more than", true},
+		{"a slow command", Secrets{Limit: time.Millisecond}, Account{PasswordCommand: "exec sleep 1000"}, "password_command: nothing came within 1ms", true},
+		{"a process left behind", Secrets{}, Account{PasswordCommand: "sleep 10 & echo hunter2"}, "hunter2", false},
+		{"a process left behind by a failure", Secrets{}, Account{PasswordCommand: "sleep 10 & echo hunter2; exit 3"}, "exit status 3", true},
+		{"standard input is not the command's", Secrets{}, Account{PasswordCommand: "cat; echo nothing"}, "nothing", false},
+		{"a locked keyring", Secrets{Limit: time.Millisecond, Keyring: lockedKeyring{stop}}, Account{Keyring: true}, "password of a@b.example: nothing came within 1ms", true},
+		{"nobody types", Secrets{Limit: time.Millisecond, Prompt: func(ctx context.Context, _ jid.JID) (string, error) {
+			<-ctx.Done()
+			return "", context.Cause(ctx)
+		}}, Account{}, "nothing came within 1ms", true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.secrets.Stderr = io.Discard
+			got, err := tt.secrets.Lookup(t.Context(), &Chosen{Account: tt.account, Addr: jid.MustParse("a@b.example")})
+			var e *Error
+			switch {
+			case tt.fails && (!errors.As(err, &e) || !strings.Contains(err.Error(), tt.want)):
+				t.Errorf("got %v, want an *Error with %q", err, tt.want)
+			case tt.fails && strings.Contains(strings.ReplaceAll(err.Error(), tt.account.PasswordCommand, ""), "hunter2"):
+				t.Errorf("the password is in %v", err)
+			case !tt.fails && (err != nil || got != tt.want):
+				t.Errorf("got %q, %v; want %q", got, err, tt.want)
+			}
+		})
+	}
+}
+
+// fifo makes a FIFO.
+func fifo(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// lockedKeyring waits for its user.
+type lockedKeyring struct{ unlocked <-chan struct{} }
+
+func (k lockedKeyring) Get(string) (string, error) { <-k.unlocked; return "", ErrNotInKeyring }
+func (k lockedKeyring) Set(string, string) error   { return nil }
+func (k lockedKeyring) Delete(string) error        { return nil }
+
 func TestLookupCancelled(t *testing.T) {
 	cause := errors.New("stop")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(cause)
-	_, err := Secrets{Stderr: io.Discard}.Lookup(ctx, &Chosen{Account: Account{PasswordCommand: "sleep 60"}})
-	if !errors.Is(err, cause) {
-		t.Errorf("got %v, want the cause of the cancellation", err)
+	for _, a := range []Account{{PasswordCommand: "sleep 60"}, {PasswordFile: fifo(t)}} {
+		_, err := Secrets{Stderr: io.Discard}.Lookup(ctx, &Chosen{Account: a})
+		if !errors.Is(err, cause) {
+			t.Errorf("%+v: got %v, want the cause of the cancellation", a, err)
+		}
 	}
 }
 

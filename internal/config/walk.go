@@ -170,6 +170,8 @@ func (w *walker) checkString(n *yaml.Node, f field) error {
 		return fmt.Errorf("%q is not one of %s", n.Value, strings.Join(f.choice, ", "))
 	}
 	switch f.check {
+	case "input": // a path to read
+		n.Value = w.path(InputPath(n.Value))
 	case "path":
 		n.Value = w.path(n.Value)
 	case "jid":
