@@ -33,6 +33,14 @@ func (j *Journal) Forget(ctx context.Context, k Key, discard Discard) error {
 	return nil
 }
 
+// clear has discarded what the row knows of.
+func (r *Row) clear(discard Discard) error {
+	if !r.remains() {
+		return nil
+	}
+	return discard(*r)
+}
+
 // remains tells whether the row knows of something that Discard may have to remove.
 func (r *Row) remains() bool { return r.Dir != "" || r.Path != "" }
 
@@ -55,35 +63,50 @@ func (j *Journal) Expire(ctx context.Context, maxAge time.Duration, discard Disc
 	if err != nil {
 		return nil, fmt.Errorf("expire transfers: %w", err)
 	}
-	over := func(r *Row) bool { return r.State == Complete && old(r) }
-	var errs []error
-	for some := range slices.Chunk(filter(rows, over), removeAtOnce) {
-		removed, err := j.removeSome(ctx, some, discard, over)
-		gone = append(gone, removed...)
-		errs = append(errs, err)
-	}
+	gone, err = j.purge(ctx, rows, old, discard)
+	errs := []error{err}
 	for i := range rows {
-		if over(&rows[i]) {
+		if rows[i].State != Forgotten || old(&rows[i]) || !rows[i].remains() {
 			continue
 		}
-		expired := old(&rows[i])
-		var err error
-		switch {
-		case expired:
-			err = j.drop(ctx, rows[i].Key, discard, old, true)
-		case rows[i].State == Forgotten && rows[i].remains(): // a Forget was cut
-			err = j.Forget(ctx, rows[i].Key, discard)
-		}
-		switch {
-		case err == nil && expired:
-			gone = append(gone, rows[i])
-		case err == nil:
-		case !errors.Is(err, ErrRunning) && !errors.Is(err, ErrUnknown): // else taken up, or expired, by another
+		err := j.Forget(ctx, rows[i].Key, discard) // one was cut
+		if err != nil && !errors.Is(err, ErrRunning) && !errors.Is(err, ErrUnknown) {
 			errs = append(errs, fmt.Errorf("expire transfer %s: %w", rows[i].Key, err))
 		}
 	}
 	if err := j.write(ctx, j.sweep); err != nil {
 		errs = append(errs, fmt.Errorf("expire transfers: %w", err))
+	}
+	return gone, errors.Join(errs...)
+}
+
+// Drop removes transfers that are interrupted and not verified yet, however old they
+// are, as Expire does. Those that somebody has taken up since stay.
+func (j *Journal) Drop(ctx context.Context, rows []Row, discard Discard) (gone []Row, err error) {
+	return j.purge(ctx, rows, func(r *Row) bool { return r.State == Interrupted && r.Path == "" }, discard)
+}
+
+// purge removes those rows that answer to ok, and returns them as they were.
+func (j *Journal) purge(ctx context.Context, rows []Row, ok func(*Row) bool, discard Discard) (gone []Row, err error) {
+	void := func(r *Row) bool {
+		return ok(r) && (r.State.Over() || r.Direction == Receive && r.Durable == 0 && r.Path == "")
+	}
+	var errs []error
+	for some := range slices.Chunk(filter(rows, void), removeAtOnce) {
+		removed, err := j.removeSome(ctx, some, discard, void)
+		gone = append(gone, removed...)
+		errs = append(errs, err)
+	}
+	for i := range rows {
+		if void(&rows[i]) || !ok(&rows[i]) {
+			continue
+		}
+		switch err := j.drop(ctx, rows[i].Key, discard, ok, true); {
+		case err == nil:
+			gone = append(gone, rows[i])
+		case !errors.Is(err, ErrRunning) && !errors.Is(err, ErrUnknown): // else taken up, or removed, by another
+			errs = append(errs, fmt.Errorf("expire transfer %s: %w", rows[i].Key, err))
+		}
 	}
 	return gone, errors.Join(errs...)
 }
@@ -97,9 +120,9 @@ func filter(rows []Row, ok func(*Row) bool) (out []Row) {
 	return out
 }
 
-// removeSome removes rows that are complete, with their remains, in one transaction:
+// removeSome removes rows of which no byte counts, with their remains, in one transaction:
 // one for each of thousands would take longer than the file that somebody wants to
-// send. No byte of theirs counts any more, so that the order of drop is not needed,
+// send. So the order of drop is not needed,
 // and a row that is still there after a loss is removed by the next call.
 func (j *Journal) removeSome(ctx context.Context, rows []Row, discard Discard, ok func(*Row) bool) (gone []Row, err error) {
 	var errs []error
@@ -113,7 +136,7 @@ func (j *Journal) removeSome(ctx context.Context, rows []Row, discard Discard, o
 				return err
 			}
 			if ok(r) {
-				if err := discard(*r); err != nil {
+				if err := r.clear(discard); err != nil {
 					errs = append(errs, fmt.Errorf("expire transfer %s: %w", r.Key, err))
 				} else if err := j.remove(ctx, tx, r); err != nil {
 					return errors.Join(err, j.unlock(tx, r.Key, l))
@@ -169,10 +192,7 @@ func (j *Journal) drop(ctx context.Context, k Key, discard Discard, ok func(*Row
 	if err != nil {
 		return err
 	}
-	if before.remains() {
-		err = discard(before)
-	}
-	if err != nil {
+	if err := before.clear(discard); err != nil {
 		return errors.Join(err, l.Release()) // the file is swept later
 	}
 	freed := false

@@ -274,3 +274,43 @@ func TestExpireErrors(t *testing.T) {
 	_, err = k.Begin(t.Context(), a)
 	wantErr(t, "what is to be removed", err, ErrOver)
 }
+
+// TestDrop removes what is interrupted, of whatever age, with and without bytes; nothing
+// that is verified, running or over.
+func TestDrop(t *testing.T) {
+	k := newKit(t)
+	dir := t.TempDir()
+	empty := k.drive(received(newID(), dir), Interrupted)
+	moved := k.drive(received(newID(), dir), Running) // its process is gone
+	over := k.drive(received(newID(), dir), Complete)
+	running := k.begin(received(newID(), dir))
+	taken := k.drive(received(newID(), dir), Interrupted)
+	if _, err := k.Begin(t.Context(), taken); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := k.List(t.Context(), Filter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var discarded []string
+	gone, err := k.Drop(t.Context(), append(rows, taken), func(r Row) error {
+		discarded = append(discarded, r.ID)
+		return nil
+	})
+	var ids []string
+	for _, r := range gone {
+		ids = append(ids, r.ID)
+	}
+	want := []string{empty.ID, moved.ID}
+	for _, got := range [][]string{ids, discarded, want} {
+		slices.Sort(got)
+	}
+	if err != nil || !slices.Equal(ids, want) || !slices.Equal(discarded, want) {
+		t.Errorf("gone %v, discarded %v, want %v (%v)", ids, discarded, want, err)
+	}
+	for _, key := range []Key{over.Key, running.Row().Key, taken.Key} {
+		if _, err := k.Load(t.Context(), key); err != nil {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+}

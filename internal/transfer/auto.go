@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"maps"
-	"slices"
 	"time"
 
 	"jetsend/internal/clean"
@@ -151,22 +150,14 @@ func (k *keeper) look(ctx context.Context) time.Duration {
 	}
 	t, now := k.r.terms(), time.Now()
 	idle := min(lookAtLeast, k.r.giveUp(ctx, now))
+	rows := k.thin(ctx, t, k.interrupted(ctx))
 	if t.AutoResume <= 0 {
 		return idle
 	}
-	rows := k.interrupted(ctx)
-	fresh := k.newcomers(rows)
-	busy := 0
-	for _, a := range k.asks {
-		if a.busy {
-			busy++
-		}
-	}
-	maps.DeleteFunc(k.asks, func(id string, a *asking) bool {
-		return !a.busy && !slices.ContainsFunc(rows, func(row journal.Row) bool { return row.ID == id })
-	})
+	online, fresh := k.clients(rows)
+	busy := k.forget(rows)
 	for _, row := range rows {
-		if !row.Profile || now.Sub(row.Moved) > t.AutoResume || !k.r.wants(t, row) || len(k.r.e.sess.Resources(row.Peer)) == 0 {
+		if !row.Profile || now.Sub(row.Moved) > t.AutoResume || !online[row.Peer] || !k.r.wants(t, row) {
 			continue
 		}
 		if row.Path != "" && k.settling != nil { // nothing of it is missing, as far as is known
@@ -204,20 +195,42 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// newcomers are the contacts with a client that was not there at the last look, or
-// has been away since, however shortly.
-func (k *keeper) newcomers(rows []journal.Row) map[jid.JID]bool {
-	fresh, online := map[jid.JID]bool{}, map[jid.JID]uint64{}
+// forget drops what is known about requests for transfers that are interrupted no
+// more, and returns how many requests are under way.
+func (k *keeper) forget(rows []journal.Row) (busy int) {
+	interrupted := make(map[string]bool, len(rows))
 	for _, row := range rows {
-		for _, res := range k.r.e.sess.Resources(row.Peer) {
-			online[res.JID] = res.Arrival
+		interrupted[row.ID] = true
+	}
+	maps.DeleteFunc(k.asks, func(id string, a *asking) bool {
+		if a.busy {
+			busy++
+		}
+		return !a.busy && !interrupted[id]
+	})
+	return busy
+}
+
+// clients are the contacts of the rows that have a client online, and those with one
+// that was not there at the last look, or has been away since, however shortly.
+func (k *keeper) clients(rows []journal.Row) (online, fresh map[jid.JID]bool) {
+	online, fresh = map[jid.JID]bool{}, map[jid.JID]bool{}
+	arrivals := map[jid.JID]uint64{}
+	for _, row := range rows {
+		if _, seen := online[row.Peer]; seen {
+			continue
+		}
+		clients := k.r.e.sess.Resources(row.Peer)
+		online[row.Peer] = len(clients) > 0
+		for _, res := range clients {
+			arrivals[res.JID] = res.Arrival
 			if k.online[res.JID] != res.Arrival {
 				fresh[row.Peer] = true
 			}
 		}
 	}
-	k.online = online
-	return fresh
+	k.online = arrivals
+	return online, fresh
 }
 
 // note plans the next request after one has ended.

@@ -211,12 +211,13 @@ func TestNewcomers(t *testing.T) {
 	k := &keeper{r: &receiver{e: juliet}}
 	rows := []journal.Row{{Peer: peer}}
 	stop := daemon()
-	if !k.newcomers(rows)[peer] || k.newcomers(rows)[peer] {
+	fresh := func() bool { _, fresh := k.clients(rows); return fresh[peer] }
+	if !fresh() || fresh() {
 		t.Error("the first time is once")
 	}
 	stop()
 	defer daemon()()
-	if !k.newcomers(rows)[peer] || k.newcomers(rows)[peer] {
+	if !fresh() || fresh() {
 		t.Error("the second time is once")
 	}
 }

@@ -1,0 +1,157 @@
+package transfer
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"jetsend/internal/jid"
+	"jetsend/internal/journal"
+)
+
+// TestCrowded exceeds what is kept interrupted of a contact, and of strangers together.
+func TestCrowded(t *testing.T) {
+	contact, honest := jid.MustParse("romeo@jet.test"), jid.MustParse("nurse@jet.test")
+	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	var rows []journal.Row
+	add := func(of jid.JID, id string, n int, change func(*journal.Row)) {
+		for i := range n {
+			row := journal.Row{Key: journal.Key{ID: fmt.Sprint(id, i)}, Peer: of, Moved: begin.Add(time.Duration(len(rows)) * time.Second)}
+			change(&row)
+			rows = append(rows, row)
+		}
+	}
+	none := func(*journal.Row) {}
+	bytes := func(r *journal.Row) { r.Durable = 1 }
+	add(contact, "verified", 5, func(r *journal.Row) { r.Durable, r.Path = 1, "/there/f" })
+	add(contact, "old", 2, bytes)
+	add(contact, "empty", 10, none)
+	add(honest, "few", maxInterruptedContact, none)
+	add(contact, "moved", maxInterruptedContact-1, bytes)
+	for i := range maxInterruptedContact + 1 {
+		add(jid.MustParse(fmt.Sprintf("s%d@jet.test", i)), fmt.Sprint("stranger", i, "-"), 1, none)
+	}
+	var gone []string
+	for _, row := range crowded(rows, func(who jid.JID) jid.JID {
+		if who == contact || who == honest {
+			return who
+		}
+		return jid.JID{}
+	}) {
+		gone = append(gone, row.ID)
+	}
+	slices.Sort(gone)
+	want := []string{"empty0", "empty1", "empty2", "empty3", "empty4", "empty5", "empty6", "empty7", "empty8", "empty9", "old0", "stranger0-0"}
+	if !slices.Equal(gone, want) {
+		t.Errorf("gone: %q", gone)
+	}
+}
+
+// TestManyRowsAtALook: what a look does for each row does not grow with the rows.
+func TestManyRowsAtALook(t *testing.T) {
+	const many = 200_000
+	k := &keeper{r: &receiver{e: unconnected()}, asks: map[string]*asking{"gone": {}, "gone, but asked for": {busy: true}}}
+	rows := make([]journal.Row, many)
+	for i := range rows {
+		rows[i] = journal.Row{Key: journal.Key{ID: fmt.Sprintf("%036d", i)}, Peer: jid.MustParse(fmt.Sprintf("u%d@jet.test", i%100))}
+		k.asks[rows[i].ID] = &asking{}
+	}
+	begun := time.Now()
+	busy := k.forget(rows)
+	online, _ := k.clients(rows)
+	out := crowded(rows, func(who jid.JID) jid.JID { return who })
+	if took := time.Since(begun); took > 10*time.Second { // each with each is minutes
+		t.Errorf("a look at %d rows took %v", many, took)
+	}
+	if busy != 1 || len(k.asks) != many+1 || len(online) != 100 || len(out) != many-100*maxInterruptedContact {
+		t.Errorf("%d busy, %d known, %d contacts, %d beyond the bound", busy, len(k.asks), len(online), len(out))
+	}
+}
+
+// TestInterruptedAreBounded: a contact has offers accepted and goes away, again and
+// again. What is kept of that is bounded, on the disk too, the receiver stays alive, and
+// what another contact has under way stays.
+func TestInterruptedAreBounded(t *testing.T) {
+	s := prosody(t)
+	dir := t.TempDir()
+	juliet := online(t, s, s.Addr, "juliet", true, nil)
+	ctx := t.Context()
+	park := func(of string, durable int) string {
+		row := journal.Row{
+			Key: journal.Key{ID: uuid.NewString(), Direction: journal.Receive}, Peer: jid.MustParse(of), Profile: true,
+			Name: "f", Dir: dir, Size: 10, Keys: [][]byte{make([]byte, 33)},
+		}
+		h, err := juliet.journal.Begin(ctx, row)
+		if err == nil && durable > 0 {
+			part := filepath.Join(dir, ".jetsend-"+row.ID+".part")
+			if err = os.WriteFile(part, make([]byte, durable), 0o600); err == nil {
+				err = h.Run(ctx)
+			}
+			if err == nil {
+				err = h.Progress(ctx, int64(durable))
+			}
+		}
+		if err == nil {
+			err = h.Release(ctx)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return row.ID
+	}
+	honest := park("romeo@jet.test", 5) // whoever floods, this was there before
+	for range 3 {
+		park("nurse@jet.test", 5)
+	}
+	flood := park("nurse@jet.test", 0)
+	const many = 4000
+	_, err := juliet.db.ExecContext(ctx, `WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+		INSERT INTO transfers (id, direction, batch, peer, resource, profile, name, dir, path, size, mtime_s, mtime_ns, sha256, state, durable, released, retries, created, updated, finished, error, moved)
+		SELECT printf('%08x', i) || substr(t.id, 9), 'receive', '', t.peer, t.resource, 1, t.name, t.dir, '', t.size, t.mtime_s, t.mtime_ns, NULL, 'interrupted', 0, 0, 0, t.created + i, t.updated + i, NULL, '', t.moved + i
+		FROM n, (SELECT * FROM transfers WHERE id = ?2) t`, many, flood)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := func(where string) (n int) {
+		if err := juliet.db.QueryRowContext(ctx, `SELECT count(*) FROM transfers WHERE state = 'interrupted' AND `+where).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	receiving(t, juliet, ReceiveOptions{Dir: dir, Accept: AcceptContacts, AutoResume: time.Hour, KeepFor: 24 * time.Hour})
+	alive, done := context.WithTimeout(ctx, 2*time.Minute)
+	defer done()
+	if err := juliet.Alive(alive); err != nil {
+		t.Errorf("alive: %v", err)
+	}
+	if n := rows(`peer = 'nurse@jet.test'`); n != maxInterruptedContact {
+		t.Errorf("%d rows are kept", n)
+	}
+	if rows(`durable > 0 AND peer = 'nurse@jet.test'`) != 3 || rows(`id = '`+honest+`'`) != 1 {
+		t.Error("bytes were thrown away where there was something else to drop")
+	}
+	// The next one drives out the oldest; that which has bytes keeps its partial file.
+	for range 2 {
+		cut, cancel := context.WithCancel(ctx)
+		romeo := online(t, s, s.Addr, "romeo", true, func(e Event) {
+			if _, ok := e.(Accepted); ok {
+				cancel()
+			}
+		})
+		if err := romeo.sess.Appear(ctx); err != nil {
+			t.Fatal(err)
+		}
+		_ = romeo.Send(cut, SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: testFile(t, "text")}}, Wait: time.Minute})
+		cancel()
+	}
+	eventually(t, func() bool { return rows(`peer = 'romeo@jet.test'`) == 3 })
+	if parts, err := filepath.Glob(filepath.Join(dir, ".jetsend-*.part")); err != nil || len(parts) != 4 {
+		t.Errorf("partial files: %q (%v)", parts, err)
+	}
+}
