@@ -49,7 +49,7 @@ type outgoing struct {
 	late    bool // the run was stopped before the transfer existed
 	form    form // of the first offer: never silently less
 
-	turn     turn // of the command, nil for a session alone
+	turn     *turn // among the files of the command, nil for a session alone
 	restarts int
 	restart  bool // the next offer says so
 

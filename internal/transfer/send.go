@@ -58,7 +58,7 @@ func (e *Endpoint) Send(ctx context.Context, opt SendOptions) error {
 
 // sendAll sends everything, some of it at the same time.
 func (e *Endpoint) sendAll(ctx context.Context, opt SendOptions, sources []*source, peers []*peer) error {
-	batch, turn := newBatch(sources), newTurn()
+	batch, queue := newBatch(sources), newQueue()
 	codes, all := make([]exitcode.Code, len(sources)), make([]*outgoing, len(sources))
 	var group errgroup.Group
 	group.SetLimit(sendingAtOnce)
@@ -67,13 +67,14 @@ func (e *Endpoint) sendAll(ctx context.Context, opt SendOptions, sources []*sour
 	}
 	for i, src := range sources {
 		o := e.outgoing(opt, src)
-		all[i], o.turn = o, turn
+		all[i], o.turn = o, queue.join()
 		if batch != nil {
 			b := *batch
 			b.Index = i + 1
 			o.batch = &b
 		}
 		group.Go(func() error {
+			defer o.turn.begin() // or the next one waits for a file that has ended
 			codes[i] = o.start(ctx, peers, "")
 			return nil
 		})
