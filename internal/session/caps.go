@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"crypto/sha1"
 	"encoding/base64"
 	"errors"
@@ -27,23 +28,39 @@ type ownCaps struct {
 	ver  string
 }
 
-func newOwnCaps(cfg Config) ownCaps {
-	f := append([]string{nsDiscoInfo, nsCaps, nsPing}, cfg.Features...)
+func newOwnCaps(id Identity, features []string) *ownCaps {
+	f := append([]string{nsDiscoInfo, nsCaps, nsPing}, features...)
 	slices.Sort(f)
-	o := ownCaps{info: DiscoInfo{Identities: []Identity{cfg.Identity}, Features: slices.Compact(f)}}
+	o := &ownCaps{info: DiscoInfo{Identities: []Identity{id}, Features: slices.Compact(f)}}
 	o.ver = hashCaps(verification(&o.info))
 	return o
 }
 
-func (o ownCaps) fullNode() string { return capsNode + "#" + o.ver }
+// SetFeatures changes what we advertise, in the place of Config.Features. Who sees that
+// we are online is told by a presence with the new capabilities (XEP-0115 section 6.1).
+func (s *Session) SetFeatures(ctx context.Context, features []string) error {
+	next := newOwnCaps(s.cfg.Identity, features)
+	if before := s.caps.Swap(next); before.ver == next.ver {
+		return nil
+	}
+	s.mu.Lock()
+	shown := (s.visible || !s.cfg.Hidden) && s.bound != nil
+	s.mu.Unlock()
+	if !shown { // they come with the next initial presence
+		return nil
+	}
+	return s.send(ctx, s.initialPresence(), controlPriority)
+}
+
+func (o *ownCaps) fullNode() string { return capsNode + "#" + o.ver }
 
 // element is the annotation for our presence.
-func (o ownCaps) element() *xmltree.Element {
+func (o *ownCaps) element() *xmltree.Element {
 	return xmltree.New(nsCaps, "c").Set("hash", capsHash).Set("node", capsNode).Set("ver", o.ver)
 }
 
 // query is our disco#info.
-func (o ownCaps) query() *xmltree.Element {
+func (o *ownCaps) query() *xmltree.Element {
 	q := xmltree.New(nsDiscoInfo, "query")
 	for _, id := range o.info.Identities {
 		q.Add(xmltree.New(nsDiscoInfo, "identity").Set("category", id.Category).Set("type", id.Type).Set("name", id.Name))

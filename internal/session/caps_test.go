@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"jetsend/internal/jid"
+	"jetsend/internal/stanza"
 	"jetsend/internal/xmltree"
 )
 
@@ -188,7 +189,7 @@ func TestDiscoAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer closeSession(t, s)
-	node <- s.caps.fullNode()
+	node <- s.caps.Load().fullNode()
 	want := []string{nsCaps, nsDiscoInfo, "jetsend:1", "urn:a+notify", nsPing}
 	for i := range 7 {
 		el := receive(t, answers)
@@ -199,10 +200,10 @@ func TestDiscoAnswers(t *testing.T) {
 			if diff := cmp.Diff(want, d.Features); diff != "" || len(d.Identities) != 1 || d.Identities[0].Category != "client" {
 				t.Errorf("%d: %v %s", i, el, diff)
 			}
-			if err := verify(d, s.caps.ver); err != nil {
+			if err := verify(d, s.caps.Load().ver); err != nil {
 				t.Errorf("our own capabilities: %v", err)
 			}
-			if (i == 1) != (q.Attr("node") == s.caps.fullNode()) {
+			if (i == 1) != (q.Attr("node") == s.caps.Load().fullNode()) {
 				t.Errorf("node %q", q.Attr("node"))
 			}
 		case 4:
@@ -271,4 +272,53 @@ func FuzzCaps(f *testing.F) {
 			t.Fatal("an added feature passes")
 		}
 	})
+}
+
+// TestSetFeatures: other features are told by a presence with other capabilities, once we
+// are to be seen; the same ones by none.
+func TestSetFeatures(t *testing.T) {
+	heard := make(chan *xmltree.Element, 8)
+	f := (&fake{script: map[string]func(*fakeConn) bool{"roster": func(c *fakeConn) bool {
+		for el := c.hear(); el != nil; el = c.hear() { // no presence is waited for
+			if el.Name.Local == "presence" && el.Attr("type") == "" {
+				heard <- el
+			} else if el.Name.Local == "iq" {
+				c.stanza(resultOf(el))
+			}
+		}
+		return true
+	}}}).start(t)
+	s := f.online(t, func(s *Session) { s.cfg.Hidden = true })
+	set := func(features ...string) {
+		t.Helper()
+		if err := s.SetFeatures(testContext(t), features); err != nil {
+			t.Fatal(err)
+		}
+	}
+	told := func() string {
+		t.Helper()
+		p := receive(t, heard)
+		c := p.Child(nsCaps, "c")
+		if p.Name.Local != "presence" || c == nil {
+			t.Fatalf("told %s", p)
+		}
+		return c.Attr("ver")
+	}
+	verOf := func(features ...string) string { return newOwnCaps(s.cfg.Identity, features).ver }
+	set("urn:b") // nobody sees us yet
+	if err := s.Appear(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	if ver := told(); ver != verOf("urn:b") {
+		t.Errorf("appeared with %s", ver)
+	}
+	set("urn:b")
+	set("urn:c", "urn:d")
+	if ver := told(); ver != verOf("urn:c", "urn:d") {
+		t.Errorf("changed to %s", ver)
+	}
+	q, err := s.answerDiscoInfo(t.Context(), stanza.IQ{Type: stanza.Get, Payload: xmltree.New(nsDiscoInfo, "query")})
+	if d := parseDiscoInfo(q); err != nil || !d.Has("urn:c") || d.Has("urn:b") {
+		t.Errorf("%s: %v", q, err)
+	}
 }

@@ -117,10 +117,11 @@ func (s *Session) answerDiscoInfo(_ context.Context, iq stanza.IQ) (*xmltree.Ele
 	if iq.Type != stanza.Get {
 		return nil, stanza.NewError(stanza.BadRequest)
 	}
-	if has && node != "" && node != s.caps.fullNode() {
+	caps := s.caps.Load()
+	if has && node != "" && node != caps.fullNode() {
 		return nil, stanza.NewError(stanza.ItemNotFound)
 	}
-	q := s.caps.query()
+	q := caps.query()
 	if has {
 		q.Set("node", node)
 	}

@@ -65,7 +65,7 @@ func (c *presenceCache) init() {
 func (s *Session) initialPresence() *xmltree.Element {
 	return xmltree.New(gstanza.NSClient, "presence",
 		xmltree.New(gstanza.NSClient, "priority").SetText(strconv.Itoa(int(s.cfg.Priority))),
-		s.caps.element(),
+		s.caps.Load().element(),
 	)
 }
 

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/xdg-go/scram"
@@ -25,7 +26,7 @@ type Session struct {
 	err0  error // of the configuration, for Start
 	log   *slog.Logger
 	scram map[string]*scram.Client // by hash; used by the negotiation only
-	caps  ownCaps
+	caps  atomic.Pointer[ownCaps]
 
 	handlers handlers
 	presence presenceCache
@@ -112,7 +113,7 @@ func New(cfg Config) *Session {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.caps = newOwnCaps(s.cfg)
+	s.caps.Store(newOwnCaps(s.cfg.Identity, s.cfg.Features))
 	s.presence.init()
 	s.handlers.router = xmpp.NewRouter()
 	s.registerOwn()

@@ -163,7 +163,7 @@ func (e *Endpoint) plan(ctx context.Context, opt SendOptions, sources []*source)
 // paths are the transports that an offer allows, and where this machine could
 // be reached. Its listeners are closed again.
 func (e *Endpoint) paths(ctx context.Context, to *peer, opt RouteOptions) ([]string, []CandidateInfo, error) {
-	r, err := e.offerRoute(ctx, to.jid, opt, to.transports)
+	r, err := e.offerRoute(ctx, to, opt)
 	if err != nil {
 		return nil, nil, err
 	}

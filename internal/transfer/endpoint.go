@@ -150,7 +150,7 @@ func (e *Endpoint) assemble() {
 	c.Log = e.log
 	c.Reconnect, c.State = true, e.connection
 	c.Hidden = e.cfg.Receiver // until Receive is ready for offers
-	c.Features = features(e.cfg.Receiver)
+	c.Features = features(e.cfg.Receiver, RouteOptions{})
 	if e.cfg.Receiver { // the others' resource is one that nobody knows
 		c.Visible = e.visible
 	}
@@ -277,9 +277,9 @@ func (e *Endpoint) unreachable() *Failure {
 	return f
 }
 
-// features are what we advertise. Only a receiver advertises file transfer:
-// nobody shall offer a file to a `send`.
-func features(receiver bool) []string {
+// features are what we advertise. Only a receiver advertises file transfer, nobody
+// shall offer a file to a `send`, and of the transports those that it allows.
+func features(receiver bool, route RouteOptions) []string {
 	f := []string{
 		"http://jabber.org/protocol/disco#info",
 		"http://jabber.org/protocol/caps",
@@ -287,10 +287,21 @@ func features(receiver bool) []string {
 		omemo.NodeDevices + "+notify",
 	}
 	if receiver {
-		f = append(f, jingle.NS, jingle.NSFile, s5b.NS, ibb.NSTransport, jingle.NSJET, nsJETOMEMO,
+		for _, t := range route.order() {
+			f = append(f, transportFeatures[t])
+		}
+		f = append(f, jingle.NS, jingle.NSFile, jingle.NSJET, nsJETOMEMO,
 			jingle.NSEncryptedFile, nsHashes, "urn:xmpp:hash-function-text-names:sha-256", NS)
 	}
 	return f
+}
+
+// advertise says by which transports a receiver can be reached from now on.
+func (e *Endpoint) advertise(ctx context.Context, route RouteOptions) error {
+	if !e.cfg.Receiver {
+		return nil
+	}
+	return e.sess.SetFeatures(ctx, features(true, route))
 }
 
 // newResource draws a resource that tells nothing about us.

@@ -50,7 +50,7 @@ func (o *outgoing) prepare(ctx context.Context, sid string) (c jingle.Content, e
 	if err != nil {
 		return c, err
 	}
-	if o.route, err = o.e.offerRoute(ctx, o.to.jid, paths, o.to.transports); err != nil {
+	if o.route, err = o.e.offerRoute(ctx, o.to, paths); err != nil {
 		return c, err
 	}
 	o.route.libervia = o.to.client == libervia

@@ -40,6 +40,9 @@ const (
 	nsHashes   = "urn:xmpp:hashes:2"
 )
 
+// transportFeatures are the features of the transports (XEP-0260, XEP-0261).
+var transportFeatures = map[string]string{S5B: s5b.NS, IBB: ibb.NSTransport}
+
 // form is a way to put an encrypted file offer (docs/protocol.md). Larger is better.
 type form int
 
@@ -126,7 +129,7 @@ func clientOf(info *session.DiscoInfo, caps session.Caps) client {
 // offered unasked, formNone if there is nothing.
 func describe(full jid.JID, info *session.DiscoInfo, caps session.Caps) *peer {
 	p := &peer{jid: full, client: clientOf(info, caps)}
-	for name, feature := range map[string]string{S5B: s5b.NS, IBB: ibb.NSTransport} {
+	for name, feature := range transportFeatures {
 		if info.Has(feature) {
 			p.transports = append(p.transports, name)
 		}

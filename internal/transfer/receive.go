@@ -90,6 +90,9 @@ func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
 		e.cfg.Report(Warning{Text: receivesPlaintext})
 	}
 	e.receiver.Store(r)
+	if err := e.advertise(ctx, opt.Route); err != nil && e.gone() {
+		return e.unreachable()
+	}
 	if err := e.sess.Appear(ctx); err != nil && e.gone() {
 		return e.unreachable()
 	}

@@ -26,6 +26,9 @@ func (r *receiver) change(ctx context.Context, c Change) {
 		}
 	})
 	r.e.limitRate(next.LimitRate)
+	if err := r.e.advertise(ctx, next.Route); err != nil { // the next login does it
+		r.e.log.Debug("advertise the transports", "error", err)
+	}
 	close(c.Applied)
 	r.look()
 	select {

@@ -164,7 +164,7 @@ func inUse(err error) error {
 
 // prepare makes the route, the envelope and the content.
 func (q *request) prepare(ctx context.Context, sid, prefix string) (c jingle.Content, err error) {
-	if q.path, err = q.e.offerRoute(ctx, q.to.jid, q.route, q.to.transports); err != nil {
+	if q.path, err = q.e.offerRoute(ctx, q.to, q.route); err != nil {
 		return c, err
 	}
 	r := &jingle.Range{Offset: q.down.offset(), Length: -1}

@@ -102,12 +102,11 @@ type route struct {
 	expected *ibb.Expected    // a responder's
 }
 
-// offerRoute makes the transport for an offer to a peer that knows the
-// transports in known.
-func (e *Endpoint) offerRoute(ctx context.Context, to jid.JID, opt RouteOptions, known []string) (*route, error) {
-	r := &route{e: e, peer: to, initiator: true, opt: opt}
+// offerRoute makes the transport for an offer to a peer.
+func (e *Endpoint) offerRoute(ctx context.Context, to *peer, opt RouteOptions) (*route, error) {
+	r := &route{e: e, peer: to.jid, initiator: true, opt: opt}
 	for _, t := range opt.order() {
-		if slices.Contains(known, t) {
+		if slices.Contains(to.transports, t) {
 			r.allowed = append(r.allowed, t)
 		}
 	}
@@ -118,28 +117,38 @@ func (e *Endpoint) offerRoute(ctx context.Context, to jid.JID, opt RouteOptions,
 		r.inband = ibb.NewTransport(e.cfg.IBBBlockSize)
 		return r, nil
 	}
+	cfg := e.s5bConfig(ctx, opt.NoDirect)
+	cfg.Fallback = slices.Contains(r.allowed, IBB)
+	cfg.Silent = cfg.Fallback && !slices.Contains(to.takes, formJetsend) // which always reports, however slow its path
 	var err error
-	r.socks, err = s5b.New(ctx, e.s5bConfig(ctx, opt.NoDirect), jingle.NewSID(), e.sess.JID(), to, true)
+	r.socks, err = s5b.New(ctx, cfg, jingle.NewSID(), e.sess.JID(), to.jid, true)
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
 	return r, nil
 }
 
-// answerRoute makes the transport that answers the one of an offer. An in-band
-// stream is expected from here on; libervia says that its blocks are counted as
-// Libervia does it.
+// answerRoute makes the transport that answers the one of an offer. SOCKS5 that is not
+// allowed is answered without a candidate and nothing is dialled, so that the initiator
+// can replace it. An in-band stream is expected from here on; libervia says that its
+// blocks are counted as Libervia does it.
 func (e *Endpoint) answerRoute(ctx context.Context, from jid.JID, opt RouteOptions, remote *xmltree.Element, libervia bool) (*route, error) {
 	r := &route{e: e, peer: from, opt: opt, remote: remote, allowed: opt.order(), libervia: libervia}
+	inBand := slices.Contains(r.allowed, IBB)
 	switch {
-	case remote.Is(s5b.NS, "transport") && slices.Contains(r.allowed, S5B):
-		n, err := s5b.New(ctx, e.s5bConfig(ctx, opt.NoDirect), remote.Attr("sid"), e.sess.JID(), from, false)
+	case remote.Is(s5b.NS, "transport"):
+		cfg := s5b.Config{NoDirect: true, Log: e.log}
+		if slices.Contains(r.allowed, S5B) {
+			cfg = e.s5bConfig(ctx, opt.NoDirect)
+		}
+		cfg.Fallback = inBand
+		n, err := s5b.New(ctx, cfg, remote.Attr("sid"), e.sess.JID(), from, false)
 		if err != nil {
 			return nil, fmt.Errorf("listen: %w", err)
 		}
 		r.socks = n
 		return r, nil
-	case remote.Is(ibb.NSTransport, "transport") && slices.Contains(r.allowed, IBB):
+	case remote.Is(ibb.NSTransport, "transport") && inBand:
 		return r, r.expect(remote)
 	}
 	return nil, errNoTransport

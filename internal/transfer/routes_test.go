@@ -6,12 +6,18 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
+	"jetsend/internal/jingle"
 	"jetsend/internal/jingle/s5b"
+	"jetsend/internal/xmltree"
+	"jetsend/internal/xmpptest"
 )
 
 // useProxies has an endpoint search its proxies anew.
@@ -60,6 +66,8 @@ func TestRoutes(t *testing.T) {
 		"sender no direct":     {transport: S5B, candidate: "proxy", cipher: "aes-256-gcm", sender: RouteOptions{NoDirect: true}},
 		"receiver no direct":   {transport: S5B, candidate: "proxy", cipher: "aes-256-gcm", receiver: RouteOptions{NoDirect: true}},
 		"no direct, in-band":   {transport: IBB, cipher: "aes-256-gcm", sender: RouteOptions{NoDirect: true}, romeo: nowhere, juliet: nowhere},
+		"to in-band alone":     {transport: IBB, cipher: "aes-256-gcm", receiver: RouteOptions{Transports: []string{IBB}}},
+		"to in-band alone, 7":  {code: exitcode.Incapable, sender: RouteOptions{Transports: []string{S5B}}, receiver: RouteOptions{Transports: []string{IBB}}},
 		"no common transport":  {code: exitcode.Incapable, sender: RouteOptions{Transports: []string{IBB}}, receiver: RouteOptions{Transports: []string{S5B}}},
 		"nothing reached":      {code: exitcode.Interrupted, sender: RouteOptions{Transports: []string{S5B}}, romeo: nowhere, juliet: nowhere},
 		"fall back refused":    {code: exitcode.Interrupted, receiver: RouteOptions{Transports: []string{S5B}}, romeo: nowhere, juliet: nowhere},
@@ -132,4 +140,62 @@ func TestOnePort(t *testing.T) {
 	if n, _ := last[Negotiated](&st.out); n.Candidate != "direct" || st.relay.Connections() == 0 {
 		t.Errorf("%+v", n)
 	}
+}
+
+// TestFeaturesFollow: a receiver says which transports it allows, also when a reload
+// changes that. Who offers SOCKS5 all the same to one that takes in-band alone is answered
+// without a candidate, and its transport-replace is accepted.
+func TestFeaturesFollow(t *testing.T) {
+	s := prosody(t)
+	var stale atomic.Bool // what romeo sees of juliet's features
+	tap := xmpptest.StartTap(t, s, func(dir xmpptest.Direction, raw []byte) [][]byte {
+		x, err := xmltree.Parse(raw)
+		if err != nil || dir != xmpptest.ToClient || !stale.Load() {
+			return [][]byte{raw}
+		}
+		q := x.Child("http://jabber.org/protocol/disco#info", "query")
+		if q == nil || !strings.HasPrefix(x.Attr("from"), "juliet") {
+			return [][]byte{raw}
+		}
+		q.Add(xmltree.New(q.Name.Space, "feature").Set("var", s5b.NS)) // fits no hash: it is asked for each time
+		return [][]byte{x.Append(nil, "")}
+	})
+	var in, out events
+	juliet := online(t, s, s.Addr, "juliet", true, in.report)
+	romeo := online(t, s, tap.Addr, "romeo", false, out.report)
+	changes := make(chan Change)
+	opt := ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts, Route: RouteOptions{Transports: []string{IBB}}, Changes: changes}
+	receiving(t, juliet, opt)
+	stale.Store(true)
+	err := romeo.Send(t.Context(), SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: testFile(t, "text")}}, Wait: time.Minute})
+	if n, _ := last[Negotiated](&out); err != nil || n.Transport != IBB {
+		t.Fatalf("%+v: %v", n, err)
+	}
+	accepts := 0
+	for _, st := range tap.Stanzas() {
+		x, err := xmltree.Parse(st.Raw)
+		if j := x.Child(jingle.NS, "jingle"); err == nil && j.Attr("action") == "session-accept" {
+			accepts++
+			if tr := j.Child(jingle.NS, "content").Child(s5b.NS, "transport"); tr == nil || len(tr.Children) > 0 {
+				t.Errorf("accepted with %s", x)
+			}
+		}
+	}
+	if accepts != 1 {
+		t.Errorf("accepted %d times", accepts)
+	}
+	stale.Store(false)
+	says := func(want string) {
+		t.Helper()
+		eventually(t, func() bool {
+			peers, err := romeo.choose(t.Context(), SendOptions{To: jid.MustParse("juliet@jet.test"), Wait: time.Minute})
+			return err == nil && slices.Equal(peers[0].transports, []string{want})
+		})
+	}
+	says(IBB)
+	applied := make(chan struct{})
+	opt.Route.Transports = []string{S5B}
+	changes <- Change{opt, applied}
+	<-applied
+	says(S5B)
 }

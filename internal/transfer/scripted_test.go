@@ -16,6 +16,7 @@ import (
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/jingle/ibb"
+	"jetsend/internal/jingle/s5b"
 	"jetsend/internal/stanza"
 	"jetsend/internal/xmltree"
 	"jetsend/internal/xmpptest"
@@ -32,6 +33,8 @@ type scripted struct {
 	// block is what she does with an in-band block, of which last is the one with the
 	// end of the file.
 	block func(p *scripted, last bool, answered func(error))
+	// hears is what she does with an action of ours; nil: nothing but acknowledge it.
+	hears func(p *scripted, a jingle.Action, x *xmltree.Element)
 	size  int // bytes on the path that are all of the file
 
 	mu          sync.Mutex
@@ -40,13 +43,13 @@ type scripted struct {
 	close       error         // her answer to <close/>
 }
 
-func newScripted(t *testing.T, size int) *scripted {
+func newScripted(t *testing.T, size int, transport *xmltree.Element) *scripted {
 	t.Helper()
 	p := &scripted{t: t, lost: make(chan struct{}), size: size}
-	p.m = jingle.NewManager(jingle.Config{Port: mute{}, Self: func() jid.JID { return replayRomeo }})
+	p.m = jingle.NewManager(jingle.Config{Port: p, Self: func() jid.JID { return replayRomeo }})
 	c := jingle.Content{
 		Creator: jingle.SenderInitiator, Name: contentName, Senders: jingle.SenderInitiator,
-		Description: jingle.Description(&jingle.File{Size: int64(size)}), Transport: ibb.NewTransport(0).Element(),
+		Description: jingle.Description(&jingle.File{Size: int64(size)}), Transport: transport,
 	}
 	var err error
 	if p.sess, err = p.m.Initiate(t.Context(), replayJuliet, replaySID, c); err != nil {
@@ -54,10 +57,15 @@ func newScripted(t *testing.T, size int) *scripted {
 	}
 	p.says(jingle.SessionAccept, c.Element())
 	<-p.sess.Accepted()
-	if err := p.sess.BeginStream(); err != nil {
-		t.Fatal(err)
-	}
 	return p
+}
+
+// IQ acknowledges an action of ours.
+func (p *scripted) IQ(_ context.Context, _ jid.JID, _ stanza.IQType, x *xmltree.Element) (*xmltree.Element, error) {
+	if p.hears != nil {
+		p.hears(p, jingle.Action(x.Attr("action")), x)
+	}
+	return nil, nil
 }
 
 // says is an action of hers.
@@ -123,6 +131,9 @@ func (p *scripted) BulkIQ(_ context.Context, _ jid.JID, encode func([]byte, stri
 // send sends a file of size bytes, less the tag, over path, as an offer in a form of
 // other clients does it.
 func (p *scripted) send(path *bytestream) error {
+	if err := p.sess.BeginStream(); err != nil {
+		return err
+	}
 	e := &Endpoint{log: slog.New(slog.DiscardHandler)}
 	defer e.tasks.Wait()
 	tk := &talk{e: e, sess: p.sess}
@@ -213,7 +224,7 @@ func TestAcknowledgedLate(t *testing.T) {
 				continue
 			}
 			synctest.Test(t, func(t *testing.T) {
-				p := newScripted(t, size)
+				p := newScripted(t, size, ibb.NewTransport(0).Element())
 				p.block, p.close = tt.script, tt.close
 				mgr := ibb.NewManager(ibb.Config{Port: p})
 				conn, err := mgr.Open(t.Context(), ibb.Params{Peer: replayJuliet, Transport: ibb.Transport{SID: "s"}})
@@ -250,7 +261,7 @@ func TestSuccessOverSockets(t *testing.T) {
 		code  exitcode.Code
 	}{"early": {size / 2, exitcode.Integrity}, "at the last byte": {size, exitcode.OK}} {
 		t.Run(name, func(t *testing.T) {
-			p := newScripted(t, size)
+			p := newScripted(t, size, xmltree.New(s5b.NS, "transport").Set("sid", "s"))
 			a, b := pair(t)
 			if err := errors.Join(a.SetWriteBuffer(64<<10), b.SetReadBuffer(64<<10)); err != nil {
 				t.Fatal(err)
@@ -323,6 +334,66 @@ func TestInbandAcknowledgedLate(t *testing.T) {
 			st.once(t)
 			if s, _ := last[Sent](&st.out); s.VerifiedByPeer {
 				t.Errorf("%+v", s)
+			}
+		})
+	}
+}
+
+// TestSilentResponder: a receiver that lists no candidate and reports on none of ours, as
+// Conversations does that is told to use relays and has none, is offered in-band after
+// five seconds. What it reports after that changes nothing.
+func TestSilentResponder(t *testing.T) {
+	for name, tt := range map[string]struct {
+		answer jingle.Action
+		late   string // reported behind our transport-replace
+	}{
+		"accepts in-band":                 {jingle.TransportAccept, ""},
+		"reports an error late":           {jingle.TransportAccept, "candidate-error"},
+		"reports a candidate late":        {jingle.TransportAccept, "candidate-used"},
+		"refuses in-band":                 {jingle.TransportReject, ""},
+		"reports late and refuses it all": {jingle.TransportReject, "candidate-used"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s5 := func(child *xmltree.Element) *xmltree.Element {
+				return xmltree.New(s5b.NS, "transport", child).Set("sid", "s")
+			}
+			p := newScripted(t, 1, s5(nil))
+			content := func(transport *xmltree.Element) *xmltree.Element {
+				return xmltree.New(jingle.NS, "content", transport).Set("creator", "initiator").Set("name", contentName)
+			}
+			p.hears = func(p *scripted, a jingle.Action, x *xmltree.Element) {
+				if a != jingle.TransportReplace {
+					return
+				}
+				proposed := x.Child(jingle.NS, "content").Child(ibb.NSTransport, "transport")
+				if tt.late != "" {
+					p.says(jingle.TransportInfo, content(s5(xmltree.New(s5b.NS, tt.late).Set("cid", "x"))))
+				}
+				p.says(tt.answer, content(proposed.Clone()))
+			}
+			mgr := ibb.NewManager(ibb.Config{Port: p})
+			defer mgr.Close()
+			e := &Endpoint{ibb: mgr, log: slog.New(slog.DiscardHandler)}
+			socks, err := s5b.New(t.Context(), s5b.Config{NoDirect: true, Fallback: true, Silent: true}, "s", replayRomeo, replayJuliet, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := &route{e: e, peer: replayJuliet, initiator: true, allowed: []string{S5B, IBB}, socks: socks}
+			defer r.close()
+			begun := time.Now()
+			path, err := r.connect(t.Context(), p.sess, s5(nil))
+			if took := time.Since(begun); took != 5*time.Second {
+				t.Errorf("%s: took %v", name, took)
+			}
+			switch {
+			case tt.answer == jingle.TransportReject:
+				if !errors.Is(err, s5b.ErrNoCandidate) {
+					t.Errorf("%s: %v", name, err)
+				}
+			case err != nil || path.transport != IBB:
+				t.Errorf("%s: %+v, %v", name, path, err)
+			default:
+				_ = path.Close()
 			}
 		})
 	}

@@ -2,6 +2,7 @@ package s5b
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -61,7 +62,8 @@ type run struct {
 	broken    bool            // the peer says that a proxy failed
 	brokenCID string          // which one, if it says so
 
-	offered bool      // the peer offered any candidate at all
+	offered bool // the peer offered any candidate at all
+	begun   time.Time
 	trickle time.Time // until when candidates may come if it did not
 	arrival time.Time // until when the peer's connection must be there; zero before it is nominated
 }
@@ -82,8 +84,9 @@ type run struct {
 // When a proxy of ours is agreed on, it is dialled and activated only then.
 //
 // [ErrNoCandidate] means that both sides know there is no connection, and may
-// agree on another transport; so does [ErrProxy], which is one. The whole takes
-// at most 30 seconds.
+// agree on another transport; so does [ErrProxy], which is one. With Config.Silent
+// our knowing it is enough after 15 seconds, or 5 when the peer offered no candidate,
+// and with Config.Fallback when the time is over. The whole takes at most 30 seconds.
 func (n *Negotiation) Connect(ctx context.Context, remote *xmltree.Element, infos <-chan *xmltree.Element,
 	send func(context.Context, *xmltree.Element) error,
 ) (*Conn, error) {
@@ -116,8 +119,9 @@ func (n *Negotiation) connect(ctx context.Context, remote *xmltree.Element, info
 	if err != nil {
 		return nil, err
 	}
+	now := time.Now()
 	r := &run{
-		n: n, send: send, sent: make(chan error, 1), reported: make(chan struct{}), trickle: time.Now().Add(n.timing.trickle),
+		n: n, send: send, sent: make(chan error, 1), reported: make(chan struct{}), begun: now, trickle: now.Add(n.timing.trickle),
 	}
 	r.d = newDialler(n, t.DstAddr)
 	looping, cancel := context.WithCancel(ctx)
@@ -197,8 +201,11 @@ func (r *run) loop(ctx context.Context, remote *Transport, infos <-chan *xmltree
 
 // stopped says why the context ended.
 func (r *run) stopped(ctx context.Context) error {
-	if r.n.ctx.Err() != nil {
+	switch {
+	case r.n.ctx.Err() != nil:
 		return ErrClosed
+	case r.n.cfg.Fallback && r.won == nil && r.peers.used == nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return fmt.Errorf("%w in time", ErrNoCandidate)
 	}
 	return fmt.Errorf("no agreement with the peer: %w", context.Cause(ctx))
 }
@@ -292,7 +299,22 @@ func (r *run) progress(ctx context.Context) time.Duration {
 		}
 		sooner(max(r.arrival.Sub(now), time.Millisecond))
 	}
+	if until, ok := r.silence(); ok {
+		sooner(max(until.Sub(now), time.Millisecond))
+	}
 	return wait
+}
+
+// silence returns until when the peer may keep its report to itself. ok is false as long
+// as more than that report is missing, or the peer shows by a connection that it is at it.
+func (r *run) silence() (until time.Time, ok bool) {
+	if !r.n.cfg.Silent || !r.mine.said || r.mine.used != nil || r.peers.said || r.n.srv.reached() {
+		return until, false
+	}
+	if r.offered {
+		return r.begun.Add(r.n.timing.silent), true
+	}
+	return r.begun.Add(r.n.timing.mute), true
 }
 
 // activate begins to make our proxy ready, once.
@@ -343,6 +365,9 @@ func (r *run) conclude() (*Conn, error) {
 		// Conversations as an initiator activates its proxy and reports nothing.
 		if r.won != nil && r.won.Kind == Mediated {
 			return r.peersProxy()
+		}
+		if until, ok := r.silence(); ok && !time.Now().Before(until) {
+			return nil, fmt.Errorf("the peer does not report: %w", ErrNoCandidate)
 		}
 	}
 	return nil, nil

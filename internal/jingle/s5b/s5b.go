@@ -75,6 +75,13 @@ type Config struct {
 	// as Tor. NoDirect goes with it, and Dial is given names as they are: to look
 	// one up here would tell others what it hides.
 	Proxied bool
+	// Fallback says that another transport can take the place of this one. Then time
+	// that runs out with nobody reached is [ErrNoCandidate], like both sides saying so.
+	Fallback bool
+	// Silent says that the peer may never report on our candidates, and that we, with
+	// Fallback, can propose the other transport: its silence counts as a
+	// candidate-error. Conversations, told to use relays and without one, is so.
+	Silent bool
 	// Resolve looks up a candidate's host name; nil asks the system.
 	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)
 	Log     *slog.Logger
@@ -92,6 +99,8 @@ type timing struct {
 	arrival  time.Duration // for a connection that the peer says it has made
 	ack      time.Duration // for the acknowledgement of our report at the end
 	activate time.Duration // for a proxy of ours to join the connections
+	silent   time.Duration // for a report of a peer that may have none to make
+	mute     time.Duration // … and that offered no candidate either
 }
 
 // defaultTiming: dead candidates cost a fraction of a second each, the whole
@@ -107,6 +116,8 @@ var defaultTiming = timing{
 	arrival:  5 * time.Second,
 	ack:      2 * time.Second,
 	activate: activateTimeout,
+	silent:   15 * time.Second, // others try ours one after the other, with 3 seconds for each
+	mute:     5 * time.Second,
 }
 
 // Negotiation is one side of the negotiation of one bytestream.

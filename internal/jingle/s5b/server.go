@@ -85,6 +85,13 @@ func (s *server) accept(a accepted) bool {
 	return true
 }
 
+// reached reports whether the peer has made a connection that was not taken.
+func (s *server) reached() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.accepted) > 0
+}
+
 // probeTimeout is how long we look whether one of several connections is dead.
 const probeTimeout = 20 * time.Millisecond
 
