@@ -23,6 +23,7 @@ type cell struct {
 	// stockProsody keeps the last 4 KiB of them back, whatever the clients are,
 	// so eventProsody stands in for it.
 	buffered bool
+	needs    string // the client beside jetsend, "" for Dino
 	run      func(ctx context.Context, w *world) (note string, err error)
 }
 
@@ -41,7 +42,7 @@ type outcome struct {
 func allCells() []cell {
 	var all []cell
 	for _, k := range serverKinds() {
-		for _, c := range slices.Concat(rigCells(), matrixCells(), firstContactCells(), lossCells(), restraintCells()) {
+		for _, c := range slices.Concat(rigCells(), matrixCells(), firstContactCells(), lossCells(), restraintCells(), plainCells()) {
 			if c.kind = k; c.belongs() {
 				all = append(all, c)
 			}
@@ -50,7 +51,7 @@ func allCells() []cell {
 	return all
 }
 
-// belongs tells whether the cell is for its server.
+// belongs reports whether the cell is for its server.
 func (c cell) belongs() bool {
 	switch {
 	case c.only != "":

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"time"
 )
 
@@ -17,8 +16,6 @@ const (
 	// dinoTimeout bounds the start of Dino until it is online, about 1 s on an
 	// idle machine.
 	dinoTimeout = 30 * time.Second
-	// screenSize is large enough for Dino to show a conversation beside the list.
-	screenSize = "1000x700x24"
 	// dinoOMEMO is conversation.encryption for OMEMO in Dino's database.
 	dinoOMEMO = 2
 )
@@ -32,9 +29,8 @@ type desktop struct {
 	shim       string // the preloaded library
 	address    string // what it offers as its direct candidate
 
-	display         string // ":0"
-	screen, manager *process
-	dino            *process
+	screen        *screen
+	manager, dino *process
 }
 
 // bareJID and fullJID are the addresses of its account.
@@ -65,34 +61,15 @@ func (d *desktop) setDirect(yes bool) error {
 
 // openDesktop makes the display, with a window manager but without Dino.
 func openDesktop(d *desktop) error {
-	for _, sub := range []string{"home", "data/dino", "config", "cache", "run", "send"} {
+	for _, sub := range []string{"data/dino", "send"} {
 		if err := os.MkdirAll(filepath.Join(d.dir, sub), 0o700); err != nil {
 			return fmt.Errorf("make desktop: %w", err)
 		}
 	}
-	number, w, err := os.Pipe()
-	if err != nil {
-		return fmt.Errorf("make pipe: %w", err)
-	}
-	defer func() { _ = number.Close() }()
-	// The server picks a free display itself, says which on descriptor 3 when it
-	// is ready, and closes it.
-	cmd := exec.Command("Xvfb", "-displayfd", "3", "-screen", "0", screenSize, "-nolisten", "tcp", "-noreset")
-	cmd.ExtraFiles = []*os.File{w}
-	d.screen, err = launch(cmd, filepath.Join(d.dir, "xvfb.log"))
-	_ = w.Close() // the child has its own
-	if err != nil {
+	var err error
+	if d.screen, err = openScreen(d.dir); err != nil {
 		return err
 	}
-	_ = number.SetReadDeadline(time.Now().Add(dinoTimeout))
-	line, err := io.ReadAll(number)
-	if err == nil && len(line) == 0 {
-		err = errors.New("it ended by itself")
-	}
-	if err != nil {
-		return fmt.Errorf("start Xvfb: %w", err)
-	}
-	d.display = ":" + strings.TrimSpace(string(line))
 	wm := exec.Command("openbox")
 	wm.Env = d.environment()
 	d.manager, err = launch(wm, filepath.Join(d.dir, "openbox.log"))
@@ -101,16 +78,7 @@ func openDesktop(d *desktop) error {
 
 // environment is the whole environment of the desktop's programs.
 func (d *desktop) environment() []string {
-	in := func(sub string) string { return filepath.Join(d.dir, sub) }
-	return []string{
-		"PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8", "DISPLAY=" + d.display,
-		"HOME=" + in("home"), "XDG_DATA_HOME=" + in("data"), "XDG_CONFIG_HOME=" + in("config"),
-		"XDG_CACHE_HOME=" + in("cache"), "XDG_RUNTIME_DIR=" + in("run"),
-		// no session bus: no portals, no notifications, no second instance to find
-		"DBUS_SESSION_BUS_ADDRESS=disabled:", "GSETTINGS_BACKEND=memory", "GIO_USE_VFS=local",
-		"GDK_BACKEND=x11", "GSK_RENDERER=cairo", "GTK_USE_PORTAL=0", "NO_AT_BRIDGE=1", "GTK_A11Y=none",
-		"G_MESSAGES_DEBUG=all",
-	}
+	return append(d.screen.environment(), "GSK_RENDERER=cairo", "G_MESSAGES_DEBUG=all")
 }
 
 // run starts Dino itself.
@@ -148,7 +116,7 @@ func (d *desktop) stop() {
 func (d *desktop) close() {
 	d.stop()
 	d.manager.stop()
-	d.screen.stop()
+	d.screen.close()
 }
 
 func (d *desktop) logSize() int64 {

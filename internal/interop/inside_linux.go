@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"slices"
 	"strings"
 )
 
@@ -26,7 +27,7 @@ func runInside(ctx context.Context, o options, cells []cell, stdout, stderr io.W
 			fmt.Fprintf(stderr, "interop: "+format+"\n", args...)
 		}
 	}}
-	fmt.Fprintln(stdout, versions(ctx, e.jetsend))
+	fmt.Fprintln(stdout, versions(ctx, e.jetsend, cells))
 	if printTable(stdout, runCells(ctx, r, cells, stderr)) > 0 {
 		return exitFailed
 	}
@@ -34,9 +35,15 @@ func runInside(ctx context.Context, o options, cells []cell, stdout, stderr io.W
 }
 
 // versions says what takes part, in one line.
-func versions(ctx context.Context, jetsend string) string {
+func versions(ctx context.Context, jetsend string, cells []cell) string {
+	packages := []string{"prosody", "ejabberd"}
+	for client, pkg := range map[string]string{clientDino: "dino-im", clientGajim: "gajim", clientLibervia: "libervia-backend"} {
+		if slices.ContainsFunc(cells, func(c cell) bool { return c.needs == client }) {
+			packages = append(packages, pkg)
+		}
+	}
 	var parts []string
-	for _, pkg := range []string{"dino-im", "prosody", "ejabberd"} {
+	for _, pkg := range slices.Sorted(slices.Values(packages)) {
 		out, err := exec.CommandContext(ctx, "dpkg-query", "-W", "-f", "${Package} ${Version}", pkg).Output()
 		if err != nil {
 			out = []byte(pkg + " (version not known)")

@@ -23,7 +23,7 @@ const (
 	// defaultTimeout bounds a whole run, which takes a few minutes.
 	defaultTimeout = 30 * time.Minute
 	// cellTimeout bounds one cell; the slowest takes some ten seconds.
-	cellTimeout = 90 * time.Second
+	cellTimeout = 2 * time.Minute
 	// grace is what the enclosed process gets beyond the timeout, to stop what it
 	// started and print its table.
 	grace = 30 * time.Second
@@ -62,7 +62,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	switch {
 	case o.packages:
-		fmt.Fprintln(stdout, strings.Join(debianPackages(), " "))
+		fmt.Fprintln(stdout, strings.Join(debianPackages(selected), " "))
 		return exitPassed
 	case o.list:
 		for _, c := range selected {
@@ -77,7 +77,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	ctx, cancel := context.WithTimeout(ctx, o.timeout+grace)
 	defer cancel()
-	if err := errors.Join(checkProgram(o, selected), checkMachine(ctx, o.install, stderr)); err != nil {
+	if err := errors.Join(checkProgram(o, selected), checkMachine(ctx, selected, o.install, stderr)); err != nil {
 		fmt.Fprintf(stderr, "interop: %v\n", err)
 		return exitUsage
 	}
@@ -104,11 +104,11 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	fs := flag.NewFlagSet("interop", flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	fs.StringVar(&o.jetsend, "jetsend", "bin/jetsend", "`program` under test")
-	fs.StringVar(&o.cells, "cells", "", "comma-separated `patterns` of cells to run: prosody/rig-*, send-*, ejabberd (default all)")
+	fs.StringVar(&o.cells, "cells", "", "comma-separated `patterns` of cells to run: prosody/rig-*, send-*, libervia-*, ejabberd (default all)")
 	fs.StringVar(&o.logs, "logs", "", "existing `directory` for the logs of cells that fail")
 	fs.DurationVar(&o.timeout, "timeout", defaultTimeout, "end the run after this `time`")
 	fs.BoolVar(&o.list, "list", false, "print the cells and do nothing")
-	fs.BoolVar(&o.packages, "packages", false, "print the Debian packages that are needed and do nothing")
+	fs.BoolVar(&o.packages, "packages", false, "print the Debian packages that the cells need and do nothing")
 	fs.BoolVar(&o.install, "install", false, "install what is missing with apt-get (root only)")
 	fs.BoolVar(&o.verbose, "v", false, "say what is done")
 	fs.BoolVar(&o.inside, "inside", false, "used by the command itself")

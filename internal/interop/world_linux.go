@@ -28,10 +28,11 @@ type world struct {
 	rig   *rig
 	users int
 
-	open     []func() // undo what the cells left, last first
-	kept     []string // logs of the clients, for when a cell fails
-	shared   *pair    // for cells that only pass files between jetsend and Dino
-	together *couple  // for cells that only pass files between two Dinos
+	open     []func()             // undo what the cells left, last first
+	kept     []string             // logs of the clients, for when a cell fails
+	shared   *pair                // for cells that only pass files between jetsend and Dino
+	together *couple              // for cells that only pass files between two Dinos
+	plain    map[string]plainPair // by client: for cells without encryption
 }
 
 // pair is a Dino and a jetsend account in each other's rosters.
@@ -48,7 +49,7 @@ func (w *world) cleanUp() {
 	for i := len(w.open) - 1; i >= 0; i-- {
 		w.open[i]()
 	}
-	w.open, w.kept, w.shared, w.together = nil, nil, nil, nil
+	w.open, w.kept, w.shared, w.together, w.plain = nil, nil, nil, nil, nil
 }
 
 // newUser makes an account with a name that nobody had.
@@ -187,6 +188,60 @@ func (c *couple) getAcquainted(ctx context.Context) (err error) {
 		}
 	}
 	return err
+}
+
+// plainPair is a client without encryption and a jetsend account in each other's
+// rosters.
+type plainPair struct {
+	libervia *libervia // one of the two
+	gajim    *gajim
+	jet      *account
+}
+
+// sharedLibervia returns the Libervia that cells share, online, and the account
+// of its contact.
+func (w *world) sharedLibervia(ctx context.Context) (*libervia, *account, error) {
+	if p, there := w.plain[clientLibervia]; there {
+		return p.libervia, p.jet, nil
+	}
+	user, peer, err := w.newFriends(ctx, "benvolio", "juliet")
+	if err != nil {
+		return nil, nil, err
+	}
+	l := &libervia{user: user, server: w.server, dir: filepath.Join(base, w.kind.name, user)}
+	w.open = append(w.open, l.close)
+	w.kept = append(w.kept, l.logPath(), l.cliLog(), filepath.Join(l.dir, "backend.log"))
+	if err := l.start(ctx); err != nil {
+		return nil, nil, err
+	}
+	return l, w.keepPlain(clientLibervia, plainPair{libervia: l, jet: w.newAccount(peer)}), nil
+}
+
+// sharedGajim returns the Gajim that cells share, online, and the account of its
+// contact.
+func (w *world) sharedGajim(ctx context.Context) (*gajim, *account, error) {
+	if p, there := w.plain[clientGajim]; there {
+		return p.gajim, p.jet, nil
+	}
+	user, peer, err := w.newFriends(ctx, "mercutio", "juliet")
+	if err != nil {
+		return nil, nil, err
+	}
+	g := &gajim{user: user, server: w.server, dir: filepath.Join(base, w.kind.name, user)}
+	w.open = append(w.open, g.close)
+	w.kept = append(w.kept, g.logPath())
+	if err := g.start(ctx); err != nil {
+		return nil, nil, err
+	}
+	return g, w.keepPlain(clientGajim, plainPair{gajim: g, jet: w.newAccount(peer)}), nil
+}
+
+func (w *world) keepPlain(client string, p plainPair) *account {
+	if w.plain == nil {
+		w.plain = map[string]plainPair{}
+	}
+	w.plain[client] = p
+	return p.jet
 }
 
 // newFile writes a file of random bytes with a name that nobody had.
