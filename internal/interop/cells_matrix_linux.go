@@ -123,7 +123,7 @@ func (p *pair) sendToDino(ctx context.Context, via string, size int, click bool)
 		e, _ := tx.find("", "failed")
 		return "", fmt.Errorf("jetsend send: exit status %d, %q; %s", code, e.Reason, tx.complaint())
 	}
-	got, err := p.dino.received(ctx, dinoTimeout, filepath.Base(path), false)
+	got, err := p.dino.received(ctx, filepath.Base(path), dinoOMEMO, false)
 	if err != nil {
 		return "", err
 	}

@@ -54,7 +54,7 @@ func dinoToDino(size int, direct, click bool) func(context.Context, *world) (str
 		if err := c.a.sendFile(ctx, path); err != nil {
 			return "", err
 		}
-		got, err := c.b.received(ctx, dinoTimeout, filepath.Base(path), click)
+		got, err := c.b.received(ctx, filepath.Base(path), dinoOMEMO, click)
 		if err != nil {
 			return "", err
 		}

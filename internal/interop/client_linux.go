@@ -17,13 +17,14 @@ import (
 )
 
 const (
-	nsStream   = "http://etherx.jabber.org/streams"
-	nsClient   = "jabber:client"
-	nsCarbons  = "urn:xmpp:carbons:2"
-	nsPubsub   = "http://jabber.org/protocol/pubsub#event"
-	nsSASL     = "urn:ietf:params:xml:ns:xmpp-sasl"
-	nsBind     = "urn:ietf:params:xml:ns:xmpp-bind"
-	clientWait = 10 * time.Second // for any one answer
+	nsStream     = "http://etherx.jabber.org/streams"
+	nsClient     = "jabber:client"
+	nsCarbons    = "urn:xmpp:carbons:2"
+	nsPubsub     = "http://jabber.org/protocol/pubsub#event"
+	nsSASL       = "urn:ietf:params:xml:ns:xmpp-sasl"
+	nsBind       = "urn:ietf:params:xml:ns:xmpp-bind"
+	nsManagement = "urn:xmpp:sm:3"
+	clientWait   = 10 * time.Second // for any one answer
 	// keptStanzas bounds what a client remembers; a cell sees some dozens.
 	keptStanzas = 10000
 )
@@ -210,6 +211,20 @@ func (p *person) wait(ctx context.Context, what string, match func(*xmltree.Elem
 		return e != nil, nil
 	})
 	return e, err
+}
+
+// sleep makes the client one that its server keeps for it (XEP-0198), and takes
+// its connection away without a word, as a telephone does in a pocket.
+func (p *person) sleep(ctx context.Context) error {
+	if err := p.write(`<enable xmlns='` + nsManagement + `' resume='true'/>`); err != nil {
+		return err
+	}
+	_, err := p.wait(ctx, "a stream that can be resumed", func(e *xmltree.Element) bool {
+		return e.Name.Space == nsManagement && e.Name.Local == "enabled"
+	})
+	_ = p.conn.NetConn().Close()
+	<-p.done
+	return err
 }
 
 // leave ends the connection and waits.

@@ -16,7 +16,8 @@ const (
 	// dinoTimeout bounds the start of Dino until it is online, about 1 s on an
 	// idle machine.
 	dinoTimeout = 30 * time.Second
-	// dinoOMEMO is conversation.encryption for OMEMO in Dino's database.
+	// dinoPlain and dinoOMEMO are what Dino's database calls encryption.
+	dinoPlain = 0
 	dinoOMEMO = 2
 )
 

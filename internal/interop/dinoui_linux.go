@@ -210,16 +210,17 @@ func (d *desktop) accept(ctx context.Context, name string) error {
 	return errors.New("no click accepted the file")
 }
 
-// received waits until Dino has a file completely and returns its bytes. Dino
-// takes files of less than 5,000,000 bytes by itself; click accepts others.
-func (d *desktop) received(ctx context.Context, limit time.Duration, name string, click bool) ([]byte, error) {
+// received waits until Dino has a file completely and returns its bytes, if it
+// came with the encryption that is wanted. Dino takes files of less than
+// 5,000,000 bytes by itself; click accepts others.
+func (d *desktop) received(ctx context.Context, name string, encryption int, click bool) ([]byte, error) {
 	if click {
 		if err := d.accept(ctx, name); err != nil {
 			return nil, err
 		}
 	}
 	var t fileTransfer
-	err := poll(ctx, limit, "wait for "+name+" in Dino", func(ctx context.Context) (bool, error) {
+	err := poll(ctx, dinoTimeout, "wait for "+name+" in Dino", func(ctx context.Context) (bool, error) {
 		var found bool
 		var err error
 		t, found, err = d.transfer(ctx, name, true)
@@ -237,8 +238,8 @@ func (d *desktop) received(ctx context.Context, limit time.Duration, name string
 	if t.state == dinoFailed {
 		return nil, errors.New("Dino says that the transfer failed")
 	}
-	if t.encryption != dinoOMEMO {
-		return nil, fmt.Errorf("Dino says encryption %d, not OMEMO", t.encryption)
+	if t.encryption != encryption {
+		return nil, fmt.Errorf("Dino says encryption %d, not %d", t.encryption, encryption)
 	}
 	content, err := os.ReadFile(filepath.Join(d.data("files"), t.path))
 	if err != nil {

@@ -58,6 +58,45 @@ func TestSelectCells(t *testing.T) {
 	}
 }
 
+func TestPackagesOfTheCellsAlone(t *testing.T) {
+	packages := func(needs ...string) string {
+		var cells []cell
+		for _, n := range needs {
+			cells = append(cells, cell{needs: n})
+		}
+		return " " + strings.Join(debianPackages(cells), " ") + " "
+	}
+	for _, c := range []struct {
+		needs    []string
+		has, not string
+	}{
+		{[]string{clientDino}, " dino-im ", " gajim "},
+		{[]string{clientGajim}, " gajim ", " dino-im "},
+		{[]string{clientLibervia}, " libervia-cli ", " xvfb "},
+		{[]string{clientDino, clientGajim}, " xvfb ", " libervia-backend "},
+		{nil, " prosody ", " xvfb "},
+	} {
+		got := packages(c.needs...)
+		if !strings.Contains(got, c.has) || strings.Contains(got, c.not) || strings.Count(got, c.has) != 1 {
+			t.Errorf("%q: %s", c.needs, got)
+		}
+	}
+}
+
+func TestBetween(t *testing.T) {
+	begin := time.Date(2026, 11, 21, 20, 15, 0, 0, time.UTC)
+	c := &command{events: []event{{Event: "online", Time: begin}, {Event: "offer", Time: begin.Add(time.Second)}}}
+	if note, err := c.between("online", "offer", 2*time.Second); err != nil || note != "1s" {
+		t.Errorf("got %q, %v", note, err)
+	}
+	if note, err := c.between("online", "offer", time.Second); err == nil {
+		t.Errorf("a second is no second: %q", note)
+	}
+	if note, err := c.between("online", "sent", time.Second); err == nil {
+		t.Errorf("an event that is not there: %q", note)
+	}
+}
+
 func TestTableCountsAndShowsFailures(t *testing.T) {
 	k, l := serverKind{name: "prosody"}, serverKind{name: "ejabberd"}
 	var out strings.Builder

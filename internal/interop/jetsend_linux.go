@@ -43,21 +43,22 @@ func (a *account) bareJID() string { return a.world.jid(a.user) }
 
 // event is one line of jetsend --json: the members that the cells look at.
 type event struct {
-	Event          string   `json:"event"`
-	JID            string   `json:"jid"`
-	Peer           string   `json:"peer"`
-	Name           string   `json:"name"`
-	Transport      string   `json:"transport"`
-	Candidate      string   `json:"candidate"`
-	Cipher         string   `json:"cipher"`
-	Encryption     string   `json:"encryption"`
-	Devices        []device `json:"devices"`
-	Path           string   `json:"path"`
-	Size           int64    `json:"size"`
-	Verified       []string `json:"verified"`
-	VerifiedByPeer bool     `json:"verified_by_peer"`
-	Code           int      `json:"code"`
-	Reason         string   `json:"reason"`
+	Event          string    `json:"event"`
+	Time           time.Time `json:"time"`
+	JID            string    `json:"jid"`
+	Peer           string    `json:"peer"`
+	Name           string    `json:"name"`
+	Transport      string    `json:"transport"`
+	Candidate      string    `json:"candidate"`
+	Cipher         string    `json:"cipher"`
+	Encryption     string    `json:"encryption"`
+	Devices        []device  `json:"devices"`
+	Path           string    `json:"path"`
+	Size           int64     `json:"size"`
+	Verified       []string  `json:"verified"`
+	VerifiedByPeer bool      `json:"verified_by_peer"`
+	Code           int       `json:"code"`
+	Reason         string    `json:"reason"`
 }
 
 // device is an OMEMO device in an event.

@@ -30,7 +30,7 @@ type libervia struct {
 	server *server
 	dir    string
 
-	bus, backend, receiver *process
+	bus, backend, receiver, sender *process
 }
 
 func (l *libervia) logPath() string { return filepath.Join(l.dir, "data", "libervia", "libervia.log") }
@@ -129,13 +129,20 @@ func (l *libervia) cli(ctx context.Context, args ...string) error {
 // offerPath does nothing: Libervia offers what it has, and the other end decides.
 func (l *libervia) offerPath(string) error { return nil }
 
-// sendFile has Libervia send a file, and returns when it is done or given up.
-func (l *libervia) sendFile(ctx context.Context, path, to string) error {
-	return l.cli(ctx, "file", "send", "--profile", l.user, path, to)
+// sendFile has Libervia send a file. Its command-line interface waits for ever
+// for the end of a file that has gone before it asks, so nobody waits for it.
+func (l *libervia) sendFile(_ context.Context, path, to string) error {
+	l.sender.stop()
+	send := exec.Command(liberviaCLI, "file", "send", "--profile", l.user, path, to)
+	send.Env = l.environment()
+	var err error
+	l.sender, err = launch(send, l.cliLog())
+	return err
 }
 
 // close ends everything of it.
 func (l *libervia) close() {
+	l.sender.stop()
 	l.receiver.stop()
 	l.backend.stop()
 	l.bus.stop()

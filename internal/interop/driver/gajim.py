@@ -44,6 +44,8 @@ def tell(event, **members):
 
 
 class Driver(GajimApplication):
+    _rest = b''  # a command that has not come whole
+
     def _startup(self):
         super()._startup()
         app.settings.set('file_transfers_port', int(PORT))
@@ -52,7 +54,7 @@ class Driver(GajimApplication):
                                'file-send-error': self._failed, 'file-request-error': self._failed,
                                'jingle-ft-cancelled-received': self._failed}.items():
             app.ged.register_event_handler(event, ged.GUI2, handler)
-        GLib.io_add_watch(sys.stdin, GLib.PRIORITY_DEFAULT, GLib.IO_IN | GLib.IO_HUP, self._command)
+        GLib.io_add_watch(sys.stdin.fileno(), GLib.PRIORITY_DEFAULT, GLib.IO_IN | GLib.IO_HUP, self._command)
         GLib.idle_add(self._enroll)
 
     def _enroll(self):
@@ -74,12 +76,14 @@ class Driver(GajimApplication):
         tell('failed', name=props.name if props else '', reason=str(reason))
 
     def _command(self, stdin, _condition):
-        line = stdin.readline()
-        if not line:
+        text = os.read(stdin, 65536)
+        if not text:
             self.quit()
             return GLib.SOURCE_REMOVE
-        command = json.loads(line)
-        getattr(self, '_do_' + command.pop('do'))(**command)
+        *lines, self._rest = (self._rest + text).split(b'\n')
+        for line in lines:
+            command = json.loads(line)
+            getattr(self, '_do_' + command.pop('do'))(**command)
         return GLib.SOURCE_CONTINUE
 
     def _do_paths(self, direct, proxy):
