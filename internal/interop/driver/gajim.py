@@ -61,6 +61,8 @@ class Driver(GajimApplication):
         user, domain = ADDRESS.split('@')
         self.create_account(ACCOUNT, user, domain, PASSWORD, None,
                             (SERVER, ConnectionProtocol.TCP, ConnectionType.START_TLS))
+        # The server's proxy is looked for, and tried, only at the login.
+        app.settings.set_account_setting(ACCOUNT, 'use_ft_proxies', True)
         self.enable_account(ACCOUNT)
         return GLib.SOURCE_REMOVE
 
