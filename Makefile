@@ -68,7 +68,7 @@ demo: build ## a transfer between two accounts of a private server
 	@$(GO) build -o bin/demo ./internal/xmpptest/demo
 	@bin/demo -program bin/jetsend
 
-interop: build ## against real clients: Dino, on Prosody and on ejabberd
+interop: build ## against real clients: Dino, Libervia and Gajim, on Prosody and on ejabberd
 	$(GO) run ./internal/interop -install $(INTEROPFLAGS)
 	JETSEND_TEST_SERVER=ejabberd $(GO) test -count=1 -run TestOnline ./cmd/jetsend
 	JETSEND_TEST_SERVER=ejabberd $(GO) test -count=1 ./internal/transfer

@@ -1,7 +1,7 @@
-// Command interop runs jetsend against real clients and real servers: Dino
-// under a virtual X display, with a private Prosody and a private ejabberd, and
-// prints a table of what worked. It is what "make interop" runs; nothing here is
-// linked into jetsend.
+// Command interop runs jetsend against real clients and real servers: Dino and
+// Gajim under virtual X displays and Libervia on a session bus, with a private
+// Prosody and a private ejabberd, and prints a table of what worked. It is what
+// "make interop" runs; nothing here is linked into jetsend.
 //
 // Everything that it starts lives in namespaces of its own (mounts, network,
 // processes): a network with nothing but loopback, where every server gets an
@@ -15,5 +15,6 @@
 // need no jetsend: they prove that servers and clients work by themselves.
 //
 // It needs Linux with namespaces (as root, or where unprivileged user
-// namespaces are allowed) and the Debian packages that -packages names.
+// namespaces are allowed) and the Debian packages that -packages names for the
+// cells that are chosen.
 package main
