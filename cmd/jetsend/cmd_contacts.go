@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -40,55 +41,109 @@ who sees whom, and what is still to be answered.
 		RunE: func(cmd *cobra.Command, _ []string) error { return runContactsList(cmd, a) },
 	}
 	cmd.AddCommand(list,
-		newContactsChange(a, "add", "Ask to see a contact online", func(ctx context.Context, r roster, j jid.JID) (string, error) {
-			return "asked %[1]s; when it asks back: jetsend contacts accept %[1]s", r.Subscribe(ctx, j)
-		}),
-		newContactsChange(a, "accept", "Let a contact see us online, and ask to see it", accept),
-		newContactsChange(a, "remove", "Take a contact off the list, in both directions", func(ctx context.Context, r roster, j jid.JID) (string, error) {
-			return "%s is off the list", r.Remove(ctx, j)
-		}),
+		newContactsChange(a, change{verb: "add", short: "Ask to see a contact online", names: mayName, does: add}),
+		newContactsChange(a, change{verb: "accept", short: "Let a contact see us online, and ask to see it", does: accept}),
+		newContactsChange(a, change{verb: "name", short: "Give a contact a short name", names: mustName, does: name}),
+		newContactsChange(a, change{verb: "remove", short: "Take a contact off the list, in both directions", does: remove}),
 	)
 	return cmd
 }
 
-// newContactsChange is a subcommand that does one thing to one contact. do returns
-// what has come of it, as a format for the contact.
-func newContactsChange(a *app, verb, short string, do func(context.Context, roster, jid.JID) (done string, err error)) *cobra.Command {
-	return &cobra.Command{
-		Use: verb + " JID", Short: short,
-		Long: short + `. JID is an address, or a name from the
-contacts: section of the configuration.
+// change is what a subcommand does to one contact.
+type change struct {
+	verb, short string
+	names       int // how a name goes with it
+	// does returns what has come of it, as a format for the contact.
+	does func(context.Context, roster, jid.JID) (done string, err error)
+}
 
-` + exitStatus(onlineCodes()...),
-		Args:              exactly(1, "one JID"),
-		ValidArgsFunction: a.completeContact,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx := cmd.Context()
-			c, err := a.loadConfig(cmd)
-			if err != nil {
-				return err
-			}
-			j, err := resolveContact(c, args[0])
-			if err != nil {
-				return err
-			}
-			account, err := c.Choose(a.selection())
-			if err != nil {
-				return err
-			}
-			if j.Bare() == account.Addr && verb != "remove" {
-				return usagef("%s is your own address: your devices see each other without that", clean.Text(j.Bare().String()))
-			}
-			return a.online(ctx, c, func(ctx context.Context, e endpoint) error {
-				done, err := do(ctx, e.Roster(), j.Bare())
-				if err != nil {
-					return fmt.Errorf("contacts %s %s: %w", verb, j.Bare(), err)
-				}
-				a.print.Note(done, clean.Text(j.Bare().String()))
-				return nil
-			})
-		},
+// Whether a command takes a name behind the address.
+const (
+	noName = iota
+	mayName
+	mustName
+)
+
+// args are the rule and the usage of the arguments.
+func (c change) args() (rule cobra.PositionalArgs, use string) {
+	switch c.names {
+	case mayName:
+		return between(1, 2, "one JID, and a name for it"), c.verb + " JID [NAME]"
+	case mustName:
+		return exactly(2, "one JID and a name"), c.verb + " JID NAME"
 	}
+	return exactly(1, "one JID"), c.verb + " JID"
+}
+
+func newContactsChange(a *app, do change) *cobra.Command {
+	long := do.short + `. JID is an address, or a name from the
+contacts: section of the configuration.
+`
+	if do.names != noName {
+		long += `
+NAME is what the contact is called in commands from then on, as in "send FILE NAME". It
+is put on the account's list of contacts, where other clients show it, and remembered
+on this machine: no change of the list, which is the server's word, moves it.
+`
+	}
+	rule, use := do.args()
+	return &cobra.Command{
+		Use: use, Short: do.short, Long: long + "\n" + exitStatus(onlineCodes()...),
+		Args: rule, ValidArgsFunction: a.completeContact,
+		RunE: func(cmd *cobra.Command, args []string) error { return runContactsChange(cmd, a, do, args) },
+	}
+}
+
+func runContactsChange(cmd *cobra.Command, a *app, do change, args []string) error {
+	ctx := cmd.Context()
+	c, err := a.loadConfig(cmd)
+	if err != nil {
+		return err
+	}
+	j, err := resolveContact(c, args[0])
+	if err != nil {
+		return err
+	}
+	if len(args) > 1 {
+		if err := newName(c, args[1], j); err != nil {
+			return err
+		}
+	}
+	account, err := c.Choose(a.selection())
+	if err != nil {
+		return err
+	}
+	if j.Bare() == account.Addr && do.verb != "remove" {
+		return usagef("%s is your own address: your devices see each other without that", clean.Text(j.Bare().String()))
+	}
+	return a.online(ctx, c, func(ctx context.Context, e endpoint) error {
+		if len(args) > 1 {
+			if err := errors.Join(e.Roster().Name(ctx, j.Bare(), args[1]), a.remember(ctx, c, args[1], j)); err != nil {
+				return fmt.Errorf("name %s: %w", j.Bare(), err)
+			}
+		}
+		done, err := do.does(ctx, e.Roster(), j.Bare())
+		if err != nil {
+			return fmt.Errorf("contacts %s %s: %w", do.verb, j.Bare(), err)
+		}
+		if do.verb == "remove" {
+			if err := a.unname(ctx, c, j); err != nil {
+				return err
+			}
+		}
+		a.print.Note(done, clean.Text(j.Bare().String()))
+		return nil
+	})
+}
+
+func add(ctx context.Context, r roster, j jid.JID) (done string, err error) {
+	return "asked %[1]s; when it asks back: jetsend contacts accept %[1]s", r.Subscribe(ctx, j)
+}
+
+func name(context.Context, roster, jid.JID) (done string, err error) { return "%s has its name", nil }
+
+func remove(ctx context.Context, r roster, j jid.JID) (done string, err error) {
+	return "%s is off the list", r.Remove(ctx, j)
 }
 
 // accept approves a request and asks back, unless we see the contact already.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -10,7 +11,6 @@ import (
 	"jetsend/internal/clean"
 	"jetsend/internal/config"
 	"jetsend/internal/exitcode"
-	"jetsend/internal/jid"
 	"jetsend/internal/session"
 	"jetsend/internal/transfer"
 )
@@ -58,13 +58,13 @@ func runDoctor(cmd *cobra.Command, a *app, args []string) error {
 	if err != nil {
 		return err
 	}
-	var to jid.JID
+	var to target
 	if len(args) == 1 {
-		if to, err = resolveContact(c, args[0]); err != nil {
+		if to, err = a.targetOf(c, args[0]); err != nil {
 			return err
 		}
 	}
-	o, err := a.sendOptions(c, to, nil)
+	o, err := a.sendOptions(c, to.jid, nil)
 	if err != nil {
 		return err
 	}
@@ -73,8 +73,8 @@ func runDoctor(cmd *cobra.Command, a *app, args []string) error {
 		return err
 	}
 	d := &diagnosis{a: a, width: outputWidth(a.Stdout), record: diagnosisRecord{Account: account.Addr.String()}}
-	if !to.IsZero() {
-		d.record.Contact = clean.Text(to.String())
+	if len(args) == 1 {
+		d.record.Contact = clean.Text(cmp.Or(to.jid.String(), to.name))
 	}
 	if err := d.server(ctx, account); err != nil {
 		return d.end(ctx, err)
@@ -84,6 +84,10 @@ func runDoctor(cmd *cobra.Command, a *app, args []string) error {
 		return d.end(ctx, d.refused(ctx, err))
 	}
 	defer a.hangUp(ctx, e)
+	if err := a.settle(ctx, c, e, &to); err != nil {
+		return err
+	}
+	o.To = to.jid
 	plan, err := e.Diagnose(ctx, o, d.add)
 	d.record.Plan = plan
 	return d.end(ctx, err)

@@ -17,6 +17,7 @@ import (
 
 	"jetsend/internal/clean"
 	"jetsend/internal/config"
+	shortname "jetsend/internal/contact"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 	"jetsend/internal/transfer"
@@ -142,7 +143,7 @@ func runSend(cmd *cobra.Command, a *app, args []string, dry bool) error {
 	if err := swapped(cmd, c, args); err != nil {
 		return err
 	}
-	to, err := resolveContact(c, who)
+	to, err := a.targetOf(c, who)
 	if err != nil && who != "" && exists(who) {
 		return usagef("the contact is missing: %q is a file", clean.Text(who)).hint("run `%s CONTACT`", typed(cmd, args...))
 	}
@@ -152,7 +153,7 @@ func runSend(cmd *cobra.Command, a *app, args []string, dry bool) error {
 	if err := twoContacts(cmd, c, files, who); err != nil {
 		return err
 	}
-	o, err := a.sendOptions(c, to, files)
+	o, err := a.sendOptions(c, to.jid, files)
 	if err == nil {
 		err = insecureSend(cmd, c.Send, &o)
 	}
@@ -171,6 +172,10 @@ func runSend(cmd *cobra.Command, a *app, args []string, dry bool) error {
 		return err
 	}
 	defer a.hangUp(ctx, e)
+	if err := a.settle(ctx, c, e, &to); err != nil {
+		return err
+	}
+	o.To = to.jid
 	if isTerminal(a.Stdin) && slices.Contains(files, stdinArg) {
 		a.print.Note("reading from the terminal, up to Ctrl-D")
 	}
@@ -362,8 +367,8 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// resolveContact finds the address of CONTACT: a name of the configuration, or
-// an address with an @.
+// resolveContact finds the address of CONTACT offline: a name of the configuration or
+// of the state, or an address with an @.
 func resolveContact(c *config.Config, text string) (jid.JID, error) {
 	if text == "" {
 		return jid.JID{}, usagef("the contact is empty")
@@ -371,9 +376,14 @@ func resolveContact(c *config.Config, text string) (jid.JID, error) {
 	if j, ok := c.Address(text); ok {
 		return j, nil
 	}
+	if key, err := shortname.Key(text); err == nil {
+		if j, ok := c.Address(key); ok {
+			return j, nil
+		}
+	}
 	if !strings.Contains(text, "@") {
-		return jid.JID{}, usagef("%q is neither an address (name@domain) nor a name in contacts: of the configuration", clean.Text(text)).
-			hint("add it to %s: `contacts: {%s: name@domain}`", orDefault(c.File, "the configuration"), clean.Text(text))
+		return jid.JID{}, usagef("%q is neither an address (name@domain) nor the name of a contact", clean.Text(text)).
+			hint("run `jetsend contacts add name@domain %[1]s`, or add it to %[2]s: `contacts: {%[1]s: name@domain}`", clean.Argument(clean.Text(text)), orDefault(c.File, "the configuration"))
 	}
 	j, err := jid.ParseTyped(text)
 	if err != nil || j.Local() == "" {

@@ -60,6 +60,12 @@ func (a *app) contactWords(cmd *cobra.Command, typed string) []cobra.Completion 
 			named[j.String()] = !strings.Contains(typed, "@")
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(c.Learned)) {
+		if j := c.Learned[name]; !c.Configured(name) {
+			words = append(words, cobra.CompletionWithDesc(name, j.String()))
+			named[j.String()] = !strings.Contains(typed, "@")
+		}
+	}
 	known := make(map[string]bool)
 	_ = a.withTransfers(cmd.Context(), c, func(t transfers) error {
 		rows, err := t.List(cmd.Context())

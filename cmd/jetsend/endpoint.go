@@ -46,6 +46,10 @@ type endpoint interface {
 // roster is the account's list of contacts (RFC 6121).
 type roster interface {
 	List(context.Context) ([]contact, error)
+	// Items are those of the list alone, as the login has brought it.
+	Items(context.Context) ([]contact, error)
+	// Name gives a contact a name on the list.
+	Name(ctx context.Context, of jid.JID, name string) error
 	// Subscribe asks to see the presence of a contact.
 	Subscribe(context.Context, jid.JID) error
 	// Approve lets a contact see ours. Without error and sight it has not asked, and
@@ -109,7 +113,11 @@ func (a *app) loadConfig(cmd *cobra.Command) (*config.Config, error) {
 	if err != nil {
 		return nil, &config.Error{Msg: "configuration file", Err: err}
 	}
-	return a.loadFile(cmd, file, named)
+	c, err := a.loadFile(cmd, file, named)
+	if err == nil {
+		a.addNames(cmd.Context(), c)
+	}
+	return c, err
 }
 
 func (a *app) loadFile(cmd *cobra.Command, file string, mustExist bool) (*config.Config, error) {

@@ -69,7 +69,7 @@ func (f *fixture) run(args ...string) int {
 		f.endpoint.report = o.Report
 		return f.endpoint, nil
 	}
-	a.openKeys, a.openTransfers = openKeys, openTransfers
+	a.openKeys, a.openTransfers, a.openNames = openKeys, openTransfers, openNames
 	return a.run(f.t.Context(), args)
 }
 
@@ -158,7 +158,12 @@ func (e *fakeEndpoint) Close(ctx context.Context) error {
 	e.closed++
 	return ctx.Err()
 }
-func (e *fakeEndpoint) List(context.Context) ([]contact, error) { return e.contacts, e.result }
+func (e *fakeEndpoint) List(context.Context) ([]contact, error)  { return e.contacts, e.result }
+func (e *fakeEndpoint) Items(context.Context) ([]contact, error) { return e.contacts, e.result }
+func (e *fakeEndpoint) Name(_ context.Context, j jid.JID, name string) error {
+	e.done = append(e.done, "name "+j.String()+" "+name)
+	return e.result
+}
 func (e *fakeEndpoint) Subscribe(_ context.Context, j jid.JID) error {
 	e.done = append(e.done, "subscribe "+j.String())
 	return e.result

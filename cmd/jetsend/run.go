@@ -16,6 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"jetsend/internal/config"
+	shortname "jetsend/internal/contact"
 	"jetsend/internal/exitcode"
 )
 
@@ -51,6 +52,7 @@ type app struct {
 	dial          func(context.Context, dialOptions) (endpoint, error)
 	openTransfers func(ctx context.Context, stateDir string, account *config.Chosen) (transfers, error)
 	openKeys      func(ctx context.Context, stateDir string, account *config.Chosen, trust string) (keys, error)
+	openNames     func(ctx context.Context, stateDir string, account *config.Chosen, do func(*shortname.Names) error) error
 	now           func() time.Time
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"jetsend/internal/clean"
 	"jetsend/internal/config"
+	shortname "jetsend/internal/contact"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
@@ -24,7 +25,7 @@ import (
 
 // wire gives a run the real doors to the network and the state.
 func wire(a *app) {
-	a.dial, a.openKeys, a.openTransfers = dial, openKeys, openTransfers
+	a.dial, a.openKeys, a.openTransfers, a.openNames = dial, openKeys, openTransfers, openNames
 }
 
 // dial puts the account online.
@@ -99,19 +100,16 @@ type contactList struct{ s *session.Session }
 // List implements roster. The server repeats unanswered requests right after
 // our initial presence; the answer to a ping (XEP-0199) comes behind them.
 func (c contactList) List(ctx context.Context) ([]contact, error) {
-	items, err := c.s.Roster(ctx)
-	if err != nil {
-		return nil, err
-	}
 	if err := c.settle(ctx); err != nil {
 		return nil, err
 	}
+	list, err := c.Items(ctx)
+	if err != nil {
+		return nil, err
+	}
 	requests := c.s.SubscriptionRequests()
-	var list []contact
-	for _, it := range items {
-		list = append(list, contact{
-			JID: it.JID, Name: it.Name, Subscription: it.Subscription, Asked: it.Ask, Asks: slices.Contains(requests, it.JID),
-		})
+	for i := range list {
+		list[i].Asks = slices.Contains(requests, list[i].JID)
 	}
 	for _, j := range requests {
 		if !slices.ContainsFunc(list, func(c contact) bool { return c.JID == j }) {
@@ -119,6 +117,20 @@ func (c contactList) List(ctx context.Context) ([]contact, error) {
 		}
 	}
 	return list, nil
+}
+
+// Items implements roster.
+func (c contactList) Items(ctx context.Context) (list []contact, err error) {
+	items, err := c.s.Roster(ctx)
+	for _, it := range items {
+		list = append(list, contact{JID: it.JID, Name: it.Name, Subscription: it.Subscription, Asked: it.Ask})
+	}
+	return list, err
+}
+
+// Name implements roster.
+func (c contactList) Name(ctx context.Context, of jid.JID, name string) error {
+	return c.s.NameContact(ctx, of, name)
 }
 
 // settle waits until the server has handled all that was sent to it, and we
@@ -238,6 +250,25 @@ func (t transferTable) Forget(ctx context.Context, k journal.Key) error {
 
 // Close implements transfers.
 func (t transferTable) Close() error { return t.db.Close() }
+
+// openNames lets do have the short names in the state of an account. Where there is no
+// state there are none, and none is made for them.
+func openNames(ctx context.Context, dir string, a *config.Chosen, do func(*shortname.Names) error) (err error) {
+	path := state.Path(dir, a.Addr)
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	db, err := state.Open(ctx, path)
+	if err != nil {
+		return &config.Error{Msg: "open the state", Err: err}
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	names, err := shortname.Open(ctx, db)
+	if err != nil {
+		return &config.Error{Msg: "open the names of contacts", Err: err}
+	}
+	return do(names)
+}
 
 // openKeys opens the state of an account, or returns nil when there is none:
 // looking at keys makes none.

@@ -29,6 +29,9 @@ type Config struct {
 	Trust      string     `mapstructure:"trust" choice:"blind verified"`
 	Transports Transports `mapstructure:"transports"`
 
+	// Learned are short names from elsewhere, in lower case: Contacts comes first.
+	Learned map[string]jid.JID `mapstructure:"-"`
+
 	// File is the file that was read, or would be written by login.
 	File string `mapstructure:"-"`
 	// Found tells whether File exists.
@@ -241,11 +244,18 @@ func (a Account) sources() int {
 	return n
 }
 
+// Configured reports whether a name is one of contacts: in the file.
+func (c *Config) Configured(name string) bool {
+	_, ok := c.Contacts[strings.ToLower(name)]
+	return ok
+}
+
 // Address returns the JID that a name of contacts: stands for.
 func (c *Config) Address(name string) (jid.JID, bool) {
 	text, ok := c.Contacts[strings.ToLower(name)]
 	if !ok {
-		return jid.JID{}, false
+		j, ok := c.Learned[strings.ToLower(name)]
+		return j, ok
 	}
 	j, err := jid.ParseTyped(text)
 	return j, err == nil

@@ -119,16 +119,16 @@ type UnreachableError struct {
 func (e *UnreachableError) Error() string {
 	var why []string
 	for _, err := range e.Errs {
-		if text := plainly(err); !slices.Contains(why, text) { // one name has several ports
+		if text := Plainly(err); !slices.Contains(why, text) { // one name has several ports
 			why = append(why, text)
 		}
 	}
 	return fmt.Sprintf("no server of %s reachable: %s", e.Domain, strings.Join(why, "; "))
 }
 
-// plainly is what an error of the network means, without the names of calls and of the
+// Plainly is what an error of the network means, without the names of calls and of the
 // machine's own name servers.
-func plainly(err error) string {
+func Plainly(err error) string {
 	var name *net.DNSError
 	if !errors.As(err, &name) {
 		return err.Error()

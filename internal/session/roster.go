@@ -20,6 +20,7 @@ type RosterItem struct {
 	Name         string
 	Subscription string // none, to, from or both
 	Ask          bool   // our request to subscribe is not answered yet
+	Groups       []string
 }
 
 // roster mirrors the server's list.
@@ -59,6 +60,9 @@ func (r *roster) take(el *xmltree.Element) {
 	it := RosterItem{JID: j, Name: el.Attr("name"), Subscription: el.Attr("subscription"), Ask: el.Attr("ask") == "subscribe"}
 	if it.Subscription == "" {
 		it.Subscription = "none"
+	}
+	for _, g := range el.All(nsRoster, "group") {
+		it.Groups = append(it.Groups, g.Text)
 	}
 	r.items[j] = it
 }
@@ -138,6 +142,20 @@ func (s *Session) Roster(ctx context.Context) ([]RosterItem, error) {
 	}
 	slices.SortFunc(out, func(a, b RosterItem) int { return strings.Compare(a.JID.String(), b.JID.String()) })
 	return out, nil
+}
+
+// NameContact gives a contact a name on the account's list, which it is put on where it
+// is not. An item is set as a whole (RFC 6121 section 2.1.2.6), so its groups stay.
+func (s *Session) NameContact(ctx context.Context, contact jid.JID, name string) error {
+	s.roster.mu.Lock()
+	groups := s.roster.items[contact.Bare()].Groups
+	s.roster.mu.Unlock()
+	item := xmltree.New(nsRoster, "item").Set("jid", contact.Bare().String()).Set("name", name)
+	for _, g := range groups {
+		item.Add(xmltree.New(nsRoster, "group").SetText(g))
+	}
+	_, err := s.IQ(ctx, jid.JID{}, stanza.Set, xmltree.New(nsRoster, "query", item))
+	return err
 }
 
 // RemoveContact takes a contact off the list, which ends the subscriptions of

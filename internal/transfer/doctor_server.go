@@ -2,8 +2,10 @@ package transfer
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -105,14 +107,22 @@ func dnsFinding(in *session.Inspection, domain, server string) Finding {
 func connectFinding(in *session.Inspection) Finding {
 	d := ConnectDetails{Tried: []HostInfo{}}
 	var failures []string
+	failed := 0
 	for _, a := range in.Attempts {
 		h := HostInfo{Address: clean.Text(a.Address), Seconds: a.Took.Seconds()}
 		for _, addr := range a.Addrs {
 			h.Addresses = append(h.Addresses, addr.String())
 		}
 		if a.Err != nil {
-			h.Error = clean.Error(a.Err)
-			failures = append(failures, h.Address+": "+h.Error)
+			h.Error = clean.Text(session.Plainly(a.Err))
+			failure := h.Address + ": " + h.Error
+			if dns := (*net.DNSError)(nil); errors.As(a.Err, &dns) {
+				failure = h.Error // which has the name, and is so for each port
+			}
+			if !slices.Contains(failures, failure) {
+				failures = append(failures, failure)
+			}
+			failed++
 		}
 		d.Tried = append(d.Tried, h)
 	}
@@ -133,10 +143,10 @@ func connectFinding(in *session.Inspection) Finding {
 		}
 	case len(d.Tried) == 0:
 		f.Status, f.Text = StatusFail, "nothing to connect to"
-	case len(failures) == len(d.Tried):
+	case failed == len(d.Tried):
 		f.Status, f.Text = StatusFail, "nothing answers: "+strings.Join(failures, ", ")
 	default:
-		f.Status, f.Text = StatusWarn, fmt.Sprintf("%d of %d hosts answer, none as it should", len(d.Tried)-len(failures), len(d.Tried))
+		f.Status, f.Text = StatusWarn, fmt.Sprintf("%d of %d hosts answer, none as it should", len(d.Tried)-failed, len(d.Tried))
 	}
 	f.Details = d
 	return f

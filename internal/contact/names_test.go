@@ -1,0 +1,56 @@
+package contact_test
+
+import (
+	"errors"
+	"maps"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"jetsend/internal/contact"
+	"jetsend/internal/jid"
+	"jetsend/internal/state"
+)
+
+func TestNames(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.db")
+	ctx := t.Context()
+	db, err := state.Open(ctx, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	n, err := contact.Open(ctx, db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	romeo, paris := jid.MustParse("romeo@montague.example"), jid.MustParse("paris@verona.example")
+	set := func(name string, of jid.JID) {
+		t.Helper()
+		if err := n.Set(ctx, name, of); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set("Romeo", jid.MustParse("romeo@montague.example/orchard"))
+	set("my  Love", romeo)
+	set("ＰＡＲＩＳ", romeo)
+	set("paris", paris)
+	want := map[string]jid.JID{"romeo": romeo, "my love": romeo, "paris": paris}
+	if n, err = contact.Open(ctx, db); err != nil { // by another process
+		t.Fatal(err)
+	}
+	if all, err := n.All(ctx); err != nil || !maps.Equal(all, want) {
+		t.Errorf("%v, %v; want %v", all, err, want)
+	}
+	if err := n.Forget(ctx, romeo); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := n.All(ctx); err != nil || !maps.Equal(all, map[string]jid.JID{"paris": paris}) {
+		t.Errorf("%v, %v", all, err)
+	}
+	for _, bad := range []string{"", "a@b", "a/b", "-n", "a\x1b[2J", "\u202e", strings.Repeat("a", 129)} {
+		if err := n.Set(ctx, bad, romeo); !errors.Is(err, contact.ErrName) {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
