@@ -194,7 +194,7 @@ func (h *Handle) Release(ctx context.Context) error {
 	if h.lock == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWord)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), state.LastWord)
 	defer cancel()
 	err := h.j.write(ctx, func(tx *sql.Tx) error {
 		r, err := load(ctx, tx, h.row.Key)
@@ -220,7 +220,7 @@ func (h *Handle) Release(ctx context.Context) error {
 
 // finally is update for what has to be written even when ctx has ended.
 func (h *Handle) finally(ctx context.Context, what string, f func(*Row) error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWord)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), state.LastWord)
 	defer cancel()
 	return h.update(ctx, what, f)
 }

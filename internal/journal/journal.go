@@ -32,10 +32,6 @@ var (
 	ErrOver = errors.New("transfer has ended")
 )
 
-// lastWord bounds how long the end of a transfer may take to be written when
-// its context has ended: a little longer than the database waits for others.
-const lastWord = 40 * time.Second
-
 // locks and lockSuffix name the directory of the lock files, beside the
 // database, and the files in it.
 const (
@@ -81,7 +77,7 @@ func Open(ctx context.Context, db *sql.DB, now func() time.Time) (*Journal, erro
 
 // write runs f in an immediate transaction and commits it.
 func (j *Journal) write(ctx context.Context, f func(*sql.Tx) error) error {
-	return j.in(ctx, nil, f)
+	return state.Write(ctx, j.db, f)
 }
 
 // read runs f in a transaction that sees one state of the database, after rows
@@ -95,19 +91,12 @@ func (j *Journal) read(ctx context.Context, f func(*sql.Tx) error) error {
 	if err != nil {
 		return err
 	}
-	return j.in(ctx, &sql.TxOptions{ReadOnly: true}, f)
-}
-
-func (j *Journal) in(ctx context.Context, opt *sql.TxOptions, f func(*sql.Tx) error) error {
-	tx, err := j.db.BeginTx(ctx, opt)
+	tx, err := j.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return err
 	}
-	defer func() { _ = tx.Rollback() }() // does nothing after the commit
-	if err := f(tx); err != nil {
-		return err
-	}
-	return tx.Commit()
+	defer func() { _ = tx.Rollback() }()
+	return f(tx)
 }
 
 // at is the time of now as it is stored.

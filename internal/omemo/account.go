@@ -45,13 +45,11 @@ type Account struct {
 	deviceID uint32
 	holder   string // names this Account in the publication lease
 
-	// mu serialises the steps of this process, so that they queue here rather
-	// than at the database's busy timeout.
-	mu sync.Mutex
 	// announcing serialises Announce and Withdraw of this Account; those of
 	// others are kept out by the lease.
 	announcing sync.Mutex
 
+	work     work                     // what is done for contacts
 	messages quota                    // what HandleMessage has opened lately
 	draw     func(n int) (int, error) // of n prekeys of a contact; in tests no two senders the same
 
@@ -109,25 +107,13 @@ func (a *Account) IdentityKey() []byte { return append([]byte(nil), a.id.public.
 // now returns the time as it is stored.
 func (a *Account) now() int64 { return a.cfg.Now().UnixMilli() }
 
-// step runs f as one immediate transaction under the account's mutex: alone in
-// this process, and alone among the processes that write this database. It is
-// committed, and on the disk, when step returns nil, and has left nothing
-// behind otherwise. f must not wait for anything but the database.
+// step runs f as one immediate transaction: alone among all who write this
+// database, of this process and of others. It is committed, and on the disk, when
+// step returns nil, and has left nothing behind otherwise. f must not wait for
+// anything but the database, and does nothing there of which somebody else
+// chooses how much it is.
 func (a *Account) step(ctx context.Context, f func(tx *sql.Tx) error) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	tx, err := a.db.BeginTx(ctx, nil)
-	if err != nil {
-		return fmt.Errorf("begin transaction: %w", err)
-	}
-	defer func() { _ = tx.Rollback() }() // does nothing after the commit
-	if err := f(tx); err != nil {
-		return err
-	}
-	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("commit: %w", err)
-	}
-	return nil
+	return state.Write(ctx, a.db, f)
 }
 
 // loadOrCreate reads our identity, making it on first use.

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"go.mau.fi/libsignal/signalerror"
-
 	"jetsend/internal/jid"
 	"jetsend/internal/xmltree"
 )
@@ -24,95 +22,99 @@ const (
 	maxHealDoublings = 6
 )
 
-// Heal is for an envelope, or a message, of from (a full JID) that
-// [Account.Unwrap] or [Account.HandleMessage] could not open (ErrEnvelope) or
-// that held no key for us (ErrNotForUs): one of the two sides has lost the
-// session. When it is of a device that is known, in its account's list, and
-// usable, Heal begins a new session with that device from its bundle, and
-// returns the children of a message to from by which the device gets to know
-// it: the next envelope will open. For junk see [Account.Prime].
+// Heal is for an error of [Account.Unwrap] or [Account.HandleMessage]: when it says
+// that the envelope did not open with the session of its device (ErrEnvelope), or
+// held no key for us (ErrNotForUs), one of the two sides has lost the session. When
+// that device is known, in its account's list, and usable, Heal begins a new session
+// with it from its bundle, and returns the children of a message to where the
+// envelope came from, by which the device gets to know it: the next envelope will
+// open. For junk, which is asked when there is such a message, see [Account.Prime].
 //
-// Nothing, without an error, is returned when there is nothing to heal (the
-// envelope opens, or was opened before), and when the device had its turn: one a
+// Nothing, without an error, is returned when there is nothing to heal (such as an
+// envelope that was opened before), and when the device had its turn: one a
 // minute, and ever fewer when nothing helps. This holds for all processes and
-// over restarts. Errors: ErrEnvelope for what is no envelope at all,
-// ErrUnknownDevice for strangers, *TrustError for keys that have changed or may
-// not be used (nothing is rebuilt for these), and those of p.
-func (a *Account) Heal(ctx context.Context, p PEP, from jid.JID, encrypted *xmltree.Element, junk bool) ([]*xmltree.Element, error) {
-	children, err := a.heal(ctx, p, from, encrypted, junk)
+// over restarts. Errors: ErrUnknownDevice for strangers, *TrustError for keys that
+// may not be used (nothing is rebuilt for these), and those of p.
+func (a *Account) Heal(ctx context.Context, p PEP, cause error, junk func() bool) ([]*xmltree.Element, error) {
+	var b *broken
+	if !errors.As(cause, &b) {
+		return nil, nil
+	}
+	children, err := a.heal(ctx, p, b, junk)
 	if err != nil {
-		return nil, fmt.Errorf("heal session with %s: %w", from, err)
+		return nil, fmt.Errorf("heal session with %s: %w", b.from, err)
 	}
 	return children, nil
 }
 
-func (a *Account) heal(ctx context.Context, p PEP, from jid.JID, encrypted *xmltree.Element, junk bool) ([]*xmltree.Element, error) {
-	h, err := parseEnvelope(encrypted, a.deviceID)
-	if err != nil && !errors.Is(err, ErrNotForUs) {
+// broken is the verdict on an envelope that nothing of it opened with the session of
+// its device. [Account.Heal] goes by it: to find it out anew would be the same work.
+type broken struct {
+	from jid.JID // full, where it came from
+	addr address
+	err  error
+}
+
+func (b *broken) Error() string { return b.err.Error() }
+func (b *broken) Unwrap() error { return b.err }
+
+// broken makes err the verdict.
+func (u *unwrapping) broken(err error) error { return &broken{u.from, u.addr, err} }
+
+func (a *Account) heal(ctx context.Context, p PEP, b *broken, junk func() bool) ([]*xmltree.Element, error) {
+	if due, err := a.healingDue(ctx, b.addr); err != nil || !due {
 		return nil, err
 	}
-	addr, err := a.sender(from, h)
-	if err != nil {
+	if err := a.currentList(ctx, p, b.addr.jid); err != nil {
 		return nil, err
 	}
-	if broken, err := a.broken(ctx, addr, h.keys); err != nil || !broken {
-		return nil, err
-	}
-	if err := a.currentList(ctx, p, addr.jid); err != nil {
-		return nil, err
-	}
-	if mine, err := a.takeTurn(ctx, addr); err != nil || !mine {
+	if mine, err := a.takeTurn(ctx, b.addr); err != nil || !mine {
 		return nil, err
 	}
 	k, err := newKeyTransport()
 	if err != nil {
 		return nil, err
 	}
-	err = a.rebuild(ctx, p, addr, func(tx *sql.Tx, d Device) error {
+	err = a.rebuild(ctx, p, b.addr, func(tx *sql.Tx, d Device) error {
 		if err := k.add(ctx, a, tx, d); err != nil {
 			return err
 		}
-		return a.markPrimed(ctx, tx, addr, from.Resource())
+		return a.markPrimed(ctx, tx, b.addr, b.from.Resource())
 	})
 	if err != nil {
 		return nil, err
 	}
-	return k.children(a.deviceID, junk), nil
+	return k.children(a.deviceID, junk()), nil
 }
 
-// broken tells whether the session with a known and usable device does not open
-// what it sent. Nothing is changed by trying.
-func (a *Account) broken(ctx context.Context, addr address, keys []wrappedKey) (broken bool, err error) {
-	messages := make([]*message, len(keys))
-	for i, k := range keys {
-		if messages[i], err = parseMessage(k.data, k.prekey); err != nil {
-			return false, fmt.Errorf("%w: %w", ErrEnvelope, err)
-		}
+// healingDue tells whether the session with a device may be healed now, as far as
+// can be said without asking anybody, and without writing: it is called for
+// whatever somebody sends that does not open.
+func (a *Account) healingDue(ctx context.Context, addr address) (bool, error) {
+	d, _, err := a.device(ctx, a.db, addr.jid, addr.device)
+	if err != nil {
+		return false, err
 	}
-	err = a.step(ctx, func(tx *sql.Tx) error {
-		d, _, err := a.device(ctx, tx, addr.jid, addr.device)
-		if err != nil {
-			return err
-		}
-		if d.IdentityKey == nil {
-			return ErrUnknownDevice
-		}
-		if err := refusal(d); err != nil {
-			return err
-		}
-		for _, m := range messages {
-			if err := admit(d, m); err != nil {
-				return err
-			}
-			_, err := a.newRatchet(tx, addr, d.IdentityKey).decrypt(ctx, m)
-			if err == nil || errors.Is(err, signalerror.ErrOldCounter) {
-				return nil
-			}
-		}
-		broken = ctx.Err() == nil
-		return ctx.Err()
-	})
-	return broken, err
+	if d.IdentityKey == nil {
+		return false, ErrUnknownDevice
+	}
+	if err := refusal(d); err != nil {
+		return false, err
+	}
+	return a.healTurn(ctx, a.db, addr)
+}
+
+// healTurn tells whether it is a device's turn to be healed.
+func (a *Account) healTurn(ctx context.Context, q queryer, addr address) (bool, error) {
+	var healed int64
+	var heals int
+	const last = `SELECT healed, heals FROM upkeep WHERE jid = ? AND device = ?`
+	err := q.QueryRowContext(ctx, last, addr.jid.String(), addr.device).Scan(&healed, &heals)
+	if errors.Is(err, sql.ErrNoRows) {
+		return true, nil
+	}
+	pause := healPause << min(max(heals-1, 0), maxHealDoublings)
+	return err == nil && !a.within(healed, min(pause, maxHealPause)), err
 }
 
 // takeTurn takes the device's turn to be healed, if it has one. It is taken
@@ -127,21 +129,13 @@ func (a *Account) takeTurn(ctx context.Context, addr address) (mine bool, err er
 		if !d.Active {
 			return fmt.Errorf("%w: it has left the list", ErrUnknownDevice)
 		}
+		if mine, err = a.healTurn(ctx, tx, addr); err != nil || !mine {
+			return err
+		}
 		const ensure = `INSERT OR IGNORE INTO upkeep (jid, device) VALUES (?, ?)`
 		if _, err := tx.ExecContext(ctx, ensure, addr.jid.String(), addr.device); err != nil {
 			return err
 		}
-		var healed int64
-		var heals int
-		const last = `SELECT healed, heals FROM upkeep WHERE jid = ? AND device = ?`
-		if err := tx.QueryRowContext(ctx, last, addr.jid.String(), addr.device).Scan(&healed, &heals); err != nil {
-			return err
-		}
-		pause := healPause << min(max(heals-1, 0), maxHealDoublings)
-		if a.within(healed, min(pause, maxHealPause)) {
-			return nil
-		}
-		mine = true
 		const take = `UPDATE upkeep SET healed = ?, heals = heals + 1 WHERE jid = ? AND device = ?`
 		_, err = tx.ExecContext(ctx, take, a.now(), addr.jid.String(), addr.device)
 		return err

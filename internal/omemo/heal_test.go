@@ -158,14 +158,18 @@ func TestChangedIdentityIsNotHealed(t *testing.T) {
 		}
 	}
 	j.unchanged("changed identity", func() {
-		children, err := j.Heal(t.Context(), j.pep, r.jid, old, false)
+		children, err := j.Heal(t.Context(), j.pep, j.cause(r.jid, old), noJunk)
 		isChanged("heal", err)
 		e, err2 := n.WrapPayload(t.Context(), n.pep, juliet, []byte("x"))
 		if err2 != nil {
 			t.Fatal(err2)
 		}
-		again, err := j.Heal(t.Context(), j.pep, r.jid, e.Element, false)
-		isChanged("heal after a prekey message", err)
+		cause := j.cause(r.jid, e.Element)
+		isChanged("a prekey message", cause)
+		again, err := j.Heal(t.Context(), j.pep, cause, noJunk)
+		if err != nil {
+			t.Error(err)
+		}
 		err = j.Rebuild(t.Context(), j.pep, romeo)
 		isChanged("rebuild", err)
 		_, err = j.Prime(t.Context(), j.pep, r.jid, 0, false)
@@ -281,22 +285,22 @@ func TestHealOnce(t *testing.T) {
 	j, r, c := clocked(t)
 	settle(j, r)
 	j.lose()
-	e := r.offer(j)
+	cause := j.cause(r.jid, r.offer(j))
 	r.mustTake(j, j.onlyOne(c, func(ctx context.Context, q *party) ([]*xmltree.Element, error) {
-		return q.Heal(ctx, q.pep, r.jid, e, true)
+		return q.Heal(ctx, q.pep, cause, func() bool { return true })
 	}))
 	if _, err := j.open(r, r.offer(j)); err != nil {
 		t.Error(err)
 	}
 	c.add(healPause)
 	j.lose()
-	e = r.offer(j)
+	cause = j.cause(r.jid, r.offer(j))
 	lost := errors.New("stream lost")
 	j.s.before = failing("items romeo@jet.test "+nodeBundles, lost)
-	if _, err := j.Heal(t.Context(), j.pep, r.jid, e, false); !errors.Is(err, lost) {
+	if _, err := j.Heal(t.Context(), j.pep, cause, noJunk); !errors.Is(err, lost) {
 		t.Errorf("got %v", err)
 	}
-	if children, err := j.Heal(t.Context(), j.pep, r.jid, e, false); children != nil || err != nil {
+	if children, err := j.Heal(t.Context(), j.pep, cause, noJunk); children != nil || err != nil {
 		t.Errorf("asked again: %v (%v)", children, err)
 	}
 }
@@ -309,13 +313,12 @@ func TestNotHealed(t *testing.T) {
 	nothing := func(name string, from jid.JID, e *xmltree.Element, want error) {
 		t.Helper()
 		j.unchanged(name, func() {
-			children, err := j.Heal(t.Context(), j.pep, from, e, false)
+			children, err := j.Heal(t.Context(), j.pep, j.cause(from, e), noJunk)
 			if children != nil || !errors.Is(err, want) {
 				t.Errorf("%s: %v (%v)", name, children, err)
 			}
 		})
 	}
-	nothing("it opens", r.jid, r.offer(j), nil)
 	e := r.wrap(j, "x")
 	j.mustOpen(r, e, "x")
 	nothing("replayed", r.jid, e, nil)
@@ -325,21 +328,22 @@ func TestNotHealed(t *testing.T) {
 		t.Fatal(err)
 	}
 	nothing("a payload that does not verify", r.jid, e, nil)
-	nothing("another sender", jid.MustParse("nurse@jet.test/house"), r.offer(j), ErrUnknownDevice)
-	nothing("ourselves", juliet, envelopeElement(j.DeviceID(), nil, make([]byte, ivSize), nil), ErrEnvelope)
-	nothing("no envelope", r.jid, xmltree.New(NS, "encrypted"), ErrEnvelope)
+	nothing("another sender", jid.MustParse("nurse@jet.test/house"), r.offer(j), nil)
+	nothing("ourselves", juliet, envelopeElement(j.DeviceID(), nil, make([]byte, ivSize), nil), nil)
+	nothing("no envelope", r.jid, xmltree.New(NS, "encrypted"), nil)
 	e = r.offer(j)
 	e.Child(NS, "header").Child(NS, "key").SetText("MwoFAAA=")
-	nothing("no message", r.jid, e, ErrEnvelope)
+	nothing("no message", r.jid, e, nil)
 
 	j.lose()
 	e = r.offer(j)
+	cause := j.cause(r.jid, e)
 	if err := j.Distrust(t.Context(), romeo, r.Fingerprint()); err != nil {
 		t.Fatal(err)
 	}
 	j.unchanged("distrusted", func() {
 		var trust *TrustError
-		if children, err := j.Heal(t.Context(), j.pep, r.jid, e, false); children != nil || !errors.As(err, &trust) {
+		if children, err := j.Heal(t.Context(), j.pep, cause, noJunk); children != nil || !errors.As(err, &trust) {
 			t.Errorf("distrusted: %v (%v)", children, err)
 		}
 	})

@@ -344,7 +344,11 @@ func (p *party) known(o *party) (d Device, ok bool) {
 // when f returns nil.
 func (p *party) raw(o *party, f func(ctx context.Context, r *ratchet) error) error {
 	return p.step(p.t.Context(), func(tx *sql.Tx) error {
-		return f(p.t.Context(), p.newRatchet(tx, address{o.jid.Bare(), o.DeviceID()}, o.IdentityKey()))
+		r := p.newRatchet(tx, address{o.jid.Bare(), o.DeviceID()}, o.IdentityKey())
+		if err := f(p.t.Context(), r); err != nil {
+			return err
+		}
+		return r.store(p.t.Context(), tx)
 	})
 }
 
@@ -353,10 +357,8 @@ func (p *party) encrypt(o *party, plain string) (k wrappedKey) {
 	p.t.Helper()
 	err := p.raw(o, func(ctx context.Context, r *ratchet) (err error) {
 		k.rid = o.DeviceID()
-		if k.data, k.prekey, err = r.encrypt(ctx, []byte(plain)); err != nil {
-			return err
-		}
-		return r.store(ctx)
+		k.data, k.prekey, err = r.encrypt(ctx, []byte(plain))
+		return err
 	})
 	if err != nil {
 		p.t.Fatal(err)
@@ -371,10 +373,8 @@ func (p *party) decrypt(o *party, k wrappedKey) (plain []byte, err error) {
 		return nil, err
 	}
 	err = p.raw(o, func(ctx context.Context, r *ratchet) (err error) {
-		if plain, err = r.decrypt(ctx, m); err != nil {
-			return err
-		}
-		return r.store(ctx)
+		plain, err = r.decrypt(ctx, m)
+		return err
 	})
 	return plain, err
 }
@@ -396,10 +396,7 @@ func (p *party) rebuild(o *party) {
 		p.t.Fatal(err)
 	}
 	err = p.raw(o, func(ctx context.Context, r *ratchet) error {
-		if err := r.build(ctx, b); err != nil {
-			return err
-		}
-		return r.store(ctx)
+		return r.build(ctx, b)
 	})
 	if err != nil {
 		p.t.Fatal(err)

@@ -52,15 +52,27 @@ func (p *party) prime(o *party, at ...jid.JID) []*xmltree.Element {
 	return children
 }
 
-// heal heals after an envelope of o.
+// heal heals after an envelope of o, which does not open.
 func (p *party) heal(o *party, e *xmltree.Element) []*xmltree.Element {
 	p.t.Helper()
-	children, err := p.Heal(p.t.Context(), p.pep, o.jid, onWire(p.t, e), false)
+	children, err := p.Heal(p.t.Context(), p.pep, p.cause(o.jid, e), noJunk)
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	return children
 }
+
+// cause is why an envelope does not open.
+func (p *party) cause(from jid.JID, e *xmltree.Element) error {
+	p.t.Helper()
+	_, err := p.Unwrap(p.t.Context(), p.pep, from, onWire(p.t, e))
+	if err == nil {
+		p.t.Fatal("it opens")
+	}
+	return err
+}
+
+func noJunk() bool { return false }
 
 // due returns the ids of the devices that are due for a step.
 func (p *party) due() (ids []uint32) {

@@ -54,7 +54,8 @@ func (q *quota) take(now time.Time, of jid.JID, cost int) bool {
 // goes on, by the rules of [Account.Unwrap] for who may send; what the message
 // says is dropped unread.
 //
-// Of each sender, and of all, only so many are opened in a minute: ErrTooMany.
+// Of each sender, and of all, only so many are opened in a minute, and only as much
+// is done for each sender as in [Account.Unwrap]: ErrTooMany.
 // The other errors are those of Unwrap; ErrNotForUs is no reason to worry in a
 // message. Afterwards the bundle may have to be published again
 // ([Account.KeepAnnounced]) and a step be due ([Account.DueSteps]).
@@ -67,17 +68,17 @@ func (a *Account) HandleMessage(ctx context.Context, p PEP, from jid.JID, encryp
 
 func (a *Account) handleMessage(ctx context.Context, p PEP, from jid.JID, encrypted *xmltree.Element) error {
 	h, err := parseEnvelope(encrypted, a.deviceID)
-	var addr address
+	var u *unwrapping
 	if err == nil {
-		addr, err = a.sender(from, h)
+		u, err = a.unwrapping(p, from, h)
 	}
 	if errors.Is(err, ErrEnvelope) && !a.messages.take(a.cfg.Now(), from.Bare(), 1) {
-		return ErrTooMany // each is told to the log, and looked at once more by Heal
+		return ErrTooMany // each is told to the log
 	}
 	if err != nil {
 		return err
 	}
-	d, _, err := a.device(ctx, a.db, addr.jid, addr.device)
+	d, _, err := a.device(ctx, a.db, u.addr.jid, u.addr.device)
 	if err != nil {
 		return err
 	}
@@ -85,9 +86,10 @@ func (a *Account) handleMessage(ctx context.Context, p PEP, from jid.JID, encryp
 	if d.IdentityKey == nil {
 		cost = introductionCost
 	}
-	if !a.messages.take(a.cfg.Now(), addr.jid, cost) {
+	if !a.messages.take(a.cfg.Now(), u.addr.jid, cost) {
 		return ErrTooMany
 	}
-	_, _, err = a.openKeys(ctx, p, from, h)
+	u.charge = a.refusing(u.addr.jid)
+	_, _, err = u.firstThatOpens(ctx, h.keys)
 	return err
 }

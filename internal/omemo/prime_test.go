@@ -236,11 +236,11 @@ func TestNothingLeavesUncommitted(t *testing.T) {
 	}
 	refused("step", func(ctx context.Context) ([]*xmltree.Element, error) { return j.Step(ctx, j.pep, d, false) })
 	j.lose()
-	e := r.offer(j)
+	cause := j.cause(r.jid, r.offer(j))
 	refused("prime", func(ctx context.Context) ([]*xmltree.Element, error) {
 		return j.Prime(ctx, j.pep, r.jid, 0, false)
 	})
 	refused("heal", func(ctx context.Context) ([]*xmltree.Element, error) {
-		return j.Heal(ctx, j.pep, r.jid, e, false)
+		return j.Heal(ctx, j.pep, cause, noJunk)
 	})
 }

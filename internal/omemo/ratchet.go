@@ -32,17 +32,20 @@ const (
 	maxRecordBytes = 2 << 20
 )
 
-// ratchet is one step with the session of one device, inside a transaction. To
-// libsignal it is the store. It reads from the transaction, afresh each time,
-// because the library changes what it is given before it knows whether the
-// message is genuine; what the library stores is kept here until store is
-// called. A ratchet is used for one operation.
+// ratchet is one step with the session of one device. To libsignal it is the
+// store. It reads afresh each time, because the library changes what it is given
+// before it knows whether the message is genuine; what the library stores is kept
+// here until store is called. A ratchet is used for one operation: to encrypt it
+// reads from the transaction that stores; to decrypt, which is work that others
+// choose, from no transaction, and what it read must still hold when it stores.
 type ratchet struct {
 	account *Account
-	tx      *sql.Tx
+	q       queryer
 	addr    address
 	key     []byte // the identity key that the device must have
+	charge  charge // for what is done for the other end; nil: nothing is charged
 
+	loaded  []byte      // the record as it was read last, nil for none
 	session []byte      // record to be stored, nil for none
 	summary sessionInfo // of session
 	used    uint32      // one-time prekey to be removed, 0 for none
@@ -72,8 +75,16 @@ func describe(s *record.SessionStructure) sessionInfo {
 
 // newRatchet starts a step with the device at addr, whose pinned identity key
 // is key.
-func (a *Account) newRatchet(tx *sql.Tx, addr address, key []byte) *ratchet {
-	return &ratchet{account: a, tx: tx, addr: addr, key: key}
+func (a *Account) newRatchet(q queryer, addr address, key []byte) *ratchet {
+	return &ratchet{account: a, q: q, addr: addr, key: key}
+}
+
+// pay charges work that is about to be done.
+func (r *ratchet) pay(ctx context.Context, price int) error {
+	if r.charge == nil {
+		return nil
+	}
+	return r.charge(ctx, price)
 }
 
 // library returns libsignal's builder and cipher for the session. (Its
@@ -117,20 +128,39 @@ func (r *ratchet) encrypt(ctx context.Context, plain []byte) (data []byte, preke
 	return data, prekey, err
 }
 
+// errMoved: somebody else has made a step with the session meanwhile.
+var errMoved = errors.New("session has moved on")
+
+// still is nil when what the step began with still holds, else errMoved.
+func (r *ratchet) still(ctx context.Context, tx *sql.Tx) error {
+	var same bool
+	var loaded any // nil is none, which an empty record would not be
+	if r.loaded != nil {
+		loaded = r.loaded
+	}
+	const query = `SELECT (SELECT record FROM sessions WHERE jid = ?1 AND device = ?2) IS ?3
+		AND (?4 = 0 OR EXISTS (SELECT 1 FROM prekeys WHERE id = ?4))`
+	err := tx.QueryRowContext(ctx, query, r.addr.jid.String(), r.addr.device, loaded, r.used).Scan(&same)
+	if err == nil && !same {
+		err = errMoved
+	}
+	return err
+}
+
 // store writes what the step has changed.
-func (r *ratchet) store(ctx context.Context) error {
+func (r *ratchet) store(ctx context.Context, tx *sql.Tx) error {
 	if r.session != nil {
 		const store = `INSERT OR REPLACE INTO sessions (jid, device, record, updated, base, pending, sent, received)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?)`
 		i := r.summary
-		_, err := r.tx.ExecContext(ctx, store, r.addr.jid.String(), r.addr.device, r.session, r.account.now(),
+		_, err := tx.ExecContext(ctx, store, r.addr.jid.String(), r.addr.device, r.session, r.account.now(),
 			i.base, i.pending, i.sent, i.received)
 		if err != nil {
 			return fmt.Errorf("store session: %w", err)
 		}
 	}
 	if r.used != 0 {
-		if err := r.account.usePrekey(ctx, r.tx, r.used); err != nil {
+		if err := r.account.usePrekey(ctx, tx, r.used); err != nil {
 			return fmt.Errorf("remove used prekey: %w", err)
 		}
 	}
@@ -158,13 +188,17 @@ func (r *ratchet) IsTrustedIdentity(_ context.Context, _ *protocol.SignalAddress
 func (r *ratchet) LoadSession(ctx context.Context, _ *protocol.SignalAddress) (*record.Session, error) {
 	var b []byte
 	const load = `SELECT record FROM sessions WHERE jid = ? AND device = ?`
-	err := r.tx.QueryRowContext(ctx, load, r.addr.jid.String(), r.addr.device).Scan(&b)
+	err := r.q.QueryRowContext(ctx, load, r.addr.jid.String(), r.addr.device).Scan(&b)
 	if errors.Is(err, sql.ErrNoRows) {
 		return record.NewSession(serializer.Session, serializer.State), nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("load session: %w", err)
 	}
+	if err := r.pay(ctx, len(b)/recordBytes); err != nil {
+		return nil, err
+	}
+	r.loaded = b
 	return record.NewSessionFromBytes(b, serializer.Session, serializer.State)
 }
 
@@ -193,7 +227,7 @@ func trim(s *record.SessionStructure, limit int) []byte {
 
 // ContainsSession tells whether there is a stored session.
 func (r *ratchet) ContainsSession(ctx context.Context, _ *protocol.SignalAddress) (bool, error) {
-	return r.account.hasSession(ctx, r.tx, r.addr)
+	return r.account.hasSession(ctx, r.q, r.addr)
 }
 
 // hasSession tells whether there is a stored session.
@@ -205,7 +239,7 @@ func (a *Account) hasSession(ctx context.Context, q queryer, addr address) (ok b
 
 // LoadPreKey returns one of our one-time prekeys, or nil.
 func (r *ratchet) LoadPreKey(ctx context.Context, id uint32) (*record.PreKey, error) {
-	return loadPrekey(ctx, r.tx, id)
+	return loadPrekey(ctx, r.q, id)
 }
 
 // RemovePreKey keeps the id of a used one-time prekey for store.
@@ -219,7 +253,7 @@ func (r *ratchet) LoadSignedPreKey(ctx context.Context, id uint32) (*record.Sign
 	if id == 0 {
 		return nil, nil
 	}
-	k, err := loadSigned(ctx, r.tx, id)
+	k, err := loadSigned(ctx, r.q, id)
 	if err != nil || k == nil {
 		return nil, err
 	}

@@ -299,11 +299,11 @@ func TestNoSender(t *testing.T) {
 	}
 	other := j.DeviceID()%maxDeviceID + 1
 	for from, device := range map[jid.JID]uint32{{}: other, juliet: j.DeviceID(), orchard: j.DeviceID()} {
-		if _, err := j.sender(from, &header{device: device}); !errors.Is(err, ErrEnvelope) {
+		if _, err := j.unwrapping(j.pep, from, &header{device: device}); !errors.Is(err, ErrEnvelope) {
 			t.Errorf("from %q: %v", from, err)
 		}
 	}
-	if got, err := j.sender(orchard, &header{device: other}); err != nil || got != (address{juliet.Bare(), other}) {
+	if got, err := j.unwrapping(j.pep, orchard, &header{device: other}); err != nil || got.addr != (address{juliet.Bare(), other}) {
 		t.Errorf("another device of ours: %v, %v", got, err)
 	}
 }

@@ -121,7 +121,7 @@ func (p *party) messagesTo(o *party, n int) (last *xmltree.Element) {
 				return err
 			}
 			last = envelopeElement(p.DeviceID(), []wrappedKey{{o.DeviceID(), prekey, data}}, make([]byte, ivSize), nil)
-			if err := r.store(p.t.Context()); err != nil {
+			if err := r.store(p.t.Context(), tx); err != nil {
 				return err
 			}
 		}

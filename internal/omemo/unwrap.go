@@ -1,12 +1,15 @@
 package omemo
 
 import (
+	"bytes"
 	"context"
 	"crypto/subtle"
 	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
+
+	"go.mau.fi/libsignal/signalerror"
 
 	"jetsend/internal/jid"
 	"jetsend/internal/xmltree"
@@ -36,8 +39,10 @@ type Opened struct {
 // sender's published device list and the bundle there has the same key. The
 // envelope is not touched when the key is not usable under the trust mode.
 //
-// The ratchet step is committed when Unwrap returns, whether or not the payload
-// then verified. Errors: ErrNotForUs, ErrEnvelope (ErrUnknownDevice among it),
+// What has to be done for a contact is bounded, by how much work it is: Unwrap
+// waits until it is the envelope's turn. The ratchet step is committed when it
+// returns, whether or not the payload then verified. What did not open, or held no
+// key for us, may be a case for [Account.Heal]. Errors: ErrNotForUs, ErrEnvelope (ErrUnknownDevice among it),
 // *TrustError, and those of p. After a prekey message
 // [Account.NeedsAnnounce] says that the bundle has to be published again.
 func (a *Account) Unwrap(ctx context.Context, p PEP, from jid.JID, encrypted *xmltree.Element) (*Opened, error) {
@@ -50,10 +55,18 @@ func (a *Account) Unwrap(ctx context.Context, p PEP, from jid.JID, encrypted *xm
 
 func (a *Account) unwrap(ctx context.Context, p PEP, from jid.JID, encrypted *xmltree.Element) (*Opened, error) {
 	h, err := parseEnvelope(encrypted, a.deviceID)
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrNotForUs) {
 		return nil, err
 	}
-	device, key, err := a.openKeys(ctx, p, from, h)
+	u, serr := a.unwrapping(p, from, h)
+	if serr != nil {
+		return nil, serr
+	}
+	if err != nil {
+		return nil, u.broken(err)
+	}
+	u.charge = a.waiting(u.addr.jid)
+	device, key, err := u.firstThatOpens(ctx, h.keys)
 	if err != nil {
 		return nil, err
 	}
@@ -69,40 +82,33 @@ func (a *Account) unwrap(ctx context.Context, p PEP, from jid.JID, encrypted *xm
 	return o, nil
 }
 
-// openKeys opens the first of an envelope's keys that can be opened.
-func (a *Account) openKeys(ctx context.Context, p PEP, from jid.JID, h *header) (Device, []byte, error) {
-	addr, err := a.sender(from, h)
-	if err != nil {
-		return Device{}, nil, err
-	}
-	u := &unwrapping{account: a, pep: p, addr: addr, resource: from.Resource()}
-	return u.firstThatOpens(ctx, h.keys)
-}
-
-// sender returns the address of the session that an envelope belongs to.
-func (a *Account) sender(from jid.JID, h *header) (address, error) {
-	addr := address{from.Bare(), h.device}
-	if from.IsZero() || addr.jid == a.self && h.device == a.deviceID {
-		return addr, fmt.Errorf("%w: it claims to be our own", ErrEnvelope)
-	}
-	return addr, nil
-}
-
 // unwrapping is the opening of one envelope.
 type unwrapping struct {
-	account  *Account
-	pep      PEP
-	addr     address
-	resource string // where it came from
-	vouched  error  // what the published list and bundle said, once asked
-	asked    bool
-	bundle   *bundle
+	account *Account
+	pep     PEP
+	from    jid.JID // full, where it came from
+	addr    address // of the session that it belongs to
+	charge  charge
+	vouched error // what the published list and bundle said, once asked
+	asked   bool
+	bundle  *bundle
+}
+
+// unwrapping begins to open an envelope.
+func (a *Account) unwrapping(p PEP, from jid.JID, h *header) (*unwrapping, error) {
+	addr := address{from.Bare(), h.device}
+	if from.IsZero() || addr.jid == a.self && h.device == a.deviceID {
+		return nil, fmt.Errorf("%w: it claims to be our own", ErrEnvelope)
+	}
+	return &unwrapping{account: a, pep: p, from: from, addr: addr}, nil
 }
 
 // firstThatOpens tries the keys in turn. Of several errors the one about trust
-// is returned, or else the first.
+// is returned, or else the first; it is a *broken when the session is to blame for
+// all of them.
 func (u *unwrapping) firstThatOpens(ctx context.Context, keys []wrappedKey) (Device, []byte, error) {
 	var failure error
+	closed := true // the session has opened none of them, now or before
 	for _, k := range keys {
 		d, plain, err := u.open(ctx, k)
 		if err == nil {
@@ -112,21 +118,54 @@ func (u *unwrapping) firstThatOpens(ctx context.Context, keys []wrappedKey) (Dev
 		if failure == nil || errors.As(err, &trust) && !errors.As(failure, &trust) {
 			failure = err
 		}
-		if ctx.Err() != nil {
-			break
+		var no *unopened
+		closed = closed && errors.As(err, &no) && !errors.Is(err, signalerror.ErrOldCounter)
+		if ctx.Err() != nil || errors.Is(err, ErrTooMany) {
+			return Device{}, nil, err
 		}
+	}
+	if closed {
+		failure = u.broken(failure)
 	}
 	return Device{}, nil, failure
 }
 
-// open checks that one ratchet message belongs to the sender, then opens it in
-// a transaction that checks again: another process may have been faster.
+// unopened is why the session with a known and usable device did not open a message.
+type unopened struct{ err error }
+
+func (e *unopened) Error() string { return e.err.Error() }
+func (e *unopened) Unwrap() error { return e.err }
+
+// open checks that one ratchet message belongs to the sender, and opens it.
 func (u *unwrapping) open(ctx context.Context, k wrappedKey) (d Device, plain []byte, err error) {
-	a := u.account
+	price := agreementWork
+	if k.prekey {
+		price = 3 * agreementWork // it has three keys to check
+	}
+	if err := u.charge(ctx, price); err != nil {
+		return d, nil, err
+	}
 	m, err := parseMessage(k.data, k.prekey)
 	if err != nil {
 		return d, nil, fmt.Errorf("%w: %w", ErrEnvelope, err)
 	}
+	for {
+		d, plain, err = u.try(ctx, m)
+		if !errors.Is(err, errMoved) || ctx.Err() != nil {
+			break // else somebody else made a step, who has come further by that
+		}
+	}
+	if err == nil && u.from.Resource() != "" {
+		d.At = u.from
+	}
+	return d, plain, err
+}
+
+// try opens a message with the session as it is now: outside of any transaction,
+// since most of what others make up opens nothing and must hold up nobody. Only what
+// has opened is taken into one, which checks that all still is as it was.
+func (u *unwrapping) try(ctx context.Context, m *message) (d Device, plain []byte, err error) {
+	a := u.account
 	d, _, err = a.device(ctx, a.db, u.addr.jid, u.addr.device)
 	if err != nil {
 		return d, nil, err
@@ -136,32 +175,37 @@ func (u *unwrapping) open(ctx context.Context, k wrappedKey) (d Device, plain []
 			return d, nil, err
 		}
 	}
+	if err := admit(d, m); err != nil {
+		return d, nil, err
+	}
+	r := a.newRatchet(a.db, u.addr, d.IdentityKey)
+	r.charge = u.charge
+	if plain, err = r.decrypt(ctx, m); err != nil {
+		if ctx.Err() != nil || errors.Is(err, ErrTooMany) {
+			return d, nil, err
+		}
+		return d, nil, &unopened{fmt.Errorf("%w: %w", ErrEnvelope, err)}
+	}
 	err = a.step(ctx, func(tx *sql.Tx) error {
-		d, _, err = a.device(ctx, tx, u.addr.jid, u.addr.device)
+		now, _, err := a.device(ctx, tx, u.addr.jid, u.addr.device)
 		if err != nil {
 			return err
 		}
-		if err := admit(d, m); err != nil {
+		if err := admit(now, m); err != nil {
 			return err
 		}
-		r := a.newRatchet(tx, u.addr, d.IdentityKey)
-		if plain, err = r.decrypt(ctx, m); err != nil {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			return fmt.Errorf("%w: %w", ErrEnvelope, err)
+		if !bytes.Equal(now.IdentityKey, r.key) {
+			return errMoved
 		}
-		if err := r.store(ctx); err != nil {
+		d = now
+		if err := errors.Join(r.still(ctx, tx), ctx.Err()); err != nil {
 			return err
 		}
-		return a.heard(ctx, tx, u.addr, u.resource, r.began)
+		if err := r.store(ctx, tx); err != nil {
+			return err
+		}
+		return a.heard(ctx, tx, u.addr, u.from.Resource(), r.began)
 	})
-	if err != nil {
-		return d, nil, err
-	}
-	if u.resource != "" {
-		d.At, err = d.JID.WithResource(u.resource)
-	}
 	return d, plain, err
 }
 
@@ -189,6 +233,9 @@ func (u *unwrapping) introduce(ctx context.Context, m *message) (Device, error) 
 		return stranger, fmt.Errorf("%w: %w", ErrEnvelope, ErrUnknownDevice)
 	}
 	if !u.asked {
+		if err := u.charge(ctx, introductionWork); err != nil {
+			return stranger, err
+		}
 		u.asked = true
 		u.bundle, u.vouched = a.lookUp(ctx, u.pep, u.addr)
 	}

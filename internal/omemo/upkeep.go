@@ -46,7 +46,7 @@ func (a *Account) begin(ctx context.Context, tx *sql.Tx, d Device, b *bundle) er
 	if err := r.build(ctx, b); err != nil {
 		return err
 	}
-	if err := r.store(ctx); err != nil {
+	if err := r.store(ctx, tx); err != nil {
 		return err
 	}
 	// The device will find out that there is a new session by itself.

@@ -117,7 +117,7 @@ func (a *Account) wrapFor(ctx context.Context, tx *sql.Tx, d Device, key []byte)
 	if err != nil {
 		return wrappedKey{}, fmt.Errorf("encrypt: %w", err)
 	}
-	if err := r.store(ctx); err != nil {
+	if err := r.store(ctx, tx); err != nil {
 		return wrappedKey{}, err
 	}
 	return wrappedKey{d.ID, prekey, data}, nil

@@ -23,18 +23,17 @@ func Migrate(ctx context.Context, db *sql.DB, owner string, steps []string) erro
 }
 
 func migrate(ctx context.Context, db *sql.DB, owner string, steps []string) error {
-	tx, err := db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = tx.Rollback() }() // does nothing after the commit
+	return Write(ctx, db, func(tx *sql.Tx) error { return bring(ctx, tx, owner, steps) })
+}
 
+// bring runs the steps that are missing.
+func bring(ctx context.Context, tx *sql.Tx, owner string, steps []string) error {
 	const table = `CREATE TABLE IF NOT EXISTS migrations (owner TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT`
 	if _, err := tx.ExecContext(ctx, table); err != nil {
 		return err
 	}
 	var version int
-	err = tx.QueryRowContext(ctx, `SELECT version FROM migrations WHERE owner = ?`, owner).Scan(&version)
+	err := tx.QueryRowContext(ctx, `SELECT version FROM migrations WHERE owner = ?`, owner).Scan(&version)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return err
 	}
@@ -47,8 +46,6 @@ func migrate(ctx context.Context, db *sql.DB, owner string, steps []string) erro
 		}
 	}
 	const store = `INSERT INTO migrations (owner, version) VALUES (?, ?) ON CONFLICT (owner) DO UPDATE SET version = excluded.version`
-	if _, err := tx.ExecContext(ctx, store, owner, len(steps)); err != nil {
-		return err
-	}
-	return tx.Commit()
+	_, err = tx.ExecContext(ctx, store, owner, len(steps))
+	return err
 }

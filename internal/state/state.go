@@ -6,7 +6,7 @@
 // immediate one unless asked to be read-only, and a commit is on the disk when
 // it returns (synchronous=FULL): a ratchet step that power loss could undo
 // would use a message key twice. The packages that keep something in it own
-// their tables and migrate them on their own; see [Migrate].
+// their tables and migrate them on their own; see [Migrate] and [Write].
 package state
 
 import (
@@ -25,10 +25,9 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// busyTimeout is how long a statement waits for another process's transaction.
-// A step takes milliseconds; a slow disk and a dozen waiting processes still
-// fit, and a process that was stopped in the middle does not hang us for ever.
-const busyTimeout = 30 * time.Second
+// busyTimeout is how long SQLite itself waits for another process's transaction,
+// without looking at a context; [Write] waits on.
+const busyTimeout = 2 * time.Second
 
 // ErrUnwritable is returned when the user who runs this may not write the state:
 // it belongs to somebody else, or stands on a file system that is read-only.
@@ -59,7 +58,7 @@ func Open(ctx context.Context, path string) (*sql.DB, error) {
 	if err := prepare(path); err != nil {
 		return nil, fmt.Errorf("open state file %s: %w", path, unwritable(err))
 	}
-	db, err := sql.Open("sqlite", dsn(path))
+	db, err := openPool(dsn(path))
 	if err != nil {
 		return nil, fmt.Errorf("open state file %s: %w", path, err)
 	}
@@ -134,12 +133,8 @@ func ping(ctx context.Context, db *sql.DB) error {
 		if err == nil || attempt == openAttempts || !busy(err) {
 			return err
 		}
-		pause := time.NewTimer(openPause)
-		select {
-		case <-pause.C:
-		case <-ctx.Done():
-			pause.Stop()
-			return ctx.Err()
+		if err := sleep(ctx, openPause); err != nil {
+			return err
 		}
 	}
 }

@@ -79,7 +79,7 @@ func (in *incoming) open(ctx context.Context, public *jingle.File, sec *jingle.S
 	}
 	opened, err := in.e.omemo.Unwrap(ctx, in.e.sess, in.sess.Peer(), sec.Envelope)
 	if errors.Is(err, omemo.ErrEnvelope) || errors.Is(err, omemo.ErrNotForUs) {
-		in.e.healLater(in.sess.Peer(), sec.Envelope)
+		in.e.healLater(in.sess.Peer(), err)
 	}
 	if err != nil {
 		return fmt.Errorf("envelope from %s: %w", in.sess.Peer(), err)

@@ -39,7 +39,7 @@ func lastMechanism(ctx context.Context, db *sql.DB) (m string, err error) {
 func rememberMechanism(ctx context.Context, db *sql.DB, m string) error {
 	const set = `INSERT INTO login (id, mechanism) VALUES (1, ?)
 		ON CONFLICT (id) DO UPDATE SET mechanism = excluded.mechanism`
-	if _, err := db.ExecContext(ctx, set, m); err != nil {
+	if err := state.Exec(ctx, db, set, m); err != nil {
 		return fmt.Errorf("remember mechanism: %w", err)
 	}
 	return nil
@@ -49,7 +49,7 @@ func rememberMechanism(ctx context.Context, db *sql.DB, m string) error {
 // drawn the first time.
 func ownResource(ctx context.Context, db *sql.DB) (name string, err error) {
 	const draw = `INSERT INTO resource (id, name) VALUES (1, ?) ON CONFLICT DO NOTHING`
-	if _, err := db.ExecContext(ctx, draw, newResource()); err != nil {
+	if err := state.Exec(ctx, db, draw, newResource()); err != nil {
 		return "", fmt.Errorf("draw resource: %w", err)
 	}
 	if err := db.QueryRowContext(ctx, `SELECT name FROM resource`).Scan(&name); err != nil {

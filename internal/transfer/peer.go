@@ -21,6 +21,7 @@ import (
 	"jetsend/internal/omemo"
 	"jetsend/internal/session"
 	"jetsend/internal/stanza"
+	"jetsend/internal/state"
 )
 
 // discoWait is how long a resource may take to say what it can do.
@@ -363,7 +364,7 @@ func (e *Endpoint) guardKeys(ctx context.Context, bare jid.JID, devices []omemo.
 // rememberJetsend takes note of a key that used our profile.
 func (e *Endpoint) rememberJetsend(ctx context.Context, d omemo.Device) {
 	const add = `INSERT INTO jetsends (jid, identity_key) VALUES (?, ?) ON CONFLICT DO NOTHING`
-	if _, err := e.db.ExecContext(ctx, add, d.JID.Bare().String(), d.IdentityKey); err != nil {
+	if err := state.Exec(ctx, e.db, add, d.JID.Bare().String(), d.IdentityKey); err != nil {
 		e.log.Warn("remember jetsend", "jid", d.JID, "error", err)
 	}
 }

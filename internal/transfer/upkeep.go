@@ -136,7 +136,7 @@ func (e *Endpoint) handleEncrypted(_ context.Context, m stanza.Message) {
 		case errors.Is(err, omemo.ErrNotForUs), errors.Is(err, omemo.ErrTooMany):
 			return nil
 		case errors.Is(err, omemo.ErrEnvelope):
-			return errors.Join(err, e.heal(ctx, from, encrypted))
+			return errors.Join(err, e.heal(ctx, from, err))
 		case err != nil:
 			return err
 		}
@@ -159,17 +159,14 @@ func (e *Endpoint) keepAnnounced(ctx context.Context) error {
 	return err
 }
 
-// healLater mends the session with a device whose envelope did not open, so
-// that its next one does.
-func (e *Endpoint) healLater(from jid.JID, encrypted *xmltree.Element) {
-	if encrypted.Weight() > maxChoreWeight {
-		return
-	}
-	e.errand(from, "heal session with "+from.String(), func(ctx context.Context) error { return e.heal(ctx, from, encrypted) })
+// healLater mends the session with a device whose envelope did not open, which err
+// says, so that its next one does.
+func (e *Endpoint) healLater(from jid.JID, err error) {
+	e.errand(from, "heal session with "+from.String(), func(ctx context.Context) error { return e.heal(ctx, from, err) })
 }
 
-func (e *Endpoint) heal(ctx context.Context, from jid.JID, encrypted *xmltree.Element) error {
-	children, err := e.omemo.Heal(ctx, e.sess, from, encrypted, e.needsJunk(ctx, from))
+func (e *Endpoint) heal(ctx context.Context, from jid.JID, cause error) error {
+	children, err := e.omemo.Heal(ctx, e.sess, cause, func() bool { return e.needsJunk(ctx, from) })
 	if err != nil || len(children) == 0 {
 		return err
 	}
