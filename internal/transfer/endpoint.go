@@ -57,9 +57,8 @@ type Endpoint struct {
 	announced atomic.Bool               // the first login is done
 	back      atomic.Pointer[time.Time] // of the latest login after the first
 	chores    chan chore
-	errands   chan chore      // see errand
-	errandsOf map[jid.JID]int // how many of whom wait; under mu
-	newcomer  chan struct{}   // somebody has a new device
+	errands   errands
+	newcomer  chan struct{} // somebody has a new device
 	sending   throttle
 	receiving throttle
 	proxies   *proxies
@@ -70,7 +69,7 @@ type Endpoint struct {
 
 // Connect logs in and announces the OMEMO device. ctx bounds the login only.
 func Connect(ctx context.Context, cfg Config) (*Endpoint, error) {
-	e := &Endpoint{cfg: cfg, log: cfg.Log, downloads: map[string]*download{}, chores: make(chan chore, maxChores), errands: make(chan chore, maxChores), errandsOf: map[jid.JID]int{}, newcomer: make(chan struct{}, 1), proxies: newProxies()}
+	e := &Endpoint{cfg: cfg, log: cfg.Log, downloads: map[string]*download{}, chores: make(chan chore, maxChores), newcomer: make(chan struct{}, 1), proxies: newProxies()}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
@@ -87,8 +86,8 @@ func Connect(ctx context.Context, cfg Config) (*Endpoint, error) {
 	e.assemble()
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	e.stop = stop
-	e.tasks.Go(func() { e.upkeep(run, e.chores) })
-	e.tasks.Go(func() { e.upkeep(run, e.errands) })
+	e.tasks.Go(func() { e.upkeep(run) })
+	e.errands.begin(run, e.doChore)
 	if err := e.login(ctx); err != nil {
 		return nil, errors.Join(err, e.Close(context.WithoutCancel(ctx)))
 	}
@@ -228,6 +227,7 @@ func (e *Endpoint) Close(ctx context.Context) error {
 	e.ibb.Close()
 	err := e.sess.Close(ctx)
 	e.stop()
+	e.errands.end()
 	e.tasks.Wait()
 	return errors.Join(err, e.closeState())
 }

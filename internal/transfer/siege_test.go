@@ -16,7 +16,7 @@ import (
 	"jetsend/internal/xmpptest"
 )
 
-// TestSiege: a contact floods a receiver with garbage, holds connections to its
+// TestSiege: a contact floods a receiver with garbage, of which much costs work, holds connections to its
 // listener open and offers more files than may run at once, of which hardly a
 // byte comes. An honest contact's files arrive all the same, by each path, and
 // the receiver is alive and loses nobody.
@@ -52,6 +52,7 @@ func TestSiege(t *testing.T) {
 	// Slow senders, as many as there are places.
 	var slow events
 	tybalt := online(t, s, s.Addr, "tybalt", false, slow.report)
+	devices := knowWell(t, tybalt, juliet)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	var crowd sync.WaitGroup
 	defer crowd.Wait()
@@ -67,7 +68,7 @@ func TestSiege(t *testing.T) {
 	for slow.count("negotiated") < maxRunningContact {
 		time.Sleep(10 * time.Millisecond)
 	}
-	siege, err := xmpptest.Besiege(t.Context(), s, "tybalt", "tybaltpw", juliet.JID().String(), addrOf(port))
+	siege, err := xmpptest.Besiege(t.Context(), s, "tybalt", "tybaltpw", juliet.JID().String(), addrOf(port), devices)
 	if err != nil {
 		t.Fatal(err)
 	}

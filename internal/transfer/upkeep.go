@@ -26,9 +26,6 @@ const (
 	// maxChoreWeight bounds what one of them holds of a contact's: an envelope for
 	// five hundred devices, which is more than are read of one.
 	maxChoreWeight = 256 << 10
-	// maxErrands bounds what waits of one contact's: somebody whose server does not
-	// answer what we have to ask keeps each waiting for choreTime.
-	maxErrands = 16
 	// choreTime bounds one chore: a few round trips.
 	choreTime = 30 * time.Second
 	// primePause gathers the presences of a login into one round of priming.
@@ -59,50 +56,26 @@ func (e *Endpoint) chore(what string, f func(context.Context) error) bool {
 type chore struct {
 	what string
 	do   func(context.Context) error
-	of   jid.JID // bare, whose errand it is; zero for our own chores
 }
 
-// errand is a chore that somebody on the account's list gives us. It has a goroutine
-// apart, so that what we have to do for ourselves waits for nobody's server. What does
-// not fit is no news for the log, which he could fill.
-func (e *Endpoint) errand(of jid.JID, what string, f func(context.Context) error) {
-	bare := of.Bare()
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.errandsOf[bare] < maxErrands {
-		select {
-		case e.errands <- chore{what, f, bare}:
-			e.errandsOf[bare]++
-			return
-		default:
-		}
-	}
-	e.log.Debug("too much to do at once, left out", "what", what, "of", of)
-}
-
-// done makes room for another errand of the same contact.
-func (e *Endpoint) done(c chore) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.errandsOf[c.of]--; e.errandsOf[c.of] <= 0 {
-		delete(e.errandsOf, c.of)
-	}
-}
-
-// upkeep does chores until ctx ends.
-func (e *Endpoint) upkeep(ctx context.Context, chores <-chan chore) {
+// upkeep does our own chores until ctx ends.
+func (e *Endpoint) upkeep(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case c := <-chores:
-			run, cancel := context.WithTimeout(ctx, choreTime)
-			if err := c.do(run); err != nil && ctx.Err() == nil {
-				e.log.Warn(c.what, "error", err)
-			}
-			cancel()
-			e.done(c)
+		case c := <-e.chores:
+			e.doChore(ctx, c)
 		}
+	}
+}
+
+// doChore does one chore, within its time.
+func (e *Endpoint) doChore(ctx context.Context, c chore) {
+	run, cancel := context.WithTimeout(ctx, choreTime)
+	defer cancel()
+	if err := c.do(run); err != nil && ctx.Err() == nil {
+		e.log.Warn(c.what, "error", err)
 	}
 }
 

@@ -24,25 +24,32 @@ const (
 
 // Siege is a contact who means harm to one client: a stream of stanzas that have
 // no good answer, as fast as the server takes them, and connections to a port
-// that say nothing.
+// that say nothing; or a [Flood].
 type Siege struct {
-	raw    *Raw
-	stop   context.CancelFunc
-	wg     sync.WaitGroup
-	conns  atomic.Int64
-	errs   chan error
-	target string
+	raw   *Raw
+	stop  context.CancelFunc
+	wg    sync.WaitGroup
+	conns atomic.Int64
+	errs  chan error
+	next  func(n int) string // the n-th stanza
+	rate  int                // of what is sent, in bytes a second; 0: as fast as it goes
 }
 
 // Besiege begins a siege of a full JID by an account that may write to it, and of
-// addr, the host:port of its listener, "" for none. It lasts until [Siege.End].
-func Besiege(ctx context.Context, s *Server, user, password, target, addr string) (*Siege, error) {
+// addr, the host:port of its listener, "" for none. With the devices of both every
+// fourth stanza is one of the floods. It lasts until [Siege.End].
+func Besiege(ctx context.Context, s *Server, user, password, target, addr string, d Devices) (*Siege, error) {
 	raw, err := LoginRaw(ctx, s, user, password, "siege")
 	if err != nil {
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(ctx)
-	g := &Siege{raw: raw, stop: stop, target: target, errs: make(chan error, 1)}
+	g := &Siege{raw: raw, stop: stop, errs: make(chan error, 1), next: func(n int) string {
+		if f := Floods(); d != (Devices{}) && n%4 == 3 {
+			return f[n/4%len(f)].Stanza(n, raw.JID, target, d)
+		}
+		return Garbage(n, target)
+	}}
 	g.wg.Go(func() { g.flood(ctx) })
 	if addr != "" {
 		for range idleConns {
@@ -51,6 +58,9 @@ func Besiege(ctx context.Context, s *Server, user, password, target, addr string
 	}
 	return g, nil
 }
+
+// Stanzas is how many were sent so far.
+func (g *Siege) Stanzas() int64 { return g.raw.Sent() }
 
 // End ends the siege. It returns how many stanzas and connections there were,
 // and an error when it was given up before its time.
@@ -68,12 +78,14 @@ func (g *Siege) End() (stanzas, conns int64, err error) {
 // flood sends garbage until ctx ends.
 func (g *Siege) flood(ctx context.Context) {
 	for n := 0; ctx.Err() == nil; n++ {
-		if err := g.raw.Send(Garbage(n, g.target)); err != nil {
+		text := g.next(n)
+		if err := g.raw.Send(text); err != nil {
 			if ctx.Err() == nil && !errors.Is(err, net.ErrClosed) {
 				g.errs <- err
 			}
 			return
 		}
+		g.pace(ctx, len(text))
 	}
 }
 

@@ -14,6 +14,9 @@ func TestGarbage(t *testing.T) {
 	seen := map[string]bool{}
 	for n := range 100 {
 		text := Garbage(n, "juliet@jet.test/x")
+		if f := Floods(); n < len(f) {
+			text = f[n].Stanza(n, "tybalt@jet.test/x", "juliet@jet.test/x", Devices{1, 2})
+		}
 		seen[text] = true
 		d := xml.NewDecoder(strings.NewReader(text))
 		for {
@@ -48,7 +51,7 @@ func TestSiege(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	g, err := Besiege(t.Context(), s, "romeo", "a", target.JID, l.Addr().String())
+	g, err := Besiege(t.Context(), s, "romeo", "a", target.JID, l.Addr().String(), Devices{1, 2})
 	if err != nil {
 		t.Fatal(err)
 	}
