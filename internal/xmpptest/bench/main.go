@@ -1,7 +1,8 @@
 // Command bench measures transfers between two real jetsend processes over a
 // private Prosody, and an ejabberd where it is installed, by every path: direct,
 // through the server's proxy and, with a smaller file, in-band; beside them scp
-// of the same file over a private sshd; and a receiver under siege by a contact.
+// of the same file over a private sshd; and a receiver flooded and under siege by a
+// contact.
 // It prints wall time, rate and peak memory. `make bench` runs it. It needs room
 // for two copies of the file in the temporary directory.
 package main

@@ -35,10 +35,11 @@ type fort struct {
 	receiver *pair.Process
 	honest   pair.Account
 	attacker pair.Account
+	device   uint32 // of the receiver, once the attacker has sent something
 }
 
 // underSiege measures transfers to a receiver in peace, and again while another
-// contact floods it with garbage, holds idle connections to its SOCKS5 listener
+// contact floods it with what costs work, and then with garbage, holds idle connections to its SOCKS5 listener
 // and has it wait for stalled offers.
 func underSiege(ctx context.Context, w io.Writer, o options, large, small source) (err error) {
 	f, err := openFort(ctx, o)
@@ -46,6 +47,9 @@ func underSiege(ctx context.Context, w io.Writer, o options, large, small source
 		return err
 	}
 	defer func() { err = errors.Join(err, f.close()) }()
+	if err := f.besideFloods(ctx, w); err != nil {
+		return err
+	}
 	files := map[string]source{"s5b": large, "ibb": small}
 	peace, err := f.measure(ctx, w, o, "in peace", files)
 	if err != nil {
@@ -216,14 +220,8 @@ func (f *fort) besiege(ctx context.Context) (end func() (stanzas, conns int64, e
 			return nil, context.Cause(ctx)
 		}
 	}
-	target := ""
-	for _, e := range f.receiver.Events() {
-		if e.Event == "online" {
-			target = e.JID
-		}
-	}
 	user, _, _ := strings.Cut(f.attacker.JID, "@")
-	siege, err := xmpptest.Besiege(ctx, f.server, user, f.attacker.Password, target, net.JoinHostPort("127.0.0.1", f.port))
+	siege, err := xmpptest.Besiege(ctx, f.server, user, f.attacker.Password, f.target(), net.JoinHostPort("127.0.0.1", f.port), xmpptest.Devices{})
 	if err != nil {
 		return nil, err
 	}
