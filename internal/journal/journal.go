@@ -91,6 +91,11 @@ func (j *Journal) read(ctx context.Context, f func(*sql.Tx) error) error {
 	if err != nil {
 		return err
 	}
+	return j.look(ctx, f)
+}
+
+// look runs f in a transaction that sees one state of the database.
+func (j *Journal) look(ctx context.Context, f func(*sql.Tx) error) error {
 	tx, err := j.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return err

@@ -64,7 +64,7 @@ func isSpent(ctx context.Context, tx *sql.Tx, r *Row) (spent bool, err error) {
 // never begun again.
 func (j *Journal) Spent(ctx context.Context, id string, from jid.JID) (spent bool, err error) {
 	row := Row{Key: Key{id, Receive}, Peer: from.Bare()}
-	err = j.in(ctx, &sql.TxOptions{ReadOnly: true}, func(tx *sql.Tx) error {
+	err = j.look(ctx, func(tx *sql.Tx) error {
 		old, err := load(ctx, tx, row.Key)
 		switch {
 		case errors.Is(err, ErrUnknown):

@@ -2,6 +2,7 @@ package omemo
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"testing"
 	"time"
@@ -48,7 +49,7 @@ func (p *party) wrapBare(to *party, payload string) *xmltree.Element {
 		if err := builder.ProcessBundle(ctx, bare); err != nil {
 			return err
 		}
-		if err := r.store(ctx); err != nil {
+		if err := r.store(ctx, r.q.(*sql.Tx)); err != nil {
 			return err
 		}
 		k.data, k.prekey, err = r.encrypt(ctx, key)
@@ -70,7 +71,7 @@ func (p *party) healed(o *party, c *clock) {
 	garbage := onWire(p.t, envelopeElement(o.DeviceID(), []wrappedKey{{p.DeviceID(), false, a.encrypt(b, "0123456789abcdef").data}}, make([]byte, ivSize), nil))
 	healed := 0
 	for range 3 * maxArchived {
-		children, err := p.Heal(p.t.Context(), p.pep, o.jid, garbage, false)
+		children, err := p.Heal(p.t.Context(), p.pep, p.cause(o.jid, garbage), noJunk)
 		if err != nil {
 			p.t.Fatal(err)
 		}
@@ -124,10 +125,11 @@ func TestPrekeyMessageWithoutPrekey(t *testing.T) {
 	e := j.wrapBare(r, "x")
 	calls := len(j.s.calls)
 	r.unchanged("a prekey message without a prekey", func() {
-		if _, err := r.open(j, e); !errors.Is(err, ErrEnvelope) {
-			t.Errorf("opened with %v", err)
+		_, cause := r.open(j, e)
+		if !errors.Is(cause, ErrEnvelope) {
+			t.Errorf("opened with %v", cause)
 		}
-		if ch, err := r.Heal(t.Context(), r.pep, j.jid, onWire(t, e), false); !errors.Is(err, ErrEnvelope) || ch != nil {
+		if ch, err := r.Heal(t.Context(), r.pep, cause, noJunk); err != nil || ch != nil {
 			t.Errorf("healed with %v, %v", ch, err)
 		}
 	})
