@@ -40,7 +40,8 @@ contact, name, size, how much of it is safe at the receiver (- where that is not
 known here), state, and when that last changed. On a terminal the columns have a
 heading, and long names are shortened.
 
-States: offered (not answered yet), running, interrupted, complete, failed.
+States: offered (not answered yet), running, interrupted, paused (stopped by hand,
+here or by the contact: it goes on by hand alone), complete, failed.
 
 ` + exitStatus(codes...),
 		Args: exactly(0, ""),

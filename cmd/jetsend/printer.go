@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"jetsend/internal/exitcode"
 	"jetsend/internal/transfer"
 )
 
@@ -72,7 +73,11 @@ func hintsOf(e transfer.Failed, again func(...string) string) []string {
 	if !e.Resumable || slices.ContainsFunc(e.Hints, named) {
 		return e.Hints
 	}
-	return append(slices.Clone(e.Hints), "run `"+again("resume", short(e.Transfer))+"` to go on")
+	hints := append(slices.Clone(e.Hints), "run `"+again("resume", short(e.Transfer))+"` to go on")
+	if e.Code == int(exitcode.Cancelled) { // stopped by hand: it goes on by hand alone
+		hints = append(hints, "run `"+again("transfers", "forget", short(e.Transfer))+"` to give it up")
+	}
+	return hints
 }
 
 // failure is an error as it is shown: its exit code, one line, and the exact

@@ -22,6 +22,7 @@ type transferRecord struct {
 	Size         int64    `json:"size"`
 	Bytes        int64    `json:"bytes"` // received and on the disk; sending: confirmed by the receiver
 	State        string   `json:"state"`
+	Paused       string   `json:"paused,omitempty"` // here or there: who stopped it by hand
 	Resumable    bool     `json:"resumable"`
 	Retries      int      `json:"retries"`
 	Created      string   `json:"created"`
@@ -43,7 +44,7 @@ type transferRecord struct {
 func (a *app) transferRecord(row *journal.Row) transferRecord {
 	r := transferRecord{
 		Transfer: row.ID, Direction: string(row.Direction), Peer: row.Peer.String(), Name: clean.Text(row.Name), Description: clean.Text(row.Description),
-		Size: row.Size, Bytes: row.Durable, State: string(row.State), Resumable: resumable(row), Retries: row.Retries,
+		Size: row.Size, Bytes: row.Durable, State: string(row.State), Paused: string(row.Paused), Resumable: resumable(row), Retries: row.Retries,
 		Created: stamp(row.Created), Updated: stamp(row.Updated), Finished: stamp(row.Finished),
 		Path: row.Path, Directory: row.Dir, Resource: clean.Text(row.Resource), Batch: clean.Text(row.Batch), SHA256: hex.EncodeToString(row.SHA256),
 		Reason: clean.Text(row.LastError), Fingerprints: []string{},
@@ -103,7 +104,7 @@ func (transferRecord) Kind() string { return "transfer" }
 // Columns implements record.
 func (r transferRecord) Columns() []string {
 	return []string{
-		short(r.Transfer), r.Direction, clean.Text(r.Peer), r.Name, bytesText(r.Size), r.percent(), r.State, r.when(r.row.Updated),
+		short(r.Transfer), r.Direction, clean.Text(r.Peer), r.Name, bytesText(r.Size), r.percent(), r.standing(), r.when(r.row.Updated),
 	}
 }
 
@@ -114,6 +115,14 @@ func (transferRecord) Titles() []string {
 
 // Names implements titled: the name, then the contact.
 func (transferRecord) Names() []int { return []int{3, 2} }
+
+// standing is the state in a word for people.
+func (r transferRecord) standing() string {
+	if r.row.Paused != journal.NotPaused {
+		return "paused"
+	}
+	return r.State
+}
 
 // transferSheet is what `transfers show` prints: the same to a program, and all
 // of it, line by line, to people.
@@ -126,10 +135,13 @@ func (s transferSheet) Sheet() [][]string {
 	if r.Resource != "" {
 		peer += "/" + r.Resource
 	}
-	state := r.State
-	if r.Resumable {
+	state := r.standing()
+	switch {
+	case row.Paused == journal.PausedThere:
+		state += " by the contact, who has to run `jetsend resume`"
+	case r.Resumable:
 		state += ", `" + r.resume + "` goes on"
-	} else if row.State == journal.Interrupted {
+	case row.State == journal.Interrupted:
 		state += ", cannot be gone on with: it was with another client than a jetsend, or without encryption"
 	}
 	soFar := fmt.Sprintf("%s (%d bytes)", r.percent(), r.Bytes)

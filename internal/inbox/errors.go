@@ -12,6 +12,10 @@ var ErrExists = errors.New("file exists")
 // ErrNoSpace means that the file does not fit, now or with the space to be left free.
 var ErrNoSpace = errors.New("no space left")
 
+// ErrFileSize means that the file system, or a limit of the process, takes no file
+// of that size.
+var ErrFileSize = errors.New("file too large for the file system")
+
 // ErrTooLong means that more bytes were written than were announced.
 var ErrTooLong = errors.New("more data than announced")
 
@@ -31,10 +35,14 @@ func (e *ShortError) Error() string {
 	return fmt.Sprintf("partial file is cut short: %d bytes are left", e.Have)
 }
 
-// noSpace makes ErrNoSpace of what systems say when the disk or the quota is full.
+// noSpace makes ErrNoSpace of what systems say when the disk or the quota is full, and
+// ErrFileSize of what they say to a file that is larger than any may be.
 func noSpace(err error) error {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return fmt.Errorf("%w: %w", ErrNoSpace, err)
+	}
+	if errors.Is(err, syscall.EFBIG) {
+		return fmt.Errorf("%w: %w", ErrFileSize, err)
 	}
 	return err
 }

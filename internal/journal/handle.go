@@ -21,7 +21,7 @@ var ErrBytes = errors.New("durable bytes")
 // Handle is the right to work on a transfer: the lock that is held. It is safe
 // for concurrent use; the order of calls is the caller's.
 //
-// Interrupt, Complete, Fail, Rewind and Release are not stopped by the end of
+// Interrupt, Pause, Complete, Fail, Rewind and Release are not stopped by the end of
 // their context: the last word about a transfer has to be written.
 type Handle struct {
 	j *Journal
@@ -142,6 +142,27 @@ func (h *Handle) Place(ctx context.Context, path string, sum []byte) error {
 	})
 }
 
+// Pause notes that somebody stopped an interrupted transfer by hand while nobody was at
+// it; see [Handle.Pause]. One in another state stays as it is. ErrRunning when somebody
+// is at it, ErrUnknown when there is no such row.
+func (j *Journal) Pause(ctx context.Context, k Key, by Pause) error {
+	err := j.write(ctx, func(tx *sql.Tx) error {
+		r, l, err := j.held(ctx, tx, k)
+		if err != nil {
+			return err
+		}
+		if r.State == Interrupted {
+			r.Paused = by
+			err = save(ctx, tx, r)
+		}
+		return errors.Join(err, j.unlock(tx, k, l))
+	})
+	if err != nil {
+		return fmt.Errorf("pause transfer %s: %w", k, err)
+	}
+	return nil
+}
+
 // Complete records the good end: when receiving, after Place, when the file has
 // its final name and the directory is synced; when sending, after a valid
 // receipt, or what passes for one with other clients.
@@ -161,9 +182,17 @@ func (h *Handle) Complete(ctx context.Context) error {
 // Interrupt records that the attempt ended and that another one may go on. The
 // lock stays with the handle, for Offer or for Release.
 func (h *Handle) Interrupt(ctx context.Context, cause error) error {
+	return h.Pause(ctx, NotPaused, cause)
+}
+
+// Pause is Interrupt for an attempt that somebody stopped by hand, at this end or at
+// the other. The next attempt, whoever makes it, ends the pause.
+func (h *Handle) Pause(ctx context.Context, by Pause, cause error) error {
 	return h.finally(ctx, "interrupt", func(r *Row) error {
 		r.LastError = line(cause)
-		return r.change(Interrupted, h.j.at())
+		err := r.change(Interrupted, h.j.at())
+		r.Paused = by
+		return err
 	})
 }
 

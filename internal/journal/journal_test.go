@@ -108,7 +108,7 @@ func TestMigrationOfRows(t *testing.T) {
 		t.Fatal(err)
 	}
 	k := openKit(t, path, &clock{t: mtime})
-	if got := k.load(Key{id, Send}); got.Durable != 3 || got.Mode != 0 || got.Manifest != nil || !got.Moved.Equal(got.Updated) || got.Description != "" {
+	if got := k.load(Key{id, Send}); got.Durable != 3 || got.Mode != 0 || got.Manifest != nil || !got.Moved.Equal(got.Updated) || got.Description != "" || got.Paused != NotPaused {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -311,7 +311,7 @@ func TestKeys(t *testing.T) {
 	r := sent(newID())
 	r.Keys = nil
 	h := k.begin(r)
-	_, err := k.Granted(t.Context(), r.ID, romeo, keyA)
+	_, err := k.Offered(t.Context(), r.ID, romeo, keyA)
 	wantErr(t, "before the offer", err, ErrUnknown)
 	if err := h.Offer(t.Context(), "x", keyA); err != nil {
 		t.Fatal(err)
@@ -323,7 +323,7 @@ func TestKeys(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	for _, key := range [][]byte{keyA, keyB} {
-		if got, err := k.Granted(t.Context(), r.ID, romeo, key); err != nil || got.Path != r.Path {
+		if got, err := k.Offered(t.Context(), r.ID, romeo, key); err != nil || got.Path != r.Path {
 			t.Errorf("granted %+v: %v", got, err)
 		}
 	}

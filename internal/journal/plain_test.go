@@ -30,7 +30,7 @@ func TestNoKey(t *testing.T) {
 	out.Profile, out.Keys = false, [][]byte{NoKey()}
 	k.release(k.begin(out))
 	for _, key := range [][]byte{keyA, NoKey()} {
-		_, err := k.Granted(t.Context(), out.ID, romeo, key)
+		_, err := k.Offered(t.Context(), out.ID, romeo, key)
 		wantErr(t, "granted", err, ErrUnknown)
 	}
 }

@@ -124,11 +124,26 @@ func (j *Journal) Finished(ctx context.Context, id string, from jid.JID, key []b
 	})
 }
 
-// Granted returns the transfer with that id that we offered to from with an
-// envelope for key, and that is not over; else ErrUnknown, whatever the reason.
+// Offered returns the transfer with that id that we offered to from with an
+// envelope for key, whatever became of it; else ErrUnknown, whatever the reason.
 // It says nothing of trust, or of what became of the source.
-func (j *Journal) Granted(ctx context.Context, id string, from jid.JID, key []byte) (Row, error) {
-	return j.known(ctx, Key{id, Send}, from, key, func(r *Row) bool { return r.Profile && !r.State.Over() })
+func (j *Journal) Offered(ctx context.Context, id string, from jid.JID, key []byte) (Row, error) {
+	return j.known(ctx, Key{id, Send}, from, key, func(r *Row) bool { return r.Profile })
+}
+
+// Abandoned returns the newest transfers, at most so many, that we sent to a contact in part
+// and then gave up: that failed, or were forgotten before they were complete.
+func (j *Journal) Abandoned(ctx context.Context, to jid.JID, most int) (rows []Row, err error) {
+	const where = `direction = 'send' AND peer = ? AND profile = 1 AND released = 0 AND moved > created AND state IN ('failed', 'forgotten')
+		ORDER BY finished DESC, id LIMIT ?`
+	err = j.read(ctx, func(tx *sql.Tx) (err error) {
+		rows, err = find(ctx, tx, where, to.Bare().String(), most)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("abandoned transfers: %w", err)
+	}
+	return rows, nil
 }
 
 func (j *Journal) known(ctx context.Context, k Key, from jid.JID, key []byte, ok func(*Row) bool) (Row, error) {

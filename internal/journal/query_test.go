@@ -159,7 +159,7 @@ func TestFindTwice(t *testing.T) {
 }
 
 // Whoever asks wrongly hears the same.
-func TestFinishedAndGranted(t *testing.T) {
+func TestFinishedAndOffered(t *testing.T) {
 	k := newKit(t)
 	ctx := t.Context()
 	for _, s := range []State{Complete, Forgotten} {
@@ -171,7 +171,7 @@ func TestFinishedAndGranted(t *testing.T) {
 			"key":  func() (Row, error) { return k.Finished(ctx, r.ID, romeo, keyB) },
 			"peer": func() (Row, error) { return k.Finished(ctx, r.ID, juliet, keyA) },
 			"id":   func() (Row, error) { return k.Finished(ctx, newID(), romeo, keyA) },
-			"send": func() (Row, error) { return k.Granted(ctx, r.ID, romeo, keyA) },
+			"send": func() (Row, error) { return k.Offered(ctx, r.ID, romeo, keyA) },
 		} {
 			if got, err := ask(); err == nil || err.Error() != ErrUnknown.Error() || got.ID != "" {
 				t.Errorf("wrong %s: %+v, %v", name, got, err)
@@ -185,17 +185,19 @@ func TestFinishedAndGranted(t *testing.T) {
 		_, err := k.Finished(ctx, r.ID, romeo, keyA)
 		wantErr(t, "after 30 days", err, ErrUnknown)
 	}
-	for s, want := range map[State]error{Offered: nil, Running: nil, Interrupted: nil, Complete: ErrUnknown, Failed: ErrUnknown, Forgotten: ErrUnknown} {
+	for _, s := range []State{Offered, Running, Interrupted, Complete, Failed, Forgotten} { // what has become of it tells the state
 		r := k.drive(sent(newID()), s)
-		_, err := k.Granted(ctx, r.ID, romeo, keyA)
-		wantErr(t, "granted when "+string(s), err, want)
-		_, err = k.Granted(ctx, r.ID, jid.MustParse("tybalt@jet.test"), keyA)
+		got, err := k.Offered(ctx, r.ID, romeo, keyA)
+		if want := k.load(r.Key).State; err != nil || got.State != want {
+			t.Errorf("%s: %s, %v", want, got.State, err)
+		}
+		_, err = k.Offered(ctx, r.ID, jid.MustParse("tybalt@jet.test"), keyA)
 		wantErr(t, "to another", err, ErrUnknown)
-		_, err = k.Granted(ctx, r.ID, romeo, keyB)
+		_, err = k.Offered(ctx, r.ID, romeo, keyB)
 		wantErr(t, "to another key", err, ErrUnknown)
 	}
 	h := k.begin(sent(newID()))
-	if r, err := k.Granted(ctx, h.Row().ID, romeo, keyA); err != nil || !r.State.Live() {
+	if r, err := k.Offered(ctx, h.Row().ID, romeo, keyA); err != nil || !r.State.Live() {
 		t.Errorf("while it is sent: %s, %v", r.State, err)
 	}
 }

@@ -27,6 +27,17 @@ const (
 	Receive Direction = "receive"
 )
 
+// Pause says at which end somebody has stopped an interrupted transfer by hand:
+// nobody goes on with it by itself until that end does.
+type Pause string
+
+// The pauses.
+const (
+	NotPaused   Pause = ""
+	PausedHere  Pause = "here"
+	PausedThere Pause = "there" // by the contact, who said so
+)
+
 // Key names a row.
 type Key struct {
 	ID        string // a UUID in its canonical form
@@ -75,8 +86,9 @@ type Row struct {
 	// Durable is how many bytes from the start of the file are synced in the
 	// partial file; when sending, how many the receiver has confirmed.
 	Durable  int64
-	Released bool // the row is or was complete
-	Retries  int  // attempts after the first
+	Released bool  // the row is or was complete
+	Paused   Pause // of an interrupted one: who has to say that it goes on
+	Retries  int   // attempts after the first
 	Created  time.Time
 	Updated  time.Time // the last change of any kind
 	// Moved is when bytes last moved, or when the row was made: attempts that
@@ -162,7 +174,7 @@ type milli int64
 func (m milli) time() time.Time { return time.UnixMilli(int64(m)).UTC() }
 
 const columns = `id, direction, batch, peer, resource, profile, name, dir, path, size, mtime_s, mtime_ns,
-	sha256, state, durable, released, retries, created, updated, finished, error, mode, manifest, moved, description`
+	sha256, state, durable, released, retries, created, updated, finished, error, mode, manifest, moved, description, paused`
 
 // keysOf are the identity keys of a row, in hexadecimal and one after the other:
 // read with the row, since a query for each of thousands takes seconds.
@@ -193,7 +205,7 @@ func scan(rows *sql.Rows) (r Row, err error) {
 	var seconds, nanos, finished sql.NullInt64
 	var created, updated, moved milli
 	err = rows.Scan(&r.ID, &r.Direction, &r.Batch, &peer, &r.Resource, &r.Profile, &r.Name, &r.Dir, &r.Path, &r.Size, &seconds, &nanos,
-		&r.SHA256, &r.State, &r.Durable, &r.Released, &r.Retries, &created, &updated, &finished, &r.LastError, &r.Mode, &r.Manifest, &moved, &r.Description, &keys)
+		&r.SHA256, &r.State, &r.Durable, &r.Released, &r.Retries, &created, &updated, &finished, &r.LastError, &r.Mode, &r.Manifest, &moved, &r.Description, &r.Paused, &keys)
 	if err != nil {
 		return r, err
 	}
@@ -245,14 +257,14 @@ func save(ctx context.Context, tx *sql.Tx, r *Row) error {
 	if !r.Finished.IsZero() {
 		finished = sql.NullInt64{Int64: r.Finished.UnixMilli(), Valid: true}
 	}
-	const query = `INSERT INTO transfers (` + columns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+	const query = `INSERT INTO transfers (` + columns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
 		ON CONFLICT (id, direction) DO UPDATE SET batch = excluded.batch, resource = excluded.resource, name = excluded.name, dir = excluded.dir,
 		path = excluded.path, sha256 = excluded.sha256, state = excluded.state, durable = excluded.durable,
 		released = excluded.released, retries = excluded.retries, updated = excluded.updated,
-		finished = excluded.finished, error = excluded.error, moved = excluded.moved, description = excluded.description`
+		finished = excluded.finished, error = excluded.error, moved = excluded.moved, description = excluded.description, paused = excluded.paused`
 	_, err := tx.ExecContext(ctx, query, r.ID, string(r.Direction), r.Batch, r.Peer.Bare().String(), r.Resource, r.Profile, r.Name, r.Dir, r.Path,
 		r.Size, seconds, nanos, r.SHA256, string(r.State), r.Durable, r.Released, r.Retries, r.Created.UnixMilli(), r.Updated.UnixMilli(),
-		finished, r.LastError, uint32(r.Mode), r.Manifest, r.Moved.UnixMilli(), r.Description)
+		finished, r.LastError, uint32(r.Mode), r.Manifest, r.Moved.UnixMilli(), r.Description, string(r.Paused))
 	if err != nil {
 		return err
 	}

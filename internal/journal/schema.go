@@ -16,7 +16,8 @@ const owner = "journal"
 //
 // The second step came with directories and permission bits, the third with
 // moved: until then every attempt counted as a sign of life; the fourth with what
-// the sender says about a file.
+// the sender says about a file; the fifth with spent, the sixth
+// with pauses.
 func schema() []string {
 	return []string{`
 CREATE TABLE transfers (
@@ -68,5 +69,7 @@ CREATE TABLE spent (
 	PRIMARY KEY (peer, id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX spent_at ON spent (peer, at);
+`, `
+ALTER TABLE transfers ADD COLUMN paused TEXT NOT NULL DEFAULT '' CHECK (paused IN ('', 'here', 'there'));
 `}
 }

@@ -155,3 +155,43 @@ func TestDurable(t *testing.T) {
 		t.Errorf("failed with %d durable bytes: %v", f.Row().Durable, err)
 	}
 }
+
+// TestPause: a pause is of an interrupted row, survives what others do to the journal,
+// and ends with the next attempt or with the transfer.
+func TestPause(t *testing.T) {
+	k := newKit(t)
+	for _, by := range []Pause{PausedHere, PausedThere, NotPaused} {
+		for name, next := range map[string]func(*Handle) error{
+			"Offer": func(h *Handle) error { return h.Offer(t.Context(), "y") },
+			"Fail":  func(h *Handle) error { return h.Fail(t.Context(), nil) },
+			"Begin": func(h *Handle) error {
+				k.release(h)
+				k.begin(h.Row())
+				return nil
+			},
+		} {
+			h := k.begin(sent(newID()))
+			if err := h.Pause(t.Context(), by, errors.New("stopped")); err != nil {
+				t.Fatal(err)
+			}
+			if r := k.load(h.Row().Key); r.Paused != by || r.State != Interrupted || r.LastError != "stopped" {
+				t.Errorf("paused %q: %+v", by, r)
+			}
+			if err := next(h); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			if r := k.load(h.Row().Key); r.Paused != NotPaused {
+				t.Errorf("%s left it paused %q", name, r.Paused)
+			}
+			k.release(h)
+		}
+	}
+	h := k.begin(sent(newID()))
+	if err := h.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	k.crash(h)
+	if r := k.load(h.Row().Key); r.State != Interrupted || r.Paused != NotPaused {
+		t.Errorf("a crash is a pause: %+v", r)
+	}
+}

@@ -157,7 +157,7 @@ func (k *keeper) look(ctx context.Context) time.Duration {
 	online, fresh := k.clients(rows)
 	busy := k.forget(rows)
 	for _, row := range rows {
-		if !row.Profile || now.Sub(row.Moved) > t.AutoResume || !online[row.Peer] || !k.r.wants(t, row) {
+		if !row.Profile || row.Paused != journal.NotPaused || now.Sub(row.Moved) > t.AutoResume || !online[row.Peer] || !k.r.wants(t, row) {
 			continue
 		}
 		if row.Path != "" && k.settling != nil { // nothing of it is missing, as far as is known
@@ -330,8 +330,11 @@ func (r *receiver) request(ctx context.Context, t *terms, row journal.Row) error
 	})
 	done := err == nil && q.down.final != ""
 	if !q.answered {
-		if done && !q.down.past { // a crash had hidden it
+		switch {
+		case done && !q.down.past: // a crash had hidden it
 			r.complete(q.down.head)
+		case overThere(err):
+			r.over(q.down.head, err)
 		}
 		return err
 	}

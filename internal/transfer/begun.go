@@ -149,6 +149,17 @@ func (r *receiver) stay(e sessionEnd, quiet bool, code exitcode.Code) bool {
 	return true
 }
 
+// over reports a transfer that no session can bring any more, as the sender has said
+// when it was asked for the rest.
+func (r *receiver) over(head Head, err error) {
+	f := failureOf(err, true)
+	begun := r.take(head)
+	r.e.cfg.Report(Failed{Head: head, Code: int(f.Code), Reason: clean.Error(f), Hints: f.Hints})
+	if begun {
+		r.end(f.Code)
+	}
+}
+
 // giveUp reports the end of the transfers that have waited too long. It returns
 // how long it is until the next one has.
 func (r *receiver) giveUp(ctx context.Context, now time.Time) time.Duration {
@@ -167,10 +178,14 @@ func (r *receiver) giveUp(ctx context.Context, now time.Time) time.Duration {
 	return next
 }
 
-// giveUpAll reports the end of all, at the end of the run.
-func (r *receiver) giveUpAll(ctx context.Context) {
+// giveUpAll reports the end of all, at the end of the run, which has the cause. That
+// a user stopped it by hand is a pause for those that wait, as it is for those that run.
+func (r *receiver) giveUpAll(ctx context.Context, cause error) {
 	over, _ := r.waited(time.Now().AddDate(1000, 0, 0))
 	for _, key := range over {
+		if errors.Is(cause, ErrInterrupted) {
+			r.e.pause(key)
+		}
 		row, err := r.e.rowNow(ctx, journal.Row{Key: key})
 		if err != nil {
 			r.e.log.Warn("journal", "transfer", key.ID, "error", err)

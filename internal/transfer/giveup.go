@@ -28,7 +28,20 @@ func (d *download) giveUp(ctx context.Context, cause error) (err error) {
 	if d.part != nil && spoilt(cause) {
 		err = d.rewind(ctx, d.sound(cause))
 	}
-	return errors.Join(err, d.row.Interrupt(ctx, cause))
+	return errors.Join(err, park(ctx, d.row, cause))
+}
+
+// park records that a transfer was interrupted and may go on. One that somebody has
+// stopped by hand, at this end or at the other, goes on when they say so.
+func park(ctx context.Context, row *journal.Handle, cause error) error {
+	by := journal.NotPaused
+	switch {
+	case errors.Is(cause, ErrInterrupted):
+		by = journal.PausedHere
+	case provenDetail(cause).name == detailPaused:
+		by = journal.PausedThere
+	}
+	return row.Pause(ctx, by, cause)
 }
 
 // discard removes the partial file.
@@ -83,10 +96,12 @@ func (d *download) resumable(cause error) bool {
 	switch {
 	case !d.row.Row().Profile:
 		return false // other clients begin anew, under another id
-	case errors.Is(cause, inbox.ErrExists), errors.Is(cause, inbox.ErrTooLong), refusedArchive(cause):
+	case errors.Is(cause, inbox.ErrExists), errors.Is(cause, inbox.ErrTooLong), errors.Is(cause, inbox.ErrFileSize), refusedArchive(cause):
 		return false
 	case d.row.Row().Path != "":
 		return true // verified; its release was cut
+	case overThere(cause):
+		return false
 	case errors.Is(cause, inbox.ErrNoSpace):
 		return d.row.Row().Durable > 0 || d.row.Row().Retries > 0
 	case errors.As(cause, &sink):
@@ -96,7 +111,7 @@ func (d *download) resumable(cause error) bool {
 		_, there, err := d.dir.Remains(d.head.Transfer) // not without its directory
 		return there && err == nil && d.row.Row().Durable > 0
 	case errors.As(cause, &ended):
-		// Whatever the reason: it is nobody's proof. But when nothing came and the
+		// Whatever else the reason: it is nobody's proof. But when nothing came and the
 		// sender cannot know of the transfer nothing is lost.
 		return d.taken || d.row.Row().Durable > 0
 	case errors.As(cause, &no):

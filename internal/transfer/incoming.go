@@ -85,12 +85,12 @@ func (in *incoming) wipe() {
 
 // terminate tells the peer why.
 func (in *incoming) terminate(ctx context.Context, err error) {
-	reason := reasonFor(err)
 	var no *refusal
 	if errors.As(err, &no) {
-		reason = no.reason
+		_ = in.sess.Terminate(ctx, no.reason)
+		return
 	}
-	_ = in.sess.Terminate(ctx, reason)
+	in.talk.terminate(ctx, err)
 }
 
 // fail reports that an offer came to nothing.
@@ -125,7 +125,8 @@ func (in *incoming) decide(ctx context.Context) (done bool, err error) {
 	if err != nil || known.Released {
 		return err == nil, err
 	}
-	resumed := (known.State == journal.Interrupted || known.State.Live()) && known.Size == in.file.Size && known.Name == in.file.Name
+	resumed := (known.State == journal.Interrupted || known.State.Live()) && known.Size == in.file.Size && known.Name == in.file.Name &&
+		known.Paused != journal.PausedHere // whoever stopped it by hand is asked
 	in.e.cfg.Report(Offer{
 		Head: in.head, Size: in.file.Size, ResumedFrom: known.Durable,
 		Description: clean.Text(in.file.Description), Directory: in.held.offer.manifest() != nil,
@@ -340,7 +341,7 @@ func (in *incoming) full(known journal.Row) bool {
 func (in *incoming) accept(ctx context.Context) (err error) {
 	d := in.down
 	if err := in.r.places.enter(ctx, in.sess.Peer().Bare(), in.sess); err != nil {
-		return err
+		return in.talk.reasoned(err)
 	}
 	defer in.r.places.leave(in.sess.Peer().Bare())
 	finding, cancel := in.e.during(ctx, in.sess)
@@ -429,7 +430,7 @@ func (in *incoming) withdrawn(err error) error {
 	select {
 	case <-in.sess.Done():
 		if r, byPeer := in.sess.Ended(); byPeer {
-			return &endedByPeer{r}
+			return in.talk.endedWith(r)
 		}
 	default:
 	}

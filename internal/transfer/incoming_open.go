@@ -107,5 +107,6 @@ func (in *incoming) open(ctx context.Context, public *jingle.File, sec *jingle.S
 		return err
 	}
 	in.e.rememberJetsend(ctx, in.dev)
+	in.dropAbandoned(ctx)
 	return nil
 }

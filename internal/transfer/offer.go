@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -57,7 +58,14 @@ type offer struct {
 	// Prefix is the SHA-256 of what the receiver has, in hex, when it asks for
 	// the rest.
 	Prefix string
+	// Gone are the ids of transfers that the sender has given up: of its own, which
+	// the receiver may still have a part of.
+	Gone []string
 }
+
+// maxGone bounds the transfers given up of which one offer tells: those of a month
+// that a person gave up by hand are few, and a sealed offer has to stay small.
+const maxGone = 8
 
 // Batch says which of several files an offer is.
 type Batch struct {
@@ -93,6 +101,9 @@ func (o *offer) payload(ts *crypto.Secret) []byte {
 	}
 	if o.Directory != nil {
 		x.Add(o.Directory.element())
+	}
+	for _, id := range o.Gone {
+		x.Add(xmltree.New(NS, "gone").Set("transfer", id))
 	}
 	if o.Batch != nil {
 		x.Add(xmltree.New(NS, "batch").Set("id", o.Batch.ID).
@@ -158,6 +169,13 @@ func parseOffer(b []byte) (*offer, error) {
 		if o.Directory, err = parseDirectory(d); err != nil {
 			return nil, fmt.Errorf("sealed offer: %w", err)
 		}
+	}
+	for _, g := range x.All(NS, "gone") {
+		id, err := parseUUID(g.Attr("transfer"))
+		if err != nil || len(o.Gone) == maxGone {
+			return nil, fmt.Errorf("sealed offer: gone: %w", cmp.Or(err, errors.New("too many")))
+		}
+		o.Gone = append(o.Gone, id)
 	}
 	if b := x.Child(NS, "batch"); b != nil {
 		if o.Batch, err = parseBatch(b); err != nil {

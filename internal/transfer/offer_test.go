@@ -30,6 +30,9 @@ func testOffer() *offer {
 func TestOfferRoundTrip(t *testing.T) {
 	ts := crypto.NewSecret(crypto.AES256GCM)
 	want := testOffer()
+	for range maxGone {
+		want.Gone = append(want.Gone, want.Transfer)
+	}
 	want.File.Name, want.File.Description = strings.Repeat("n", maxGivenName), strings.Repeat("d", maxDescription) // which fit
 	gotTS, got, err := parsePayload(crypto.AES256GCM, want.payload(ts))
 	if err != nil {
@@ -47,26 +50,28 @@ func TestOfferRefused(t *testing.T) {
 	ts := crypto.NewSecret(crypto.AES256GCM)
 	good := string(testOffer().payload(ts))
 	for name, bad := range map[string]string{
-		"secret alone":   good[:secretSize],
-		"no secret":      good[secretSize:],
-		"not xml":        good[:secretSize] + "hello",
-		"other element":  good[:secretSize] + "<accept xmlns='jetsend:1'/>",
-		"id not a uuid":  strings.Replace(good, "transfer='0b", "transfer='../", 1),
-		"id upper case":  strings.Replace(good, "transfer='0b", "transfer='0B", 1),
-		"no size":        strings.Replace(good, "<size>12</size>", "<size>x</size>", 1),
-		"negative size":  strings.Replace(good, "<size>12<", "<size>-12<", 1),
-		"bad device":     strings.Replace(good, "device='4711'", "device='-1'", 1),
-		"batch index":    strings.Replace(good, "index='2'", "index='4'", 1),
-		"setuid":         strings.Replace(good, "mode='640'", "mode='4755'", 1),
-		"not octal":      strings.Replace(good, "mode='640'", "mode='rwx'", 1),
-		"negative mode":  strings.Replace(good, "mode='640'", "mode='-1'", 1),
-		"short manifest": strings.Replace(good, "manifest='07", "manifest='", 1),
-		"manifest":       strings.Replace(good, "manifest='07", "manifest='xx", 1),
-		"files":          strings.Replace(good, "files='12'", "files='-1'", 1),
-		"many files":     strings.Replace(good, "files='12'", "files='99999999999'", 1),
-		"no initiator":   strings.Replace(good, "romeo@jet.test/a", "", 1),
-		"too long":       good + strings.Repeat(" ", maxSealedOffer),
-		"second element": good + "<x/>",
+		"secret alone":    good[:secretSize],
+		"no secret":       good[secretSize:],
+		"not xml":         good[:secretSize] + "hello",
+		"other element":   good[:secretSize] + "<accept xmlns='jetsend:1'/>",
+		"id not a uuid":   strings.Replace(good, "transfer='0b", "transfer='../", 1),
+		"id upper case":   strings.Replace(good, "transfer='0b", "transfer='0B", 1),
+		"no size":         strings.Replace(good, "<size>12</size>", "<size>x</size>", 1),
+		"negative size":   strings.Replace(good, "<size>12<", "<size>-12<", 1),
+		"bad device":      strings.Replace(good, "device='4711'", "device='-1'", 1),
+		"batch index":     strings.Replace(good, "index='2'", "index='4'", 1),
+		"setuid":          strings.Replace(good, "mode='640'", "mode='4755'", 1),
+		"not octal":       strings.Replace(good, "mode='640'", "mode='rwx'", 1),
+		"negative mode":   strings.Replace(good, "mode='640'", "mode='-1'", 1),
+		"short manifest":  strings.Replace(good, "manifest='07", "manifest='", 1),
+		"manifest":        strings.Replace(good, "manifest='07", "manifest='xx", 1),
+		"files":           strings.Replace(good, "files='12'", "files='-1'", 1),
+		"many files":      strings.Replace(good, "files='12'", "files='99999999999'", 1),
+		"no initiator":    strings.Replace(good, "romeo@jet.test/a", "", 1),
+		"too long":        good + strings.Repeat(" ", maxSealedOffer),
+		"second element":  good + "<x/>",
+		"gone without id": strings.Replace(good, "</offer>", "<gone/></offer>", 1),
+		"too many gone":   strings.Replace(good, "</offer>", strings.Repeat("<gone transfer='"+testOffer().Transfer+"'/>", maxGone+1)+"</offer>", 1),
 	} {
 		if _, _, err := parsePayload(crypto.AES256GCM, []byte(bad)); err == nil {
 			t.Errorf("%s: accepted", name)

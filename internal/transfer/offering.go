@@ -61,7 +61,7 @@ func (o *outgoing) prepare(ctx context.Context, sid string) (c jingle.Content, e
 	if !o.profile() {
 		err = o.dress(ctx, &c)
 	} else {
-		o.talk.offer = o.sealedOffer(sid, c)
+		o.talk.offer = o.sealedOffer(sid, c, o.e.abandoned(ctx, o.to.jid))
 		payload := o.talk.offer.payload(o.talk.ts)
 		o.env, err = o.e.omemo.WrapPayload(ctx, o.e.sess, o.to.jid.Bare(), payload)
 		clear(payload)
@@ -99,7 +99,7 @@ func (o *outgoing) publicFile() *jingle.File {
 	return f
 }
 
-func (o *outgoing) sealedOffer(sid string, c jingle.Content) *offer {
+func (o *outgoing) sealedOffer(sid string, c jingle.Content, gone []string) *offer {
 	f := &jingle.File{Name: o.src.name, Size: o.src.size, Date: o.src.mtime, Description: o.opt.Description}
 	if o.check {
 		f.HashUsed = []string{"sha-256"} // asks for it in the receipt
@@ -107,6 +107,6 @@ func (o *outgoing) sealedOffer(sid string, c jingle.Content) *offer {
 	return &offer{
 		Transfer: o.head.Transfer, SID: sid, Content: c.Name, Senders: c.Senders, Cipher: o.talk.ts.Suite().URN(),
 		Initiator: o.e.sess.JID(), Responder: o.to.jid, Device: o.e.omemo.DeviceID(), Digest: contentDigest(c),
-		File: f, Batch: o.batch, Restart: o.restart, Directory: o.src.directory(), Mode: o.src.mode,
+		File: f, Batch: o.batch, Restart: o.restart, Directory: o.src.directory(), Mode: o.src.mode, Gone: gone,
 	}
 }

@@ -237,21 +237,24 @@ func (o *outgoing) fail(ctx context.Context, err error) exitcode.Code {
 	f := failureOf(err, o.marked)
 	ctx = context.WithoutCancel(ctx)
 	f.Resumable = o.resumable(f.Code, err)
-	end := o.row.Fail
+	jerr := error(nil)
 	if f.Resumable {
-		end = o.row.Interrupt
+		jerr = park(ctx, o.row, err)
+	} else {
+		jerr = o.row.Fail(ctx, err)
 	}
-	if jerr := end(ctx, err); jerr != nil {
+	if jerr != nil {
 		o.e.log.Error("journal", "transfer", o.head.Transfer, "error", jerr)
 	}
 	o.e.cfg.Report(Failed{Head: o.head, Code: int(f.Code), Reason: clean.Error(f), Resumable: f.Resumable, Hints: slices.Concat(f.Hints, o.hints(err))})
 	return f.Code
 }
 
-// resumable tells whether the transfer may be taken up again: always after a loss, and
-// after anything but a change of the file once the receiver had accepted it.
+// resumable reports whether the transfer may be taken up again: always after a loss, and
+// once the receiver had accepted it after anything but a change of the file, or what
+// ends it at the receiver for good.
 func (o *outgoing) resumable(code exitcode.Code, err error) bool {
-	if o.form == formInsecurePlaintext || errors.Is(err, errSourceChanged) {
+	if o.form == formInsecurePlaintext || errors.Is(err, errSourceChanged) || overThere(err) {
 		return false
 	}
 	switch code {
@@ -330,7 +333,7 @@ func (o *outgoing) attempt(ctx context.Context) (err error) {
 	if err != nil {
 		// The word on the wire goes before the end of the bytestream, so that
 		// the receiver knows why the data stop.
-		_ = o.talk.sess.Terminate(ctx, reasonFor(err))
+		o.talk.terminate(ctx, err)
 	}
 	if o.path != nil {
 		_ = o.path.Close()

@@ -158,27 +158,6 @@ func (e *Endpoint) with(ctx context.Context, s *jingle.Session, path *bytestream
 // errEnded: the session ended while its bytestream was wanted.
 var errEnded = errors.New("session ended")
 
-// reasoned returns the peer's own reason when the session ended, or ends soon,
-// and err otherwise: a peer that leaves closes its socket as well, and the
-// socket is often faster.
-func reasoned(s *jingle.Session, err error) error {
-	var source *sourceError
-	var sink *sinkError
-	if errors.As(err, &source) || errors.As(err, &sink) || errors.Is(err, ErrInterrupted) || errors.Is(err, ErrTerminated) {
-		return err
-	}
-	if errors.Is(err, errEnded) || errors.Is(err, jingle.ErrEnded) || isNetwork(err) || errors.Is(err, io.ErrUnexpectedEOF) {
-		select {
-		case <-s.Done():
-			if r, byPeer := s.Ended(); byPeer {
-				return &endedByPeer{r}
-			}
-		case <-time.After(reasonTime):
-		}
-	}
-	return err
-}
-
 // isNetwork tells whether err came from a socket.
 func isNetwork(err error) bool {
 	var ne net.Error

@@ -2,7 +2,6 @@ package transfer
 
 import (
 	"context"
-	"errors"
 	"sync"
 
 	"jetsend/internal/jid"
@@ -34,12 +33,7 @@ type places struct {
 // enter waits for a place for a session of the contact, until the session or ctx
 // ends.
 func (p *places) enter(ctx context.Context, bare jid.JID, s *jingle.Session) error {
-	err := p.wait(ctx, bare, s.Done())
-	if errors.Is(err, errEnded) {
-		reason, _ := s.Ended()
-		return &endedByPeer{reason}
-	}
-	return err
+	return p.wait(ctx, bare, s.Done())
 }
 
 // enterHook waits for a place for a hook. The hooks together are treated like a

@@ -331,7 +331,7 @@ func TestPlainIsOfNoKey(t *testing.T) {
 			t.Errorf("%+v", row)
 		}
 		for _, key := range [][]byte{st.romeo.omemo.IdentityKey(), st.juliet.omemo.IdentityKey()} {
-			if _, err := e.journal.Granted(t.Context(), row.ID, peer, key); !errors.Is(err, journal.ErrUnknown) {
+			if _, err := e.journal.Offered(t.Context(), row.ID, peer, key); !errors.Is(err, journal.ErrUnknown) {
 				t.Errorf("granted: %v", err)
 			}
 			if _, err := e.journal.Finished(t.Context(), row.ID, peer, key); !errors.Is(err, journal.ErrUnknown) {

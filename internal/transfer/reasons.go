@@ -5,9 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
+	"io/fs"
 
-	"jetsend/internal/clean"
 	"jetsend/internal/crypto"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/inbox"
@@ -19,58 +18,17 @@ import (
 	"jetsend/internal/session"
 	"jetsend/internal/stanza"
 	"jetsend/internal/state"
-	"jetsend/internal/xmltree"
 )
-
-// The details that jetsends add to a reason (docs/protocol.md).
-const (
-	detailNoSpace = "no-space"
-	detailTooBig  = "too-big"
-	detailPolicy  = "policy"
-	detailExists  = "exists"
-	// detailConflict says that another session is at the same transfer.
-	detailConflict = "conflict"
-)
-
-// declined is the reason of a receiver that will not take a file.
-func declined(detail string) jingle.Reason {
-	return jingle.Reason{Condition: jingle.Decline, Detail: xmltree.New(NS, "reason-detail", xmltree.New(NS, detail))}
-}
-
-// detailOf reads a <reason-detail/>.
-func detailOf(r jingle.Reason) string {
-	if !r.Detail.Is(NS, "reason-detail") || len(r.Detail.Children) == 0 {
-		return ""
-	}
-	return r.Detail.Children[0].Name.Local
-}
-
-// endedByPeer is a session that the other end terminated before its time.
-type endedByPeer struct{ reason jingle.Reason }
-
-func (e *endedByPeer) Error() string {
-	s := "ended by the contact: " + strings.ReplaceAll(e.reason.Condition, "-", " ")
-	if d := detailOf(e.reason); d != "" {
-		s += " (" + clean.Text(d) + ")"
-	} else if e.reason.Text != "" {
-		s += " (" + clean.Text(e.reason.Text) + ")"
-	}
-	return s
-}
 
 // codeOfReason says what the peer's end of the session means. started tells
 // whether a byte of the file has been handed to a transport.
 func codeOfReason(r jingle.Reason, started bool) exitcode.Code {
-	switch detailOf(r) {
-	case detailNoSpace, detailExists:
-		return exitcode.LocalFile
-	case detailTooBig, detailPolicy:
-		return exitcode.Declined
+	if d, known := detailNamed(detailOf(r)); known {
+		return d.code
 	}
 	switch r.Condition {
-	case jingle.Decline, jingle.Cancel, jingle.Busy, jingle.Gone:
-		return exitcode.Declined
-	case jingle.UnsupportedApplications, jingle.UnsupportedTransports, jingle.IncompatibleParameters:
+	case jingle.UnsupportedApplications, jingle.UnsupportedTransports, jingle.IncompatibleParameters,
+		jingle.FailedApplication, jingle.MediaError: // the client's own trouble with what it was offered
 		return exitcode.Incapable
 	case jingle.SecurityError:
 		if started {
@@ -82,7 +40,7 @@ func codeOfReason(r jingle.Reason, started bool) exitcode.Code {
 	case jingle.Success:
 		return exitcode.Integrity // before it could be true
 	}
-	return exitcode.Unexpected
+	return exitcode.Declined // decline, cancel, busy, gone; and for a reason that it keeps to itself
 }
 
 // errUnconfirmed: the peer said success and did not prove it.
@@ -124,6 +82,15 @@ var errNoProgress = errors.New("the transfer does not come on")
 
 // errPeerGone: the contact's client does not know the session any more.
 var errPeerGone = errors.New("the contact's client is gone")
+
+// errOutput: what reads our output takes no more of it.
+var errOutput = errors.New("write to standard output")
+
+// errPaused: our user stopped the transfer by hand, so that it is not handed out.
+var errPaused = errors.New("the transfer is paused here")
+
+// errGone: the transfer is over here, so that it is not handed out any more.
+var errGone = errors.New("the transfer is over here")
 
 // errInUse: the contact answered a request with busy, because a session of its own
 // for the transfer lives, or seems to.
@@ -176,8 +143,7 @@ func classify(err error, started bool) (exitcode.Code, []string) {
 	var trust *omemo.TrustError
 	var refused *offerRefused
 	var iq *stanza.Error
-	var source *sourceError
-	var sink *sinkError
+	var path *fs.PathError
 	switch {
 	case errors.Is(err, ErrInterrupted):
 		return exitcode.Cancelled, nil
@@ -188,7 +154,7 @@ func classify(err error, started bool) (exitcode.Code, []string) {
 	case errors.Is(err, errInUse): // whatever it was said with
 		return exitcode.Interrupted, nil
 	case errors.As(err, &ended):
-		return codeOfReason(ended.reason, started), nil
+		return codeOfReason(ended.reason, started), ended.hints()
 	case errors.As(err, &trust):
 		return exitcode.Untrusted, TrustHints(trust)
 	case errors.Is(err, omemo.ErrNoDevice):
@@ -200,11 +166,10 @@ func classify(err error, started bool) (exitcode.Code, []string) {
 		return exitcode.Integrity, nil
 	case errors.Is(err, inbox.ErrTooLong):
 		return exitcode.Integrity, nil
-	case errors.Is(err, errSourceChanged), errors.As(err, &source), errors.As(err, &sink), errors.Is(err, inbox.ErrExists), errors.Is(err, inbox.ErrNoSpace),
-		errors.Is(err, errRunning), errors.Is(err, journal.ErrRunning):
-		return exitcode.LocalFile, nil
-	case errors.Is(err, errNoAnswer), errors.Is(err, errDeclined), errors.Is(err, errRefused):
+	case errors.Is(err, errNoAnswer), errors.Is(err, errDeclined), errors.Is(err, errRefused), errors.Is(err, errPaused), errors.Is(err, errGone), errors.Is(err, errAbandoned):
 		return exitcode.Declined, nil
+	case localDetail(err) != "", errors.Is(err, errRunning), errors.Is(err, journal.ErrRunning):
+		return exitcode.LocalFile, localHints(err)
 	case errors.Is(err, errNotThere):
 		return exitcode.Offline, nil
 	case errors.Is(err, errNoTransport), errors.Is(err, errUnfit), errors.Is(err, ibb.ErrMalformed), errors.Is(err, ibb.ErrMessages),
@@ -218,6 +183,8 @@ func classify(err error, started bool) (exitcode.Code, []string) {
 		return codeOfIQ(refused.answer), nil
 	case errors.As(err, &iq): // of a later phase: the path or the server, not the offer
 		return exitcode.Interrupted, nil
+	case errors.As(err, &path): // of the state directory, or of another place of ours
+		return exitcode.LocalFile, nil
 	case isNetwork(err), errors.Is(err, errEnded), errors.Is(err, jingle.ErrEnded), errors.Is(err, jingle.ErrOutOfOrder),
 		errors.Is(err, s5b.ErrProtocol), errors.Is(err, s5b.ErrClosed), errors.Is(err, ibb.ErrProtocol):
 		return exitcode.Interrupted, nil
@@ -225,62 +192,55 @@ func classify(err error, started bool) (exitcode.Code, []string) {
 	return exitcode.Unexpected, nil
 }
 
-// codeOfIQ says what an error answer to the offer means.
+// codeOfIQ says what an error answer to the offer means (RFC 6120 section 8.3.3).
 func codeOfIQ(e *stanza.Error) exitcode.Code {
 	switch e.Condition {
 	case stanza.NotAcceptable:
 		return exitcode.Untrusted
-	case stanza.ServiceUnavailable, stanza.RecipientUnavailable, stanza.ItemNotFound, "remote-server-not-found", "remote-server-timeout", "gone":
+	case stanza.ServiceUnavailable, stanza.RecipientUnavailable, stanza.ItemNotFound, "remote-server-not-found", "remote-server-timeout", "gone", "redirect":
 		return exitcode.Offline
-	case stanza.Forbidden, stanza.NotAllowed, stanza.ResourceConstraint:
+	case stanza.Forbidden, stanza.NotAllowed, stanza.NotAuthorized, stanza.ResourceConstraint, stanza.Conflict,
+		"policy-violation", "registration-required", "subscription-required":
 		return exitcode.Declined
-	case stanza.BadRequest, stanza.FeatureNotImplemented:
-		return exitcode.Incapable
 	}
-	return exitcode.Unexpected
+	return exitcode.Incapable // it does not understand the offer, or has trouble of its own with it
 }
 
 // reasonFor says to the peer why we end a session.
 func reasonFor(err error) jingle.Reason {
-	var source *sourceError
-	var sink *sinkError
 	code, _ := classify(err, true)
+	local := localDetail(err)
 	switch {
 	case errors.Is(err, errDrained):
 		return jingle.Reason{Condition: jingle.Expired}
-	case errors.Is(err, ErrInterrupted), errors.Is(err, ErrTerminated), errors.Is(err, errNoAnswer):
+	case errors.Is(err, ErrInterrupted):
+		return detailed(jingle.Cancel, detailPaused)
+	case errors.Is(err, ErrTerminated), errors.Is(err, errNoAnswer):
 		return jingle.Reason{Condition: jingle.Cancel}
 	case errors.Is(err, errRefused): // one and the same for whatever cannot be had
 		return jingle.Reason{Condition: jingle.Decline}
+	case errors.Is(err, errPaused):
+		return declined(detailPaused)
+	case errors.Is(err, errGone):
+		return declined(detailGone)
 	case errors.Is(err, errPrefix), errors.Is(err, errSuperseded):
 		return jingle.Reason{Condition: jingle.AlternativeSession}
 	case errors.Is(err, errRunning), errors.Is(err, journal.ErrRunning):
-		r := declined(detailConflict)
-		r.Condition = jingle.Busy
-		return r
+		return detailed(jingle.Busy, detailConflict)
+	case local == detailUnpack:
+		return declined(local)
 	case errors.Is(err, errDeclined):
 		return declined(detailPolicy)
-	case errors.Is(err, inbox.ErrNoSpace), state.Full(err):
-		return withCondition(detailNoSpace)
-	case errors.Is(err, inbox.ErrExists):
-		return withCondition(detailExists)
-	case errors.As(err, &source), errors.As(err, &sink):
-		return jingle.Reason{Condition: jingle.FailedApplication}
+	case local != "":
+		return detailed(jingle.FailedApplication, local)
 	case errors.Is(err, errIdle):
 		return jingle.Reason{Condition: jingle.Timeout}
 	case code == exitcode.Integrity, code == exitcode.Untrusted:
 		return jingle.Reason{Condition: jingle.SecurityError}
 	case code == exitcode.Interrupted:
 		return jingle.Reason{Condition: jingle.ConnectivityError}
-	case code == exitcode.LocalFile:
-		return jingle.Reason{Condition: jingle.FailedApplication}
+	case code == exitcode.LocalFile, code == exitcode.Config:
+		return detailed(jingle.FailedApplication, detailDisk)
 	}
 	return jingle.Reason{Condition: jingle.GeneralError}
-}
-
-// withCondition is a failure of our own disk in the middle of a transfer.
-func withCondition(detail string) jingle.Reason {
-	r := declined(detail)
-	r.Condition = jingle.FailedApplication
-	return r
 }

@@ -38,9 +38,11 @@ func TestCodeOfReason(t *testing.T) {
 		{jingle.Reason{Condition: jingle.FailedTransport}, true, exitcode.Interrupted},
 		{jingle.Reason{Condition: jingle.Timeout}, true, exitcode.Interrupted},
 		{jingle.Reason{Condition: jingle.Expired}, true, exitcode.Interrupted},
-		{jingle.Reason{Condition: jingle.FailedApplication}, true, exitcode.Unexpected},
-		{jingle.Reason{Condition: jingle.MediaError}, true, exitcode.Unexpected},
-		{jingle.Reason{Condition: jingle.GeneralError}, true, exitcode.Unexpected},
+		{jingle.Reason{Condition: jingle.FailedApplication}, true, exitcode.Incapable},
+		{jingle.Reason{Condition: jingle.FailedApplication}, false, exitcode.Incapable},
+		{jingle.Reason{Condition: jingle.MediaError}, true, exitcode.Incapable},
+		{jingle.Reason{Condition: jingle.GeneralError}, true, exitcode.Declined},
+		{jingle.Reason{Condition: jingle.GeneralError}, false, exitcode.Declined},
 		{jingle.Reason{Condition: jingle.Success}, true, exitcode.Integrity},
 		{declined(detailTooBig), false, exitcode.Declined},
 		{declined(detailPolicy), false, exitcode.Declined},
@@ -73,7 +75,7 @@ func TestFailures(t *testing.T) {
 		{&sinkError{inbox.ErrExists}, exitcode.LocalFile, jingle.FailedApplication},
 		{errNoAnswer, exitcode.Declined, jingle.Cancel},
 		{errSilent, exitcode.Interrupted, jingle.ConnectivityError},
-		{fmt.Errorf("%w: %w", errInUse, &endedByPeer{declined(detailConflict)}), exitcode.Interrupted, jingle.ConnectivityError},
+		{fmt.Errorf("%w: %w", errInUse, &endedByPeer{reason: detailed(jingle.Busy, detailConflict)}), exitcode.Interrupted, jingle.ConnectivityError},
 		{errUnconfirmed, exitcode.Interrupted, jingle.ConnectivityError},
 		{errOffer, exitcode.Integrity, jingle.SecurityError},
 		{errSealed, exitcode.Integrity, jingle.SecurityError},
@@ -124,7 +126,7 @@ func TestReasoned(t *testing.T) {
 	if !errors.Is(err, jingle.ErrEnded) {
 		t.Fatal(err)
 	}
-	if f := failureOf(reasoned(s, err), false); f.Code != exitcode.Interrupted {
+	if f := failureOf((&talk{sess: s}).reasoned(err), false); f.Code != exitcode.Interrupted {
 		t.Errorf("%v: code %d", f, f.Code)
 	}
 }

@@ -114,7 +114,7 @@ func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
 	e.receiver.Store(nil)
 	cancel(errStreamLost)
 	r.finishHooks()
-	r.giveUpAll(context.WithoutCancel(ctx))
+	r.giveUpAll(context.WithoutCancel(ctx), context.Cause(ctx))
 	return err
 }
 

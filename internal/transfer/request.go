@@ -69,7 +69,7 @@ func (q *request) run(ctx context.Context) (err error) {
 	s, err := q.converse(ctx)
 	if err = causeOf(ctx, err); err != nil {
 		if q.talk != nil && q.talk.sess != nil {
-			_ = q.talk.sess.Terminate(ctx, reasonFor(err))
+			q.talk.terminate(ctx, err)
 		}
 		return errors.Join(err, q.down.giveUp(ctx, err))
 	}
@@ -111,7 +111,7 @@ func (q *request) converse(ctx context.Context) (s span, err error) {
 	defer func() { _ = path.Close() }()
 	q.talk.reportPath(q.down.head, path, encryptionJET, q.env.Devices...)
 	if err := q.down.take(ctx, q.talk, path, s); err != nil {
-		_ = q.talk.sess.Terminate(ctx, reasonFor(err)) // before the socket says it worse
+		q.talk.terminate(ctx, err) // before the socket says it worse
 		return s, err
 	}
 	q.down.finish(ctx, q.talk, s, q.sender)

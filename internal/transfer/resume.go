@@ -88,6 +88,9 @@ func overSince(row journal.Row) error {
 
 // notResumed reports a transfer that could not even be taken up.
 func (e *Endpoint) notResumed(row journal.Row, err error) exitcode.Code {
+	if errors.Is(err, ErrInterrupted) {
+		e.pause(row.Key)
+	}
 	f := failureOf(err, false)
 	e.cfg.Report(Failed{
 		Head: Head{Transfer: row.ID, Direction: Direction(row.Direction), Peer: row.Peer.String(), Name: clean.Text(row.Name)},
@@ -142,15 +145,29 @@ func (e *Endpoint) resumeSend(ctx context.Context, row journal.Row, opt ResumeOp
 	return o.start(ctx, peers, row.ID)
 }
 
-// failRow ends a transfer that nobody is at for good.
-func (e *Endpoint) failRow(ctx context.Context, row journal.Row, cause error) {
+// pause notes that the user has stopped a transfer by hand while no session was at it.
+func (e *Endpoint) pause(key journal.Key) {
+	err := e.journal.Pause(context.Background(), key, journal.PausedHere)
+	if err != nil && !errors.Is(err, journal.ErrRunning) && !errors.Is(err, journal.ErrUnknown) {
+		e.log.Error("journal", "transfer", key.ID, "error", err)
+	}
+}
+
+// failRow ends a transfer that nobody is at for good, and removes what there is of it.
+func (e *Endpoint) failRow(ctx context.Context, row journal.Row, cause error) (failed bool) {
 	h, err := e.journal.Begin(ctx, row)
 	if err == nil {
-		err = errors.Join(h.Fail(ctx, cause), h.Release(ctx))
+		err = h.Fail(ctx, cause)
+		failed = err == nil
+		if failed {
+			err = Discard(row)
+		}
+		err = errors.Join(err, h.Release(ctx))
 	}
 	if err != nil {
 		e.log.Error("journal", "transfer", row.ID, "error", err)
 	}
+	return failed
 }
 
 // resumeReceive asks the contact for the rest, until it is there.
@@ -199,6 +216,9 @@ func (e *Endpoint) resumeReceive(ctx context.Context, row journal.Row, opt Resum
 		}
 		pause, more := retry.next(time.Now(), err)
 		if err = causeOf(ctx, err); !more || !askAgain(err, asked) {
+			if errors.Is(err, ErrInterrupted) {
+				e.pause(row.Key)
+			}
 			f := failureOf(err, row.Durable > 0)
 			e.cfg.Report(Failed{
 				Head: head, Code: int(f.Code), Reason: clean.Error(f), Resumable: row.State == journal.Interrupted, Hints: f.Hints,
@@ -273,7 +293,8 @@ func (e *Endpoint) askEach(ctx context.Context, peers []*peer, request func(*pee
 	return q, err
 }
 
-// refused tells whether the contact's client does not hand out what was asked for.
+// refused reports whether the contact's client does not hand out what was asked for,
+// and has not proven to know why.
 func (q *request) refused(err error) bool { return q.endedWith(err, jingle.Decline) }
 
 // unread tells whether the contact's client could not open the envelope.
@@ -281,7 +302,7 @@ func (q *request) unread(err error) bool { return q.endedWith(err, jingle.Securi
 
 func (q *request) endedWith(err error, condition string) bool {
 	var ended *endedByPeer
-	return !q.answered && errors.As(err, &ended) && ended.reason.Condition == condition
+	return !q.answered && errors.As(err, &ended) && ended.reason.Condition == condition && !ended.proven
 }
 
 // notServed is a refusal as whoever asked for the rest can use it: to ask once more

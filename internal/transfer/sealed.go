@@ -16,6 +16,7 @@ const (
 	kindAccept   = "accept"
 	kindChecksum = "checksum"
 	kindReceipt  = "receipt"
+	kindReason   = "reason"
 )
 
 // maxSealed bounds the base64 of a sealed element: a few attributes.

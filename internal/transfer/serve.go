@@ -59,17 +59,25 @@ func (in *incoming) grant(ctx context.Context) (*upload, error) {
 	if o == nil || in.terms.NoServe {
 		return nil, errRefused
 	}
-	row, err := in.e.journal.Granted(ctx, o.Transfer, in.dev.JID, in.dev.IdentityKey)
+	row, err := in.e.journal.Offered(ctx, o.Transfer, in.dev.JID, in.dev.IdentityKey)
 	switch {
 	case err != nil && !errors.Is(err, journal.ErrUnknown):
 		in.e.log.Error("journal", "error", err)
 		return nil, errRefused
 	case err != nil, row.Size != o.File.Size:
 		return nil, errRefused
+	case row.State.Over(): // who was offered it knows that it was
+		return nil, errGone
 	case row.State.Live():
 		return nil, errRunning // our own session for it wins
+	case row.Paused == journal.PausedHere:
+		return nil, errPaused
 	}
 	src, err := in.e.reopen(ctx, &row)
+	if errors.Is(err, errSourceChanged) {
+		in.e.failRow(ctx, row, err)
+		return nil, err
+	}
 	if err != nil {
 		in.e.log.Info("the file that was offered is not there any more", "transfer", row.ID, "error", err)
 		return nil, errRefused
@@ -92,7 +100,7 @@ func (in *incoming) grant(ctx context.Context) (*upload, error) {
 // hand sends what was asked for.
 func (in *incoming) hand(ctx context.Context, up *upload) error {
 	if err := in.r.places.enter(ctx, in.sess.Peer().Bare(), in.sess); err != nil {
-		return err
+		return in.talk.reasoned(err)
 	}
 	defer in.r.places.leave(in.sess.Peer().Bare())
 	finding, cancel := in.e.during(ctx, in.sess)
@@ -148,11 +156,13 @@ func (in *incoming) wanted(ctx context.Context, up *upload) (s span, err error) 
 func (in *incoming) served(ctx context.Context, up *upload, err error) {
 	ctx = context.WithoutCancel(ctx)
 	if err != nil {
-		end := up.row.Interrupt
-		if errors.Is(err, errSourceChanged) {
-			end = up.row.Fail
+		jerr := error(nil)
+		if errors.Is(err, errSourceChanged) || overThere(err) {
+			jerr = up.row.Fail(ctx, err)
+		} else {
+			jerr = park(ctx, up.row, err)
 		}
-		if jerr := end(ctx, err); jerr != nil {
+		if jerr != nil {
 			in.e.log.Error("journal", "transfer", up.head.Transfer, "error", jerr)
 		}
 	}

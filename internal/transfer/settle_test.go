@@ -43,7 +43,7 @@ func TestOfferLongAfter(t *testing.T) {
 		}
 	}
 	wantCode(t, st.send(t, RetryOptions{}), exitcode.Declined)
-	if f, _ := last[Failed](&st.out); !strings.HasPrefix(f.Reason, "ended by the contact") { // rather than by patience
+	if f, _ := last[Failed](&st.out); !strings.Contains(f.Reason, "("+detailPolicy+")") { // rather than by patience
 		t.Error(f.Reason)
 	}
 	st.arrived(t)

@@ -24,7 +24,7 @@ func (d *download) pour(ctx context.Context, sum []byte) error {
 		if cause := context.Cause(ctx); cause != nil {
 			return cause
 		}
-		return &sinkError{fmt.Errorf("write to standard output: %w", err)}
+		return &sinkError{fmt.Errorf("%w: %w", errOutput, err)}
 	}
 	ctx = context.WithoutCancel(ctx)
 	// The name that the file has is the one that the journal can be told. A

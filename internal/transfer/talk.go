@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"jetsend/internal/crypto"
@@ -102,7 +103,7 @@ func (t *talk) ended() error {
 	r, byPeer := t.sess.Ended()
 	switch {
 	case byPeer:
-		return &endedByPeer{r}
+		return t.endedWith(r)
 	case t.e.gone():
 		return errStreamLost
 	case t.offer != nil:
@@ -111,8 +112,26 @@ func (t *talk) ended() error {
 	return fmt.Errorf("%w: the answer does not fit the offer (%s)", errUnfit, r.Condition)
 }
 
-// reasoned prefers the peer's own word over what its leaving did to our socket.
-func (t *talk) reasoned(err error) error { return reasoned(t.sess, err) }
+// reasoned returns the peer's own reason when the session ended, or ends soon,
+// and err otherwise: a peer that leaves closes its socket as well, and the
+// socket is often faster.
+func (t *talk) reasoned(err error) error {
+	var source *sourceError
+	var sink *sinkError
+	if errors.As(err, &source) || errors.As(err, &sink) || errors.Is(err, ErrInterrupted) || errors.Is(err, ErrTerminated) {
+		return err
+	}
+	if errors.Is(err, errEnded) || errors.Is(err, jingle.ErrEnded) || isNetwork(err) || errors.Is(err, io.ErrUnexpectedEOF) {
+		select {
+		case <-t.sess.Done():
+			if r, byPeer := t.sess.Ended(); byPeer {
+				return t.endedWith(r)
+			}
+		case <-time.After(reasonTime):
+		}
+	}
+	return err
+}
 
 // await gives the infos of the session to look until that says that it has what
 // it looks for. Those that came right before the end of the session count, and

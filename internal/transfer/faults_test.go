@@ -1,0 +1,238 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"jetsend/internal/archive"
+	"jetsend/internal/crypto"
+	"jetsend/internal/exitcode"
+	"jetsend/internal/inbox"
+	"jetsend/internal/jid"
+	"jetsend/internal/jingle"
+	"jetsend/internal/jingle/s5b"
+	"jetsend/internal/journal"
+	"jetsend/internal/stanza"
+	"jetsend/internal/state"
+	"jetsend/internal/xmltree"
+)
+
+// TestFaults is the table of what ends a session of a transfer that both ends know, in
+// our profile: what it is here, on the wire, and at the other end, and who may go on.
+func TestFaults(t *testing.T) {
+	e := onDisk(t)
+	const over, goesOn, paused = journal.Failed, journal.Interrupted, journal.State("paused")
+	for name, tt := range map[string]struct {
+		err             error
+		here            exitcode.Code
+		condition, word string // on the wire
+		there           exitcode.Code
+		ours, theirs    journal.State
+	}{
+		"SIGINT":                   {ErrInterrupted, 130, jingle.Cancel, detailPaused, 8, paused, paused},
+		"SIGTERM":                  {ErrTerminated, 143, jingle.Cancel, "", 8, goesOn, goesOn},
+		"drained":                  {errDrained, 143, jingle.Expired, "", 11, goesOn, goesOn},
+		"no space":                 {&sinkError{inbox.ErrNoSpace}, 12, jingle.FailedApplication, detailNoSpace, 12, goesOn, goesOn},
+		"name taken at release":    {&sinkError{inbox.ErrExists}, 12, jingle.FailedApplication, detailExists, 12, over, over},
+		"no file of that size":     {&sinkError{inbox.ErrFileSize}, 12, jingle.FailedApplication, detailFileSize, 12, over, over},
+		"disk error":               {&sinkError{syscall.EIO}, 12, jingle.FailedApplication, detailDisk, 12, goesOn, goesOn},
+		"reader of the output":     {&sinkError{fmt.Errorf("%w: %w", errOutput, syscall.EPIPE)}, 12, jingle.FailedApplication, detailOutput, 12, goesOn, goesOn},
+		"archive refused":          {fmt.Errorf("%w: %w", errDeclined, &archive.RefusedError{}), 8, jingle.Decline, detailUnpack, 8, over, over},
+		"source changed":           {&sourceError{errSourceChanged}, 12, jingle.FailedApplication, detailSourceChanged, 12, over, over},
+		"source unreadable":        {&sourceError{syscall.EIO}, 12, jingle.FailedApplication, detailSource, 12, goesOn, goesOn},
+		"a path of ours":           {&fs.PathError{Op: "open", Path: "/x", Err: syscall.EMFILE}, 12, jingle.FailedApplication, detailDisk, 12, goesOn, goesOn},
+		"paused, when asked":       {errPaused, 8, jingle.Decline, detailPaused, 8, goesOn, paused},
+		"given up, when asked":     {errGone, 8, jingle.Decline, detailGone, 8, goesOn, over},
+		"not to be had":            {errRefused, 8, jingle.Decline, "", 8, goesOn, goesOn},
+		"another process":          {errRunning, 12, jingle.Busy, detailConflict, 8, goesOn, goesOn},
+		"tag":                      {crypto.ErrAuthentication, 10, jingle.SecurityError, "", 10, goesOn, goesOn},
+		"more than announced":      {inbox.ErrTooLong, 10, jingle.SecurityError, "", 10, over, goesOn},
+		"hash of the whole":        {errChecksum, 10, jingle.SecurityError, "", 10, goesOn, goesOn},
+		"sealed element":           {errSealed, 10, jingle.SecurityError, "", 10, goesOn, goesOn},
+		"idle":                     {errIdle, 11, jingle.Timeout, "", 11, goesOn, goesOn},
+		"no candidate":             {s5b.ErrNoCandidate, 11, jingle.ConnectivityError, "", 11, goesOn, goesOn},
+		"unconfirmed":              {errUnconfirmed, 11, jingle.ConnectivityError, "", 11, goesOn, goesOn},
+		"other bytes":              {errPrefix, 11, jingle.AlternativeSession, "", 11, goesOn, goesOn},
+		"newer session":            {errSuperseded, 11, jingle.AlternativeSession, "", 11, goesOn, goesOn},
+		"a fault of the programme": {errors.New("boom"), 1, jingle.GeneralError, "", 8, goesOn, goesOn},
+	} {
+		t.Run(name, func(t *testing.T) {
+			here, there := talkPair(t)
+			if f := failureOf(tt.err, true); f.Code != tt.here {
+				t.Errorf("code here %d, want %d", f.Code, tt.here)
+			}
+			told := here.reason(tt.err)
+			if told.Condition != tt.condition || detailOf(told) != tt.word {
+				t.Errorf("on the wire %s %q, want %s %q", told.Condition, detailOf(told), tt.condition, tt.word)
+			}
+			heard := there.endedWith(jingle.ParseReason(told.Element()))
+			if f := failureOf(heard, true); f.Code != tt.there {
+				t.Errorf("code there %d, want %d", f.Code, tt.there)
+			}
+			if strings.Contains(heard.Error(), "\n") || tt.word != "" && tt.word != detailConflict && strings.HasPrefix(heard.Error(), "ended by") {
+				t.Errorf("no sentence: %s", heard)
+			}
+			var source *sourceError
+			sends := errors.As(tt.err, &source) // what only a sender can meet
+			ours := &outgoing{upload: upload{row: &journal.Handle{}}, form: formJetsend, accepted: true}
+			if got := ours.resumable(tt.here, tt.err); sends && got == (tt.ours == over) {
+				t.Errorf("the sender may go on: %v", got)
+			}
+			if got := left(t, e, tt.err); !sends && got != tt.ours {
+				t.Errorf("left %s here, want %s", got, tt.ours)
+			}
+			if got := left(t, e, heard); got != tt.theirs {
+				t.Errorf("left %s there, want %s", got, tt.theirs)
+			}
+			o := &outgoing{upload: upload{row: &journal.Handle{}}, form: formJetsend, accepted: true}
+			if got := o.resumable(tt.there, heard); got == (tt.theirs == over) {
+				t.Errorf("a sender there may go on: %v", got)
+			}
+			forged := there.endedWith(jingle.Reason{Condition: told.Condition, Detail: stripped(told.Detail)})
+			if got := left(t, e, forged); got != goesOn {
+				t.Errorf("who has no key can leave it %s", got)
+			}
+		})
+	}
+}
+
+// stripped is a detail without what is sealed.
+func stripped(x *xmltree.Element) *xmltree.Element {
+	if x == nil {
+		return nil
+	}
+	return xmltree.New(x.Name.Space, x.Name.Local, xmltree.New(NS, x.Children[0].Name.Local))
+}
+
+// left is how what ended its session leaves a received transfer of which something
+// has come.
+func left(t *testing.T, e *Endpoint, cause error) journal.State {
+	t.Helper()
+	dir, err := inbox.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = dir.Close() }()
+	row := journal.Row{
+		Key: journal.Key{ID: uuid.NewString(), Direction: journal.Receive}, Peer: jid.MustParse("romeo@jet.test"), Profile: true,
+		Name: "f", Dir: dir.Path(""), Size: 100, Keys: [][]byte{make([]byte, 33)},
+	}
+	d := newDownload(row, row.Peer, keeping{})
+	if err := e.take(t.Context(), d, row, dir, false); err != nil {
+		t.Fatal(err)
+	}
+	_, err = d.part.Write(make([]byte, 50))
+	if err = errors.Join(err, d.row.Run(t.Context()), d.row.Progress(t.Context(), 50)); err != nil {
+		t.Fatal(err)
+	}
+	d.from = 50 // what was here before the session
+	if err := d.giveUp(t.Context(), cause); err != nil {
+		t.Fatal(err)
+	}
+	now := load(t, e, row.Key)
+	if _, there, err := dir.Remains(row.ID); err != nil || there != (now.Durable > 0) || now.State == journal.Failed && there {
+		t.Errorf("%s at %d, and the partial file is there: %v, %v", now.State, now.Durable, there, err)
+	}
+	if now.Paused != journal.NotPaused {
+		return "paused"
+	}
+	return now.State
+}
+
+// onDisk is an endpoint with a journal and no server.
+func onDisk(t *testing.T) *Endpoint {
+	t.Helper()
+	db, err := state.Open(t.Context(), filepath.Join(t.TempDir(), "state.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	e := unconnected()
+	e.db, e.downloads = db, map[string]*download{}
+	if e.journal, err = journal.Open(t.Context(), db, time.Now); err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// talkPair are the two ends of a session in our profile.
+func talkPair(t *testing.T) (initiator, responder *talk) {
+	t.Helper()
+	romeo, juliet := jid.MustParse("romeo@jet.test/a"), jid.MustParse("juliet@jet.test/b")
+	m := jingle.NewManager(jingle.Config{Port: agreeable{}, Self: func() jid.JID { return romeo }})
+	t.Cleanup(func() { m.Close(context.Background()) })
+	s, err := m.Initiate(t.Context(), juliet, jingle.NewSID(), jingle.Content{
+		Creator: jingle.SenderInitiator, Name: contentName, Senders: jingle.SenderInitiator,
+		Description: jingle.Description(&jingle.File{Size: 1}), Transport: xmltree.New(s5b.NS, "transport").Set("sid", "s"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ts := crypto.NewSecret(crypto.AES256GCM)
+	o := &offer{Transfer: uuid.NewString(), SID: s.ID(), Content: contentName, Senders: jingle.SenderInitiator, Cipher: ts.Suite().URN(), Initiator: romeo, Responder: juliet, Device: 7}
+	return &talk{e: unconnected(), sess: s, ts: ts, offer: o}, &talk{e: unconnected(), sess: &jingle.Session{}, ts: ts, offer: o}
+}
+
+// TestReasonReflected: a server cannot turn the word of one end back on it, nor use it
+// for another transfer or for another detail.
+func TestReasonReflected(t *testing.T) {
+	here, there := talkPair(t)
+	told := here.reason(errGone)
+	if !overThere(there.endedWith(told)) || overThere(here.endedWith(told)) {
+		t.Error("a word is taken from who said it")
+	}
+	other := *there.offer
+	other.Transfer = uuid.NewString()
+	if overThere((&talk{e: there.e, sess: there.sess, ts: there.ts, offer: &other}).endedWith(told)) {
+		t.Error("it ends another transfer")
+	}
+	told.Detail.Children[0] = xmltree.New(NS, detailSourceChanged)
+	if overThere(there.endedWith(told)) {
+		t.Error("it is taken for another detail")
+	}
+}
+
+// TestForeignConditions: whatever condition another client, or a server, ends a session
+// or refuses an offer with, it is no fault of our own to be reported; and its text is
+// shown, cleaned.
+func TestForeignConditions(t *testing.T) {
+	for _, name := range []string{
+		"alternative-session", "busy", "cancel", "connectivity-error", "decline", "expired", "failed-application", "failed-transport",
+		"general-error", "gone", "incompatible-parameters", "media-error", "security-error", "success", "timeout",
+		"unsupported-applications", "unsupported-transports", "failed_application", "of-their-own", "",
+	} {
+		x := xmltree.New(jingle.NS, "reason", xmltree.New(jingle.NS, "text").SetText("no\x1b[31m 'desc'"))
+		if name != "" {
+			x.Add(xmltree.New(jingle.NS, name))
+		}
+		for _, started := range []bool{false, true} {
+			f := failureOf(&endedByPeer{reason: jingle.ParseReason(x)}, started)
+			if f.Code == exitcode.Unexpected || f.Code == exitcode.OK || !strings.Contains(f.Error(), "'desc'") || strings.Contains(f.Error(), "\x1b") {
+				t.Errorf("%s, started %v: %d, %s", name, started, f.Code, f)
+			}
+		}
+	}
+	for _, name := range []string{
+		"bad-request", "conflict", "feature-not-implemented", "forbidden", "gone", "internal-server-error", "item-not-found", "jid-malformed",
+		"not-acceptable", "not-allowed", "not-authorized", "payment-required", "policy-violation", "recipient-unavailable", "redirect", "registration-required",
+		"remote-server-not-found", "remote-server-timeout", "resource-constraint", "service-unavailable", "subscription-required",
+		"undefined-condition", "unexpected-request", "of-their-own",
+	} {
+		answer := stanza.NewError(name)
+		answer.Text = "because"
+		for _, err := range []error{&offerRefused{answer}, answer} {
+			if f := failureOf(err, false); f.Code == exitcode.Unexpected || !strings.Contains(f.Error(), "because") {
+				t.Errorf("%s: %d, %s", name, f.Code, f)
+			}
+		}
+	}
+}

@@ -1,0 +1,44 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+
+	"jetsend/internal/clean"
+	"jetsend/internal/jid"
+	"jetsend/internal/journal"
+)
+
+// abandoned are the ids of the transfers to a contact that were given up here, which
+// the next offer tells: a receiver that was told of a pause asks for nothing by itself.
+func (e *Endpoint) abandoned(ctx context.Context, to jid.JID) (ids []string) {
+	rows, err := e.journal.Abandoned(ctx, to, maxGone)
+	if err != nil {
+		e.log.Warn("journal", "error", err)
+	}
+	for _, row := range rows {
+		ids = append(ids, row.ID)
+	}
+	return ids
+}
+
+// dropAbandoned ends the transfers that the sender of an offer has given up, as far as
+// they are of its own key, and removes what there is of them. What somebody is at is
+// settled by its own session.
+func (in *incoming) dropAbandoned(ctx context.Context) {
+	for _, id := range in.held.offer.Gone {
+		row, err := in.e.journal.Load(ctx, journal.Key{ID: id, Direction: journal.Receive})
+		if err != nil || row.State != journal.Interrupted || row.Path != "" || row.Peer != in.dev.JID.Bare() || !row.HasKey(in.dev.IdentityKey) {
+			continue // Path: all of it is here, and verified
+		}
+		if !in.e.failRow(ctx, row, errAbandoned) {
+			continue
+		}
+		head := Head{Transfer: id, Direction: Receive, Peer: in.sess.Peer().String(), Name: clean.Text(row.Name)}
+		in.r.over(head, errAbandoned)
+		in.e.log.Info("given up by the sender", "transfer", id, "peer", row.Peer)
+	}
+}
+
+// errAbandoned: the sender has told that it gave the transfer up.
+var errAbandoned = errors.New("the contact has given the transfer up")

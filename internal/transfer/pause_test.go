@@ -1,0 +1,251 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"jetsend/internal/exitcode"
+	"jetsend/internal/jid"
+	"jetsend/internal/journal"
+	"jetsend/internal/xmpptest"
+)
+
+// midway calls do once, when bytes of a file are under way.
+func midway(to *events, do func()) func(Event) {
+	called := false
+	return func(e Event) {
+		to.report(e)
+		if p, moves := e.(Progress); moves && p.Bytes > 0 && !called {
+			called = true
+			do()
+		}
+	}
+}
+
+// slowly is a send that takes ten seconds, which no test lets it have.
+func (st *stage) slowly(ctx context.Context) error {
+	return st.romeo.Send(ctx, SendOptions{
+		To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: st.path}}, Wait: time.Minute, AnswerTimeout: time.Minute,
+		LimitRate: int64(len(st.data) / 10), Route: RouteOptions{Transports: []string{S5B}},
+	})
+}
+
+// rows are those of the one transfer of the stage.
+func (st *stage) rows(t *testing.T) (sent, received journal.Row) {
+	t.Helper()
+	for e, row := range map[*Endpoint]*journal.Row{st.romeo: &sent, st.juliet: &received} {
+		all, err := e.journal.List(t.Context(), journal.Filter{})
+		if err != nil || len(all) != 1 {
+			t.Fatalf("%d transfers: %v", len(all), err)
+		}
+		*row = all[0]
+	}
+	return sent, received
+}
+
+// asksNothing fails if juliet's daemon asks romeo's for the transfer by itself.
+func (st *stage) asksNothing(t *testing.T, id string) {
+	t.Helper()
+	age(t, st.juliet, id, time.Hour) // else nobody asks in the first seconds
+	if len(st.juliet.sess.Resources(jid.MustParse("romeo@jet.test"))) == 0 {
+		eventually(t, func() bool { return len(st.juliet.sess.Resources(jid.MustParse("romeo@jet.test"))) > 0 })
+	}
+	for range 2 { // the first look may have begun before
+		if err := st.juliet.Alive(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	waitIdle(t, st.juliet)
+	if row := load(t, st.juliet, journal.Key{ID: id, Direction: journal.Receive}); row.Retries != 0 {
+		t.Errorf("it was asked for: %+v", row)
+	}
+}
+
+// TestPauseBySender: what the sender's user stops by hand is not asked for, nor served,
+// until `resume` there. A request, as of a receiver who was never told, is refused.
+func TestPauseBySender(t *testing.T) {
+	st := setStage(t, 4<<20)
+	stop := receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts, AutoResume: day})
+	ctx, interrupt := context.WithCancelCause(t.Context())
+	st.romeo.cfg.Report = midway(&st.out, func() { interrupt(ErrInterrupted) })
+	wantCode(t, st.slowly(ctx), exitcode.Cancelled)
+	waitIdle(t, st.juliet)
+	sent, received := st.rows(t)
+	if sent.Paused != journal.PausedHere || received.Paused != journal.PausedThere || received.Durable == 0 {
+		t.Fatalf("%+v\n%+v", sent, received)
+	}
+	if f, _ := last[Failed](&st.in); f.Code != int(exitcode.Declined) || !f.Resumable || !strings.Contains(f.Reason, "by hand") || len(f.Hints) != 1 {
+		t.Errorf("%+v", f)
+	}
+	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+	st.asksNothing(t, sent.ID)
+	stop()
+	st.in.reset()
+	wantCode(t, <-st.resume(t, st.juliet, sent.ID, journal.Receive), exitcode.Declined)
+	if f, _ := last[Failed](&st.in); !f.Resumable || !strings.Contains(f.Reason, "by hand") {
+		t.Errorf("%+v", f)
+	}
+	if _, received = st.rows(t); received.Paused != journal.PausedThere || received.Durable == 0 {
+		t.Errorf("after the refusal: %+v", received)
+	}
+	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
+	if err := <-st.resume(t, st.romeo, sent.ID, journal.Send); err != nil {
+		t.Fatal(err)
+	}
+	if r, _ := last[Resumed](&st.out); r.Offset == 0 {
+		t.Error("it began anew")
+	}
+	st.arrived(t)
+}
+
+// TestPauseByReceiver: what the receiver's user stops by hand is not asked for until
+// `resume` there, and then served; nor does who has to be asked take it unasked.
+func TestPauseByReceiver(t *testing.T) {
+	st := setStage(t, 4<<20)
+	ctx, interrupt := context.WithCancelCause(t.Context())
+	defer interrupt(nil)
+	st.juliet.cfg.Report = midway(&st.in, func() { interrupt(ErrInterrupted) })
+	ended := make(chan error, 1)
+	go func() { ended <- st.juliet.Receive(ctx, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts}) }()
+	takesOffers(t, st.juliet)
+	wantCode(t, st.slowly(t.Context()), exitcode.Declined)
+	wantCode(t, <-ended, exitcode.Cancelled)
+	sent, received := st.rows(t)
+	if sent.Paused != journal.PausedThere || received.Paused != journal.PausedHere || received.Durable == 0 {
+		t.Fatalf("%+v\n%+v", sent, received)
+	}
+	if f, _ := last[Failed](&st.out); !f.Resumable || !slices.Equal(f.Hints, []string{"ask the contact to run `jetsend resume`"}) {
+		t.Errorf("%+v", f)
+	}
+	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+	asked := make(chan Question, 1)
+	no := func(_ context.Context, q Question) (bool, error) { asked <- q; return false, nil }
+	stop := receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptAsk, Ask: no, AutoResume: day})
+	st.asksNothing(t, sent.ID)
+	wantCode(t, st.send(t, RetryOptions{}), exitcode.Declined)
+	<-asked
+	stop()
+	if err := <-st.resume(t, st.juliet, sent.ID, journal.Receive); err != nil {
+		t.Fatal(err)
+	}
+	st.whole(t)
+}
+
+// TestPauseWhileWaiting: to stop a `resume` that waits for the contact is a pause, too;
+// to end it otherwise is none.
+func TestPauseWhileWaiting(t *testing.T) {
+	st, id := cutStage(t)
+	key := journal.Key{ID: id, Direction: journal.Receive}
+	for cause, want := range map[error]journal.Pause{ErrTerminated: journal.NotPaused, ErrInterrupted: journal.PausedHere} {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		st.juliet.cfg.Report = func(e Event) {
+			if _, waits := e.(Waiting); waits {
+				cancel(cause)
+			}
+		}
+		err := st.juliet.Resume(ctx, ResumeOptions{Transfers: []journal.Key{key}, Named: true, Wait: time.Minute})
+		if row := load(t, st.juliet, key); row.Paused != want || row.State != journal.Interrupted || err == nil {
+			t.Errorf("%v: %+v, %v", cause, row, err)
+		}
+	}
+}
+
+// TestForgetIsTold: who asks for the rest of what the sender has forgotten is told so,
+// and throws its part away.
+func TestForgetIsTold(t *testing.T) {
+	st, id := cutStage(t)
+	if err := st.romeo.journal.Forget(t.Context(), journal.Key{ID: id, Direction: journal.Send}, Discard); err != nil {
+		t.Fatal(err)
+	}
+	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+	age(t, st.juliet, id, time.Hour)
+	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts, AutoResume: day})
+	st.ended(t, id, exitcode.Declined)
+}
+
+// ended waits until juliet has ended the transfer for good, and fails unless she has
+// said so once and kept nothing.
+func (st *stage) ended(t *testing.T, id string, code exitcode.Code) {
+	t.Helper()
+	key := journal.Key{ID: id, Direction: journal.Receive}
+	eventually(t, func() bool { return load(t, st.juliet, key).State == journal.Failed })
+	waitIdle(t, st.juliet)
+	eventually(t, func() bool { return count[Failed](&st.in) > 0 })
+	f, _ := last[Failed](&st.in)
+	if f.Code != int(code) || f.Resumable || f.Transfer != id || count[Failed](&st.in) != 1 {
+		t.Errorf("%d failed, %+v", count[Failed](&st.in), f)
+	}
+	if _, err := os.Lstat(st.partOf(id)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the partial file is there: %v", err)
+	}
+}
+
+// TestForgetIsToldLater: a receiver who was told of a pause asks for nothing; the next
+// file from there tells it what was forgotten. Nobody else's word counts.
+func TestForgetIsToldLater(t *testing.T) {
+	st := setStage(t, 4<<20)
+	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts, AutoResume: day})
+	ctx, interrupt := context.WithCancelCause(t.Context())
+	st.romeo.cfg.Report = midway(&st.out, func() { interrupt(ErrInterrupted) })
+	wantCode(t, st.slowly(ctx), exitcode.Cancelled)
+	waitIdle(t, st.juliet)
+	sent, received := st.rows(t)
+	st.in.reset()
+	if err := st.romeo.journal.Forget(t.Context(), sent.Key, Discard); err != nil {
+		t.Fatal(err)
+	}
+	in := &incoming{r: st.juliet.receiver.Load(), e: st.juliet}
+	in.held.offer = &offer{Gone: []string{sent.ID}}
+	in.dev.JID, in.dev.IdentityKey = received.Peer, make([]byte, 33)
+	in.dropAbandoned(t.Context())
+	if row := load(t, st.juliet, received.Key); row.State != journal.Interrupted {
+		t.Fatalf("another key has ended it: %+v", row)
+	}
+	st.path = testFile(t, "small")
+	if err := st.send(t, RetryOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	st.ended(t, sent.ID, exitcode.Declined)
+}
+
+// TestSourceChangedEndsBoth: when the file has changed, both ends are through with the
+// transfer: nobody asks again, nothing is kept, no command to resume it is named.
+func TestSourceChangedEndsBoth(t *testing.T) {
+	touch := func(path string) {
+		if err := os.Chtimes(path, time.Time{}, time.Unix(1e9, 0)); err != nil {
+			t.Error(err)
+		}
+	}
+	t.Run("in the middle", func(t *testing.T) {
+		st := setStage(t, 4<<20)
+		receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts, AutoResume: day})
+		st.romeo.cfg.Report = midway(&st.out, func() { touch(st.path) })
+		opt := SendOptions{
+			To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: st.path}}, Wait: time.Minute, AnswerTimeout: time.Minute,
+			LimitRate: 4 << 20, Route: RouteOptions{Transports: []string{S5B}},
+		}
+		wantCode(t, st.romeo.Send(t.Context(), opt), exitcode.LocalFile)
+		f, _ := last[Failed](&st.out)
+		if f.Resumable {
+			t.Errorf("%+v", f)
+		}
+		st.ended(t, f.Transfer, exitcode.LocalFile)
+	})
+	t.Run("between two sessions", func(t *testing.T) {
+		st := setStage(t, 1<<20, xmpptest.CutAt(1<<19))
+		row := st.cutForGood(t)
+		touch(st.path)
+		st.in.reset()
+		age(t, st.juliet, row.ID, time.Hour)
+		receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts, AutoResume: day})
+		st.ended(t, row.ID, exitcode.LocalFile)
+		if row = load(t, st.romeo, row.Key); row.State != journal.Failed {
+			t.Errorf("the sender's row: %+v", row)
+		}
+	})
+}
