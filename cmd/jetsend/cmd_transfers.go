@@ -71,10 +71,12 @@ func newTransfersForget(a *app, codes []exitCode) *cobra.Command {
 		Use: "forget ID...", Short: "Forget transfers and remove their partial files",
 		Long: `Take transfers off the list and remove the partial files of those that were
 interrupted. Files that were sent or received whole stay. What stays known for 30
-days is that a file was received, so that it is not received twice. --all, --state
+days is that a file was received, so that it is not received twice; and that one was
+given up which the contact may have a part of: the contact's jetsend is told when it
+asks for the rest, or with the next file for it, and removes that part. --all, --state
 and --older choose transfers in the place of IDs.
 
-A transfer that is running cannot be which: end it first.
+A transfer that is running cannot be forgotten: end it first.
 
 ` + exitStatus(codes...),
 		Args:              which.ids,
