@@ -47,7 +47,7 @@ func plainCells() []cell {
 	}
 	return append(cells,
 		cell{name: "libervia-send-large", needs: clientLibervia, run: sendToLibervia(viaDirect, large), about: "jetsend to Libervia, 4.9 MB, direct"},
-		cell{name: "libervia-send-empty", needs: clientLibervia, run: sendToLibervia(viaDirect, 0), about: "jetsend to Libervia, an empty file"},
+		cell{name: "libervia-send-empty", needs: clientLibervia, run: sendToLibervia(viaInband, 0), about: "jetsend to Libervia, an empty file, in-band"},
 		cell{name: "libervia-receive-large", needs: clientLibervia, run: receiveFromLibervia(viaDirect, large), about: "Libervia to jetsend, 4.9 MB, direct"},
 		cell{name: "gajim-receive-large", needs: clientGajim, run: receiveFromGajim(viaDirect, large), about: "Gajim to jetsend, 4.9 MB, direct"},
 	)

@@ -106,7 +106,7 @@ func checkChallenge(challenge, nonce string) error {
 	if b, err := base64.StdEncoding.DecodeString(salt); err != nil || len(b) == 0 {
 		return fmt.Errorf("%w: salt", ErrChallenge)
 	}
-	n, err := strconv.Atoi(i)
+	n, err := strconv.ParseUint(i, 10, 31)
 	if err != nil || n < minIterations || n > maxIterations {
 		return fmt.Errorf("%w: %.20q iterations", ErrChallenge, i)
 	}

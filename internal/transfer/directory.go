@@ -45,15 +45,15 @@ func (d *directory) element() *xmltree.Element {
 }
 
 func parseDirectory(x *xmltree.Element) (*directory, error) {
-	manifest, err1 := hex.DecodeString(x.Attr("manifest"))
-	files, err2 := strconv.Atoi(x.Attr("files"))
-	if err := errors.Join(err1, err2); err != nil {
+	var files int64
+	manifest, err := hex.DecodeString(x.Attr("manifest"))
+	if err := errors.Join(err, countAttr(x, "files", &files)); err != nil {
 		return nil, fmt.Errorf("directory: %w", err)
 	}
-	if len(manifest) != sha256.Size || files < 0 || files > archive.MaxEntries {
+	if len(manifest) != sha256.Size || files > archive.MaxEntries {
 		return nil, fmt.Errorf("directory: %d files, manifest of %d bytes", files, len(manifest))
 	}
-	return &directory{Manifest: manifest, Files: files}, nil
+	return &directory{Manifest: manifest, Files: int(files)}, nil
 }
 
 // manifest returns that of an offered directory, nil for a file.

@@ -189,17 +189,16 @@ func parseOffer(b []byte) (*offer, error) {
 const maxBatch = 1 << 20
 
 func parseBatch(x *xmltree.Element) (*Batch, error) {
-	id, err1 := parseUUID(x.Attr("id"))
-	index, err2 := strconv.Atoi(x.Attr("index"))
-	count, err3 := strconv.Atoi(x.Attr("count"))
-	bytes, err4 := strconv.ParseInt(x.Attr("bytes"), 10, 64)
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
+	var index, count, bytes int64
+	id, err := parseUUID(x.Attr("id"))
+	err = errors.Join(err, countAttr(x, "index", &index), countAttr(x, "count", &count), countAttr(x, "bytes", &bytes))
+	if err != nil {
 		return nil, fmt.Errorf("batch: %w", err)
 	}
-	if index < 1 || count < index || count > maxBatch || bytes < 0 {
+	if index < 1 || count < index || count > maxBatch {
 		return nil, fmt.Errorf("batch: file %d of %d with %d bytes", index, count, bytes)
 	}
-	return &Batch{ID: id, Index: index, Count: count, Bytes: bytes}, nil
+	return &Batch{ID: id, Index: int(index), Count: int(count), Bytes: bytes}, nil
 }
 
 // parseUUID accepts the one canonical form: the id becomes part of a file name.

@@ -90,18 +90,22 @@ func parseAccept(x *xmltree.Element) (a accept, err error) {
 	a.Transfer, a.Digest, a.Prefix = x.Attr("transfer"), x.Attr("digest"), x.Attr("prefix")
 	device, err1 := strconv.ParseUint(x.Attr("device"), 10, 31)
 	a.Device = uint32(device)
-	err = errors.Join(err1, bytesAttr(x, "offset", &a.Offset), bytesAttr(x, "length", &a.Length), bytesAttr(x, "size", &a.Size))
+	err = errors.Join(err1, countAttr(x, "offset", &a.Offset), countAttr(x, "length", &a.Length), countAttr(x, "size", &a.Size))
 	if err != nil {
 		return a, fmt.Errorf("%w: accept: %w", errSealed, err)
 	}
 	return a, nil
 }
 
-// bytesAttr reads a number of bytes: plain decimal digits.
-func bytesAttr(x *xmltree.Element, name string, to *int64) error {
+// countAttr reads a number of bytes or files: decimal digits, and at least one.
+// A sign, white space, nothing at all and what an int64 does not hold are errors.
+func countAttr(x *xmltree.Element, name string, to *int64) error {
 	n, err := strconv.ParseUint(x.Attr(name), 10, 63)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
 	*to = int64(n)
-	return err
+	return nil
 }
 
 // checksum is the sealed checksum of a file that is put together from several
@@ -119,7 +123,7 @@ func (c checksum) element() *xmltree.Element {
 
 func parseChecksum(x *xmltree.Element) (c checksum, err error) {
 	c.Transfer, c.SHA256 = x.Attr("transfer"), x.Attr("sha-256")
-	if err := bytesAttr(x, "size", &c.Size); err != nil {
+	if err := countAttr(x, "size", &c.Size); err != nil {
 		return c, fmt.Errorf("%w: checksum: %w", errSealed, err)
 	}
 	return c, nil
@@ -154,14 +158,14 @@ func (r receipt) element() *xmltree.Element {
 
 func parseReceipt(x *xmltree.Element) (r receipt, err error) {
 	r.Transfer, r.SHA256 = x.Attr("transfer"), x.Attr("sha-256")
-	if err := bytesAttr(x, "size", &r.Size); err != nil {
+	if err := countAttr(x, "size", &r.Size); err != nil {
 		return r, fmt.Errorf("%w: receipt: %w", errSealed, err)
 	}
 	switch s := x.Attr("state"); s {
 	case stateReleased:
 		r.Stored = r.Size
 	case stateStored:
-		if err := bytesAttr(x, "stored", &r.Stored); err != nil || r.Stored >= r.Size {
+		if err := countAttr(x, "stored", &r.Stored); err != nil || r.Stored >= r.Size {
 			return r, fmt.Errorf("%w: receipt for %q bytes", errSealed, x.Attr("stored"))
 		}
 	default:
