@@ -153,12 +153,17 @@ func (a *app) secrets() config.Secrets {
 
 // lookup finds the password of an account.
 func (a *app) lookup(ctx context.Context, s config.Secrets, account *config.Chosen) (string, error) {
-	name, file := s.File(account)
-	if err := a.claim("the password ("+name+")", file); err != nil {
+	if err := a.claimPassword(s, account); err != nil {
 		return "", err
 	}
 	a.outside = s.Outside(account)
 	return s.Lookup(ctx, account)
+}
+
+// claimPassword is claim for the file, if it is one, that the password comes from.
+func (a *app) claimPassword(s config.Secrets, account *config.Chosen) error {
+	name, file := s.File(account)
+	return a.claim("the password ("+name+")", file)
 }
 
 // askPassword asks on the terminal.
@@ -210,12 +215,17 @@ func (a *app) open(ctx context.Context, c *config.Config, account *config.Chosen
 		return nil, err
 	}
 	if o.Password == "" {
-		if o.Password, err = a.lookup(ctx, a.secrets(), account); err != nil {
+		if err := a.claimPassword(a.secrets(), account); err != nil {
 			return nil, err
 		}
 	}
 	if o.RootCAs, err = rootCAs(account.TLSCAFile); err != nil {
 		return nil, err
+	}
+	if o.Password == "" {
+		if o.Password, err = a.lookup(ctx, a.secrets(), account); err != nil {
+			return nil, err
+		}
 	}
 	fresh := account.Ephemeral && !exists(state.Path(o.StateDir, account.Addr))
 	e, err := a.dial(ctx, o)
