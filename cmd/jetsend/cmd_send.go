@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -35,9 +36,16 @@ devices.
 FILE may be a directory, which arrives as one, with its files, directories, links
 inside it, permission bits and times; other clients than jetsend get a .tar. FILE
 may be - for standard input, which is kept in the state directory until it has
-arrived. A file keeps its time, and its permission bits as far as the receiver's
-umask leaves them. Several files go up to three at a time, with --limit-rate one
+arrived; an empty one is an error unless --allow-empty is given: most often the program
+before the pipe has failed. A file keeps its time, and its permission bits as far as
+the receiver's umask leaves them. Several files go up to three at a time, with --limit-rate one
 after the other; hundreds of small ones are faster as a directory.
+
+--from-command sends what a command writes, and only if it ends with 0: else nothing
+is offered, and the exit code is 12. The command is what stands behind --, word for
+word. No shell looks at it, its standard input is empty, and its errors are shown. For
+a pipe name a shell that minds every part of it, as in the examples. The rest is as
+for -: the name, the copy in the state directory, "jetsend resume".
 
 Files are encrypted for the OMEMO devices of the contact before they leave this
 machine. Towards another jetsend the command ends with 0 only when a sealed
@@ -69,7 +77,7 @@ client can do, and the exit code is that of a send that ends before the answer.
 "jetsend doctor CONTACT" says more.`
 
 func newSendCommand(a *app) *cobra.Command {
-	var dry bool
+	var o sendFlags
 	cmd := &cobra.Command{
 		Use:     "send FILE... CONTACT",
 		GroupID: groupFiles,
@@ -79,13 +87,15 @@ func newSendCommand(a *app) *cobra.Command {
 			"jetsend send balcony.jpg romeo@montague.example",
 			"jetsend send --wait 1h --limit-rate 2MB *.iso nas",
 			"jetsend send ~/Pictures/verona romeo",
-			"pg_dump verona | jetsend send --name verona.sql - nas",
+			"gpg -d verona.gpg | jetsend send --name verona.txt - romeo",
+			"jetsend send --name verona.sql --from-command nas -- pg_dump verona",
+			"jetsend send --name verona.zst --from-command nas -- bash -o pipefail -c 'pg_dump verona | zstd'",
 			"jetsend --json send report.pdf romeo | jq -r .event",
 			"jetsend send --dry-run report.pdf romeo",
 		),
-		Args:              sendArgs,
+		Args:              func(cmd *cobra.Command, args []string) error { return sendArgs(cmd, args, o) },
 		ValidArgsFunction: a.completeSend,
-		RunE:              func(cmd *cobra.Command, args []string) error { return runSend(cmd, a, args, dry) },
+		RunE:              func(cmd *cobra.Command, args []string) error { return runSend(cmd, a, args, o) },
 	}
 	d := config.Default().Send
 	k := keyed{cmd.Flags(), "send"}
@@ -105,19 +115,26 @@ func newSendCommand(a *app) *cobra.Command {
 	k.size("max-spool", 0, "take no more than this from standard input, like 20GB; 0: what fits")
 	k.string("description", "", "a line of `TEXT` for the receiver")
 	k.bool("checksum", false, "compute SHA-256 at both ends and show it")
-	cmd.Flags().BoolVarP(&dry, "dry-run", "n", false, "offer nothing, only show what would be sent to whom and how")
+	cmd.Flags().BoolVar(&o.command, fromCommand, false, "send what the command behind -- writes, if it ends with 0")
+	cmd.Flags().BoolVar(&o.empty, "allow-empty", false, "send standard input, or what a command writes, even when it is empty")
+	cmd.Flags().BoolVarP(&o.dry, "dry-run", "n", false, "offer nothing, only show what would be sent to whom and how")
 	return cmd
 }
+
+// sendFlags are those that are no keys of the configuration.
+type sendFlags struct{ dry, command, empty bool }
 
 // encryptions are the words of --encryption.
 func encryptions() []string { return []string{"auto", "jet", "jet-draft", "encrypted-file"} }
 
-// sendArgs wants at least one file and the contact.
-func sendArgs(cmd *cobra.Command, args []string) error {
-	switch len(args) {
-	case 0:
+// sendArgs wants at least one file, or a command, and the contact.
+func sendArgs(cmd *cobra.Command, args []string, flags sendFlags) error {
+	switch {
+	case flags.command:
+		return commandArgs(cmd, args)
+	case len(args) == 0:
 		return usagef("no file and no contact given").hint("usage: %s", cmd.UseLine())
-	case 1:
+	case len(args) == 1:
 		return usagef("a file or the contact is missing").hint("usage: %s", cmd.UseLine())
 	}
 	return nil
@@ -125,8 +142,8 @@ func sendArgs(cmd *cobra.Command, args []string) error {
 
 // runSend checks usage, then configuration, then the local files, and only
 // then goes online.
-func runSend(cmd *cobra.Command, a *app, args []string, dry bool) error {
-	ctx := cmd.Context()
+func runSend(cmd *cobra.Command, a *app, args []string, flags sendFlags) error {
+	args, command := flags.split(args)
 	files, who := args[:len(args)-1], args[len(args)-1]
 	if err := checkFileArgs(files); err != nil {
 		return err
@@ -136,21 +153,8 @@ func runSend(cmd *cobra.Command, a *app, args []string, dry bool) error {
 			return err
 		}
 	}
-	c, err := a.loadConfig(cmd)
+	c, to, err := a.findTarget(cmd, args)
 	if err != nil {
-		return err
-	}
-	if err := swapped(cmd, c, args); err != nil {
-		return err
-	}
-	to, err := a.targetOf(c, who)
-	if err != nil && who != "" && exists(who) {
-		return usagef("the contact is missing: %q is a file", clean.Text(who)).hint("run `%s CONTACT`", typed(cmd, args...))
-	}
-	if err != nil {
-		return err
-	}
-	if err := twoContacts(cmd, c, files, who); err != nil {
 		return err
 	}
 	o, err := a.sendOptions(c, to.jid, files)
@@ -160,30 +164,60 @@ func runSend(cmd *cobra.Command, a *app, args []string, dry bool) error {
 	if err != nil {
 		return err
 	}
-	account, err := c.Choose(a.selection())
-	if err != nil {
+	if _, err := c.Choose(a.selection()); err != nil {
 		return err
 	}
 	if err := checkReadable(files); err != nil {
 		return err
 	}
-	e, err := a.open(ctx, c, account, nil)
+	o.AllowEmpty = flags.empty
+	if flags.command {
+		p, err := a.newProducer(cmd.Context(), command)
+		if err != nil {
+			return err
+		}
+		defer p.Close()
+		o.Files = []transfer.Source{{Input: p, Name: c.Send.Name}}
+	}
+	err = a.online(cmd.Context(), c, func(ctx context.Context, e endpoint) error {
+		if err := a.settle(ctx, c, e, &to); err != nil {
+			return err
+		}
+		o.To = to.jid
+		if isTerminal(a.Stdin) && slices.Contains(files, stdinArg) {
+			a.print.Note("reading from the terminal, up to Ctrl-D")
+		}
+		if flags.dry {
+			return dryRun(ctx, a, e, o)
+		}
+		a.print.Expect(len(o.Files))
+		return e.Send(ctx, o)
+	})
+	if flags.command { // what was not begun would be run anew
+		return err
+	}
+	return withRest(cmd, err, who)
+}
+
+// findTarget reads the configuration and finds whom the last argument means. The
+// others are files.
+func (a *app) findTarget(cmd *cobra.Command, args []string) (c *config.Config, to target, err error) {
+	files, who := args[:len(args)-1], args[len(args)-1]
+	c, err = a.loadConfig(cmd)
 	if err != nil {
-		return err
+		return nil, to, err
 	}
-	defer a.hangUp(ctx, e)
-	if err := a.settle(ctx, c, e, &to); err != nil {
-		return err
+	if err := swapped(cmd, c, args); err != nil {
+		return nil, to, err
 	}
-	o.To = to.jid
-	if isTerminal(a.Stdin) && slices.Contains(files, stdinArg) {
-		a.print.Note("reading from the terminal, up to Ctrl-D")
+	to, err = a.targetOf(c, who)
+	if err != nil && who != "" && exists(who) {
+		return nil, to, usagef("the contact is missing: %q is a file", clean.Text(who)).hint("run `%s CONTACT`", typed(cmd, args...))
 	}
-	if dry {
-		return dryRun(ctx, a, e, o)
+	if err != nil {
+		return nil, to, err
 	}
-	a.print.Expect(len(o.Files))
-	return withRest(cmd, e.Send(ctx, o), who)
+	return c, to, twoContacts(cmd, c, files, who)
 }
 
 // withRest adds the command for what a run that was stopped had not come to.

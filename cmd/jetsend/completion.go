@@ -35,9 +35,12 @@ func (a *app) completeContact(cmd *cobra.Command, args []string, toComplete stri
 	return offer(a.contactWords(cmd, toComplete), toComplete)
 }
 
-// completeSend offers files, and from the second argument on contacts as well.
+// completeSend offers files, and from the second argument on contacts as well; with
+// a command only contacts, and behind them the files that it may be given.
 func (a *app) completeSend(cmd *cobra.Command, args []string, toComplete string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	if len(args) == 0 {
+	if command, err := cmd.Flags().GetBool(fromCommand); err == nil && command && len(args) == 0 {
+		return a.completeContact(cmd, args, toComplete)
+	} else if len(args) == 0 || command {
 		return nil, cobra.ShellCompDirectiveDefault
 	}
 	words, _ := offer(a.contactWords(cmd, toComplete), toComplete)

@@ -100,7 +100,8 @@ type Source struct {
 	Name string // offered name; empty means the base name of Path
 	// Input, when not nil, is read to its end before anything is offered, into
 	// a directory beside the state file, named after it with ".spools" at the
-	// end. There is no Path then.
+	// end. There is no Path then. An error of it that is a *Failure is the error of
+	// Send.
 	Input io.Reader
 }
 
@@ -122,8 +123,10 @@ type SendOptions struct {
 	Checksum        bool // SHA-256 at both ends, shown in the events
 	// MaxSpool is how many bytes an Input may have; 0: no limit.
 	MaxSpool int64
-	Retry    RetryOptions
-	NoResume bool // begin anew even when the same send was interrupted
+	// AllowEmpty sends an Input without a byte, too.
+	AllowEmpty bool
+	Retry      RetryOptions
+	NoResume   bool // begin anew even when the same send was interrupted
 }
 
 // RetryOptions bound how a run goes on by itself after an interruption.

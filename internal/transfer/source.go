@@ -45,7 +45,7 @@ func (e *Endpoint) openSources(ctx context.Context, opt SendOptions) (out []*sou
 	for _, f := range opt.Files {
 		var s *source
 		if f.Input != nil {
-			s, err = e.readInput(ctx, f, opt.MaxSpool)
+			s, err = e.readInput(ctx, f, opt)
 		} else {
 			s, err = openSource(ctx, f)
 		}
@@ -62,6 +62,13 @@ func (e *Endpoint) openSources(ctx context.Context, opt SendOptions) (out []*sou
 func sourceFailure(ctx context.Context, err error) *Failure {
 	if cause := context.Cause(ctx); cause != nil {
 		return failureOf(cause, false)
+	}
+	if errors.Is(err, ErrInterrupted) {
+		return failureOf(ErrInterrupted, false)
+	}
+	var f *Failure
+	if errors.As(err, &f) {
+		return f
 	}
 	return &Failure{Code: exitcode.LocalFile, Reason: "file to send", Err: err, Hints: spoolHints(err)}
 }

@@ -60,16 +60,22 @@ func (e *Endpoint) spools() string {
 	return state.Path(e.cfg.StateDir, e.cfg.Session.JID.Bare()) + spoolsSuffix
 }
 
+// errEmptyInput: most often the program before us in the pipe has failed.
+var errEmptyInput = errors.New("there is nothing to read from the input")
+
 // readInput reads an input to its end.
-func (e *Endpoint) readInput(ctx context.Context, from Source, maxSize int64) (*source, error) {
+func (e *Endpoint) readInput(ctx context.Context, from Source, opt SendOptions) (*source, error) {
 	dir := e.spools()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("spool input: %w", err)
 	}
 	id := uuid.NewString()
-	f, err := spool.Create(ctx, from.Input, dir, id, maxSize)
+	f, err := spool.Create(ctx, from.Input, dir, id, opt.MaxSpool)
 	if err != nil {
 		return nil, err
+	}
+	if f.Size() == 0 && !opt.AllowEmpty {
+		return nil, errors.Join(errEmptyInput, f.Remove())
 	}
 	name := from.Name
 	if name == "" {
@@ -159,6 +165,8 @@ func spoolHints(err error) []string {
 		return []string{"allow more with --max-spool"}
 	case errors.Is(err, spool.ErrNoSpace):
 		return []string{"free space in the state directory, or name another one with --state-dir"}
+	case errors.Is(err, errEmptyInput):
+		return []string{"to send an empty file all the same, add --allow-empty"}
 	}
 	return nil
 }
