@@ -85,19 +85,26 @@ func (o *outgoing) dress(ctx context.Context, c *jingle.Content) (err error) {
 	return nil
 }
 
-// paths are the ways that the bytes may take in the form of the offer:
-// Conversations before 2.5.3 answers an in-band offer with SOCKS5, and takes
-// in-band only after that has failed.
+// paths are the ways that the bytes may take in the form of the offer and with the
+// client: Conversations before 2.5.3 answers an in-band offer with SOCKS5, and takes
+// in-band only after that has failed; Libervia does not see the end of an empty file
+// over SOCKS5, and leaves the session open.
 func (o *outgoing) paths() (RouteOptions, error) {
 	r := o.opt.Route
-	if o.form != formConversations {
+	var first, why string
+	switch {
+	case o.form == formConversations:
+		first, why = S5B, "Conversations before 2.5.8 takes in-band only after SOCKS5 has failed"
+	case o.to.client == libervia && o.src.size == 0:
+		first, why = IBB, "Libervia takes an empty file in-band alone"
+	default:
 		return r, nil
 	}
 	order := slices.Clone(r.order())
-	i := slices.Index(order, S5B)
+	i := slices.Index(order, first)
 	if i < 0 {
-		return r, fmt.Errorf("%w: Conversations before 2.5.8 takes in-band only after SOCKS5 has failed", errNoTransport)
+		return r, fmt.Errorf("%w: %s", errNoTransport, why)
 	}
-	r.Transports = slices.Insert(slices.Delete(order, i, i+1), 0, S5B)
+	r.Transports = slices.Insert(slices.Delete(order, i, i+1), 0, first)
 	return r, nil
 }
