@@ -81,7 +81,7 @@ func newReceiveCommand(a *app) *cobra.Command {
 	d := config.Default().Receive
 	k := keyed{cmd.Flags(), "receive"}
 	k.string("dir", d.Dir, "put files into `DIR`")
-	k.bool("once", false, "stop after the first accepted transfer")
+	k.bool("once", false, "stop after the files of one send")
 	k.choice("accept", "", "whose files to take", "ask", "contacts", "verified", "all")
 	cmd.Flags().Bool(insecureFlag, false, "take files that come unencrypted, too")
 	k.strings("from", "take files only from this `CONTACT`; may be repeated")

@@ -114,7 +114,7 @@ func (k *keeper) settle(ctx context.Context) {
 			k.r.e.log.Warn("release that was cut", "transfer", row.ID, "error", err)
 		}
 		if released && t.Out == nil && !Poured(&row) {
-			k.r.end(exitcode.OK) // it is one that has arrived
+			k.r.end(row.ID, exitcode.OK) // it is one that has arrived
 		}
 	}
 }
@@ -308,7 +308,7 @@ func Discard(row journal.Row) error {
 func (r *receiver) wants(t *terms, row journal.Row) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed || t.Once && r.claimed != row.ID {
+	if r.closed || !r.waitsFor(&row) {
 		return false
 	}
 	return t.admits(row.Peer)

@@ -63,8 +63,8 @@ func (r *receiver) take(head Head) bool {
 // unbegun reports, by fail, a session that came to nothing before it was taken,
 // unless its transfer has begun in this run and may still go on: then only our own
 // refusal is its end.
-func (r *receiver) unbegun(head Head, err error, fail func() exitcode.Code) {
-	key := head.key()
+func (r *receiver) unbegun(in *incoming, err error, fail func() exitcode.Code) {
+	key := in.head.key()
 	var ours *refusal
 	refused := errors.As(err, &ours)
 	r.mu.Lock()
@@ -76,9 +76,9 @@ func (r *receiver) unbegun(head Head, err error, fail func() exitcode.Code) {
 	r.mu.Unlock()
 	switch {
 	case over:
-		r.end(fail())
+		r.end(in.head.Transfer, fail())
 	case b == nil:
-		fail()
+		r.missed(in, fail())
 	}
 }
 
@@ -89,7 +89,7 @@ func (r *receiver) complete(head Head) {
 	delete(r.begun, head.key())
 	r.mu.Unlock()
 	if head.Direction == Receive {
-		r.end(exitcode.OK)
+		r.end(head.Transfer, exitcode.OK)
 	}
 }
 
@@ -114,7 +114,7 @@ func (r *receiver) left(e sessionEnd) {
 	if stays := r.stay(e, quiet, f.Code); !stays {
 		r.e.cfg.Report(Failed{Head: e.head, Code: int(f.Code), Reason: clean.Error(f), Resumable: e.resumable, Hints: f.Hints})
 		if e.head.Direction == Receive {
-			r.end(f.Code)
+			r.end(e.head.Transfer, f.Code)
 		}
 		return
 	}
@@ -156,7 +156,7 @@ func (r *receiver) over(head Head, err error) {
 	begun := r.take(head)
 	r.e.cfg.Report(Failed{Head: head, Code: int(f.Code), Reason: clean.Error(f), Hints: f.Hints})
 	if begun {
-		r.end(f.Code)
+		r.end(head.Transfer, f.Code)
 	}
 }
 
@@ -247,6 +247,6 @@ func (r *receiver) part(key journal.Key, row journal.Row) {
 		r.e.cfg.Report(Sent{Head: b.head, Size: row.Size, VerifiedByPeer: row.Profile})
 	}
 	if b.head.Direction == Receive {
-		r.end(code)
+		r.end(key.ID, code)
 	}
 }

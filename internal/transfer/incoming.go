@@ -19,19 +19,21 @@ import (
 // incoming is a session that a contact opened, for a file of theirs or for the
 // rest of one of ours.
 type incoming struct {
-	r     *receiver
-	e     *Endpoint
-	terms *terms // under which it was admitted
-	talk  *talk
-	sess  *jingle.Session // that of talk
-	head  Head
-	file  *jingle.File // as offered: the sealed one, or else the public one
-	form  form         // of the offer, as far as it shows in the clear
-	held  content      // of the envelope
-	dev   omemo.Device
-	down  *download // of an offer that could be read
-	stop  context.CancelCauseFunc
-	begun time.Time
+	r       *receiver
+	e       *Endpoint
+	terms   *terms // under which it was admitted
+	lot     string // what --once takes as one; see lotKey
+	unclaim func() // takes back that it was claimed for --once; nil before
+	talk    *talk
+	sess    *jingle.Session // that of talk
+	head    Head
+	file    *jingle.File // as offered: the sealed one, or else the public one
+	form    form         // of the offer, as far as it shows in the clear
+	held    content      // of the envelope
+	dev     omemo.Device
+	down    *download // of an offer that could be read
+	stop    context.CancelCauseFunc
+	begun   time.Time
 }
 
 // refusal is an offer that we do not take, and what we say about it.
@@ -57,7 +59,7 @@ func (in *incoming) run(ctx context.Context) {
 	case err != nil:
 		err = in.withdrawn(err)
 		in.terminate(ctx, err)
-		in.r.unbegun(in.head, err, func() exitcode.Code { return in.fail(ctx, err) })
+		in.r.unbegun(in, err, func() exitcode.Code { return in.fail(ctx, err) })
 		return
 	}
 	err = in.accept(ctx)
@@ -112,6 +114,7 @@ func (in *incoming) fail(ctx context.Context, err error) exitcode.Code {
 func (in *incoming) decide(ctx context.Context) (done bool, err error) {
 	ctx, cancel := in.e.during(ctx, in.sess)
 	defer cancel(nil)
+	defer context.AfterFunc(in.r.deciding, func() { cancel(context.Cause(in.r.deciding)) })()
 	defer func() { err = causeOf(ctx, err) }()
 	public, sec, err := in.public(jingle.SenderInitiator)
 	if err != nil {
@@ -122,8 +125,13 @@ func (in *incoming) decide(ctx context.Context) (done bool, err error) {
 	}
 	in.identify(public)
 	known, err := in.known(ctx)
-	if err != nil || known.Released {
-		return err == nil, err
+	if err != nil {
+		return false, err
+	}
+	in.join(known)
+	if known.Released {
+		in.r.missed(in, exitcode.OK) // it is here
+		return true, nil
 	}
 	resumed := (known.State == journal.Interrupted || known.State.Live()) && known.Size == in.file.Size && known.Name == in.file.Name &&
 		known.Paused != journal.PausedHere // whoever stopped it by hand is asked
@@ -134,13 +142,27 @@ func (in *incoming) decide(ctx context.Context) (done bool, err error) {
 	no := in.impossible(known)
 	if in.terms.Accept == AcceptAsk && !resumed { // a yes is for the file under that name, however often it is cut
 		if err := in.ask(ctx, no); err != nil {
-			return false, &refusal{err, jingle.Reason{Condition: jingle.Decline}}
+			reason := jingle.Reason{Condition: jingle.Decline}
+			if errors.Is(err, errTaken) {
+				reason.Condition = jingle.Busy
+			}
+			return false, &refusal{err, reason}
 		}
 	}
 	if no != nil {
 		return false, no
 	}
 	return in.begin(ctx)
+}
+
+// join says which batch the offer is of: that of its transfer, when a sender goes on with
+// it alone.
+func (in *incoming) join(known journal.Row) {
+	batch := known.Batch
+	if b := in.batch(); b != nil {
+		batch = b.ID
+	}
+	in.lot = lotKey(in.sess.Peer(), batch, in.head.Transfer)
 }
 
 // known is what the journal has about the transfer, if it is that contact's and
@@ -212,13 +234,12 @@ func (in *incoming) again(ctx context.Context, row journal.Row) {
 
 // begin takes the row and the partial file of the transfer.
 func (in *incoming) begin(ctx context.Context) (done bool, err error) {
-	ours, fresh := in.r.claim(in.sess.Peer().Bare(), in.head.Transfer)
-	if !ours { // what is claimed is what --once waits for
-		return false, &refusal{fmt.Errorf("%w: this run takes one file", errDeclined), jingle.Reason{Condition: jingle.Busy}}
+	if !in.claim() { // what is claimed is what --once waits for
+		return false, &refusal{errTaken, jingle.Reason{Condition: jingle.Busy}}
 	}
 	defer func() {
-		if err != nil && fresh {
-			in.r.unclaim()
+		if err != nil {
+			in.unclaim()
 		}
 	}()
 	in.down.stop = in.stop
@@ -234,8 +255,9 @@ func (in *incoming) begin(ctx context.Context) (done bool, err error) {
 		return false, &refusal{err, declined(detailNoSpace)}
 	case errors.Is(err, journal.ErrOver): // while we waited for the session before this one
 		row, kerr := in.known(ctx)
-		if kerr == nil && fresh { // it was another process that ended it: this run still has no file
-			in.r.unclaim()
+		if kerr == nil { // it was another process that ended it: this run still has no file
+			in.unclaim()
+			in.r.missed(in, exitcode.OK)
 		}
 		return row.Released, kerr
 	case errors.Is(err, journal.ErrForeign), errors.Is(err, journal.ErrDiffers):
@@ -246,11 +268,10 @@ func (in *incoming) begin(ctx context.Context) (done bool, err error) {
 	if in.down.final != "" { // a crash had hidden it
 		in.again(ctx, in.down.row.Row())
 		in.down.report()
-		switch {
-		case !in.down.past:
+		if in.down.past {
+			in.unclaim()
+		} else {
 			in.r.complete(in.head)
-		case fresh:
-			in.r.unclaim()
 		}
 		return true, in.down.close(ctx)
 	}
@@ -285,8 +306,8 @@ func (in *incoming) row() journal.Row {
 // is told the same in either case: what there is on this machine, and how much room, is
 // nobody's business who only offers.
 func (in *incoming) ask(ctx context.Context, no *refusal) error {
-	put := in.terms.Ask
-	if no != nil {
+	put := in.question
+	if no != nil || in.terms.Ask == nil {
 		put = nil
 	}
 	err := in.r.ask(ctx, put, Question{
@@ -300,9 +321,33 @@ func (in *incoming) ask(ctx context.Context, no *refusal) error {
 	return err
 }
 
+// question puts a question, unless --once has taken something else while it had to wait.
+// With a yes it takes this.
+func (in *incoming) question(ctx context.Context, q Question) (yes bool, err error) {
+	if !in.r.open(in) {
+		return false, errTaken
+	}
+	if yes, err = in.terms.Ask(ctx, q); yes {
+		in.claim()
+	}
+	return yes, err
+}
+
+// claim is that of --once, for the offer.
+func (in *incoming) claim() (ours bool) {
+	if in.unclaim == nil {
+		ours, in.unclaim = in.r.claim(in)
+		return ours
+	}
+	return true
+}
+
 // impossible is the refusal of what is known not to fit here, before anybody is asked
 // about it; nil for everything else.
 func (in *incoming) impossible(known journal.Row) *refusal {
+	if b := in.batch(); b != nil && in.terms.Out != nil {
+		return &refusal{errOneFile, declined(detailPolicy)}
+	}
 	if err := in.tooBig(); err != nil {
 		return &refusal{err, declined(detailTooBig)}
 	}

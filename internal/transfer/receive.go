@@ -27,31 +27,32 @@ const (
 
 // receiver is one run of Receive.
 type receiver struct {
-	e      *Endpoint
-	dir    *inbox.Dir
-	ctx    context.Context // of the transfers; ends after the drain
-	hooks  context.Context // of the hooks; ends with the signals, and after the drain
-	unhook context.CancelCauseFunc
-	tasks  sync.WaitGroup
-	places places // of running transfers
-	strang *rate.Limiter
-	paces  paces              // of the offers of each contact
-	alive  chan chan struct{} // closed after a look of the keeper
+	e        *Endpoint
+	dir      *inbox.Dir
+	ctx      context.Context // of the transfers; ends after the drain
+	hooks    context.Context // of the hooks; ends with the signals, and after the drain
+	unhook   context.CancelCauseFunc
+	tasks    sync.WaitGroup
+	sessions sync.WaitGroup  // of contacts; among the tasks
+	deciding context.Context // of what is not decided yet; ends with the run's taking new offers
+	refuse   context.CancelCauseFunc
+	places   places // of running transfers
+	strang   *rate.Limiter
+	paces    paces              // of the offers of each contact
+	alive    chan chan struct{} // closed after a look of the keeper
 
 	inForce  atomic.Pointer[terms] // see terms
 	renewing sync.Mutex            // of inForce
 
-	mu       sync.Mutex
-	closed   bool                   // no new offers
-	claimed  string                 // --once: the transfer that was accepted
-	claimant jid.JID                // bare, whose it is
-	begun    map[journal.Key]*begun // transfers of this run whose end is not reported
-	waiting  int                    // offers not decided yet
-	active   int                    // offers and transfers not ended yet
-	asking   chan struct{}          // one question at a time
-	answers  map[string]*answer     // to batches; under asking
-	kick     chan struct{}          // something for the keeper to look at
-	once     chan exitcode.Code     // --once: how the accepted one ended; nil without
+	mu      sync.Mutex
+	closed  bool                   // no new offers
+	begun   map[journal.Key]*begun // transfers of this run whose end is not reported
+	waiting int                    // offers not decided yet
+	active  int                    // offers and transfers not ended yet
+	asking  chan struct{}          // one question at a time
+	answers map[string]*answer     // to batches; under asking
+	kick    chan struct{}          // something for the keeper to look at
+	once    once                   // what --once takes
 }
 
 // newStrangers bounds the offers of strangers.
@@ -77,8 +78,10 @@ func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
 	}
 	e.limitRate(opt.LimitRate)
 	if opt.Once {
-		r.once = make(chan exitcode.Code, 1)
+		r.once.begin()
 	}
+	r.deciding, r.refuse = context.WithCancelCause(run)
+	defer r.refuse(nil)
 	r.hooks, r.unhook = context.WithCancelCause(ctx)
 	defer r.unhook(nil)
 	verified, err := e.verifiedContacts(ctx)
@@ -110,7 +113,7 @@ func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
 	err = r.wait(ctx, cancel)
 	stopKeeping()
 	kept.Wait()
-	r.close()
+	r.close(errStreamLost)
 	e.receiver.Store(nil)
 	cancel(errStreamLost)
 	r.finishHooks()
@@ -121,20 +124,31 @@ func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
 // wait blocks until the run is over, and ends what is running as it should be.
 func (r *receiver) wait(ctx context.Context, cancel context.CancelCauseFunc) error {
 	run := r.terms() // Changes and Stop stay what they are
+	late := time.NewTimer(nextOffer)
+	defer late.Stop()
 	for {
 		select {
-		case code := <-r.once:
+		case code := <-r.once.over:
+			r.finish(ctx, cancel)
 			return onceFailure(code)
+		case <-r.once.changed:
+			late.Reset(nextOffer)
+		case <-late.C:
+			if lacks := r.lacks(); lacks > 0 {
+				r.finish(ctx, cancel)
+				return r.incomplete(lacks)
+			}
+			late.Reset(nextOffer)
 		case c := <-run.Changes:
 			r.change(ctx, c)
 		case <-ctx.Done():
 			return r.halt(context.Cause(ctx), cancel)
 		case <-run.Stop:
-			r.close()
+			r.close(errDrained)
 			return r.drain(ctx, cancel)
 		case <-r.e.sess.Done():
 			cancel(errStreamLost)
-			r.close()
+			r.close(errStreamLost)
 			r.tasks.Wait()
 			if ended, err := r.ended(); ended {
 				return err
@@ -147,7 +161,7 @@ func (r *receiver) wait(ctx context.Context, cancel context.CancelCauseFunc) err
 // halt ends what is running because of cause, the end of the run.
 func (r *receiver) halt(cause error, cancel context.CancelCauseFunc) error {
 	cancel(cause) // each transfer tells its peer
-	r.close()
+	r.close(cause)
 	r.tasks.Wait()
 	if ended, err := r.ended(); ended {
 		return err
@@ -159,19 +173,11 @@ func (r *receiver) halt(cause error, cancel context.CancelCauseFunc) error {
 // ended is how the accepted transfer of --once ended, if it did.
 func (r *receiver) ended() (is bool, err error) {
 	select {
-	case code := <-r.once:
+	case code := <-r.once.over:
 		return true, onceFailure(code)
 	default:
 		return false, nil
 	}
-}
-
-// onceFailure is the outcome of a run with --once.
-func onceFailure(code exitcode.Code) error {
-	if code == exitcode.OK {
-		return nil
-	}
-	return &Failure{Code: code, Reason: "the file was not received", Reported: true}
 }
 
 // drain lets the running transfers finish for a while, unless ctx ends.
@@ -194,10 +200,12 @@ func (r *receiver) drain(ctx context.Context, cancel context.CancelCauseFunc) er
 	return nil
 }
 
-func (r *receiver) close() {
+// close has the run take nothing new. What is not decided yet ends with cause.
+func (r *receiver) close(cause error) {
 	r.mu.Lock()
 	r.closed = true
 	r.mu.Unlock()
+	r.refuse(cause)
 }
 
 // admits is the first check of every offer: it costs nothing, touches no key
@@ -206,7 +214,7 @@ func (r *receiver) admits(t *terms, from jid.JID) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	bare := from.Bare()
-	if r.closed || r.waiting >= maxWaiting || r.claimed != "" && r.claimant != bare {
+	if r.closed || r.waiting >= maxWaiting || r.once.taken != nil && r.once.taken.from != bare {
 		return false
 	}
 	if t.admits(from) {
@@ -247,6 +255,7 @@ func (r *receiver) start(s *jingle.Session, t *terms) {
 		r.waiting++
 		r.active++
 		r.tasks.Add(1)
+		r.sessions.Add(1)
 	}
 	r.mu.Unlock()
 	if closed { // between the first check and here
@@ -255,6 +264,7 @@ func (r *receiver) start(s *jingle.Session, t *terms) {
 	}
 	go func() {
 		defer r.tasks.Done()
+		defer r.sessions.Done()
 		in := &incoming{r: r, e: r.e, terms: t, sess: s, talk: &talk{e: r.e, sess: s}, begun: time.Now()}
 		if s.Content().Senders == jingle.SenderResponder {
 			in.serve(r.ctx)
@@ -282,38 +292,9 @@ func (r *receiver) spawn(task func()) bool {
 	return true
 }
 
-// end tells --once how the accepted transfer ended.
-func (r *receiver) end(code exitcode.Code) {
-	select {
-	case r.once <- code:
-	default: // it has been told, or nobody waits for it
-	}
-}
-
 // looked is called once for every offer that start took, when it is decided.
 func (r *receiver) looked() {
 	r.mu.Lock()
 	r.waiting--
 	r.mu.Unlock()
-}
-
-// claim makes the transfer the one that --once waits for, if none is; ours tells
-// whether it is now, fresh whether it was not before.
-func (r *receiver) claim(from jid.JID, id string) (ours, fresh bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	switch {
-	case r.once == nil, r.claimed == id:
-		return true, false
-	case r.claimed != "":
-		return false, false
-	}
-	r.claimed, r.claimant = id, from
-	return true, true
-}
-
-func (r *receiver) unclaim() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.claimed = ""
 }

@@ -207,7 +207,12 @@ func claimed(e *Endpoint) string {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.claimed
+	if r.once.taken != nil {
+		for id := range r.once.taken.live {
+			return id
+		}
+	}
+	return ""
 }
 
 // TestInbandSuccess: a client that says success before the blocks were

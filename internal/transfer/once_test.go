@@ -1,0 +1,178 @@
+package transfer
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"jetsend/internal/exitcode"
+	"jetsend/internal/inbox"
+	"jetsend/internal/jid"
+)
+
+// threeFiles are a batch.
+func threeFiles(t *testing.T) (files []Source) {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range []string{"a", "b", "c"} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(strings.Repeat(name, 1000)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, Source{Path: path})
+	}
+	return files
+}
+
+// TestOnceIsOneBatch: --once takes all files of the batch that was said yes to, and
+// nothing else, and ends with what became of all of them.
+func TestOnceIsOneBatch(t *testing.T) {
+	s := prosody(t)
+	romeo := online(t, s, s.Addr, "romeo", false, nil)
+	send := SendOptions{To: jid.MustParse("juliet@jet.test"), Files: threeFiles(t), Wait: time.Minute, AnswerTimeout: time.Minute}
+	for _, tt := range []struct {
+		what     string
+		taken    string // a name that is
+		receives exitcode.Code
+	}{
+		{"all", "", exitcode.OK},
+		{"but the first", "a", exitcode.LocalFile},
+		{"but the last", "c", exitcode.LocalFile},
+	} {
+		juliet := onlineIn(t, t.TempDir(), s, s.Addr, "juliet", true, nil)
+		dir := t.TempDir()
+		if tt.taken != "" {
+			if err := os.WriteFile(filepath.Join(dir, tt.taken), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ended := make(chan error, 1)
+		asked := 0
+		go func() {
+			ended <- juliet.Receive(t.Context(), ReceiveOptions{
+				Dir: dir, Accept: AcceptAsk, Once: true, OnConflict: inbox.Skip, Drain: time.Minute,
+				Ask: func(context.Context, Question) (bool, error) { asked++; return true, nil },
+			})
+		}()
+		err, received := romeo.Send(t.Context(), send), <-ended
+		for who, err := range map[string]error{"sender": err, "receiver": received} {
+			code := exitcode.OK
+			var f *Failure
+			if errors.As(err, &f) {
+				code = f.Code
+			}
+			want := tt.receives
+			if who == "sender" && tt.taken == "a" { // before the yes it is not told why
+				want = exitcode.Declined
+			}
+			if code != want {
+				t.Errorf("%s: the %s ends with %v", tt.what, who, err)
+			}
+		}
+		if got, err := filepath.Glob(filepath.Join(dir, "?")); err != nil || len(got) != 3 || asked != 1 {
+			t.Errorf("%s: there are %q; asked %d times (%v)", tt.what, got, asked, err)
+		}
+		if err := juliet.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestOnceTakesNoOther: what is offered beside the batch is declined, without a question
+// when it has waited for one.
+func TestOnceTakesNoOther(t *testing.T) {
+	s := prosody(t)
+	juliet := online(t, s, s.Addr, "juliet", true, nil)
+	var asked atomic.Int64
+	ended := make(chan error, 1)
+	go func() {
+		ended <- juliet.Receive(t.Context(), ReceiveOptions{
+			Dir: t.TempDir(), Accept: AcceptAsk, Once: true, Drain: time.Minute,
+			Ask: func(context.Context, Question) (bool, error) {
+				asked.Add(1)
+				r := juliet.receiver.Load()
+				eventually(t, func() bool { r.mu.Lock(); defer r.mu.Unlock(); return r.waiting == 2 })
+				return true, nil
+			},
+		})
+	}()
+	takesOffers(t, juliet)
+	sent := make(chan error, 2)
+	for range 2 {
+		romeo := online(t, s, s.Addr, "romeo", false, nil)
+		go func() {
+			sent <- romeo.Send(t.Context(), SendOptions{To: jid.MustParse("juliet@jet.test"), Files: threeFiles(t)[:1], Wait: time.Minute, AnswerTimeout: time.Minute})
+		}()
+	}
+	refused := 0
+	for range 2 {
+		var f *Failure
+		if err := <-sent; errors.As(err, &f) && f.Code == exitcode.Declined {
+			refused++
+		} else if err != nil {
+			t.Error(err)
+		}
+	}
+	if err := <-ended; err != nil || refused != 1 || asked.Load() != 1 {
+		t.Errorf("received: %v; %d refused, asked %d times", err, refused, asked.Load())
+	}
+}
+
+// TestOnceLacks: a batch of which files are missing, and nothing is under way, is given
+// up; one that is under way is not.
+func TestOnceLacks(t *testing.T) {
+	r := &receiver{}
+	r.once.begin()
+	l := &lot{count: 3, live: map[string]bool{"x": true}, ended: map[string]exitcode.Code{"y": exitcode.OK}}
+	r.once.taken = l
+	if n := r.lacks(); n != 0 {
+		t.Errorf("lacks %d while one is under way", n)
+	}
+	r.end("another", exitcode.Integrity)
+	r.end("x", exitcode.OK)
+	r.waiting = 1
+	if n := r.lacks(); n != 0 {
+		t.Errorf("lacks %d while one is looked at", n)
+	}
+	r.waiting = 0
+	n := r.lacks()
+	var f *Failure
+	if err := r.incomplete(n); n != 1 || !errors.As(err, &f) || f.Code != exitcode.Interrupted || f.Reported {
+		t.Errorf("lacks %d: %v", n, err)
+	}
+	l.live["z"] = true
+	r.end("z", exitcode.LocalFile)
+	if code := <-r.once.over; code != exitcode.LocalFile {
+		t.Errorf("ends with %d", code)
+	}
+}
+
+// TestOutputIsForOneFile: standard output takes one file; a batch is declined as a whole,
+// and the run goes on.
+func TestOutputIsForOneFile(t *testing.T) {
+	s := prosody(t)
+	var in events
+	juliet := online(t, s, s.Addr, "juliet", true, in.report)
+	romeo := online(t, s, s.Addr, "romeo", false, nil)
+	var out bytes.Buffer
+	ended := make(chan error, 1)
+	go func() {
+		ended <- juliet.Receive(t.Context(), ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts, Once: true, Out: &out})
+	}()
+	files := threeFiles(t)
+	send := SendOptions{To: jid.MustParse("juliet@jet.test"), Files: files, Wait: time.Minute}
+	wantCode(t, romeo.Send(t.Context(), send), exitcode.Declined)
+	if f, _ := last[Failed](&in); !strings.Contains(f.Reason, "standard output") || out.Len() != 0 {
+		t.Errorf("%+v, %d bytes", f, out.Len())
+	}
+	send.Files = files[:1]
+	if err := errors.Join(romeo.Send(t.Context(), send), <-ended); err != nil || out.String() != strings.Repeat("a", 1000) {
+		t.Errorf("%v: %.20q", err, out.String())
+	}
+}
