@@ -318,13 +318,20 @@ func (r *receiver) wants(t *terms, row journal.Row) bool {
 // reports of an interrupted transfer. The error says that there was nothing to
 // be had for now.
 func (r *receiver) request(ctx context.Context, t *terms, row journal.Row) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	keep := context.AfterFunc(r.deciding, func() { cancel(context.Cause(r.deciding)) })
+	defer keep()
 	to, err := r.e.servants(ctx, row.Peer, 0)
 	if err != nil {
 		return err
 	}
 	q, err := r.e.askEach(ctx, to, func(p *peer) *request {
 		q := r.e.newRequest(row, p, r.keeping(t), t.Route)
-		q.accepted = func() { r.begin(q.down.head) }
+		q.accepted = func() {
+			keep() // from here on it runs, and has the drain
+			r.begin(q.down.head)
+		}
 		q.judge = func(d omemo.Device) error { return t.judge(d, true) }
 		return q
 	})

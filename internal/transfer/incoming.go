@@ -142,11 +142,7 @@ func (in *incoming) decide(ctx context.Context) (done bool, err error) {
 	no := in.impossible(known)
 	if in.terms.Accept == AcceptAsk && !resumed { // a yes is for the file under that name, however often it is cut
 		if err := in.ask(ctx, no); err != nil {
-			reason := jingle.Reason{Condition: jingle.Decline}
-			if errors.Is(err, errTaken) {
-				reason.Condition = jingle.Busy
-			}
-			return false, &refusal{err, reason}
+			return false, unasked(ctx, err)
 		}
 	}
 	if no != nil {
@@ -319,6 +315,19 @@ func (in *incoming) ask(ctx context.Context, no *refusal) error {
 		return no.err
 	}
 	return err
+}
+
+// unasked is what comes of an offer without a yes: that it was declined, unless the
+// question came to nothing.
+func unasked(ctx context.Context, err error) error {
+	no := &refusal{err, jingle.Reason{Condition: jingle.Decline}}
+	switch {
+	case context.Cause(ctx) != nil:
+		return context.Cause(ctx)
+	case errors.Is(err, errTaken):
+		no.reason.Condition = jingle.Busy
+	}
+	return no
 }
 
 // question puts a question, unless --once has taken something else while it had to wait.

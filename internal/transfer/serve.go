@@ -45,6 +45,7 @@ func (in *incoming) serve(ctx context.Context) {
 func (in *incoming) grant(ctx context.Context) (*upload, error) {
 	ctx, cancel := in.e.during(ctx, in.sess)
 	defer cancel(nil)
+	defer context.AfterFunc(in.r.deciding, func() { cancel(context.Cause(in.r.deciding)) })()
 	public, sec, err := in.public(jingle.SenderResponder)
 	if err != nil {
 		return nil, errRefused
