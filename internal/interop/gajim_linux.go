@@ -35,6 +35,7 @@ type gajim struct {
 	mu     sync.Mutex
 	events []gajimEvent
 	read   chan struct{} // closed when its events have ended
+	inband bool          // the next file goes in-band, to who has nothing else
 }
 
 // gajimEvent is what the driver tells.
@@ -131,14 +132,15 @@ func (g *gajim) do(command map[string]any) error {
 	return nil
 }
 
-// offerPath says which candidates Gajim offers from now on.
+// offerPath says which way Gajim sends from now on.
 func (g *gajim) offerPath(via string) error {
+	g.inband = via == viaInband
 	return g.do(map[string]any{"do": "paths", "direct": via == viaDirect, "proxy": via == viaProxy})
 }
 
 // sendFile has Gajim offer a file.
 func (g *gajim) sendFile(ctx context.Context, path, to string) error {
-	if err := g.do(map[string]any{"do": "send", "path": path, "to": to}); err != nil {
+	if err := g.do(map[string]any{"do": "send", "path": path, "to": to, "inband": g.inband}); err != nil {
 		return err
 	}
 	e, err := g.wait(ctx, filepath.Base(path), "sending", "refused")

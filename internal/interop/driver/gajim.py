@@ -8,7 +8,7 @@ output in the same form, and Gajim's log with every stanza to standard error.
 Arguments: address, password, host:port of the server, port of the listener for
 direct connections, directory for Gajim's files.
 
-    {"do": "send", "path": PATH, "to": FULL-JID}
+    {"do": "send", "path": PATH, "to": FULL-JID, "inband": BOOL}
     {"do": "paths", "direct": BOOL, "proxy": BOOL}
 
     {"event": "online", "jid": FULL-JID}
@@ -92,15 +92,16 @@ class Driver(GajimApplication):
         app.settings.set_account_setting(ACCOUNT, 'ft_send_local_ips', direct)
         app.settings.set_account_setting(ACCOUNT, 'use_ft_proxies', proxy)
 
-    def _do_send(self, path, to):
-        # Gajim drops a file for somebody whose features it has not yet fetched.
-        GLib.timeout_add(ASK_EVERY, self._send_when_known, path, JID.from_string(to))
+    def _do_send(self, path, to, inband):
+        # Gajim drops a file for somebody whose features it has not yet fetched, and
+        # goes by those of the last time that the contact was online.
+        GLib.timeout_add(ASK_EVERY, self._send_when_known, path, JID.from_string(to), inband)
 
-    def _send_when_known(self, path, to):
+    def _send_when_known(self, path, to, inband):
         contacts = app.get_client(ACCOUNT).get_module('Contacts')
         resource = contacts.get_contact(to)
-        if not (resource.supports(Namespace.JINGLE_FILE_TRANSFER_5) and
-                (resource.supports(Namespace.JINGLE_BYTESTREAM) or resource.supports(Namespace.JINGLE_IBB))):
+        if not (resource.supports(Namespace.JINGLE_FILE_TRANSFER_5) and resource.supports(Namespace.JINGLE_IBB) and
+                resource.supports(Namespace.JINGLE_BYTESTREAM) != inband):
             return GLib.SOURCE_CONTINUE
         contact = contacts.get_contact(to.new_as_bare())
         begun = app.interface.instances['file_transfers'].send_file(ACCOUNT, contact, to, path)
