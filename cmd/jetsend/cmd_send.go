@@ -69,7 +69,9 @@ transfer, which may be the "jetsend receive" of this account, the same command e
 with 12; --no-resume sends the file once more.
 
 The contact must be online with a client that takes encrypted files, such as
-"jetsend receive". The first such client that appears within --wait is used.
+"jetsend receive". The first such client that appears within --wait is used. When
+all clients that are online have answered that they take none, send ends at once
+with 7; with another --wait than the usual one it says so and waits.
 
 --dry-run does all that comes before the offer, and writes to standard output what
 would be sent to whom and how. The contact notices nothing but a question what its
@@ -238,7 +240,7 @@ func withRest(cmd *cobra.Command, err error, who string) error {
 func (a *app) sendOptions(c *config.Config, to jid.JID, files []string) (o transfer.SendOptions, err error) {
 	s := c.Send
 	o = transfer.SendOptions{
-		To: to, Wait: s.Wait, LimitRate: int64(s.LimitRate), Description: s.Description,
+		To: to, Wait: s.Wait, Patient: s.Wait != config.Default().Send.Wait, LimitRate: int64(s.LimitRate), Description: s.Description,
 		Route: transfer.RouteOptions{Transports: c.Transports.Order, NoDirect: s.NoDirect},
 		Retry: transfer.RetryOptions{Retries: s.Retries, For: s.RetryFor}, NoResume: s.NoResume,
 		MaxSpool: int64(s.MaxSpool), HiddenName: s.RequireHiddenName, VerifiedReceipt: s.RequireVerifiedReceipt, Checksum: s.Checksum,

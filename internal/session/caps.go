@@ -18,8 +18,9 @@ const (
 	nsDataForm = "jabber:x:data"
 	capsHash   = "sha-1"
 
-	// capsNode names this software; with "#" and the hash it is a disco node.
-	capsNode = "urn:jetsend"
+	// CapsNode names this software in a presence (XEP-0115); with "#" and the hash it is
+	// a disco node.
+	CapsNode = "urn:jetsend"
 )
 
 // ownCaps is what we advertise.
@@ -52,11 +53,11 @@ func (s *Session) SetFeatures(ctx context.Context, features []string) error {
 	return s.send(ctx, s.initialPresence(), controlPriority)
 }
 
-func (o *ownCaps) fullNode() string { return capsNode + "#" + o.ver }
+func (o *ownCaps) fullNode() string { return CapsNode + "#" + o.ver }
 
 // element is the annotation for our presence.
 func (o *ownCaps) element() *xmltree.Element {
-	return xmltree.New(nsCaps, "c").Set("hash", capsHash).Set("node", capsNode).Set("ver", o.ver)
+	return xmltree.New(nsCaps, "c").Set("hash", capsHash).Set("node", CapsNode).Set("ver", o.ver)
 }
 
 // query is our disco#info.

@@ -1,10 +1,13 @@
 package transfer
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 
 	"jetsend/internal/clean"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/session"
 )
@@ -63,14 +66,26 @@ func (p *peer) best(how Encryption) form {
 }
 
 // hintForms adds to a failure which choice of form would find a client.
-func hintForms(f *Failure, how Encryption, answered []*peer) *Failure {
+func hintForms(f *Failure, opt SendOptions, answered []*peer) *Failure {
 	if f.Code != exitcode.Incapable {
 		return f
 	}
-	if how == EncryptionInsecurePlaintext {
-		return noPlainClient(f, answered)
+	slices.SortFunc(answered, func(a, b *peer) int { return strings.Compare(a.jid.String(), b.jid.String()) })
+	how := opt.Encryption
+	plain := slices.DeleteFunc(slices.Clone(answered), func(p *peer) bool { return !slices.Contains(p.takes, formInsecurePlaintext) })
+	switch {
+	case how == EncryptionInsecurePlaintext, len(plain) == 0:
+		f.Reason = cannot(opt.To, answered, "files (Jingle file transfer)")
+	case how == EncryptionAuto, how == encryptionOther:
+		f.Reason = cannot(opt.To, plain, "encrypted files from here")
+	default:
+		f.Reason = cannot(opt.To, plain, "files with `--encryption "+string(how)+"`")
 	}
-	if how != EncryptionAuto && how != encryptionOther {
+	switch {
+	case how == EncryptionInsecurePlaintext:
+		f.Hints = []string{"ask the contact to run `jetsend receive --insecure-plaintext`, or another client that takes files"}
+		return f
+	case how != EncryptionAuto && how != encryptionOther:
 		f.Hints = append(f.Hints, "leave `--encryption "+string(how)+"` out to take what the contact's client has")
 		return f
 	}
@@ -88,7 +103,55 @@ func hintForms(f *Failure, how Encryption, answered []*peer) *Failure {
 			}
 		}
 	}
+	if how == EncryptionAuto && len(plain) > 0 {
+		f.Hints = append(f.Hints, "to send without encryption, for the servers and everybody on the way to read: "+plainCommand(opt))
+	}
 	return f
+}
+
+// namedClients is how many clients a sentence names, clientName how many runes of each
+// name: it is the client's claim.
+const (
+	namedClients = 3
+	clientName   = 40
+)
+
+// cannot says that a contact is online with these clients, and what they cannot do. A
+// jetsend could, if it received.
+func cannot(who jid.JID, clients []*peer, what string) string {
+	others := slices.DeleteFunc(slices.Clone(clients), func(p *peer) bool { return p.client == jetsend })
+	if len(others) == 0 {
+		return clean.Text(who.String()) + " is online with jetsend, but not with `jetsend receive`"
+	}
+	var names []string
+	for _, p := range others {
+		name := "a client without a name"
+		if runes := []rune(p.name); len(runes) > clientName {
+			name = string(runes[:clientName]) + "…"
+		} else if len(runes) > 0 {
+			name = string(runes)
+		}
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	if n := len(names); n > namedClients {
+		names = append(names[:namedClients], fmt.Sprintf("%d others", n-namedClients))
+	}
+	text, last := names[0], len(names)-1
+	if last > 0 {
+		text = strings.Join(names[:last], ", ") + " and " + names[last]
+	}
+	return clean.Text(who.String()) + " is online with " + text + ", which cannot receive " + what
+}
+
+// plainCommand is the command that sends the same without encryption.
+func plainCommand(opt SendOptions) string {
+	files := " FILE…"
+	if len(opt.Files) == 1 && opt.Files[0].Path != "" {
+		files = " " + clean.Argument(clean.Text(opt.Files[0].Path))
+	}
+	return "`jetsend send --insecure-plaintext" + files + " " + clean.Argument(clean.Text(opt.To.String())) + "`"
 }
 
 // startsOver says that a client cannot go on with a part of a file.

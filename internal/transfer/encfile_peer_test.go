@@ -25,7 +25,7 @@ func TestDescribe(t *testing.T) {
 		takes      []form
 		client     client
 	}{
-		{"jetsend", "", append(slices.Clone(jet), jingle.NSEncryptedFile, NS), formJetsend, []form{formJetsend, formJET, formEncryptedFile, formDraft}, otherClient},
+		{"jetsend", "", append(slices.Clone(jet), jingle.NSEncryptedFile, NS), formJetsend, []form{formJetsend, formJET, formEncryptedFile, formDraft}, jetsend},
 		{"Dino", "https://dino.im", jet, formJET, []form{formJET, formDraft}, dino},
 		{"Conversations 2.12.8", "http://conversations.im", jet, formJET, []form{formJET, formDraft}, conversations},
 		{"Conversations 2.5.7", "http://conversations.im", base, formNone, []form{formConversations}, conversations},

@@ -110,6 +110,7 @@ type SendOptions struct {
 	To            jid.JID // bare or full
 	Files         []Source
 	Wait          time.Duration // for a capable resource to appear
+	Patient       bool          // wait also when all that is online cannot take the files
 	AnswerTimeout time.Duration // 0: wait for ever
 	LimitRate     int64         // bytes per second, 0: none
 	Description   string

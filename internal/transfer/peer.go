@@ -24,9 +24,6 @@ import (
 	"jetsend/internal/state"
 )
 
-// discoWait is how long a resource may take to say what it can do.
-const discoWait = 5 * time.Second
-
 // askedAgain is when a client is asked again for which nobody answered: its stream
 // may just be broken.
 const askedAgain = 3 * time.Second
@@ -34,6 +31,10 @@ const askedAgain = 3 * time.Second
 // settle is how long we keep looking after a presence change, so that the
 // resources that come in one burst are compared with each other.
 const settle = 50 * time.Millisecond
+
+// burst is how long after its latest change the resources of a contact are all that
+// there are: a server tells of them in one go.
+const burst = 500 * time.Millisecond
 
 // The features of XEP-0396, JET with OMEMO.
 const (
@@ -64,6 +65,7 @@ type peer struct {
 	takes      []form   // all that it can take, the best first
 	transports []string // in common
 	client     client
+	name       string    // what it calls itself; a claim
 	seen       time.Time // its presence when it was asked
 	unsure     bool      // what refused to answer may have been its server
 }
@@ -79,6 +81,7 @@ const (
 	conversations1 // before 2.0
 	aTalk
 	smack
+	jetsend
 )
 
 // The largest sizes of those who cannot count further or not safely.
@@ -110,6 +113,8 @@ func clientOf(info *session.DiscoInfo, caps session.Caps) client {
 		names += "\n" + strings.ToLower(id.Name)
 	}
 	switch {
+	case strings.HasSuffix(names, "\njetsend"):
+		return jetsend
 	case strings.Contains(names, "dino"):
 		return dino
 	case strings.Contains(names, "libervia"), strings.Contains(names, "salut-a-toi"), strings.Contains(names, "salut à toi"):
@@ -129,7 +134,7 @@ func clientOf(info *session.DiscoInfo, caps session.Caps) client {
 // describe says what a resource can take; its form is the best of what is
 // offered unasked, formNone if there is nothing.
 func describe(full jid.JID, info *session.DiscoInfo, caps session.Caps) *peer {
-	p := &peer{jid: full, client: clientOf(info, caps)}
+	p := &peer{jid: full, client: clientOf(info, caps), name: nameOf(info)}
 	for name, feature := range transportFeatures {
 		if info.Has(feature) {
 			p.transports = append(p.transports, name)
@@ -181,7 +186,9 @@ func (e *Endpoint) others(of jid.JID) []session.Resource {
 }
 
 // chooseForm is choose among those who have that form or a better one; for others
-// it does not end its waiting.
+// it does not end its waiting. Any form is better than none: then, when all clients have
+// answered that they take none, it does not wait for others, unless it is told to or
+// the contact is known to use a jetsend.
 func (e *Endpoint) chooseForm(ctx context.Context, opt SendOptions, least form) ([]*peer, error) {
 	if !opt.To.IsBare() {
 		return e.chooseFull(ctx, opt)
@@ -192,16 +199,28 @@ func (e *Endpoint) chooseForm(ctx context.Context, opt SendOptions, least form) 
 	wait, cancel := context.WithTimeout(ctx, max(opt.Wait, 0))
 	defer cancel()
 	asked := map[jid.JID]*peer{}
+	hopes, warned := least > formNone+1 || opt.Patient || e.mayCome(ctx, opt), false
 	for {
 		changed := e.sess.PresenceChanged()
-		capable, online := e.ask(ctx, opt, asked)
+		capable, online := e.ask(ctx, opt, asked, least)
 		capable = slices.DeleteFunc(capable, func(p *peer) bool { return p.form < least })
 		if len(capable) > 0 {
 			return capable, nil
 		}
+		var hopeless <-chan time.Time // never
+		if least == formNone+1 && !warned && e.answered(opt.To, asked) {
+			hopeless = time.After(time.Until(e.lastSeen(opt.To).Add(burst)))
+		}
 		again := time.NewTimer(askedAgain)
 		select {
 		case <-again.C:
+		case <-hopeless:
+			f := hintForms(e.noResource(ctx, opt, online, len(asked)), opt, slices.Collect(maps.Values(asked)))
+			if !hopes {
+				return nil, f
+			}
+			warned = true
+			e.cfg.Report(Warning{Text: f.Reason + "; you wait for another client"})
 		case <-changed:
 			select {
 			case <-time.After(settle):
@@ -211,7 +230,7 @@ func (e *Endpoint) chooseForm(ctx context.Context, opt SendOptions, least form) 
 			if cause := context.Cause(ctx); cause != nil {
 				return nil, cause
 			}
-			return nil, hintForms(e.noResource(ctx, opt, online, len(asked)), opt.Encryption, slices.Collect(maps.Values(asked)))
+			return nil, hintForms(e.noResource(ctx, opt, online, len(asked)), opt, slices.Collect(maps.Values(asked)))
 		case <-e.sess.Done():
 			return nil, errStreamLost
 		}
@@ -240,53 +259,86 @@ func (e *Endpoint) chooseFull(ctx context.Context, opt SendOptions) ([]*peer, er
 	}
 	p := describe(opt.To, info, session.Caps{})
 	if p.form = p.best(opt.Encryption); p.form == formNone {
-		return nil, hintForms(e.noResource(ctx, opt, 1, 1), opt.Encryption, []*peer{p})
+		return nil, hintForms(e.noResource(ctx, opt, 1, 1), opt, []*peer{p})
 	}
 	return []*peer{p}, nil
 }
 
+// answerOf is what was asked about a resource, nil when it is to be asked: somebody who
+// comes back under the same address is asked anew, and so is one for whom its server may
+// have answered.
+func answerOf(asked map[jid.JID]*peer, r session.Resource) *peer {
+	if p := asked[r.JID]; p != nil && !p.unsure && p.seen.Equal(r.Seen) {
+		return p
+	}
+	return nil
+}
+
 // ask finds out about the resources not asked yet and returns those that can
 // take a file, best first, and how many are online at all.
-func (e *Endpoint) ask(ctx context.Context, opt SendOptions, asked map[jid.JID]*peer) (capable []*peer, online int) {
+func (e *Endpoint) ask(ctx context.Context, opt SendOptions, asked map[jid.JID]*peer, least form) (capable []*peer, online int) {
 	resources := e.others(opt.To)
-	// Who comes back under the same address is asked anew: what answered for it
-	// before may have been its server.
-	known := func(r session.Resource) bool {
-		p := asked[r.JID]
-		return p != nil && !p.unsure && p.seen.Equal(r.Seen)
+	unknown := slices.DeleteFunc(slices.Clone(resources), func(r session.Resource) bool { return answerOf(asked, r) != nil })
+	q := inquiry{least: least, most: slices.Max(opt.Encryption.forms()), ask: func(ctx context.Context, r session.Resource) *peer {
+		return e.askOne(ctx, opt, r)
+	}}
+	for _, p := range q.run(ctx, unknown) {
+		asked[p.jid] = p
 	}
-	unknown := slices.DeleteFunc(slices.Clone(resources), known)
-	var mu sync.Mutex
-	var wg sync.WaitGroup
-	for _, r := range unknown {
-		wg.Go(func() {
-			ctx, cancel := context.WithTimeout(ctx, discoWait)
-			defer cancel()
-			info, err := e.sess.DiscoInfo(ctx, r.JID, "")
-			var refused *stanza.Error
-			switch {
-			case errors.As(err, &refused): // an answer all the same
-				info = &session.DiscoInfo{}
-			case err != nil:
-				e.log.Debug("disco#info", "jid", r.JID, "error", err)
-				return
-			}
-			p := describe(r.JID, info, r.Caps)
-			p.form = p.best(opt.Encryption)
-			mu.Lock()
-			p.seen, p.unsure = r.Seen, refused != nil && codeOfIQ(refused) == exitcode.Offline
-			asked[r.JID] = p
-			mu.Unlock()
-		})
-	}
-	wg.Wait()
 	for _, r := range resources {
-		if p := asked[r.JID]; known(r) && p.form != formNone {
+		if p := answerOf(asked, r); p != nil && p.form != formNone {
 			capable = append(capable, p)
 		}
 	}
 	slices.SortStableFunc(capable, func(a, b *peer) int { return cmp.Compare(b.form, a.form) })
 	return capable, len(resources)
+}
+
+// askOne asks a resource what it can take; nil when nothing answers for it.
+func (e *Endpoint) askOne(ctx context.Context, opt SendOptions, r session.Resource) *peer {
+	info, err := e.sess.DiscoInfo(ctx, r.JID, "")
+	var refused *stanza.Error
+	switch {
+	case errors.As(err, &refused): // an answer all the same
+		info = &session.DiscoInfo{}
+	case err != nil:
+		e.log.Debug("disco#info", "jid", r.JID, "error", err)
+		return nil
+	}
+	p := describe(r.JID, info, r.Caps)
+	p.form = p.best(opt.Encryption)
+	p.seen, p.unsure = r.Seen, refused != nil && codeOfIQ(refused) == exitcode.Offline
+	return p
+}
+
+// answered reports whether the contact is online and all its clients have said for good
+// what they can take.
+func (e *Endpoint) answered(who jid.JID, asked map[jid.JID]*peer) bool {
+	resources := e.others(who)
+	return len(resources) > 0 && !slices.ContainsFunc(resources, func(r session.Resource) bool {
+		p := answerOf(asked, r)
+		return p == nil || p.client == jetsend // which may be about to receive
+	})
+}
+
+// lastSeen is when the latest presence of the contact came.
+func (e *Endpoint) lastSeen(who jid.JID) (at time.Time) {
+	for _, r := range e.others(who) {
+		if r.Seen.After(at) {
+			at = r.Seen
+		}
+	}
+	return at
+}
+
+// mayCome reports whether a jetsend of the contact is known, which may come online.
+func (e *Endpoint) mayCome(ctx context.Context, opt SendOptions) bool {
+	devices, err := e.omemo.Devices(ctx, opt.To.Bare())
+	if err != nil {
+		return false
+	}
+	known, err := e.knownJetsend(ctx, opt.To.Bare(), devices)
+	return known && err == nil
 }
 
 // prefer puts the client that a transfer was offered to last, if it is there, before

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 
-	"jetsend/internal/clean"
 	"jetsend/internal/crypto"
 	"jetsend/internal/omemo"
 )
@@ -115,11 +114,4 @@ func (r *insecureReader) Read(p []byte) (int, error) {
 		err = io.ErrUnexpectedEOF
 	}
 	return n, err
-}
-
-// noPlainClient says that none of the clients that answered takes files at all.
-func noPlainClient(f *Failure, answered []*peer) *Failure {
-	f.Reason = "no client of " + clean.Text(answered[0].jid.Bare().String()) + " takes files (Jingle file transfer)"
-	f.Hints = []string{"ask the contact to run `jetsend receive --insecure-plaintext`, or another client that takes files"}
-	return f
 }

@@ -154,7 +154,7 @@ func TestPlainWhateverThePeerCan(t *testing.T) {
 	opt.Wait = time.Second
 	err := st.send(t, opt)
 	wantCode(t, err, exitcode.Incapable)
-	if !strings.Contains(err.Error(), "takes files") {
+	if !strings.Contains(err.Error(), "jetsend receive") {
 		t.Error(err)
 	}
 }
