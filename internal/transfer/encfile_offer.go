@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"jetsend/internal/crypto"
+	"jetsend/internal/exitcode"
 	"jetsend/internal/jingle"
 	"jetsend/internal/jingle/ibb"
 	"jetsend/internal/jingle/s5b"
@@ -24,7 +25,7 @@ type inClear struct {
 func readClear(c jingle.Content, senders string) (in inClear, err error) {
 	unsupported := jingle.Reason{Condition: jingle.UnsupportedApplications}
 	if c.Senders != senders {
-		return in, &refusal{errors.New("not a file offer"), unsupported}
+		return in, &refusal{unreadable(errors.New("not a file offer")), unsupported}
 	}
 	switch {
 	case c.Description.Is(jingle.NSFile, "description"):
@@ -33,6 +34,8 @@ func readClear(c jingle.Content, senders string) (in inClear, err error) {
 	case c.Description.Is(jingle.NSEncryptedFile, "description") && senders == jingle.SenderInitiator:
 		in.form = formEncryptedFile
 		err = in.readEncryptedFile(c)
+	case slices.Contains(olderForms(), c.Description.Name.Space):
+		return in, &refusal{olderForm(c.Description.Name.Space), unsupported}
 	default:
 		err = errors.New("not a file offer")
 	}
@@ -47,10 +50,10 @@ func readClear(c jingle.Content, senders string) (in inClear, err error) {
 		err = errors.New("an offer of a part of a file")
 	}
 	if err != nil {
-		return in, &refusal{err, unsupported}
+		return in, &refusal{unreadable(err), unsupported}
 	}
 	if err = readTransport(c.Transport); err != nil {
-		return in, &refusal{err, jingle.Reason{Condition: jingle.UnsupportedTransports}}
+		return in, &refusal{unreadable(err), jingle.Reason{Condition: jingle.UnsupportedTransports}}
 	}
 	if err = in.readEnvelope(c); err != nil {
 		return in, &refusal{err, jingle.Reason{Condition: jingle.SecurityError}}
@@ -59,9 +62,32 @@ func readClear(c jingle.Content, senders string) (in inClear, err error) {
 		return in, nil
 	}
 	if in.file.Size -= crypto.TagSize; in.file.Size < 0 {
-		return in, &refusal{errors.New("an encrypted file without room for its tag"), unsupported}
+		return in, &refusal{unreadable(errors.New("an encrypted file without room for its tag")), unsupported}
 	}
 	return in, nil
+}
+
+// unreadable is the failure of an offer that the contact's client makes in a way that is
+// not known here.
+func unreadable(err error) *Failure {
+	return &Failure{
+		Code: exitcode.Incapable, Reason: "the contact's client makes an offer that cannot be read here", Err: err,
+		Hints: []string{"ask the contact to send it with another client, such as `jetsend send`"},
+	}
+}
+
+// olderForms are the descriptions of XEP-0234 before version 0.18, in which Conversations
+// offers to a client of which it does not know what it can do.
+func olderForms() []string {
+	return []string{"urn:xmpp:jingle:apps:file-transfer:3", "urn:xmpp:jingle:apps:file-transfer:4"}
+}
+
+// olderForm is the failure of an offer in one of them.
+func olderForm(space string) *Failure {
+	return &Failure{
+		Code: exitcode.Incapable, Reason: "the contact's client offers the file in an older form (" + space + ") that is not known here",
+		Hints: []string{"ask the contact to send it again: its client may not have known yet what this one can do; if that does not help, it has to be updated"},
+	}
 }
 
 // readTransport refuses a transport that nobody could answer.

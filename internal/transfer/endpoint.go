@@ -325,6 +325,9 @@ func (e *Endpoint) admit(from jid.JID, offer *jingle.Content) (take func(*jingle
 	case offer != nil && (r.admits(t, from) || offer.Senders == jingle.SenderResponder && r.serves(from)):
 		return func(s *jingle.Session) { r.start(s, t) }, nil
 	}
+	if offer != nil && offer.Senders != jingle.SenderResponder {
+		r.turnedAway(t, from)
+	}
 	return nil, stanza.NewError(stanza.ServiceUnavailable)
 }
 

@@ -41,6 +41,7 @@ type receiver struct {
 	paces    paces              // of the offers of each contact
 	alive    chan chan struct{} // closed after a look of the keeper
 
+	away     map[jid.JID]time.Time // when it was told that an offer of a contact was turned away; under mu
 	inForce  atomic.Pointer[terms] // see terms
 	renewing sync.Mutex            // of inForce
 

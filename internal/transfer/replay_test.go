@@ -165,6 +165,9 @@ func (r *replay) offered() {
 		if no == nil || no.reason.Condition != refused {
 			t.Errorf("read as %+v, %v; want %q", in, err, refused)
 		}
+		if code := failureOf(err, false).Code; strings.HasPrefix(refused, "unsupported-") && code != exitcode.Incapable || code == exitcode.Unexpected {
+			t.Errorf("%v: code %d", err, code)
+		}
 		return
 	}
 	r.attrs(map[string]string{

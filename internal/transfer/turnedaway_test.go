@@ -1,0 +1,80 @@
+package transfer
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"jetsend/internal/exitcode"
+	"jetsend/internal/jid"
+)
+
+// TestTurnedAway: what the accept policy keeps out is told at this end, of a contact and
+// now and then. The contact sees nobody, and strangers are not worth a word.
+func TestTurnedAway(t *testing.T) {
+	s := prosody(t)
+	if err := errors.Join(s.AddAccount("tybalt", "tybaltpw"), s.Subscribe("romeo", "tybalt")); err != nil {
+		t.Fatal(err)
+	}
+	var in events
+	juliet := online(t, s, s.Addr, "juliet", true, in.report)
+	romeo := online(t, s, s.Addr, "romeo", false, nil)
+	tybalt := online(t, s, s.Addr, "tybalt", false, nil)
+	early := func() (all []FailedEarly) {
+		in.mu.Lock()
+		defer in.mu.Unlock()
+		for _, ev := range in.all {
+			if f, ok := ev.(FailedEarly); ok {
+				all = append(all, f)
+			}
+		}
+		return all
+	}
+	offer := func(e *Endpoint) {
+		t.Helper()
+		to, err := juliet.sess.JID(), error(nil)
+		if err = e.sess.WaitOnline(t.Context()); err == nil {
+			err = e.Send(t.Context(), SendOptions{To: to, Files: []Source{{Path: testFile(t, "text")}}, Wait: time.Second})
+		}
+		wantCode(t, err, exitcode.Offline)
+	}
+	for i, tt := range []struct {
+		opt       ReceiveOptions
+		says, how string
+	}{
+		{ReceiveOptions{Accept: AcceptVerified}, "no key of romeo@jet.test is verified", "jetsend trust verify romeo@jet.test"},
+		{ReceiveOptions{Accept: AcceptContacts, From: []jid.JID{jid.MustParse("nurse@jet.test")}}, "--from", ""},
+	} {
+		tt.opt.Dir = t.TempDir()
+		stop := receiving(t, juliet, tt.opt)
+		offer(tybalt)
+		offer(romeo)
+		offer(romeo)
+		eventually(t, func() bool { return len(early()) > i })
+		all := early()
+		f := all[len(all)-1]
+		if len(all) != i+1 || f.Code != int(exitcode.Declined) || !strings.Contains(f.Reason, tt.says) || !strings.Contains(strings.Join(f.Hints, " "), tt.how) {
+			t.Errorf("told %+v", all)
+		}
+		stop()
+	}
+}
+
+// TestTurnedAwayIsBounded exceeds how often that is told, of one contact and of all.
+func TestTurnedAwayIsBounded(t *testing.T) {
+	r, now := &receiver{}, time.Now()
+	told := 0
+	for i := range 10 * maxAway {
+		if r.noteAway(jid.MustParse(fmt.Sprintf("u%d@jet.test", i%(2*maxAway))), now) {
+			told++
+		}
+	}
+	if told != maxAway || len(r.away) != maxAway {
+		t.Errorf("%d told, %d remembered", told, len(r.away))
+	}
+	if !r.noteAway(jid.MustParse("u0@jet.test"), now.Add(awayEvery)) || len(r.away) != 1 {
+		t.Errorf("a minute later: %d remembered", len(r.away))
+	}
+}
