@@ -33,6 +33,7 @@ is not used because another key of that contact was verified, or because the
 configuration says "trust: verified".
 
 Compare keys by a way that the server does not control: a call, a meeting.
+"reset" is for sessions that do not fit any more, and decides about no key.
 
 ` + exitStatus(codes...),
 		Args: unknownCommand,
@@ -59,7 +60,7 @@ from the terminal.
 		RunE:              func(cmd *cobra.Command, args []string) error { return runTrustList(cmd, a, args, qr) },
 	}
 	list.Flags().BoolVar(&qr, "qr", false, "also draw this device's address as a QR code")
-	cmd.AddCommand(list)
+	cmd.AddCommand(list, newTrustResetCommand(a))
 	return cmd
 }
 

@@ -77,6 +77,9 @@ type keys interface {
 	Distrust(ctx context.Context, of jid.JID, fingerprint string) error
 	// Replace gives a device another key, which the user compared.
 	Replace(ctx context.Context, of jid.JID, device uint32, fingerprint string) error
+	// Reset forgets the sessions with a contact's device, or with all (0), and returns
+	// the ids of those devices.
+	Reset(ctx context.Context, of jid.JID, device uint32) ([]uint32, error)
 	Close() error
 }
 

@@ -319,6 +319,11 @@ func (k keyTable) Distrust(ctx context.Context, of jid.JID, fingerprint string) 
 	return k.account.Distrust(ctx, of, fingerprint)
 }
 
+// Reset implements keys.
+func (k keyTable) Reset(ctx context.Context, of jid.JID, device uint32) ([]uint32, error) {
+	return k.account.Reset(ctx, of, device)
+}
+
 // Replace implements keys.
 func (k keyTable) Replace(ctx context.Context, of jid.JID, device uint32, fingerprint string) error {
 	return k.account.Replace(ctx, of, device, fingerprint)

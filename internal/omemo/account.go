@@ -56,6 +56,8 @@ type Account struct {
 	seenMu sync.Mutex
 	lists  map[jid.JID]time.Time // device lists fetched or pushed lately
 	bad    map[address]time.Time // devices whose bundle was of no use lately
+	// renewed: the sessions that this process has begun anew lately.
+	renewed map[address]begunSession
 }
 
 // address names a ratchet session: the device of a bare JID. libsignal joins
@@ -73,7 +75,7 @@ func Open(ctx context.Context, db *sql.DB, self jid.JID, cfg Config) (*Account, 
 	silenceLibrary()
 	a := &Account{
 		db: db, self: self.Bare(), cfg: cfg, log: cfg.Log, draw: drawn,
-		lists: make(map[jid.JID]time.Time), bad: make(map[address]time.Time),
+		lists: make(map[jid.JID]time.Time), bad: make(map[address]time.Time), renewed: make(map[address]begunSession),
 	}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)

@@ -398,7 +398,7 @@ func TestDino(t *testing.T) {
 	j := newParty(t, newServer(), juliet, Config{})
 	j.s.put(romeo, NodeDevices, read("dino-0.4.2-devicelist.xml").String())
 	j.s.put(romeo, nodeBundles+"377178693", read("dino-0.4.2-bundle.xml").String())
-	e, err := j.WrapPayload(t.Context(), j.pep, romeo, []byte("x"))
+	e, err := j.WrapPayload(t.Context(), j.pep, romeo, []byte("x"), Kept)
 	if err != nil || len(e.Devices) != 1 || e.Devices[0].ID != 377178693 {
 		t.Fatalf("wrapped for %+v: %v", e, err)
 	}

@@ -152,7 +152,7 @@ func drawn(n int) (int, error) {
 // without one opens again whenever the receiver has lost the session.
 func (b *bundle) startable() error {
 	if len(b.prekeys) == 0 {
-		return fmt.Errorf("%w: no one-time prekey is left in it", ErrBundle)
+		return ErrNoPrekeys
 	}
 	return nil
 }

@@ -47,7 +47,7 @@ func TestConcurrentSteps(t *testing.T) {
 		s := senders[i/2]
 		wg.Go(func() {
 			for range perWorker {
-				e, err := s.WrapPayload(context.Background(), s.pep, romeo, []byte("x"))
+				e, err := s.WrapPayload(context.Background(), s.pep, romeo, []byte("x"), Kept)
 				if err != nil {
 					t.Error(err)
 					return
@@ -172,7 +172,7 @@ func TestSenderProcess(t *testing.T) {
 	p := reopen(t, newServer(), juliet, Config{}, path)
 	w := bufio.NewWriter(os.Stdout)
 	for range helperMessages {
-		e, err := p.WrapPayload(t.Context(), offline{}, romeo, []byte("x"))
+		e, err := p.WrapPayload(t.Context(), offline{}, romeo, []byte("x"), Kept)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -206,7 +206,7 @@ func TestProcesses(t *testing.T) {
 	}
 	wg.Go(func() {
 		for range helperMessages {
-			e, err := j.WrapPayload(context.Background(), j.pep, romeo, []byte("x"))
+			e, err := j.WrapPayload(context.Background(), j.pep, romeo, []byte("x"), Kept)
 			if err != nil {
 				t.Error(err)
 				return

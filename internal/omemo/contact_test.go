@@ -209,7 +209,7 @@ func TestDevicesLeftOut(t *testing.T) {
 	delete(s.nodes, "romeo@jet.test "+gone.bundleNode())
 	only := func(want ...*party) {
 		t.Helper()
-		e, err := j.WrapPayload(t.Context(), j.pep, romeo, []byte("x"))
+		e, err := j.WrapPayload(t.Context(), j.pep, romeo, []byte("x"), Kept)
 		if len(want) == 0 {
 			if !errors.Is(err, ErrNoDevice) {
 				t.Errorf("got %v", err)
@@ -242,7 +242,7 @@ func TestDevicesLeftOut(t *testing.T) {
 func TestNoDevices(t *testing.T) {
 	s := newServer()
 	j := newParty(t, s, juliet, Config{})
-	if _, err := j.WrapPayload(t.Context(), j.pep, romeo, nil); !errors.Is(err, ErrNoDevice) {
+	if _, err := j.WrapPayload(t.Context(), j.pep, romeo, nil, Kept); !errors.Is(err, ErrNoDevice) {
 		t.Errorf("no list: %v", err)
 	}
 	if err := j.Refresh(t.Context(), j.pep, romeo); !errors.Is(err, ErrNoDevice) {
@@ -250,10 +250,10 @@ func TestNoDevices(t *testing.T) {
 	}
 	nurse := jid.MustParse("nurse@jet.test")
 	s.put(nurse, NodeDevices, `<list xmlns='`+NS+`'/>`)
-	if _, err := j.WrapPayload(t.Context(), j.pep, nurse, nil); !errors.Is(err, ErrNoDevice) {
+	if _, err := j.WrapPayload(t.Context(), j.pep, nurse, nil, Kept); !errors.Is(err, ErrNoDevice) {
 		t.Errorf("empty list: %v", err)
 	}
-	if _, err := j.WrapPayload(t.Context(), j.pep, juliet, nil); !errors.Is(err, ErrNoDevice) {
+	if _, err := j.WrapPayload(t.Context(), j.pep, juliet, nil, Kept); !errors.Is(err, ErrNoDevice) {
 		t.Errorf("only we ourselves: %v", err)
 	}
 }
@@ -268,19 +268,19 @@ func TestListNotToBeHad(t *testing.T) {
 	lost := errors.New("stream lost")
 	c.add(listFresh)
 	s.before = failing("items romeo@jet.test "+NodeDevices, lost)
-	if _, err := j.WrapPayload(t.Context(), j.pep, romeo, nil); !errors.Is(err, lost) {
+	if _, err := j.WrapPayload(t.Context(), j.pep, romeo, nil, Kept); !errors.Is(err, lost) {
 		t.Errorf("stream lost: %v", err)
 	}
 	s.before = failing("items", stanza.NewError(stanza.Forbidden))
 	r.mustOpen(j, j.wrap(r, "stored"), "stored")
 	var answer *stanza.Error
-	if _, err := j.WrapPayload(t.Context(), j.pep, jid.MustParse("nurse@jet.test"), nil); !errors.As(err, &answer) || errors.Is(err, ErrNoDevice) {
+	if _, err := j.WrapPayload(t.Context(), j.pep, jid.MustParse("nurse@jet.test"), nil, Kept); !errors.As(err, &answer) || errors.Is(err, ErrNoDevice) {
 		t.Errorf("nothing stored: %v", err)
 	}
 	// The loss of the stream in a bundle's fetch is found in the error, too.
 	j.exec(`DELETE FROM sessions`)
 	s.before = failing("items romeo@jet.test "+nodeBundles, lost)
-	if _, err := j.WrapPayload(t.Context(), j.pep, romeo, nil); !errors.Is(err, lost) {
+	if _, err := j.WrapPayload(t.Context(), j.pep, romeo, nil, Kept); !errors.Is(err, lost) {
 		t.Errorf("stream lost at the bundle: %v", err)
 	}
 	s.before = nil
@@ -292,7 +292,7 @@ func TestListNotToBeHad(t *testing.T) {
 func TestOwnKeyOfAnother(t *testing.T) {
 	j, r := pair(t)
 	j.s.put(romeo, r.bundleNode(), j.s.get(juliet, j.bundleNode()))
-	if _, err := j.WrapPayload(t.Context(), j.pep, romeo, nil); !errors.Is(err, ErrNoDevice) || !errors.Is(err, ErrBundle) {
+	if _, err := j.WrapPayload(t.Context(), j.pep, romeo, nil, Kept); !errors.Is(err, ErrNoDevice) || !errors.Is(err, ErrBundle) {
 		t.Errorf("got %v", err)
 	}
 	if d, _ := j.known(r); d.IdentityKey != nil {
@@ -388,7 +388,7 @@ func TestBundlesAreFetchedAtOnce(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	e, err := j.WrapPayload(ctx, j.pep, romeo, nil)
+	e, err := j.WrapPayload(ctx, j.pep, romeo, nil, Kept)
 	if err != nil || len(e.Devices) != len(all) {
 		t.Errorf("wrapped for %+v: %v", e, err)
 	}
@@ -407,7 +407,7 @@ func TestBundleNotAsked(t *testing.T) {
 		}
 		return nil
 	}
-	_, err := j.WrapPayload(t.Context(), j.pep, romeo, []byte("x"))
+	_, err := j.WrapPayload(t.Context(), j.pep, romeo, []byte("x"), Kept)
 	if !errors.Is(err, lost) || errors.Is(err, ErrNoDevice) {
 		t.Errorf("wrap: %v", err)
 	}

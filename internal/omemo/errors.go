@@ -27,6 +27,9 @@ var (
 	ErrTooManyDevices = errors.New("account already has too many omemo devices")
 	// ErrBundle: a bundle is malformed or its signature is wrong.
 	ErrBundle = errors.New("bad omemo bundle")
+	// ErrNoPrekeys: a bundle, which is an ErrBundle then, has no one-time prekey, so that
+	// no session may be started from it.
+	ErrNoPrekeys = fmt.Errorf("%w: no one-time prekey is left in it", ErrBundle)
 	// ErrDeviceList: a device list is malformed.
 	ErrDeviceList = errors.New("bad omemo device list")
 	// ErrUnknownKey: no device of the contact is known to have that key.
@@ -35,6 +38,9 @@ var (
 	ErrThisDevice = errors.New("this is the device in use")
 	// ErrNoSuchDevice: our account has no such device.
 	ErrNoSuchDevice = errors.New("account has no such omemo device")
+	// ErrTooOften: the session with a device was begun anew as often as it may be in a
+	// day.
+	ErrTooOften = errors.New("session was begun anew too often today")
 	// ErrTooMany: more messages came than are opened in the time.
 	ErrTooMany = errors.New("too many omemo messages")
 	// ErrOtherAccount: the state belongs to another account.

@@ -338,7 +338,7 @@ func TestPrekeyIDs(t *testing.T) {
 	}
 	b.prekeys = []prekeyPublic{{0, b.prekeys[0].key}}
 	r.s.put(romeo, r.bundleNode(), b.element().String())
-	if _, err := j.WrapPayload(t.Context(), j.pep, romeo, nil); !errors.Is(err, ErrBundle) {
+	if _, err := j.WrapPayload(t.Context(), j.pep, romeo, nil, Kept); !errors.Is(err, ErrBundle) {
 		t.Errorf("the prekey of id 0 was used: %v", err)
 	}
 }

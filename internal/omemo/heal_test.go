@@ -160,7 +160,7 @@ func TestChangedIdentityIsNotHealed(t *testing.T) {
 	j.unchanged("changed identity", func() {
 		children, err := j.Heal(t.Context(), j.pep, j.cause(r.jid, old), noJunk)
 		isChanged("heal", err)
-		e, err2 := n.WrapPayload(t.Context(), n.pep, juliet, []byte("x"))
+		e, err2 := n.WrapPayload(t.Context(), n.pep, juliet, []byte("x"), Kept)
 		if err2 != nil {
 			t.Fatal(err2)
 		}
@@ -218,7 +218,7 @@ func TestReplaceKey(t *testing.T) {
 	if n := j.one(`SELECT count(*) FROM trust`); n != 1 {
 		t.Errorf("%d decisions: the old key is still verified", n)
 	}
-	e, err := j.WrapPayload(t.Context(), j.pep, romeo, []byte("to the new one"))
+	e, err := j.WrapPayload(t.Context(), j.pep, romeo, []byte("to the new one"), Kept)
 	if err != nil {
 		t.Fatal(err)
 	}

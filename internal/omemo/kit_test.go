@@ -202,7 +202,7 @@ func pair(t testing.TB) (j, r *party) {
 // wrap wraps a payload, which must work.
 func (p *party) wrap(to *party, payload string) *xmltree.Element {
 	p.t.Helper()
-	e, err := p.WrapPayload(p.t.Context(), p.pep, to.jid, []byte(payload))
+	e, err := p.WrapPayload(p.t.Context(), p.pep, to.jid, []byte(payload), Kept)
 	if err != nil {
 		p.t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 func TestPayloadRoundTrip(t *testing.T) {
 	j, r := pair(t)
 	for i, payload := range []string{"", "x", string(bytes.Repeat([]byte("sealed offer "), 500))} {
-		e, err := j.WrapPayload(t.Context(), j.pep, r.jid, []byte(payload))
+		e, err := j.WrapPayload(t.Context(), j.pep, r.jid, []byte(payload), Kept)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -42,7 +42,7 @@ func TestKeyRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e, err := j.WrapKey(t.Context(), j.pep, r.jid, ts)
+		e, err := j.WrapKey(t.Context(), j.pep, r.jid, ts, Kept)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -57,7 +57,7 @@ func TestKeyRoundTrip(t *testing.T) {
 			t.Error("the secret was changed")
 		}
 	}
-	if _, err := j.WrapKey(t.Context(), j.pep, r.jid, crypto.NewSecret(crypto.AES256GCM)); err == nil {
+	if _, err := j.WrapKey(t.Context(), j.pep, r.jid, crypto.NewSecret(crypto.AES256GCM), Kept); err == nil {
 		t.Error("wrapped 32 bytes, which other clients garble")
 	}
 }
@@ -94,7 +94,7 @@ func TestRecipients(t *testing.T) {
 	r, r2 := newParty(t, s, romeo, Config{}), newParty(t, s, jid.MustParse("romeo@jet.test/cell"), Config{})
 	check := func(to *party, want ...*party) {
 		t.Helper()
-		e, err := j.WrapPayload(t.Context(), j.pep, to.jid, []byte("x"))
+		e, err := j.WrapPayload(t.Context(), j.pep, to.jid, []byte("x"), Kept)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -190,7 +190,7 @@ func TestCancelledStep(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	j.unchanged("a cancelled wrap", func() {
-		if _, err := j.WrapPayload(ctx, j.pep, r.jid, []byte("y")); !errors.Is(err, context.Canceled) {
+		if _, err := j.WrapPayload(ctx, j.pep, r.jid, []byte("y"), Kept); !errors.Is(err, context.Canceled) {
 			t.Errorf("wrap: %v", err)
 		}
 	})

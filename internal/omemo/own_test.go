@@ -181,7 +181,7 @@ func TestRemoveOwnDevice(t *testing.T) {
 	if d, ok := j.known(j2); ok && d.Active {
 		t.Errorf("still active: %+v", d)
 	}
-	if _, err := j.WrapPayload(t.Context(), j.pep, juliet, nil); !errors.Is(err, ErrNoDevice) {
+	if _, err := j.WrapPayload(t.Context(), j.pep, juliet, nil, Kept); !errors.Is(err, ErrNoDevice) {
 		t.Errorf("still encrypted to: %v", err)
 	}
 	// A bundle that was left behind is removed too.

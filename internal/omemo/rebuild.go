@@ -13,9 +13,10 @@ import (
 
 // Rebuild starts new sessions with every usable device in a contact's list,
 // each from its bundle, which is fetched anew. The sessions that exist are
-// archived: late messages still open. It is for a peer that answered an
-// envelope with not-acceptable, which means that it has lost its sessions, and
-// is meant to be tried once before the next envelope. Devices for which it
+// archived: late messages still open. It is for a peer that did not open an
+// envelope, which may mean that it has lost its sessions, and is meant to be tried
+// once before the next envelope; for each device it does so maxRenewals times a day
+// (ErrTooOften). Devices for which it
 // fails keep the session that they have, and are logged; ErrNoDevice, with the
 // reasons (a *TrustError among them), says that there was none for which it
 // worked; when a bundle could not even be asked for, that is the error.
@@ -43,7 +44,7 @@ func (a *Account) rebuildAll(ctx context.Context, p PEP, of jid.JID) error {
 			continue
 		}
 		group.Go(func() error {
-			errs[i] = a.rebuild(groupCtx, p, address{of, d.ID}, nil)
+			errs[i] = a.rebuildOne(groupCtx, p, address{of, d.ID})
 			return ctx.Err() // a device that fails does not stop the others
 		})
 	}
@@ -61,6 +62,18 @@ func (a *Account) rebuildAll(ctx context.Context, p PEP, of jid.JID) error {
 		return noDevice(trouble)
 	}
 	return nil
+}
+
+// rebuildOne is rebuild for a device that has not had its share of the day yet.
+func (a *Account) rebuildOne(ctx context.Context, p PEP, addr address) error {
+	due, err := a.takeRenewal(ctx, addr, false)
+	if err == nil && !due {
+		err = ErrTooOften
+	}
+	if err != nil {
+		return err
+	}
+	return a.renewOne(ctx, p, addr)
 }
 
 // rebuild starts a new session with a device from its bundle, whose key must be

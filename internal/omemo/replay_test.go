@@ -91,8 +91,8 @@ func (p *party) healed(o *party, c *clock) {
 func TestPrekeysStripped(t *testing.T) {
 	j, r, c := clocked(t)
 	restore := j.s.strip(t, r)
-	_, err := j.WrapPayload(t.Context(), j.pep, r.jid, []byte("x"))
-	if !errors.Is(err, ErrNoDevice) || !errors.Is(err, ErrBundle) {
+	_, err := j.WrapPayload(t.Context(), j.pep, r.jid, []byte("x"), Kept)
+	if !errors.Is(err, ErrNoDevice) || !errors.Is(err, ErrBundle) || !errors.Is(err, ErrNoPrekeys) {
 		t.Fatalf("wrapped with %v", err)
 	}
 	if n := j.one(`SELECT count(*) FROM sessions`); n != 0 {

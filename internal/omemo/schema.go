@@ -16,7 +16,8 @@ const owner = "omemo"
 // device: where it was last heard, or else primed; when its session last opened
 // a message or was begun (alive); whether it has begun a session in which it was
 // sent nothing (reply); when it got the last step; and when, and how often in a
-// row, its session was healed. primed holds where which session was made known.
+// row, its session was healed; since when, and how often, its session was begun anew
+// for offers of ours (renewed, renewals). primed holds where which session was made known.
 var schema = []string{`
 CREATE TABLE identity (
 	id          INTEGER PRIMARY KEY CHECK (id = 1),
@@ -119,4 +120,7 @@ CREATE TABLE primed (
 	base     TEXT    NOT NULL,
 	PRIMARY KEY (jid, device, resource)
 ) STRICT, WITHOUT ROWID;
+`, `
+ALTER TABLE upkeep ADD COLUMN renewed  INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE upkeep ADD COLUMN renewals INTEGER NOT NULL DEFAULT 0;
 `}

@@ -55,7 +55,7 @@ func TestTrustTable(t *testing.T) {
 				usable++
 			}
 		}
-		e, err := j.WrapPayload(t.Context(), j.pep, romeo, []byte("x"))
+		e, err := j.WrapPayload(t.Context(), j.pep, romeo, []byte("x"), Kept)
 		if usable == 0 {
 			var trust *TrustError
 			if !errors.Is(err, ErrNoDevice) || !errors.As(err, &trust) {
@@ -143,7 +143,7 @@ func TestNewAndMarkUsed(t *testing.T) {
 	s := newServer()
 	j := newParty(t, s, juliet, Config{Now: c.Now})
 	r, r2 := newParty(t, s, romeo, Config{}), newParty(t, s, romeo, Config{})
-	e, err := j.WrapPayload(t.Context(), j.pep, romeo, nil)
+	e, err := j.WrapPayload(t.Context(), j.pep, romeo, nil, Kept)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +194,7 @@ func TestChangedIdentity(t *testing.T) {
 	})
 	r.exec(`DELETE FROM sessions`) // so that the bundle is asked for
 	r.unchanged("a changed bundle", func() {
-		_, err := r.WrapPayload(t.Context(), r.pep, juliet, []byte("x"))
+		_, err := r.WrapPayload(t.Context(), r.pep, juliet, []byte("x"), Kept)
 		var refused *TrustError
 		if !errors.Is(err, ErrNoDevice) || !errors.As(err, &refused) || refused.Kind != Changed {
 			t.Errorf("bundle: %v", err)
@@ -220,7 +220,7 @@ func TestDecisionBelongsToKey(t *testing.T) {
 	r.s.put(romeo, NodeDevices, `<list xmlns='`+NS+`'><device id='`+formatID(other)+`'/></list>`)
 	r.s.put(romeo, nodeBundles+formatID(other), r.s.get(romeo, r.bundleNode()))
 	j.push(r)
-	if _, err := j.WrapPayload(t.Context(), j.pep, romeo, nil); !errors.Is(err, ErrNoDevice) {
+	if _, err := j.WrapPayload(t.Context(), j.pep, romeo, nil, Kept); !errors.Is(err, ErrNoDevice) {
 		t.Errorf("the distrusted key under another device id: %v", err)
 	}
 }

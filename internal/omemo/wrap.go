@@ -18,28 +18,26 @@ import (
 type Envelope struct {
 	Element *xmltree.Element // <encrypted/>
 	Devices []Device         // all that got the key
-	// Begins: the session with one of them is one that we began, and the device
-	// has said nothing in it yet. It may not have the prekey any more.
-	Begins bool
 }
 
 // WrapKey wraps a transport secret as XEP-0396 and the live clients do it: the
 // 16-byte key in every <key/>, its IV in <iv/>, no payload. The suite must be
 // AES-128-GCM. It is wrapped for every usable device in the contact's list;
-// what is missing for that is fetched. When the contact is our own bare JID
+// what is missing for that is fetched, and sessions say whether in those that there
+// are or in new ones. When the contact is our own bare JID
 // these are our other devices. ErrNoDevice: none is left.
-func (a *Account) WrapKey(ctx context.Context, p PEP, to jid.JID, ts *crypto.Secret) (*Envelope, error) {
+func (a *Account) WrapKey(ctx context.Context, p PEP, to jid.JID, ts *crypto.Secret, in Sessions) (*Envelope, error) {
 	key, iv := ts.Key(), ts.IV()
 	if ts.Suite() != crypto.AES128GCM || len(key) != payloadKeySize || len(iv) != ivSize && len(iv) != longIVSize {
 		return nil, fmt.Errorf("wrap key for %s: not a key for %s", to.Bare(), crypto.AES128GCM.Name())
 	}
-	return a.wrap(ctx, p, to.Bare(), key, iv, nil)
+	return a.wrap(ctx, p, to, key, iv, nil, in)
 }
 
 // WrapPayload wraps a payload as OMEMO 0.3 wraps a message: encrypted with a
 // fresh key, which every <key/> holds together with the tag. For whom, and the
 // errors, are those of [Account.WrapKey].
-func (a *Account) WrapPayload(ctx context.Context, p PEP, to jid.JID, payload []byte) (*Envelope, error) {
+func (a *Account) WrapPayload(ctx context.Context, p PEP, to jid.JID, payload []byte, in Sessions) (*Envelope, error) {
 	if len(payload) > maxPayloadBytes {
 		return nil, fmt.Errorf("wrap payload for %s: payload of %d bytes", to.Bare(), len(payload))
 	}
@@ -47,19 +45,28 @@ func (a *Account) WrapPayload(ctx context.Context, p PEP, to jid.JID, payload []
 	if err != nil {
 		return nil, fmt.Errorf("wrap payload for %s: %w", to.Bare(), err)
 	}
-	return a.wrap(ctx, p, to.Bare(), key, iv, sealed)
+	return a.wrap(ctx, p, to, key, iv, sealed, in)
 }
 
 // wrap fetches what is missing, then makes one ratchet step with every usable
-// device of the bare JID to, all in one transaction.
-func (a *Account) wrap(ctx context.Context, p PEP, to jid.JID, key, iv, payload []byte) (*Envelope, error) {
+// device of the bare JID of at, all in one transaction.
+func (a *Account) wrap(ctx context.Context, p PEP, at jid.JID, key, iv, payload []byte, in Sessions) (*Envelope, error) {
+	to := at.Bare()
 	if err := a.currentList(ctx, p, to); err != nil {
 		return nil, fmt.Errorf("wrap for %s: %w", to, err)
+	}
+	changed := make(map[uint32]error)
+	if in == Renewed {
+		var err error
+		if changed, err = a.renew(ctx, p, at); err != nil {
+			return nil, fmt.Errorf("wrap for %s: %w", to, err)
+		}
 	}
 	trouble, err := a.completeDevices(ctx, p, to)
 	if err != nil {
 		return nil, fmt.Errorf("wrap for %s: %w", to, err)
 	}
+	maps.Copy(trouble, changed)
 	var keys []wrappedKey
 	var got []Device
 	err = a.step(ctx, func(tx *sql.Tx) error {
@@ -68,6 +75,9 @@ func (a *Account) wrap(ctx context.Context, p PEP, to jid.JID, key, iv, payload 
 			return err
 		}
 		for _, d := range active {
+			if changed[d.ID] != nil {
+				continue
+			}
 			k, err := a.wrapFor(ctx, tx, d, key)
 			if err != nil {
 				if trouble[d.ID] == nil {
@@ -77,6 +87,11 @@ func (a *Account) wrap(ctx context.Context, p PEP, to jid.JID, key, iv, payload 
 				continue
 			}
 			keys, got = append(keys, k), append(got, d)
+			if in == Renewed && k.prekey && !at.IsBare() { // the envelope makes it known there
+				if err := a.markPrimed(ctx, tx, address{d.JID, d.ID}, at.Resource()); err != nil {
+					return err
+				}
+			}
 		}
 		return ctx.Err() // and not the errors that it made of the devices
 	})
@@ -86,8 +101,7 @@ func (a *Account) wrap(ctx context.Context, p PEP, to jid.JID, key, iv, payload 
 	if len(got) == 0 {
 		return nil, fmt.Errorf("wrap for %s: %w", to, noDevice(trouble))
 	}
-	begins := slices.ContainsFunc(keys, func(k wrappedKey) bool { return k.prekey })
-	return &Envelope{Element: envelopeElement(a.deviceID, keys, iv, payload), Devices: got, Begins: begins}, nil
+	return &Envelope{Element: envelopeElement(a.deviceID, keys, iv, payload), Devices: got}, nil
 }
 
 // noDevice is ErrNoDevice with the reasons why each device was left out, unless one

@@ -8,6 +8,7 @@ import (
 
 	"jetsend/internal/crypto"
 	"jetsend/internal/jingle"
+	"jetsend/internal/omemo"
 )
 
 // draftPayload is the transport secret as the JET draft of 2017-09 has it in the
@@ -53,19 +54,19 @@ func (o *outgoing) dress(ctx context.Context, c *jingle.Content) (err error) {
 		o.undress()
 		return nil
 	}
-	ts, to := o.talk.ts, o.to.jid.Bare()
+	ts, to := o.talk.ts, o.to.jid
 	if o.form == formDraft {
 		payload := draftPayload(ts, o.to.client)
-		o.env, err = o.e.omemo.WrapPayload(ctx, o.e.sess, to, payload)
+		o.env, err = o.e.omemo.WrapPayload(ctx, o.e.sess, to, payload, omemo.Renewed)
 		clear(payload)
 	} else {
-		o.env, err = o.e.omemo.WrapKey(ctx, o.e.sess, to, ts)
+		o.env, err = o.e.omemo.WrapKey(ctx, o.e.sess, to, ts, omemo.Renewed)
 	}
 	if err != nil {
 		return err
 	}
 	if o.opt.Encryption == EncryptionAuto { // what was really wrapped decides
-		if err := o.e.guardKeys(ctx, to, o.env.Devices, o.form); err != nil {
+		if err := o.e.guardKeys(ctx, to.Bare(), o.env.Devices, o.form); err != nil {
 			return err
 		}
 	}

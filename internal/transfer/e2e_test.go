@@ -60,6 +60,7 @@ func onlineAs(t *testing.T, s *xmpptest.Server, user string, change func(*Config
 	if err != nil {
 		t.Fatal(err)
 	}
+	e.tagHold = time.Millisecond // of which [TestFalseSuccess] is
 	t.Cleanup(func() {
 		if err := e.Close(context.Background()); err != nil {
 			t.Errorf("close %s: %v", user, err)

@@ -27,7 +27,7 @@ func formsOf(c client, info *session.DiscoInfo) (out []form) {
 		{formJetsend, file && info.Has(NS)},
 		{formJET, file && (info.Has(NS) || jet && info.Has(nsJETOMEMO))},
 		{formEncryptedFile, info.Has(jingle.NSEncryptedFile)},
-		{formDraft, file && (info.Has(NS) || jet)},
+		{formDraft, file && (info.Has(NS) || jet && !info.Has(nsJETOMEMO))}, // which stores it as it is, and says success
 		{formConversations, file && !info.Has(nsJETOMEMO) && (c == conversations || c == conversations1)},
 		{formInsecurePlaintext, file},
 	} {

@@ -26,8 +26,8 @@ func TestDescribe(t *testing.T) {
 		client     client
 	}{
 		{"jetsend", "", append(slices.Clone(jet), jingle.NSEncryptedFile, NS), formJetsend, []form{formJetsend, formJET, formEncryptedFile, formDraft}, jetsend},
-		{"Dino", "https://dino.im", jet, formJET, []form{formJET, formDraft}, dino},
-		{"Conversations 2.12.8", "http://conversations.im", jet, formJET, []form{formJET, formDraft}, conversations},
+		{"Dino", "https://dino.im", jet, formJET, []form{formJET}, dino},
+		{"Conversations 2.12.8", "http://conversations.im", jet, formJET, []form{formJET}, conversations},
 		{"Conversations 2.5.7", "http://conversations.im", base, formNone, []form{formConversations}, conversations},
 		{"Conversations 1.23.8", "http://conversations.im", base, formNone, []form{formConversations}, conversations1},
 		{"", "http://conversations.im", base, formNone, []form{formConversations}, conversations},
@@ -39,7 +39,7 @@ func TestDescribe(t *testing.T) {
 		{"Smack", "http://www.igniterealtime.org/projects/smack", base, formNone, nil, smack},
 		{"Gajim", "https://gajim.org", base, formNone, nil, otherClient},
 		{"of 2015", "", []string{jingle.NS, jingle.NSEncryptedFile, "urn:xmpp:jingle:apps:file-transfer:4", s5b.NS}, formEncryptedFile, []form{formEncryptedFile}, otherClient},
-		{"both", "", append(slices.Clone(jet), jingle.NSEncryptedFile), formJET, []form{formJET, formEncryptedFile, formDraft}, otherClient},
+		{"both", "", append(slices.Clone(jet), jingle.NSEncryptedFile), formJET, []form{formJET, formEncryptedFile}, otherClient},
 		{"no Jingle", "", []string{jingle.NSEncryptedFile, jingle.NSJET, nsJETOMEMO, NS, jingle.NSFile}, formNone, nil, otherClient},
 		{"no file transfer", "", []string{jingle.NS, jingle.NSJET, nsJETOMEMO}, formNone, nil, otherClient},
 	} {

@@ -85,8 +85,13 @@ func TestGuardForms(t *testing.T) {
 		}
 		st.nothing(t)
 	}
+	// The draft goes to no client that has JET with OMEMO: it would keep the ciphertext.
 	st.pretend("", NS)
+	wantCode(t, st.send(t, SendOptions{Encryption: EncryptionDraft, Wait: time.Second}), exitcode.Incapable)
 	for _, how := range []Encryption{EncryptionJET, EncryptionDraft, EncryptionFile} {
+		if how == EncryptionDraft {
+			st.pretend("", NS, nsJETOMEMO)
+		}
 		if err := st.send(t, SendOptions{Encryption: how}); err != nil {
 			t.Errorf("%s: %v", how, err)
 		}

@@ -62,6 +62,7 @@ type Endpoint struct {
 	sending   throttle
 	receiving throttle
 	proxies   *proxies
+	tagHold   time.Duration
 	ports     s5b.Ports
 	tasks     sync.WaitGroup
 	stop      context.CancelFunc
@@ -69,7 +70,7 @@ type Endpoint struct {
 
 // Connect logs in and announces the OMEMO device. ctx bounds the login only.
 func Connect(ctx context.Context, cfg Config) (*Endpoint, error) {
-	e := &Endpoint{cfg: cfg, log: cfg.Log, downloads: map[string]*download{}, chores: make(chan chore, maxChores), newcomer: make(chan struct{}, 1), proxies: newProxies()}
+	e := &Endpoint{cfg: cfg, log: cfg.Log, downloads: map[string]*download{}, chores: make(chan chore, maxChores), newcomer: make(chan struct{}, 1), proxies: newProxies(), tagHold: tagHold}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"jetsend/internal/jid"
+	"jetsend/internal/omemo"
 	"jetsend/internal/stanza"
 	"jetsend/internal/xmltree"
 	"jetsend/internal/xmpptest"
@@ -82,7 +83,7 @@ func knowWell(t *testing.T, of, by *Endpoint) xmpptest.Devices {
 			t.Fatal(err)
 		}
 		before := base()
-		e, err := of.omemo.WrapPayload(t.Context(), of.sess, by.JID().Bare(), []byte("hello"))
+		e, err := of.omemo.WrapPayload(t.Context(), of.sess, by.JID().Bare(), []byte("hello"), omemo.Kept)
 		if err != nil {
 			t.Fatal(err)
 		}

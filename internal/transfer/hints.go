@@ -99,6 +99,8 @@ func (o *outgoing) hints(err error) []string {
 			"a jetsend takes unencrypted files only with `jetsend receive --insecure-plaintext`",
 			"leave --insecure-plaintext out to send it encrypted",
 		}
+	case o.marked && !plain && !o.profile() && saysSuccess(err):
+		return []string{"the contact's client could not open the file, and may have kept what it cannot read: send it again, which begins a new OMEMO session"}
 	case o.marked || plain:
 	case security, notAcceptable(err):
 		return o.keyRefused()
@@ -110,15 +112,15 @@ func (o *outgoing) hints(err error) []string {
 // the sake of security. It does not say why; that it does not take our key is what
 // somebody can do something about.
 func (o *outgoing) keyRefused() []string {
-	key := o.e.omemo.Fingerprint()
-	accept, hints := "trust it there", []string(nil)
+	key, accept := o.e.omemo.Fingerprint(), "trust it there"
 	if o.profile() {
 		accept = "run `jetsend trust verify " + clean.Argument(clean.Text(o.e.sess.JID().Bare().String())) + " " + key + "`"
-		hints = []string{"try again first: the contact's device rebuilds a session that does not fit, as after a backup was restored"}
 	}
-	return append(hints,
-		"the contact's device may not accept the key of this one: "+grouped(key),
-		"on the contact's device, compare it, and if it is the same "+accept)
+	return []string{
+		"to begin new OMEMO sessions, as for a device that has lost its own, run `jetsend trust reset " + clean.Argument(clean.Text(o.opt.To.Bare().String())) + "` and try again",
+		"the contact's device may not accept the key of this one: " + grouped(key),
+		"on the contact's device, compare it, and if it is the same " + accept,
+	}
 }
 
 // grouped is a fingerprint in groups of eight, as people compare it.

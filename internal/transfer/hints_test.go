@@ -50,6 +50,8 @@ func TestHintsOfTheSender(t *testing.T) {
 		"security":      {outgoing{form: formJetsend}, insecure, verify},
 		"other client":  {outgoing{form: formJET}, refused, "trust it there"},
 		"after a byte":  {outgoing{form: formJetsend, upload: upload{marked: true}}, insecure, ""},
+		"false success": {outgoing{form: formJET, upload: upload{marked: true}}, &endedByPeer{reason: jingle.Reason{Condition: jingle.Success}}, "send it again, which begins a new OMEMO session"},
+		"unconfirmed":   {outgoing{form: formJetsend, upload: upload{marked: true}}, errUnconfirmed, ""},
 		"plaintext":     {outgoing{form: formInsecurePlaintext}, insecure, "leave --insecure-plaintext out to send it encrypted"},
 		"no plaintext":  {outgoing{form: formInsecurePlaintext}, refused, ""},
 		"busy":          {outgoing{form: formJetsend}, busy, "name all files to one `jetsend send`"},
@@ -59,8 +61,11 @@ func TestHintsOfTheSender(t *testing.T) {
 		"while resumed": {outgoing{resumed: true}, errNoAnswer, "ask the contact to answer"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			tt.o.e = romeo
+			tt.o.e, tt.o.opt.To = romeo, jid.MustParse("juliet@jet.test/balcony")
 			hints := tt.o.hints(tt.err)
+			if strings.HasPrefix(tt.want, "run `jetsend trust") && !strings.Contains(hints[0], "run `jetsend trust reset juliet@jet.test`") {
+				t.Errorf("%q", hints[0])
+			}
 			if last := slices.Concat([]string{""}, hints); !strings.HasSuffix(last[len(last)-1], tt.want) || (tt.want == "") != (hints == nil) {
 				t.Errorf("%q", hints)
 			}

@@ -63,7 +63,7 @@ func (o *outgoing) prepare(ctx context.Context, sid string) (c jingle.Content, e
 	} else {
 		o.talk.offer = o.sealedOffer(sid, c, o.e.abandoned(ctx, o.to.jid))
 		payload := o.talk.offer.payload(o.talk.ts)
-		o.env, err = o.e.omemo.WrapPayload(ctx, o.e.sess, o.to.jid.Bare(), payload)
+		o.env, err = o.e.omemo.WrapPayload(ctx, o.e.sess, o.to.jid.Bare(), payload, omemo.Kept)
 		clear(payload)
 	}
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"jetsend/internal/clean"
 	"jetsend/internal/crypto"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/jingle/s5b"
 	"jetsend/internal/journal"
@@ -64,6 +65,7 @@ type outgoing struct {
 	from  int64           // where in the file it began
 	// accepted: the receiver has said yes, and knows the transfer.
 	accepted bool
+	agreed   bool // to the session of the moment
 	// released: a receipt says that the file is complete at the other end.
 	released bool
 }
@@ -198,12 +200,8 @@ func (o *outgoing) round(ctx context.Context, peers []*peer) (err error) {
 		if err = context.Cause(ctx); err == nil {
 			err = o.attempt(ctx)
 		}
-		if o.form != formInsecurePlaintext && (notAcceptable(err) || o.unopened(err)) { // the sessions of the two sides differ: build new ones, once
-			if rerr := o.e.omemo.Rebuild(ctx, o.e.sess, p.jid.Bare()); rerr != nil {
-				o.e.log.Warn("rebuild sessions", "with", p.jid.Bare(), "error", rerr)
-			} else if notAcceptable(err) { // after a security error they are for the next send
-				err = o.attempt(ctx)
-			}
+		if o.form != formInsecurePlaintext && !o.agreed && unopened(err) && o.e.rebuilt(ctx, p.jid) { // once
+			err = o.attempt(ctx)
 		}
 		if !unanswered(err) {
 			break
@@ -278,6 +276,25 @@ func unanswered(err error) bool {
 	return errors.Is(err, errNotThere) || errors.As(err, &refused) && codeOfIQ(refused.answer) == exitcode.Offline
 }
 
+// unopened reports whether a client ended an offer that it had not accepted because it
+// could not open the envelope, as far as that can be told: one that has lost its
+// sessions says so with an iq error, or ends the session for the sake of security. So
+// does one that comes too late for a one-time prekey. It may have other reasons.
+func unopened(err error) bool {
+	var ended *endedByPeer
+	return notAcceptable(err) || errors.As(err, &ended) && ended.reason.Condition == jingle.SecurityError
+}
+
+// rebuilt begins new OMEMO sessions with the devices of a contact and reports whether
+// there is one: the two sides may have different ones.
+func (e *Endpoint) rebuilt(ctx context.Context, with jid.JID) bool {
+	err := e.omemo.Rebuild(ctx, e.sess, with.Bare())
+	if err != nil {
+		e.log.Warn("rebuild sessions", "with", with.Bare(), "error", err)
+	}
+	return err == nil
+}
+
 // notAcceptable tells whether a client refused the offer because its envelope
 // holds no key that it can use.
 func notAcceptable(err error) bool {
@@ -285,17 +302,9 @@ func notAcceptable(err error) bool {
 	return errors.As(err, &refused) && refused.answer.Condition == stanza.NotAcceptable
 }
 
-// unopened tells whether a client may have ended the session because it could not
-// open an envelope that begins an OMEMO session: of two who took the same one-time
-// prekey, one comes too late. It does not know the device then, so that only we can
-// mend it; with the session that we have, every further offer would fail as well.
-func (o *outgoing) unopened(err error) bool {
-	var ended *endedByPeer
-	return errors.As(err, &ended) && ended.reason.Condition == jingle.SecurityError && !o.accepted && !o.marked && o.env != nil && o.env.Begins
-}
-
 // attempt is one session with one resource.
 func (o *outgoing) attempt(ctx context.Context) (err error) {
+	o.agreed = false
 	if o.found, err = o.turn.take(ctx); err != nil {
 		return err
 	}
@@ -352,6 +361,7 @@ func (o *outgoing) converse(ctx context.Context, late <-chan time.Time) error {
 	if err != nil || o.released {
 		return err
 	}
+	o.agreed = true
 	s, prefix, err := o.checkAccept(accepted)
 	if err != nil {
 		return err

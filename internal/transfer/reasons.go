@@ -157,6 +157,8 @@ func classify(err error, started bool) (exitcode.Code, []string) {
 		return codeOfReason(ended.reason, started), ended.hints()
 	case errors.As(err, &trust):
 		return exitcode.Untrusted, TrustHints(trust)
+	case errors.Is(err, omemo.ErrNoPrekeys):
+		return exitcode.Untrusted, []string{"the contact's client publishes new one-time keys when it is online: try again then", "if it was online meanwhile, its server may be holding them back"}
 	case errors.Is(err, omemo.ErrNoDevice):
 		return exitcode.Untrusted, []string{noOMEMO}
 	case errors.Is(err, omemo.ErrNotForUs), errors.Is(err, omemo.ErrEnvelope),

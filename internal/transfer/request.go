@@ -86,12 +86,11 @@ func (q *request) converse(ctx context.Context) (s span, err error) {
 		return s, err
 	}
 	accepted, err := q.ask(ctx, prefix)
-	if q.path != nil {
-		defer q.path.close()
+	if unopened(err) && q.e.rebuilt(ctx, q.to.jid) { // once
+		q.let()
+		accepted, err = q.ask(ctx, prefix)
 	}
-	if q.talk != nil {
-		defer q.talk.ts.Wipe()
-	}
+	defer q.let()
 	if err != nil {
 		return s, err
 	}
@@ -116,6 +115,16 @@ func (q *request) converse(ctx context.Context) (s span, err error) {
 	}
 	q.down.finish(ctx, q.talk, s, q.sender)
 	return s, nil
+}
+
+// let lets go of what the question of the moment holds.
+func (q *request) let() {
+	if q.path != nil {
+		q.path.close()
+	}
+	if q.talk != nil {
+		q.talk.ts.Wipe()
+	}
 }
 
 // ask makes the request and waits for the answer.
@@ -183,7 +192,7 @@ func (q *request) prepare(ctx context.Context, sid, prefix string) (c jingle.Con
 	q.talk.offer = o
 	payload := o.payload(q.talk.ts)
 	defer clear(payload)
-	if q.env, err = q.e.omemo.WrapPayload(ctx, q.e.sess, q.to.jid.Bare(), payload); err != nil {
+	if q.env, err = q.e.omemo.WrapPayload(ctx, q.e.sess, q.to.jid.Bare(), payload, omemo.Kept); err != nil {
 		return c, wrapFailed(q.to, err)
 	}
 	c.Security = (&jingle.Security{Name: c.Name, Cipher: o.Cipher, Type: envelopeType, Envelope: q.env.Element}).Element()

@@ -36,6 +36,8 @@ type scripted struct {
 	// hears is what she does with an action of ours; nil: nothing but acknowledge it.
 	hears func(p *scripted, a jingle.Action, x *xmltree.Element)
 	size  int // bytes on the path that are all of the file
+	// tagHold is how long the tag is held back from her.
+	tagHold time.Duration
 
 	mu          sync.Mutex
 	blocks, got int
@@ -140,7 +142,7 @@ func (p *scripted) send(path *bytestream) error {
 	ctx, cancel := e.with(p.t.Context(), p.sess, path, p.lost)
 	defer cancel(nil)
 	n := int64(p.size - crypto.TagSize)
-	err := streamOut(ctx, path, bytes.NewReader(make([]byte, n)), n, same, crypto.NewSecret(crypto.AES128GCM), new(throttle), nil, meterFor(p.t))
+	err := streamOut(ctx, path, bytes.NewReader(make([]byte, n)), n, func() error { return holdTag(ctx, p.tagHold) }, crypto.NewSecret(crypto.AES128GCM), new(throttle), nil, meterFor(p.t))
 	if err == nil {
 		err = endStream(ctx, tk, path)
 	}

@@ -109,11 +109,40 @@ func (u *upload) stream(ctx context.Context, t *talk, path *bytestream, s span) 
 		u.moved = m.bytes.Load()
 	}()
 	unchanged := func() error { return u.src.unchanged(ctx) }
+	if t.holdsTag() {
+		unchanged = func() error {
+			if err := holdTag(ctx, u.e.tagHold); err != nil {
+				return err
+			}
+			return u.src.unchanged(ctx)
+		}
+	}
 	src := io.NewSectionReader(u.src.data, s.offset, s.length)
 	if t.insecure != nil {
 		return insecureOut(ctx, t.tapped(path), src, s.length, unchanged, &u.e.sending, sum, m)
 	}
 	return streamOut(ctx, t.tapped(path), src, s.length, unchanged, t.ts, &u.e.sending, sum, m)
+}
+
+// tagHold is how long the tag of a file is held back from a client that seals no
+// receipt. Conversations that could not open the envelope takes what comes for the
+// file, ends at <size/> bytes and says success: before the tag that is known to be
+// false. One that decrypts waits for the tag.
+const tagHold = time.Second
+
+// holdsTag reports whether the tag is held back from the other end.
+func (t *talk) holdsTag() bool { return t.offer == nil && t.insecure == nil }
+
+// holdTag waits, unless ctx ends before.
+func holdTag(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // confirm records what the receiver says that it has.
