@@ -234,6 +234,9 @@ func downloadDir(dir string) (string, error) {
 	return abs, d.Close()
 }
 
+// bell has a terminal call its user.
+const bell = "\a"
+
 // askAccept asks about one offer on the terminal. Anything but a clear yes is
 // a no.
 func (a *app) askAccept(ctx context.Context, q transfer.Question) (bool, error) {
@@ -243,7 +246,7 @@ func (a *app) askAccept(ctx context.Context, q transfer.Question) (bool, error) 
 	}
 	defer func() { _ = t.Close() }() // nothing is left in it
 	defer a.console.hold()()
-	answer, err := t.Ask(ctx, question(q))
+	answer, err := t.Ask(ctx, bell+question(q))
 	if err != nil {
 		return false, err
 	}

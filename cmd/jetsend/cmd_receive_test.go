@@ -129,7 +129,7 @@ func TestAsk(t *testing.T) {
 			return nil
 		}
 		f.wants(0, nil, "receive", "--dir", f.env["HOME"])
-		const shown = `  "for` + "\ufffd" + `you"
+		const shown = "\a" + `  "for` + "\ufffd" + `you"
   device 7 (blind, new), key 01234567 01234567 01234567 01234567 01234567 01234567 01234567 01234567
 Accept a` + "\ufffd" + `[2J.iso (1.5 kB) from romeo@montague.example/orchard? [y/N] `
 		if len(f.tty.shown) != 1 || f.tty.shown[0] != shown {

@@ -193,6 +193,7 @@ func runSend(cmd *cobra.Command, a *app, args []string, flags sendFlags) error {
 			return dryRun(ctx, a, e, o)
 		}
 		a.print.Expect(len(o.Files))
+		a.print.Contact(o.To, who)
 		return e.Send(ctx, o)
 	})
 	if flags.command { // what was not begun would be run anew

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"jetsend/internal/exitcode"
+	"jetsend/internal/jid"
 	"jetsend/internal/transfer"
 )
 
@@ -16,6 +17,8 @@ type printer interface {
 	Event(transfer.Event)
 	// Expect tells how many files this run is about.
 	Expect(files int)
+	// Contact tells what the user calls a contact.
+	Contact(of jid.JID, name string)
 	// Rows writes the data that a command was asked for.
 	Rows(rows []record)
 	// Note tells people something that is neither data nor trouble.

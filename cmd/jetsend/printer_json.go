@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"jetsend/internal/clean"
+	"jetsend/internal/jid"
 	"jetsend/internal/transfer"
 )
 
@@ -38,7 +39,9 @@ func (p *jsonPrinter) Event(e transfer.Event) {
 	case transfer.Waiting:
 		return
 	case transfer.Failed:
-		p.console.fail(failedLine(e), hintsOf(e, p.again))
+		if !refusedHere(e) {
+			p.console.fail(failedLine(e, bare(e.Peer)), hintsOf(e, p.again))
+		}
 	case transfer.FailedEarly:
 		p.console.fail(clean.Text(e.Reason), e.Hints)
 	case transfer.Hook:
@@ -63,6 +66,9 @@ func (p *jsonPrinter) Event(e transfer.Event) {
 
 // Expect implements printer: who counts events knows.
 func (p *jsonPrinter) Expect(int) {}
+
+// Contact implements printer: programs go by addresses.
+func (p *jsonPrinter) Contact(jid.JID, string) {}
 
 // Rows implements printer.
 func (p *jsonPrinter) Rows(rows []record) {

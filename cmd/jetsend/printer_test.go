@@ -69,6 +69,10 @@ func someEvents() []transfer.Event {
 		transfer.Hook{Head: evil, Status: 3, Seconds: 0.5},
 		transfer.Hook{Head: head(transfer.Receive), Status: -1, Reason: "out of time", Seconds: 900},
 		transfer.Failed{Head: head(transfer.Send), Code: 11, Reason: "transport lost", Resumable: true, Hints: []string{"look at the path"}},
+		transfer.Failed{Head: head(transfer.Send), Code: 8, Reason: "declined by the contact", Declined: true},
+		transfer.Failed{Head: head(transfer.Send), Code: 8, Reason: "the contact's rules do not admit it (policy)", Declined: true},
+		transfer.Failed{Head: head(transfer.Send), Code: 8, Reason: "the contact's receiver is busy with another batch"},
+		transfer.Failed{Head: evil, Code: 8, Reason: "declined", Declined: true},
 		transfer.Warning{Text: "a new OMEMO device was made"},
 		transfer.Online{JID: "juliet@capulet.example/jetsend.1a2b3c4d"}, // after a loss
 		transfer.FailedEarly{Code: 6, Reason: "romeo@montague.example is not online", Hints: []string{"wait for them"}},

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"math"
+	"strings"
 	"sync"
 	"time"
 
@@ -11,6 +13,7 @@ import (
 
 	"jetsend/internal/clean"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/jid"
 	"jetsend/internal/transfer"
 )
 
@@ -33,6 +36,8 @@ type textPrinter struct {
 	begun    int                 // transfers so far
 	ongoing  map[string]*ongoing // by keyOf, until its end
 	told     map[string]bool     // new devices, by their fingerprints
+	names    map[string]string   // of contacts, as the user calls them, by their bare addresses
+	waits    bool                // said that an answer is waited for
 }
 
 func newTextPrinter(c *console, out io.Writer, quiet bool, again func(...string) string, now func() time.Time) *textPrinter {
@@ -55,7 +60,11 @@ func (p *textPrinter) Event(e transfer.Event) {
 		p.change(e.Head, func(t *ongoing) { t.offset = 0 }) // unless it is said to be resumed
 	case transfer.Failed:
 		p.end(e.Head)
-		p.console.fail(failedLine(e), hintsOf(e, p.again))
+		if refusedHere(e) {
+			p.Note("declined %s from %s", clean.Text(e.Name), p.called(e.Peer))
+			return
+		}
+		p.console.fail(failedLine(e, p.called(e.Peer)), hintsOf(e, p.again))
 	case transfer.FailedEarly:
 		p.console.fail(clean.Text(e.Reason), e.Hints)
 	case transfer.Online:
@@ -79,6 +88,9 @@ func (p *textPrinter) Event(e transfer.Event) {
 		if p.console.terminal || p.verbose {
 			p.Note("%s", offerLine(e))
 		}
+		if p.console.terminal && e.Direction == transfer.Send && e.ResumedFrom == 0 && p.begins() {
+			p.Note("waiting for %s to accept (Ctrl-C stops)", p.called(e.Peer))
+		}
 	case transfer.Negotiated:
 		p.change(e.Head, func(t *ongoing) { t.stands(pathText(e), p.now()) })
 		p.negotiated(e)
@@ -99,6 +111,40 @@ func (p *textPrinter) Expect(files int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.expected = files
+}
+
+// Contact implements printer.
+func (p *textPrinter) Contact(of jid.JID, name string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !strings.Contains(name, "@") { // which would be the address once more
+		p.names = map[string]string{of.Bare().String(): clean.Text(name)}
+	}
+}
+
+// called is what the user calls a contact: by the name that was typed, or else by the
+// bare address.
+func (p *textPrinter) called(peer string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	who := bare(peer)
+	return cmp.Or(p.names[who], who)
+}
+
+// bare is an address without its resource.
+func bare(peer string) string {
+	who, _, _ := strings.Cut(clean.Text(peer), "/")
+	return who
+}
+
+// begins reports whether this is the first offer of the run: a yes to it is most
+// often one to all.
+func (p *textPrinter) begins() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	first := !p.waits
+	p.waits = true
+	return first
 }
 
 // negotiated tells on a terminal which path was taken, and everywhere, once, which
@@ -347,9 +393,17 @@ func hookLine(e transfer.Hook) string {
 	return ""
 }
 
-func failedLine(e transfer.Failed) string {
-	return fmt.Sprintf("%s: %s", clean.Text(e.Name), clean.Text(e.Reason))
+// failedLine says why a transfer with a contact, called who, came to nothing.
+func failedLine(e transfer.Failed, who string) string {
+	name, reason := clean.Text(e.Name), clean.Text(e.Reason)
+	if rest, ok := strings.CutPrefix(reason, "declined by the contact"); ok && e.Declined {
+		return fmt.Sprintf("%s declined %s%s", who, name, rest)
+	}
+	return fmt.Sprintf("%s: %s", name, strings.Replace(reason, "the contact's ", who+"'s ", 1))
 }
+
+// refusedHere reports whether this end said no, which is no error of it.
+func refusedHere(e transfer.Failed) bool { return e.Declined && e.Direction == transfer.Receive }
 
 func digest(sha256 string) string {
 	if sha256 == "" {

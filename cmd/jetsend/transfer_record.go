@@ -23,6 +23,7 @@ type transferRecord struct {
 	Bytes        int64    `json:"bytes"` // received and on the disk; sending: confirmed by the receiver
 	State        string   `json:"state"`
 	Paused       string   `json:"paused,omitempty"` // here or there: who stopped it by hand
+	Declined     bool     `json:"declined,omitempty"`
 	Resumable    bool     `json:"resumable"`
 	Retries      int      `json:"retries"`
 	Created      string   `json:"created"`
@@ -44,7 +45,7 @@ type transferRecord struct {
 func (a *app) transferRecord(row *journal.Row) transferRecord {
 	r := transferRecord{
 		Transfer: row.ID, Direction: string(row.Direction), Peer: row.Peer.String(), Name: clean.Text(row.Name), Description: clean.Text(row.Description),
-		Size: row.Size, Bytes: row.Durable, State: string(row.State), Paused: string(row.Paused), Resumable: resumable(row), Retries: row.Retries,
+		Size: row.Size, Bytes: row.Durable, State: string(row.State), Paused: string(row.Paused), Declined: row.Declined, Resumable: resumable(row), Retries: row.Retries,
 		Created: stamp(row.Created), Updated: stamp(row.Updated), Finished: stamp(row.Finished),
 		Path: row.Path, Directory: row.Dir, Resource: clean.Text(row.Resource), Batch: clean.Text(row.Batch), SHA256: hex.EncodeToString(row.SHA256),
 		Reason: clean.Text(row.LastError), Fingerprints: []string{},
@@ -120,6 +121,9 @@ func (transferRecord) Names() []int { return []int{3, 2} }
 func (r transferRecord) standing() string {
 	if r.row.Paused != journal.NotPaused {
 		return "paused"
+	}
+	if r.Declined {
+		return "declined"
 	}
 	return r.State
 }

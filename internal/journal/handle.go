@@ -198,11 +198,18 @@ func (h *Handle) Pause(ctx context.Context, by Pause, cause error) error {
 
 // Fail records that the transfer ended without its file, for good. No byte of
 // it counts any more: the caller then removes the partial file, before Release.
-func (h *Handle) Fail(ctx context.Context, cause error) error {
+func (h *Handle) Fail(ctx context.Context, cause error) error { return h.fail(ctx, cause, false) }
+
+// Decline is Fail for a file that the receiver did not want.
+func (h *Handle) Decline(ctx context.Context, cause error) error { return h.fail(ctx, cause, true) }
+
+func (h *Handle) fail(ctx context.Context, cause error, declined bool) error {
 	return h.finally(ctx, "fail", func(r *Row) error {
 		r.LastError = line(cause)
 		r.rewind(0)
-		return r.change(Failed, h.j.at())
+		err := r.change(Failed, h.j.at())
+		r.Declined = declined
+		return err
 	})
 }
 

@@ -88,6 +88,7 @@ type Row struct {
 	Durable  int64
 	Released bool  // the row is or was complete
 	Paused   Pause // of an interrupted one: who has to say that it goes on
+	Declined bool  // of a failed one: the receiver said no
 	Retries  int   // attempts after the first
 	Created  time.Time
 	Updated  time.Time // the last change of any kind
@@ -174,7 +175,7 @@ type milli int64
 func (m milli) time() time.Time { return time.UnixMilli(int64(m)).UTC() }
 
 const columns = `id, direction, batch, peer, resource, profile, name, dir, path, size, mtime_s, mtime_ns,
-	sha256, state, durable, released, retries, created, updated, finished, error, mode, manifest, moved, description, paused`
+	sha256, state, durable, released, retries, created, updated, finished, error, mode, manifest, moved, description, paused, declined`
 
 // keysOf are the identity keys of a row, in hexadecimal and one after the other:
 // read with the row, since a query for each of thousands takes seconds.
@@ -205,7 +206,7 @@ func scan(rows *sql.Rows) (r Row, err error) {
 	var seconds, nanos, finished sql.NullInt64
 	var created, updated, moved milli
 	err = rows.Scan(&r.ID, &r.Direction, &r.Batch, &peer, &r.Resource, &r.Profile, &r.Name, &r.Dir, &r.Path, &r.Size, &seconds, &nanos,
-		&r.SHA256, &r.State, &r.Durable, &r.Released, &r.Retries, &created, &updated, &finished, &r.LastError, &r.Mode, &r.Manifest, &moved, &r.Description, &r.Paused, &keys)
+		&r.SHA256, &r.State, &r.Durable, &r.Released, &r.Retries, &created, &updated, &finished, &r.LastError, &r.Mode, &r.Manifest, &moved, &r.Description, &r.Paused, &r.Declined, &keys)
 	if err != nil {
 		return r, err
 	}
@@ -257,14 +258,15 @@ func save(ctx context.Context, tx *sql.Tx, r *Row) error {
 	if !r.Finished.IsZero() {
 		finished = sql.NullInt64{Int64: r.Finished.UnixMilli(), Valid: true}
 	}
-	const query = `INSERT INTO transfers (` + columns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+	const query = `INSERT INTO transfers (` + columns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
 		ON CONFLICT (id, direction) DO UPDATE SET batch = excluded.batch, resource = excluded.resource, name = excluded.name, dir = excluded.dir,
 		path = excluded.path, sha256 = excluded.sha256, state = excluded.state, durable = excluded.durable,
 		released = excluded.released, retries = excluded.retries, updated = excluded.updated,
-		finished = excluded.finished, error = excluded.error, moved = excluded.moved, description = excluded.description, paused = excluded.paused`
+		finished = excluded.finished, error = excluded.error, moved = excluded.moved, description = excluded.description, paused = excluded.paused,
+		declined = excluded.declined`
 	_, err := tx.ExecContext(ctx, query, r.ID, string(r.Direction), r.Batch, r.Peer.Bare().String(), r.Resource, r.Profile, r.Name, r.Dir, r.Path,
 		r.Size, seconds, nanos, r.SHA256, string(r.State), r.Durable, r.Released, r.Retries, r.Created.UnixMilli(), r.Updated.UnixMilli(),
-		finished, r.LastError, uint32(r.Mode), r.Manifest, r.Moved.UnixMilli(), r.Description, string(r.Paused))
+		finished, r.LastError, uint32(r.Mode), r.Manifest, r.Moved.UnixMilli(), r.Description, string(r.Paused), r.Declined)
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ const owner = "journal"
 // The second step came with directories and permission bits, the third with
 // moved: until then every attempt counted as a sign of life; the fourth with what
 // the sender says about a file; the fifth with spent, the sixth
-// with pauses.
+// with pauses, the seventh with declined.
 func schema() []string {
 	return []string{`
 CREATE TABLE transfers (
@@ -71,5 +71,7 @@ CREATE TABLE spent (
 CREATE INDEX spent_at ON spent (peer, at);
 `, `
 ALTER TABLE transfers ADD COLUMN paused TEXT NOT NULL DEFAULT '' CHECK (paused IN ('', 'here', 'there'));
+`, `
+ALTER TABLE transfers ADD COLUMN declined INTEGER NOT NULL DEFAULT 0 CHECK (declined IN (0, 1));
 `}
 }

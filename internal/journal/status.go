@@ -104,7 +104,7 @@ func (r *Row) change(to State, at milli) error {
 	if r.State == Running && r.Direction == Send { // who learns only later how far it came
 		r.Moved = at.time()
 	}
-	r.State, r.Updated, r.Paused = to, at.time(), NotPaused
+	r.State, r.Updated, r.Paused, r.Declined = to, at.time(), NotPaused, false
 	if to.Over() && r.Finished.IsZero() {
 		r.Finished = r.Updated
 	}

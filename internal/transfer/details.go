@@ -151,12 +151,35 @@ func (e *endedByPeer) Error() string {
 	}
 	s := "ended by the contact: " + strings.ReplaceAll(e.reason.Condition, "-", " ")
 	switch {
+	case e.reason.Condition == jingle.Decline:
+		s = declinedByPeer
+	case e.reason.Condition == jingle.Busy && name == "":
+		s = "the contact's receiver is busy with another batch"
+	}
+	switch {
 	case name != "":
 		s += " (" + clean.Text(name) + ")"
 	case e.reason.Text != "":
 		s += " (" + clean.Text(e.reason.Text) + ")"
 	}
 	return s
+}
+
+// declinedByPeer is what a plain no of the other end reads like.
+const declinedByPeer = "declined by the contact"
+
+// saysNo reports whether the receiver, who may be at this end, did not want what was
+// offered. That is an end like others, and nothing is wrong.
+func saysNo(err error) bool {
+	var ended *endedByPeer
+	var ours *refusal
+	switch {
+	case errors.As(err, &ended):
+		return ended.reason.Condition == jingle.Decline && slices.Contains([]string{"", detailPolicy, detailTooBig}, detailOf(ended.reason))
+	case errors.As(err, &ours):
+		return ours.reason.Condition == jingle.Decline && errors.Is(err, errDeclined)
+	}
+	return false
 }
 
 // hints are what helps, as far as the other end has said what is wrong.

@@ -131,10 +131,13 @@ type Hook struct {
 // Failed means: the transfer ended without its file in this run.
 type Failed struct {
 	Head
-	Code      int      `json:"code"`
-	Reason    string   `json:"reason"`
-	Resumable bool     `json:"resumable"`
-	Hints     []string `json:"-"` // for people: the exact next commands
+	Code      int    `json:"code"`
+	Reason    string `json:"reason"`
+	Resumable bool   `json:"resumable"`
+	// Declined means that the receiver, or this end as the receiver, said no to the
+	// offer: nothing is wrong.
+	Declined bool     `json:"declined,omitempty"`
+	Hints    []string `json:"-"` // for people: the exact next commands
 }
 
 // FailedEarly means: something ended before any transfer existed: the run, or, with

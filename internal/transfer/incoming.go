@@ -104,7 +104,7 @@ func (in *incoming) fail(ctx context.Context, err error) exitcode.Code {
 	}
 	row, lerr := in.e.journal.Load(context.WithoutCancel(ctx), journal.Key{ID: in.head.Transfer, Direction: journal.Receive})
 	resumable := lerr == nil && row.State == journal.Interrupted && row.HasKey(in.dev.IdentityKey)
-	in.e.cfg.Report(Failed{Head: in.head, Code: int(f.Code), Reason: clean.Error(f), Resumable: resumable, Hints: f.Hints})
+	in.e.cfg.Report(Failed{Head: in.head, Code: int(f.Code), Reason: clean.Error(f), Resumable: resumable, Declined: saysNo(err), Hints: f.Hints})
 	return f.Code
 }
 

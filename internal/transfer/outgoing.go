@@ -236,15 +236,18 @@ func (o *outgoing) fail(ctx context.Context, err error) exitcode.Code {
 	ctx = context.WithoutCancel(ctx)
 	f.Resumable = o.resumable(f.Code, err)
 	jerr := error(nil)
-	if f.Resumable {
+	switch declined := saysNo(err); {
+	case f.Resumable:
 		jerr = park(ctx, o.row, err)
-	} else {
+	case declined:
+		jerr = o.row.Decline(ctx, err)
+	default:
 		jerr = o.row.Fail(ctx, err)
 	}
 	if jerr != nil {
 		o.e.log.Error("journal", "transfer", o.head.Transfer, "error", jerr)
 	}
-	o.e.cfg.Report(Failed{Head: o.head, Code: int(f.Code), Reason: clean.Error(f), Resumable: f.Resumable, Hints: slices.Concat(f.Hints, o.hints(err))})
+	o.e.cfg.Report(Failed{Head: o.head, Code: int(f.Code), Reason: clean.Error(f), Resumable: f.Resumable, Declined: saysNo(err), Hints: slices.Concat(f.Hints, o.hints(err))})
 	return f.Code
 }
 
