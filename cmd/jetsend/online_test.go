@@ -83,7 +83,7 @@ const serverVariable = "JETSEND_TEST_SERVER"
 // onlineCommands are the script commands for real processes over a real
 // server:
 //
-//	prosody                      start it (or the software that serverVariable names), with the accounts of users
+//	prosody [proxyless|strict]   start it (or the software that serverVariable names), with the accounts of users
 //	tapped                       put a stanza tap between clients and server
 //	run USER CODE ARGS...        run jetsend as a user; it must exit with CODE
 //	start NAME USER ARGS...      run it in the background
@@ -139,12 +139,16 @@ func usage(ts *testscript.TestScript, neg, ok bool, text string) {
 }
 
 func cmdProsody(ts *testscript.TestScript, neg bool, args []string) {
-	usage(ts, neg, len(args) == 0 || len(args) == 1 && args[0] == "proxyless", "prosody [proxyless]")
+	usage(ts, neg, len(args) == 0 || len(args) == 1 && (args[0] == "proxyless" || args[0] == "strict"), "prosody [proxyless|strict]")
 	w := worldOf(ts)
+	o := xmpptest.Options{Software: serverSoftware(), NoProxy: len(args) > 0}
+	if len(args) > 0 && args[0] == "strict" {
+		o.Software, o.Extra = xmpptest.Prosody, `conflict_resolve = "kick_new"`
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	var err error
-	w.server, err = xmpptest.StartServer(ctx, ts.MkAbs("prosody.dir"), xmpptest.Options{Software: serverSoftware(), NoProxy: len(args) > 0})
+	w.server, err = xmpptest.StartServer(ctx, ts.MkAbs("prosody.dir"), o)
 	ts.Check(err)
 	ts.Defer(func() {
 		if err := w.server.Stop(); err != nil {

@@ -15,6 +15,10 @@ import (
 // proofs and file data in them are replaced.
 const LevelTrace = slog.LevelDebug - 4
 
+// OtherResource is between the resource that was wanted and what tells the one that was
+// bound in its place from it.
+const OtherResource = "."
+
 // Config says which account to put online and how. Zero fields have the
 // defaults given with them.
 type Config struct {
@@ -23,7 +27,8 @@ type Config struct {
 	// Password is asked once, and only when the server has proved its identity.
 	// The session keeps it for the logins to come.
 	Password func(ctx context.Context) (string, error)
-	// Resource is what to bind, at every login; empty lets the server choose.
+	// Resource is what to bind, at every login; empty lets the server choose. Where a
+	// server says that it is in use, it is followed by OtherResource and more.
 	Resource string
 
 	// Server is host:port to dial instead of what DNS says. Ports 5223 and 443

@@ -249,8 +249,8 @@ func TestBindRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := &fake{script: map[string]func(*fakeConn) bool{"bind": func(c *fakeConn) bool {
-				c.say(strings.ReplaceAll(answer, "ID", c.hear().Attr("id")))
-				for c.hear() != nil {
+				for iq := c.hear(); iq != nil; iq = c.hear() {
+					c.say(strings.ReplaceAll(answer, "ID", iq.Attr("id")))
 				}
 				return true
 			}}}

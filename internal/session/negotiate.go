@@ -290,12 +290,26 @@ func (s *Session) login(ctx context.Context, t *transport, features *xmltree.Ele
 	return &negotiated{t: t, b: b}, nil
 }
 
-// bind asks for a resource (RFC 6120 section 7). The server may give another
-// one, but not another account.
+// bind asks for the resource of the configuration. Where a server refuses one that is
+// in use (RFC 6120 section 7.7.2.2), as that of a process that was killed is until the
+// server has noticed, another one is taken, which begins like it.
 func (s *Session) bind(t *transport) (jid.JID, error) {
+	full, err := s.bindAs(t, s.cfg.Resource)
+	var refused *stanza.Error
+	if s.cfg.Resource == "" || !errors.As(err, &refused) || refused.Condition != stanza.Conflict {
+		return full, err
+	}
+	other := s.cfg.Resource + OtherResource + rand.Text()[:8]
+	s.log.Warn("the server says that our resource is in use; another one is taken", "resource", s.cfg.Resource, "taken", other)
+	return s.bindAs(t, other)
+}
+
+// bindAs asks for a resource (RFC 6120 section 7). The server may give another
+// one, but not another account.
+func (s *Session) bindAs(t *transport, resource string) (jid.JID, error) {
 	req := xmltree.New(gstanza.NSBind, "bind")
-	if s.cfg.Resource != "" {
-		req.Add(xmltree.New(gstanza.NSBind, "resource").SetText(s.cfg.Resource))
+	if resource != "" {
+		req.Add(xmltree.New(gstanza.NSBind, "resource").SetText(resource))
 	}
 	res, err := s.ask(t, req)
 	if err != nil {

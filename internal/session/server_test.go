@@ -209,3 +209,27 @@ func TestServerRestart(t *testing.T) {
 		receive(t, got)
 	}
 }
+
+// TestResourceInUse: a server that refuses a resource in use gets another one, which
+// begins like it; who has the first one keeps it.
+func TestResourceInUse(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs Prosody")
+	}
+	srv := xmpptest.Start(t, xmpptest.Options{
+		NoProxy: true, Accounts: []xmpptest.Account{{User: "juliet", Password: "pw"}}, Extra: `conflict_resolve = "kick_new"`,
+	})
+	first, states := resident(t, srv, "juliet", srv.Addr)
+	second, _ := resident(t, srv, "juliet", srv.Addr)
+	if got := first.JID().Resource(); got != "r" {
+		t.Errorf("the first one has %q", got)
+	}
+	if got := second.JID().Resource(); !strings.HasPrefix(got, "r"+OtherResource) || len(got) != 10 {
+		t.Errorf("the second one has %q", got)
+	}
+	select {
+	case st := <-states:
+		t.Errorf("the first one was disturbed: %+v", st)
+	default:
+	}
+}

@@ -180,9 +180,35 @@ func (e *Endpoint) await(ctx context.Context, opt SendOptions, least form) ([]*p
 // account they are without the receiver of this very device, which cannot open its
 // own envelopes.
 func (e *Endpoint) others(of jid.JID) []session.Resource {
-	return slices.DeleteFunc(e.sess.Resources(of), func(r session.Resource) bool {
-		return e.own(r.JID) && r.JID.Resource() == e.resource
+	all := slices.DeleteFunc(e.sess.Resources(of), func(r session.Resource) bool {
+		return e.own(r.JID) && sameReceiver(r.JID.Resource(), e.resource)
 	})
+	return replacedLast(all)
+}
+
+// sameReceiver reports whether resource is the one of a receiver, or was taken in the
+// place of that.
+func sameReceiver(resource, of string) bool {
+	return resource == of || of != "" && strings.HasPrefix(resource, of+session.OtherResource)
+}
+
+// replacedLast puts the resources behind the others in whose place another one was
+// taken: what had them was killed, and its server has not noticed.
+func replacedLast(all []session.Resource) []session.Resource {
+	replaced := func(r session.Resource) bool {
+		return slices.ContainsFunc(all, func(o session.Resource) bool {
+			return o.JID != r.JID && o.JID.Bare() == r.JID.Bare() && sameReceiver(o.JID.Resource(), r.JID.Resource())
+		})
+	}
+	var first, last []session.Resource
+	for _, r := range all {
+		if replaced(r) {
+			last = append(last, r)
+		} else {
+			first = append(first, r)
+		}
+	}
+	return append(first, last...)
 }
 
 // chooseForm is choose among those who have that form or a better one; for others
@@ -341,12 +367,18 @@ func (e *Endpoint) mayCome(ctx context.Context, opt SendOptions) bool {
 	return known && err == nil
 }
 
+// receiverOf is the resource that a receiver of ours wanted to have.
+func receiverOf(resource string) string {
+	parts := strings.SplitN(resource, session.OtherResource, 3) // newResource has one of these
+	return strings.Join(parts[:min(len(parts), 2)], session.OtherResource)
+}
+
 // prefer puts the client that a transfer was offered to last, if it is there, before
 // the others of its form: it has what came so far, and is the one that was named or
 // said yes. The others would begin at 0.
 func prefer(peers []*peer, resource string) []*peer {
 	last := func(p *peer) int {
-		if resource != "" && p.jid.Resource() == resource {
+		if base := receiverOf(resource); base != "" && sameReceiver(p.jid.Resource(), base) {
 			return 1
 		}
 		return 0
