@@ -10,6 +10,7 @@ import (
 	"jetsend/internal/exitcode"
 	"jetsend/internal/omemo"
 	"jetsend/internal/session"
+	"jetsend/internal/stanza"
 	"jetsend/internal/state"
 	"jetsend/internal/transfer"
 )
@@ -80,9 +81,12 @@ func codeOf(ctx context.Context, err error) (exitCode, []string) {
 		conf   *config.Error
 	)
 	starting := !errors.As(err, &failed) || failed.Code == exitcode.Config
+	path, broken := state.Damaged(err)
 	switch {
 	case err == nil:
 		return exitcode.OK, nil
+	case broken:
+		return exitcode.Config, transfer.DamagedHints(path)
 	case starting && errors.Is(err, state.ErrNoSpace):
 		return exitcode.LocalFile, []string{"free space in the state directory, or name another one with --state-dir"}
 	case starting && errors.Is(err, state.ErrUnwritable):
@@ -106,6 +110,13 @@ func codeOf(ctx context.Context, err error) (exitCode, []string) {
 	}
 	if code, hints := codeOfTrust(err); code != exitcode.OK {
 		return code, hints
+	}
+	var answer *stanza.Error
+	if errors.As(err, &answer) { // what the server, or whoever was asked, says no to
+		return exitcode.Unreachable, nil
+	}
+	if errors.Is(err, session.ErrStanzaTooBig) || errors.Is(err, session.ErrBusy) {
+		return exitcode.Unreachable, nil
 	}
 	if unreachable(err) {
 		return exitcode.Unreachable, []string{"check the network; JETSEND_SERVER=host:port names a server that DNS does not"}

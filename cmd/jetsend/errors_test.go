@@ -12,6 +12,8 @@ import (
 	"jetsend/internal/jid"
 	"jetsend/internal/omemo"
 	"jetsend/internal/session"
+	"jetsend/internal/stanza"
+	"jetsend/internal/state"
 	"jetsend/internal/transfer"
 )
 
@@ -64,6 +66,10 @@ func TestCodeOf(t *testing.T) {
 		{"too many devices", live, fmt.Errorf("announce: %w", omemo.ErrTooManyDevices), exitcode.Untrusted, true},
 		{"trust", live, &omemo.TrustError{JID: jid.MustParse("a@b.example"), Kind: omemo.Changed}, exitcode.Untrusted, true},
 		{"no device", live, omemo.ErrNoDevice, exitcode.Untrusted, false},
+		{"refused by the server", live, fmt.Errorf("bind resource: %w", &stanza.Error{Condition: "resource-constraint"}), exitcode.Unreachable, false},
+		{"too long an answer", live, fmt.Errorf("roster: %w", session.ErrStanzaTooBig), exitcode.Unreachable, false},
+		{"damaged", live, fmt.Errorf("open: %w", &state.DamagedError{Path: "/x", Err: errors.New("malformed")}), exitcode.Config, true},
+		{"damaged, in a run", live, &transfer.Failure{Code: exitcode.Interrupted, Err: &state.DamagedError{Path: "/x", Err: errors.New("malformed")}}, exitcode.Config, true},
 		{"joined", live, errors.Join(nil, &session.AuthError{Condition: "not-authorized"}, errors.New("close")), exitcode.Login, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -88,10 +88,10 @@ func (j *Journal) read(ctx context.Context, f func(*sql.Tx) error) error {
 	if err == nil && live {
 		err = j.write(ctx, func(tx *sql.Tx) error { return j.settle(ctx, tx) })
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		err = j.look(ctx, f)
 	}
-	return j.look(ctx, f)
+	return state.Named(j.db, err)
 }
 
 // look runs f in a transaction that sees one state of the database.

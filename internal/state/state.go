@@ -58,14 +58,17 @@ func Open(ctx context.Context, path string) (*sql.DB, error) {
 	if err := prepare(path); err != nil {
 		return nil, fmt.Errorf("open state file %s: %w", path, unwritable(err))
 	}
-	db, err := openPool(dsn(path))
+	db, err := openPool(path)
 	if err != nil {
 		return nil, fmt.Errorf("open state file %s: %w", path, err)
 	}
 	db.SetMaxOpenConns(maxConns)
 	db.SetMaxIdleConns(maxConns)
 	if err := ping(ctx, db); err != nil {
-		return nil, errors.Join(fmt.Errorf("open state file %s: %w", path, unwritable(err)), db.Close())
+		if err = named(path, err); !damaged(err) { // else it says all of this
+			err = fmt.Errorf("open state file %s: %w", path, unwritable(err))
+		}
+		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
 }

@@ -31,6 +31,10 @@ var ErrBusy = errors.New("the state is held by another process")
 // SQLite's own wait is none: it looks again after ever longer pauses, so that who
 // writes again and again would keep everybody else out.
 func Write(ctx context.Context, db *sql.DB, f func(tx *sql.Tx) error) error {
+	return Named(db, write(ctx, db, f))
+}
+
+func write(ctx context.Context, db *sql.DB, f func(tx *sql.Tx) error) error {
 	if file, ok := db.Driver().(*file); ok {
 		select {
 		case file.writing <- struct{}{}:
@@ -93,17 +97,18 @@ func sleep(ctx context.Context, d time.Duration) error {
 // those who write to it: the pool's driver, in the words of database/sql.
 type file struct {
 	sqlite  driver.Driver
+	path    string
 	dsn     string
 	writing chan struct{} // holds a token while somebody writes
 }
 
 // openPool returns a pool of connections to a file.
-func openPool(dsn string) (*sql.DB, error) {
+func openPool(path string) (*sql.DB, error) {
 	plain, err := sql.Open("sqlite", "") // only for its driver
 	if err != nil {
 		return nil, err
 	}
-	f := &file{sqlite: plain.Driver(), dsn: dsn, writing: make(chan struct{}, 1)}
+	f := &file{sqlite: plain.Driver(), path: path, dsn: dsn(path), writing: make(chan struct{}, 1)}
 	return sql.OpenDB(f), plain.Close()
 }
 

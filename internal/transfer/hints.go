@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"jetsend/internal/jingle"
 	"jetsend/internal/omemo"
 	"jetsend/internal/stanza"
+	"jetsend/internal/state"
 )
 
 // The times that hints suggest at least.
@@ -21,6 +23,24 @@ const (
 	longWait   = 5 * time.Minute
 	longAnswer = 30 * time.Minute
 )
+
+// isDamaged reports whether an error came of a damaged state file.
+func isDamaged(err error) bool {
+	_, is := state.Damaged(err)
+	return is
+}
+
+// DamagedHints are what helps with a state file that is damaged; no path, when it is
+// not known which one it is.
+func DamagedHints(path string) []string {
+	hints := []string{"restore the state directory from a backup"}
+	if path != "" { // with what belongs to it: SQLite would play an old log back into a new file
+		away := clean.Argument(filepath.Join(filepath.Dir(path), "damaged"))
+		hints = append(hints, "or move it away with `mkdir -p "+away+" && mv "+clean.Argument(path)+"* "+away+
+			"`: the next run makes a new device, whose key your contacts have to verify, and what was interrupted is lost")
+	}
+	return hints
+}
 
 // longer is the hint to wait longer than a time that was not enough.
 func longer(flag string, least, had time.Duration) string {

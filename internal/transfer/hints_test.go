@@ -2,6 +2,9 @@ package transfer
 
 import (
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +15,7 @@ import (
 	"jetsend/internal/jingle"
 	"jetsend/internal/omemo"
 	"jetsend/internal/stanza"
+	"jetsend/internal/state"
 )
 
 // TestTrustReason: who is refused for a key is told that alone, and the key in the
@@ -70,5 +74,36 @@ func TestHintsOfTheSender(t *testing.T) {
 				t.Errorf("%q", hints)
 			}
 		})
+	}
+}
+
+// TestDamagedHints: the command moves all of the damaged state away, and a new one is
+// made in its place.
+func TestDamagedHints(t *testing.T) {
+	path := state.Path(filepath.Join(t.TempDir(), "my state"), jid.MustParse("juliet@jet.test"))
+	if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if err := os.WriteFile(path+suffix, []byte(strings.Repeat("garbage", 1000)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := state.Open(t.Context(), path)
+	f := failureOf(err, false)
+	if f.Code != exitcode.Config || len(f.Hints) != 2 || !strings.Contains(f.Reason, path) {
+		t.Fatalf("%+v", f)
+	}
+	_, rest, _ := strings.Cut(f.Hints[1], "`")
+	command, _, _ := strings.Cut(rest, "`")
+	if out, err := exec.CommandContext(t.Context(), "sh", "-c", command).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v: %s", command, err, out)
+	}
+	db, err := state.Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -151,6 +151,9 @@ func classify(err error, started bool) (exitcode.Code, []string) {
 		return exitcode.Terminated, nil
 	case state.Full(err): // whatever that kept us from
 		return exitcode.LocalFile, []string{"free space in the state directory"}
+	case isDamaged(err):
+		path, _ := state.Damaged(err)
+		return exitcode.Config, DamagedHints(path)
 	case errors.Is(err, errInUse): // whatever it was said with
 		return exitcode.Interrupted, nil
 	case errors.As(err, &ended):
