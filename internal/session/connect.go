@@ -161,8 +161,10 @@ func (s *Session) announce(ctx context.Context, st *stream) error {
 		s.log.Debug("no roster", "error", err) // an account may have none
 		return nil
 	}
-	if errors.Is(err, ErrStanzaTooBig) { // nobody would be a contact
-		err = fmt.Errorf("the account's list of contacts: %w", err)
+	if errors.Is(err, ErrStanzaTooBig) { // whoever needs it is told; a file can be sent without
+		s.roster.refuse(rosterError(err))
+		s.log.Warn("the account's list of contacts is not known", "error", err)
+		return nil
 	}
 	return err
 }

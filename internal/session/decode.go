@@ -32,6 +32,7 @@ var (
 type source struct {
 	r      *bufio.Reader
 	used   int
+	limit  int    // for the element of the moment
 	head   []byte // the stream header, as it was read
 	opened bool   // head is whole
 	replay []byte // of head, to be given before anything else
@@ -45,7 +46,7 @@ func (s *source) ReadByte() (byte, error) {
 		s.replay = s.replay[1:]
 		return b, nil
 	}
-	if s.used >= maxStanza {
+	if s.used >= s.limit {
 		return 0, errHardLimit
 	}
 	s.used++
@@ -82,10 +83,13 @@ func (s *source) Read(p []byte) (int, error) {
 type decoder struct {
 	src *source
 	xml *xml.Decoder
+	// roster reports whether an iq of that id answers our request for the roster, which
+	// may be longer than anything else; nil: none does.
+	roster func(id string) bool
 }
 
 func newDecoder(r *bufio.Reader) *decoder {
-	src := &source{r: r}
+	src := &source{r: r, limit: maxStanza}
 	return &decoder{src: src, xml: xml.NewDecoder(src)}
 }
 
@@ -128,7 +132,7 @@ func (d *decoder) open() (*xmltree.Element, error) {
 // ended; what a peer can put into a stanza never is one.
 func (d *decoder) next() (frame, error) {
 	for {
-		d.src.used = 0
+		d.src.used, d.src.limit = 0, maxStanza
 		t, err := d.xml.Token()
 		if errors.Is(err, errHardLimit) && d.src.markup.inside() {
 			f, err := d.nameOnly()
@@ -199,11 +203,16 @@ type builder struct {
 	open     []*xmltree.Element
 	text     [][]byte
 	elements int
+	roster   bool // the answer to our request for it
+	contacts int
 }
 
 // element reads the rest of the element that start began.
 func (d *decoder) element(start xml.StartElement) (frame, error) {
 	b := builder{f: frame{el: xmltree.Start(start)}}
+	if d.roster != nil && start.Name.Local == "iq" && b.f.el.Attr("type") == typeResult && d.roster(b.f.el.Attr("id")) {
+		b.roster, d.src.limit = true, maxRoster
+	}
 	b.start(start, b.f.el)
 	for len(b.open) > 0 {
 		t, err := d.xml.Token()
@@ -230,7 +239,7 @@ func (d *decoder) element(start xml.StartElement) (frame, error) {
 		b.f.weight = b.f.el.Weight()
 		return b.f, d.skip()
 	}
-	b.f.weight = elementCost*b.elements + d.src.used
+	b.f.weight = elementCost*(b.elements+b.contacts) + d.src.used
 	return b.f, nil
 }
 
@@ -240,7 +249,7 @@ func (b *builder) start(t xml.StartElement, el *xmltree.Element) {
 	case len(b.open) >= xmltree.MaxDepth:
 		b.drop(errDepth)
 		return
-	case b.elements > maxElements:
+	case b.elements > maxElements, b.roster && len(b.open) == contactDepth && b.contacts == maxContacts:
 		b.drop(errElements)
 		return
 	}
@@ -265,7 +274,21 @@ func (b *builder) start(t xml.StartElement, el *xmltree.Element) {
 func (b *builder) end() {
 	top := len(b.open) - 1
 	b.open[top].Text = string(b.text[top])
+	if b.roster && top == contactDepth {
+		b.contact(b.open[top])
+	}
 	b.open, b.text = b.open[:top], b.text[:top]
+}
+
+// contactDepth is how deep the contacts of a roster are: in the query in the iq.
+const contactDepth = 2
+
+// contact keeps of a contact what it says about itself, not its groups: so that a long
+// list is bounded by its contacts rather than by its elements.
+func (b *builder) contact(el *xmltree.Element) {
+	el.Children, el.Text = nil, ""
+	b.contacts++
+	b.elements = contactDepth
 }
 
 // drop gives up all of the stanza but its start tag.

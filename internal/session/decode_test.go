@@ -193,3 +193,35 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// TestRosterLimit: only the answer to our own request for the roster may be longer than
+// a stanza; whatever else claims that length, or another's id, is dropped.
+func TestRosterLimit(t *testing.T) {
+	long := "<query xmlns='jabber:iq:roster'>" + strings.Repeat("<item jid='a@b.example' name='n'><group>g</group></item>", 30000) + "</query></iq>"
+	if len(long) <= maxStanza {
+		t.Fatal("that is not long")
+	}
+	for start, fits := range map[string]bool{
+		"<iq type='result' id='ours'>":      true,
+		"<iq type='result' id='theirs'>":    false,
+		"<iq type='set' id='ours'>":         false,
+		"<message type='result' id='ours'>": false,
+	} {
+		stanza := start + long
+		if strings.HasPrefix(start, "<message") {
+			stanza = strings.TrimSuffix(stanza, "</iq>") + "</message>"
+		}
+		d := newDecoder(bufio.NewReader(strings.NewReader("<stream xmlns='jabber:client'>" + stanza + "<presence/>")))
+		d.roster = func(id string) bool { return id == "ours" }
+		if _, err := d.open(); err != nil {
+			t.Fatal(err)
+		}
+		f, err := d.next()
+		if err != nil || (f.bad == nil) != fits {
+			t.Errorf("%s: %v, %v", start, f.bad, err)
+		}
+		if f, err = d.next(); err != nil || f.el.Name.Local != "presence" {
+			t.Errorf("%s: what comes behind it: %v", start, err)
+		}
+	}
+}

@@ -173,11 +173,16 @@ func (s *Session) IQ(ctx context.Context, to jid.JID, typ stanza.IQType, payload
 // see wait.
 func (s *Session) begin(ctx context.Context, to jid.JID, typ stanza.IQType, payload *xmltree.Element,
 	hook func(*xmltree.Element)) (*wait, error) {
+	return s.beginAs(ctx, newID(), to, typ, payload, hook)
+}
+
+// beginAs is begin with an id that nobody can guess.
+func (s *Session) beginAs(ctx context.Context, id string, to jid.JID, typ stanza.IQType, payload *xmltree.Element,
+	hook func(*xmltree.Element)) (*wait, error) {
 	b, err := s.current()
 	if err != nil {
 		return nil, err
 	}
-	id := newID()
 	w, err := b.pending.add(id, to, hook, s.answerers(to)...) // before sending: answers are fast
 	if err != nil {
 		return nil, err

@@ -6,9 +6,16 @@ import "time"
 const (
 	// maxStanza bounds the bytes of a stanza that comes. Servers cap what a
 	// client may send at 64 to 512 KiB; longer than that is only what they say
-	// themselves: a roster of 5,000 contacts, with their names and groups, has some
-	// 700 KiB. A longer one is skipped and dropped, the stream goes on.
+	// themselves, as in the account's own roster. A longer one is skipped and dropped,
+	// the stream goes on.
 	maxStanza = 1 << 20
+
+	// maxRoster bounds the bytes of the server's answer to our request for the roster,
+	// maxContacts its contacts: one of 5,000, with their names and groups, has some 700
+	// KiB. No other stanza may be as long; who it is from is told by an id that the
+	// server alone knows. Of each contact the attributes are kept, nothing within.
+	maxRoster   = 16 << 20
+	maxContacts = 1 << 15
 
 	// maxSent bounds the bytes of one that we send: at 256 KiB Prosody and ejabberd
 	// end the stream of a client. What we say of ourselves is far shorter, but an
@@ -21,8 +28,7 @@ const (
 	maxID = 1 << 10
 
 	// maxElements bounds the elements of one stanza: a tree needs some 130
-	// bytes for an element that takes four on the wire. Rosters of 5,000
-	// contacts with two groups each fit.
+	// bytes for an element that takes four on the wire.
 	maxElements = 16384
 
 	// maxAttrs bounds the attributes of one element; Jingle candidates have 7.

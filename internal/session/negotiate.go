@@ -146,7 +146,7 @@ func (s *Session) try(ctx context.Context, domain string, tg target, left int) (
 			DynamicRecordSizingDisabled: true, // see writeBatch
 		},
 	}, tg.direct, dial)
-	t.closeMax = s.closeMax
+	t.closeMax, t.roster = s.closeMax, s.roster.awaits
 	features, err := s.secure(ctx, t)
 	if err != nil {
 		_ = t.abort()

@@ -284,7 +284,7 @@ func TestPreApproves(t *testing.T) {
 // TestLargeRoster logs in to an account of a large company, where everybody is on
 // everybody's list, and to one whose list is beyond what is taken.
 func TestLargeRoster(t *testing.T) {
-	for contacts, fits := range map[int]bool{5000: true, 10000: false} {
+	for contacts, fits := range map[int]bool{5000: true, 12000: true, maxContacts + 1: false} {
 		var items strings.Builder
 		for i := range contacts {
 			fmt.Fprintf(&items, "<item jid='firstname.lastname%d@jet.test' name='Firstname Lastname (%d)' subscription='both'>"+
@@ -296,12 +296,14 @@ func TestLargeRoster(t *testing.T) {
 		}}}
 		s := New(f.start(t).config())
 		switch err := s.Start(testContext(t)); {
-		case fits && err != nil:
+		case err != nil:
 			t.Fatal(err)
-		case !fits && (!errors.Is(err, ErrStanzaTooBig) || !strings.Contains(err.Error(), "list of contacts")):
-			t.Errorf("with %d contacts: %v", contacts, err)
-		case fits && s.Subscription(jid.MustParse("firstname.lastname4999@jet.test")) != "both":
+		case fits && s.RosterError() != nil:
+			t.Errorf("with %d contacts: %v", contacts, s.RosterError())
+		case fits && s.Subscription(jid.MustParse(fmt.Sprintf("firstname.lastname%d@jet.test", contacts-1))) != "both":
 			t.Error("the last contact is missing")
+		case !fits && (!errors.Is(s.RosterError(), ErrStanzaTooBig) || !strings.Contains(s.RosterError().Error(), "list of contacts")):
+			t.Errorf("with %d contacts: %v", contacts, s.RosterError())
 		}
 		closeSession(t, s)
 	}

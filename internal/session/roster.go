@@ -2,9 +2,12 @@ package session
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"jetsend/internal/jid"
 	"jetsend/internal/stanza"
@@ -25,9 +28,25 @@ type RosterItem struct {
 
 // roster mirrors the server's list.
 type roster struct {
+	awaited atomic.Pointer[string] // the id of the latest request for it
+
 	mu     sync.Mutex
 	loaded bool
 	items  map[jid.JID]RosterItem
+	err    error // why it could not be taken
+}
+
+// awaits reports whether an iq of that id answers our request for the list.
+func (r *roster) awaits(id string) bool {
+	awaited := r.awaited.Load()
+	return awaited != nil && *awaited == id
+}
+
+// refuse notes that the list is one that cannot be taken: nobody is a contact then.
+func (r *roster) refuse(why error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.err = why
 }
 
 func (r *roster) has(bare jid.JID) bool {
@@ -41,7 +60,7 @@ func (r *roster) has(bare jid.JID) bool {
 func (r *roster) set(query *xmltree.Element) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.items, r.loaded = map[jid.JID]RosterItem{}, true
+	r.items, r.loaded, r.err = map[jid.JID]RosterItem{}, true, nil
 	for _, el := range query.All(nsRoster, "item") {
 		r.take(el)
 	}
@@ -87,7 +106,18 @@ func (s *Session) rosterPush(_ context.Context, iq stanza.IQ) (*xmltree.Element,
 // beginRoster asks for the list, which is taken in on the reader: a push that
 // comes after it must not be handled before it.
 func (s *Session) beginRoster(ctx context.Context) (*wait, error) {
-	return s.begin(ctx, jid.JID{}, stanza.Get, xmltree.New(nsRoster, "query"), s.roster.set)
+	id := newID()
+	s.roster.awaited.Store(&id)
+	return s.beginAs(ctx, id, jid.JID{}, stanza.Get, xmltree.New(nsRoster, "query"), s.roster.set)
+}
+
+// RosterError says why the account's list of contacts is not known although the server
+// has answered, as when it is longer than maxRoster; nil when it is known, or when the
+// account has none.
+func (s *Session) RosterError() error {
+	s.roster.mu.Lock()
+	defer s.roster.mu.Unlock()
+	return s.roster.err
 }
 
 // RefreshRoster asks the server for the account's contacts, whatever is known of
@@ -96,6 +126,14 @@ func (s *Session) RefreshRoster(ctx context.Context) error {
 	w, err := s.beginRoster(ctx)
 	if err == nil {
 		_, err = w.answer(ctx)
+	}
+	return rosterError(err)
+}
+
+// rosterError says what is too long when the answer is.
+func rosterError(err error) error {
+	if errors.Is(err, ErrStanzaTooBig) {
+		return fmt.Errorf("the account's list of contacts: %w", err)
 	}
 	return err
 }

@@ -51,7 +51,8 @@ type transport struct {
 	dec     *decoder
 	log     io.Writer
 
-	closeMax  time.Duration // for our last words, closeWrite; longer in tests
+	closeMax  time.Duration        // for our last words, closeWrite; longer in tests
+	roster    func(id string) bool // see decoder
 	closeOnce sync.Once
 	finalOnce sync.Once
 	endOnce   sync.Once
@@ -136,6 +137,7 @@ func (t *transport) IsSecure() bool { return t.tls != nil }
 // id of the stream.
 func (t *transport) StartStream() (string, error) {
 	t.dec = newDecoder(t.br)
+	t.dec.roster = t.roster
 	b := []byte(`<?xml version='1.0'?><stream:stream to='`)
 	b = xmltree.AppendEscaped(b, t.cfg.Domain)
 	b = append(b, `' version='1.0' xml:lang='en' xmlns='`+gstanza.NSClient+`' xmlns:stream='`+gstanza.NSStream+`'>`...)

@@ -63,6 +63,12 @@ func newStrangers() *rate.Limiter { return rate.NewLimiter(strangerOffers, stran
 // lost, or, with Once, one accepted transfer has ended. It returns nil, or a
 // *Failure with the exit code of the run.
 func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
+	if err := e.sess.RosterError(); err != nil { // nobody would be a contact
+		return &Failure{
+			Code: exitcode.Config, Reason: "cannot receive", Err: err,
+			Hints: []string{"use an account of its own for jetsend, or remove contacts"},
+		}
+	}
 	dir, err := inbox.Open(opt.Dir)
 	if err != nil {
 		return &Failure{Code: exitcode.LocalFile, Reason: "cannot receive", Err: err,
