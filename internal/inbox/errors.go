@@ -9,6 +9,10 @@ import (
 // ErrExists means that the name is taken and may not be replaced.
 var ErrExists = errors.New("file exists")
 
+// ErrCrowded means that no number is left which would tell one more file of the name
+// from the others. It is an ErrExists.
+var ErrCrowded = fmt.Errorf("10,000 files have that name and a number already: %w", ErrExists)
+
 // ErrNoSpace means that the file does not fit, now or with the space to be left free.
 var ErrNoSpace = errors.New("no space left")
 

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"time"
 
 	"jetsend/internal/filename"
@@ -49,7 +51,18 @@ func (p *Partial) Release(name string, how Conflict, mtime time.Time, placing fu
 		}
 		return p.dir.Path(final), nil
 	}
-	return "", fmt.Errorf("release %s: %w", name, ErrExists)
+	return "", fmt.Errorf("release %s: %w", name, ErrCrowded)
+}
+
+// Crowded reports whether a file could get neither that name nor one with a number in
+// the directory, so that nobody needs to send it.
+func Crowded(dir, name string) bool {
+	for n := maxNumbered - 1; n >= 0; n-- { // there most often is none of the last number
+		if _, err := os.Lstat(filepath.Join(dir, filename.Numbered(name, n))); err != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // seal brings the data and their attributes to the disk and closes the file.

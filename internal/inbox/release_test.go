@@ -7,6 +7,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"jetsend/internal/filename"
 )
 
 // Each name that is tried is announced first, while the partial file is there
@@ -110,5 +112,35 @@ func TestMove(t *testing.T) {
 	}
 	if b, err := os.ReadFile(filepath.Join(path, "to")); err != nil || string(b) != "abc" {
 		t.Errorf("%q, %v", b, err)
+	}
+}
+
+// TestCrowded: when every number is taken no file gets the name, which is known before
+// one is sent.
+func TestCrowded(t *testing.T) {
+	d, path := open(t)
+	if Crowded(path, "a.txt") {
+		t.Error("an empty directory is crowded")
+	}
+	if err := os.WriteFile(filepath.Join(path, "a.txt"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for n := range maxNumbered {
+		if err := os.Link(filepath.Join(path, "a.txt"), filepath.Join(path, filename.Numbered("a.txt", n))); err != nil && n > 0 {
+			t.Fatal(err)
+		}
+	}
+	if !Crowded(path, "a.txt") || Crowded(path, "b.txt") {
+		t.Error("the name is free, or another one is not")
+	}
+	_, err := put(t, d, "1", "x").Release("a.txt", Rename, time.Time{}, nil)
+	if !errors.Is(err, ErrCrowded) || !errors.Is(err, ErrExists) {
+		t.Error(err)
+	}
+	if err := os.Remove(filepath.Join(path, filename.Numbered("a.txt", 7))); err != nil {
+		t.Fatal(err)
+	}
+	if Crowded(path, "a.txt") {
+		t.Error("a number that is free is not seen")
 	}
 }

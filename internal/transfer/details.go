@@ -55,7 +55,7 @@ type detail struct {
 
 // details is what every detail means, but for conflict: there the condition counts.
 func details() []detail {
-	const anotherName = "send it under another name with --name"
+	const anotherName = "send it under another name, with --name"
 	return []detail{
 		{detailNoSpace, exitcode.LocalFile, "there is no space for it on the contact's disk", "ask the contact to free some space", false},
 		{detailTooBig, exitcode.Declined, "it is larger than the contact takes", "", false},
@@ -127,6 +127,10 @@ func localDetail(err error) string {
 // localHints are what helps at this end.
 func localHints(err error) []string {
 	switch localDetail(err) {
+	case detailExists:
+		if errors.Is(err, inbox.ErrCrowded) {
+			return []string{"move some of them away, or receive into another directory with --dir"}
+		}
 	case detailNoSpace:
 		return []string{"free some space on the disk"}
 	case detailFileSize:

@@ -4,7 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"os"
-	"path"
+	"path/filepath"
 	"strings"
 
 	"jetsend/internal/filename"
@@ -56,18 +56,27 @@ func (r *receiver) settleFolder(d *download, dir *inbox.Dir, err error) {
 	}
 }
 
-// taken tells whether a rule forbids what is offered because its name is taken.
-// Directories are never overwritten.
-func (in *incoming) taken() bool {
-	name := in.down.name
-	switch {
-	case in.terms.Out != nil, in.terms.OnConflict == inbox.Rename:
-		return false
-	case in.terms.OnConflict == inbox.Overwrite && in.held.offer.manifest() == nil:
-		return false
-	case in.terms.PerSender:
-		name = path.Join(folderName(in.sess.Peer()), name)
+// taken is [inbox.ErrExists] when a rule forbids what is offered because its name is
+// taken, or when no name is left for it. Directories are never overwritten. As in folder,
+// it is about what is there now.
+func (in *incoming) taken() error {
+	dir := in.r.dir.Path("")
+	if in.terms.PerSender {
+		dir = in.r.dir.Path(folderName(in.sess.Peer()))
 	}
-	_, err := os.Lstat(in.r.dir.Path(name)) // as in folder: what is there now
-	return err == nil
+	switch {
+	case in.terms.Out != nil:
+		return nil
+	case in.terms.OnConflict == inbox.Rename:
+		if inbox.Crowded(dir, in.down.name) {
+			return inbox.ErrCrowded
+		}
+		return nil
+	case in.terms.OnConflict == inbox.Overwrite && in.held.offer.manifest() == nil:
+		return nil
+	}
+	if _, err := os.Lstat(filepath.Join(dir, in.down.name)); err == nil {
+		return inbox.ErrExists
+	}
+	return nil
 }

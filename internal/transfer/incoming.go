@@ -363,8 +363,8 @@ func (in *incoming) impossible(known journal.Row) *refusal {
 	if in.full(known) {
 		return &refusal{fmt.Errorf("%d bytes: %w", in.file.Size, inbox.ErrNoSpace), declined(detailNoSpace)}
 	}
-	if in.taken() {
-		return &refusal{fmt.Errorf("%s: %w", in.down.name, inbox.ErrExists), declined(detailExists)}
+	if err := in.taken(); err != nil {
+		return &refusal{err, declined(detailExists)}
 	}
 	return nil
 }
