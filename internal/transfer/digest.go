@@ -12,6 +12,7 @@ import (
 type digest struct {
 	h   hash.Hash
 	pos int64
+	pay payment // is called before a chunk is read; nil: nobody is charged
 }
 
 // Write hashes the bytes that follow.
@@ -22,6 +23,18 @@ func (d *digest) Write(b []byte) (int, error) {
 	n, err := d.h.Write(b)
 	d.pos += int64(n)
 	return n, err
+}
+
+// clone returns a digest that goes on by itself.
+func (d *digest) clone() digest {
+	c := digest{pos: d.pos}
+	if h, ok := d.h.(hash.Cloner); ok {
+		if h, err := h.Clone(); err == nil {
+			c.h = h
+			return c
+		}
+	}
+	return digest{}
 }
 
 // reset forgets everything.
@@ -37,6 +50,11 @@ func (d *digest) advance(ctx context.Context, r io.ReaderAt, to int64) error {
 	for d.pos < to {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
+		}
+		if d.pay != nil {
+			if err := d.pay(ctx, 1); err != nil {
+				return err
+			}
 		}
 		n, err := r.ReadAt(buf[:min(int64(len(buf)), to-d.pos)], d.pos)
 		_, _ = d.Write(buf[:n]) // a hash does not fail

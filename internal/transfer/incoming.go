@@ -402,7 +402,13 @@ func (in *incoming) accept(ctx context.Context) (err error) {
 	defer cancel(nil)
 	prefix := ""
 	if in.held.offer != nil {
-		if prefix, err = d.prefix(finding); err != nil {
+		err = in.r.readings.turn(finding, in.sess.Peer().Bare(), func(pay payment) error {
+			d.sum.pay = pay
+			defer func() { d.sum.pay = nil }()
+			prefix, err = d.prefix(finding)
+			return err
+		})
+		if err != nil {
 			return in.talk.reasoned(err)
 		}
 	}

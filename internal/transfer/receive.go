@@ -39,6 +39,7 @@ type receiver struct {
 	places   places // of running transfers
 	strang   *rate.Limiter
 	paces    paces              // of the offers of each contact
+	readings readings           // of what they have us read
 	alive    chan chan struct{} // closed after a look of the keeper
 
 	away     map[jid.JID]time.Time // when it was told that an offer of a contact was turned away; under mu

@@ -74,7 +74,7 @@ func (in *incoming) grant(ctx context.Context) (*upload, error) {
 	case row.Paused == journal.PausedHere:
 		return nil, errPaused
 	}
-	src, err := in.e.reopen(ctx, &row)
+	src, err := in.reopen(ctx, &row)
 	if errors.Is(err, errSourceChanged) {
 		in.e.failRow(ctx, row, err)
 		return nil, err
@@ -96,6 +96,24 @@ func (in *incoming) grant(ctx context.Context) (*upload, error) {
 		return nil, err
 	}
 	return up, nil
+}
+
+// reopen opens the source of a transfer for the contact. A directory is looked through
+// each time.
+func (in *incoming) reopen(ctx context.Context, row *journal.Row) (src *source, err error) {
+	err = in.r.readings.turn(ctx, in.sess.Peer().Bare(), func(pay payment) error {
+		if err := pay(ctx, 1); err != nil {
+			return err
+		}
+		if src, err = in.e.reopen(ctx, row); err != nil || src.tree == nil {
+			return err
+		}
+		return pay(ctx, src.tree.directory.Files/filesPerChunk) // more was not known before
+	})
+	if err != nil && src != nil {
+		closeSources([]*source{src})
+	}
+	return src, err
 }
 
 // hand sends what was asked for.
@@ -145,7 +163,14 @@ func (in *incoming) wanted(ctx context.Context, up *upload) (s span, err error) 
 	if offset > up.src.size || (offset > 0) != (o.Prefix != "") {
 		return s, fmt.Errorf("%w: a request from byte %d", errOffer, offset)
 	}
-	err = up.checkPrefix(ctx, offset, o.Prefix)
+	err = in.r.readings.turn(ctx, in.sess.Peer().Bare(), func(pay payment) error {
+		up.sum = in.r.readings.resume(up.head.Transfer, offset)
+		up.sum.pay = pay
+		defer func() { up.sum.pay = nil }()
+		err := up.checkPrefix(ctx, offset, o.Prefix)
+		in.r.readings.mark(up.head.Transfer, &up.sum)
+		return err
+	})
 	if errors.Is(err, errPrefix) {
 		offset, err = 0, nil
 		up.sum.reset()

@@ -1,0 +1,123 @@
+package transfer
+
+import (
+	"context"
+	"maps"
+	"sync"
+
+	"golang.org/x/time/rate"
+
+	"jetsend/internal/jid"
+)
+
+// What a contact has us read: what the receiver of a file has already is hashed before
+// the rest is sent, at both ends, as often as somebody asks. It is charged to whoever
+// has asked.
+const (
+	// readAgain is how many chunks are read for a contact in a second, once readAtOnce
+	// came at once: at the pace that the other end is patient for, after 64 GiB.
+	readAgain  = rate.Limit(checkRate / chunk)
+	readAtOnce = 64 << 30 / chunk
+	// filesPerChunk is how many files of a directory are looked at for the price of a
+	// chunk.
+	filesPerChunk = 10
+	// maxReadings bounds the contacts whose reading is remembered, and maxMarks the
+	// files. Contacts beyond it share one account.
+	maxReadings = 1000
+	maxMarks    = 1000
+)
+
+// readings keeps an account of what is read for each contact, one of whose sessions at
+// a time has its turn. The zero value is ready.
+type readings struct {
+	mu     sync.Mutex
+	of     map[jid.JID]*reading
+	others *reading
+	marks  map[string]digest // how far which transfer's source has been read
+}
+
+// reading is the account of a contact.
+type reading struct {
+	busy   chan struct{} // holds a token during a turn
+	budget *rate.Limiter // in chunks
+}
+
+// account returns that of a contact.
+func (s *readings) account(of jid.JID) *reading {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r := s.of[of]; r != nil {
+		return r
+	}
+	if len(s.of) >= maxReadings { // those that nothing was read for lately are like new ones
+		maps.DeleteFunc(s.of, func(_ jid.JID, r *reading) bool { return len(r.busy) == 0 && r.budget.Tokens() >= readAtOnce })
+	}
+	fresh := &reading{make(chan struct{}, 1), rate.NewLimiter(readAgain, readAtOnce)}
+	switch {
+	case s.of == nil:
+		s.of = map[jid.JID]*reading{of: fresh}
+	case len(s.of) < maxReadings:
+		s.of[of] = fresh
+	case s.others == nil:
+		s.others = fresh
+	default:
+		return s.others
+	}
+	return fresh
+}
+
+// turn runs f when it is the turn of a session of the contact. Before each chunk that f
+// reads it calls pay.
+func (s *readings) turn(ctx context.Context, of jid.JID, f func(pay payment) error) error {
+	r := s.account(of)
+	select {
+	case r.busy <- struct{}{}:
+		defer func() { <-r.busy }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return f(r.pay)
+}
+
+// payment waits until so many chunks more may be read.
+type payment func(ctx context.Context, chunks int) error
+
+func (r *reading) pay(ctx context.Context, chunks int) error {
+	if err := r.budget.WaitN(ctx, min(chunks, readAtOnce)); err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			return cause
+		}
+		return err // the deadline of ctx would come first
+	}
+	return nil
+}
+
+// resume returns the digest of a transfer's source as far as it has been read, if that
+// is no further than to: a contact who asks for the same again has nothing read.
+func (s *readings) resume(transfer string, to int64) digest {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m, ok := s.marks[transfer]; ok && m.pos <= to {
+		return m.clone()
+	}
+	return digest{}
+}
+
+// mark remembers how far a transfer's source has been read.
+func (s *readings) mark(transfer string, d *digest) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if d.pos == 0 || s.marks[transfer].pos >= d.pos {
+		return
+	}
+	if s.marks == nil {
+		s.marks = map[string]digest{}
+	}
+	for id := range s.marks { // any will do
+		if len(s.marks) < maxMarks {
+			break
+		}
+		delete(s.marks, id)
+	}
+	s.marks[transfer] = d.clone()
+}
