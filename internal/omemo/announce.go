@@ -235,12 +235,14 @@ func (a *Account) checkedBundle(ctx context.Context) (b *bundle, generation int6
 		if err := a.refill(ctx, tx); err != nil {
 			return err
 		}
-		if err := a.rotate(ctx, tx); err != nil {
-			return err
-		}
-		b, generation, err = a.ownBundle(ctx, tx)
-		return err
+		return a.rotate(ctx, tx)
 	})
+	if err == nil { // a hundred keys are derived: the others need not wait for that
+		err = a.look(ctx, func(tx *sql.Tx) error {
+			b, generation, err = a.ownBundle(ctx, tx)
+			return err
+		})
+	}
 	if err != nil {
 		return nil, 0, err
 	}

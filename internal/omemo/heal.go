@@ -34,7 +34,8 @@ const (
 // envelope that was opened before), and when the device had its turn: one a
 // minute, and ever fewer when nothing helps. This holds for all processes and
 // over restarts. Errors: ErrUnknownDevice for strangers, *TrustError for keys that
-// may not be used (nothing is rebuilt for these), and those of p.
+// may not be used (nothing is rebuilt for these), ErrTooMany when too much was done
+// for the contact lately, and those of p.
 func (a *Account) Heal(ctx context.Context, p PEP, cause error, junk func() bool) ([]*xmltree.Element, error) {
 	var b *broken
 	if !errors.As(cause, &b) {
@@ -63,6 +64,9 @@ func (u *unwrapping) broken(err error) error { return &broken{u.from, u.addr, er
 
 func (a *Account) heal(ctx context.Context, p PEP, b *broken, junk func() bool) ([]*xmltree.Element, error) {
 	if due, err := a.healingDue(ctx, b.addr); err != nil || !due {
+		return nil, err
+	}
+	if err := a.refusing(b.addr.jid)(ctx, beginWork); err != nil {
 		return nil, err
 	}
 	if err := a.currentList(ctx, p, b.addr.jid); err != nil {

@@ -111,7 +111,8 @@ func (e *notAsked) Unwrap() error { return e.err }
 
 // DeviceListChanged takes in a device list that the server pushed (XEP-0163):
 // the item, or its list. Lists of accounts that we never had to do with are
-// ignored; theirs will be fetched when they are needed.
+// ignored; theirs will be fetched when they are needed, and so will that of a contact
+// for whom too much was done lately (ErrTooMany).
 func (a *Account) DeviceListChanged(ctx context.Context, from jid.JID, item *xmltree.Element) error {
 	from = from.Bare()
 	if from.IsZero() {
@@ -132,6 +133,10 @@ func (a *Account) DeviceListChanged(ctx context.Context, from jid.JID, item *xml
 		}
 		if !known {
 			return a.tellStranger(from, list)
+		}
+		if err := a.refusing(from)(ctx, commitWork); err != nil {
+			a.unseen(from) // then it is fetched when it is needed
+			return err
 		}
 	}
 	return a.takeList(ctx, from, list)
@@ -294,6 +299,13 @@ func (a *Account) seen(of jid.JID) {
 			delete(a.bad, addr)
 		}
 	}
+}
+
+// unseen notes that the list of an account is not up to date.
+func (a *Account) unseen(of jid.JID) {
+	a.seenMu.Lock()
+	defer a.seenMu.Unlock()
+	delete(a.lists, of)
 }
 
 // fresh tells whether the list of an account is known to be up to date.

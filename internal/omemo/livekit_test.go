@@ -94,7 +94,7 @@ func (p *party) isDue(o *party) bool { return slices.Contains(p.due(), o.DeviceI
 func (p *party) stepWith(o *party) []*xmltree.Element {
 	p.t.Helper()
 	d, _ := p.known(o)
-	children, err := p.Step(p.t.Context(), p.pep, d, false)
+	children, err := p.Step(p.t.Context(), p.pep, d, noJunk)
 	if err != nil {
 		p.t.Fatal(err)
 	}

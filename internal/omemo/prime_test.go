@@ -234,7 +234,7 @@ func TestNothingLeavesUncommitted(t *testing.T) {
 			}
 		})
 	}
-	refused("step", func(ctx context.Context) ([]*xmltree.Element, error) { return j.Step(ctx, j.pep, d, false) })
+	refused("step", func(ctx context.Context) ([]*xmltree.Element, error) { return j.Step(ctx, j.pep, d, noJunk) })
 	j.lose()
 	cause := j.cause(r.jid, r.offer(j))
 	refused("prime", func(ctx context.Context) ([]*xmltree.Element, error) {

@@ -26,10 +26,14 @@ const (
 	// first, for messages that are late. The library keeps 40; every step
 	// rewrites them all, and each one is tried on what does not open.
 	maxArchived = 10
-	// maxRecordBytes is the length of a session's record beyond which its
-	// archived states are dropped. Numbers that jump ahead make us keep a key
-	// for each message that was skipped, up to 10000 in a state, or 1.6 MB.
-	maxRecordBytes = 2 << 20
+	// maxSkipped is how many keys of a chain are kept, the newest, for messages that
+	// were skipped. The library keeps 2000 of each of five chains, 160 bytes each, and
+	// every step reads and writes them. What is skipped here are mostly copies of chats
+	// that never come; offers come in order but for a handful.
+	maxSkipped = 100
+	// maxRecordBytes is the length of a session's record beyond which its archived
+	// states are dropped. A state whose chains are all full of keys has 90 kB.
+	maxRecordBytes = 256 << 10
 )
 
 // ratchet is one step with the session of one device. To libsignal it is the
@@ -213,10 +217,15 @@ func (r *ratchet) StoreSession(_ context.Context, _ *protocol.SignalAddress, s *
 	return nil
 }
 
-// trim serialises a session without the archived states that are too many, or
-// without any when it is too long.
+// trim serialises a session without the archived states, and the keys of skipped
+// messages, that are too many; without any archived state when it is too long.
 func trim(s *record.SessionStructure, limit int) []byte {
 	s.PreviousStates = s.PreviousStates[:min(len(s.PreviousStates), maxArchived)]
+	for _, state := range append(s.PreviousStates[:len(s.PreviousStates):len(s.PreviousStates)], s.SessionState) {
+		for _, c := range state.ReceiverChains {
+			c.MessageKeys = c.MessageKeys[max(len(c.MessageKeys)-maxSkipped, 0):]
+		}
+	}
 	b := serializer.Session.Serialize(s)
 	if len(b) > limit && len(s.PreviousStates) > 0 {
 		s.PreviousStates = nil

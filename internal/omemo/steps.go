@@ -85,13 +85,13 @@ func (a *Account) DueSteps(ctx context.Context) ([]Device, error) {
 }
 
 // Step returns the children of a message to d.At that makes the ratchet of a
-// device turn: an OMEMO key transport, that is, without a payload, or with junk
-// one that does not decrypt; for that, and for what goes beside it, see
+// device turn: an OMEMO key transport, that is, without a payload, or with junk,
+// which is asked when there is such a message, one that does not decrypt; for that, and for what goes beside it, see
 // [Account.Prime]. A session that was silent for too long is begun anew, from
 // the device's bundle. The device counts as served from then on, whether or not
 // the message arrives. Nothing, without an error, is returned when it is not
 // due (any more); *TrustError when its key may not be used.
-func (a *Account) Step(ctx context.Context, p PEP, d Device, junk bool) ([]*xmltree.Element, error) {
+func (a *Account) Step(ctx context.Context, p PEP, d Device, junk func() bool) ([]*xmltree.Element, error) {
 	k, err := newKeyTransport()
 	if err == nil {
 		err = a.takeStep(ctx, p, address{d.JID.Bare(), d.ID}, k)
@@ -99,7 +99,7 @@ func (a *Account) Step(ctx context.Context, p PEP, d Device, junk bool) ([]*xmlt
 	if err != nil {
 		return nil, fmt.Errorf("ratchet step with device %d of %s: %w", d.ID, d.JID, err)
 	}
-	return k.children(a.deviceID, junk), nil
+	return k.children(a.deviceID, len(k.keys) > 0 && junk()), nil
 }
 
 func (a *Account) takeStep(ctx context.Context, p PEP, addr address, k *keyTransport) error {

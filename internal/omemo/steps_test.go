@@ -71,7 +71,7 @@ func TestStepOnce(t *testing.T) {
 	r.mustTake(j, j.prime(r))
 	d, _ := r.known(j)
 	j.mustTake(r, r.onlyOne(c, func(ctx context.Context, q *party) ([]*xmltree.Element, error) {
-		return q.Step(ctx, q.pep, d, true)
+		return q.Step(ctx, q.pep, d, func() bool { return true })
 	}))
 }
 
@@ -218,6 +218,15 @@ func TestRecordIsBounded(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
+	for range 3 {
+		if _, err := j.open(r, r.messagesTo(j, maxNewGap+1)); err != nil {
+			t.Fatal(err)
+		}
+		if n := j.one(`SELECT max(json_array_length(c.value, '$.MessageKeys')) FROM sessions s,
+			json_each(CAST(s.record AS TEXT), '$.SessionState.ReceiverChains') c`); n != maxSkipped {
+			t.Errorf("%d keys are kept of what was skipped", n)
+		}
+	}
 	talk(j, r)
 }
 
@@ -237,13 +246,13 @@ func TestNoSteps(t *testing.T) {
 	}
 	d, _ := j.known(r)
 	var trust *TrustError
-	if _, err := j.Step(t.Context(), j.pep, d, false); j.isDue(r) || !errors.As(err, &trust) {
+	if _, err := j.Step(t.Context(), j.pep, d, noJunk); j.isDue(r) || !errors.As(err, &trust) {
 		t.Errorf("distrusted: %v", err)
 	}
 	j.exec(`DELETE FROM trust`)
 	j.exec(`UPDATE upkeep SET reply = 0`)
 	j.s.before = failing("items romeo@jet.test "+nodeBundles, errors.New("stream lost"))
-	if _, err := j.Step(t.Context(), j.pep, d, false); err == nil {
+	if _, err := j.Step(t.Context(), j.pep, d, noJunk); err == nil {
 		t.Error("renewed without a bundle")
 	}
 	j.s.before = nil

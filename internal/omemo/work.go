@@ -20,6 +20,8 @@ const (
 	// keyWork is one key that is kept for a message that was skipped: derived, and
 	// written with the session's record.
 	keyWork = 10
+	// commitWork is what is written, and synced, because somebody says so.
+	commitWork = 5000
 	// agreementWork is one key agreement: each state of a session takes one for a
 	// ratchet key that it does not know, and so do the checks of a key.
 	agreementWork = 100

@@ -101,6 +101,9 @@ func TestWorkIsCharged(t *testing.T) {
 	if spent := before - left(j.jid); spent > price/5 {
 		t.Errorf("too far ahead for an old state: costs %d", spent)
 	}
+	if _, err := r.Heal(t.Context(), r.pep, cause, noJunk); err != nil {
+		t.Fatal(err)
+	}
 	before = left(j.jid)
 	if _, err := r.Heal(t.Context(), r.pep, cause, noJunk); err != nil || left(j.jid) != before {
 		t.Errorf("healing has cost %d (%v): the verdict is there", before-left(j.jid), err)
@@ -117,6 +120,9 @@ func TestWorkIsCharged(t *testing.T) {
 	}
 	if looked > contactWorkAtOnce/price {
 		t.Errorf("%d messages of garbage were looked at", looked)
+	}
+	if err := r.DeviceListChanged(t.Context(), j.jid, xmltree.New(NS, "list")); !errors.Is(err, ErrTooMany) || r.fresh(j.jid.Bare()) {
+		t.Errorf("one more device list: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -54,3 +54,40 @@ func TestTurns(t *testing.T) {
 		t.Errorf("%d of many", len(got))
 	}
 }
+
+// TestPrimeRounds: somebody who comes and goes all the time does not have us look
+// through all contacts each time.
+func TestPrimeRounds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := unconnected()
+		e.newcomer = make(chan struct{}, 1)
+		r := &receiver{e: e}
+		r.inForce.Store(&terms{ReceiveOptions: ReceiveOptions{Prime: true, Accept: AcceptFrom}, e: e})
+		ctx, cancel := context.WithCancel(t.Context())
+		var task sync.WaitGroup
+		task.Go(func() { r.prime(ctx) })
+		rounds := 0
+		begun := time.Now()
+		for time.Since(begun) < 10*time.Minute {
+			select {
+			case e.newcomer <- struct{}{}:
+			default:
+			}
+			time.Sleep(time.Second)
+			synctest.Wait()
+			for len(e.chores) > 0 {
+				if c := <-e.chores; c.what == "prime" {
+					rounds++
+					if err := c.do(ctx); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+		}
+		if most := primesAtLogin + int(time.Since(begun)/primeRest) + 1; rounds > most || rounds < most/2 {
+			t.Errorf("%d rounds in %v", rounds, time.Since(begun))
+		}
+		cancel()
+		task.Wait()
+	})
+}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
 
 	"jetsend/internal/jid"
 	"jetsend/internal/omemo"
@@ -32,6 +33,10 @@ const (
 	primePause = time.Second
 	// primeEvery is the pace of rounds when nobody comes or goes.
 	primeEvery = time.Hour
+	// primeRest is how often there is a round when clients come and go all the time,
+	// once primesAtLogin came at once: each looks through the account's contacts.
+	primeRest     = 10 * time.Second
+	primesAtLogin = 10
 	// maxPrimes bounds the clients looked at in one round, primesAtOnce those at
 	// the same time.
 	maxPrimes    = 200
@@ -86,6 +91,9 @@ func (e *Endpoint) handleList(_ context.Context, from jid.JID, item *xmltree.Ele
 	}
 	e.errand(from, "device list of "+from.String(), func(ctx context.Context) error {
 		if err := e.omemo.DeviceListChanged(ctx, from, item); err != nil {
+			if errors.Is(err, omemo.ErrTooMany) {
+				return nil // no news for the log, which he could fill
+			}
 			return err
 		}
 		if from.Bare() == e.sess.JID().Bare() {
@@ -140,33 +148,40 @@ func (e *Endpoint) healLater(from jid.JID, err error) {
 
 func (e *Endpoint) heal(ctx context.Context, from jid.JID, cause error) error {
 	children, err := e.omemo.Heal(ctx, e.sess, cause, func() bool { return e.needsJunk(ctx, from) })
-	if err != nil || len(children) == 0 {
+	if errors.Is(err, omemo.ErrTooMany) || err == nil && len(children) == 0 {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	e.log.Info("session healed", "with", from)
 	return e.sess.Send(ctx, stanza.Message{To: from, Type: "chat", Children: children})
 }
 
-// steps sends the ratchet steps that are due to those who are online.
+// steps sends the ratchet steps that are due to those who are online: each contact's
+// is an errand, since what his client can do has to be asked.
 func (e *Endpoint) steps(ctx context.Context) error {
 	due, err := e.omemo.DueSteps(ctx)
 	if err != nil {
 		return err
 	}
-	var errs []error
 	for _, d := range due {
-		if !e.isOnline(d.At) {
-			continue
-		}
-		children, err := e.omemo.Step(ctx, e.sess, d, e.needsJunk(ctx, d.At))
-		if err == nil && len(children) > 0 {
-			err = e.sess.Send(ctx, stanza.Message{To: d.At, Type: "chat", Children: children})
-		}
-		if err != nil { // the others are not to blame
-			errs = append(errs, fmt.Errorf("step with %s: %w", d.At, err))
+		if e.isOnline(d.At) {
+			e.errand(d.At, "ratchet step", func(ctx context.Context) error { return e.step(ctx, d) })
 		}
 	}
-	return errors.Join(errs...)
+	return nil
+}
+
+func (e *Endpoint) step(ctx context.Context, d omemo.Device) error {
+	children, err := e.omemo.Step(ctx, e.sess, d, func() bool { return e.needsJunk(ctx, d.At) })
+	if err == nil && len(children) > 0 {
+		err = e.sess.Send(ctx, stanza.Message{To: d.At, Type: "chat", Children: children})
+	}
+	if err != nil {
+		return fmt.Errorf("step with %s: %w", d.At, err)
+	}
+	return nil
 }
 
 func (e *Endpoint) isOnline(full jid.JID) bool {
@@ -183,6 +198,7 @@ func (e *Endpoint) isOnline(full jid.JID) bool {
 // for each client and session.
 func (r *receiver) prime(ctx context.Context) {
 	var priming atomic.Bool
+	rounds := rate.NewLimiter(rate.Every(primeRest), primesAtLogin)
 	for {
 		changed := r.e.sess.PresenceChanged()
 		next := primeEvery
@@ -212,7 +228,7 @@ func (r *receiver) prime(ctx context.Context) {
 			return
 		case <-r.e.sess.Done():
 			return
-		case <-time.After(primePause):
+		case <-time.After(max(primePause, rounds.Reserve().Delay())):
 		}
 	}
 }
