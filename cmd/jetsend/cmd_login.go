@@ -10,6 +10,8 @@ import (
 	"jetsend/internal/clean"
 	"jetsend/internal/config"
 	"jetsend/internal/jid"
+	"jetsend/internal/session"
+	"jetsend/internal/state"
 	"jetsend/internal/transfer"
 )
 
@@ -31,8 +33,8 @@ remember the account in the configuration file. An account that is known
 already is updated.
 
 JID is the address of the account, such as juliet@capulet.example; without it
-you are asked. The password is asked for on the terminal and never shown. It is
-taken from JETSEND_PASSWORD or JETSEND_PASSWORD_FILE instead when they are set,
+you are asked. The password is asked for on the terminal, up to three times, and
+never shown. It is taken from JETSEND_PASSWORD or JETSEND_PASSWORD_FILE instead when they are set,
 or from the password_file or password_command that the account has.
 
 --store says where the password is kept: in the desktop's keyring, in the
@@ -76,13 +78,63 @@ func (l *login) run(cmd *cobra.Command, args []string) error {
 	if err := l.choose(ctx, args); err != nil {
 		return err
 	}
-	if err := l.findPassword(ctx); err != nil {
+	if err := l.try(ctx); err != nil {
 		return err
 	}
-	if err := l.publish(ctx); err != nil {
+	if err := l.remember(); err != nil {
 		return err
 	}
-	return l.remember()
+	l.next()
+	return nil
+}
+
+// passwordTries is how often a person may type the password.
+const passwordTries = 3
+
+// try logs in, with another password when a typed one is wrong. A login that fails
+// leaves no state of an account that may not exist.
+func (l *login) try(ctx context.Context) error {
+	dir, err := l.stateDir()
+	if err != nil {
+		return err
+	}
+	fresh := !exists(state.Path(dir, l.chosen.Addr))
+	for n := 1; ; n++ {
+		if err = l.findPassword(ctx); err == nil {
+			err = l.publish(ctx)
+		}
+		var auth *session.AuthError
+		if l.keep || n == passwordTries || !errors.As(err, &auth) || auth.Condition != wrongPassword {
+			break
+		}
+		l.print.Event(transfer.Warning{Text: "wrong password, or no such account as " + l.chosen.Addr.String() + ": try again"})
+	}
+	if err != nil && fresh {
+		l.dropState(dir)
+	}
+	return err
+}
+
+// dropState removes the state that a login has made which came to nothing, unless a
+// receiver has begun to use it.
+func (l *login) dropState(dir string) {
+	if !exists(state.Path(dir, l.chosen.Addr)) {
+		return
+	}
+	lock, err := transfer.LockReceiver(dir, l.chosen.Addr, "")
+	if err == nil {
+		err = errors.Join(removeState(dir, l.chosen.Addr), lock.Release())
+	}
+	if err != nil {
+		l.log.Warn("the state of an account that was not logged in to stays", "error", err)
+	}
+}
+
+// next says what can be done with an account.
+func (l *login) next() {
+	l.print.Note("to receive files run `%s`", l.again("receive"))
+	l.print.Note("to add a contact run `%s`", l.again("contacts", "add", "name@domain"))
+	l.print.Note("already contacts? just send: `%s`", l.again("send", "FILE", "name@domain"))
 }
 
 // load reads the configuration; here an explicitly named file may be missing,

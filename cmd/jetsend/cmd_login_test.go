@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -144,6 +145,60 @@ func TestLoginFailsAndWritesNothing(t *testing.T) {
 	f.wants(9, nil, "login", "juliet@capulet.example")
 	if _, err := os.Stat(filepath.Join(f.env["HOME"], ".config/jetsend/config.yaml")); err == nil {
 		t.Error("a login that failed wrote the configuration")
+	}
+}
+
+// TestLoginTries: a typed password may be wrong twice; what comes from elsewhere, and
+// every other refusal, ends the login at once.
+func TestLoginTries(t *testing.T) {
+	wrong := func(times int, err error) func(context.Context) error {
+		return func(context.Context) error {
+			if times--; times >= 0 {
+				return err
+			}
+			return nil
+		}
+	}
+	notAuthorized := &session.AuthError{Condition: "not-authorized"}
+	for _, tt := range []struct {
+		name    string
+		typed   bool
+		dialled func(context.Context) error
+		code    int
+		tries   int
+	}{
+		{"wrong twice", true, wrong(2, notAuthorized), 0, 3},
+		{"wrong three times", true, wrong(3, notAuthorized), 4, 3},
+		{"an account that is disabled", true, wrong(1, &session.AuthError{Condition: "account-disabled"}), 4, 1},
+		{"from the environment", false, wrong(1, notAuthorized), 4, 1},
+		{"no such host", true, wrong(1, &session.UnreachableError{}), 5, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFixture(t)
+			f.dialling = tt.dialled
+			if tt.typed {
+				delete(f.env, "JETSEND_PASSWORD")
+				f.tty = &fakeTTY{answers: []string{"first", "second", "third"}}
+			}
+			f.wants(tt.code, nil, "login", "juliet@capulet.example")
+			if len(f.dialled) != tt.tries {
+				t.Errorf("%d tries", len(f.dialled))
+			}
+			if n := strings.Count(f.err.String(), "wrong password, or no such account as juliet@capulet.example: try again"); n != tt.tries-1 {
+				t.Errorf("said so %d times:\n%s", n, f.err.String())
+			}
+			written := exists(filepath.Join(f.env["HOME"], ".config/jetsend/config.yaml"))
+			if written != (tt.code == 0) {
+				t.Error("the account was written:", written)
+			}
+			if tt.code == 0 && (f.dialled[2].Password != "third" || f.ring.m["juliet@capulet.example"] != "third") {
+				t.Error("another password than the right one is kept")
+			}
+			next := strings.Contains(f.err.String(), "already contacts? just send: `jetsend send FILE name@domain`")
+			if next != (tt.code == 0) {
+				t.Errorf("what comes next:\n%s", f.err.String())
+			}
+		})
 	}
 }
 

@@ -214,7 +214,7 @@ func (a *app) findTarget(cmd *cobra.Command, args []string) (c *config.Config, t
 		return nil, to, err
 	}
 	to, err = a.targetOf(c, who)
-	if err != nil && who != "" && exists(who) {
+	if (err != nil || to.jid.IsZero()) && who != "" && exists(who) { // not a name that only the list of contacts may know
 		return nil, to, usagef("the contact is missing: %q is a file", clean.Text(who)).hint("run `%s CONTACT`", typed(cmd, args...))
 	}
 	if err != nil {

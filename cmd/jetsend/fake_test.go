@@ -61,7 +61,9 @@ func (f *fixture) run(args ...string) int {
 	a.dial = func(ctx context.Context, o dialOptions) (endpoint, error) {
 		f.dialled = append(f.dialled, o)
 		if f.dialling != nil {
-			return nil, f.dialling(ctx)
+			if err := f.dialling(ctx); err != nil {
+				return nil, err
+			}
 		}
 		if f.dialErr != nil {
 			return nil, f.dialErr
