@@ -14,8 +14,12 @@
 //     forged messages change states before they are authenticated: every try
 //     runs on a copy (decrypt.go), and what it stores is kept back until all is
 //     well (ratchet.go);
-//   - it has no locks: every step is one immediate database transaction under
-//     one mutex, so neither goroutines nor processes can use a message key twice;
+//   - it has no locks: every step is written in one immediate database transaction
+//     that finds the session as it was read, so neither goroutines nor processes can
+//     use a message key twice;
+//   - it derives the keys of all messages that were skipped before it knows whether
+//     the message is genuine: the state that fits is found by the MAC first, outside
+//     of any transaction, and what that costs is charged to the contact (work.go);
 //   - it pins an identity key before the message is authenticated: its
 //     SaveIdentity does nothing, keys are pinned by us, after the proof;
 //   - it panics on input that a peer chooses, pads and cuts keys of the wrong
