@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -164,5 +165,17 @@ func TestEscapes(t *testing.T) {
 		if _, err := put(t, d, "2", "x").Release(long, Rename, time.Time{}, nil); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestWhatSystemsSay: what a system says to a write is told apart by what helps.
+func TestWhatSystemsSay(t *testing.T) {
+	for errno, want := range map[syscall.Errno]error{syscall.ENOSPC: ErrNoSpace, syscall.EDQUOT: ErrNoSpace, syscall.EFBIG: ErrFileSize} {
+		if err := noSpace(&os.PathError{Op: "write", Path: "x", Err: errno}); !errors.Is(err, want) || !errors.Is(err, errno) {
+			t.Errorf("%v: %v", errno, err)
+		}
+	}
+	if err := noSpace(syscall.EIO); errors.Is(err, ErrNoSpace) || errors.Is(err, ErrFileSize) {
+		t.Error(err)
 	}
 }

@@ -206,7 +206,10 @@ func (d *doctor) interrupted(ctx context.Context) {
 		details := InterruptedDetails{r.ID, string(r.Direction), clean.Text(r.Name), r.Durable, r.Size, r.Profile}
 		f := Finding{Area: AreaContact, Check: "interrupted", Status: StatusWarn, Details: details}
 		f.Text = fmt.Sprintf("interrupted (%s): %s, %d of %d bytes", details.Direction, details.Name, r.Durable, r.Size)
-		if r.Profile {
+		switch {
+		case r.Paused == journal.PausedThere: // whose word it is
+			f.Hints = []string{"ask the contact to run `jetsend resume`"}
+		case r.Profile:
 			f.Hints = []string{"run `jetsend resume " + r.ID[:8] + "` to go on"}
 		}
 		d.found(f)
