@@ -79,14 +79,11 @@ func load(t *testing.T, e *Endpoint, k journal.Key) journal.Row {
 // keep_interrupted it and its partial file go.
 func TestRefusalsAge(t *testing.T) {
 	st, id := cutStage(t)
-	if err := st.romeo.journal.Forget(t.Context(), journal.Key{ID: id, Direction: journal.Send}, Discard); err != nil {
-		t.Fatal(err)
-	}
 	key := journal.Key{ID: id, Direction: journal.Receive}
 	old := parked(t, st.juliet, st.dir, 1<<20)
 	age(t, st.juliet, old.ID, 8*day)
 	moved := age(t, st.juliet, id, 6*day)
-	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts, NoServe: true})
 	opt := ReceiveOptions{Dir: st.dir, Accept: AcceptContacts, AutoResume: 7 * day, KeepFor: 30 * day}
 	stop := receiving(t, st.juliet, opt)
 	eventually(t, func() bool {

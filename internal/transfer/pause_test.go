@@ -144,7 +144,8 @@ func TestPauseWhileWaiting(t *testing.T) {
 	if _, err := st.juliet.db.ExecContext(t.Context(), `UPDATE transfers SET peer = 'nurse@jet.test'`); err != nil { // who is not online
 		t.Fatal(err)
 	}
-	for cause, want := range map[error]journal.Pause{ErrTerminated: journal.NotPaused, ErrInterrupted: journal.PausedHere} {
+	want := journal.NotPaused
+	for _, cause := range []error{ErrTerminated, ErrInterrupted} {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		st.juliet.cfg.Report = func(e Event) {
 			if _, waits := e.(Waiting); waits {
@@ -155,6 +156,7 @@ func TestPauseWhileWaiting(t *testing.T) {
 		if row := load(t, st.juliet, key); row.Paused != want || row.State != journal.Interrupted || err == nil {
 			t.Errorf("%v: %s, paused %q, %v", cause, row.State, row.Paused, err)
 		}
+		want = journal.PausedHere
 	}
 }
 
