@@ -136,9 +136,12 @@ func newPlan(seed uint64, l limits) plan {
 	for i := range 1 + rnd.IntN(maxFaulty) {
 		p.attempts = append(p.attempts, newAttempt(rnd, i, l))
 	}
-	for range cleanTries {
+	for i := range cleanTries {
 		a := newAttempt(rnd, 1, l)
 		a.faults = nil
+		if i == 0 { // SIGINT is a pause: what it stopped at one end, the other end's commands cannot go on with
+			a.way = bySender
+		}
 		p.attempts = append(p.attempts, a)
 	}
 	return p
