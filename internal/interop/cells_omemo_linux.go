@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // healTries is how often a file is sent after an accident: the first try may
@@ -126,12 +127,16 @@ func (p *pair) acquaint(ctx context.Context) error {
 	return err
 }
 
-// tries runs one up to healTries times and notes which one worked.
+// tries runs one up to healTries times and notes which one worked, and what was
+// wrong before.
 func tries(one func() (string, error)) (string, error) {
 	var errs error
 	for n := range healTries {
 		note, err := one()
 		if err == nil {
+			if errs != nil {
+				note += ", after " + strings.Join(strings.Fields(errs.Error()), " ")
+			}
 			return fmt.Sprintf("try %d, %s", n+1, note), nil
 		}
 		errs = errors.Join(errs, fmt.Errorf("try %d: %w", n+1, err))
