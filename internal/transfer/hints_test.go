@@ -35,6 +35,10 @@ func TestTrustReason(t *testing.T) {
 	if f := failureOf(fmt.Errorf("encrypt: %w", omemo.ErrNoDevice), false); f.Code != exitcode.Untrusted || len(f.Hints) != 1 || f.Hints[0] != noOMEMO {
 		t.Errorf("no device: %+v", f)
 	}
+	dry := fmt.Errorf("encrypt: %w; device 7: %w", omemo.ErrNoDevice, omemo.ErrNoPrekeys)
+	if f := failureOf(dry, false); f.Code != exitcode.Untrusted || len(f.Hints) == 0 || !strings.Contains(f.Hints[0], "new one-time keys") {
+		t.Errorf("no prekeys: %+v", f)
+	}
 }
 
 // TestHintsOfTheSender: what the error alone does not know.
