@@ -26,6 +26,9 @@ type Target struct {
 	// Place is called before a name is tried, with that name: Name, or Name
 	// with a number when that is taken. An error ends it all. May be nil.
 	Place func(name string) error
+	// Exposed says that others may rename what is in the directory: then what
+	// got the name is compared with what was unpacked.
+	Exposed bool
 }
 
 // Limits bounds what may be unpacked. The zero value allows no data at all.
@@ -80,28 +83,64 @@ func Extract(ctx context.Context, r io.Reader, root *os.Root, to Target, limits 
 }
 
 func extract(ctx context.Context, r io.Reader, root *os.Root, to Target, limits Limits) (Tree, error) {
-	temp := TempName(to.ID)
-	if err := Discard(root, to.ID); err != nil {
-		return Tree{}, err
-	}
-	if err := root.Mkdir(temp, 0o700); err != nil {
-		return Tree{}, err
-	}
-	into, err := root.OpenRoot(temp)
+	into, err := hidden(root, to.ID)
 	if err != nil {
 		return Tree{}, err
 	}
+	defer func() { _ = into.Close() }() // all of it is synced
 	tree, err := unpack(ctx, r, into, limits)
-	if err = errors.Join(err, into.Close()); err != nil {
+	if err != nil {
 		return Tree{}, err
 	}
+	temp := TempName(to.ID)
 	if tree.Name, err = release(root, temp, to); err != nil {
 		return Tree{}, err
+	}
+	if to.Exposed {
+		if err := same(root, tree.Name, into); err != nil {
+			return Tree{}, err
+		}
 	}
 	if err := syncDir(root); err != nil { // nobody can rely on the name
 		return Tree{}, errors.Join(err, root.Rename(tree.Name, temp))
 	}
 	return tree, nil
+}
+
+// hidden makes the hidden directory of a transfer and opens it. Where others may
+// make and rename files, what is opened need not be what was made.
+func hidden(root *os.Root, id string) (*os.Root, error) {
+	temp := TempName(id)
+	if err := Discard(root, id); err != nil {
+		return nil, err
+	}
+	if err := root.Mkdir(temp, 0o700); err != nil {
+		return nil, err
+	}
+	into, err := root.OpenRoot(temp)
+	if err != nil {
+		return nil, err
+	}
+	if err := same(root, temp, into); err != nil { // a link, for one
+		return nil, errors.Join(err, into.Close())
+	}
+	return into, nil
+}
+
+// errExchanged: somebody else put something in the place of what we had made.
+var errExchanged = errors.New("another directory was put in the place of the one that was unpacked into")
+
+// same fails when name is not, or not any more, what is open.
+func same(root *os.Root, name string, open *os.Root) error {
+	named, err := root.Lstat(name)
+	if err != nil {
+		return err
+	}
+	opened, err := open.Stat(top)
+	if err == nil && !os.SameFile(named, opened) {
+		err = errExchanged
+	}
+	return err
 }
 
 // release gives the tree its final name. Renaming a directory replaces no file
@@ -143,13 +182,19 @@ func Discard(root *os.Root, id string) error {
 	}
 	// Directories have got their modes already, and one of them does not let
 	// its owner in. WalkDir looks into a directory after this was called for it.
-	err = fs.WalkDir(root.FS(), temp, func(p string, d fs.DirEntry, err error) error {
-		if err != nil || !d.IsDir() {
-			return err
-		}
-		return root.Chmod(p, 0o700)
-	})
-	return errors.Join(err, root.RemoveAll(temp))
+	shut, operr := root.OpenRoot(temp)
+	if operr != nil {
+		return errors.Join(err, operr)
+	}
+	if err = same(root, temp, shut); err == nil {
+		err = fs.WalkDir(shut.FS(), top, func(p string, d fs.DirEntry, err error) error {
+			if err != nil || !d.IsDir() {
+				return err
+			}
+			return shut.Chmod(p, 0o700)
+		})
+	}
+	return errors.Join(err, shut.Close(), root.RemoveAll(temp))
 }
 
 // syncDir makes the names in a directory durable.

@@ -11,6 +11,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"jetsend/internal/filename"
@@ -98,17 +99,31 @@ func bound(n, most int) int {
 }
 
 // umask learns the umask, which can only be read by changing it, by making a
-// directory that asks for everything.
+// directory that asks for everything. That one also shows whose directories are
+// that we make: root has to be such a one, which nobody else may write.
 func umask(root *os.Root) (fs.FileMode, error) {
 	const probe = "umask"
 	if err := root.Mkdir(probe, 0o777); err != nil {
 		return 0, err
 	}
 	info, err := root.Lstat(probe)
-	if err = errors.Join(err, root.Remove(probe)); err != nil {
+	self, serr := root.Stat(top)
+	if err = errors.Join(err, serr, root.Remove(probe)); err != nil {
 		return 0, err
 	}
+	const othersWrite fs.FileMode = 0o022
+	if owner(self) != owner(info) || self.Mode().Perm()&othersWrite&^info.Mode().Perm() != 0 {
+		return 0, errExchanged
+	}
 	return ^info.Mode().Perm() & fs.ModePerm, nil
+}
+
+// owner is the user id of a file, as its file system tells it.
+func owner(info fs.FileInfo) uint32 {
+	if s, ok := info.Sys().(*syscall.Stat_t); ok {
+		return s.Uid
+	}
+	return 0
 }
 
 // all goes through the entries.
@@ -262,7 +277,7 @@ func (u *unpacker) file(h *tar.Header, raw string, mode fs.FileMode, data io.Rea
 	err = u.fill(f, h, data)
 	// A time that the file system cannot hold is no reason to throw away what
 	// has been verified.
-	_ = u.root.Chtimes(p, time.Time{}, h.ModTime)
+	_ = SetTime(f, h.ModTime)
 	if err == nil {
 		err = f.Sync()
 	}
@@ -368,7 +383,7 @@ func (u *unpacker) seal(m made) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
-	_ = u.root.Chtimes(m.path, time.Time{}, m.time) // as for a file
+	_ = SetTime(d, m.time) // as for a file
 	if err := d.Chmod(m.mode); err != nil {
 		return err
 	}

@@ -42,6 +42,8 @@ type Dir struct {
 	path  string      // absolute
 	owner uint32      // of the files that we make, which is not us on every file system
 	mode  fs.FileMode // of a released file: what the umask leaves
+	// exposed says who else can exchange files in it; "" when nobody can.
+	exposed string
 }
 
 // Open opens the directory and proves that files can be made in it. No path is
@@ -77,40 +79,18 @@ func openIn(root *os.Root, abs string) (*Dir, error) {
 		return nil, errors.Join(fmt.Errorf("download directory: make a file in %s: %w", abs, noSpace(err)), root.Close())
 	}
 	info, err := f.Stat()
-	err = errors.Join(err, f.Close(), root.Remove(probe))
+	self, serr := root.Stat(".")
+	err = errors.Join(err, serr, f.Close(), root.Remove(probe))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("download directory: %w", err), root.Close())
 	}
 	d.mode, d.owner = info.Mode().Perm(), factsOf(info).owner
+	d.exposed = d.exposure(self)
 	return d, nil
 }
 
 // Close releases the directory; partial files stay as they are.
 func (d *Dir) Close() error { return d.root.Close() }
-
-// Sub opens a directory in the directory, which is made when it is not there.
-// It cannot be elsewhere: a symbolic link that leads out is refused. The caller
-// closes it.
-func (d *Dir) Sub(name string) (*Dir, error) {
-	if err := baseName(name); err != nil {
-		return nil, fmt.Errorf("download directory: %w", err)
-	}
-	err := d.root.Mkdir(name, fs.ModePerm)
-	switch {
-	case err == nil:
-		err = d.names.Sync()
-	case errors.Is(err, fs.ErrExist):
-		err = nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("download directory: %w", err)
-	}
-	root, err := d.root.OpenRoot(name)
-	if err != nil {
-		return nil, fmt.Errorf("download directory: %w", err)
-	}
-	return openIn(root, d.Path(name))
-}
 
 // Path returns the absolute path of name in the directory.
 func (d *Dir) Path(name string) string { return filepath.Join(d.path, name) }

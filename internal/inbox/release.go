@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"jetsend/internal/archive"
 	"jetsend/internal/filename"
 )
 
@@ -31,6 +32,7 @@ func (p *Partial) Release(name string, how Conflict, mtime time.Time, placing fu
 	if err := baseName(name); err != nil {
 		return "", fmt.Errorf("release: %w", err)
 	}
+	defer func() { _ = p.close() }() // everything is synced; until then it is known for itself
 	if err := p.seal(mtime); err != nil {
 		return "", fmt.Errorf("release: %w", err)
 	}
@@ -65,7 +67,7 @@ func Crowded(dir, name string) bool {
 	return true
 }
 
-// seal brings the data and their attributes to the disk and closes the file.
+// seal brings the data and their attributes to the disk.
 func (p *Partial) seal(mtime time.Time) error {
 	if err := p.f.Truncate(p.size); err != nil { // somebody may have appended
 		return err
@@ -76,12 +78,9 @@ func (p *Partial) seal(mtime time.Time) error {
 	if !mtime.IsZero() {
 		// The time is the peer's wish; one that the file system cannot hold is
 		// no reason to throw a verified file away.
-		_ = p.dir.root.Chtimes(p.name, time.Time{}, mtime)
+		_ = archive.SetTime(p.f, mtime)
 	}
-	if err := p.Sync(); err != nil {
-		return err
-	}
-	return p.f.Close()
+	return p.Sync()
 }
 
 // errTaken means that a name is taken and cannot be ours.
@@ -104,11 +103,37 @@ func (p *Partial) tryName(final string, how Conflict, mtime time.Time, placing f
 		}
 	}
 	if how == Overwrite {
-		return p.dir.names.Rename(p.name, final)
+		err = p.dir.names.Rename(p.name, final)
+	} else {
+		err = p.dir.place(p.name, final, mtime)
 	}
-	err = p.dir.place(p.name, final, mtime)
-	if errors.Is(err, fs.ErrExist) {
+	switch {
+	case errors.Is(err, fs.ErrExist) && how != Overwrite:
 		return errTaken
+	case err != nil:
+		return err
 	}
-	return err
+	return p.placed(final)
+}
+
+// placed fails when what got the name is not the file that was verified: where
+// others may rename files, they may have put theirs in its place before. It is
+// not asked elsewhere, because not every file system numbers its files as if
+// they stayed the same.
+func (p *Partial) placed(final string) error {
+	if p.dir.exposed == "" {
+		return nil
+	}
+	verified, err := p.f.Stat()
+	if err != nil {
+		return err
+	}
+	named, err := p.dir.root.Lstat(final)
+	if err != nil {
+		return err
+	}
+	if !os.SameFile(verified, named) {
+		return fmt.Errorf("%w: another file was put in its place", ErrForeign)
+	}
+	return nil
 }

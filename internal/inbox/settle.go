@@ -27,7 +27,7 @@ const (
 // of the whole file. The cases are those of package journal.
 //
 // Released means, when the partial file is gone, that name is a regular file of
-// that size. Nothing of ours was known under the name before, unless it was
+// ours of that size. Nothing of ours was known under the name before, unless it was
 // overwritten; who has the hash of the file may want to compare it still.
 func (d *Dir) Settle(id, name string, size int64) (Outcome, error) {
 	outcome, err := d.settle(id, name, size)
@@ -44,7 +44,7 @@ func (d *Dir) settle(id, name string, size int64) (Outcome, error) {
 	}
 	there := final != nil
 	switch {
-	case part == nil && there && final.Mode().IsRegular() && final.Size() == size:
+	case part == nil && there && final.Mode().IsRegular() && final.Size() == size && factsOf(final).owner == d.owner:
 		return Released, d.names.Sync()
 	case part == nil:
 		return Lost, nil

@@ -41,7 +41,7 @@ func (p *Partial) Unpack(ctx context.Context, name string, how Conflict, placing
 		return placing(p.dir.Path(final))
 	}
 	tree, err := archive.Extract(ctx, io.NewSectionReader(p.f, 0, p.size), p.dir.root,
-		archive.Target{ID: p.id, Name: name, Place: place}, archive.Limits{Bytes: p.size})
+		archive.Target{ID: p.id, Name: name, Place: place, Exposed: p.dir.exposed != ""}, archive.Limits{Bytes: p.size})
 	if errors.Is(err, archive.ErrNoSpace) {
 		err = fmt.Errorf("%w: %w", ErrNoSpace, err)
 	}
@@ -70,7 +70,7 @@ func (d *Dir) settleTree(id, name string) (Outcome, error) {
 	if err != nil {
 		return 0, err
 	}
-	released := final != nil && final.IsDir() && !d.Exists(archive.TempName(id))
+	released := final != nil && final.IsDir() && factsOf(final).owner == d.owner && !d.Exists(archive.TempName(id))
 	switch {
 	case part == nil && released:
 		return Released, d.names.Sync()

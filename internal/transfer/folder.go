@@ -10,6 +10,7 @@ import (
 	"jetsend/internal/filename"
 	"jetsend/internal/inbox"
 	"jetsend/internal/jid"
+	"jetsend/internal/journal"
 )
 
 // maxFolder leaves room for the hash in the name of a folder.
@@ -42,6 +43,15 @@ func (r *receiver) folder(t *terms, who jid.JID) (*inbox.Dir, error) {
 		r.e.log.Warn("close download directory", "error", cerr)
 	}
 	return sub, err
+}
+
+// openDir opens the directory of a transfer that was begun before: the folder of
+// its contact by the rules for these.
+func openDir(row *journal.Row) (*inbox.Dir, error) {
+	if filepath.Base(row.Dir) == folderName(row.Peer) {
+		return inbox.OpenFolder(row.Dir)
+	}
+	return inbox.Open(row.Dir)
 }
 
 // settleFolder leaves the folder to the download that took it, and closes it when

@@ -11,6 +11,7 @@ import (
 
 	"jetsend/internal/clean"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/inbox"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/omemo"
@@ -151,6 +152,15 @@ func grouped(fingerprint string) string {
 		parts = append(parts, string(chunk))
 	}
 	return strings.Join(parts, " ")
+}
+
+// folderHints say how the folder of a contact becomes one that is used.
+func folderHints(f *inbox.FolderError) []string {
+	path := clean.Argument(clean.Text(f.Path))
+	if f.Writable {
+		return []string{"run `chmod go-w " + path + "`, or leave --per-sender out"}
+	}
+	return []string{"move it away: `mv " + path + " " + clean.Argument(clean.Text(f.Path)+".old") + "`, or name another directory with --dir"}
 }
 
 // TrustHints name the key that is not used, and the command that would make it

@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,8 +12,10 @@ import (
 	"time"
 
 	"jetsend/internal/exitcode"
+	"jetsend/internal/inbox"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
+	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
 	"jetsend/internal/stanza"
 	"jetsend/internal/state"
@@ -110,4 +113,59 @@ func TestDamagedHints(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestFolderHints: the command that is named makes the folder one that is used.
+func TestFolderHints(t *testing.T) {
+	parent, err := inbox.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = parent.Close() }()
+	for _, plant := range []func(path string) error{
+		func(path string) error { return errors.Join(os.Mkdir(path, 0o700), os.Chmod(path, 0o777)) },
+		func(path string) error { return os.Symlink("elsewhere", path) },
+	} {
+		if err := plant(parent.Path("romeo@jet.test")); err != nil {
+			t.Fatal(err)
+		}
+		_, err := parent.Sub("romeo@jet.test")
+		f := failureOf(&sinkError{err}, false)
+		if f.Code != exitcode.LocalFile || len(f.Hints) != 1 {
+			t.Fatalf("%d, %q, %v", f.Code, f.Hints, err)
+		}
+		command := strings.Split(f.Hints[0], "`")[1]
+		if out, err := exec.CommandContext(t.Context(), "sh", "-c", command).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v %s", command, err, out)
+		}
+		folder, err := parent.Sub("romeo@jet.test")
+		if err != nil {
+			t.Fatalf("after %s: %v", command, err)
+		}
+		if err := errors.Join(folder.Close(), os.Remove(parent.Path("romeo@jet.test"))); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestFolderOfTheRow: a transfer that is resumed finds the folder of its contact by
+// the same rules.
+func TestFolderOfTheRow(t *testing.T) {
+	row := journal.Row{Peer: jid.MustParse("romeo@jet.test"), Dir: filepath.Join(t.TempDir(), "romeo@jet.test")}
+	if err := errors.Join(os.Mkdir(row.Dir, 0o700), os.Chmod(row.Dir, 0o777)); err != nil {
+		t.Fatal(err)
+	}
+	var folder *inbox.FolderError
+	if _, err := openDir(&row); !errors.As(err, &folder) {
+		t.Errorf("%v", err)
+	}
+	row.Peer = jid.MustParse("juliet@jet.test") // so that it is the user's own directory
+	dir, err := openDir(&row)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if why := dir.Exposed(); why == "" {
+		t.Error("not known for exposed")
+	}
+	_ = dir.Close()
 }

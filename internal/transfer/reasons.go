@@ -144,6 +144,7 @@ func classify(err error, started bool) (exitcode.Code, []string) {
 	var refused *offerRefused
 	var iq *stanza.Error
 	var path *fs.PathError
+	var folder *inbox.FolderError
 	switch {
 	case errors.Is(err, ErrInterrupted):
 		return exitcode.Cancelled, nil
@@ -154,6 +155,8 @@ func classify(err error, started bool) (exitcode.Code, []string) {
 	case isDamaged(err):
 		path, _ := state.Damaged(err)
 		return exitcode.Config, DamagedHints(path)
+	case errors.As(err, &folder):
+		return exitcode.LocalFile, folderHints(folder)
 	case errors.Is(err, errInUse): // whatever it was said with
 		return exitcode.Interrupted, nil
 	case errors.As(err, &ended):

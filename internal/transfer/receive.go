@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"jetsend/internal/clean"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/inbox"
 	"jetsend/internal/jid"
@@ -99,6 +100,9 @@ func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
 	r.inForce.Store(&terms{ReceiveOptions: opt, e: e, verified: verified})
 	if opt.InsecurePlaintext {
 		e.cfg.Report(Warning{Text: receivesPlaintext})
+	}
+	if why := dir.Exposed(); why != "" && opt.Out == nil {
+		e.cfg.Report(Warning{Text: "other users of this machine can exchange received files in " + clean.Text(opt.Dir) + ": " + why})
 	}
 	e.receiver.Store(r)
 	if err := e.advertise(ctx, opt.Route); err != nil && e.gone() {

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"jetsend/internal/crypto"
-	"jetsend/internal/inbox"
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
@@ -54,7 +53,7 @@ func (e *Endpoint) newRequest(row journal.Row, to *peer, how keeping, route Rout
 func (q *request) run(ctx context.Context) (err error) {
 	ctx, q.down.stop = context.WithCancelCause(ctx)
 	defer q.down.stop(nil)
-	dir, err := inbox.Open(q.row.Dir)
+	dir, err := openDir(&q.row)
 	if err != nil {
 		return &sinkError{err}
 	}

@@ -9,7 +9,6 @@ import (
 
 	"jetsend/internal/clean"
 	"jetsend/internal/exitcode"
-	"jetsend/internal/inbox"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
@@ -236,7 +235,7 @@ func (e *Endpoint) resumeReceive(ctx context.Context, row journal.Row, opt Resum
 // settleHere is settle in the directory of the row. What goes wrong shows again
 // when the rest is asked for.
 func (e *Endpoint) settleHere(ctx context.Context, row journal.Row) bool {
-	dir, err := inbox.Open(row.Dir)
+	dir, err := openDir(&row)
 	if err != nil {
 		return false
 	}

@@ -100,7 +100,7 @@ func (d *download) openPart(ctx context.Context, dir *inbox.Dir) (err error) {
 	row := d.row.Row()
 	d.dir = dir
 	if row.Dir != dir.Path("") {
-		if d.dir, err = inbox.Open(row.Dir); err != nil {
+		if d.dir, err = openDir(&row); err != nil {
 			return &sinkError{err}
 		}
 		d.own = true
