@@ -12,6 +12,8 @@ import (
 	"sort"
 	"strings"
 	"time"
+
+	"jetsend/internal/fileid"
 )
 
 // blockSize is the unit of a tar stream: headers are whole blocks, and data
@@ -33,15 +35,26 @@ type entry struct {
 	size int64 // of a regular file, else 0
 	sec  int64 // time of the last change, as Unix time
 	nsec int64
-	at   int64 // where its header starts in the stream
-	head int64 // length of its header
+	at   int64     // where its header starts in the stream
+	head int64     // length of its header
+	id   fileid.ID // of a regular file
 }
 
 func (e *entry) mtime() time.Time { return time.Unix(e.sec, e.nsec) }
 
 // is tells whether a file is still the one that was scanned.
-func (e *entry) is(info fs.FileInfo) bool {
-	return info.Mode().IsRegular() && info.Size() == e.size && info.ModTime().Equal(e.mtime())
+func (e *entry) is(info fs.FileInfo, id fileid.ID) bool {
+	return info.Mode().IsRegular() && info.Size() == e.size && info.ModTime().Equal(e.mtime()) && id.Is(e.id)
+}
+
+// equal tells whether two scans found the same. A file may have got, say, another
+// link to it between the two, which changes what is known of it.
+func (e *entry) equal(o *entry) bool {
+	now := *o
+	if now.id.Is(e.id) {
+		now.id = e.id
+	}
+	return *e == now
 }
 
 // end is where the next entry starts.
@@ -64,6 +77,7 @@ type Manifest struct {
 	skipped []Skipped
 	files   int
 	bytes   int64
+	origin  fileid.Digest
 }
 
 // Name is the base name of the directory, and the top of the stream.
@@ -102,6 +116,11 @@ func (m *Manifest) Digest() [sha256.Size]byte {
 	return [sha256.Size]byte(h.Sum(nil))
 }
 
+// Origin is the identity of the files, for [fileid.Same]: the same digest says
+// that the stream would be the same, the same origin that it would be read from
+// the same files.
+func (m *Manifest) Origin() []byte { return m.origin.Sum() }
+
 // header returns the bytes before the data of an entry.
 func (m *Manifest) header(e *entry) ([]byte, error) {
 	name := path.Join(m.name, e.path)
@@ -137,6 +156,7 @@ func (m *Manifest) add(e entry) error {
 	if e.kind == tar.TypeReg {
 		m.files++
 		m.bytes += e.size
+		m.origin.Add(e.id)
 	}
 	m.entries = append(m.entries, e)
 	return nil
@@ -153,7 +173,7 @@ func (m *Manifest) differs(o *Manifest) (string, bool) {
 	for i := range min(len(m.entries), len(o.entries)) {
 		a, b := &m.entries[i], &o.entries[i]
 		switch {
-		case *a == *b:
+		case a.equal(b):
 		case a.path == b.path, before(a.path, b.path):
 			return a.path, true // changed, gone
 		default:

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"jetsend/internal/fileid"
 )
 
 // Reader reads the stream of a manifest, from anywhere. It holds two
@@ -163,9 +165,16 @@ func (r *Reader) take(e *entry) error {
 	}
 	f, err := open(r.root, e.path)
 	if err != nil {
+		if named, lerr := r.root.Lstat(e.path); lerr == nil && !named.Mode().IsRegular() { // a link that leads out, for one
+			return &ChangedError{Path: e.path, Err: cause(err)}
+		}
 		return gone(e.path, err)
 	}
-	if err := check(f, e); err != nil {
+	err = check(f, e)
+	if err == nil {
+		err = named(r.root, e.path, f)
+	}
+	if err != nil {
 		return errors.Join(err, f.Close())
 	}
 	r.file, r.fileOf = f, r.at
@@ -177,8 +186,29 @@ func check(f *os.File, e *entry) error {
 	if err != nil {
 		return fmt.Errorf("read %q: %w", e.path, cause(err))
 	}
-	if !e.is(info) {
+	id, err := fileid.Of(f, info)
+	if err != nil {
+		return err
+	}
+	if !e.is(info, id) {
 		return &ChangedError{Path: e.path}
+	}
+	return nil
+}
+
+// named fails when what is open was reached through a link: [os.Root] follows
+// those that stay inside, and not every file system tells files apart by number.
+func named(root *os.Root, name string, f *os.File) error {
+	opened, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("read %q: %w", name, cause(err))
+	}
+	info, err := root.Lstat(name)
+	if err != nil {
+		return gone(name, err)
+	}
+	if !os.SameFile(info, opened) {
+		return &ChangedError{Path: name}
 	}
 	return nil
 }

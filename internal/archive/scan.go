@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"jetsend/internal/fileid"
 )
 
 // namesAtOnce is how many names of a directory are read between two looks at
@@ -205,14 +207,17 @@ func file(d *os.Root, name, p string) (e entry, reason string, err error) {
 	if err != nil {
 		return e, "", gone(p, err)
 	}
+	defer func() { err = errors.Join(err, f.Close()) }()
 	info, err := f.Stat()
-	if err = errors.Join(err, f.Close()); err != nil {
+	if err != nil {
 		return e, "", err
 	}
-	if !info.Mode().IsRegular() {
+	if !info.Mode().IsRegular() || named(d, name, f) != nil {
 		return e, "", &ChangedError{Path: p}
 	}
-	return newEntry(p, tar.TypeReg, info), "", nil
+	e = newEntry(p, tar.TypeReg, info)
+	e.id, err = fileid.Of(f, info)
+	return e, "", err
 }
 
 // open opens a file that was a regular one a moment ago. O_NONBLOCK keeps one

@@ -87,7 +87,9 @@ type FolderError struct {
 }
 
 // Error names the folder and what is wrong with it.
-func (e *FolderError) Error() string { return fmt.Sprintf("folder %s is not used: %s", e.Path, e.Reason) }
+func (e *FolderError) Error() string {
+	return fmt.Sprintf("folder %s is not used: %s", e.Path, e.Reason)
+}
 
 // exposure says who else can exchange files in a directory, or nothing. In one
 // with the sticky bit, as /tmp, others can make files but not touch ours.

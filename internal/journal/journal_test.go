@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io/fs"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"jetsend/internal/fileid"
 	"jetsend/internal/jid"
 	"jetsend/internal/state"
 )
@@ -108,8 +110,32 @@ func TestMigrationOfRows(t *testing.T) {
 		t.Fatal(err)
 	}
 	k := openKit(t, path, &clock{t: mtime})
-	if got := k.load(Key{id, Send}); got.Durable != 3 || got.Mode != 0 || got.Manifest != nil || !got.Moved.Equal(got.Updated) || got.Description != "" || got.Paused != NotPaused {
+	if got := k.load(Key{id, Send}); got.Durable != 3 || got.Mode != 0 || got.Manifest != nil || !got.Moved.Equal(got.Updated) || got.Description != "" || got.Paused != NotPaused || got.Origin != nil || !got.Unchanged(5, got.MTime, make([]byte, fileid.Size)) {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// The same send goes on only with the same source.
+func TestOrigin(t *testing.T) {
+	k := newKit(t)
+	row := sent(newID())
+	row.Profile, row.Origin = true, bytes.Repeat([]byte{1}, fileid.Size)
+	row = k.drive(row, Interrupted)
+	if got := k.load(row.Key); !bytes.Equal(got.Origin, row.Origin) {
+		t.Errorf("kept as %x", got.Origin)
+	}
+	other := row
+	other.Origin = bytes.Repeat([]byte{2}, fileid.Size)
+	_, err := k.Begin(t.Context(), other)
+	wantErr(t, "another file of the same path, size and time", err, ErrDiffers)
+	for _, origin := range [][]byte{row.Origin, nil} {
+		other.Origin = origin
+		k.release(k.begin(other))
+	}
+	row.Origin = []byte("short")
+	row.ID = newID()
+	if _, err := k.Begin(t.Context(), row); err == nil {
+		t.Error("a short identity was taken")
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"jetsend/internal/fileid"
 	"jetsend/internal/jid"
 )
 
@@ -81,8 +82,11 @@ type Row struct {
 	// Size and SHA256 are those of the archive; nil for a file. Two archives of
 	// the same manifest are the same bytes.
 	Manifest []byte
-	SHA256   []byte // of the whole file; nil when that is not known
-	State    State
+	// Origin is the identity of the source for [fileid.Same]: nil when receiving,
+	// and of transfers from before it was kept.
+	Origin []byte
+	SHA256 []byte // of the whole file; nil when that is not known
+	State  State
 	// Durable is how many bytes from the start of the file are synced in the
 	// partial file; when sending, how many the receiver has confirmed.
 	Durable  int64
@@ -106,10 +110,10 @@ func (r *Row) HasKey(key []byte) bool {
 	return slices.ContainsFunc(r.Keys, func(k []byte) bool { return bytes.Equal(k, key) })
 }
 
-// Unchanged tells whether a source of this size and modification time is the
-// one that was offered. Of a directory the manifest has to be the same too.
-func (r *Row) Unchanged(size int64, mtime time.Time) bool {
-	return r.Size == size && r.MTime.Equal(mtime)
+// Unchanged tells whether a source of this size, modification time and identity is
+// the one that was offered. Of a directory the manifest has to be the same too.
+func (r *Row) Unchanged(size int64, mtime time.Time, origin []byte) bool {
+	return r.Size == size && r.MTime.Equal(mtime) && fileid.Same(r.Origin, origin)
 }
 
 // differs tells whether the row is of another file or directory than to.
@@ -117,7 +121,7 @@ func (r *Row) differs(to *Row) bool {
 	if r.Size != to.Size || !bytes.Equal(r.Manifest, to.Manifest) {
 		return true
 	}
-	return r.Direction == Send && (r.Path != to.Path || !r.MTime.Equal(to.MTime))
+	return r.Direction == Send && (r.Path != to.Path || !r.Unchanged(to.Size, to.MTime, to.Origin))
 }
 
 // check refuses what must not get into a row, above all ids that are no UUIDs:
@@ -141,6 +145,9 @@ func (r *Row) check() error {
 	}
 	if r.Mode&^fs.ModePerm != 0 {
 		return fmt.Errorf("mode %v", r.Mode)
+	}
+	if n := len(r.Origin); n != 0 && n != fileid.Size {
+		return fmt.Errorf("identity of the source of %d bytes", n)
 	}
 	return errors.Join(checkSum(r.SHA256), checkSum(r.Manifest), checkKeys(r.Keys))
 }
@@ -175,7 +182,7 @@ type milli int64
 func (m milli) time() time.Time { return time.UnixMilli(int64(m)).UTC() }
 
 const columns = `id, direction, batch, peer, resource, profile, name, dir, path, size, mtime_s, mtime_ns,
-	sha256, state, durable, released, retries, created, updated, finished, error, mode, manifest, moved, description, paused, declined`
+	sha256, state, durable, released, retries, created, updated, finished, error, mode, manifest, moved, description, paused, declined, origin`
 
 // keysOf are the identity keys of a row, in hexadecimal and one after the other:
 // read with the row, since a query for each of thousands takes seconds.
@@ -206,7 +213,7 @@ func scan(rows *sql.Rows) (r Row, err error) {
 	var seconds, nanos, finished sql.NullInt64
 	var created, updated, moved milli
 	err = rows.Scan(&r.ID, &r.Direction, &r.Batch, &peer, &r.Resource, &r.Profile, &r.Name, &r.Dir, &r.Path, &r.Size, &seconds, &nanos,
-		&r.SHA256, &r.State, &r.Durable, &r.Released, &r.Retries, &created, &updated, &finished, &r.LastError, &r.Mode, &r.Manifest, &moved, &r.Description, &r.Paused, &r.Declined, &keys)
+		&r.SHA256, &r.State, &r.Durable, &r.Released, &r.Retries, &created, &updated, &finished, &r.LastError, &r.Mode, &r.Manifest, &moved, &r.Description, &r.Paused, &r.Declined, &r.Origin, &keys)
 	if err != nil {
 		return r, err
 	}
@@ -258,7 +265,7 @@ func save(ctx context.Context, tx *sql.Tx, r *Row) error {
 	if !r.Finished.IsZero() {
 		finished = sql.NullInt64{Int64: r.Finished.UnixMilli(), Valid: true}
 	}
-	const query = `INSERT INTO transfers (` + columns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+	const query = `INSERT INTO transfers (` + columns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
 		ON CONFLICT (id, direction) DO UPDATE SET batch = excluded.batch, resource = excluded.resource, name = excluded.name, dir = excluded.dir,
 		path = excluded.path, sha256 = excluded.sha256, state = excluded.state, durable = excluded.durable,
 		released = excluded.released, retries = excluded.retries, updated = excluded.updated,
@@ -266,7 +273,7 @@ func save(ctx context.Context, tx *sql.Tx, r *Row) error {
 		declined = excluded.declined`
 	_, err := tx.ExecContext(ctx, query, r.ID, string(r.Direction), r.Batch, r.Peer.Bare().String(), r.Resource, r.Profile, r.Name, r.Dir, r.Path,
 		r.Size, seconds, nanos, r.SHA256, string(r.State), r.Durable, r.Released, r.Retries, r.Created.UnixMilli(), r.Updated.UnixMilli(),
-		finished, r.LastError, uint32(r.Mode), r.Manifest, r.Moved.UnixMilli(), r.Description, string(r.Paused), r.Declined)
+		finished, r.LastError, uint32(r.Mode), r.Manifest, r.Moved.UnixMilli(), r.Description, string(r.Paused), r.Declined, r.Origin)
 	if err != nil {
 		return err
 	}

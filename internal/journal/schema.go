@@ -17,7 +17,7 @@ const owner = "journal"
 // The second step came with directories and permission bits, the third with
 // moved: until then every attempt counted as a sign of life; the fourth with what
 // the sender says about a file; the fifth with spent, the sixth
-// with pauses, the seventh with declined.
+// with pauses, the seventh with declined, the eighth with the identity of sources.
 func schema() []string {
 	return []string{`
 CREATE TABLE transfers (
@@ -73,5 +73,7 @@ CREATE INDEX spent_at ON spent (peer, at);
 ALTER TABLE transfers ADD COLUMN paused TEXT NOT NULL DEFAULT '' CHECK (paused IN ('', 'here', 'there'));
 `, `
 ALTER TABLE transfers ADD COLUMN declined INTEGER NOT NULL DEFAULT 0 CHECK (declined IN (0, 1));
+`, `
+ALTER TABLE transfers ADD COLUMN origin BLOB CHECK (origin IS NULL OR length(origin) = 64);
 `}
 }

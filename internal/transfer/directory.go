@@ -85,7 +85,7 @@ func openTree(ctx context.Context, path, name string, info fs.FileInfo) (*source
 	digest := m.Digest()
 	files, _ := m.Files()
 	return &source{
-		data: &treeContent{r}, path: path, name: name, size: m.Size(), mtime: info.ModTime(),
+		data: &treeContent{r}, path: path, name: name, size: m.Size(), mtime: info.ModTime(), origin: m.Origin(),
 		tree: &tree{directory: &directory{Manifest: digest[:], Files: files}, skipped: m.Skipped()},
 	}, nil
 }
@@ -137,7 +137,7 @@ func (s *source) manifest() []byte {
 
 // same tells whether the source is what the row says.
 func (s *source) same(row *journal.Row) bool {
-	return row.Unchanged(s.size, s.mtime) && bytes.Equal(row.Manifest, s.manifest())
+	return row.Unchanged(s.size, s.mtime, s.origin) && bytes.Equal(row.Manifest, s.manifest())
 }
 
 // nameArchive gives a directory the name that it has towards a client which

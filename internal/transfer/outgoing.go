@@ -408,7 +408,7 @@ func (o *outgoing) rowOf() journal.Row {
 	r := journal.Row{
 		Key:  journal.Key{ID: o.head.Transfer, Direction: journal.Send},
 		Peer: o.opt.To.Bare(), Profile: o.profile(), Name: o.src.name, Description: o.opt.Description, Path: o.src.path, Size: o.src.size, MTime: o.src.mtime,
-		Mode: o.src.mode, Manifest: o.src.manifest(),
+		Mode: o.src.mode, Manifest: o.src.manifest(), Origin: o.src.origin,
 	}
 	if o.batch != nil {
 		r.Batch = o.batch.ID

@@ -14,6 +14,8 @@ import (
 	"github.com/google/uuid"
 
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fileid"
+	"jetsend/internal/journal"
 )
 
 // openNonblock keeps opening a FIFO from hanging.
@@ -36,8 +38,10 @@ type source struct {
 	size  int64 // bytes of the stream
 	mtime time.Time
 	mode  fs.FileMode // permission bits of a file; 0 for everything else
-	tree  *tree       // nil for everything but a directory
-	spool *spooled    // nil for everything but an input
+	// origin is the identity of the file, or of the files of a directory.
+	origin []byte
+	tree   *tree    // nil for everything but a directory
+	spool  *spooled // nil for everything but an input
 }
 
 // openSources opens all that is to be sent, and reads inputs to their end.
@@ -93,7 +97,7 @@ func newBatch(sources []*source) *Batch {
 	return b
 }
 
-// openSource opens a file or a directory.
+// openSource opens a file or a directory, be it through a link: the user named it.
 func openSource(ctx context.Context, s Source) (*source, error) {
 	path, err := filepath.Abs(s.Path)
 	if err != nil {
@@ -121,9 +125,59 @@ func openSource(ctx context.Context, s Source) (*source, error) {
 	if name == "" {
 		name = filepath.Base(s.Path)
 	}
+	return fileSource(f, info, followed(path, info), name)
+}
+
+// followed is the path of the file itself when path is a link to it: that is what
+// is opened again, whatever the link leads to then.
+func followed(path string, info fs.FileInfo) string {
+	if named, err := os.Lstat(path); err != nil || named.Mode().Type() != fs.ModeSymlink {
+		return path
+	}
+	target, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return path
+	}
+	if found, err := os.Lstat(target); err != nil || !os.SameFile(found, info) {
+		return path
+	}
+	return target
+}
+
+// reopenSource opens what was sent before. Where it is known which file that was,
+// a link in its place is another file, and is not followed.
+func reopenSource(ctx context.Context, row *journal.Row) (*source, error) {
+	if row.Origin == nil || row.Manifest != nil {
+		return openSource(ctx, Source{Path: row.Path, Name: row.Name})
+	}
+	f, err := os.OpenFile(row.Path, os.O_RDONLY|openNonblock|syscall.O_NOFOLLOW, 0)
+	if errors.Is(err, syscall.ELOOP) {
+		return nil, fmt.Errorf("%w: a link is in its place", errSourceChanged)
+	}
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = errSourceChanged
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return fileSource(f, info, row.Path, row.Name)
+}
+
+// fileSource is a regular file that is open.
+func fileSource(f *os.File, info fs.FileInfo, path, name string) (*source, error) {
+	id, err := fileid.Of(f, info)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	var origin fileid.Digest
+	origin.Add(id)
 	return &source{
 		data: &fileContent{f, info.Size(), info.ModTime()}, path: path, name: name,
-		size: info.Size(), mtime: info.ModTime(), mode: info.Mode().Perm(),
+		size: info.Size(), mtime: info.ModTime(), mode: info.Mode().Perm(), origin: origin.Sum(),
 	}, nil
 }
 

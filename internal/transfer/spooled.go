@@ -89,10 +89,12 @@ func (e *Endpoint) spoolSource(f *spool.File, id, name string) (*source, error) 
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return &source{
-		data: &fileContent{f.File, f.Size(), info.ModTime()}, path: f.Name(), name: name,
-		size: f.Size(), mtime: info.ModTime(), spool: &spooled{file: f, id: id, log: e.log},
-	}, nil
+	src, err := fileSource(f.File, info, f.Name(), name)
+	if err != nil {
+		return nil, err
+	}
+	src.mode, src.spool = 0, &spooled{file: f, id: id, log: e.log}
+	return src, nil
 }
 
 // reopen opens the source of a transfer that was offered before. errSourceChanged
@@ -101,7 +103,7 @@ func (e *Endpoint) reopen(ctx context.Context, row *journal.Row) (src *source, e
 	if Spooled(row) {
 		src, err = e.reopenSpool(row)
 	} else {
-		src, err = openSource(ctx, Source{Path: row.Path, Name: row.Name})
+		src, err = reopenSource(ctx, row)
 	}
 	if err != nil {
 		return nil, err
