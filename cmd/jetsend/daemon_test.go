@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -171,6 +172,26 @@ func TestLogFile(t *testing.T) {
 		}
 		if info, err := os.Stat(name); err == nil && info.Mode().Perm() != 0o600 {
 			t.Errorf("%s: mode %v", name, info.Mode())
+		}
+	}
+}
+
+// TestLogFileMode: a log that is there keeps what its group may do and nothing else.
+func TestLogFileMode(t *testing.T) {
+	for mode, want := range map[os.FileMode]os.FileMode{0o644: 0o640, 0o666: 0o660, 0o640: 0o640, 0o600: 0o600} {
+		path := filepath.Join(t.TempDir(), "log")
+		if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Chmod(path, mode)); err != nil {
+			t.Fatal(err)
+		}
+		l, err := openLogFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%o: %v, %v", mode, info.Mode(), err)
+		}
+		if err := l.Close(); err != nil {
+			t.Error(err)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"jetsend/internal/config"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/hook"
+	"jetsend/internal/strict"
 	"jetsend/internal/transfer"
 )
 
@@ -57,6 +58,12 @@ func (a *app) hook(path string) (*hook.Config, error) {
 	case info.Mode().Perm()&0o111 == 0:
 		err = errors.New(clean.Text(abs) + " is not executable")
 		hints = []string{"run `chmod +x " + clean.Argument(abs) + "`"}
+	default:
+		err = strict.Check(abs)
+		var open *strict.Error
+		if errors.As(err, &open) {
+			hints = []string{open.Fix}
+		}
 	}
 	if err != nil {
 		return nil, &transfer.Failure{Code: exitcode.LocalFile, Reason: "--exec", Err: err, Hints: hints}

@@ -75,9 +75,22 @@ func openLogFile(path string) (*logFile, error) {
 	return &logFile{path: path, f: f}, nil
 }
 
-// openAppend opens a log for its owner's eyes: it names contacts and files.
+// openAppend opens a log for its owner's eyes: it names contacts and files. One that
+// is there keeps what its group may do, as logrotate makes it, and nothing for everybody.
 func openAppend(path string) (*os.File, error) {
-	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	const everybody = 0o007
+	info, err := f.Stat()
+	if err == nil && info.Mode().IsRegular() && info.Mode().Perm()&everybody != 0 {
+		err = f.Chmod(info.Mode().Perm() &^ everybody)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
 
 // Write implements io.Writer.

@@ -17,6 +17,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"jetsend/internal/clean"
+	"jetsend/internal/strict"
 )
 
 // delimiter separates the parts of a key inside viper. The usual dot would cut
@@ -70,7 +71,11 @@ func Load(o Options) (*Config, error) {
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
-	return c, checkMode(c)
+	if err := checkMode(c); err != nil {
+		return nil, err
+	}
+	exec := o.Flags["receive::exec"]
+	return c, c.checkRun(exec != nil && exec.Changed)
 }
 
 // setDefaults tells viper the built-in values.
@@ -218,6 +223,32 @@ func checkMode(c *Config) error {
 				Hints: []string{"run `chmod 600 " + clean.Argument(c.File) + "`"},
 			}
 		}
+	}
+	return nil
+}
+
+// checkRun refuses a file that names something to run and can be changed by
+// others, who would run it as us. byFlag: what receive runs was named by a flag.
+func (c *Config) checkRun(byFlag bool) error {
+	key := ""
+	if c.Receive.Exec != "" && !byFlag {
+		key = "receive.exec"
+	}
+	for name, a := range c.Accounts {
+		if a.PasswordCommand != "" {
+			key = "password_command of account " + name
+		}
+	}
+	if key == "" || !c.Found {
+		return nil
+	}
+	err := strict.Check(c.File)
+	var open *strict.Error
+	if errors.As(err, &open) {
+		return &Error{File: c.File, Msg: key + " is not run, for others could have put it there", Err: err, Hints: []string{open.Fix}}
+	}
+	if err != nil {
+		return &Error{Msg: "read the configuration", Err: err}
 	}
 	return nil
 }

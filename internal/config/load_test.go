@@ -197,6 +197,46 @@ func TestMode(t *testing.T) {
 	}
 }
 
+// What a file names is not run when others could have written it; everything else
+// of such a file counts, and so does what a flag names in its place.
+func TestModeOfWhatRuns(t *testing.T) {
+	const command, exec, plain = "accounts: {a: {jid: a@b.example, password_command: pass show a}}\n", "receive: {exec: /bin/true}\n", "receive: {once: true}\n"
+	flags := pflag.NewFlagSet("x", pflag.ContinueOnError)
+	flags.String("exec", "", "")
+	if err := flags.Set("exec", "/bin/false"); err != nil {
+		t.Fatal(err)
+	}
+	byFlag := map[string]*pflag.Flag{"receive::exec": flags.Lookup("exec")}
+	for _, tt := range []struct {
+		text      string
+		mode, dir os.FileMode
+		flags     map[string]*pflag.Flag
+		want      string // in the error; "": there is none
+	}{
+		{command, 0o644, 0o755, nil, ""},
+		{command, 0o664, 0o755, nil, "password_command of account a is not run"},
+		{command, 0o644, 0o777, nil, "password_command of account a is not run"},
+		{command, 0o644, 0o777 | os.ModeSticky, nil, ""},
+		{exec, 0o662, 0o755, nil, "receive.exec is not run"},
+		{exec, 0o644, 0o775, nil, "receive.exec is not run"},
+		{exec, 0o662, 0o777, byFlag, ""},
+		{plain, 0o666, 0o777, nil, ""},
+	} {
+		file := writeConfig(t, tt.text)
+		if err := errors.Join(os.Chmod(file, tt.mode), os.Chmod(filepath.Dir(file), tt.dir)); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Load(Options{File: file, Flags: tt.flags})
+		var refused *Error
+		switch {
+		case tt.want == "" && err != nil:
+			t.Errorf("%s, %o in %o: %v", tt.text, tt.mode, tt.dir, err)
+		case tt.want != "" && (!errors.As(err, &refused) || !strings.Contains(err.Error(), tt.want) || len(refused.Hints) != 1 || !strings.Contains(refused.Hints[0], "chmod go-w "+filepath.Dir(file))):
+			t.Errorf("%s, %o in %o: %v", tt.text, tt.mode, tt.dir, err)
+		}
+	}
+}
+
 func TestPathsOfTheFile(t *testing.T) {
 	file := writeConfig(t, "accounts:\n  a: {jid: a@b.example, password_file: secret, tls_ca_file: ~/ca.pem}\n  b: {jid: b@b.example, password_file: ''}\nreceive: {dir: /srv}\n")
 	c, err := Load(Options{File: file, Home: "/home/juliet"})

@@ -104,8 +104,8 @@ func Create(ctx context.Context, r io.Reader, dir, id string, maxSize int64) (*F
 	return nil, errors.Join(fmt.Errorf("spool input: %w", err), os.Remove(path))
 }
 
-// Open opens the spool at path again, for a resume. [fs.ErrNotExist] when it
-// is not there any more.
+// Open opens the spool at path again, for a resume, and closes it to others.
+// [fs.ErrNotExist] when it is not there any more.
 func Open(path string) (*File, error) {
 	if !strings.HasPrefix(filepath.Base(path), prefix) {
 		return nil, fmt.Errorf("open spool: %q is none", path)
@@ -119,7 +119,10 @@ func Open(path string) (*File, error) {
 	case err != nil:
 	case !info.Mode().IsRegular():
 		err = fmt.Errorf("%s is not a regular file", path)
-	default:
+	case info.Mode().Perm()&0o077 != 0: // brought back from a backup, for one
+		err = f.Chmod(info.Mode().Perm() & 0o700)
+	}
+	if err == nil {
 		err = lock(f, syscall.LOCK_SH)
 	}
 	if err != nil {

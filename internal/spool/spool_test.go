@@ -167,6 +167,24 @@ func TestOpenNothingElse(t *testing.T) {
 	}
 }
 
+// A spool that a backup has brought back is closed to others.
+func TestOpenCloses(t *testing.T) {
+	path := Path(t.TempDir(), "x")
+	if err := os.WriteFile(path, []byte("plaintext"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	if err := f.Remove(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestSweep(t *testing.T) {
 	dir := t.TempDir()
 	old := time.Now().Add(-time.Hour)

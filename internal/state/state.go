@@ -53,7 +53,7 @@ const (
 
 // Open opens the database at path, making it (mode 0600) and its directory
 // (mode 0700) where they do not exist. A file that others could read is closed
-// to them first. The caller closes the database.
+// to them first, and so are those that SQLite keeps beside it. The caller closes the database.
 func Open(ctx context.Context, path string) (*sql.DB, error) {
 	if err := prepare(path); err != nil {
 		return nil, fmt.Errorf("open state file %s: %w", path, unwritable(err))
@@ -74,11 +74,14 @@ func Open(ctx context.Context, path string) (*sql.DB, error) {
 }
 
 // prepare makes the directory and the file with modes that keep others out.
-// SQLite gives its -wal and -shm files the mode of the database file. A file
-// that exists is not opened here: closing it would drop the POSIX locks of
+// SQLite gives its -wal and -shm files the mode of the database file when it makes
+// them. A file that exists is not opened here: closing it would drop the POSIX locks of
 // every connection that this process already has to it.
 func prepare(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	if err := closeToWriters(filepath.Dir(path)); err != nil {
 		return err
 	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
@@ -89,11 +92,71 @@ func prepare(path string) error {
 	if !errors.Is(err, fs.ErrExist) {
 		return err
 	}
+	return closeAll(path)
+}
+
+// sidecars are what SQLite appends to the name of a database for the files that
+// hold a part of it: what was written last, and where to find that.
+var sidecars = []string{"-wal", "-shm"}
+
+// closeAll closes a state file to others, and what SQLite finds beside it: files
+// that a backup has brought back would keep their modes, and get what is secret.
+func closeAll(path string) error {
+	real, err := filepath.EvalSymlinks(path) // as SQLite does
+	if err != nil {
+		return err
+	}
+	if err := closeToOthers(real); err != nil {
+		return err
+	}
+	for _, s := range sidecars {
+		info, err := os.Lstat(real + s)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			continue
+		case err != nil:
+			return err
+		case !info.Mode().IsRegular():
+			return fmt.Errorf("%s is not a regular file", real+s)
+		}
+		if err := closeToOthers(real + s); err != nil && !errors.Is(err, fs.ErrNotExist) { // another process has just closed the database
+			return err
+		}
+	}
+	return nil
+}
+
+// closeToWriters keeps others from putting a file of theirs in the place of one
+// in dir. It may stay one that others can look into: a file system that the user
+// has chosen with --state-dir, with other things in it.
+func closeToWriters(dir string) error {
+	const othersWrite fs.FileMode = 0o022
+	info, err := os.Stat(dir)
+	if err != nil || info.Mode().Perm()&othersWrite == 0 || info.Mode()&fs.ModeSticky != 0 {
+		return err
+	}
+	if err := os.Chmod(dir, info.Mode().Perm()&^othersWrite); err != nil {
+		return fmt.Errorf("others may write in %s: %w", dir, err)
+	}
+	return nil
+}
+
+// closeToOthers takes all permissions of others from a file or directory of ours.
+func closeToOthers(path string) error {
 	info, err := os.Stat(path)
 	if err == nil && info.Mode().Perm()&0o077 != 0 {
-		err = os.Chmod(path, 0o600)
+		err = os.Chmod(path, info.Mode().Perm()&0o700)
 	}
 	return err
+}
+
+// Private makes a directory (mode 0700) for what is ours alone, with its parents.
+// One that is there is closed to others.
+func Private(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return unwritable(err)
+	}
+	return unwritable(closeToOthers(dir))
 }
 
 // syncDir makes a new file's name durable, on systems that have such a thing.

@@ -257,3 +257,87 @@ func TestNoSpace(t *testing.T) {
 		t.Errorf("migrate: %v", err)
 	}
 }
+
+// restored copies an open database with what SQLite keeps beside it, as a backup is
+// brought back with the usual umask.
+func restored(t *testing.T) string {
+	t.Helper()
+	from := filepath.Join(t.TempDir(), "a.db")
+	db := open(t, from)
+	if _, err := db.ExecContext(t.Context(), `CREATE TABLE t (secret TEXT); INSERT INTO t VALUES ('key')`); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []string{"", "-wal", "-shm"} {
+		b, err := os.ReadFile(from + s)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, "a.db"+s), b, 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return filepath.Join(dir, "a.db")
+}
+
+// Not only the database is closed to others, also what SQLite finds beside it, where
+// what is written next goes.
+func TestModesRestored(t *testing.T) {
+	path := restored(t)
+	link := filepath.Join(t.TempDir(), "link.db") // what is beside the database is beside the file that a link names
+	if err := os.Symlink(path, link); err != nil {
+		t.Fatal(err)
+	}
+	db := open(t, link)
+	if _, err := db.ExecContext(t.Context(), `INSERT INTO t VALUES ('next')`); err != nil {
+		t.Fatal(err)
+	}
+	var n int
+	if err := db.QueryRowContext(t.Context(), `SELECT count(*) FROM t`).Scan(&n); err != nil || n != 2 {
+		t.Errorf("%d rows, %v", n, err)
+	}
+	for _, s := range []string{"", "-wal", "-shm"} {
+		if info, err := os.Stat(path + s); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("a.db%s: %v, %v", s, info.Mode(), err)
+		}
+	}
+}
+
+// What is no file has been put there by somebody.
+func TestSidecarPlanted(t *testing.T) {
+	path := restored(t)
+	theirs := filepath.Join(t.TempDir(), "theirs")
+	err := errors.Join(os.Remove(path+"-wal"), os.WriteFile(theirs, nil, 0o644), os.Symlink(theirs, path+"-wal"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if db, err := Open(t.Context(), path); err == nil || !strings.Contains(err.Error(), "-wal is not a regular file") {
+		t.Errorf("opened: %v", err)
+		_ = db.Close()
+	}
+	if info, err := os.Stat(theirs); err != nil || info.Mode().Perm() != 0o644 || info.Size() != 0 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+}
+
+// The directory of the state is not one where others exchange files; whether they
+// can look into it is the user's choice. What is ours alone is closed to all.
+func TestDirectoryModes(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o775); err != nil {
+		t.Fatal(err)
+	}
+	open(t, filepath.Join(dir, "x.db"))
+	private := filepath.Join(dir, "private")
+	if err := errors.Join(os.Mkdir(private, 0o700), os.Chmod(private, 0o777), Private(private), Private(filepath.Join(private, "more"))); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]fs.FileMode{dir: 0o755, private: 0o700, filepath.Join(private, "more"): 0o700} {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: %v, want %o", path, info.Mode(), want)
+		}
+	}
+}

@@ -66,7 +66,7 @@ var errEmptyInput = errors.New("there is nothing to read from the input")
 // readInput reads an input to its end.
 func (e *Endpoint) readInput(ctx context.Context, from Source, opt SendOptions) (*source, error) {
 	dir := e.spools()
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := state.Private(dir); err != nil {
 		return nil, fmt.Errorf("spool input: %w", err)
 	}
 	id := uuid.NewString()
