@@ -29,6 +29,8 @@ type Target struct {
 	// Exposed says that others may rename what is in the directory: then what
 	// got the name is compared with what was unpacked.
 	Exposed bool
+
+	symlink func(root *os.Root, target, path string) error // tests put their own here
 }
 
 // Limits bounds what may be unpacked. The zero value allows no data at all.
@@ -51,7 +53,32 @@ type Tree struct {
 	Dirs    int // with the top
 	Links   int
 	Bytes   int64 // in files
-	Renamed int   // names that had to be changed
+	Renamed int   // names below the top that had to be changed
+	LeftOut int   // links that the file system does not have
+	// Changes are the first of both, in the order in which they were met.
+	Changes []Change
+}
+
+// maxChanges bounds the changes that are told one by one.
+const maxChanges = 100
+
+// Change is an entry that is not as it was sent. The paths are below the top, with
+// slashes, and not safe to show.
+type Change struct {
+	Path string // in the archive
+	Now  string // on the disk; "" when it was left out
+	Err  error  // why it was left out
+}
+
+func (t *Tree) changed(c Change) {
+	if c.Now == "" {
+		t.LeftOut++
+	} else {
+		t.Renamed++
+	}
+	if len(t.Changes) < maxChanges {
+		t.Changes = append(t.Changes, c)
+	}
 }
 
 // TempName is the hidden directory that the archive of a transfer is unpacked
@@ -88,7 +115,7 @@ func extract(ctx context.Context, r io.Reader, root *os.Root, to Target, limits 
 		return Tree{}, err
 	}
 	defer func() { _ = into.Close() }() // all of it is synced
-	tree, err := unpack(ctx, r, into, limits)
+	tree, err := unpack(ctx, r, into, to.symlink, limits)
 	if err != nil {
 		return Tree{}, err
 	}
@@ -146,13 +173,21 @@ func same(root *os.Root, name string, open *os.Root) error {
 // release gives the tree its final name. Renaming a directory replaces no file
 // and no link, and of directories only an empty one; [os.Root] refuses that, too.
 func release(root *os.Root, temp string, to Target) (string, error) {
+	name, err := releaseAs(root, temp, to.Name, to.Place)
+	if plain := filename.Plain(to.Name); unnameable(err) && plain != to.Name {
+		return releaseAs(root, temp, plain, to.Place)
+	}
+	return name, err
+}
+
+func releaseAs(root *os.Root, temp, as string, place func(name string) error) (string, error) {
 	for n := range maxNumbered {
-		name := filename.Numbered(to.Name, n)
+		name := filename.Numbered(as, n)
 		if taken(root, name) {
 			continue
 		}
-		if to.Place != nil {
-			if err := to.Place(name); err != nil {
+		if place != nil {
+			if err := place(name); err != nil {
 				return "", err
 			}
 		}
@@ -164,7 +199,19 @@ func release(root *os.Root, temp string, to Target) (string, error) {
 			return "", err
 		}
 	}
-	return "", fmt.Errorf("release %s: %w", to.Name, fs.ErrExist)
+	return "", fmt.Errorf("release %s: %w", as, fs.ErrExist)
+}
+
+// unnameable tells whether a file system says that it cannot hold a name. It may
+// mean something else, which it says again to the next name.
+func unnameable(err error) bool {
+	return errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.EILSEQ) || errors.Is(err, syscall.ENAMETOOLONG)
+}
+
+// lacking tells whether a file system says that it does not have what is asked of
+// it: links, permissions.
+func lacking(err error) bool {
+	return errors.Is(err, syscall.EPERM) || errors.Is(err, errors.ErrUnsupported)
 }
 
 func taken(root *os.Root, name string) bool {

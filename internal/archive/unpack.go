@@ -50,6 +50,8 @@ type unpacker struct {
 	umask  fs.FileMode
 	tree   Tree
 	buf    []byte
+
+	makeLink func(root *os.Root, target, path string) error
 }
 
 // source is the reader of the archive. It ends with its context, and remembers
@@ -73,10 +75,13 @@ func (s *source) Read(p []byte) (int, error) {
 }
 
 // unpack makes everything below root, and syncs it.
-func unpack(ctx context.Context, r io.Reader, root *os.Root, limits Limits) (Tree, error) {
+func unpack(ctx context.Context, r io.Reader, root *os.Root, symlink func(root *os.Root, target, path string) error, limits Limits) (Tree, error) {
 	limits.Entries = bound(limits.Entries, MaxEntries)
 	limits.Depth = bound(limits.Depth, MaxDepth)
-	u := unpacker{root: root, limits: limits, made: map[string]made{}, buf: make([]byte, bufferSize)}
+	u := unpacker{root: root, limits: limits, made: map[string]made{}, buf: make([]byte, bufferSize), makeLink: symlink}
+	if symlink == nil {
+		u.makeLink = (*os.Root).Symlink
+	}
 	var err error
 	if u.umask, err = umask(root); err != nil {
 		return Tree{}, err
@@ -228,22 +233,32 @@ func (u *unpacker) claim(raw string, create func(p string) error) (string, error
 	}
 	base := path.Base(raw)
 	safe := filename.Component(base)
-	for n := range maxAlike {
-		name := filename.Numbered(safe, n)
-		p := path.Join(parent.path, name)
-		err := create(p)
-		if errors.Is(err, fs.ErrExist) {
-			continue
-		}
-		if err != nil {
-			return "", err
-		}
-		if name != base {
-			u.tree.Renamed++
-		}
-		return p, nil
+	p, err := firstFree(parent.path, safe, create)
+	if plain := filename.Plain(safe); unnameable(err) && plain != safe {
+		p, err = firstFree(parent.path, plain, create)
 	}
-	return "", refuse(raw, fmt.Sprintf("more than %d names that are alike", maxAlike))
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return "", refuse(raw, fmt.Sprintf("more than %d names that are alike", maxAlike))
+	case err != nil:
+		return "", err
+	}
+	if path.Base(p) != base {
+		u.tree.changed(Change{Path: raw, Now: p})
+	}
+	return p, nil
+}
+
+// firstFree creates something under the first free name; fs.ErrExist when there
+// are too many that are alike.
+func firstFree(dir, name string, create func(p string) error) (string, error) {
+	for n := range maxAlike {
+		p := path.Join(dir, filename.Numbered(name, n))
+		if err := create(p); !errors.Is(err, fs.ErrExist) {
+			return p, err
+		}
+	}
+	return "", fs.ErrExist
 }
 
 // directory makes a directory that only the owner can use until it is full.
@@ -321,16 +336,23 @@ func (u *unpacker) symlink(h *tar.Header, raw string) error {
 	return nil
 }
 
-// makeLinks makes the links, after everything else was written.
+// makeLinks makes the links, after everything else was written. Those that the file
+// system does not have (FAT, exFAT, network file systems) are left out: they are no
+// reason to throw everything else away.
 func (u *unpacker) makeLinks() error {
 	for _, l := range u.links {
 		if err := u.root.Remove(l.path); err != nil {
 			return err
 		}
-		if err := u.root.Symlink(u.retarget(l), l.path); err != nil {
+		err := u.makeLink(u.root, u.retarget(l), l.path)
+		switch {
+		case lacking(err), errors.Is(err, syscall.ENAMETOOLONG): // of the target: some have room for less
+			u.tree.changed(Change{Path: l.raw, Err: err})
+		case err != nil:
 			return err
+		default:
+			u.tree.Links++
 		}
-		u.tree.Links++
 	}
 	return nil
 }
@@ -384,7 +406,7 @@ func (u *unpacker) seal(m made) (err error) {
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
 	_ = SetTime(d, m.time) // as for a file
-	if err := d.Chmod(m.mode); err != nil {
+	if err := d.Chmod(m.mode); err != nil && !lacking(err) {
 		return err
 	}
 	return sync(d)

@@ -25,7 +25,7 @@ const vboxfs = 0x786f4256
 func kind(f *os.File) (magic uint64, steady bool, err error) {
 	var s unix.Statfs_t
 	for {
-		if err = unix.Fstatfs(int(f.Fd()), &s); err != unix.EINTR { //nolint:errorlint // a system call gives the number itself
+		if err = unix.Fstatfs(int(f.Fd()), &s); err != unix.EINTR {
 			break
 		}
 	}

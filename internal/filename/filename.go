@@ -81,6 +81,23 @@ func pass(name string) string {
 	return name
 }
 
+// plainBytes is what every file system takes: some that encrypt names have room for
+// no more than 143 bytes.
+const plainBytes = 100
+
+// Plain returns a name from [Safe] in letters that every file system has: one that
+// is mounted with an old code page has only these.
+func Plain(name string) string {
+	name = strings.Map(func(r rune) rune {
+		if r > unicode.MaxASCII {
+			return '_'
+		}
+		return r
+	}, name)
+	stem, ext := split(name)
+	return Safe(cut(stem, plainBytes-len(ext)) + ext)
+}
+
 // Numbered returns the name to try when n others before it are taken:
 // "a.iso", "a (1).iso", "a (2).iso". It is never longer than MaxBytes.
 func Numbered(name string, n int) string {

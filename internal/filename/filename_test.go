@@ -135,3 +135,15 @@ func FuzzSafe(f *testing.F) {
 		}
 	})
 }
+
+// A plain name is a safe one that every file system can hold.
+func TestPlain(t *testing.T) {
+	for name, want := range map[string]string{
+		"a.txt": "a.txt", "grüße.txt": "gr__e.txt", "日本": "__", strings.Repeat("x", 255): strings.Repeat("x", plainBytes),
+		strings.Repeat("x", 200) + ".tar": strings.Repeat("x", plainBytes-4) + ".tar", "é": "_",
+	} {
+		if got := Plain(name); got != want || Safe(got) != got || len(got) > plainBytes {
+			t.Errorf("%q: %q, want %q", name, got, want)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"syscall"
 
 	"github.com/google/uuid"
 )
@@ -25,7 +26,11 @@ func (p *Partial) permit() error {
 			return nil
 		}
 	}
-	return p.f.Chmod(p.dir.mode)
+	err := p.f.Chmod(p.dir.mode)
+	if errors.Is(err, syscall.EPERM) || errors.Is(err, errors.ErrUnsupported) {
+		return nil // where permissions are the mount's
+	}
+	return err
 }
 
 // umask learns the umask as Open does, from a file that asks for everything.

@@ -101,7 +101,7 @@ func TestRaceUnpack(t *testing.T) {
 		if _, err := p.Write([]byte(stream)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := p.Unpack(t.Context(), "top", Skip, nil); err != nil {
+		if _, _, err := p.Unpack(t.Context(), "top", Skip, nil); err != nil {
 			failed++
 		}
 		_ = p.Discard()

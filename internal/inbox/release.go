@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"jetsend/internal/archive"
@@ -36,6 +37,14 @@ func (p *Partial) Release(name string, how Conflict, mtime time.Time, placing fu
 	if err := p.seal(mtime); err != nil {
 		return "", fmt.Errorf("release: %w", err)
 	}
+	final, err := p.releaseAs(name, how, mtime, placing)
+	if plain := filename.Plain(name); unnameable(err) && plain != name {
+		return p.releaseAs(plain, how, mtime, placing)
+	}
+	return final, err
+}
+
+func (p *Partial) releaseAs(name string, how Conflict, mtime time.Time, placing func(path string) error) (string, error) {
 	for n := range maxNumbered {
 		final := filename.Numbered(name, n)
 		err := p.tryName(final, how, mtime, placing)
@@ -65,6 +74,12 @@ func Crowded(dir, name string) bool {
 		}
 	}
 	return true
+}
+
+// unnameable tells whether a file system says that it cannot hold a name. It may
+// mean something else, which it says again to the next name.
+func unnameable(err error) bool {
+	return errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.EILSEQ) || errors.Is(err, syscall.ENAMETOOLONG)
 }
 
 // seal brings the data and their attributes to the disk.

@@ -159,7 +159,7 @@ func TestTreeExchanged(t *testing.T) {
 		somebody(t, path, "mv .jetsend-*.dir kept && mkdir .jetsend-"+sharedID+".dir")
 		return nil
 	}
-	if final, err := p.Unpack(t.Context(), "verona", Rename, placing); err == nil {
+	if final, _, err := p.Unpack(t.Context(), "verona", Rename, placing); err == nil {
 		t.Errorf("released %q", final)
 	}
 	if err := p.Discard(); err != nil {

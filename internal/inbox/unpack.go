@@ -12,22 +12,31 @@ import (
 // Unpack is Release for a partial file that is the archive of a directory: the
 // tree gets the name, and the partial file goes. name must come from package
 // filename. Nothing is ever replaced: Overwrite is for files, and means Skip
-// here. When it returns nil, tree and name have been synced.
+// here. When it returns nil, tree and name have been synced, and what is not as it
+// was sent is told.
 //
 // placing, unless nil, is called with the absolute path before each name that is
 // tried, when the whole tree is durable. After any error the partial file is
 // there with all its bytes, and Keep or Discard says what becomes of it; an error
 // may come after the tree got its name, which SettleTree tells. An
 // [archive.RefusedError] says that the archive is at fault.
-func (p *Partial) Unpack(ctx context.Context, name string, how Conflict, placing func(path string) error) (string, error) {
+func (p *Partial) Unpack(ctx context.Context, name string, how Conflict, placing func(path string) error) (string, archive.Tree, error) {
+	tree, err := p.unpack(ctx, name, how, placing)
+	if err != nil {
+		return "", archive.Tree{}, err
+	}
+	return p.dir.Path(tree.Name), tree, nil
+}
+
+func (p *Partial) unpack(ctx context.Context, name string, how Conflict, placing func(path string) error) (archive.Tree, error) {
 	if at := p.Written(); at != p.size {
-		return "", fmt.Errorf("unpack %s: %d of %d bytes", name, at, p.size)
+		return archive.Tree{}, fmt.Errorf("unpack %s: %d of %d bytes", name, at, p.size)
 	}
 	if err := baseName(name); err != nil {
-		return "", fmt.Errorf("unpack: %w", err)
+		return archive.Tree{}, fmt.Errorf("unpack: %w", err)
 	}
 	if err := p.Sync(); err != nil {
-		return "", fmt.Errorf("unpack: %w", err)
+		return archive.Tree{}, fmt.Errorf("unpack: %w", err)
 	}
 	place := func(final string) error {
 		if how != Rename && final != name {
@@ -46,12 +55,12 @@ func (p *Partial) Unpack(ctx context.Context, name string, how Conflict, placing
 		err = fmt.Errorf("%w: %w", ErrNoSpace, err)
 	}
 	if err != nil {
-		return "", err
+		return archive.Tree{}, err
 	}
 	if err := errors.Join(p.Discard(), p.dir.names.Sync()); err != nil {
-		return "", fmt.Errorf("unpack %s: %w", tree.Name, err)
+		return archive.Tree{}, fmt.Errorf("unpack %s: %w", tree.Name, err)
 	}
-	return p.dir.Path(tree.Name), nil
+	return tree, nil
 }
 
 // SettleTree is Settle for an Unpack that was cut after placing was called with

@@ -56,7 +56,7 @@ func treeOnly(t *testing.T, path, name string) {
 func TestUnpack(t *testing.T) {
 	d, path := open(t)
 	var placed string
-	got, err := put(t, d, "x", packed(t)).Unpack(t.Context(), "tree", Skip, func(p string) error {
+	got, _, err := put(t, d, "x", packed(t)).Unpack(t.Context(), "tree", Skip, func(p string) error {
 		placed = p
 		return nil
 	})
@@ -66,7 +66,7 @@ func TestUnpack(t *testing.T) {
 	treeOnly(t, path, "tree")
 	for how, want := range map[Conflict]error{Rename: nil, Skip: ErrExists, Overwrite: ErrExists} {
 		p := put(t, d, "x", packed(t))
-		got, err := p.Unpack(t.Context(), "tree", how, nil)
+		got, _, err := p.Unpack(t.Context(), "tree", how, nil)
 		if !errors.Is(err, want) || err == nil && got != d.Path("tree (1)") {
 			t.Errorf("%v: %s, %v", how, got, err)
 		}
@@ -85,7 +85,7 @@ func TestUnpackRefused(t *testing.T) {
 		"link": {Name: "top/l", Typeflag: tar.TypeSymlink, Linkname: "../../x"}, "device": {Name: "top/d", Typeflag: tar.TypeChar},
 	} {
 		p := put(t, d, "x", packed(t, h))
-		_, err := p.Unpack(t.Context(), "tree", Rename, nil)
+		_, _, err := p.Unpack(t.Context(), "tree", Rename, nil)
 		var refused *archive.RefusedError
 		if !errors.As(err, &refused) {
 			t.Errorf("%s: %v", name, err)
@@ -123,7 +123,7 @@ func TestSettleTree(t *testing.T) {
 	} {
 		d, _ := open(t)
 		p := put(t, d, "x", packed(t))
-		if _, err := p.Unpack(t.Context(), "tree", Rename, func(string) error { return cut }); !errors.Is(err, cut) {
+		if _, _, err := p.Unpack(t.Context(), "tree", Rename, func(string) error { return cut }); !errors.Is(err, cut) {
 			t.Fatal(err)
 		}
 		if err := p.Keep(); err != nil {

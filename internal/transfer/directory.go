@@ -68,6 +68,8 @@ func (o *offer) manifest() []byte {
 type tree struct {
 	*directory
 	skipped []archive.Skipped
+	renamed int              // names that are others at a jetsend that unpacks it
+	changes []archive.Change // the first of them
 }
 
 func openTree(ctx context.Context, path, name string, info fs.FileInfo) (*source, error) {
@@ -84,9 +86,10 @@ func openTree(ctx context.Context, path, name string, info fs.FileInfo) (*source
 	}
 	digest := m.Digest()
 	files, _ := m.Files()
+	renamed, changes := m.Renames()
 	return &source{
 		data: &treeContent{r}, path: path, name: name, size: m.Size(), mtime: info.ModTime(), origin: m.Origin(),
-		tree: &tree{directory: &directory{Manifest: digest[:], Files: files}, skipped: m.Skipped()},
+		tree: &tree{directory: &directory{Manifest: digest[:], Files: files}, skipped: m.Skipped(), renamed: renamed, changes: changes},
 	}, nil
 }
 
@@ -194,11 +197,12 @@ func (d *download) unpack(ctx context.Context, sum []byte) error {
 		}
 	})()
 	done := context.WithoutCancel(ctx)
-	final, err := d.part.Unpack(working, d.name, d.how.conflict, func(path string) error { return d.row.Place(done, path, sum) })
+	final, tree, err := d.part.Unpack(working, d.name, d.how.conflict, func(path string) error { return d.row.Place(done, path, sum) })
 	if err != nil {
 		return unpackError(working, err)
 	}
 	d.final = final
+	d.released(tree)
 	return d.row.Complete(done)
 }
 

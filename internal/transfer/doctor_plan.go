@@ -88,6 +88,7 @@ func (e *Endpoint) DryRun(ctx context.Context, opt SendOptions) ([]Plan, error) 
 	}
 	defer closeSources(sources)
 	e.tellSkipped(sources)
+	e.tellRenames(sources)
 	common, err := e.plan(ctx, opt, sources)
 	if err != nil {
 		return nil, e.ended(ctx, err)

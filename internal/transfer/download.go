@@ -68,7 +68,9 @@ type download struct {
 	plain []string // of a plain file: the hashes by which it was verified
 	taken bool     // the sender knows that the offer was accepted
 	final string   // absolute path, once the file is released
-	past  bool     // an earlier run has written it to its output: this one has not
+	// differs is what of a directory is not as it was sent; nil until it is released.
+	differs *Differences
+	past    bool // an earlier run has written it to its output: this one has not
 
 	stop context.CancelCauseFunc // ends the session of the moment
 }
@@ -266,7 +268,7 @@ func (d *download) receipt(ctx context.Context, t *talk, stored int64) error {
 	if t.offer != nil {
 		rec := receipt{Transfer: d.head.Transfer, Size: d.file.Size, Stored: stored}
 		if stored == rec.Size {
-			rec.SHA256 = hex.EncodeToString(d.row.Row().SHA256)
+			rec.SHA256, rec.Differs = hex.EncodeToString(d.row.Row().SHA256), d.difference()
 		}
 		var err error
 		if sealed, err = t.seal(kindReceipt, rec.element()); err != nil {
@@ -307,6 +309,9 @@ func (d *download) report() {
 	event := Received{
 		Head: d.head, Path: d.final, Size: row.Size, Verified: verified, SHA256: hex.EncodeToString(row.SHA256), Seconds: seconds,
 		Description: row.Description, Directory: row.Manifest != nil,
+	}
+	if of := d.difference(); of != nil {
+		event.Differences = *of
 	}
 	d.e.cfg.Report(event)
 	if d.how.released != nil {

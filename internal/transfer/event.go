@@ -90,9 +90,20 @@ type Resumed struct {
 	Offset int64 `json:"offset"`
 }
 
+// Differences are what is not as it was sent: for the rules for names, or because
+// the file system has no such thing. The data are.
+type Differences struct {
+	// Renamed counts the names, of the file or of the directory and what is in it,
+	// that are others. A number for a name that was taken is none of them.
+	Renamed int `json:"renamed,omitempty"`
+	// LeftOut counts the links of a directory that could not be made.
+	LeftOut int `json:"left_out,omitempty"`
+}
+
 // Sent means: the file is complete at the other end.
 type Sent struct {
 	Head
+	Differences
 	Size           int64   `json:"size"`
 	VerifiedByPeer bool    `json:"verified_by_peer"`
 	SHA256         string  `json:"sha256,omitempty"`
@@ -102,6 +113,7 @@ type Sent struct {
 // Received means: the file is verified, durable and under its final name.
 type Received struct {
 	Head
+	Differences
 	Path     string   `json:"path"` // absolute; StandardOutput when it went there
 	Size     int64    `json:"size"`
 	Verified []string `json:"verified"`

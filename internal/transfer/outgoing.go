@@ -219,7 +219,7 @@ func (o *outgoing) sent(ctx context.Context) {
 		o.e.log.Warn("remember devices", "error", err)
 	}
 	seconds := time.Since(o.begun).Seconds()
-	o.e.cfg.Report(Sent{Head: o.head, Size: o.src.size, VerifiedByPeer: o.profile(), SHA256: o.shown(), Seconds: seconds})
+	o.reportSent(Sent{Head: o.head, Size: o.src.size, VerifiedByPeer: o.profile(), SHA256: o.shown(), Seconds: seconds})
 }
 
 // shown is the SHA-256 for the event.

@@ -136,6 +136,9 @@ type receipt struct {
 	Size     int64  // of the whole file
 	Stored   int64  // durable bytes; Size when the file is released
 	SHA256   string // lower-case hex, when it was computed
+	// Differs is what was released otherwise than it was sent; nil when that is not
+	// known, as from an older receiver, or after a crash of this one.
+	Differs *Differences
 }
 
 // The states that a receipt reports.
@@ -153,6 +156,9 @@ func (r receipt) element() *xmltree.Element {
 	if r.SHA256 != "" {
 		x.Set("sha-256", r.SHA256)
 	}
+	if r.Differs != nil {
+		x.Set("renamed", strconv.Itoa(r.Differs.Renamed)).Set("left-out", strconv.Itoa(r.Differs.LeftOut))
+	}
 	return x
 }
 
@@ -164,6 +170,9 @@ func parseReceipt(x *xmltree.Element) (r receipt, err error) {
 	switch s := x.Attr("state"); s {
 	case stateReleased:
 		r.Stored = r.Size
+		if r.Differs, err = parseDifferences(x); err != nil {
+			return r, fmt.Errorf("%w: receipt: %w", errSealed, err)
+		}
 	case stateStored:
 		if err := countAttr(x, "stored", &r.Stored); err != nil || r.Stored >= r.Size {
 			return r, fmt.Errorf("%w: receipt for %q bytes", errSealed, x.Attr("stored"))

@@ -36,6 +36,7 @@ func (e *Endpoint) Send(ctx context.Context, opt SendOptions) error {
 	}
 	defer closeSources(sources)
 	e.tellSkipped(sources)
+	e.tellRenames(sources)
 	e.cfg.Report(Online{JID: e.sess.JID().String()})
 	if opt.Encryption == EncryptionInsecurePlaintext {
 		e.cfg.Report(Warning{Text: sendsPlaintext})

@@ -208,7 +208,7 @@ func (in *incoming) served(ctx context.Context, up *upload, err error) {
 		if merr := in.e.omemo.MarkUsed(ctx, []omemo.Device{in.dev}); merr != nil {
 			in.e.log.Warn("remember device", "error", merr)
 		}
-		in.e.cfg.Report(Sent{Head: up.head, Size: up.src.size, VerifiedByPeer: true, Seconds: time.Since(in.begun).Seconds()})
+		up.reportSent(Sent{Head: up.head, Size: up.src.size, VerifiedByPeer: true, Seconds: time.Since(in.begun).Seconds()})
 	case err == nil:
 		end.err = errNextPart
 	}

@@ -26,6 +26,8 @@ type upload struct {
 	told   bool  // an offer event has been reported
 	marked bool  // a byte has been handed to a transport
 	moved  int64 // bytes of the file that went out, or that the receiver had
+	// differs is what the receiver says that is not as it was sent; nil when it says nothing.
+	differs *Differences
 }
 
 // checkPrefix compares what the receiver has with the first bytes of the file.
@@ -231,6 +233,7 @@ func (u *upload) checkReceipt(t *talk, info *xmltree.Element, stored int64) (boo
 	if r.Transfer != t.offer.Transfer || r.Size != u.src.size || r.Stored != stored || r.Stored == r.Size && digest != "" && r.SHA256 != digest {
 		return false, fmt.Errorf("%w: the receipt is for something else", errSealed)
 	}
+	u.differs = r.Differs
 	return true, nil
 }
 
