@@ -236,7 +236,7 @@ func (l *login) publish(ctx context.Context) error {
 // remember stores the password and writes the account.
 func (l *login) remember() (err error) {
 	a := config.Account{JID: l.chosen.Addr.String(), Server: l.Env("JETSEND_SERVER")}
-	if ca := l.Env("JETSEND_TLS_CA_FILE"); ca != "" {
+	if ca := l.envPath("JETSEND_TLS_CA_FILE"); ca != "" {
 		if a.TLSCAFile, err = filepath.Abs(ca); err != nil {
 			return &config.Error{Msg: "JETSEND_TLS_CA_FILE", Err: err}
 		}

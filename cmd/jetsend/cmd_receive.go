@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -80,7 +81,7 @@ func newReceiveCommand(a *app) *cobra.Command {
 	}
 	d := config.Default().Receive
 	k := keyed{cmd.Flags(), "receive"}
-	k.string("dir", d.Dir, "put files into `DIR`")
+	k.path("dir", d.Dir, "put files into `DIR`", a.home)
 	k.bool("once", false, "stop after the files of one send")
 	k.choice("accept", "", "whose files to take", "ask", "contacts", "verified", "all")
 	cmd.Flags().Bool(insecureFlag, false, "take files that come unencrypted, too")
@@ -89,7 +90,7 @@ func newReceiveCommand(a *app) *cobra.Command {
 	k.size("min-free", 0, "keep this much of the disk free")
 	k.choice("on-conflict", d.OnConflict, "when the name is taken", "rename", "skip", "overwrite")
 	k.bool("per-sender", false, "put the files of each contact into a folder of their own")
-	k.string("exec", "", "run the executable `PATH` for each file that has arrived")
+	k.path("exec", "", "run the executable `PATH` for each file that has arrived", a.home)
 	cmd.Flags().Bool("stdout", false, "write the file to standard output; with --once")
 	k.transport()
 	k.bool("no-direct", false, "make no direct connection to the contact")
@@ -169,7 +170,7 @@ func (a *app) receiveOptions(cmd *cobra.Command, c *config.Config) (o transfer.R
 	if o.Accept == transfer.AcceptAsk {
 		o.Ask = a.askAccept
 	}
-	if o.Dir, err = downloadDir(r.Dir); err != nil {
+	if o.Dir, err = downloadDir(r.Dir, a.home()); err != nil {
 		return o, err
 	}
 	err = a.deliverTo(cmd, c, &o)
@@ -206,16 +207,26 @@ func conflict(text string) inbox.Conflict {
 	return inbox.Rename
 }
 
+// downloads is the directory in the home of the user that all examples name, and that
+// most desktops have. It is made where there is none; others that are missing may be
+// a disk that is not mounted.
+const downloads = "Downloads"
+
 // downloadDir makes the directory absolute and looks whether it is one, and one
 // that files can be made in: that is told before anybody goes online.
-func downloadDir(dir string) (string, error) {
+func downloadDir(dir, home string) (string, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return "", &transfer.Failure{Code: exitcode.LocalFile, Reason: "download directory", Err: err}
 	}
 	info, err := os.Stat(abs)
+	if errors.Is(err, fs.ErrNotExist) && home != "" && abs == filepath.Join(home, downloads) {
+		if err = os.Mkdir(abs, 0o700); err == nil {
+			info, err = os.Stat(abs)
+		}
+	}
 	switch {
-	case errors.Is(err, os.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist):
 		return "", &transfer.Failure{
 			Code: exitcode.LocalFile, Reason: "there is no download directory " + clean.Text(abs),
 			Hints: []string{"run `mkdir -p " + clean.Argument(abs) + "`"},

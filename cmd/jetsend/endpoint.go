@@ -137,7 +137,7 @@ func (a *app) selection() config.Selection {
 		name = a.Env("JETSEND_ACCOUNT")
 	}
 	return config.Selection{
-		Name: name, JID: a.Env("JETSEND_JID"), Server: a.Env("JETSEND_SERVER"), TLSCAFile: config.InputPath(a.Env("JETSEND_TLS_CA_FILE")),
+		Name: name, JID: a.Env("JETSEND_JID"), Server: a.Env("JETSEND_SERVER"), TLSCAFile: config.InputPath(a.envPath("JETSEND_TLS_CA_FILE")),
 	}
 }
 
@@ -145,7 +145,7 @@ func (a *app) selection() config.Selection {
 // when there is a person.
 func (a *app) secrets() config.Secrets {
 	s := config.Secrets{
-		Password: a.Env("JETSEND_PASSWORD"), PasswordFile: config.InputPath(a.Env("JETSEND_PASSWORD_FILE")),
+		Password: a.Env("JETSEND_PASSWORD"), PasswordFile: config.InputPath(a.envPath("JETSEND_PASSWORD_FILE")),
 		Keyring: a.keyring, Stderr: a.Stderr,
 	}
 	if a.interactive() {

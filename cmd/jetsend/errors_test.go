@@ -122,7 +122,7 @@ func TestHintsArePasted(t *testing.T) {
 	if got := a.pasted(plain); got != plain {
 		t.Errorf("without flags: %q", got)
 	}
-	a.global.account, a.global.stateDir = "my work", "/srv/state"
+	a.global.account, a.global.stateDir.value = "my work", "/srv/state"
 	for hint, want := range map[string]string{
 		plain: "run `jetsend '--account=my work' --state-dir=/srv/state login`",
 		"compare it; if it is the same, run `jetsend trust verify a@b.example 0123`": "compare it; if it is the same, run `jetsend '--account=my work' --state-dir=/srv/state trust verify a@b.example 0123`",

@@ -47,6 +47,10 @@ func (k keyed) string(name, def, usage string) {
 	k.tie(name)
 }
 
+func (k keyed) path(name, def, usage string, home func() string) {
+	k.value(&filePath{value: def, home: home}, name, usage)
+}
+
 func (k keyed) strings(name, usage string) {
 	k.flags.StringArray(name, nil, usage)
 	k.tie(name)
@@ -157,6 +161,27 @@ func (t *transports) Set(s string) error {
 
 // Type implements pflag.Value; viper knows lists by this name.
 func (*transports) Type() string { return "stringSlice" }
+
+// filePath is that of a file or directory. A shell leaves ~/ alone in --dir=~/x.
+type filePath struct {
+	value string
+	home  func() string
+}
+
+// String implements pflag.Value.
+func (p *filePath) String() string { return p.value }
+
+// Set implements pflag.Value.
+func (p *filePath) Set(s string) (err error) {
+	if s == "" {
+		return errors.New("it is empty, and names nothing")
+	}
+	p.value, err = config.ExpandHome(s, p.home())
+	return err
+}
+
+// Type implements pflag.Value.
+func (*filePath) Type() string { return "string" }
 
 // choice is one of several words.
 type choice struct {

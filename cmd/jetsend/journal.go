@@ -144,7 +144,7 @@ func (a *app) again(args ...string) string {
 func (a *app) whose(command string) []string {
 	var flags []string
 	for _, f := range []struct{ name, value string }{
-		{"config", a.global.config}, {"account", a.global.account}, {"state-dir", a.global.stateDir},
+		{"config", a.global.config.value}, {"account", a.global.account}, {"state-dir", a.global.stateDir.value},
 	} {
 		if f.value != "" && !strings.Contains(command, "--"+f.name+"=") {
 			flags = append(flags, clean.Argument("--"+f.name+"="+f.value))

@@ -31,7 +31,7 @@ func logLevel(word string) (level slog.Level, err error) {
 
 // openLog makes the log that the global flags ask for.
 func (a *app) openLog() error {
-	if a.global.logLevel.value == "" && a.global.logFile == "" {
+	if a.global.logLevel.value == "" && a.global.logFile.value == "" {
 		return nil // no log
 	}
 	level, err := logLevel(a.global.logLevel.value)
@@ -39,11 +39,11 @@ func (a *app) openLog() error {
 		return usagef("--log-level: %v", err)
 	}
 	options := &slog.HandlerOptions{Level: level, ReplaceAttr: nameTrace}
-	if a.global.logFile == "" {
+	if a.global.logFile.value == "" {
 		a.log = slog.New(slog.NewTextHandler(a.console, options))
 		return nil
 	}
-	if a.logFile, err = openLogFile(a.global.logFile); err != nil {
+	if a.logFile, err = openLogFile(a.global.logFile.value); err != nil {
 		return &config.Error{Msg: "log file", Err: err}
 	}
 	a.log = slog.New(slog.NewTextHandler(a.logFile, options))

@@ -252,7 +252,7 @@ func TestLostOutputIsAnError(t *testing.T) {
 
 func TestResumeHint(t *testing.T) {
 	a := new(app)
-	a.global.stateDir, a.global.account = "/a b", "work"
+	a.global.stateDir.value, a.global.account = "/a b", "work"
 	e := transfer.Failed{Head: transfer.Head{Transfer: uuidOf("aaaa0000")}, Resumable: true, Hints: []string{"first"}}
 	want := []string{"first", "run `jetsend --account=work '--state-dir=/a b' resume aaaa0000` to go on"}
 	if diff := cmp.Diff(want, hintsOf(e, a.again)); diff != "" {

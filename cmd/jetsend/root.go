@@ -13,14 +13,14 @@ import (
 
 // globalFlags are the flags of every command.
 type globalFlags struct {
-	config   string
+	config   filePath
 	account  string
-	stateDir string
+	stateDir filePath
 	json     bool
 	quiet    bool
 	verbose  bool
 	logLevel *choice
-	logFile  string
+	logFile  filePath
 }
 
 // The groups of the command list.
@@ -82,14 +82,15 @@ All exit codes: jetsend help exit-codes`,
 func (a *app) addGlobalFlags(fs *pflag.FlagSet) {
 	g := &a.global
 	g.logLevel = &choice{words: logWords()}
-	fs.StringVar(&g.config, "config", "", "read the configuration from `FILE`")
+	g.config.home, g.stateDir.home, g.logFile.home = a.home, a.home, a.home
+	fs.Var(&g.config, "config", "read the configuration from `FILE`")
 	fs.StringVar(&g.account, "account", "", "use the account with this `NAME` or address")
-	fs.StringVar(&g.stateDir, "state-dir", "", "keep keys and journal in `DIR`")
+	fs.Var(&g.stateDir, "state-dir", "keep keys and journal in `DIR`")
 	fs.BoolVar(&g.json, "json", false, "write events and data as JSON, one object a line")
 	fs.BoolVarP(&g.quiet, "quiet", "q", false, "show nothing but warnings, errors and data")
 	fs.BoolVarP(&g.verbose, "verbose", "v", false, "show each offer, its path, cipher and devices, on no terminal, too")
 	fs.Var(g.logLevel, "log-level", "log from this `LEVEL` up: "+strings.Join(g.logLevel.words, ", "))
-	fs.StringVar(&g.logFile, "log-file", "", "append the log to `FILE` instead of standard error")
+	fs.Var(&g.logFile, "log-file", "append the log to `FILE` instead of standard error")
 }
 
 // flagError explains a flag that does not exist. Who is used to cp and scp types -r

@@ -145,11 +145,20 @@ func isTerminal(stream any) bool {
 // home is the user's home directory, or "".
 func (a *app) home() string { return a.Env("HOME") }
 
+// envPath is a path of the environment, where a service manager leaves ~/ alone.
+func (a *app) envPath(variable string) string {
+	path := a.Env(variable)
+	if expanded, err := config.ExpandHome(path, a.home()); err == nil {
+		return expanded
+	}
+	return path
+}
+
 // stateDir is where the OMEMO keys and the journal are.
 func (a *app) stateDir() (string, error) {
-	dir := a.global.stateDir
+	dir := a.global.stateDir.value
 	if dir == "" {
-		dir = a.Env("JETSEND_STATE_DIR")
+		dir = a.envPath("JETSEND_STATE_DIR")
 	}
 	if dir == "" {
 		base, err := a.xdg("XDG_STATE_HOME", ".local", "state")
@@ -167,7 +176,7 @@ func (a *app) stateDir() (string, error) {
 
 // configFile returns the file to read, and whether the user named it.
 func (a *app) configFile() (file string, named bool, err error) {
-	for _, file := range []string{a.global.config, a.Env("JETSEND_CONFIG")} {
+	for _, file := range []string{a.global.config.value, a.envPath("JETSEND_CONFIG")} {
 		if file != "" {
 			abs, err := filepath.Abs(file)
 			return abs, true, err

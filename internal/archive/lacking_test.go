@@ -19,7 +19,9 @@ func TestNoLinks(t *testing.T) {
 		syscall.EPERM: true, syscall.EOPNOTSUPP: true, syscall.ENOSYS: true, syscall.ENAMETOOLONG: true, syscall.EIO: false, syscall.ENOSPC: false,
 	} {
 		y := newYard(t)
-		lack := func(_ *os.Root, target, path string) error { return &os.LinkError{Op: "symlinkat", Old: target, New: path, Err: errno} }
+		lack := func(_ *os.Root, target, path string) error {
+			return &os.LinkError{Op: "symlinkat", Old: target, New: path, Err: errno}
+		}
 		tree, err := Extract(t.Context(), bytes.NewReader(b), y.root, Target{ID: "1", Name: "in", symlink: lack}, all)
 		if !left {
 			if err == nil {

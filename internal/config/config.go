@@ -211,6 +211,9 @@ func (c *Config) validate() error {
 			return &Error{File: c.File, Msg: fmt.Sprintf("contact name %q: a name has neither @ nor /", name)}
 		}
 	}
+	if c.Receive.Dir == "" {
+		return &Error{File: c.File, Msg: "receive.dir is empty", Hints: []string{"name a directory, or leave the key out for the current one"}}
+	}
 	// A session takes 0 as "not said"; nobody needs it beside -1 and 1.
 	if p := c.Receive.Priority; p < -128 || p > 127 || p == 0 {
 		return &Error{File: c.File, Msg: fmt.Sprintf("receive.priority %d is not between -128 and 127, without 0", p)}

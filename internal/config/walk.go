@@ -170,10 +170,14 @@ func (w *walker) checkString(n *yaml.Node, f field) error {
 		return fmt.Errorf("%q is not one of %s", n.Value, strings.Join(f.choice, ", "))
 	}
 	switch f.check {
-	case "input": // a path to read
-		n.Value = w.path(InputPath(n.Value))
-	case "path":
-		n.Value = w.path(n.Value)
+	case "input", "path":
+		path := n.Value
+		if f.check == "input" { // to read
+			path = InputPath(path)
+		}
+		var err error
+		n.Value, err = w.path(path)
+		return err
 	case "jid":
 		_, err := jid.ParseTyped(n.Value)
 		return err
@@ -194,14 +198,33 @@ func (w *walker) checkString(n *yaml.Node, f field) error {
 
 // path makes a path of the file absolute: ~/ is the home directory, and a
 // relative path starts at the file's own directory, wherever jetsend runs.
-func (w *walker) path(p string) string {
-	if rest, ok := strings.CutPrefix(p, "~/"); ok && w.home != "" {
-		return filepath.Join(w.home, rest)
+func (w *walker) path(p string) (string, error) {
+	if w.home != "" { // without one the path may not even be needed
+		var err error
+		if p, err = ExpandHome(p, w.home); err != nil {
+			return "", err
+		}
 	}
 	if p == "" || filepath.IsAbs(p) {
-		return p
+		return p, nil
 	}
-	return filepath.Join(w.dir, p)
+	return filepath.Join(w.dir, p), nil
+}
+
+// ExpandHome is what a shell makes of a path that begins with ~ or ~/, which it does
+// not everywhere: not behind --dir=, not between quotes. The homes of others are
+// for shells to know.
+func ExpandHome(path, home string) (string, error) {
+	first, rest, _ := strings.Cut(path, "/")
+	switch {
+	case first == "~" && home == "":
+		return "", fmt.Errorf("%s: HOME is not set", path)
+	case first == "~":
+		return filepath.Join(home, rest), nil
+	case strings.HasPrefix(first, "~"):
+		return "", fmt.Errorf("%s: only ~ and ~/ are known as a home here: write the whole path, or ./%s for what is called so", path, path)
+	}
+	return path, nil
 }
 
 func checkHostPort(s string) error {
