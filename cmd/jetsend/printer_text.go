@@ -61,7 +61,8 @@ func (p *textPrinter) Event(e transfer.Event) {
 	case transfer.Failed:
 		p.end(e.Head)
 		if refusedHere(e) {
-			p.Note("declined %s from %s", clean.Text(e.Name), p.called(e.Peer))
+			_, why, _ := strings.Cut(clean.Text(e.Reason), "declined") // what the contact may not have been told
+			p.Note("declined %s from %s%s", clean.Text(e.Name), p.called(e.Peer), why)
 			return
 		}
 		p.console.fail(failedLine(e, p.called(e.Peer)), hintsOf(e, p.again))
