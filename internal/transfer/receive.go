@@ -61,20 +61,29 @@ type receiver struct {
 // newStrangers bounds the offers of strangers.
 func newStrangers() *rate.Limiter { return rate.NewLimiter(strangerOffers, strangerBurst) }
 
-// Receive waits for files until ctx ends, opt.Stop is closed, the server is
-// lost, or, with Once, one accepted transfer has ended. It returns nil, or a
-// *Failure with the exit code of the run.
-func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
+// openInbox opens the download directory of a run that can take files.
+func (e *Endpoint) openInbox(path string) (*inbox.Dir, error) {
 	if err := e.sess.RosterError(); err != nil { // nobody would be a contact
-		return &Failure{
+		return nil, &Failure{
 			Code: exitcode.Config, Reason: "cannot receive", Err: err,
 			Hints: []string{"use an account of its own for jetsend, or remove contacts"},
 		}
 	}
-	dir, err := inbox.Open(opt.Dir)
+	dir, err := inbox.Open(path)
 	if err != nil {
-		return &Failure{Code: exitcode.LocalFile, Reason: "cannot receive", Err: err,
+		return nil, &Failure{Code: exitcode.LocalFile, Reason: "cannot receive", Err: err,
 			Hints: []string{"name a directory that exists and can be written with --dir"}}
+	}
+	return dir, nil
+}
+
+// Receive waits for files until ctx ends, opt.Stop is closed, the server is
+// lost, or, with Once, one accepted transfer has ended. It returns nil, or a
+// *Failure with the exit code of the run.
+func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
+	dir, err := e.openInbox(opt.Dir)
+	if err != nil {
+		return err
 	}
 	defer func() { _ = dir.Close() }()
 	run, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
