@@ -90,7 +90,8 @@ func twoAnswersTo(t *testing.T, tap *xmpptest.Tap, to jid.JID, since int) string
 }
 
 // TestOneRefusal: whatever a contact asks for that they do not get, the answer is the
-// same, stanza by stanza and byte for byte.
+// same, stanza by stanza and byte for byte. Only the device that a transfer was offered
+// to, which knows of it, is told under seal that nothing more will come of it.
 func TestOneRefusal(t *testing.T) {
 	s := prosody(t)
 	if err := errors.Join(s.AddAccount("nurse", "nursepw"), s.Subscribe("romeo", "nurse")); err != nil {
@@ -119,14 +120,17 @@ func TestOneRefusal(t *testing.T) {
 	refused := map[string]string{
 		"unknown":            "ffffffff-1b2c-4d3e-8f90-a1b2c3d4e5f6",
 		"of another contact": row(jid.MustParse("nurse@jet.test"), path, stop),
-		"changed":            row(theirs, changed, stop),
-		"gone":               row(theirs, gone, stop),
-		"grown":              row(theirs, grown, stop),
-		"failed":             row(theirs, path, func(h *journal.Handle) error { return h.Fail(t.Context(), errStreamLost) }),
-		"complete":           row(theirs, path, func(h *journal.Handle) error { return h.Complete(t.Context()) }),
-		"forgotten":          row(theirs, path, stop),
+		"not there":          row(theirs, gone, stop), // it may come back
 	}
-	key2 := journal.Key{ID: refused["forgotten"], Direction: journal.Send}
+	forgotten := row(theirs, path, stop)
+	over := map[string]string{
+		row(theirs, changed, stop): detailSourceChanged,
+		row(theirs, grown, stop):   detailSourceChanged,
+		row(theirs, path, func(h *journal.Handle) error { return h.Fail(t.Context(), errStreamLost) }): detailGone,
+		row(theirs, path, func(h *journal.Handle) error { return h.Complete(t.Context()) }):            detailGone,
+		forgotten: detailGone,
+	}
+	key2 := journal.Key{ID: forgotten, Direction: journal.Send}
 	err := errors.Join(romeo.journal.Forget(t.Context(), key2, func(journal.Row) error { return nil }),
 		os.Chtimes(changed, time.Unix(1, 0), time.Unix(1, 0)), os.Remove(gone), os.WriteFile(grown, []byte("text and more"), 0o600))
 	if err != nil {
@@ -173,6 +177,19 @@ func TestOneRefusal(t *testing.T) {
 	}
 	for what, id := range refused {
 		refuse(what, juliet, id, 4)
+	}
+	for id, detail := range over {
+		refuse(detail+" to another key of the contact", other, id, 4)
+		refuse(detail+" to another contact", nurse, id, 4)
+		refuse(detail+" of another size", juliet, id, 5)
+		if err := juliet.journal.Forget(t.Context(), journal.Key{ID: id, Direction: journal.Receive}, Discard); err != nil {
+			t.Fatal(err) // of the wrong size
+		}
+		var end *endedByPeer
+		if err := askFor(t, juliet, id, 4, to[0], mine); !errors.As(err, &end) || detailOf(end.reason) != detail {
+			t.Errorf("%s: %v", detail, err)
+		}
+		waitIdle(t, romeo)
 	}
 	refuse("another size", juliet, fine, 5)
 	if err := juliet.journal.Forget(t.Context(), journal.Key{ID: fine, Direction: journal.Receive}, Discard); err != nil {

@@ -23,7 +23,8 @@ func (r *receiver) serves(from jid.JID) bool {
 
 // serve answers a request for the rest of a file that was offered to the
 // contact. What cannot be had is refused in one and the same way, so that nobody
-// learns which transfers there are.
+// learns which transfers there are; only the device that a transfer was offered to is
+// told, under seal, that it is over or paused.
 func (in *incoming) serve(ctx context.Context) {
 	defer in.wipe()
 	up, err := in.grant(ctx)
