@@ -61,7 +61,7 @@ func (n *Names) Set(ctx context.Context, name string, of jid.JID) error {
 		return err
 	}
 	const set = `INSERT INTO names (key, name, jid) VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET name = excluded.name, jid = excluded.jid`
-	if _, err := n.db.ExecContext(ctx, set, key, name, of.Bare().String()); err != nil {
+	if err := state.Exec(ctx, n.db, set, key, name, of.Bare().String()); err != nil {
 		return fmt.Errorf("remember the name of %s: %w", of.Bare(), err)
 	}
 	return nil
@@ -69,7 +69,7 @@ func (n *Names) Set(ctx context.Context, name string, of jid.JID) error {
 
 // Forget takes the names of an address away.
 func (n *Names) Forget(ctx context.Context, of jid.JID) error {
-	if _, err := n.db.ExecContext(ctx, `DELETE FROM names WHERE jid = ?`, of.Bare().String()); err != nil {
+	if err := state.Exec(ctx, n.db, `DELETE FROM names WHERE jid = ?`, of.Bare().String()); err != nil {
 		return fmt.Errorf("forget the names of %s: %w", of.Bare(), err)
 	}
 	return nil

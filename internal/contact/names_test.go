@@ -1,11 +1,13 @@
 package contact_test
 
 import (
+	"database/sql"
 	"errors"
 	"maps"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"jetsend/internal/contact"
 	"jetsend/internal/jid"
@@ -52,5 +54,44 @@ func TestNames(t *testing.T) {
 		if err := n.Set(ctx, bad, romeo); !errors.Is(err, contact.ErrName) {
 			t.Errorf("%q: %v", bad, err)
 		}
+	}
+}
+
+// TestNamesWait: while another process writes to the state, a name waits for it as
+// everything else does, and longer than SQLite itself would.
+func TestNamesWait(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.db")
+	ctx := t.Context()
+	db, err := state.Open(ctx, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	n, err := contact.Open(ctx, db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.SetMaxOpenConns(1)
+	if _, err := db.ExecContext(ctx, `PRAGMA busy_timeout = 0`); err != nil { // as if its time were over
+		t.Fatal(err)
+	}
+	other, err := state.Open(ctx, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = other.Close() }()
+	of, done := jid.MustParse("romeo@montague.example"), make(chan error, 1)
+	err = state.Write(ctx, other, func(*sql.Tx) error {
+		go func() { done <- errors.Join(n.Set(ctx, "romeo", of), n.Forget(ctx, of)) }()
+		select {
+		case err := <-done:
+			t.Errorf("did not wait: %v", err)
+			done <- nil
+		case <-time.After(100 * time.Millisecond): // enough for who does not wait
+		}
+		return nil
+	})
+	if err := errors.Join(err, <-done); err != nil {
+		t.Error(err)
 	}
 }
