@@ -139,13 +139,19 @@ func (in *incoming) decide(ctx context.Context) (done bool, err error) {
 		Head: in.head, Size: in.file.Size, ResumedFrom: known.Durable,
 		Description: clean.Text(in.file.Description), Directory: in.held.offer.manifest() != nil,
 	})
-	no := in.impossible(known)
+	no := in.barred()
 	if in.terms.Accept == AcceptAsk && !resumed { // a yes is for the file under that name, however often it is cut
 		if err := in.ask(ctx, no); err != nil {
 			return false, unasked(ctx, err)
 		}
 	}
+	if no == nil {
+		no = in.impossible(known)
+	}
 	if no != nil {
+		if in.unclaim != nil {
+			in.unclaim()
+		}
 		return false, no
 	}
 	return in.begin(ctx)
@@ -298,9 +304,9 @@ func (in *incoming) row() journal.Row {
 	return row
 }
 
-// ask asks the user, unless the file cannot be taken anyway. Without a yes the contact
-// is told the same in either case: what there is on this machine, and how much room, is
-// nobody's business who only offers.
+// ask asks the user, unless our rules refuse the file anyway. Whether it would fit is
+// looked at after the yes: what there is on this machine, and how much room, is nobody's
+// business who only offers, and how soon a no comes would tell it as well.
 func (in *incoming) ask(ctx context.Context, no *refusal) error {
 	put := in.question
 	if no != nil || in.terms.Ask == nil {
@@ -351,15 +357,21 @@ func (in *incoming) claim() (ours bool) {
 	return true
 }
 
-// impossible is the refusal of what is known not to fit here, before anybody is asked
-// about it; nil for everything else.
-func (in *incoming) impossible(known journal.Row) *refusal {
+// barred is the refusal of what our rules do not take, whatever there is here; nil for
+// everything else.
+func (in *incoming) barred() *refusal {
 	if b := in.batch(); b != nil && in.terms.Out != nil {
 		return &refusal{errOneFile, declined(detailPolicy)}
 	}
 	if err := in.tooBig(); err != nil {
 		return &refusal{err, declined(detailTooBig)}
 	}
+	return nil
+}
+
+// impossible is the refusal of what is known not to fit here before any of it has come;
+// nil for everything else.
+func (in *incoming) impossible(known journal.Row) *refusal {
 	if in.full(known) {
 		return &refusal{fmt.Errorf("%d bytes: %w", in.file.Size, inbox.ErrNoSpace), declined(detailNoSpace)}
 	}
@@ -380,8 +392,7 @@ func (in *incoming) tooBig() error {
 	return nil
 }
 
-// full tells whether there is no room for a file that is new here: nobody needs to
-// be asked about it. Whoever takes it looks again; so it is for one that is partly
+// full tells whether there is no room for a file that is new here. Whoever takes it looks again; so it is for one that is partly
 // here, and for the folder of a contact, which may be on another file system.
 func (in *incoming) full(known journal.Row) bool {
 	if known.State != "" || in.terms.PerSender {

@@ -84,8 +84,9 @@ func TestAskOnce(t *testing.T) {
 }
 
 // TestNothingToldBeforeTheYes: who offers a file to somebody who is asked is told one and
-// the same, whether it was declined, is there already, does not fit or is too large. Nobody is asked about
-// the latter, and this end hears what it was.
+// the same, and not before the answer, whether or not it is there already or would fit.
+// Nobody is asked about what the rules refuse, and this end hears that. After a yes it is
+// told what it is.
 func TestNothingToldBeforeTheYes(t *testing.T) {
 	s := prosody(t)
 	tap := xmpptest.StartTap(t, s, xmpptest.Pass)
@@ -96,8 +97,8 @@ func TestNothingToldBeforeTheYes(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "f"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	asked := 0
-	receiving(t, juliet, ReceiveOptions{Dir: dir, Accept: AcceptAsk, Ask: func(context.Context, Question) (bool, error) { asked++; return false, nil }})
+	asked, says := 0, false
+	receiving(t, juliet, ReceiveOptions{Dir: dir, Accept: AcceptAsk, Ask: func(context.Context, Question) (bool, error) { asked++; return says, nil }})
 	said := ""
 	for _, tt := range []struct {
 		what   string
@@ -106,9 +107,9 @@ func TestNothingToldBeforeTheYes(t *testing.T) {
 		code   exitcode.Code
 	}{
 		{"a no", func(*ReceiveOptions) {}, 1, exitcode.Declined},
-		{"the name is taken", func(o *ReceiveOptions) { o.OnConflict = inbox.Skip }, 1, exitcode.LocalFile},
-		{"no space", func(o *ReceiveOptions) { o.OnConflict, o.MinFree = inbox.Rename, 1<<60 }, 1, exitcode.LocalFile},
-		{"too large", func(o *ReceiveOptions) { o.MinFree, o.MaxSize = 0, 1 }, 1, exitcode.Declined},
+		{"the name is taken", func(o *ReceiveOptions) { o.OnConflict = inbox.Skip }, 2, exitcode.Declined},
+		{"no space", func(o *ReceiveOptions) { o.OnConflict, o.MinFree = inbox.Rename, 1<<60 }, 3, exitcode.Declined},
+		{"too large", func(o *ReceiveOptions) { o.MinFree, o.MaxSize = 0, 1 }, 3, exitcode.Declined},
 	} {
 		allow(t, juliet, tt.change)
 		since := len(tap.Stanzas())
@@ -132,10 +133,15 @@ func TestNothingToldBeforeTheYes(t *testing.T) {
 			t.Errorf("%s: told %q, want %q; asked %d times", tt.what, got, said, asked)
 		}
 	}
+	says = true
+	allow(t, juliet, func(o *ReceiveOptions) { o.MaxSize, o.OnConflict = 0, inbox.Skip })
+	if code := offering(t, romeo, &source{name: "f"}, []byte("text"), ""); code != exitcode.LocalFile || asked != 4 {
+		t.Errorf("the name is taken, after a yes: the sender ends with %d; asked %d times", code, asked)
+	}
 }
 
-// TestOnceAfterNoSpace: what was not accepted is not what --once waits for; and nobody
-// is asked about what there is no room for.
+// TestOnceAfterNoSpace: what was not accepted is not what --once waits for, and so is
+// what there is no room for after a yes.
 func TestOnceAfterNoSpace(t *testing.T) {
 	s := prosody(t)
 	juliet := online(t, s, s.Addr, "juliet", true, nil)
@@ -149,20 +155,14 @@ func TestOnceAfterNoSpace(t *testing.T) {
 		if i == 2 {
 			stop()
 			opt.PerSender, opt.Accept = false, AcceptAsk
-			opt.Ask = func(context.Context, Question) (bool, error) {
-				t.Error("asked")
-				return true, nil
-			}
+			opt.Ask = func(context.Context, Question) (bool, error) { return true, nil }
 			receiving(t, juliet, opt)
 		}
-		want := exitcode.LocalFile
-		if opt.Accept == AcceptAsk { // the sender is not told what it is
-			want = exitcode.Declined
-		}
-		if err := romeo.Send(t.Context(), send); !errors.As(err, &f) || f.Code != want {
+		if err := romeo.Send(t.Context(), send); !errors.As(err, &f) || f.Code != exitcode.LocalFile {
 			t.Fatalf("%v", err)
 		}
 	}
+	eventually(t, func() bool { return claimed(juliet) == "" })
 }
 
 // TestOnceEndedByAnother: what another process brings to its end, while an offer of it
