@@ -74,7 +74,7 @@ func (j *Journal) Expire(ctx context.Context, maxAge time.Duration, discard Disc
 			errs = append(errs, fmt.Errorf("expire transfer %s: %w", rows[i].Key, err))
 		}
 	}
-	if err := j.write(ctx, j.sweep); err != nil {
+	if err := errors.Join(j.trim(ctx, gone), j.write(ctx, j.sweep)); err != nil {
 		errs = append(errs, fmt.Errorf("expire transfers: %w", err))
 	}
 	return gone, errors.Join(errs...)

@@ -30,7 +30,7 @@ func spentHash(kind, s string) []byte {
 }
 
 // remove deletes a row and its keys. Of a received file that was released it leaves
-// the hash.
+// the hash; see trim.
 func (j *Journal) remove(ctx context.Context, tx *sql.Tx, r *Row) error {
 	if _, err := tx.ExecContext(ctx, `DELETE FROM transfers WHERE id = ? AND direction = ?`, r.ID, string(r.Direction)); err != nil {
 		return err
@@ -40,13 +40,31 @@ func (j *Journal) remove(ctx context.Context, tx *sql.Tx, r *Row) error {
 	}
 	peer := spentHash("peer", r.Peer.Bare().String())
 	const add = `INSERT INTO spent (peer, id, at) VALUES (?, ?, ?) ON CONFLICT (peer, id) DO UPDATE SET at = excluded.at`
-	if _, err := tx.ExecContext(ctx, add, peer, spentHash("id", r.ID), int64(j.at())); err != nil {
-		return err
-	}
-	const trim = `DELETE FROM spent WHERE peer = ?1 AND id IN
-		(SELECT id FROM spent WHERE peer = ?1 ORDER BY at DESC, id LIMIT -1 OFFSET ?2)`
-	_, err := tx.ExecContext(ctx, trim, peer, maxSpent)
+	_, err := tx.ExecContext(ctx, add, peer, spentHash("id", r.ID), int64(j.at()))
 	return err
+}
+
+// trim forgets what is beyond maxSpent of the contacts of rows that are gone: once for
+// each of them, since to count so many takes a hundred times as long as to add one.
+func (j *Journal) trim(ctx context.Context, gone []Row) error {
+	done := map[jid.JID]bool{}
+	for i := range gone {
+		peer := gone[i].Peer.Bare()
+		if done[peer] || !gone[i].Released || gone[i].Direction != Receive {
+			continue
+		}
+		done[peer] = true
+		const beyond = `DELETE FROM spent WHERE peer = ?1 AND id IN
+			(SELECT id FROM spent WHERE peer = ?1 ORDER BY at DESC, id LIMIT -1 OFFSET ?2)`
+		err := j.write(ctx, func(tx *sql.Tx) error {
+			_, err := tx.ExecContext(ctx, beyond, spentHash("peer", peer.String()), maxSpent)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // isSpent reports whether a transfer that has no row was received before.

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"database/sql"
 	"errors"
 	"testing"
 	"time"
@@ -76,6 +77,32 @@ func TestSpentIsBounded(t *testing.T) {
 		if spent, err := k.Spent(t.Context(), r.ID, romeo); !spent || err != nil {
 			t.Errorf("the newest are forgotten: %v", err)
 		}
+	}
+}
+
+// TestSpentIsQuick: to remember one more of a contact of whom there are as many as can be
+// takes no look at all of them. The bound is many times what it needs, and a seventh of
+// what such looks take.
+func TestSpentIsQuick(t *testing.T) {
+	k, dir := newKit(t), t.TempDir()
+	peer := spentHash("peer", romeo.Bare().String())
+	const fill = `WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < ?2)
+		INSERT INTO spent SELECT ?1, randomblob(16), i FROM n`
+	if _, err := k.db.ExecContext(t.Context(), fill, peer, maxSpent); err != nil {
+		t.Fatal(err)
+	}
+	row, began := k.drive(received(newID(), dir), Complete), time.Now()
+	err := k.write(t.Context(), func(tx *sql.Tx) error {
+		for range 10 * removeAtOnce {
+			row.ID = newID()
+			if err := k.remove(t.Context(), tx, &row); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if took := time.Since(began); err != nil || took > 10*time.Second {
+		t.Errorf("%v (%v)", took, err)
 	}
 }
 
