@@ -205,6 +205,7 @@ type builder struct {
 	elements int
 	roster   bool // the answer to our request for it
 	contacts int
+	groups   int // of the contacts
 }
 
 // element reads the rest of the element that start began.
@@ -239,7 +240,7 @@ func (d *decoder) element(start xml.StartElement) (frame, error) {
 		b.f.weight = b.f.el.Weight()
 		return b.f, d.skip()
 	}
-	b.f.weight = elementCost*(b.elements+b.contacts) + d.src.used
+	b.f.weight = elementCost*(b.elements+b.contacts+b.groups) + d.src.used
 	return b.f, nil
 }
 
@@ -249,7 +250,7 @@ func (b *builder) start(t xml.StartElement, el *xmltree.Element) {
 	case len(b.open) >= xmltree.MaxDepth:
 		b.drop(errDepth)
 		return
-	case b.elements > maxElements, b.roster && len(b.open) == contactDepth && b.contacts == maxContacts:
+	case b.elements > maxElements, b.groups > maxGroups, b.roster && len(b.open) == contactDepth && b.contacts == maxContacts:
 		b.drop(errElements)
 		return
 	}
@@ -283,11 +284,17 @@ func (b *builder) end() {
 // contactDepth is how deep the contacts of a roster are: in the query in the iq.
 const contactDepth = 2
 
-// contact keeps of a contact what it says about itself, not its groups: so that a long
-// list is bounded by its contacts rather than by its elements.
+// contact keeps of a contact what it says about itself, and its groups, which are sent
+// back whenever it is changed: so that a long list is bounded by its contacts and their
+// groups rather than by its elements.
 func (b *builder) contact(el *xmltree.Element) {
-	el.Children, el.Text = nil, ""
+	groups := el.All(nsRoster, "group")
+	for _, g := range groups {
+		g.Attrs, g.Children = nil, nil
+	}
+	el.Children, el.Text = groups, ""
 	b.contacts++
+	b.groups += len(groups)
 	b.elements = contactDepth
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -254,6 +255,38 @@ func TestRoster(t *testing.T) {
 	}
 }
 
+// TestNameKeepsGroups: an item of the list is set as a whole, so a name goes with the
+// groups that the server told of at the login, and is not set where those are unknown.
+func TestNameKeepsGroups(t *testing.T) {
+	set := make(chan *xmltree.Element, 1)
+	f := &fake{script: map[string]func(*fakeConn) bool{"roster": func(c *fakeConn) bool {
+		c.stanza("<iq type='result' id='" + c.hear().Attr("id") + "'><query xmlns='jabber:iq:roster'><item jid='romeo@jet.test' subscription='both'>" +
+			"<group>Family</group><x xmlns='other'>Strangers</x><group>R &amp; J</group></item></query></iq>")
+		c.hear()
+		return false
+	}}, session: func(c *fakeConn) {
+		iq := c.hear()
+		set <- iq
+		c.stanza(resultOf(iq))
+		c.idle()
+	}}
+	s := f.start(t).online(t)
+	if err := s.NameContact(testContext(t), romeo, "R"); err != nil {
+		t.Fatal(err)
+	}
+	var groups []string
+	for _, g := range receive(t, set).Child("", "query").Child("", "item").All(nsRoster, "group") {
+		groups = append(groups, g.Text)
+	}
+	if !slices.Equal(groups, []string{"Family", "R & J"}) {
+		t.Errorf("the contact is now in %q", groups)
+	}
+	s.roster.refuse(ErrStanzaTooBig)
+	if err := s.NameContact(testContext(t), romeo, "R"); !errors.Is(err, ErrStanzaTooBig) {
+		t.Errorf("with a list that is not known: %v", err)
+	}
+}
+
 // TestNoRoster has an account without one at the login, but with one later.
 func TestNoRoster(t *testing.T) {
 	f := &fake{}
@@ -284,11 +317,15 @@ func TestPreApproves(t *testing.T) {
 // TestLargeRoster logs in to an account of a large company, where everybody is on
 // everybody's list, and to one whose list is beyond what is taken.
 func TestLargeRoster(t *testing.T) {
-	for contacts, fits := range map[int]bool{5000: true, 12000: true, maxContacts + 1: false} {
+	for _, tt := range []struct {
+		contacts, groups int // of each
+		fits             bool
+	}{{5000, 2, true}, {12000, 2, true}, {maxContacts, 4, true}, {maxContacts + 1, 1, false}, {maxContacts / 4, 17, false}} {
+		contacts, fits := tt.contacts, tt.fits
 		var items strings.Builder
 		for i := range contacts {
 			fmt.Fprintf(&items, "<item jid='firstname.lastname%d@jet.test' name='Firstname Lastname (%d)' subscription='both'>"+
-				"<group>Everybody</group><group>Department</group></item>", i, i)
+				strings.Repeat("<group>Department</group>", tt.groups)+"</item>", i, i)
 		}
 		f := &fake{script: map[string]func(*fakeConn) bool{"roster": func(c *fakeConn) bool {
 			c.say("<iq type='result' id='" + c.hear().Attr("id") + "'><query xmlns='jabber:iq:roster'>" + items.String() + "</query></iq>")

@@ -186,13 +186,16 @@ func (s *Session) Roster(ctx context.Context) ([]RosterItem, error) {
 // is not. An item is set as a whole (RFC 6121 section 2.1.2.6), so its groups stay.
 func (s *Session) NameContact(ctx context.Context, contact jid.JID, name string) error {
 	s.roster.mu.Lock()
-	groups := s.roster.items[contact.Bare()].Groups
+	groups, err := s.roster.items[contact.Bare()].Groups, s.roster.err
 	s.roster.mu.Unlock()
+	if err != nil {
+		return err
+	}
 	item := xmltree.New(nsRoster, "item").Set("jid", contact.Bare().String()).Set("name", name)
 	for _, g := range groups {
 		item.Add(xmltree.New(nsRoster, "group").SetText(g))
 	}
-	_, err := s.IQ(ctx, jid.JID{}, stanza.Set, xmltree.New(nsRoster, "query", item))
+	_, err = s.IQ(ctx, jid.JID{}, stanza.Set, xmltree.New(nsRoster, "query", item))
 	return err
 }
 
