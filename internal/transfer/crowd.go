@@ -9,7 +9,7 @@ import (
 )
 
 // maxInterruptedContact bounds the interrupted transfers that are kept of one contact, and of
-// all strangers together, and so their partial files. Each costs a look at it every
+// all strangers together where they are let in, and so their partial files. Each costs a look at it every
 // minute. An honest contact has a few, who send four files at a time; a sender that goes
 // away in each of thousands loses no more than what is missing of the oldest.
 const maxInterruptedContact = 200
@@ -18,12 +18,7 @@ const maxInterruptedContact = 200
 // goes that of which nothing is here, then that whose bytes moved the longest ago. The
 // sender has the file, and when it goes on with it, it begins anew. What is verified stays.
 func (k *keeper) thin(ctx context.Context, t *terms, rows []journal.Row) []journal.Row {
-	crowd := crowded(rows, func(who jid.JID) jid.JID {
-		if !t.known(who) && !t.e.isContact(who) {
-			return jid.JID{}
-		}
-		return who
-	})
+	crowd := crowded(rows, t.crowd)
 	if len(crowd) == 0 {
 		return rows
 	}
@@ -39,6 +34,16 @@ func (k *keeper) thin(ctx context.Context, t *terms, rows []journal.Row) []journ
 		k.r.part(row.Key, row)
 	}
 	return slices.DeleteFunc(rows, func(row journal.Row) bool { return dropped[row.Key] })
+}
+
+// crowd is whose interrupted transfers are counted together. Who is a contact the server
+// says: where no strangers are let in, its word must not make one crowd of them all, and
+// have what is here of their files thrown away.
+func (t *terms) crowd(who jid.JID) jid.JID {
+	if t.Accept == AcceptAll && !t.known(who) {
+		return jid.JID{}
+	}
+	return who
 }
 
 // crowded are the rows of each group of contacts beyond the bound.

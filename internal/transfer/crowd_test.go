@@ -53,6 +53,22 @@ func TestCrowded(t *testing.T) {
 	}
 }
 
+// TestCrowdOfStrangers: strangers are one crowd where they are let in; else a server that
+// gives no list of contacts has nothing thrown away by that.
+func TestCrowdOfStrangers(t *testing.T) {
+	e := unconnected()
+	who := jid.MustParse("romeo@jet.test")
+	for _, accept := range []Policy{AcceptContacts, AcceptVerified, AcceptAsk, AcceptFrom, AcceptAll} {
+		want := who
+		if accept == AcceptAll {
+			want = jid.JID{}
+		}
+		if got := (&terms{ReceiveOptions: ReceiveOptions{Accept: accept}, e: e}).crowd(who); got != want {
+			t.Errorf("%v: counted with %q", accept, got)
+		}
+	}
+}
+
 // TestManyRowsAtALook: what a look does for each row does not grow with the rows.
 func TestManyRowsAtALook(t *testing.T) {
 	const many = 200_000
