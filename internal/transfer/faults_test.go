@@ -52,6 +52,7 @@ func TestFaults(t *testing.T) {
 		"a path of ours":           {&fs.PathError{Op: "open", Path: "/x", Err: syscall.EMFILE}, 12, jingle.FailedApplication, detailDisk, 12, goesOn, goesOn},
 		"paused, when asked":       {errPaused, 8, jingle.Decline, detailPaused, 8, goesOn, paused},
 		"given up, when asked":     {errGone, 8, jingle.Decline, detailGone, 8, goesOn, over},
+		"changed, when asked":      {fmt.Errorf("%w: %w", errGone, errSourceChanged), 8, jingle.Decline, detailSourceChanged, 12, goesOn, over},
 		"not to be had":            {errRefused, 8, jingle.Decline, "", 8, goesOn, goesOn},
 		"another process":          {errRunning, 12, jingle.Busy, detailConflict, 8, goesOn, goesOn},
 		"tag":                      {crypto.ErrAuthentication, 10, jingle.SecurityError, "", 10, goesOn, goesOn},

@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -229,8 +230,8 @@ func reasonFor(err error) jingle.Reason {
 		return jingle.Reason{Condition: jingle.Decline}
 	case errors.Is(err, errPaused):
 		return declined(detailPaused)
-	case errors.Is(err, errGone):
-		return declined(detailGone)
+	case errors.Is(err, errGone): // a decline whatever the detail: it is all that an older jetsend knows
+		return declined(cmp.Or(local, detailGone))
 	case errors.Is(err, errPrefix), errors.Is(err, errSuperseded):
 		return jingle.Reason{Condition: jingle.AlternativeSession}
 	case errors.Is(err, errRunning), errors.Is(err, journal.ErrRunning):

@@ -78,7 +78,7 @@ func (in *incoming) grant(ctx context.Context) (*upload, error) {
 	src, err := in.reopen(ctx, &row)
 	if errors.Is(err, errSourceChanged) {
 		in.e.failRow(ctx, row, err)
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errGone, err)
 	}
 	if err != nil {
 		in.e.log.Info("the file that was offered is not there any more", "transfer", row.ID, "error", err)
