@@ -140,7 +140,9 @@ func add(ctx context.Context, r roster, j jid.JID) (done string, err error) {
 	return "asked %[1]s; when it asks back: jetsend contacts accept %[1]s", r.Subscribe(ctx, j)
 }
 
-func name(context.Context, roster, jid.JID) (done string, err error) { return "%s has its name", nil }
+func name(context.Context, roster, jid.JID) (done string, err error) {
+	return "%s has its new name", nil
+}
 
 func remove(ctx context.Context, r roster, j jid.JID) (done string, err error) {
 	return "%s is off the list", r.Remove(ctx, j)

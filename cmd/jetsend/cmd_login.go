@@ -34,8 +34,8 @@ already is updated.
 
 JID is the address of the account, such as juliet@capulet.example; without it
 you are asked. The password is asked for on the terminal, up to three times, and
-never shown. It is taken from JETSEND_PASSWORD or JETSEND_PASSWORD_FILE instead when they are set,
-or from the password_file or password_command that the account has.
+never shown. It is taken from JETSEND_PASSWORD or JETSEND_PASSWORD_FILE instead when
+they are set, or from the password_file or password_command that the account has.
 
 --store says where the password is kept: in the desktop's keyring, in the
 configuration file (readable by you alone), or nowhere. Without --store a typed

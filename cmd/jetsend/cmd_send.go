@@ -29,17 +29,17 @@ import (
 const unattendedAnswer = 5 * time.Minute
 
 const sendHelp = `Send one or more files to CONTACT: an address such as romeo@montague.example,
-an address with a resource (that client and no other), or a name from the
-contacts: section of the configuration. Your own address sends to your other
-devices.
+an address with a resource (that client and no other), or a short name: from the
+contacts: section of the configuration, or from the account's list of contacts. Your
+own address sends to your other devices.
 
 FILE may be a directory, which arrives as one, with its files, directories, links
 inside it, permission bits and times; other clients than jetsend get a .tar. FILE
 may be - for standard input, which is kept in the state directory until it has
-arrived; an empty one is an error unless --allow-empty is given: most often the program
-before the pipe has failed. A file keeps its time, and its permission bits as far as
-the receiver's umask leaves them. Several files go up to three at a time, with --limit-rate one
-after the other; hundreds of small ones are faster as a directory.
+arrived; an empty one is an error unless --allow-empty is given: most often the
+program before the pipe has failed. A file keeps its time, and its permission bits as
+far as the receiver's umask leaves them. Several files go up to three at a time, with
+--limit-rate one after the other; hundreds of small ones are faster as a directory.
 
 --from-command sends what a command writes, and only if it ends with 0: else nothing
 is offered, and the exit code is 12. The command is what stands behind --, word for

@@ -97,11 +97,11 @@ type choosing struct {
 
 // flags adds those that choose.
 func (c *choosing) flags(cmd *cobra.Command) {
+	c.state.words = nil
 	for _, s := range journal.States() {
-		if !slices.Contains(c.state.words, string(s)) {
-			c.state.words = append(c.state.words, string(s))
-		}
+		c.state.words = append(c.state.words, string(s))
 	}
+	c.state.words = append(c.state.words, wordPaused, wordDeclined)
 	cmd.Flags().Var(&c.state, "state", "those in this state: "+strings.Join(c.state.words, ", "))
 	cmd.Flags().Var(&c.older, "older", "those whose last change is longer ago, like 7d")
 }
@@ -123,7 +123,8 @@ func (c *choosing) ids(cmd *cobra.Command, args []string) error {
 // of are the transfers that are chosen at a time.
 func (c *choosing) of(rows []journal.Row, now time.Time) []journal.Row {
 	return slices.DeleteFunc(rows, func(r journal.Row) bool {
-		return c.state.value != "" && string(r.State) != c.state.value || c.older > 0 && now.Sub(r.Updated) < time.Duration(c.older)
+		is := c.state.value == "" || c.state.value == string(r.State) || c.state.value == stateWord(&r)
+		return !is || c.older > 0 && now.Sub(r.Updated) < time.Duration(c.older)
 	})
 }
 

@@ -25,11 +25,11 @@ func meanings() []meaning {
 		{exitcode.Unreachable, "server or network not reachable"},
 		{exitcode.Offline, "contact not online (or not within --wait)"},
 		{exitcode.Incapable, "contact's client cannot do what was asked"},
-		{exitcode.Declined, "declined by the contact, by our own accept policy, or not\nanswered in time"},
+		{exitcode.Declined, "declined by the contact, by your own accept policy, or not\nanswered in time"},
 		{exitcode.Untrusted, "key not trusted, changed, or none usable"},
 		{exitcode.Integrity, "integrity: tag, hash or sealed element did not match;\nnothing was released"},
 		{exitcode.Interrupted, "interrupted; \"jetsend resume\" goes on"},
-		{exitcode.LocalFile, "local file problem (not readable, changed, no space,\nexists)"},
+		{exitcode.LocalFile, "file problem at either end (not readable, changed, no\nspace, exists)"},
 		{exitcode.Cancelled, "cancelled by SIGINT (Ctrl-C)"},
 		{exitcode.Terminated, "cancelled by SIGTERM or SIGHUP"},
 	}

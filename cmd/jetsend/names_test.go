@@ -62,7 +62,7 @@ func TestNames(t *testing.T) {
 	}
 
 	// The user's word.
-	f.wants(0, []string{"mallory@verona.example has its name"}, "contacts", "name", mallory.String(), "my romeo")
+	f.wants(0, []string{"mallory@verona.example has its new name"}, "contacts", "name", mallory.String(), "my romeo")
 	f.wants(0, nil, "send", a, "my romeo")
 	sentTo(mallory)
 	f.wants(0, []string{"asked paris@verona.example"}, "contacts", "add", "paris@verona.example", "paris")

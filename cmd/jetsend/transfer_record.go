@@ -105,7 +105,7 @@ func (transferRecord) Kind() string { return "transfer" }
 // Columns implements record.
 func (r transferRecord) Columns() []string {
 	return []string{
-		short(r.Transfer), r.Direction, clean.Text(r.Peer), r.Name, bytesText(r.Size), r.percent(), r.standing(), r.when(r.row.Updated),
+		short(r.Transfer), r.Direction, clean.Text(r.Peer), r.Name, bytesText(r.Size), r.percent(), stateWord(r.row), r.when(r.row.Updated),
 	}
 }
 
@@ -117,15 +117,21 @@ func (transferRecord) Titles() []string {
 // Names implements titled: the name, then the contact.
 func (transferRecord) Names() []int { return []int{3, 2} }
 
-// standing is the state in a word for people.
-func (r transferRecord) standing() string {
-	if r.row.Paused != journal.NotPaused {
-		return "paused"
+// The words for people beside the states of the journal.
+const (
+	wordPaused   = "paused"   // of an interrupted one
+	wordDeclined = "declined" // of a failed one
+)
+
+// stateWord is the state in a word for people.
+func stateWord(row *journal.Row) string {
+	switch {
+	case row.Paused != journal.NotPaused:
+		return wordPaused
+	case row.Declined:
+		return wordDeclined
 	}
-	if r.Declined {
-		return "declined"
-	}
-	return r.State
+	return string(row.State)
 }
 
 // transferSheet is what `transfers show` prints: the same to a program, and all
@@ -139,7 +145,7 @@ func (s transferSheet) Sheet() [][]string {
 	if r.Resource != "" {
 		peer += "/" + r.Resource
 	}
-	state := r.standing()
+	state := stateWord(row)
 	switch {
 	case row.Paused == journal.PausedThere:
 		state += " by the contact, who has to run `jetsend resume`"

@@ -23,7 +23,7 @@ const (
 	Offline Code = 6
 	// Incapable: the contact's client cannot do what was asked.
 	Incapable Code = 7
-	// Declined: by the contact, by our own accept policy, or not answered in time.
+	// Declined: by the contact, by your own accept policy, or not answered in time.
 	Declined Code = 8
 	// Untrusted: key not trusted, changed, or none usable.
 	Untrusted Code = 9
@@ -31,7 +31,7 @@ const (
 	Integrity Code = 10
 	// Interrupted: `jetsend resume ID` goes on.
 	Interrupted Code = 11
-	// LocalFile: local file problem (not readable, changed, no space, exists).
+	// LocalFile: file problem at either end (not readable, changed, no space, exists).
 	LocalFile Code = 12
 	// Cancelled: by SIGINT.
 	Cancelled Code = 130

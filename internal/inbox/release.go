@@ -58,11 +58,23 @@ func (p *Partial) releaseAs(name string, how Conflict, mtime time.Time, placing 
 			err = p.dir.names.Sync()
 		}
 		if err != nil {
-			return "", fmt.Errorf("release: %w", err)
+			return "", fmt.Errorf("release: %w", p.dir.gone(err))
 		}
 		return p.dir.Path(final), nil
 	}
 	return "", fmt.Errorf("release %s: %w", name, ErrCrowded)
+}
+
+// gone names the directory when that is what does not exist any more: the name of a
+// partial file would mean nothing to anybody.
+func (d *Dir) gone(err error) error {
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if _, serr := os.Lstat(d.path); errors.Is(serr, fs.ErrNotExist) {
+		return fmt.Errorf("the download directory %s is not there any more (%w)", d.path, fs.ErrNotExist)
+	}
+	return err
 }
 
 // Crowded reports whether a file could get neither that name nor one with a number in

@@ -2,9 +2,11 @@ package inbox
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -68,6 +70,21 @@ func TestPlacingFails(t *testing.T) {
 			t.Error(err)
 		}
 		only(t, path, "a", "abc")
+	}
+}
+
+// When the directory was removed meanwhile, the error names it, and no partial file.
+func TestReleaseNowhere(t *testing.T) {
+	for _, how := range []Conflict{Rename, Skip, Overwrite} {
+		d, path := open(t)
+		p := put(t, d, "1", "abc")
+		if err := os.RemoveAll(path); err != nil {
+			t.Fatal(err)
+		}
+		_, err := p.Release("a", how, time.Time{}, nil)
+		if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), path+" is not there any more") || strings.Contains(err.Error(), ".part") {
+			t.Errorf("%v: %v", how, err)
+		}
 	}
 }
 

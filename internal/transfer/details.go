@@ -181,7 +181,7 @@ func saysNo(err error) bool {
 	case errors.As(err, &ended):
 		return ended.reason.Condition == jingle.Decline && slices.Contains([]string{"", detailPolicy, detailTooBig}, detailOf(ended.reason))
 	case errors.As(err, &ours):
-		return ours.reason.Condition == jingle.Decline && errors.Is(err, errDeclined)
+		return slices.Contains([]string{jingle.Decline, jingle.Busy}, ours.reason.Condition) && errors.Is(err, errDeclined)
 	}
 	return false
 }

@@ -84,7 +84,8 @@ func TestOnceIsOneBatch(t *testing.T) {
 // when it has waited for one.
 func TestOnceTakesNoOther(t *testing.T) {
 	s := prosody(t)
-	juliet := online(t, s, s.Addr, "juliet", true, nil)
+	var in events
+	juliet := online(t, s, s.Addr, "juliet", true, in.report)
 	var asked atomic.Int64
 	ended := make(chan error, 1)
 	go func() {
@@ -117,6 +118,9 @@ func TestOnceTakesNoOther(t *testing.T) {
 	}
 	if err := <-ended; err != nil || refused != 1 || asked.Load() != 1 {
 		t.Errorf("received: %v; %d refused, asked %d times", err, refused, asked.Load())
+	}
+	if f, ok := last[Failed](&in); !ok || !f.Declined || !strings.Contains(f.Reason, "one batch") {
+		t.Errorf("the receiver says of the other %+v", f)
 	}
 }
 
