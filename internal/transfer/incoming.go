@@ -411,17 +411,9 @@ func (in *incoming) accept(ctx context.Context) (err error) {
 	defer in.r.places.leave(in.sess.Peer().Bare())
 	finding, cancel := in.e.during(ctx, in.sess)
 	defer cancel(nil)
-	prefix := ""
-	if in.held.offer != nil {
-		err = in.r.readings.turn(finding, in.sess.Peer().Bare(), func(pay payment) error {
-			d.sum.pay = pay
-			defer func() { d.sum.pay = nil }()
-			prefix, err = d.prefix(finding)
-			return err
-		})
-		if err != nil {
-			return in.talk.reasoned(err)
-		}
+	prefix, err := in.prefix(finding)
+	if err != nil {
+		return in.talk.reasoned(err)
 	}
 	s := in.e.spanFrom(d.offset(), in.file.Size, offered(in.sess.Content()))
 	if in.held.offer == nil {
@@ -448,6 +440,25 @@ func (in *incoming) accept(ctx context.Context) (err error) {
 		in.e.log.Error("journal", "transfer", in.head.Transfer, "error", cerr)
 	}
 	return err
+}
+
+// prefix is the SHA-256 of what is here of the file, for the accept. Reading that takes
+// its turn among the contact's sessions; where nothing is here, nobody is waited for.
+func (in *incoming) prefix(ctx context.Context) (prefix string, err error) {
+	d := in.down
+	switch {
+	case in.held.offer == nil:
+		return "", nil
+	case d.offset() == 0:
+		return d.prefix(ctx)
+	}
+	err = in.r.readings.turn(ctx, in.sess.Peer().Bare(), func(pay payment) error {
+		d.sum.pay = pay
+		defer func() { d.sum.pay = nil }()
+		prefix, err = d.prefix(ctx)
+		return err
+	})
+	return prefix, err
 }
 
 // establish accepts the offer and finds the path for the span. hangUp ends both.

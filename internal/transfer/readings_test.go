@@ -73,6 +73,23 @@ func TestReadAgain(t *testing.T) {
 	}
 }
 
+// TestNothingToRead: while what is here of a contact's large file is read, a file of his
+// of which nothing is here does not wait for that.
+func TestNothingToRead(t *testing.T) {
+	s := prosody(t)
+	juliet := online(t, s, s.Addr, "juliet", true, nil)
+	romeo := online(t, s, s.Addr, "romeo", false, nil)
+	receiving(t, juliet, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	err := juliet.receiver.Load().readings.turn(ctx, romeo.JID().Bare(), func(payment) error {
+		return romeo.Send(ctx, SendOptions{To: juliet.JID().Bare(), Files: []Source{{Path: testFile(t, "small")}}, Wait: time.Minute})
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 // TestReadingsAreCharged: what a contact has us read is charged to him, chunk by chunk;
 // his sessions wait for each other, and nobody else waits.
 func TestReadingsAreCharged(t *testing.T) {

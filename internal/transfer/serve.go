@@ -164,6 +164,9 @@ func (in *incoming) wanted(ctx context.Context, up *upload) (s span, err error) 
 	if offset > up.src.size || (offset > 0) != (o.Prefix != "") {
 		return s, fmt.Errorf("%w: a request from byte %d", errOffer, offset)
 	}
+	if offset == 0 { // nothing is read
+		return in.e.spanFrom(0, up.src.size, offered(in.sess.Content())), nil
+	}
 	err = in.r.readings.turn(ctx, in.sess.Peer().Bare(), func(pay payment) error {
 		up.sum = in.r.readings.resume(up.head.Transfer, offset)
 		up.sum.pay = pay
