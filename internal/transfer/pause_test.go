@@ -160,6 +160,35 @@ func TestPauseWhileWaiting(t *testing.T) {
 	}
 }
 
+// TestStopWhileRequesting: to stop a receiver that asks for the rest of a file by itself,
+// before that goes on, is no pause of the file: the next one goes on with it.
+func TestStopWhileRequesting(t *testing.T) {
+	st, id := cutStage(t)
+	age(t, st.juliet, id, time.Hour)
+	ctx, interrupt := context.WithCancelCause(t.Context())
+	defer interrupt(nil)
+	ended, over := make(chan error, 1), make(chan struct{})
+	st.romeo.cfg.Report = func(e Event) {
+		if _, is := e.(Offer); is { // before the answer
+			interrupt(ErrInterrupted)
+			<-over
+		}
+	}
+	stop := receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+	go func() {
+		defer close(over)
+		ended <- st.juliet.Receive(ctx, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts, AutoResume: day})
+	}()
+	wantCode(t, <-ended, exitcode.Cancelled)
+	stop()
+	for e, d := range map[*Endpoint]journal.Direction{st.juliet: journal.Receive, st.romeo: journal.Send} {
+		row := load(t, e, journal.Key{ID: id, Direction: d})
+		if row.State != journal.Interrupted || row.Paused != journal.NotPaused || d == journal.Receive && row.Retries == 0 {
+			t.Errorf("%+v", row)
+		}
+	}
+}
+
 // TestForgetIsTold: who asks for the rest of what the sender has forgotten is told so,
 // and throws its part away.
 func TestForgetIsTold(t *testing.T) {

@@ -67,15 +67,25 @@ func (q *request) run(ctx context.Context) (err error) {
 	}
 	s, err := q.converse(ctx)
 	if err = causeOf(ctx, err); err != nil {
+		left := q.left(err)
 		if q.talk != nil && q.talk.sess != nil {
-			q.talk.terminate(ctx, err)
+			q.talk.terminate(ctx, left)
 		}
-		return errors.Join(err, q.down.giveUp(ctx, err))
+		return errors.Join(err, q.down.giveUp(ctx, left))
 	}
 	if !s.last() {
 		err = q.down.row.Interrupt(context.WithoutCancel(ctx), errNextPart)
 	}
 	return errors.Join(err, q.down.close(ctx))
+}
+
+// left is the error as the row and the contact are told it. A receiver asks by itself:
+// to stop it then by hand, before the file goes on, is no pause of that file.
+func (q *request) left(err error) error {
+	if !q.answered && errors.Is(err, ErrInterrupted) {
+		return ErrTerminated
+	}
+	return err
 }
 
 // converse asks, and takes what comes.
