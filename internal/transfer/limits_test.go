@@ -8,7 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
+	"jetsend/internal/jingle"
 	"jetsend/internal/omemo"
 	"jetsend/internal/session"
 	"jetsend/internal/stanza"
@@ -165,5 +167,36 @@ func TestSealedIsBounded(t *testing.T) {
 	x := xmltree.New(NS, "sealed").Set("kind", kindReceipt).SetText(strings.Repeat("A", maxSealed+4))
 	if _, err := unseal(nil, kindReceipt, (&offer{}).context(), x); !errors.Is(err, errSealed) {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestRefusedAreBounded: a run with --once that waits remembers only so many of the files
+// that it refuses; of the batch that it has taken it knows each.
+func TestRefusedAreBounded(t *testing.T) {
+	r := &receiver{}
+	r.once.begin()
+	sess := new(jingle.Session)
+	refuse := func(batch, transfer string) {
+		in := &incoming{r: r, sess: sess, lot: batch, head: Head{Transfer: transfer}}
+		in.held.offer = &offer{Batch: &Batch{ID: batch, Count: maxBatch}}
+		r.missed(in, exitcode.Declined)
+	}
+	remembered := func() (n int) {
+		for _, l := range r.once.seen {
+			n += len(l.ended)
+		}
+		return n
+	}
+	for i := range maxRefused + 10 {
+		refuse(fmt.Sprint("batch", i%3), fmt.Sprint(i))
+	}
+	refuse("batch0", "0") // again
+	if n := remembered(); n != maxRefused {
+		t.Errorf("%d are remembered", n)
+	}
+	r.once.taken = r.once.seen["batch0"]
+	refuse("batch0", "late")
+	if n := remembered(); n != maxRefused+1 {
+		t.Errorf("%d are remembered, with that of the batch that is taken", n)
 	}
 }

@@ -18,6 +18,11 @@ import (
 // a file that it could not send, would keep the run for ever.
 const nextOffer = 30 * time.Second
 
+// maxRefused bounds the files that were refused and are remembered, of all batches of
+// which none is taken yet: a run may wait for weeks. A batch of which some are not
+// ends the run by nextOffer.
+const maxRefused = 1 << 16
+
 // errTaken: the run has taken what --once lets it take.
 var errTaken = fmt.Errorf("%w: this run takes one batch", errDeclined)
 
@@ -31,6 +36,7 @@ type once struct {
 	changed chan struct{}      // a file of it has ended
 	seen    map[string]*lot    // batches of which files were offered, by lotKey
 	taken   *lot               // the one that is taken, from its first file on
+	refused int                // remembered of those that are not
 }
 
 // lot is a batch as far as it came.
@@ -132,6 +138,12 @@ func (r *receiver) missed(in *incoming, code exitcode.Code) {
 		return
 	}
 	l := r.once.lot(in)
+	if _, known := l.ended[in.head.Transfer]; !known && l != r.once.taken {
+		if r.once.refused == maxRefused {
+			return
+		}
+		r.once.refused++
+	}
 	l.ended[in.head.Transfer] = code
 	r.endLot(l)
 }
