@@ -97,6 +97,22 @@ func (j *Journal) Load(ctx context.Context, k Key) (row Row, err error) {
 	return row, nil
 }
 
+// Peek is Load for what contacts have us look for: it writes nothing, so that a transfer
+// whose process has died may still be running by its row.
+func (j *Journal) Peek(ctx context.Context, k Key) (row Row, err error) {
+	err = j.look(ctx, func(tx *sql.Tx) error {
+		r, err := load(ctx, tx, k)
+		if err == nil {
+			row = *r
+		}
+		return err
+	})
+	if err != nil {
+		return Row{}, fmt.Errorf("look for transfer %s: %w", k, err)
+	}
+	return row, nil
+}
+
 // Find returns the transfer that sending like again would go on with, or that
 // somebody is at, as Begin then tells: the same contact, path, name, size,
 // modification time and manifest; the newest when there are several. Otherwise

@@ -27,7 +27,7 @@ func (e *Endpoint) abandoned(ctx context.Context, to jid.JID) (ids []string) {
 // settled by its own session.
 func (in *incoming) dropAbandoned(ctx context.Context) {
 	for _, id := range in.held.offer.Gone {
-		row, err := in.e.journal.Load(ctx, journal.Key{ID: id, Direction: journal.Receive})
+		row, err := in.e.journal.Peek(ctx, journal.Key{ID: id, Direction: journal.Receive})
 		if err != nil || row.State != journal.Interrupted || row.Path != "" || row.Peer != in.dev.JID.Bare() || !row.HasKey(in.dev.IdentityKey) {
 			continue // Path: all of it is here, and verified
 		}

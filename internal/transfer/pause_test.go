@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"os"
 	"slices"
@@ -9,9 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
+	"jetsend/internal/state"
 	"jetsend/internal/xmpptest"
 )
 
@@ -245,6 +249,32 @@ func TestForgetIsToldLater(t *testing.T) {
 		t.Fatal(err)
 	}
 	st.ended(t, sent.ID, exitcode.Declined)
+}
+
+// TestGoneIsLookedFor: what a contact says that it gave up is looked for without a write,
+// which others would have to wait for, or he for them.
+func TestGoneIsLookedFor(t *testing.T) {
+	s := prosody(t)
+	juliet := online(t, s, s.Addr, "juliet", true, nil)
+	h, err := juliet.journal.Begin(t.Context(), journal.Row{ // runs, so that others look whether it still does
+		Key: journal.Key{ID: uuid.NewString(), Direction: journal.Receive}, Peer: jid.MustParse("nurse@jet.test"), Profile: true,
+		Name: "f", Dir: t.TempDir(), Size: 10, Keys: [][]byte{make([]byte, 33)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = h.Release(context.Background()) }()
+	in := &incoming{e: juliet}
+	in.held.offer = &offer{Gone: []string{uuid.NewString()}}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	err = state.Write(ctx, juliet.db, func(*sql.Tx) error {
+		in.dropAbandoned(ctx)
+		return ctx.Err()
+	})
+	if err != nil {
+		t.Errorf("waits for others: %v", err)
+	}
 }
 
 // TestSourceChangedEndsBoth: when the file has changed, both ends are through with the
