@@ -193,6 +193,33 @@ func TestStopWhileRequesting(t *testing.T) {
 	}
 }
 
+// TestPauseAtTheAnswer: to stop it right after the answer, before a path is found, is a
+// pause, of which the sender is told under seal.
+func TestPauseAtTheAnswer(t *testing.T) {
+	st, id := cutStage(t)
+	age(t, st.juliet, id, time.Hour)
+	ctx, interrupt := context.WithCancelCause(t.Context())
+	defer interrupt(nil)
+	st.juliet.cfg.Report = func(e Event) {
+		if _, is := e.(Accepted); is {
+			r := st.juliet.receiver.Load()
+			interrupt(ErrInterrupted)
+			<-r.ctx.Done()
+		}
+	}
+	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+	wantCode(t, st.juliet.Receive(ctx, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts, AutoResume: day}), exitcode.Cancelled)
+	waitIdle(t, st.romeo)
+	for e, want := range map[*Endpoint]journal.Row{
+		st.juliet: {Key: journal.Key{ID: id, Direction: journal.Receive}, Paused: journal.PausedHere},
+		st.romeo:  {Key: journal.Key{ID: id, Direction: journal.Send}, Paused: journal.PausedThere},
+	} {
+		if row := load(t, e, want.Key); row.State != journal.Interrupted || row.Paused != want.Paused {
+			t.Errorf("%+v", row)
+		}
+	}
+}
+
 // TestForgetIsTold: who asks for the rest of what the sender has forgotten is told so,
 // and throws its part away.
 func TestForgetIsTold(t *testing.T) {

@@ -65,6 +65,7 @@ func (q *request) run(ctx context.Context) (err error) {
 		q.down.report()
 		return q.down.close(ctx)
 	}
+	defer q.let() // after the last word, which may be sealed
 	s, err := q.converse(ctx)
 	if err = causeOf(ctx, err); err != nil {
 		left := q.left(err)
@@ -99,7 +100,6 @@ func (q *request) converse(ctx context.Context) (s span, err error) {
 		q.let()
 		accepted, err = q.ask(ctx, prefix)
 	}
-	defer q.let()
 	if err != nil {
 		return s, err
 	}
