@@ -90,7 +90,7 @@ func newReceiveCommand(a *app) *cobra.Command {
 	k.size("min-free", 0, "keep this much of the disk free")
 	k.choice("on-conflict", d.OnConflict, "when the name is taken", "rename", "skip", "overwrite")
 	k.bool("per-sender", false, "put the files of each contact into a folder of their own")
-	k.path("exec", "", "run the executable `PATH` for each file that has arrived", a.home)
+	k.value(&filePath{home: a.home, none: true}, "exec", "run the executable `PATH` for each file that has arrived; empty: none")
 	cmd.Flags().Bool("stdout", false, "write the file to standard output; with --once")
 	k.transport()
 	k.bool("no-direct", false, "make no direct connection to the contact")

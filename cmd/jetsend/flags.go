@@ -166,6 +166,7 @@ func (*transports) Type() string { return "stringSlice" }
 type filePath struct {
 	value string
 	home  func() string
+	none  bool // empty is none, and takes back what the configuration says
 }
 
 // String implements pflag.Value.
@@ -173,7 +174,7 @@ func (p *filePath) String() string { return p.value }
 
 // Set implements pflag.Value.
 func (p *filePath) Set(s string) (err error) {
-	if s == "" {
+	if s == "" && !p.none {
 		return errors.New("it is empty, and names nothing")
 	}
 	p.value, err = config.ExpandHome(s, p.home())
