@@ -44,6 +44,16 @@ func park(ctx context.Context, row *journal.Handle, cause error) error {
 	return row.Pause(ctx, by, cause)
 }
 
+// notBegun is the error of a session that was stopped before anything of it was under
+// way, as the row and the contact are told it. The user, who may know nothing of it, has
+// stopped the program by hand, which is no pause of the file.
+func notBegun(err error) error {
+	if errors.Is(err, ErrInterrupted) {
+		return ErrTerminated
+	}
+	return err
+}
+
 // discard removes the partial file.
 func (d *download) discard() error {
 	if d.part != nil {

@@ -58,7 +58,7 @@ func (in *incoming) run(ctx context.Context) {
 		return
 	case err != nil:
 		err = in.withdrawn(err)
-		in.terminate(ctx, err)
+		in.terminate(ctx, notBegun(err))
 		in.r.unbegun(in, err, func() exitcode.Code { return in.fail(ctx, err) })
 		return
 	}

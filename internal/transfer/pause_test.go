@@ -193,6 +193,61 @@ func TestStopWhileRequesting(t *testing.T) {
 	}
 }
 
+// TestStopBeforeServing: to stop a receiver that was about to hand out the rest of a file,
+// of which its user knows nothing yet, is no pause of that file, nor is it told as one.
+func TestStopBeforeServing(t *testing.T) {
+	st, id := cutStage(t)
+	age(t, st.juliet, id, time.Hour)
+	sent := journal.Key{ID: id, Direction: journal.Send}
+	ctx, interrupt := context.WithCancelCause(t.Context())
+	defer interrupt(nil)
+	ended := make(chan error, 1)
+	go func() { ended <- st.romeo.Receive(ctx, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts}) }()
+	takesOffers(t, st.romeo)
+	r := st.romeo.receiver.Load()
+	for range maxRunningContact { // the request has to wait
+		if err := r.places.wait(t.Context(), jid.MustParse("juliet@jet.test"), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts, AutoResume: day})
+	eventually(t, func() bool { return load(t, st.romeo, sent).State.Live() })
+	interrupt(ErrInterrupted)
+	wantCode(t, <-ended, exitcode.Cancelled)
+	waitIdle(t, st.juliet)
+	for e, key := range map[*Endpoint]journal.Key{st.juliet: {ID: id, Direction: journal.Receive}, st.romeo: sent} {
+		eventually(t, func() bool { return load(t, e, key).State == journal.Interrupted })
+		if row := load(t, e, key); row.Paused != journal.NotPaused {
+			t.Errorf("%+v", row)
+		}
+	}
+	if n := count[Failed](&st.out) + count[Failed](&st.in); n != 0 {
+		t.Errorf("%d failed", n)
+	}
+}
+
+// TestStopWhileAskedByHand: who stops a receiver instead of answering its question has
+// nothing to resume, so nobody is told to do that.
+func TestStopWhileAskedByHand(t *testing.T) {
+	st := setStage(t, 1<<10)
+	ctx, interrupt := context.WithCancelCause(t.Context())
+	defer interrupt(nil)
+	ended := make(chan error, 1)
+	go func() {
+		ended <- st.juliet.Receive(ctx, ReceiveOptions{Dir: st.dir, Accept: AcceptAsk, Ask: func(ctx context.Context, _ Question) (bool, error) {
+			interrupt(ErrInterrupted)
+			<-ctx.Done()
+			return false, context.Cause(ctx)
+		}})
+	}()
+	takesOffers(t, st.juliet)
+	wantCode(t, st.send(t, RetryOptions{}), exitcode.Declined)
+	wantCode(t, <-ended, exitcode.Cancelled)
+	if f, _ := last[Failed](&st.out); f.Resumable || len(f.Hints) != 0 || strings.Contains(f.Reason, "by hand") {
+		t.Errorf("%+v", f)
+	}
+}
+
 // TestPauseAtTheAnswer: to stop it right after the answer, before a path is found, is a
 // pause, of which the sender is told under seal.
 func TestPauseAtTheAnswer(t *testing.T) {

@@ -80,13 +80,12 @@ func (q *request) run(ctx context.Context) (err error) {
 	return errors.Join(err, q.down.close(ctx))
 }
 
-// left is the error as the row and the contact are told it. A receiver asks by itself:
-// to stop it then by hand, before the file goes on, is no pause of that file.
+// left is the error as the row and the contact are told it.
 func (q *request) left(err error) error {
-	if !q.answered && errors.Is(err, ErrInterrupted) {
-		return ErrTerminated
+	if q.answered {
+		return err
 	}
-	return err
+	return notBegun(err)
 }
 
 // converse asks, and takes what comes.

@@ -32,6 +32,9 @@ func (in *incoming) serve(ctx context.Context) {
 	if err == nil {
 		err = in.hand(ctx, up)
 	}
+	if up == nil || !up.told {
+		err = notBegun(err)
+	}
 	if err != nil {
 		in.terminate(ctx, err)
 	}
