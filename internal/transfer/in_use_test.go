@@ -3,6 +3,7 @@ package transfer
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"jetsend/internal/jid"
 	"jetsend/internal/session"
@@ -32,6 +33,26 @@ func TestReplacedResource(t *testing.T) {
 		}
 		if !slices.Equal(got, []string{now, ghost, other}) {
 			t.Errorf("after %s: %q", last, got)
+		}
+	}
+	begun := time.Now()
+	for _, tt := range []struct {
+		of, by string
+		after  time.Duration
+		is     client
+		want   bool
+	}{
+		{ghost, now, time.Minute, jetsend, true},
+		{now, ghost, time.Minute, jetsend, true}, // the first ghost is gone, and its name is free
+		{now, ghost + ".BCDEFGHI", time.Minute, jetsend, true},
+		{now, ghost + ".BCDEFGHI", burst, jetsend, false}, // both were there
+		{ghost, other, time.Minute, jetsend, false},
+		{ghost, ghost, time.Minute, jetsend, false}, // the same, with another presence
+		{"juliet@jet.test/a.b", "juliet@jet.test/a.b.c", time.Minute, otherClient, false},
+	} {
+		p := &peer{jid: jid.MustParse(tt.of), client: tt.is, seen: begun}
+		if got := p.replacedAmong([]session.Resource{{JID: jid.MustParse(tt.by), Seen: begun.Add(tt.after)}}); got != tt.want {
+			t.Errorf("%s replaced by %s after %v: %t", tt.of, tt.by, tt.after, got)
 		}
 	}
 	if got := prefer(peers, "Conversations.x")[0].jid.String(); got != other {

@@ -44,6 +44,30 @@ func (e *Endpoint) initiate(ctx context.Context, to jid.JID, sid string, content
 	return nil, fmt.Errorf("offer to %s: %w", to, err)
 }
 
+// reach is initiate with a client that was chosen. Once its receiver has come back with
+// another resource, as after it was killed, the client is not there, and not waited for.
+func (e *Endpoint) reach(ctx context.Context, to *peer, sid string, content jingle.Content, patience time.Duration) (*jingle.Session, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		for {
+			changed := e.sess.PresenceChanged()
+			if to.replacedAmong(e.sess.Resources(to.jid.Bare())) {
+				cancel(errNotThere)
+				return
+			}
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	defer func() { cancel(nil); <-watched }()
+	return e.initiate(ctx, to.jid, sid, content, patience)
+}
+
 // prepare makes the route, the envelope and the content.
 func (o *outgoing) prepare(ctx context.Context, sid string) (c jingle.Content, err error) {
 	paths, err := o.paths()

@@ -338,7 +338,7 @@ func (o *outgoing) attempt(ctx context.Context) (err error) {
 		defer timer.Stop()
 		late = timer.C
 	}
-	if o.talk.sess, err = o.e.initiate(ctx, o.to.jid, sid, content, patience); err != nil {
+	if o.talk.sess, err = o.e.reach(ctx, o.to, sid, content, patience); err != nil {
 		return err
 	}
 	err = o.converse(ctx, late)

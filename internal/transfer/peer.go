@@ -211,6 +211,16 @@ func replacedLast(all []session.Resource) []session.Resource {
 	return append(first, last...)
 }
 
+// replacedAmong reports whether a resource came after the peer that was taken in the
+// place of its own, or of the one that both wanted. What came in one burst does not say
+// which one is the later.
+func (p *peer) replacedAmong(all []session.Resource) bool {
+	wanted := receiverOf(p.jid.Resource())
+	return p.client == jetsend && slices.ContainsFunc(all, func(r session.Resource) bool {
+		return r.JID != p.jid && sameReceiver(r.JID.Resource(), wanted) && r.Seen.After(p.seen.Add(burst))
+	})
+}
+
 // chooseForm is choose among those who have that form or a better one; for others
 // it does not end its waiting. Any form is better than none: then, when all clients have
 // answered that they take none, it does not wait for others, unless it is told to or

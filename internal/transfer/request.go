@@ -147,7 +147,7 @@ func (q *request) ask(ctx context.Context, prefix string) (c jingle.Content, err
 		return c, err
 	}
 	q.lost = q.e.sess.Lost()
-	if q.talk.sess, err = q.e.initiate(ctx, q.to.jid, sid, content, q.patience); err != nil {
+	if q.talk.sess, err = q.e.reach(ctx, q.to, sid, content, q.patience); err != nil {
 		return c, err
 	}
 	late := time.NewTimer(q.patience)
