@@ -35,7 +35,7 @@ func (p *Partial) Release(name string, how Conflict, mtime time.Time, placing fu
 	}
 	defer func() { _ = p.close() }() // everything is synced; until then it is known for itself
 	if err := p.seal(mtime); err != nil {
-		return "", fmt.Errorf("release: %w", err)
+		return "", fmt.Errorf("release: %w", p.dir.gone(err))
 	}
 	final, err := p.releaseAs(name, how, mtime, placing)
 	if plain := filename.Plain(name); unnameable(err) && plain != name {

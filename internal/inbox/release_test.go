@@ -75,9 +75,12 @@ func TestPlacingFails(t *testing.T) {
 
 // When the directory was removed meanwhile, the error names it, and no partial file.
 func TestReleaseNowhere(t *testing.T) {
-	for _, how := range []Conflict{Rename, Skip, Overwrite} {
+	for n, how := range []Conflict{Rename, Skip, Overwrite, Rename} {
 		d, path := open(t)
 		p := put(t, d, "1", "abc")
+		if n == 0 {
+			p.Permit(0o640)
+		}
 		if err := os.RemoveAll(path); err != nil {
 			t.Fatal(err)
 		}
