@@ -54,7 +54,7 @@ var errNoAnswer = errors.New("not answered in time")
 var errSilent = errors.New("the contact's client does not answer")
 
 // errNotThere: the contact's client did not even acknowledge the offer.
-var errNotThere = errors.New("the contact's client does not react")
+var errNotThere = errors.New("the contact's client does not respond")
 
 // errDeclined: our own side said no.
 var errDeclined = errors.New("declined")
@@ -67,7 +67,7 @@ var errReplayed = errors.New("the file of this offer was received before: the of
 var errUnfit = errors.New("unfit answer")
 
 // errPrefix: the bytes that the receiver has are not the first ones of the file.
-var errPrefix = errors.New("the receiver's part of the file differs, it begins anew")
+var errPrefix = errors.New("the receiver's part of the file differs: starting over")
 
 // errChecksum: a file put together from several sessions is not the sender's.
 var errChecksum = errors.New("the file that was put together is not the sender's")
@@ -79,7 +79,7 @@ var errNextPart = errors.New("the next part of the file has not come")
 var errSuperseded = errors.New("another session goes on with the transfer")
 
 // errNoProgress: a session carried nothing that the receiver did not have before.
-var errNoProgress = errors.New("the transfer does not come on")
+var errNoProgress = errors.New("the transfer makes no progress")
 
 // errPeerGone: the contact's client does not know the session any more.
 var errPeerGone = errors.New("the contact's client is gone")

@@ -308,7 +308,7 @@ func (q *request) endedWith(err error, condition string) bool {
 // brings the same.
 func notServed(who jid.JID) *Failure {
 	return &Failure{
-		Code: exitcode.Declined, Reason: clean.Text(who.String()) + " does not hand out the rest of the file",
+		Code: exitcode.Declined, Reason: clean.Text(who.String()) + " refuses to send the rest of the file",
 		Hints: []string{"ask " + clean.Text(who.String()) + " to run `jetsend resume`, or to send it again"},
 	}
 }
