@@ -18,6 +18,8 @@ type bar interface {
 	Update(standing)
 	// Clear wipes the line. The next Update shows it again.
 	Clear()
+	// Wipe is Clear of a line that the terminal may have written on.
+	Wipe()
 }
 
 // standing is how far the transfers of the moment are.
@@ -39,6 +41,9 @@ func (noBar) Update(standing) {}
 
 // Clear implements bar.
 func (noBar) Clear() {}
+
+// Wipe implements bar.
+func (noBar) Wipe() {}
 
 // terminalBar draws one line of a terminal, over and over. It never writes into
 // the last column, where terminals begin a new line.
@@ -100,6 +105,14 @@ func (b *terminalBar) Clear() {
 		_, _ = io.WriteString(b.w, b.start(b.columns())+b.rest(b.drawn)+"\r")
 		b.drawn = 0
 	}
+}
+
+// Wipe implements bar.
+func (b *terminalBar) Wipe() {
+	if b.erases {
+		b.drawn = max(b.drawn, 1)
+	}
+	b.Clear()
 }
 
 // The parts of the line that have no fixed width, in columns.

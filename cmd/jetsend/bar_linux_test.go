@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 	"unsafe"
 
+	"jetsend/internal/exitcode"
 	"jetsend/internal/transfer"
 )
 
@@ -222,5 +223,18 @@ func TestBarAndCtrlC(t *testing.T) {
 		if rows := strings.Split(shown[0], "\n"); !strings.HasSuffix(shown[0], "^C") || rows[len(rows)-1] == "^C" || rows[len(rows)-1] == "C" || strings.Contains(shown[1], "^") {
 			t.Errorf("%d columns: %q, then %q", columns, shown[0], shown[1])
 		}
+	}
+}
+
+// TestCtrlCWithoutBar: what the terminal echoed goes also where no bar is.
+func TestCtrlCWithoutBar(t *testing.T) {
+	shown := onTerminal(t, 80, map[string]string{"TERM": "xterm", "NO_COLOR": "1"}, func(p printer, look func()) {
+		p.Note("waiting for files")
+		_, _ = io.WriteString(p.(*textPrinter).console.w, "^C")
+		p.Fail(&failure{code: exitcode.Cancelled, reason: "interrupted"})
+		look()
+	})
+	if shown[0] != "waiting for files\ninterrupted" {
+		t.Errorf("%q", shown[0])
 	}
 }

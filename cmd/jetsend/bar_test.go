@@ -19,6 +19,7 @@ func (b *recordingBar) Update(s standing) {
 	left, rate, amount, resumed := s.texts()
 	b.log = append(b.log, strings.Join(strings.Fields(strings.Join([]string{s.count, s.label, amount, rate, left, s.path, resumed}, " ")), " "))
 }
+func (b *recordingBar) Wipe()  { b.Clear() }
 func (b *recordingBar) Clear() { b.log = append(b.log, "clear") }
 
 // bars are the updates, each once.

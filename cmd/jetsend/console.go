@@ -84,6 +84,13 @@ func (c *console) progress(s standing) {
 	}
 }
 
+// wipe clears the line of the cursor of what the terminal has echoed there, such as ^C.
+func (c *console) wipe() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.bar.Wipe()
+}
+
 // noProgress takes the bar away until the next progress.
 func (c *console) noProgress() {
 	c.mu.Lock()

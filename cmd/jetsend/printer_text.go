@@ -60,6 +60,9 @@ func (p *textPrinter) Event(e transfer.Event) {
 		p.change(e.Head, func(t *ongoing) { t.offset = 0 }) // unless it is said to be resumed
 	case transfer.Failed:
 		p.end(e.Head)
+		if exitCode(e.Code) == exitcode.Cancelled {
+			p.console.wipe()
+		}
 		if refusedHere(e) {
 			_, why, _ := strings.Cut(clean.Text(e.Reason), "declined") // what the contact may not have been told
 			p.Note("declined %s from %s%s", clean.Text(e.Name), p.called(e.Peer), why)
@@ -259,6 +262,7 @@ func (p *textPrinter) Fail(f *failure) {
 		p.console.fail(f.reason, f.hints)
 		return
 	}
+	p.console.wipe()
 	p.Note("%s", f.reason)
 	p.console.hints(f.hints)
 }

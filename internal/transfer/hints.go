@@ -115,6 +115,8 @@ func (o *outgoing) hints(err error) []string {
 		return []string{"ask the contact to answer, or " + longer("answer-timeout", longAnswer, o.opt.AnswerTimeout)}
 	case errors.As(err, &refused) && refused.answer.Condition == stanza.ResourceConstraint:
 		return []string{"the contact's client has no room for one more transfer: try again later, or name all files to one `jetsend send`"}
+	case errors.As(err, &refused) && codeOfIQ(refused.answer) == exitcode.Offline:
+		return []string{"ask the contact to run `jetsend receive`, and whether it takes files from you"}
 	case security && plain && !o.marked:
 		return []string{
 			"a jetsend takes unencrypted files only with `jetsend receive --insecure-plaintext`",

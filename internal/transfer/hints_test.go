@@ -50,6 +50,7 @@ func TestHintsOfTheSender(t *testing.T) {
 	romeo := online(t, server, server.Addr, "romeo", false, func(Event) {})
 	refused := fmt.Errorf("offer: %w", &offerRefused{stanza.NewError(stanza.NotAcceptable)})
 	busy := fmt.Errorf("offer: %w", &offerRefused{stanza.NewError(stanza.ResourceConstraint)})
+	away := fmt.Errorf("offer: %w", &offerRefused{stanza.NewError(stanza.ServiceUnavailable)})
 	insecure := &endedByPeer{reason: jingle.Reason{Condition: jingle.SecurityError}}
 	verify := "run `jetsend trust verify romeo@jet.test " + romeo.omemo.Fingerprint() + "`"
 	for name, tt := range map[string]struct {
@@ -66,6 +67,7 @@ func TestHintsOfTheSender(t *testing.T) {
 		"plaintext":     {outgoing{form: formInsecurePlaintext}, insecure, "leave --insecure-plaintext out to send it encrypted"},
 		"no plaintext":  {outgoing{form: formInsecurePlaintext}, refused, ""},
 		"busy":          {outgoing{form: formJetsend}, busy, "name all files to one `jetsend send`"},
+		"takes none":    {outgoing{form: formJetsend}, away, "whether it takes files from you"},
 		"declined":      {outgoing{form: formJetsend}, &endedByPeer{reason: declined(detailPolicy)}, ""},
 		"no answer":     {outgoing{opt: SendOptions{AnswerTimeout: time.Minute}}, errNoAnswer, "`--answer-timeout 30m`"},
 		"waited long":   {outgoing{opt: SendOptions{AnswerTimeout: time.Hour}}, errNoAnswer, "`--answer-timeout 120m`"},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"jetsend/internal/clean"
@@ -269,7 +270,13 @@ func (o *outgoing) resumable(code exitcode.Code, err error) bool {
 // phases mean other things.
 type offerRefused struct{ answer *stanza.Error }
 
-func (e *offerRefused) Error() string { return e.answer.Error() }
+func (e *offerRefused) Error() string {
+	if codeOfIQ(e.answer) == exitcode.Offline { // what a stranger is told, too
+		return "the contact's client takes no offer from you: it has gone, or its rules do not let you in (" + strings.TrimPrefix(e.answer.Error(), "stanza error ") + ")"
+	}
+	return e.answer.Error()
+}
+
 func (e *offerRefused) Unwrap() error { return e.answer }
 
 // unanswered tells whether a resource did not answer the offer at all, so that
