@@ -2,13 +2,12 @@ package omemo
 
 import (
 	"context"
-	"maps"
-	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
 
 	"jetsend/internal/jid"
+	"jetsend/internal/percontact"
 )
 
 // What is done for the envelopes of a contact, in messages, offers and requests
@@ -48,33 +47,13 @@ const (
 // work keeps an account of what is done for each contact, so that one who makes
 // us work keeps nobody waiting but himself. The zero value is ready.
 type work struct {
-	mu     sync.Mutex
-	of     map[jid.JID]*rate.Limiter
-	others *rate.Limiter
+	of percontact.Table[rate.Limiter]
 }
 
 // account returns that of a contact.
 func (w *work) account(of jid.JID, now time.Time) *rate.Limiter {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if l := w.of[of]; l != nil {
-		return l
-	}
-	if len(w.of) >= maxAccounts { // those that nothing was done for lately are like new ones
-		maps.DeleteFunc(w.of, func(_ jid.JID, l *rate.Limiter) bool { return l.TokensAt(now) >= contactWorkAtOnce })
-	}
-	fresh := rate.NewLimiter(contactWork, contactWorkAtOnce)
-	switch {
-	case w.of == nil:
-		w.of = map[jid.JID]*rate.Limiter{of: fresh}
-	case len(w.of) < maxAccounts:
-		w.of[of] = fresh
-	case w.others == nil:
-		w.others = fresh
-	default:
-		return w.others
-	}
-	return fresh
+	return w.of.Account(of, maxAccounts, func() *rate.Limiter { return rate.NewLimiter(contactWork, contactWorkAtOnce) },
+		func(l *rate.Limiter) bool { return l.TokensAt(now) >= contactWorkAtOnce })
 }
 
 // charge takes the price of work that is about to be done for a contact, or says

@@ -138,7 +138,7 @@ func TestWorkIsCharged(t *testing.T) {
 	for i := range 2 * maxAccounts {
 		r.work.account(jid.MustParse(fmt.Sprintf("n%d@jet.test", i)), c.Now()).AllowN(c.Now(), 1)
 	}
-	if n := len(r.work.of); n != maxAccounts {
+	if n := r.work.of.Len(); n != maxAccounts {
 		t.Errorf("%d accounts", n)
 	}
 }

@@ -2,11 +2,11 @@ package transfer
 
 import (
 	"context"
-	"sync"
 
 	"golang.org/x/time/rate"
 
 	"jetsend/internal/jid"
+	"jetsend/internal/percontact"
 )
 
 const (
@@ -24,11 +24,9 @@ const (
 	maxPaces = 1000
 )
 
-// paces holds back the offers of each contact.
+// paces holds back the offers of each contact. The zero value is ready.
 type paces struct {
-	mu     sync.Mutex
-	of     map[jid.JID]*rate.Limiter
-	others *rate.Limiter
+	of percontact.Table[rate.Limiter]
 }
 
 // wait returns when an offer of the contact may be looked at, or an error when
@@ -44,22 +42,5 @@ func (p *paces) wait(ctx context.Context, bare jid.JID) error {
 }
 
 func (p *paces) limiter(bare jid.JID) *rate.Limiter {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if l := p.of[bare]; l != nil {
-		return l
-	}
-	fresh := rate.NewLimiter(contactOffers, contactBurst)
-	switch {
-	case p.of == nil:
-		p.of = map[jid.JID]*rate.Limiter{bare: fresh}
-	case len(p.of) < maxPaces:
-		p.of[bare] = fresh
-	case p.others == nil:
-		p.others = fresh
-		return fresh
-	default:
-		return p.others
-	}
-	return fresh
+	return p.of.Account(bare, maxPaces, func() *rate.Limiter { return rate.NewLimiter(contactOffers, contactBurst) }, nil)
 }

@@ -2,12 +2,12 @@ package transfer
 
 import (
 	"context"
-	"maps"
 	"sync"
 
 	"golang.org/x/time/rate"
 
 	"jetsend/internal/jid"
+	"jetsend/internal/percontact"
 )
 
 // What a contact has us read: what the receiver of a file has already is hashed before
@@ -30,10 +30,9 @@ const (
 // readings keeps an account of what is read for each contact, one of whose sessions at
 // a time has its turn. The zero value is ready.
 type readings struct {
-	mu     sync.Mutex
-	of     map[jid.JID]*reading
-	others *reading
-	marks  map[string]digest // how far which transfer's source has been read
+	of    percontact.Table[reading]
+	mu    sync.Mutex
+	marks map[string]digest // how far which transfer's source has been read; under mu
 }
 
 // reading is the account of a contact.
@@ -44,26 +43,8 @@ type reading struct {
 
 // account returns that of a contact.
 func (s *readings) account(of jid.JID) *reading {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if r := s.of[of]; r != nil {
-		return r
-	}
-	if len(s.of) >= maxReadings { // those that nothing was read for lately are like new ones
-		maps.DeleteFunc(s.of, func(_ jid.JID, r *reading) bool { return len(r.busy) == 0 && r.budget.Tokens() >= readAtOnce })
-	}
-	fresh := &reading{make(chan struct{}, 1), rate.NewLimiter(readAgain, readAtOnce)}
-	switch {
-	case s.of == nil:
-		s.of = map[jid.JID]*reading{of: fresh}
-	case len(s.of) < maxReadings:
-		s.of[of] = fresh
-	case s.others == nil:
-		s.others = fresh
-	default:
-		return s.others
-	}
-	return fresh
+	return s.of.Account(of, maxReadings, func() *reading { return &reading{make(chan struct{}, 1), rate.NewLimiter(readAgain, readAtOnce)} },
+		func(r *reading) bool { return len(r.busy) == 0 && r.budget.Tokens() >= readAtOnce })
 }
 
 // turn runs f when it is the turn of a session of the contact. Before each chunk that f

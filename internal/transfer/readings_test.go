@@ -133,8 +133,8 @@ func TestReadingsAreCharged(t *testing.T) {
 		for i := range 2 * maxReadings {
 			_ = s.account(jid.MustParse(fmt.Sprintf("n%d@jet.test", i))).pay(t.Context(), 1)
 		}
-		if len(s.of) != maxReadings {
-			t.Errorf("%d accounts", len(s.of))
+		if s.of.Len() != maxReadings {
+			t.Errorf("%d accounts", s.of.Len())
 		}
 	})
 }

@@ -228,8 +228,8 @@ func TestPace(t *testing.T) {
 		for i := range 2 * maxPaces {
 			p.limiter(jid.MustParse(fmt.Sprintf("u%d@jet.test", i)))
 		}
-		if len(p.of) > maxPaces {
-			t.Errorf("%d paces are remembered", len(p.of))
+		if p.of.Len() > maxPaces {
+			t.Errorf("%d paces are remembered", p.of.Len())
 		}
 		ctx, cancel := context.WithTimeoutCause(t.Context(), 10*time.Millisecond, errPeerGone)
 		defer cancel()
