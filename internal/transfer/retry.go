@@ -85,3 +85,15 @@ func (e *Endpoint) sleep(ctx context.Context, d time.Duration) error {
 		return errStreamLost
 	}
 }
+
+// waitFor waits, unless ctx ends before: then it returns the cause.
+func waitFor(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

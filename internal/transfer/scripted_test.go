@@ -142,7 +142,7 @@ func (p *scripted) send(path *bytestream) error {
 	ctx, cancel := e.with(p.t.Context(), p.sess, path, p.lost)
 	defer cancel(nil)
 	n := int64(p.size - crypto.TagSize)
-	err := streamOut(ctx, path, bytes.NewReader(make([]byte, n)), n, func() error { return holdTag(ctx, p.tagHold) }, crypto.NewSecret(crypto.AES128GCM), new(throttle), nil, meterFor(p.t))
+	err := streamOut(ctx, path, bytes.NewReader(make([]byte, n)), n, func() error { return waitFor(ctx, p.tagHold) }, crypto.NewSecret(crypto.AES128GCM), new(throttle), nil, meterFor(p.t))
 	if err == nil {
 		err = endStream(ctx, tk, path)
 	}

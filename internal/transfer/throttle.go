@@ -49,14 +49,7 @@ func (t *throttle) wait(ctx context.Context, n int) error {
 	if pause <= 0 {
 		return context.Cause(ctx)
 	}
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return waitFor(ctx, pause)
 }
 
 // charge takes n bytes out of the bucket and returns how long to wait for them.

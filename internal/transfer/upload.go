@@ -113,7 +113,7 @@ func (u *upload) stream(ctx context.Context, t *talk, path *bytestream, s span) 
 	unchanged := func() error { return u.src.unchanged(ctx) }
 	if t.holdsTag() {
 		unchanged = func() error {
-			if err := holdTag(ctx, u.e.tagHold); err != nil {
+			if err := waitFor(ctx, u.e.tagHold); err != nil {
 				return err
 			}
 			return u.src.unchanged(ctx)
@@ -134,18 +134,6 @@ const tagHold = time.Second
 
 // holdsTag reports whether the tag is held back from the other end.
 func (t *talk) holdsTag() bool { return t.offer == nil && t.insecure == nil }
-
-// holdTag waits, unless ctx ends before.
-func holdTag(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
 
 // confirm records what the receiver says that it has.
 func (u *upload) confirm(ctx context.Context, durable int64) error {
