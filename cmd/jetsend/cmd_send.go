@@ -364,7 +364,10 @@ func swapped(cmd *cobra.Command, c *config.Config, args []string) error {
 // twoContacts recognises `send FILE CONTACT CONTACT`, which is not sent to both.
 func twoContacts(cmd *cobra.Command, c *config.Config, files []string, who string) error {
 	for i, f := range files {
-		if _, err := resolveContact(c, f); err != nil || exists(f) || len(files) == 1 {
+		if len(files) == 1 || exists(f) {
+			continue
+		}
+		if _, err := resolveContact(c, f); err != nil {
 			continue
 		}
 		rest := slices.Delete(slices.Clone(files), i, i+1)

@@ -63,8 +63,9 @@ func (a *app) contactWords(cmd *cobra.Command, typed string) []cobra.Completion 
 			named[j.String()] = !strings.Contains(typed, "@")
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(c.Learned)) {
-		if j := c.Learned[name]; !c.Configured(name) {
+	learned := a.names(cmd.Context(), c)
+	for _, name := range slices.Sorted(maps.Keys(learned)) {
+		if j := learned[name]; !c.Configured(name) {
 			words = append(words, cobra.CompletionWithDesc(name, j.String()))
 			named[j.String()] = !strings.Contains(typed, "@")
 		}

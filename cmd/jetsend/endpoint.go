@@ -118,7 +118,7 @@ func (a *app) loadConfig(cmd *cobra.Command) (*config.Config, error) {
 	}
 	c, err := a.loadFile(cmd, file, named)
 	if err == nil {
-		a.addNames(cmd.Context(), c)
+		a.learn(cmd.Context(), c)
 	}
 	return c, err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 
 	"jetsend/internal/clean"
 	"jetsend/internal/config"
@@ -19,22 +20,40 @@ type target struct {
 	name string  // as it was typed; "" for an address, and for a name of the configuration
 }
 
-// addNames adds the short names of the state to those of the configuration, which come
-// first. What cannot be read is told by the command that needs the state.
-func (a *app) addNames(ctx context.Context, c *config.Config) {
-	account, dir, err := a.place(c)
-	if err != nil {
-		return
+// learn has a configuration know the short names of the state, which are read when the
+// first one is asked for: most commands name none.
+func (a *app) learn(ctx context.Context, c *config.Config) {
+	names := sync.OnceValue(func() map[string]jid.JID { return a.names(ctx, c) })
+	c.Learned = func(name string) (jid.JID, bool) {
+		key, err := shortname.Key(name)
+		if err != nil {
+			return jid.JID{}, false
+		}
+		j, ok := names()[key]
+		return j, ok
 	}
-	var names map[string]jid.JID
-	err = a.openNames(ctx, dir, account, func(n *shortname.Names) (err error) {
-		names, err = n.All(ctx)
+}
+
+// names are the short names of the state. What cannot be read is told by the command
+// that needs the state.
+func (a *app) names(ctx context.Context, c *config.Config) (all map[string]jid.JID) {
+	err := a.inNames(ctx, c, func(n *shortname.Names) (err error) {
+		all, err = n.All(ctx)
 		return err
 	})
 	if err != nil {
 		a.log.Debug("names of contacts", "error", err)
 	}
-	c.Learned = names
+	return all
+}
+
+// inNames opens the short names of the account for do.
+func (a *app) inNames(ctx context.Context, c *config.Config, do func(*shortname.Names) error) error {
+	account, dir, err := a.place(c)
+	if err != nil {
+		return err
+	}
+	return a.openNames(ctx, dir, account, do)
 }
 
 // targetOf finds the contact that was typed, as far as that is known offline.
@@ -111,20 +130,12 @@ func joined(list []jid.JID) string {
 
 // remember has a name stand for an address on this machine.
 func (a *app) remember(ctx context.Context, c *config.Config, name string, of jid.JID) error {
-	account, dir, err := a.place(c)
-	if err != nil {
-		return err
-	}
-	return a.openNames(ctx, dir, account, func(n *shortname.Names) error { return n.Set(ctx, name, of) })
+	return a.inNames(ctx, c, func(n *shortname.Names) error { return n.Set(ctx, name, of) })
 }
 
 // unname has no name stand for an address any more.
 func (a *app) unname(ctx context.Context, c *config.Config, of jid.JID) error {
-	account, dir, err := a.place(c)
-	if err != nil {
-		return err
-	}
-	return a.openNames(ctx, dir, account, func(n *shortname.Names) error { return n.Forget(ctx, of) })
+	return a.inNames(ctx, c, func(n *shortname.Names) error { return n.Forget(ctx, of) })
 }
 
 // newName checks a name that a contact is to be given.
@@ -136,7 +147,7 @@ func newName(c *config.Config, name string, of jid.JID) error {
 	if err != nil {
 		return err
 	}
-	if j, ok := c.Address(key); ok && j.Bare() != of.Bare() && c.Configured(key) {
+	if j, ok := c.Address(key); ok && c.Configured(key) && j.Bare() != of.Bare() {
 		return usagef("%s is %s in the configuration", clean.Text(name), clean.Text(j.String())).hint("choose another name, or change contacts: of %s", orDefault(c.File, "the configuration"))
 	}
 	return nil

@@ -29,8 +29,8 @@ type Config struct {
 	Trust      string     `mapstructure:"trust" choice:"blind verified"`
 	Transports Transports `mapstructure:"transports"`
 
-	// Learned are short names from elsewhere, in lower case: Contacts comes first.
-	Learned map[string]jid.JID `mapstructure:"-"`
+	// Learned finds a short name that Contacts has not; nil finds none.
+	Learned func(name string) (jid.JID, bool) `mapstructure:"-"`
 
 	// File is the file that was read, or would be written by login.
 	File string `mapstructure:"-"`
@@ -253,13 +253,15 @@ func (c *Config) Configured(name string) bool {
 	return ok
 }
 
-// Address returns the JID that a name of contacts: stands for.
+// Address returns the JID that a name of contacts: stands for, or a learned one.
 func (c *Config) Address(name string) (jid.JID, bool) {
 	text, ok := c.Contacts[strings.ToLower(name)]
-	if !ok {
-		j, ok := c.Learned[strings.ToLower(name)]
-		return j, ok
+	switch {
+	case ok:
+		j, err := jid.ParseTyped(text)
+		return j, err == nil
+	case c.Learned == nil:
+		return jid.JID{}, false
 	}
-	j, err := jid.ParseTyped(text)
-	return j, err == nil
+	return c.Learned(name)
 }
