@@ -149,7 +149,12 @@ func (a *Account) completeDevice(ctx context.Context, p PEP, addr address) error
 			return a.begin(ctx, tx, d, b)
 		})
 	}
-	err = errors.Join(err, unusable)
+	return a.judged(addr, errors.Join(err, unusable))
+}
+
+// judged notes that the bundle of a device is of no use, if that is what err says, and
+// returns err.
+func (a *Account) judged(addr address, err error) error {
 	var answer *stanza.Error
 	if errors.As(err, &answer) || errors.Is(err, ErrBundle) {
 		a.seenMu.Lock()

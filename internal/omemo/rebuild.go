@@ -29,6 +29,9 @@ func (a *Account) Rebuild(ctx context.Context, p PEP, of jid.JID) error {
 }
 
 func (a *Account) rebuildAll(ctx context.Context, p PEP, of jid.JID) error {
+	// What did not open may have been for other devices than the contact has: a server
+	// need not have told of a change.
+	a.unseen(of)
 	if err := a.currentList(ctx, p, of); err != nil {
 		return err
 	}
@@ -82,9 +85,9 @@ func (a *Account) rebuildOne(ctx context.Context, p PEP, addr address) error {
 func (a *Account) rebuild(ctx context.Context, p PEP, addr address, then func(*sql.Tx, Device) error) error {
 	b, err := fetchBundle(ctx, p, addr)
 	if err != nil {
-		return fmt.Errorf("fetch bundle: %w", err)
+		return a.judged(addr, fmt.Errorf("fetch bundle: %w", err))
 	}
-	return a.step(ctx, func(tx *sql.Tx) error {
+	err = a.step(ctx, func(tx *sql.Tx) error {
 		d, err := a.pin(ctx, tx, addr, b)
 		if err != nil {
 			return err
@@ -97,4 +100,5 @@ func (a *Account) rebuild(ctx context.Context, p PEP, addr address, then func(*s
 		}
 		return then(tx, d)
 	})
+	return a.judged(addr, err)
 }

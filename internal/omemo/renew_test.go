@@ -222,3 +222,22 @@ func TestReset(t *testing.T) {
 		t.Error("played back")
 	}
 }
+
+// TestRebuildLooksAgain: a device of which the server has not told is found when the
+// contact could not open an envelope.
+func TestRebuildLooksAgain(t *testing.T) {
+	c, s := newClock(), newServer()
+	j := newParty(t, s, juliet, Config{Now: c.Now})
+	r := newParty(t, s, romeo, Config{Now: c.Now})
+	talk(j, r)
+	other := newParty(t, s, romeo, Config{Now: c.Now})
+	if _, err := other.open(j, j.wrap(r, "stale")); !errors.Is(err, ErrNotForUs) {
+		t.Fatalf("opened by a device that was not told of: %v", err)
+	}
+	if err := j.Rebuild(t.Context(), j.pep, r.jid); err != nil {
+		t.Fatal(err)
+	}
+	e := j.wrap(r, "again")
+	other.mustOpen(j, e, "again")
+	r.mustOpen(j, e, "again")
+}
