@@ -18,9 +18,9 @@ import (
 
 	"jetsend/internal/clean"
 	"jetsend/internal/config"
-	shortname "jetsend/internal/contact"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
+	"jetsend/internal/shortname"
 	"jetsend/internal/transfer"
 )
 

@@ -9,8 +9,8 @@ import (
 
 	"jetsend/internal/clean"
 	"jetsend/internal/config"
-	shortname "jetsend/internal/contact"
 	"jetsend/internal/jid"
+	"jetsend/internal/shortname"
 )
 
 // target is the contact of a command. A short name that the configuration has not is

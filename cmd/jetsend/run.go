@@ -16,8 +16,8 @@ import (
 	"golang.org/x/term"
 
 	"jetsend/internal/config"
-	shortname "jetsend/internal/contact"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/shortname"
 )
 
 // system is the world around a run: what a process gets from its operating

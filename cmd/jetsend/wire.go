@@ -12,11 +12,11 @@ import (
 
 	"jetsend/internal/clean"
 	"jetsend/internal/config"
-	shortname "jetsend/internal/contact"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
 	"jetsend/internal/session"
+	"jetsend/internal/shortname"
 	"jetsend/internal/stanza"
 	"jetsend/internal/state"
 	"jetsend/internal/transfer"

@@ -1,4 +1,4 @@
-package contact_test
+package shortname_test
 
 import (
 	"database/sql"
@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"jetsend/internal/contact"
 	"jetsend/internal/jid"
+	"jetsend/internal/shortname"
 	"jetsend/internal/state"
 )
 
@@ -22,7 +22,7 @@ func TestNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = db.Close() }()
-	n, err := contact.Open(ctx, db)
+	n, err := shortname.Open(ctx, db)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +38,7 @@ func TestNames(t *testing.T) {
 	set("ＰＡＲＩＳ", romeo)
 	set("paris", paris)
 	want := map[string]jid.JID{"romeo": romeo, "my love": romeo, "paris": paris}
-	if n, err = contact.Open(ctx, db); err != nil { // by another process
+	if n, err = shortname.Open(ctx, db); err != nil { // by another process
 		t.Fatal(err)
 	}
 	if all, err := n.All(ctx); err != nil || !maps.Equal(all, want) {
@@ -51,7 +51,7 @@ func TestNames(t *testing.T) {
 		t.Errorf("%v, %v", all, err)
 	}
 	for _, bad := range []string{"", "a@b", "a/b", "-n", "a\x1b[2J", "\u202e", strings.Repeat("a", 129)} {
-		if err := n.Set(ctx, bad, romeo); !errors.Is(err, contact.ErrName) {
+		if err := n.Set(ctx, bad, romeo); !errors.Is(err, shortname.ErrName) {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}
@@ -67,7 +67,7 @@ func TestNamesWait(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = db.Close() }()
-	n, err := contact.Open(ctx, db)
+	n, err := shortname.Open(ctx, db)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,10 +1,10 @@
-// Package contact remembers which address a short name of a contact stands for.
+// Package shortname remembers which address a short name of a contact stands for.
 //
 // The account's list of contacts has names as well, and they are the server's word: a
 // server could give the name of a contact whose keys were verified to somebody else. A
 // name of the list is therefore kept here when it is used for the first time, and no
 // change of the list moves it; only the user does.
-package contact
+package shortname
 
 import (
 	"context"
@@ -23,7 +23,7 @@ import (
 const maxName = 128
 
 // owner names the table of this package in [state.Migrate].
-const owner = "contact"
+const owner = "contact" // as the files that are there have it
 
 // schema returns the migrations.
 func schema() []string {
