@@ -13,8 +13,8 @@ import (
 	"unicode/utf8"
 	"unsafe"
 
+	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
-	"jetsend/internal/transfer"
 )
 
 // screen is as much of a terminal as a bar and lines need: it keeps rows of
@@ -79,17 +79,17 @@ func TestBarOnTerminals(t *testing.T) {
 		},
 	} {
 		shown := onTerminal(t, columns, map[string]string{"NO_COLOR": "1"}, func(p printer, look func()) {
-			h := transfer.Head{Transfer: "1", Direction: transfer.Send, Name: "balcony.jpg"}
+			h := event.Head{Transfer: "1", Direction: event.Send, Name: "balcony.jpg"}
 			p.Expect(3)
-			p.Event(transfer.Offer{Head: h, Size: 1e9})
-			p.Event(transfer.Negotiated{Head: h, Transport: "s5b", Candidate: "direct", Cipher: "c"})
+			p.Event(event.Offer{Head: h, Size: 1e9})
+			p.Event(event.Negotiated{Head: h, Transport: "s5b", Candidate: "direct", Cipher: "c"})
 			for _, n := range []int64{1, 512e6, 750e6} {
-				p.Event(transfer.Progress{Head: h, Bytes: n, Size: 1e9, Rate: 12e6})
+				p.Event(event.Progress{Head: h, Bytes: n, Size: 1e9, Rate: 12e6})
 				look()
 			}
 			p.Note("said meanwhile")
-			p.Event(transfer.Progress{Head: h, Bytes: 999e6, Size: 1e9, Rate: 12e6})
-			p.Event(transfer.Failed{Head: h, Reason: "over"})
+			p.Event(event.Progress{Head: h, Bytes: 999e6, Size: 1e9, Rate: 12e6})
+			p.Event(event.Failed{Head: h, Reason: "over"})
 			look()
 		})
 		for i, w := range want {
@@ -177,10 +177,10 @@ func TestColours(t *testing.T) {
 // the bar when a second Ctrl-C ends the process.
 func TestBarAfterCtrlC(t *testing.T) {
 	echo := func(p printer) { _, _ = io.WriteString(p.(*textPrinter).console.w, "^C") }
-	h := transfer.Head{Transfer: "1", Direction: transfer.Send, Name: "a.iso"}
-	progress := transfer.Progress{Head: h, Bytes: 512e6, Size: 1e9, Rate: 12e6}
+	h := event.Head{Transfer: "1", Direction: event.Send, Name: "a.iso"}
+	progress := event.Progress{Head: h, Bytes: 512e6, Size: 1e9, Rate: 12e6}
 	for _, end := range []func(p printer){
-		func(p printer) { p.Event(transfer.Failed{Head: h, Reason: "interrupted"}) },
+		func(p printer) { p.Event(event.Failed{Head: h, Reason: "interrupted"}) },
 		func(p printer) { p.(*textPrinter).console.leave() },
 	} {
 		shown := onTerminal(t, 80, map[string]string{"TERM": "xterm", "NO_COLOR": "1"}, func(p printer, look func()) {
@@ -209,15 +209,15 @@ func TestBarAfterCtrlC(t *testing.T) {
 // TestBarAndCtrlC: at no width does the ^C that a terminal echoes begin a line of its
 // own, which nobody would wipe.
 func TestBarAndCtrlC(t *testing.T) {
-	h := transfer.Head{Transfer: "1", Direction: transfer.Send, Name: "the most excellent and lamentable tragedy.pdf"}
+	h := event.Head{Transfer: "1", Direction: event.Send, Name: "the most excellent and lamentable tragedy.pdf"}
 	for columns := 20; columns <= 160; columns++ {
 		shown := onTerminal(t, columns, map[string]string{"TERM": "xterm", "NO_COLOR": "1"}, func(p printer, look func()) {
 			p.Expect(3)
-			p.Event(transfer.Negotiated{Head: h, Transport: "s5b", Candidate: "direct", Cipher: "c"})
-			p.Event(transfer.Progress{Head: h, Bytes: 512e6, Size: 1e9, Rate: 12e6})
+			p.Event(event.Negotiated{Head: h, Transport: "s5b", Candidate: "direct", Cipher: "c"})
+			p.Event(event.Progress{Head: h, Bytes: 512e6, Size: 1e9, Rate: 12e6})
 			_, _ = io.WriteString(p.(*textPrinter).console.w, "^C")
 			look()
-			p.Event(transfer.Failed{Head: h, Reason: "over"})
+			p.Event(event.Failed{Head: h, Reason: "over"})
 			look()
 		})
 		if rows := strings.Split(shown[0], "\n"); !strings.HasSuffix(shown[0], "^C") || rows[len(rows)-1] == "^C" || rows[len(rows)-1] == "C" || strings.Contains(shown[1], "^") {

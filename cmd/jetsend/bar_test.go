@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"jetsend/internal/transfer"
+	"jetsend/internal/event"
 )
 
 // recordingBar remembers what it was shown.
@@ -33,11 +33,11 @@ func TestBar(t *testing.T) {
 	c := &console{terminal: true, w: &errs, bar: b}
 	p := newTextPrinter(c, &errs, false, new(app).again, someTime)
 	step := func(id, name string, bytes int64) {
-		p.Event(transfer.Progress{Head: transfer.Head{Transfer: id, Name: name}, Bytes: bytes, Size: 1000, Rate: 100})
+		p.Event(event.Progress{Head: event.Head{Transfer: id, Name: name}, Bytes: bytes, Size: 1000, Rate: 100})
 	}
 	step("1", "a", 100)
 	step("2", "b", 200)
-	p.Event(transfer.Sent{Head: transfer.Head{Transfer: "1", Name: "a"}, Size: 1000})
+	p.Event(event.Sent{Head: event.Head{Transfer: "1", Name: "a"}, Size: 1000})
 	release := c.hold()
 	step("2", "b", 300) // not shown over a question
 	c.line("said during the question")
@@ -48,7 +48,7 @@ func TestBar(t *testing.T) {
 	if !strings.Contains(errs.String(), "said during") {
 		t.Error("a line that was held back is lost")
 	}
-	p.Event(transfer.Failed{Head: transfer.Head{Transfer: "2", Name: "b"}})
+	p.Event(event.Failed{Head: event.Head{Transfer: "2", Name: "b"}})
 	p.Close()
 	step("3", "late", 1)
 	want := []string{"a 100 B/1.0 kB 100 B/s 9s", "2 files 300 B/2.0 kB 200 B/s 8s", "b 200 B/1.0 kB 100 B/s 8s"}
@@ -64,18 +64,18 @@ func TestBarGoesOn(t *testing.T) {
 	b := new(recordingBar)
 	p := newTextPrinter(&console{terminal: true, w: &errs, bar: b}, new(bytes.Buffer), false, new(app).again, someTime)
 	p.Expect(2)
-	head := transfer.Head{Transfer: "1", Name: "a"}
-	p.Event(transfer.Offer{Head: head, Size: 1000})
-	p.Event(transfer.Negotiated{Head: head, Transport: "s5b", Candidate: "proxy"})
-	p.Event(transfer.Progress{Head: head, Bytes: 500, Size: 1000, Rate: 250})
-	p.Event(transfer.Interrupted{Head: head, Bytes: 450, Reason: "lost", RetryIn: 1})
-	p.Event(transfer.Resumed{Head: head, Offset: 450})
-	p.Event(transfer.Negotiated{Head: head, Transport: "ibb"})
-	p.Event(transfer.Progress{Head: head, Bytes: 460, Size: 1000, Rate: 20})
-	other := transfer.Head{Transfer: "2", Name: "b"}
-	p.Event(transfer.Progress{Head: other, Bytes: 40, Size: 1000, Rate: 20})
-	p.Event(transfer.Sent{Head: head, Size: 1000})
-	p.Event(transfer.Received{Head: other, Path: "/srv/b"})
+	head := event.Head{Transfer: "1", Name: "a"}
+	p.Event(event.Offer{Head: head, Size: 1000})
+	p.Event(event.Negotiated{Head: head, Transport: "s5b", Candidate: "proxy"})
+	p.Event(event.Progress{Head: head, Bytes: 500, Size: 1000, Rate: 250})
+	p.Event(event.Interrupted{Head: head, Bytes: 450, Reason: "lost", RetryIn: 1})
+	p.Event(event.Resumed{Head: head, Offset: 450})
+	p.Event(event.Negotiated{Head: head, Transport: "ibb"})
+	p.Event(event.Progress{Head: head, Bytes: 460, Size: 1000, Rate: 20})
+	other := event.Head{Transfer: "2", Name: "b"}
+	p.Event(event.Progress{Head: other, Bytes: 40, Size: 1000, Rate: 20})
+	p.Event(event.Sent{Head: head, Size: 1000})
+	p.Event(event.Received{Head: other, Path: "/srv/b"})
 	want := []string{
 		"1/2 a 500 B/1.0 kB 250 B/s 2s proxy", "1/2 a 450 B/1.0 kB resumed 1x", "1/2 a 450 B/1.0 kB in-band resumed 1x",
 		"1/2 a 460 B/1.0 kB 20 B/s 27s in-band resumed 1x", "2 of 2 files 500 B/2.0 kB 40 B/s 37s", "2/2 b 40 B/1.0 kB 20 B/s 48s",

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"jetsend/internal/config"
+	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/transfer"
 	"jetsend/internal/xmpptest"
@@ -19,7 +20,7 @@ import (
 var aPlan = transfer.Plan{
 	To: "romeo@montague.example/jetsend.5e6f7a8b", Form: "jetsend:1", Encryption: "jet", Cipher: "aes-256-gcm", NameHidden: true, Receipt: true,
 	Transports: []string{"s5b", "ibb"}, Candidates: []transfer.CandidateInfo{{Type: "direct", Host: "192.0.2.1", Port: 4711}},
-	Devices: []transfer.DeviceInfo{{ID: 27183, Fingerprint: strings.Repeat("89abcdef", 8), Trust: "blind", New: true}},
+	Devices: []event.DeviceInfo{{ID: 27183, Fingerprint: strings.Repeat("89abcdef", 8), Trust: "blind", New: true}},
 }
 
 // DryRun plans a file of 1000 bytes that was interrupted in the middle.

@@ -9,6 +9,7 @@ import (
 
 	"jetsend/internal/clean"
 	"jetsend/internal/config"
+	"jetsend/internal/event"
 	"jetsend/internal/jid"
 	"jetsend/internal/session"
 	"jetsend/internal/state"
@@ -107,7 +108,7 @@ func (l *login) try(ctx context.Context) error {
 		if l.keep || n == passwordTries || !errors.As(err, &auth) || auth.Condition != wrongPassword {
 			break
 		}
-		l.print.Event(transfer.Warning{Text: "wrong password, or no such account as " + l.chosen.Addr.String() + ": try again"})
+		l.print.Event(event.Warning{Text: "wrong password, or no such account as " + l.chosen.Addr.String() + ": try again"})
 	}
 	if err != nil && fresh {
 		l.dropState(dir)
@@ -256,7 +257,7 @@ func (l *login) remember() (err error) {
 	}
 	if l.chosen.Keyring && !a.Keyring && !keep {
 		if err := l.keyring.Delete(a.JID); err != nil && !errors.Is(err, config.ErrNotInKeyring) {
-			l.print.Event(transfer.Warning{Text: "the password is still in the keyring: " + err.Error()})
+			l.print.Event(event.Warning{Text: "the password is still in the keyring: " + err.Error()})
 		}
 	}
 	l.print.Note("account %s written to %s, %s", clean.Text(l.chosen.Name), clean.Text(l.file), where)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/event"
 	"jetsend/internal/inbox"
 	"jetsend/internal/jid"
 	"jetsend/internal/transfer"
@@ -116,7 +117,7 @@ func TestAcceptPolicy(t *testing.T) {
 func TestAsk(t *testing.T) {
 	q := transfer.Question{
 		Peer: jid.MustParse("romeo@montague.example/orchard"), Name: "a\x1b[2J.iso", Size: 1500, Description: "for\u202eyou",
-		Device: transfer.DeviceInfo{ID: 7, Fingerprint: strings.Repeat("01234567", 8), Trust: "blind", New: true},
+		Device: event.DeviceInfo{ID: 7, Fingerprint: strings.Repeat("01234567", 8), Trust: "blind", New: true},
 	}
 	for answer, want := range map[string]bool{"y": true, "YES": true, "": false, "n": false, "yep": false} {
 		f := newFixture(t)

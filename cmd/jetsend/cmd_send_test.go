@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 	"jetsend/internal/session"
@@ -124,7 +125,7 @@ func TestOrderOfChecks(t *testing.T) {
 func TestReportedFailureIsNotSaidTwice(t *testing.T) {
 	f := newFixture(t)
 	f.endpoint.during = func(_ context.Context, e *fakeEndpoint) error {
-		e.report(transfer.Failed{Head: transfer.Head{Name: "a.txt", Peer: "romeo@montague.example/x"}, Code: 8, Reason: "declined"})
+		e.report(event.Failed{Head: event.Head{Name: "a.txt", Peer: "romeo@montague.example/x"}, Code: 8, Reason: "declined"})
 		return &transfer.Failure{Code: exitcode.Declined, Reason: "not every file was sent", Reported: true}
 	}
 	f.wants(8, []string{"jetsend: error: a.txt: declined"}, "send", f.file("a.txt", ""), "romeo@montague.example")

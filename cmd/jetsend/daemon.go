@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"jetsend/internal/config"
+	"jetsend/internal/event"
 	"jetsend/internal/transfer"
 )
 
@@ -55,10 +56,10 @@ func (a *app) newDaemon(cmd *cobra.Command, c *config.Config, stop context.Cance
 }
 
 // report passes an event on and keeps the manager informed.
-func (d *daemon) report(e transfer.Event) {
+func (d *daemon) report(e event.Event) {
 	d.a.print.Event(e)
 	switch e := e.(type) {
-	case transfer.Online:
+	case event.Online:
 		d.mu.Lock()
 		d.state = "waiting for files as " + e.JID
 		text, ending := d.state, d.ending
@@ -67,7 +68,7 @@ func (d *daemon) report(e transfer.Event) {
 			d.notify.ready(text)
 		}
 		d.online.Do(func() { close(d.up) })
-	case transfer.Warning:
+	case event.Warning:
 		d.notify.status(e.Text)
 	}
 }
@@ -123,7 +124,7 @@ func (d *daemon) reload(ctx context.Context) {
 	d.notify.reloading()
 	if d.a.logFile != nil {
 		if err := d.a.logFile.Reopen(); err != nil {
-			d.a.print.Event(transfer.Warning{Text: "log file: " + err.Error()})
+			d.a.print.Event(event.Warning{Text: "log file: " + err.Error()})
 		}
 	}
 	err := d.apply(ctx)
@@ -133,7 +134,7 @@ func (d *daemon) reload(ctx context.Context) {
 	if err != nil {
 		text = "the configuration was not reloaded: " + err.Error()
 		d.a.log.Error("configuration not reloaded", "error", err)
-		d.a.print.Event(transfer.Warning{Text: text})
+		d.a.print.Event(event.Warning{Text: text})
 	}
 	d.notify.ready(text)
 }
@@ -170,7 +171,7 @@ func (d *daemon) apply(ctx context.Context) error {
 	if fixed := fixedChanges(d.conf, c, d.account, account); len(fixed) > 0 {
 		text := "changes that need a restart: " + strings.Join(fixed, ", ")
 		d.a.log.Warn(text)
-		d.a.print.Event(transfer.Warning{Text: text})
+		d.a.print.Event(event.Warning{Text: text})
 	}
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"jetsend/internal/config"
+	"jetsend/internal/event"
 	"jetsend/internal/omemo"
 	"jetsend/internal/session"
 	"jetsend/internal/transfer"
@@ -40,7 +41,7 @@ func TestReload(t *testing.T) {
 		}
 	}
 	f.endpoint.during = func(ctx context.Context, e *fakeEndpoint) error {
-		e.report(transfer.Online{JID: "juliet@capulet.example/jetsend.1a2b3c4d"})
+		e.report(event.Online{JID: "juliet@capulet.example/jetsend.1a2b3c4d"})
 		const ready = "READY=1\nSTATUS=waiting for files as juliet@capulet.example/jetsend.1a2b3c4d"
 		if got := next(); got != ready {
 			t.Errorf("notified %q", got)
@@ -75,8 +76,8 @@ func TestReload(t *testing.T) {
 		if got := next(); got != "STOPPING=1\nEXTEND_TIMEOUT_USEC=70000000\nSTATUS=stopping" {
 			t.Errorf("notified %q", got)
 		}
-		e.report(transfer.Online{JID: "juliet@capulet.example/jetsend.1a2b3c4d"}) // back from a loss: still stopping
-		e.report(transfer.Warning{Text: "the last word"})
+		e.report(event.Online{JID: "juliet@capulet.example/jetsend.1a2b3c4d"}) // back from a loss: still stopping
+		e.report(event.Warning{Text: "the last word"})
 		if got := next(); got != "STATUS=the last word" {
 			t.Errorf("notified %q", got)
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"jetsend/internal/config"
+	"jetsend/internal/event"
 	"jetsend/internal/jid"
 	"jetsend/internal/state"
 	"jetsend/internal/transfer"
@@ -106,7 +107,7 @@ type dialOptions struct {
 	Priority   int8
 	Transports config.Transports
 	KeepFor    time.Duration // interrupted transfers, after the last byte; 0: for ever
-	Report     func(transfer.Event)
+	Report     func(event.Event)
 	Log        *slog.Logger
 }
 
@@ -233,7 +234,7 @@ func (a *app) open(ctx context.Context, c *config.Config, account *config.Chosen
 	fresh := account.Ephemeral && !exists(state.Path(o.StateDir, account.Addr))
 	e, err := a.dial(ctx, o)
 	if err == nil && fresh {
-		a.print.Event(transfer.Warning{Text: "a new OMEMO device was made for " + account.Addr.String() +
+		a.print.Event(event.Warning{Text: "a new OMEMO device was made for " + account.Addr.String() +
 			"; keep the state directory " + o.StateDir + ", or every run adds one more to the account"})
 	}
 	return e, err

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"jetsend/internal/config"
+	"jetsend/internal/event"
 	"jetsend/internal/jid"
 	"jetsend/internal/omemo"
 	"jetsend/internal/transfer"
@@ -97,7 +98,7 @@ type fakeEndpoint struct {
 	resumed  []transfer.ResumeOptions
 	result   error
 	during   func(context.Context, *fakeEndpoint) error // instead of result
-	report   func(transfer.Event)
+	report   func(event.Event)
 	contacts []contact
 	own      []device
 	learn    func() error // what LearnKeys does; nil: result

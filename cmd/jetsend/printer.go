@@ -4,9 +4,9 @@ import (
 	"slices"
 	"strings"
 
+	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
-	"jetsend/internal/transfer"
 )
 
 // printer shows what happens: as sentences for people or as one JSON object a
@@ -14,7 +14,7 @@ import (
 // from several goroutines.
 type printer interface {
 	// Event shows something of a transfer.
-	Event(transfer.Event)
+	Event(event.Event)
 	// Expect tells how many files this run is about.
 	Expect(files int)
 	// Contact tells what the user calls a contact.
@@ -71,7 +71,7 @@ func (a *app) newPrinter(asJSON bool) printer {
 
 // hintsOf are the hints of an event, with the command that goes on where the
 // transfer stopped. again writes a command; see app.again.
-func hintsOf(e transfer.Failed, again func(...string) string) []string {
+func hintsOf(e event.Failed, again func(...string) string) []string {
 	named := func(hint string) bool { return strings.Contains(hint, " resume") }
 	if !e.Resumable || slices.ContainsFunc(e.Hints, named) {
 		return e.Hints

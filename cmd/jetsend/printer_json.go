@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"jetsend/internal/clean"
+	"jetsend/internal/event"
 	"jetsend/internal/jid"
-	"jetsend/internal/transfer"
 )
 
 // eventVersion is the "v" of every object. It changes when a member changes
@@ -31,30 +31,30 @@ type jsonPrinter struct {
 }
 
 // Event implements printer.
-func (p *jsonPrinter) Event(e transfer.Event) {
+func (p *jsonPrinter) Event(e event.Event) {
 	switch e := e.(type) {
-	case transfer.Warning:
+	case event.Warning:
 		p.console.warn("%s", e.Text)
 		return
-	case transfer.Waiting:
+	case event.Waiting:
 		return
-	case transfer.Failed:
+	case event.Failed:
 		if !refusedHere(e) {
 			p.console.fail(failedLine(e, bare(e.Peer)), hintsOf(e, p.again))
 		}
-	case transfer.FailedEarly:
+	case event.FailedEarly:
 		p.console.fail(clean.Text(e.Reason), e.Hints)
-	case transfer.Hook:
+	case event.Hook:
 		if line := hookLine(e); line != "" {
 			p.console.warn("%s", line)
 		}
-	case transfer.Negotiated:
+	case event.Negotiated:
 		if e.Devices == nil {
-			e.Devices = []transfer.DeviceInfo{}
+			e.Devices = []event.DeviceInfo{}
 		}
 		p.write(e.Kind(), e)
 		return
-	case transfer.Received:
+	case event.Received:
 		if e.Verified == nil {
 			e.Verified = []string{}
 		}
@@ -83,7 +83,7 @@ func (p *jsonPrinter) Note(string, ...any) {}
 // Fail implements printer.
 func (p *jsonPrinter) Fail(f *failure) {
 	p.console.fail(f.reason, f.hints)
-	e := transfer.FailedEarly{Code: int(f.code), Reason: f.reason}
+	e := event.FailedEarly{Code: int(f.code), Reason: f.reason}
 	p.write(e.Kind(), e)
 }
 

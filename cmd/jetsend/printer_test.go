@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
@@ -20,62 +21,62 @@ import (
 var update = flag.Bool("update", false, "write the golden files anew")
 
 // someEvents is one event of every kind, and some with hostile text.
-func someEvents() []transfer.Event {
-	head := func(d transfer.Direction) transfer.Head {
-		return transfer.Head{
+func someEvents() []event.Event {
+	head := func(d event.Direction) event.Head {
+		return event.Head{
 			Transfer: "0a3c1d5e-1b2c-4d3e-8f90-a1b2c3d4e5f6", Direction: d,
 			Peer: "romeo@montague.example/jetsend.5e6f7a8b", Name: "a <b> & c.iso",
 		}
 	}
 	fingerprint := strings.Repeat("0123456789abcdef", 4)
 	sum := strings.Repeat("fedcba98", 8)
-	evil := head(transfer.Receive)
+	evil := head(event.Receive)
 	evil.Name = "a\x1b[2J\u202etxt.exe"
-	return []transfer.Event{
-		transfer.Online{JID: "juliet@capulet.example/jetsend.1a2b3c4d"},
-		transfer.Waiting{Peer: "romeo@montague.example", AtMost: 20 * time.Second},
-		transfer.Waiting{Peer: "romeo@montague.example", AtMost: time.Hour, Online: true},
-		transfer.Offer{Head: head(transfer.Send), Size: 1048576},
-		transfer.Offer{Head: evil, Size: 0, Description: "for\u202eyou"},
-		transfer.Accepted{Head: head(transfer.Send)},
-		transfer.Negotiated{
-			Head: head(transfer.Send), Transport: "s5b", Candidate: "direct", Cipher: "aes-256-gcm", Encryption: "jet",
-			Devices: []transfer.DeviceInfo{
+	return []event.Event{
+		event.Online{JID: "juliet@capulet.example/jetsend.1a2b3c4d"},
+		event.Waiting{Peer: "romeo@montague.example", AtMost: 20 * time.Second},
+		event.Waiting{Peer: "romeo@montague.example", AtMost: time.Hour, Online: true},
+		event.Offer{Head: head(event.Send), Size: 1048576},
+		event.Offer{Head: evil, Size: 0, Description: "for\u202eyou"},
+		event.Accepted{Head: head(event.Send)},
+		event.Negotiated{
+			Head: head(event.Send), Transport: "s5b", Candidate: "direct", Cipher: "aes-256-gcm", Encryption: "jet",
+			Devices: []event.DeviceInfo{
 				{ID: 27183, Fingerprint: fingerprint, Trust: "blind", New: true},
 				{ID: 31415, Fingerprint: fingerprint, Trust: "verified"},
 			},
 		},
-		transfer.Negotiated{ // the next file of the batch: the device is not new to the reader any more
-			Head: head(transfer.Receive), Transport: "ibb", Cipher: "aes-256-gcm", Encryption: "jet",
-			Devices: []transfer.DeviceInfo{{ID: 27183, Fingerprint: fingerprint, Trust: "blind", New: true}},
+		event.Negotiated{ // the next file of the batch: the device is not new to the reader any more
+			Head: head(event.Receive), Transport: "ibb", Cipher: "aes-256-gcm", Encryption: "jet",
+			Devices: []event.DeviceInfo{{ID: 27183, Fingerprint: fingerprint, Trust: "blind", New: true}},
 		},
-		transfer.Negotiated{Head: evil, Transport: "ibb", Cipher: "aes-128-gcm", Encryption: "jet-draft"},
-		transfer.Progress{Head: head(transfer.Send), Bytes: 524288, Size: 1048576, Rate: 1 << 20},
-		transfer.Interrupted{Head: head(transfer.Send), Bytes: 524288, Reason: "transport lost", RetryIn: 1.5},
-		transfer.Resumed{Head: head(transfer.Send), Offset: 524288},
-		transfer.Interrupted{Head: evil, Reason: "timeout"},
-		transfer.Resumed{Head: evil},
-		transfer.Sent{Head: head(transfer.Send), Size: 1048576, VerifiedByPeer: true, Seconds: 1.25},
-		transfer.Sent{Head: head(transfer.Send), Size: 12, SHA256: sum, Seconds: 0.01},
-		transfer.Received{Head: evil, Path: "/srv/in/a_b.exe", Size: 1 << 30, Verified: []string{"gcm-tag", "sha-256"}, SHA256: sum, Seconds: 2, Description: "for\x1byou"},
-		transfer.Offer{Head: head(transfer.Receive), Size: 1 << 20, Directory: true},
-		transfer.Received{Head: head(transfer.Receive), Path: "/srv/in/tree", Size: 1 << 20, Verified: []string{"gcm-tag"}, Seconds: 2, Directory: true},
-		transfer.Received{Head: head(transfer.Receive), Path: transfer.StandardOutput, Size: 12, Verified: []string{"gcm-tag"}, Seconds: 0.5},
-		transfer.Negotiated{Head: head(transfer.Receive), Transport: "s5b", Candidate: "proxy", Encryption: "none"},
-		transfer.Received{Head: head(transfer.Receive), Path: "/srv/in/plain", Size: 12, Verified: []string{}, Seconds: 0.5},
-		transfer.Negotiated{Head: head(transfer.Receive), Transport: "ibb", Encryption: "none"},
-		transfer.Received{Head: head(transfer.Receive), Path: "/srv/in/plain", Size: 12, Verified: []string{"sha-1", "sha-256"}, SHA256: sum, Seconds: 0.5},
-		transfer.Hook{Head: head(transfer.Receive), Seconds: 0.5},
-		transfer.Hook{Head: evil, Status: 3, Seconds: 0.5},
-		transfer.Hook{Head: head(transfer.Receive), Status: -1, Reason: "out of time", Seconds: 900},
-		transfer.Failed{Head: head(transfer.Send), Code: 11, Reason: "transport lost", Resumable: true, Hints: []string{"look at the path"}},
-		transfer.Failed{Head: head(transfer.Send), Code: 8, Reason: "declined by the contact", Declined: true},
-		transfer.Failed{Head: head(transfer.Send), Code: 8, Reason: "the contact's rules do not admit it (policy)", Declined: true},
-		transfer.Failed{Head: head(transfer.Send), Code: 8, Reason: "the contact's receiver is busy with another batch"},
-		transfer.Failed{Head: evil, Code: 8, Reason: "declined", Declined: true},
-		transfer.Warning{Text: "a new OMEMO device was made"},
-		transfer.Online{JID: "juliet@capulet.example/jetsend.1a2b3c4d"}, // after a loss
-		transfer.FailedEarly{Code: 6, Reason: "romeo@montague.example is not online", Hints: []string{"wait for them"}},
+		event.Negotiated{Head: evil, Transport: "ibb", Cipher: "aes-128-gcm", Encryption: "jet-draft"},
+		event.Progress{Head: head(event.Send), Bytes: 524288, Size: 1048576, Rate: 1 << 20},
+		event.Interrupted{Head: head(event.Send), Bytes: 524288, Reason: "transport lost", RetryIn: 1.5},
+		event.Resumed{Head: head(event.Send), Offset: 524288},
+		event.Interrupted{Head: evil, Reason: "timeout"},
+		event.Resumed{Head: evil},
+		event.Sent{Head: head(event.Send), Size: 1048576, VerifiedByPeer: true, Seconds: 1.25},
+		event.Sent{Head: head(event.Send), Size: 12, SHA256: sum, Seconds: 0.01},
+		event.Received{Head: evil, Path: "/srv/in/a_b.exe", Size: 1 << 30, Verified: []string{"gcm-tag", "sha-256"}, SHA256: sum, Seconds: 2, Description: "for\x1byou"},
+		event.Offer{Head: head(event.Receive), Size: 1 << 20, Directory: true},
+		event.Received{Head: head(event.Receive), Path: "/srv/in/tree", Size: 1 << 20, Verified: []string{"gcm-tag"}, Seconds: 2, Directory: true},
+		event.Received{Head: head(event.Receive), Path: event.StandardOutput, Size: 12, Verified: []string{"gcm-tag"}, Seconds: 0.5},
+		event.Negotiated{Head: head(event.Receive), Transport: "s5b", Candidate: "proxy", Encryption: "none"},
+		event.Received{Head: head(event.Receive), Path: "/srv/in/plain", Size: 12, Verified: []string{}, Seconds: 0.5},
+		event.Negotiated{Head: head(event.Receive), Transport: "ibb", Encryption: "none"},
+		event.Received{Head: head(event.Receive), Path: "/srv/in/plain", Size: 12, Verified: []string{"sha-1", "sha-256"}, SHA256: sum, Seconds: 0.5},
+		event.Hook{Head: head(event.Receive), Seconds: 0.5},
+		event.Hook{Head: evil, Status: 3, Seconds: 0.5},
+		event.Hook{Head: head(event.Receive), Status: -1, Reason: "out of time", Seconds: 900},
+		event.Failed{Head: head(event.Send), Code: 11, Reason: "transport lost", Resumable: true, Hints: []string{"look at the path"}},
+		event.Failed{Head: head(event.Send), Code: 8, Reason: "declined by the contact", Declined: true},
+		event.Failed{Head: head(event.Send), Code: 8, Reason: "the contact's rules do not admit it (policy)", Declined: true},
+		event.Failed{Head: head(event.Send), Code: 8, Reason: "the contact's receiver is busy with another batch"},
+		event.Failed{Head: evil, Code: 8, Reason: "declined", Declined: true},
+		event.Warning{Text: "a new OMEMO device was made"},
+		event.Online{JID: "juliet@capulet.example/jetsend.1a2b3c4d"}, // after a loss
+		event.FailedEarly{Code: 6, Reason: "romeo@montague.example is not online", Hints: []string{"wait for them"}},
 	}
 }
 
@@ -188,10 +189,10 @@ func ticking() func() time.Time {
 
 // TestSpeed: what counts is what this run moved, from its first path on.
 func TestSpeed(t *testing.T) {
-	h := transfer.Head{Transfer: "1", Direction: transfer.Send, Name: "mid.bin", Peer: "romeo@montague.example/x"}
-	offer, yes, path := transfer.Offer{Head: h, Size: 60e6}, transfer.Accepted{Head: h}, transfer.Negotiated{Head: h, Transport: "ibb"}
-	resumed := func(offset int64) transfer.Event { return transfer.Resumed{Head: h, Offset: offset} }
-	for want, events := range map[string][]transfer.Event{
+	h := event.Head{Transfer: "1", Direction: event.Send, Name: "mid.bin", Peer: "romeo@montague.example/x"}
+	offer, yes, path := event.Offer{Head: h, Size: 60e6}, event.Accepted{Head: h}, event.Negotiated{Head: h, Transport: "ibb"}
+	resumed := func(offset int64) event.Event { return event.Resumed{Head: h, Offset: offset} }
+	for want, events := range map[string][]event.Event{
 		"60 MB in 2.0 s (30 MB/s), in-band":                                   {offer, yes, path},
 		"60 MB, the last 10 MB in 2.0 s (5.0 MB/s), in-band, resumed once":    {offer, yes, resumed(50e6), path},
 		"60 MB, the last 10 MB in 2.0 s (5.0 MB/s), in-band, resumed 2 times": {offer, yes, resumed(20e6), yes, resumed(50e6), path},
@@ -209,7 +210,7 @@ func TestSpeed(t *testing.T) {
 			p.Event(e)
 		}
 		clock = clock.Add(2 * time.Second)
-		p.Event(transfer.Sent{Head: h, Size: 60e6, VerifiedByPeer: true, Seconds: 62})
+		p.Event(event.Sent{Head: h, Size: 60e6, VerifiedByPeer: true, Seconds: 62})
 		if want = ": " + want + ", confirmed by"; !strings.Contains(errs.String(), want) {
 			t.Errorf("%q is not in %s", want, errs.String())
 		}
@@ -253,7 +254,7 @@ func TestLostOutputIsAnError(t *testing.T) {
 func TestResumeHint(t *testing.T) {
 	a := new(app)
 	a.global.stateDir.value, a.global.account = "/a b", "work"
-	e := transfer.Failed{Head: transfer.Head{Transfer: uuidOf("aaaa0000")}, Resumable: true, Hints: []string{"first"}}
+	e := event.Failed{Head: event.Head{Transfer: uuidOf("aaaa0000")}, Resumable: true, Hints: []string{"first"}}
 	want := []string{"first", "run `jetsend --account=work '--state-dir=/a b' resume aaaa0000` to go on"}
 	if diff := cmp.Diff(want, hintsOf(e, a.again)); diff != "" {
 		t.Error(diff)

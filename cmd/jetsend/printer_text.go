@@ -12,6 +12,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"jetsend/internal/clean"
+	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 	"jetsend/internal/transfer"
@@ -45,20 +46,20 @@ func newTextPrinter(c *console, out io.Writer, quiet bool, again func(...string)
 }
 
 // Event implements printer.
-func (p *textPrinter) Event(e transfer.Event) {
+func (p *textPrinter) Event(e event.Event) {
 	switch e := e.(type) {
-	case transfer.Progress:
+	case event.Progress:
 		p.change(e.Head, func(t *ongoing) { t.moving, t.bytes, t.size, t.rate = true, e.Bytes, e.Size, e.Rate })
-	case transfer.Interrupted:
+	case event.Interrupted:
 		t := p.change(e.Head, func(t *ongoing) { t.moving, t.path = false, "" })
 		p.Note("%s", interruptedLine(e, t.size))
-	case transfer.Resumed:
+	case event.Resumed:
 		t := p.change(e.Head, func(t *ongoing) { t.resumes, t.offset = t.resumes+1, e.Offset })
 		p.Note("%s", resumedLine(e, t.size))
 		p.change(e.Head, func(t *ongoing) { t.moving, t.bytes, t.rate = true, e.Offset, 0 })
-	case transfer.Accepted:
+	case event.Accepted:
 		p.change(e.Head, func(t *ongoing) { t.offset = 0 }) // unless it is said to be resumed
-	case transfer.Failed:
+	case event.Failed:
 		p.end(e.Head)
 		if exitCode(e.Code) == exitcode.Cancelled {
 			p.console.wipe()
@@ -69,33 +70,33 @@ func (p *textPrinter) Event(e transfer.Event) {
 			return
 		}
 		p.console.fail(failedLine(e, p.called(e.Peer)), hintsOf(e, p.again))
-	case transfer.FailedEarly:
+	case event.FailedEarly:
 		p.console.fail(clean.Text(e.Reason), e.Hints)
-	case transfer.Online:
+	case event.Online:
 		if p.cameBack() {
 			p.Note("online again as %s", clean.Text(e.JID))
 		}
-	case transfer.Warning:
+	case event.Warning:
 		p.console.warn("%s", clean.Text(e.Text))
-	case transfer.Waiting:
+	case event.Waiting:
 		p.Note("%s", waitingLine(e, p.console.terminal))
-	case transfer.Sent:
+	case event.Sent:
 		p.Note("%s", sentLine(e, p.end(e.Head), p.now()))
-	case transfer.Received:
+	case event.Received:
 		p.Note("%s", receivedLine(e, p.end(e.Head), p.now()))
-	case transfer.Hook:
+	case event.Hook:
 		if line := hookLine(e); line != "" {
 			p.console.warn("%s", line)
 		}
-	case transfer.Offer:
+	case event.Offer:
 		p.change(e.Head, func(t *ongoing) { t.size = e.Size })
 		if p.console.terminal || p.verbose {
 			p.Note("%s", offerLine(e))
 		}
-		if p.console.terminal && e.Direction == transfer.Send && e.ResumedFrom == 0 && p.begins() {
+		if p.console.terminal && e.Direction == event.Send && e.ResumedFrom == 0 && p.begins() {
 			p.Note("waiting for %s to accept (Ctrl-C stops)", p.called(e.Peer))
 		}
-	case transfer.Negotiated:
+	case event.Negotiated:
 		p.change(e.Head, func(t *ongoing) { t.stands(pathText(e), p.now()) })
 		p.negotiated(e)
 	}
@@ -153,7 +154,7 @@ func (p *textPrinter) begins() bool {
 
 // negotiated tells on a terminal which path was taken, and everywhere, once, which
 // devices were never met before; --verbose which ones there are.
-func (p *textPrinter) negotiated(e transfer.Negotiated) {
+func (p *textPrinter) negotiated(e event.Negotiated) {
 	if p.console.terminal || p.verbose {
 		path := e.Transport
 		if e.Candidate != "" {
@@ -189,11 +190,11 @@ func (p *textPrinter) first(fingerprint string) bool {
 }
 
 // keyOf tells a transfer from the others of the run. Both ends may be here.
-func keyOf(h transfer.Head) string { return string(h.Direction) + h.Transfer }
+func keyOf(h event.Head) string { return string(h.Direction) + h.Transfer }
 
 // change notes something about a transfer, shows it on the bar, and returns how
 // the transfer stands.
-func (p *textPrinter) change(h transfer.Head, note func(*ongoing)) standing {
+func (p *textPrinter) change(h event.Head, note func(*ongoing)) standing {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t := p.ongoing[keyOf(h)]
@@ -208,7 +209,7 @@ func (p *textPrinter) change(h transfer.Head, note func(*ongoing)) standing {
 }
 
 // end forgets a transfer and returns how it stood.
-func (p *textPrinter) end(h transfer.Head) (last ongoing) {
+func (p *textPrinter) end(h event.Head) (last ongoing) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if t := p.ongoing[keyOf(h)]; t != nil {
@@ -277,19 +278,19 @@ func (p *textPrinter) Err() error {
 	return p.err
 }
 
-func offerLine(e transfer.Offer) string {
+func offerLine(e event.Offer) string {
 	name, peer, size := clean.Text(e.Name), clean.Text(e.Peer), bytesText(e.Size)
 	if e.Directory {
 		name = "directory " + name
 	}
-	if e.Direction == transfer.Receive {
+	if e.Direction == event.Receive {
 		return fmt.Sprintf("%s offers %s (%s)", peer, name, size)
 	}
 	return fmt.Sprintf("offering %s (%s) to %s", name, size, peer)
 }
 
 // waitingLine tells what is waited for, and a person how to stop that.
-func waitingLine(e transfer.Waiting, terminal bool) string {
+func waitingLine(e event.Waiting, terminal bool) string {
 	peer, limit := clean.Text(e.Peer), duration(e.AtMost)
 	s := fmt.Sprintf("waiting up to %s for %s to be online", &limit, peer)
 	if e.Online {
@@ -302,7 +303,7 @@ func waitingLine(e transfer.Waiting, terminal bool) string {
 }
 
 // interruptedLine tells how far the transfer came and what happens next.
-func interruptedLine(e transfer.Interrupted, size int64) string {
+func interruptedLine(e event.Interrupted, size int64) string {
 	next := "waiting for the other end"
 	if e.RetryIn > 0 {
 		next = "trying again in " + seconds(e.RetryIn)
@@ -310,7 +311,7 @@ func interruptedLine(e transfer.Interrupted, size int64) string {
 	return fmt.Sprintf("%s: interrupted at %s: %s, %s", clean.Text(e.Name), position(e.Bytes, size), clean.Text(e.Reason), next)
 }
 
-func resumedLine(e transfer.Resumed, size int64) string {
+func resumedLine(e event.Resumed, size int64) string {
 	if e.Offset == 0 {
 		return clean.Text(e.Name) + ": starting over"
 	}
@@ -335,7 +336,7 @@ func seconds(s float64) string {
 }
 
 // pathText names the path that the bytes take.
-func pathText(e transfer.Negotiated) string {
+func pathText(e event.Negotiated) string {
 	path := clean.Text(e.Candidate)
 	if e.Transport == transfer.IBB {
 		path = "in-band"
@@ -357,7 +358,7 @@ func cipherText(encryption, cipher string) string {
 	return clean.Text(cipher)
 }
 
-func sentLine(e transfer.Sent, last ongoing, end time.Time) string {
+func sentLine(e event.Sent, last ongoing, end time.Time) string {
 	s := fmt.Sprintf("sent %s to %s: %s%s", clean.Text(e.Name), clean.Text(e.Peer), last.speed(e.Size, end), travelled(last.standing))
 	if e.VerifiedByPeer {
 		s += ", confirmed by a sealed receipt"
@@ -367,9 +368,9 @@ func sentLine(e transfer.Sent, last ongoing, end time.Time) string {
 	return s + digest(e.SHA256)
 }
 
-func receivedLine(e transfer.Received, last ongoing, end time.Time) string {
+func receivedLine(e event.Received, last ongoing, end time.Time) string {
 	where := "saved as " + clean.Text(e.Path)
-	if e.Path == transfer.StandardOutput {
+	if e.Path == event.StandardOutput {
 		where = "written to standard output"
 	}
 	if len(e.Verified) == 0 {
@@ -388,7 +389,7 @@ func described(text string) string {
 }
 
 // hookLine tells of a hook that did not end well, "" of one that did.
-func hookLine(e transfer.Hook) string {
+func hookLine(e event.Hook) string {
 	switch {
 	case e.Reason != "":
 		return fmt.Sprintf("hook for %s: %s", clean.Text(e.Name), clean.Text(e.Reason))
@@ -399,7 +400,7 @@ func hookLine(e transfer.Hook) string {
 }
 
 // failedLine says why a transfer with a contact, called who, came to nothing.
-func failedLine(e transfer.Failed, who string) string {
+func failedLine(e event.Failed, who string) string {
 	name, reason := clean.Text(e.Name), clean.Text(e.Reason)
 	if rest, ok := strings.CutPrefix(reason, "declined by the contact"); ok && e.Declined {
 		return fmt.Sprintf("%s declined %s%s", who, name, rest)
@@ -408,7 +409,7 @@ func failedLine(e transfer.Failed, who string) string {
 }
 
 // refusedHere reports whether this end said no, which is no error of it.
-func refusedHere(e transfer.Failed) bool { return e.Declined && e.Direction == transfer.Receive }
+func refusedHere(e event.Failed) bool { return e.Declined && e.Direction == event.Receive }
 
 func digest(sha256 string) string {
 	if sha256 == "" {

@@ -21,8 +21,8 @@ type begun struct {
 	err      error     // how the last one ended
 }
 
-// key names the transfer in a run, as it does in the journal.
-func (h Head) key() journal.Key {
+// rowKey names the transfer in a run, as it does in the journal.
+func rowKey(h Head) journal.Key {
 	return journal.Key{ID: h.Transfer, Direction: journal.Direction(h.Direction)}
 }
 
@@ -40,7 +40,7 @@ type sessionEnd struct {
 func (r *receiver) begin(head Head) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	key := head.key()
+	key := rowKey(head)
 	b := r.begun[key]
 	if b == nil {
 		b = &begun{}
@@ -55,8 +55,8 @@ func (r *receiver) begin(head Head) {
 func (r *receiver) take(head Head) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	begun := r.begun[head.key()] != nil
-	delete(r.begun, head.key())
+	begun := r.begun[rowKey(head)] != nil
+	delete(r.begun, rowKey(head))
 	return begun
 }
 
@@ -64,7 +64,7 @@ func (r *receiver) take(head Head) bool {
 // unless its transfer has begun in this run and may still go on: then only our own
 // refusal is its end.
 func (r *receiver) unbegun(in *incoming, err error, fail func() exitcode.Code) {
-	key := in.head.key()
+	key := rowKey(in.head)
 	var ours *refusal
 	refused := errors.As(err, &ours)
 	r.mu.Lock()
@@ -86,7 +86,7 @@ func (r *receiver) unbegun(in *incoming, err error, fail func() exitcode.Code) {
 // reported.
 func (r *receiver) complete(head Head) {
 	r.mu.Lock()
-	delete(r.begun, head.key())
+	delete(r.begun, rowKey(head))
 	r.mu.Unlock()
 	if head.Direction == Receive {
 		r.end(head.Transfer, exitcode.OK)
@@ -97,7 +97,7 @@ func (r *receiver) complete(head Head) {
 // about it, and runs the hook.
 func (r *receiver) released(h *hook.Config, of Received) {
 	r.mu.Lock()
-	delete(r.begun, of.key())
+	delete(r.begun, rowKey(of.Head))
 	r.mu.Unlock()
 	r.runHook(h, of)
 }
@@ -128,7 +128,7 @@ func (r *receiver) left(e sessionEnd) {
 func (r *receiver) stay(e sessionEnd, quiet bool, code exitcode.Code) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	key := e.head.key()
+	key := rowKey(e.head)
 	b := r.begun[key]
 	if b == nil { // reported meanwhile
 		return true

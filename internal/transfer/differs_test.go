@@ -46,7 +46,7 @@ func TestDifferencesOfSent(t *testing.T) {
 		sealed bool
 		want   Differences
 	}{
-		"said":           {&Differences{Renamed: 5, LeftOut: 2}, true, Differences{5, 2}},
+		"said":           {&Differences{Renamed: 5, LeftOut: 2}, true, Differences{Renamed: 5, LeftOut: 2}},
 		"said none":      {&Differences{}, true, Differences{}},
 		"older receiver": {nil, true, Differences{Renamed: 3}},
 		"another client": {nil, false, Differences{}},
@@ -70,7 +70,7 @@ func TestTellChanges(t *testing.T) {
 	}
 	d := &download{e: e, head: Head{Name: "verona"}}
 	d.released(tree)
-	if *d.differs != (Differences{99, 1}) || len(*events) != maxChangesShown+1 {
+	if *d.differs != (Differences{Renamed: 99, LeftOut: 1}) || len(*events) != maxChangesShown+1 {
 		t.Fatalf("%+v, %d warnings", d.differs, len(*events))
 	}
 	for i, want := range map[int]string{0: "verona: a/link", 1: "verona: .0 arrived as _0", maxChangesShown: "verona: 90 more are not as they were sent"} {

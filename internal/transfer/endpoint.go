@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"jetsend/internal/clean"
+	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
@@ -77,7 +78,7 @@ func Connect(ctx context.Context, cfg Config) (*Endpoint, error) {
 	if e.cfg.Report == nil {
 		e.cfg.Report = func(Event) {}
 	}
-	e.cfg.Report = logged(e.log, e.cfg.Report)
+	e.cfg.Report = event.Logged(e.log, e.cfg.Report)
 	if err := s5b.CheckProxies(e.cfg.S5B.Proxies); err != nil {
 		return nil, &Failure{Code: exitcode.Config, Reason: "transports.s5b.proxies", Err: err}
 	}

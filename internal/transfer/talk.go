@@ -53,7 +53,7 @@ func (t *talk) unseal(kind string, elements ...*xmltree.Element) (*xmltree.Eleme
 
 // reportAccepted says that the receiver has said yes, and from where on.
 func (t *talk) reportAccepted(head Head, offset int64) {
-	t.e.cfg.Report(Accepted{head})
+	t.e.cfg.Report(Accepted{Head: head})
 	if offset > 0 {
 		t.e.cfg.Report(Resumed{Head: head, Offset: offset})
 	}

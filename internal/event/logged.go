@@ -1,13 +1,13 @@
-package transfer
+package event
 
 import (
 	"context"
 	"log/slog"
 )
 
-// logged returns report with the log before it: one line at info for each
+// Logged returns report with the log before it: one line at info for each
 // transfer that has ended in this run, and at debug for what happens on the way.
-func logged(log *slog.Logger, report func(Event)) func(Event) {
+func Logged(log *slog.Logger, report func(Event)) func(Event) {
 	return func(e Event) {
 		logEvent(log, e)
 		report(e)

@@ -1,17 +1,18 @@
-package transfer
+// Package event says what happened, for a person's eye or a script's: one type for
+// each thing that a run reports, and the line of the log that it leaves.
+package event
 
 import "time"
 
-// Event is something that happened, for a person's eye or a script's: the
-// JSON form of each is the outside contract of --json (docs/events.md). All
-// text that came from a peer has been cleaned (see package clean) before it
-// is put into an event.
+// Event is something that happened. The JSON form of each is the outside contract
+// of --json (docs/events.md). All text that came from a peer has been cleaned (see
+// package clean) before it is put into an event.
 type Event interface {
 	// Kind is the value of the "event" member.
 	Kind() string
 }
 
-// Direction tells which way a file goes, seen from here.
+// Direction is the way that a file goes, seen from here.
 type Direction string
 
 // The directions.
