@@ -45,7 +45,7 @@ type Endpoint struct {
 	// resource is the one of the receiver of this state directory.
 	resource string
 
-	sess     *session.Session
+	sess     Account
 	omemo    *omemo.Account
 	jingle   *jingle.Manager
 	ibb      *ibb.Manager
@@ -160,7 +160,7 @@ func (e *Endpoint) assemble() {
 	if e.cfg.Receiver {
 		c.Resource = e.resource
 	}
-	e.sess = session.New(c)
+	e.sess = e.newAccount(c)
 	e.jingle = jingle.NewManager(jingle.Config{Port: e.sess, Self: e.sess.JID, Admit: e.admit, Log: e.log})
 	e.ibb = ibb.NewManager(ibb.Config{Port: e.sess, Admit: e.admitInband, Log: e.log})
 	e.sess.HandleIQ(jingle.NS, e.jingle.HandleIQ)
@@ -210,9 +210,6 @@ func (e *Endpoint) login(ctx context.Context) error {
 	e.announced.Store(true)
 	return nil
 }
-
-// Session is the account online.
-func (e *Endpoint) Session() *session.Session { return e.sess }
 
 // OMEMO is the device of this state directory.
 func (e *Endpoint) OMEMO() *omemo.Account { return e.omemo }

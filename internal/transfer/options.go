@@ -19,6 +19,8 @@ type Config struct {
 	// Session is the account; Features, Identity, Resource and Priority are
 	// filled in by Connect.
 	Session session.Config
+	// Account makes the account; nil means session.New. A simulation has its own.
+	Account func(session.Config) Account
 	// StateDir holds the state file of the account.
 	StateDir string
 	// Trust is blind (before verification) or verified.
