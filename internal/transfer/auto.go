@@ -18,17 +18,8 @@ import (
 )
 
 const (
-	// lookPause gathers what happens at the same time into one look.
-	lookPause = 500 * time.Millisecond
 	// lookAtLeast is how often a receiver looks when nothing happens.
 	lookAtLeast = time.Minute
-	// firstAsk leaves the sender, who may be about to go on by itself, the first
-	// word after an interruption.
-	firstAsk = 3 * time.Second
-	// askPause and maxAskPause bound the pauses between requests for one
-	// transfer; a contact who has come online is asked at once.
-	askPause    = 10 * time.Second
-	maxAskPause = time.Hour
 	// maxAsking bounds the requests at one time.
 	maxAsking = 4
 	// tidyEvery is the pace of throwing away what is too old.
@@ -94,7 +85,7 @@ func (r *receiver) keep(ctx context.Context) {
 			k.note(a)
 		}
 		timer.Stop()
-		if r.e.sleep(ctx, lookPause) != nil {
+		if r.e.sleep(ctx, r.e.timing.lookPause) != nil {
 			break
 		}
 	}
@@ -171,8 +162,8 @@ func (k *keeper) look(ctx context.Context) time.Duration {
 		if fresh[row.Peer] {
 			a.next, a.failed = now, 0
 		}
-		due := row.Updated.Add(firstAsk)
-		if due.Sub(now) > 2*firstAsk { // the clock was set back since
+		due := row.Updated.Add(k.r.e.timing.firstAsk)
+		if due.Sub(now) > 2*k.r.e.timing.firstAsk { // the clock was set back since
 			due = now
 		}
 		due = later(a.next, due)
@@ -241,7 +232,7 @@ func (k *keeper) note(end asked) {
 		a.next, a.failed = time.Time{}, 0
 		return
 	}
-	pause := min(askPause<<min(a.failed, 10), maxAskPause)
+	pause := min(k.r.e.timing.askPause<<min(a.failed, 10), k.r.e.timing.maxAskPause)
 	a.failed++
 	a.next = time.Now().Add(pause)
 	k.r.e.log.Info("request for the rest of a file", "transfer", end.id, "error", end.err, "next", pause)

@@ -139,7 +139,7 @@ func (r *receiver) stay(e sessionEnd, quiet bool, code exitcode.Code) bool {
 		patience = 0
 	}
 	if quiet { // what comes next needs time to begin
-		patience = max(patience, 2*takeTime)
+		patience = max(patience, 2*r.e.timing.takeTime)
 	}
 	if b.sessions == 0 && (patience == 0 || !quiet && (code != exitcode.Interrupted || !e.resumable)) {
 		delete(r.begun, key)

@@ -60,7 +60,6 @@ func onlineAs(t *testing.T, s *xmpptest.Server, user string, change func(*Config
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.tagHold = time.Millisecond // of which [TestFalseSuccess] is
 	t.Cleanup(func() {
 		if err := e.Close(context.Background()); err != nil {
 			t.Errorf("close %s: %v", user, err)
@@ -99,7 +98,7 @@ func configOf(t *testing.T, dir string, s *xmpptest.Server, user string) Config 
 			JID: jid.MustParse(s.JID(user)), RootCAs: roots,
 			Password: func(context.Context) (string, error) { return user + "pw", nil },
 		},
-		StateDir: dir, Log: log,
+		StateDir: dir, Log: log, Quick: true,
 	}
 }
 

@@ -38,10 +38,11 @@ const closeTime = 5 * time.Second
 
 // Endpoint is an account online with its OMEMO device.
 type Endpoint struct {
-	cfg  Config
-	log  *slog.Logger
-	db   *sql.DB
-	lock *state.Lock // of the one receiver; nil otherwise
+	cfg    Config
+	timing timing // fixed by Connect
+	log    *slog.Logger
+	db     *sql.DB
+	lock   *state.Lock // of the one receiver; nil otherwise
 	// resource is the one of the receiver of this state directory.
 	resource string
 
@@ -63,7 +64,6 @@ type Endpoint struct {
 	sending   throttle
 	receiving throttle
 	proxies   *proxies
-	tagHold   time.Duration
 	ports     s5b.Ports
 	tasks     sync.WaitGroup
 	stop      context.CancelFunc
@@ -71,7 +71,7 @@ type Endpoint struct {
 
 // Connect logs in and announces the OMEMO device. ctx bounds the login only.
 func Connect(ctx context.Context, cfg Config) (*Endpoint, error) {
-	e := &Endpoint{cfg: cfg, log: cfg.Log, downloads: map[string]*download{}, chores: make(chan chore, maxChores), newcomer: make(chan struct{}, 1), proxies: newProxies(), tagHold: tagHold}
+	e := &Endpoint{cfg: cfg, log: cfg.Log, downloads: map[string]*download{}, chores: make(chan chore, maxChores), newcomer: make(chan struct{}, 1), proxies: newProxies(), timing: timingOf(cfg.Quick)}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}

@@ -28,10 +28,10 @@ func TestFalseSuccess(t *testing.T) {
 		for name, tt := range map[string]struct {
 			late time.Duration // how long after the last byte before the tag she says so
 			code exitcode.Code
-		}{"at once": {0, exitcode.Integrity}, "within the time": {tagHold - 1, exitcode.Integrity}, "with the tag": {tagHold, exitcode.OK}} {
+		}{"at once": {0, exitcode.Integrity}, "within the time": {usual.tagHold - 1, exitcode.Integrity}, "with the tag": {usual.tagHold, exitcode.OK}} {
 			synctest.Test(t, func(t *testing.T) {
 				p := newScripted(t, size+crypto.TagSize, ibb.NewTransport(0).Element())
-				p.tagHold = tagHold
+				p.tagHold = usual.tagHold
 				says := func() { time.AfterFunc(tt.late, func() { p.ends(jingle.Success) }) }
 				if size == 0 {
 					says()
@@ -61,7 +61,7 @@ func TestFalseSuccess(t *testing.T) {
 				}
 				want, got := time.Duration(0), size
 				if want = tt.late; tt.code == exitcode.OK {
-					want, got = tagHold, p.size
+					want, got = usual.tagHold, p.size
 				}
 				if took := time.Since(begun); code != tt.code || took != want || p.got != got {
 					t.Errorf("%s, %d bytes: code %d after %v with %d bytes: %v", name, size, code, took, p.got, err)
@@ -106,7 +106,7 @@ func TestTagNotHeld(t *testing.T) {
 		t.Error("not held back from other clients")
 	}
 	st := newFormStage(t)
-	st.romeo.tagHold = time.Hour
+	st.romeo.timing.tagHold = time.Hour
 	if err := st.send(t, SendOptions{}); err != nil {
 		t.Fatal(err)
 	}

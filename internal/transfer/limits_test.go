@@ -21,7 +21,7 @@ import (
 // needed.
 func unconnected() *Endpoint {
 	return &Endpoint{
-		log: slog.New(slog.DiscardHandler), chores: make(chan chore, maxChores),
+		timing: usual, log: slog.New(slog.DiscardHandler), chores: make(chan chore, maxChores),
 		sess: session.New(session.Config{JID: jid.MustParse("juliet@jet.test"), Password: func(context.Context) (string, error) { return "", nil }}),
 	}
 }

@@ -13,14 +13,9 @@ import (
 	"jetsend/internal/journal"
 )
 
-// nextOffer is how long a run with --once waits for the next file of its batch while none
-// of it is under way. A sender offers one right after the other; one that stopped, or had
-// a file that it could not send, would keep the run for ever.
-const nextOffer = 30 * time.Second
-
 // maxRefused bounds the files that were refused and are remembered, of all batches of
 // which none is taken yet: a run may wait for weeks. A batch of which some are not
-// ends the run by nextOffer.
+// ends the run by timing.nextOffer.
 const maxRefused = 1 << 16
 
 // errTaken: the run has taken what --once lets it take.

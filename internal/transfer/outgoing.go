@@ -23,11 +23,6 @@ const (
 	// receiptTime bounds what the receiver does between the last byte and its
 	// receipt: bringing the file to a slow disk.
 	receiptTime = 5 * time.Minute
-	// reasonTime is how long a lost path waits for the peer's own word on it.
-	reasonTime = 2 * time.Second
-	// goodbyeTime is how long a sender waits for the receiver's terminate after
-	// the receipt, before it ends the session itself.
-	goodbyeTime = 5 * time.Second
 	// maxRestarts bounds how often one run begins again at 0 because the receiver
 	// has other bytes than the file.
 	maxRestarts = 2
@@ -83,7 +78,7 @@ func (o *outgoing) run(ctx context.Context, peers []*peer) exitcode.Code {
 
 // deliver takes one session after the other until the file is there.
 func (o *outgoing) deliver(ctx context.Context, peers []*peer) error {
-	retry := retry{opt: o.opt.Retry, farthest: o.row.Row().Durable}
+	retry := retry{timing: o.e.timing, opt: o.opt.Retry, farthest: o.row.Row().Durable}
 	var err error
 	for {
 		if err == nil {
@@ -163,7 +158,7 @@ func (o *outgoing) findAgain(ctx context.Context, left time.Duration) ([]*peer, 
 	}
 	opt := o.opt
 	for {
-		opt.Wait = min(max(time.Until(end), time.Second), lastPause)
+		opt.Wait = min(max(time.Until(end), time.Second), o.e.timing.lastPause)
 		peers, err := o.e.chooseForm(ctx, opt, o.form)
 		peers = slices.DeleteFunc(peers, func(p *peer) bool { return p.form != o.form })
 		if err == nil && len(peers) == 0 {
@@ -172,7 +167,7 @@ func (o *outgoing) findAgain(ctx context.Context, left time.Duration) ([]*peer, 
 		if err = away(err); !errors.Is(err, errPeerGone) || !time.Now().Before(end) {
 			return peers, err
 		}
-		if err := o.e.sleep(ctx, firstPause); err != nil {
+		if err := o.e.sleep(ctx, o.e.timing.firstPause); err != nil {
 			return nil, err
 		}
 	}

@@ -17,7 +17,7 @@ const plainFlag = "insecure-plaintext"
 // offeredPlain is offered for those files.
 func (r *replay) offeredPlain(senders string) {
 	t := r.t
-	in := &incoming{sess: r.sess, talk: &talk{e: &Endpoint{log: slog.New(slog.DiscardHandler)}, sess: r.sess}}
+	in := &incoming{sess: r.sess, talk: &talk{e: &Endpoint{timing: usual, log: slog.New(slog.DiscardHandler)}, sess: r.sess}}
 	for _, o := range []ReceiveOptions{{Accept: AcceptAll}, {Accept: AcceptVerified, InsecurePlaintext: true}} {
 		in.terms = &terms{ReceiveOptions: o}
 		var no *refusal

@@ -81,7 +81,7 @@ func offline(t *testing.T, report func(Event)) *Endpoint {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Endpoint{cfg: Config{Report: report}, log: slog.New(slog.DiscardHandler), db: db, journal: j, downloads: map[string]*download{}}
+	return &Endpoint{timing: usual, cfg: Config{Report: report}, log: slog.New(slog.DiscardHandler), db: db, journal: j, downloads: map[string]*download{}}
 }
 
 // TestPowerLoss: power is lost between any two steps of a download, and any part of

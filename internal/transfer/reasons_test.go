@@ -126,7 +126,7 @@ func TestReasoned(t *testing.T) {
 	if !errors.Is(err, jingle.ErrEnded) {
 		t.Fatal(err)
 	}
-	if f := failureOf((&talk{sess: s}).reasoned(err), false); f.Code != exitcode.Interrupted {
+	if f := failureOf((&talk{e: unconnected(), sess: s}).reasoned(err), false); f.Code != exitcode.Interrupted {
 		t.Errorf("%v: code %d", f, f.Code)
 	}
 }

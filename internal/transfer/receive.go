@@ -145,7 +145,7 @@ func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
 // wait blocks until the run is over, and ends what is running as it should be.
 func (r *receiver) wait(ctx context.Context, cancel context.CancelCauseFunc) error {
 	run := r.terms() // Changes and Stop stay what they are
-	late := time.NewTimer(nextOffer)
+	late := time.NewTimer(r.e.timing.nextOffer)
 	defer late.Stop()
 	for {
 		select {
@@ -153,13 +153,13 @@ func (r *receiver) wait(ctx context.Context, cancel context.CancelCauseFunc) err
 			r.finish(ctx, cancel)
 			return onceFailure(code)
 		case <-r.once.changed:
-			late.Reset(nextOffer)
+			late.Reset(r.e.timing.nextOffer)
 		case <-late.C:
 			if lacks := r.lacks(); lacks > 0 {
 				r.finish(ctx, cancel)
 				return r.incomplete(lacks)
 			}
-			late.Reset(nextOffer)
+			late.Reset(r.e.timing.nextOffer)
 		case c := <-run.Changes:
 			r.change(ctx, c)
 		case <-ctx.Done():

@@ -257,7 +257,7 @@ func (r *replay) checksum(in inClear, held content) {
 	if !ok {
 		return
 	}
-	tk := &talk{e: &Endpoint{log: slog.New(slog.DiscardHandler)}, sess: r.sess, ts: held.ts}
+	tk := &talk{e: &Endpoint{timing: usual, log: slog.New(slog.DiscardHandler)}, sess: r.sess, ts: held.ts}
 	if in.form == formEncryptedFile {
 		tk.wire = newWireSum(in.file)
 		if tk.wire.announced != (want != "ignored") {

@@ -7,16 +7,9 @@ import (
 	"time"
 )
 
-// The pauses between attempts of one run double from the first to the last;
-// each is drawn between half of that and all, so that two ends that lost the
-// same path do not keep meeting.
-const (
-	firstPause = time.Second
-	lastPause  = time.Minute
-)
-
 // retry counts the attempts of one transfer in one run.
 type retry struct {
+	timing timing
 	opt    RetryOptions
 	failed int       // in a row, without a byte of progress
 	tried  int       // as failed, and those that met the contact's own session
@@ -59,7 +52,7 @@ func (r *retry) next(now time.Time, err error) (time.Duration, bool) {
 	if r.opt.Retries == 0 || r.failed > r.opt.Retries || now.Sub(r.since) >= r.opt.For {
 		return 0, false
 	}
-	pause := min(firstPause<<min(r.tried, 10), lastPause)
+	pause := min(r.timing.firstPause<<min(r.tried, 10), r.timing.lastPause)
 	r.tried++
 	return pause/2 + rand.N(pause/2), true
 }

@@ -136,7 +136,7 @@ func (p *scripted) send(path *bytestream) error {
 	if err := p.sess.BeginStream(); err != nil {
 		return err
 	}
-	e := &Endpoint{log: slog.New(slog.DiscardHandler)}
+	e := &Endpoint{timing: usual, log: slog.New(slog.DiscardHandler)}
 	defer e.tasks.Wait()
 	tk := &talk{e: e, sess: p.sess}
 	ctx, cancel := e.with(p.t.Context(), p.sess, path, p.lost)
@@ -375,7 +375,7 @@ func TestSilentResponder(t *testing.T) {
 			}
 			mgr := ibb.NewManager(ibb.Config{Port: p})
 			defer mgr.Close()
-			e := &Endpoint{ibb: mgr, log: slog.New(slog.DiscardHandler)}
+			e := &Endpoint{timing: usual, ibb: mgr, log: slog.New(slog.DiscardHandler)}
 			socks, err := s5b.New(t.Context(), s5b.Config{NoDirect: true, Fallback: true, Silent: true}, "s", replayRomeo, replayJuliet, true)
 			if err != nil {
 				t.Fatal(err)

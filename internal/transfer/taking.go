@@ -11,18 +11,11 @@ import (
 	"jetsend/internal/journal"
 )
 
-// takeTime is how long a new session waits for the one before it, or for another
-// process, to let go of a transfer; takePause is the pace of looking.
-const (
-	takeTime  = 10 * time.Second
-	takePause = 250 * time.Millisecond
-)
-
 // take is openDownload for a transfer that somebody may be at. The contact's own
 // newer session takes the place of an older one in this process; otherwise that
 // is [journal.ErrRunning].
 func (e *Endpoint) take(ctx context.Context, d *download, row journal.Row, dir *inbox.Dir, supersede bool) error {
-	late := time.NewTimer(takeTime)
+	late := time.NewTimer(e.timing.takeTime)
 	defer late.Stop()
 	for {
 		err := e.takeNow(ctx, d, row, dir, supersede)
@@ -30,7 +23,7 @@ func (e *Endpoint) take(ctx context.Context, d *download, row journal.Row, dir *
 			return err
 		}
 		select {
-		case <-time.After(takePause):
+		case <-time.After(e.timing.takePause):
 		case <-late.C:
 			return err
 		case <-ctx.Done():

@@ -15,14 +15,9 @@ import (
 	"jetsend/internal/xmltree"
 )
 
-const (
-	// wordTime bounds one try to bring the peer a word of ours.
-	wordTime = 5 * time.Second
-	// wordTries is how often that is tried while the peer, or we, cannot be
-	// reached; the pauses between double from wordPause.
-	wordTries = 4
-	wordPause = time.Second
-)
+// wordTries is how often it is tried to bring the peer a word of ours while the peer, or
+// we, cannot be reached.
+const wordTries = 4
 
 // talk is one Jingle session about one file, and what its sealed elements are
 // bound to. Either end may be the one that sends the file.
@@ -71,7 +66,7 @@ func (t *talk) reportPath(head Head, path *bytestream, encryption string, device
 // of us cannot be reached and ctx lives; once in any case. What the peer thinks of
 // it is its business.
 func (t *talk) tell(ctx context.Context, payload *xmltree.Element) error {
-	pause := wordPause
+	pause := t.e.timing.wordPause
 	for try := 1; ; try++ {
 		err := t.tellOnce(context.WithoutCancel(ctx), payload)
 		var refused *stanza.Error
@@ -89,7 +84,7 @@ func (t *talk) tell(ctx context.Context, payload *xmltree.Element) error {
 }
 
 func (t *talk) tellOnce(ctx context.Context, payload *xmltree.Element) error {
-	ctx, cancel := context.WithTimeout(ctx, wordTime)
+	ctx, cancel := context.WithTimeout(ctx, t.e.timing.wordTime)
 	defer cancel()
 	if err := t.e.sess.WaitOnline(ctx); err != nil {
 		return err
@@ -127,7 +122,7 @@ func (t *talk) reasoned(err error) error {
 			if r, byPeer := t.sess.Ended(); byPeer {
 				return t.endedWith(r)
 			}
-		case <-time.After(reasonTime):
+		case <-time.After(t.e.timing.reasonTime):
 		}
 	}
 	return err
@@ -160,14 +155,10 @@ func (t *talk) await(ctx context.Context, patience time.Duration, late error, lo
 			return errStreamLost
 		case <-lost: // what is awaited may have been lost with it
 			lost = nil
-			timer.Reset(min(patience, lostWordTime))
+			timer.Reset(min(patience, t.e.timing.lostWordTime))
 		}
 	}
 }
-
-// lostWordTime is how long a word is awaited that the peer may have sent while
-// we were away; it tries again for about as long.
-const lostWordTime = 40 * time.Second
 
 // watch asks another jetsend from time to time whether it still knows the session
 // (XEP-0166 section 6.9: a session-info without payload). gone is closed when it
@@ -183,8 +174,8 @@ func (t *talk) watch(ctx context.Context) (gone <-chan struct{}, stop func()) {
 	t.e.tasks.Go(func() {
 		defer close(done)
 		missing := 0
-		for t.e.sleep(ctx, watchEvery) == nil {
-			ask, cancel := context.WithTimeout(ctx, watchEvery)
+		for t.e.sleep(ctx, t.e.timing.watchEvery) == nil {
+			ask, cancel := context.WithTimeout(ctx, t.e.timing.watchEvery)
 			err := t.sess.Info(ask, nil)
 			cancel()
 			if !t.tellsGone(err) {
@@ -211,14 +202,11 @@ func (t *talk) tellsGone(err error) bool {
 		return false
 	}
 	back := t.e.back.Load()
-	return refused.Condition == stanza.ItemNotFound || back == nil || time.Since(*back) > lostWordTime
+	return refused.Condition == stanza.ItemNotFound || back == nil || time.Since(*back) > t.e.timing.lostWordTime
 }
 
-// watchEvery is the pace of that, watchMisses how often the client must be missing.
-const (
-	watchEvery  = 5 * time.Second
-	watchMisses = 3
-)
+// watchMisses is how often the client must be missing.
+const watchMisses = 3
 
 // lastWord looks at what came right before the end of the session; without it
 // the end is what counts.

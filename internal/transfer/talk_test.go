@@ -11,7 +11,7 @@ import (
 // TestTellsGone: a client that the server does not know is gone, but not right
 // after the server itself was.
 func TestTellsGone(t *testing.T) {
-	just, before := time.Now(), time.Now().Add(-2*lostWordTime)
+	just, before := time.Now(), time.Now().Add(-2*usual.lostWordTime)
 	for _, tt := range []struct {
 		what string
 		err  error
@@ -26,7 +26,7 @@ func TestTellsGone(t *testing.T) {
 		{"online, and does not know the session", stanza.NewError(stanza.ItemNotFound), &just, true},
 		{"online, and knows no such question", stanza.NewError(stanza.FeatureNotImplemented), nil, false},
 	} {
-		e := &Endpoint{}
+		e := &Endpoint{timing: usual}
 		e.back.Store(tt.back)
 		if got := (&talk{e: e}).tellsGone(tt.err); got != tt.want {
 			t.Errorf("%s: %v", tt.what, got)

@@ -113,7 +113,7 @@ func (u *upload) stream(ctx context.Context, t *talk, path *bytestream, s span) 
 	unchanged := func() error { return u.src.unchanged(ctx) }
 	if t.holdsTag() {
 		unchanged = func() error {
-			if err := waitFor(ctx, u.e.tagHold); err != nil {
+			if err := waitFor(ctx, u.e.timing.tagHold); err != nil {
 				return err
 			}
 			return u.src.unchanged(ctx)
@@ -126,13 +126,7 @@ func (u *upload) stream(ctx context.Context, t *talk, path *bytestream, s span) 
 	return streamOut(ctx, t.tapped(path), src, s.length, unchanged, t.ts, &u.e.sending, sum, m)
 }
 
-// tagHold is how long the tag of a file is held back from a client that seals no
-// receipt. Conversations that could not open the envelope takes what comes for the
-// file, ends at <size/> bytes and says success: before the tag that is known to be
-// false. One that decrypts waits for the tag.
-const tagHold = time.Second
-
-// holdsTag reports whether the tag is held back from the other end.
+// holdsTag reports whether the tag is held back from the other end, for timing.tagHold.
 func (t *talk) holdsTag() bool { return t.offer == nil && t.insecure == nil }
 
 // confirm records what the receiver says that it has.
@@ -227,7 +221,7 @@ func (u *upload) checkReceipt(t *talk, info *xmltree.Element, stored int64) (boo
 
 // goodbye leaves the end of the session to the receiver, for a while.
 func (u *upload) goodbye(ctx context.Context, t *talk) {
-	timer := time.NewTimer(goodbyeTime)
+	timer := time.NewTimer(u.e.timing.goodbyeTime)
 	defer timer.Stop()
 	select {
 	case <-t.sess.Done():

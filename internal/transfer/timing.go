@@ -1,0 +1,79 @@
+package transfer
+
+import "time"
+
+// timing holds the waits of a transfer, apart so that tests can do without them. Each is
+// a pause, or bounds how long a peer that says nothing is waited for.
+type timing struct {
+	// The pauses between the attempts of one run double from firstPause to lastPause; each
+	// is drawn between half of that and all, so that two ends that lost the same path do
+	// not keep meeting.
+	firstPause, lastPause time.Duration
+	// takeTime is how long a new session waits for the one before it, or for another
+	// process, to let go of a transfer; takePause is the pace of looking.
+	takeTime, takePause time.Duration
+
+	// wordTime bounds one try to bring the peer a word of ours. While one of us cannot be
+	// reached it is tried again; the pauses between double from wordPause.
+	wordTime, wordPause time.Duration
+	// watchEvery is the pace of asking whether the peer still knows the session.
+	watchEvery time.Duration
+	// lostWordTime is how long a word is awaited that the peer may have sent while we
+	// were away; it tries again for about as long.
+	lostWordTime time.Duration
+	// reasonTime is how long a lost path waits for the peer's own word on it.
+	reasonTime time.Duration
+	// goodbyeTime is how long a sender waits for the receiver's terminate after the
+	// receipt, before it ends the session itself.
+	goodbyeTime time.Duration
+	// tagHold is how long the tag of a file is held back from a client that seals no
+	// receipt. Conversations that could not open the envelope takes what comes for the
+	// file, ends at <size/> bytes and says success: before the tag that is known to be
+	// false. One that decrypts waits for the tag.
+	tagHold time.Duration
+
+	// lookPause gathers what happens at the same time into one look of the keeper.
+	lookPause time.Duration
+	// firstAsk leaves the sender, who may be about to go on by itself, the first word
+	// after an interruption.
+	firstAsk time.Duration
+	// askPause and maxAskPause bound the pauses between requests for one transfer; a
+	// contact who has come online is asked at once.
+	askPause, maxAskPause time.Duration
+	// nextOffer is how long a run with --once waits for the next file of its batch while
+	// none of it is under way. A sender offers one right after the other; one that stopped,
+	// or had a file that it could not send, would keep the run for ever.
+	nextOffer time.Duration
+}
+
+// usual is the timing of every run.
+var usual = timing{
+	firstPause: time.Second, lastPause: time.Minute,
+	takeTime: 10 * time.Second, takePause: 250 * time.Millisecond,
+
+	wordTime: 5 * time.Second, wordPause: time.Second,
+	watchEvery:   5 * time.Second,
+	lostWordTime: 40 * time.Second,
+	reasonTime:   2 * time.Second,
+	goodbyeTime:  5 * time.Second,
+	tagHold:      time.Second,
+
+	lookPause: 500 * time.Millisecond,
+	firstAsk:  3 * time.Second,
+	askPause:  10 * time.Second, maxAskPause: time.Hour,
+	nextOffer: 30 * time.Second,
+}
+
+// quick is that of tests which are about something else.
+var quick = func() timing {
+	t := usual
+	t.tagHold = time.Millisecond
+	return t
+}()
+
+func timingOf(isQuick bool) timing {
+	if isQuick {
+		return quick
+	}
+	return usual
+}
