@@ -18,12 +18,6 @@ import (
 	"jetsend/internal/xmltree"
 )
 
-// The names of the forms of an offer in plans and reports.
-const (
-	formNameJetsend = NS
-	formNameNone    = "none"
-)
-
 // Plan is what a send would do, up to its offer.
 type Plan struct {
 	To   string `json:"to"`   // full JID of the client that would get the offer
@@ -141,7 +135,7 @@ func (e *Endpoint) plan(ctx context.Context, opt SendOptions, sources []*source)
 	to := peers[0]
 	profile := to.form == formJetsend
 	p := &Plan{
-		To: clean.Text(to.jid.String()), Form: to.form.name(), Encryption: to.form.word(), Cipher: to.form.suite(opt).Name(),
+		To: clean.Text(to.jid.String()), Form: to.form.Name(), Encryption: to.form.Word(), Cipher: to.form.Suite(opt.Cipher).Name(),
 		NameHidden: profile, Receipt: profile,
 	}
 	if p.Transports, p.Candidates, err = e.paths(ctx, to, opt.Route); err != nil {
@@ -205,23 +199,12 @@ func (e *Endpoint) planFile(ctx context.Context, opt SendOptions, src *source, p
 	return f, nil
 }
 
-// name is what plans and reports call the form.
-func (f form) name() string {
-	switch f {
-	case formNone:
-		return formNameNone
-	case formJetsend:
-		return formNameJetsend
-	}
-	return f.word()
-}
-
 // formNameOf is the best form that a client says it takes, and, when this
 // version cannot send by it, why.
 func formNameOf(p *peer, has func(feature string) bool) (name, why string) {
 	switch {
 	case p.form != formNone:
-		return p.form.name(), ""
+		return p.form.Name(), ""
 	case !has(jingle.NS) || !has(jingle.NSFile) && !has(jingle.NSEncryptedFile):
 		return formNameNone, "takes no files (Jingle file transfer)"
 	case p.client == libervia:

@@ -23,30 +23,6 @@ func draftPayload(ts *crypto.Secret, as client) []byte {
 	return base64.StdEncoding.AppendEncode(nil, raw)
 }
 
-// suite is what encrypts the file in the form of the offer.
-func (f form) suite(opt SendOptions) crypto.Suite {
-	switch {
-	case f == formInsecurePlaintext:
-		return 0 // none: a secret of it refuses every use
-	case f == formJetsend, f == formDraft && opt.Cipher != crypto.AES128GCM.Name():
-		return crypto.AES256GCM
-	}
-	return crypto.AES128GCM // all that an OMEMO key transport can carry
-}
-
-// word is what events call the form.
-func (f form) word() string {
-	switch f {
-	case formInsecurePlaintext:
-		return NotEncrypted
-	case formDraft:
-		return encryptionDraft
-	case formEncryptedFile, formConversations:
-		return encryptionFile
-	}
-	return encryptionJET
-}
-
 // dress makes c an offer in a form of other clients: the envelope, and the file
 // for all to see.
 func (o *outgoing) dress(ctx context.Context, c *jingle.Content) (err error) {

@@ -21,10 +21,6 @@ import (
 	"jetsend/internal/xmltree"
 )
 
-// encryptionFile names, in events, the encrypted file element of the ProtoXEP of
-// 2015 and the older placement of Conversations.
-const encryptionFile = "encrypted-file"
-
 // hashAlgo is the hash that our offers announce.
 const hashAlgo = "sha-256"
 
@@ -219,8 +215,8 @@ func untagged(err error, n int64, s span) error {
 	return err
 }
 
-// tell is what the opened envelope of an offer in that form holds.
-func (f form) tell(o *omemo.Opened, cipherURN string) (content, error) {
+// tellForm is what the opened envelope of an offer in that form holds.
+func tellForm(f form, o *omemo.Opened, cipherURN string) (content, error) {
 	if f == formEncryptedFile || f == formConversations {
 		return tellFile(o)
 	}

@@ -161,7 +161,7 @@ func FuzzTell(f *testing.F) {
 		if file {
 			kind = formEncryptedFile
 		}
-		c, err := kind.tell(&omemo.Opened{Key: key, IV: iv, Payload: payload, HasPayload: has}, cipher)
+		c, err := tellForm(kind, &omemo.Opened{Key: key, IV: iv, Payload: payload, HasPayload: has}, cipher)
 		if err != nil {
 			if !errors.Is(err, errOffer) {
 				t.Fatalf("%v", err)

@@ -38,27 +38,10 @@ func formsOf(c client, info *session.DiscoInfo) (out []form) {
 	return out
 }
 
-// forms are those that a choice allows.
-func (e Encryption) forms() []form {
-	switch e {
-	case EncryptionJET:
-		return []form{formJET}
-	case EncryptionDraft:
-		return []form{formDraft}
-	case EncryptionFile:
-		return []form{formEncryptedFile, formConversations}
-	case EncryptionInsecurePlaintext:
-		return []form{formInsecurePlaintext}
-	case encryptionOther:
-		return []form{formJET, formEncryptedFile, formConversations}
-	}
-	return []form{formJetsend, formJET, formEncryptedFile}
-}
-
 // best is the best form of the peer's that the choice allows.
 func (p *peer) best(how Encryption) form {
 	for _, f := range p.takes {
-		if slices.Contains(how.forms(), f) {
+		if slices.Contains(how.Forms(), f) {
 			return f
 		}
 	}

@@ -111,7 +111,7 @@ func TestSuites(t *testing.T) {
 		{formInsecurePlaintext, "", "", true}, {formInsecurePlaintext, "aes-128-gcm", "", false},
 	} {
 		opt := SendOptions{Cipher: tt.cipher}
-		if got := tt.form.suite(opt).Name(); got != tt.want {
+		if got := tt.form.Suite(opt.Cipher).Name(); got != tt.want {
 			t.Errorf("form %d with %q: %s", tt.form, tt.cipher, got)
 		}
 		p := peer{jid: jid.MustParse("juliet@jet.test/x"), form: tt.form}

@@ -9,12 +9,6 @@ import (
 	"jetsend/internal/omemo"
 )
 
-// The words for what protects a file, as events name them.
-const (
-	encryptionJET   = "jet"
-	encryptionDraft = "jet-draft"
-)
-
 // content is what an envelope held.
 type content struct {
 	ts         *crypto.Secret

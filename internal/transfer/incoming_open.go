@@ -93,7 +93,7 @@ func (in *incoming) open(ctx context.Context, public *jingle.File, sec *jingle.S
 	in.e.chore("upkeep after an envelope", func(ctx context.Context) error {
 		return errors.Join(in.e.keepAnnounced(ctx), in.e.steps(ctx))
 	})
-	if in.held, err = in.form.tell(opened, sec.Cipher); err != nil {
+	if in.held, err = tellForm(in.form, opened, sec.Cipher); err != nil {
 		return err
 	}
 	if in.form == formEncryptedFile {

@@ -78,26 +78,6 @@ func (o RouteOptions) order() []string {
 	return o.Transports
 }
 
-// Encryption is a choice of form (`send --encryption`).
-type Encryption string
-
-// The choices.
-const (
-	EncryptionAuto Encryption = ""    // the best that the contact's client has
-	EncryptionJET  Encryption = "jet" // XEP-0396 as other clients do it, also where our profile would do
-	// EncryptionDraft is the JET draft of 2017-09.
-	EncryptionDraft Encryption = "jet-draft"
-	// EncryptionFile is the encrypted file element of the ProtoXEP of 2015, or
-	// where Conversations before 2.5.8 puts it.
-	EncryptionFile Encryption = "encrypted-file"
-	// EncryptionInsecurePlaintext is none: everybody on the way can read and change
-	// the files. Nothing but the user's own word may choose it.
-	EncryptionInsecurePlaintext Encryption = "insecure-plaintext"
-	// encryptionOther is any form of other clients: for a file whose transfer
-	// began in one.
-	encryptionOther Encryption = "other"
-)
-
 // Source is one file or directory to send, or an input.
 type Source struct {
 	Path string

@@ -314,7 +314,7 @@ func (o *outgoing) attempt(ctx context.Context) (err error) {
 		return err
 	}
 	defer o.found()
-	o.talk = &talk{e: o.e, ts: crypto.NewSecret(o.form.suite(o.opt)), writesBack: writesBack(o.form, o.to.client)}
+	o.talk = &talk{e: o.e, ts: crypto.NewSecret(o.form.Suite(o.opt.Cipher)), writesBack: writesBack(o.form, o.to.client)}
 	if o.form == formEncryptedFile {
 		o.talk.wire = newWireSum(&jingle.File{})
 	}
@@ -384,7 +384,7 @@ func (o *outgoing) converse(ctx context.Context, late <-chan time.Time) error {
 	if err != nil {
 		return o.talk.reasoned(err)
 	}
-	o.talk.reportPath(o.head, o.path, o.form.word(), o.env.Devices...)
+	o.talk.reportPath(o.head, o.path, o.form.Word(), o.env.Devices...)
 	if err := o.transmit(ctx, o.talk, o.path, s); err != nil {
 		return err
 	}

@@ -6,14 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"jetsend/internal/clean"
-	"jetsend/internal/crypto"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle/ibb"
@@ -45,19 +43,6 @@ const (
 // transportFeatures are the features of the transports (XEP-0260, XEP-0261).
 var transportFeatures = map[string]string{S5B: s5b.NS, IBB: ibb.NSTransport}
 
-// form is a way to put an encrypted file offer (docs/protocol.md). Larger is better.
-type form int
-
-const (
-	formNone              form = iota
-	formInsecurePlaintext      // without encryption (plain.go)
-	formConversations          // <encrypted/> in a <file/>, as Conversations before 2.5.8 has it
-	formDraft                  // the JET draft of 2017-09
-	formEncryptedFile          // the encrypted file element of the ProtoXEP of 2015
-	formJET                    // XEP-0396 as the live clients do it
-	formJetsend                // our profile
-)
-
 // peer is a resource of a contact that can take a file.
 type peer struct {
 	jid        jid.JID
@@ -68,42 +53,6 @@ type peer struct {
 	name       string    // what it calls itself; a claim
 	seen       time.Time // its presence when it was asked
 	unsure     bool      // what refused to answer may have been its server
-}
-
-// client is what a resource claims to be, where that matters.
-type client int
-
-const (
-	otherClient client = iota
-	dino
-	libervia
-	conversations
-	conversations1 // before 2.0
-	aTalk
-	smack
-	jetsend
-)
-
-// The largest sizes of those who cannot count further or not safely.
-const (
-	maxDino    = 1<<32 - 1 // shows and counts 32 bits
-	maxJavaInt = 1<<31 - 1
-	maxOther   = 64<<30 - 32
-)
-
-// limit is the largest file that the peer can take.
-func (p peer) limit() int64 {
-	switch {
-	case p.form == formJetsend:
-		return math.MaxInt64 // in as many sessions as it takes
-	case p.client == dino:
-		return maxDino
-	case p.client == conversations1 && p.form != formInsecurePlaintext:
-		return maxJavaInt - crypto.TagSize // it is told, and counts, what encrypts the file
-	case p.client == conversations1, p.client == aTalk, p.client == smack:
-		return maxJavaInt
-	}
-	return maxOther
 }
 
 // clientOf recognises a client by its disco identity and caps node.
@@ -315,7 +264,7 @@ func answerOf(asked map[jid.JID]*peer, r session.Resource) *peer {
 func (e *Endpoint) ask(ctx context.Context, opt SendOptions, asked map[jid.JID]*peer, least form) (capable []*peer, online int) {
 	resources := e.others(opt.To)
 	unknown := slices.DeleteFunc(slices.Clone(resources), func(r session.Resource) bool { return answerOf(asked, r) != nil })
-	q := inquiry{least: least, most: slices.Max(opt.Encryption.forms()), ask: func(ctx context.Context, r session.Resource) *peer {
+	q := inquiry{least: least, most: slices.Max(opt.Encryption.Forms()), ask: func(ctx context.Context, r session.Resource) *peer {
 		return e.askOne(ctx, opt, r)
 	}}
 	for _, p := range q.run(ctx, unknown) {
@@ -404,7 +353,7 @@ func (p peer) check(opt SendOptions, sources []*source) error {
 	incapable := func(reason string, hints ...string) error {
 		return &Failure{Code: exitcode.Incapable, Reason: reason, Hints: hints}
 	}
-	suite := p.form.suite(opt)
+	suite := p.form.Suite(opt.Cipher)
 	if opt.Cipher != "" && opt.Cipher != suite.Name() {
 		return incapable(fmt.Sprintf("the offer to %s would use %s, not %s", who, suite.Name(), opt.Cipher), "leave --cipher out")
 	}
@@ -418,8 +367,8 @@ func (p peer) check(opt SendOptions, sources []*source) error {
 		}
 	}
 	for _, s := range sources {
-		if s.size > p.limit() {
-			return incapable(fmt.Sprintf("%s is too large for %s (%d bytes, at most %d)", s.name, who, s.size, p.limit()))
+		if s.size > p.form.Limit(p.client) {
+			return incapable(fmt.Sprintf("%s is too large for %s (%d bytes, at most %d)", s.name, who, s.size, p.form.Limit(p.client)))
 		}
 	}
 	return nil
@@ -450,7 +399,7 @@ func (e *Endpoint) guardKeys(ctx context.Context, bare jid.JID, devices []omemo.
 		Code: exitcode.Untrusted, Reason: "a device of " + who + " has used jetsend before, and no client that is online offers it now",
 		Hints: []string{
 			"ask the contact to run `jetsend receive`",
-			"to send all the same, with the name visible to the servers: `--encryption " + f.word() + "`",
+			"to send all the same, with the name visible to the servers: `--encryption " + f.Word() + "`",
 		},
 	}
 }

@@ -23,10 +23,6 @@ import (
 //   - its row in the journal belongs to journal.NoKey, so no other offer goes on
 //     with it, and it with no other.
 
-// NotEncrypted says, in the place of the word for what protects a file, that nothing
-// does: Negotiated.Encryption, Plan.Encryption.
-const NotEncrypted = "none"
-
 const (
 	sendsPlaintext    = "the files go UNENCRYPTED: the servers, proxies and everybody on the way between can read and change them"
 	receivesPlaintext = "files that are offered UNENCRYPTED are taken, too: the servers, proxies and everybody on the way between can read, change and forge them"
@@ -34,7 +30,7 @@ const (
 
 // insecurely makes the talk one without encryption.
 func (t *talk) insecurely(sum *plainSum) {
-	t.ts = crypto.NewSecret(formInsecurePlaintext.suite(SendOptions{}))
+	t.ts = crypto.NewSecret(formInsecurePlaintext.Suite(""))
 	t.insecure, t.wire = sum, sum.wireSum
 }
 

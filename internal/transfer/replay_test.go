@@ -204,7 +204,7 @@ func (r *replay) opened(in inClear) (c content) {
 	if p, ok := x.LookupAttr("payload-hex"); ok {
 		o.Payload, o.HasPayload = unhex(t, p), true
 	}
-	c, err := in.form.tell(o, in.sec.Cipher)
+	c, err := tellForm(in.form, o, in.sec.Cipher)
 	if _, refused := r.want("envelope-refused"); refused || err != nil {
 		if !refused || !errors.Is(err, errOffer) {
 			t.Errorf("told as %+v, %v", c, err)
