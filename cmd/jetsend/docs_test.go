@@ -68,7 +68,7 @@ func kinds(t *testing.T) []string {
 // A warning, and what is waited for, is for people only.
 func TestKindsAreAll(t *testing.T) {
 	var written []string
-	for _, pattern := range []string{"*.go", "../../internal/transfer/*.go"} {
+	for _, pattern := range []string{"*.go", "../../internal/event/*.go"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
