@@ -65,7 +65,7 @@ func Open(path string) (*Dir, error) {
 
 // openIn takes root, and closes it when it is not one that files can be made in.
 func openIn(root *os.Root, abs string) (*Dir, error) {
-	d := &Dir{root: root, names: rootNames{root}, path: abs}
+	d := &Dir{root: root, names: rootNames{root, abs}, path: abs}
 	// The umask can only be read by changing it, for the whole process; a
 	// file made without asking for less shows it as well. It is named like a
 	// partial file so that one which a crash leaves is found by Stale.

@@ -5,6 +5,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"jetsend/internal/machine"
 )
 
 // names are the changes of names that a release is made of, each of them
@@ -27,13 +29,36 @@ type names interface {
 }
 
 // rootNames are the names of a real directory.
-type rootNames struct{ root *os.Root }
+type rootNames struct {
+	root *os.Root
+	path string // absolute
+}
 
-func (r rootNames) Link(from, to string) error   { return r.root.Link(from, to) }
-func (r rootNames) Rename(from, to string) error { return r.root.Rename(from, to) }
-func (r rootNames) Remove(name string) error     { return r.root.Remove(name) }
+func (r rootNames) Link(from, to string) error {
+	if err := machine.BeforeNaming(machine.Link, r.path, from, to); err != nil {
+		return err
+	}
+	return r.root.Link(from, to)
+}
+
+func (r rootNames) Rename(from, to string) error {
+	if err := machine.BeforeNaming(machine.Replace, r.path, from, to); err != nil {
+		return err
+	}
+	return r.root.Rename(from, to)
+}
+
+func (r rootNames) Remove(name string) error {
+	if err := machine.Before(machine.Remove, r.path, name, 0); err != nil {
+		return err
+	}
+	return r.root.Remove(name)
+}
 
 func (r rootNames) Move(from, to string) error {
+	if err := machine.BeforeNaming(machine.Rename, r.path, from, to); err != nil {
+		return err
+	}
 	dir, err := r.root.Open(".")
 	if err != nil {
 		return err
@@ -42,6 +67,9 @@ func (r rootNames) Move(from, to string) error {
 }
 
 func (r rootNames) Hold(name string) error {
+	if err := machine.Before(machine.Create, r.path, name, 0); err != nil {
+		return err
+	}
 	f, err := r.root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, partMode)
 	if err != nil {
 		return err
@@ -61,6 +89,9 @@ func (r rootNames) Date(name string, mtime time.Time) error {
 }
 
 func (r rootNames) Sync() error {
+	if err := machine.Before(machine.SyncNames, r.path, "", 0); err != nil {
+		return err
+	}
 	f, err := r.root.Open(".")
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"jetsend/internal/archive"
+	"jetsend/internal/machine"
 )
 
 // Partial is a file on its way. One goroutine writes, rewinds and ends it;
@@ -37,9 +38,33 @@ func (p *Partial) Write(b []byte) (int, error) {
 	if int64(len(b)) > p.size-at {
 		return 0, ErrTooLong
 	}
+	if err := p.before(machine.Write, int64(len(b))); err != nil {
+		return 0, noSpace(err)
+	}
 	n, err := p.f.WriteAt(b, at)
 	p.written.Store(at + int64(n))
 	return n, noSpace(err)
+}
+
+// before asks whether the machine takes the next step with the file.
+func (p *Partial) before(op machine.Op, size int64) error {
+	return machine.Before(op, p.dir.path, p.name, size)
+}
+
+// truncate cuts the file, or gives back what is reserved beyond its length.
+func (p *Partial) truncate(size int64) error {
+	if err := p.before(machine.Truncate, size); err != nil {
+		return err
+	}
+	return p.f.Truncate(size)
+}
+
+// sync makes the data durable.
+func (p *Partial) sync() error {
+	if err := p.before(machine.Sync, 0); err != nil {
+		return err
+	}
+	return p.f.Sync()
 }
 
 // Path returns the absolute path of the partial file.
@@ -59,10 +84,10 @@ func (p *Partial) Rewind(n int64) error {
 		return nil
 	}
 	p.written.Store(n) // never more than is there
-	if err := p.f.Truncate(n); err != nil {
+	if err := p.truncate(n); err != nil {
 		return fmt.Errorf("cut partial file: %w", err)
 	}
-	return reserve(p.f, n, p.size)
+	return p.reserve(n)
 }
 
 // Sync makes durable what was written before the call, and the file's entry in
@@ -75,7 +100,7 @@ func (p *Partial) Sync() error {
 	if p.lost != nil {
 		return p.lost
 	}
-	err := p.f.Sync()
+	err := p.sync()
 	if err == nil && !p.entered {
 		err = p.dir.names.Sync()
 		p.entered = err == nil
@@ -93,7 +118,7 @@ func (p *Partial) Sync() error {
 func (p *Partial) Keep() error {
 	var err error
 	if at := p.Written(); at < p.size {
-		if err = p.f.Truncate(at); errors.Is(err, fs.ErrClosed) {
+		if err = p.truncate(at); errors.Is(err, fs.ErrClosed) {
 			return nil
 		}
 		if err != nil {

@@ -96,7 +96,7 @@ func unnameable(err error) bool {
 
 // seal brings the data and their attributes to the disk.
 func (p *Partial) seal(mtime time.Time) error {
-	if err := p.f.Truncate(p.size); err != nil { // somebody may have appended
+	if err := p.truncate(p.size); err != nil { // somebody may have appended
 		return err
 	}
 	if err := p.permit(); err != nil {

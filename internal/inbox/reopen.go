@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+
+	"jetsend/internal/machine"
 )
 
 // partMode is that of a partial file: unverified bytes are nobody else's.
@@ -25,12 +27,15 @@ func (d *Dir) Create(id string, size, minFree int64) (*Partial, error) {
 	if err := d.Fits(size, minFree); err != nil {
 		return nil, err
 	}
+	if err := machine.Before(machine.Create, d.path, name, 0); err != nil {
+		return nil, fmt.Errorf("create partial file: %w", noSpace(err))
+	}
 	f, err := d.root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_RDWR, partMode)
 	if err != nil {
 		return nil, fmt.Errorf("create partial file: %w", noSpace(err))
 	}
 	p := &Partial{dir: d, f: f, id: id, name: name, size: size}
-	if err := reserve(f, 0, size); err != nil {
+	if err := p.reserve(0); err != nil {
 		return nil, errors.Join(err, p.Discard())
 	}
 	return p, nil
@@ -123,11 +128,11 @@ func (p *Partial) resume(info fs.FileInfo, minFree int64) error {
 		_ = p.f.Chmod(partMode) // where permissions are the mount's, Create could not do it either
 	}
 	if info.Size() > at {
-		if err := p.f.Truncate(at); err != nil {
+		if err := p.truncate(at); err != nil {
 			return fmt.Errorf("cut partial file: %w", err)
 		}
 	}
-	return reserve(p.f, at, p.size)
+	return p.reserve(at)
 }
 
 // Remains tells whether a transfer has a partial file, and its length, of which
@@ -160,15 +165,19 @@ func lstatPart(root *os.Root, name string) (fs.FileInfo, error) {
 	return info, nil
 }
 
-// reserve sets blocks aside for what is between from and size, so that a full
+// reserve sets blocks aside for what is between from and the size, so that a full
 // disk shows before an offer is accepted and not in the middle of it. The
 // length of the file, from, stays.
-func reserve(f *os.File, from, size int64) error {
-	if from == size {
+func (p *Partial) reserve(from int64) error {
+	if from == p.size {
 		return nil
 	}
-	if err := preallocate(f, from, size-from); err != nil {
-		_ = f.Truncate(from) // gives back what there was of it
+	err := p.before(machine.Reserve, p.size-from)
+	if err == nil {
+		err = preallocate(p.f, from, p.size-from)
+	}
+	if err != nil {
+		_ = p.truncate(from) // gives back what there was of it
 		return fmt.Errorf("reserve space: %w", noSpace(err))
 	}
 	return nil

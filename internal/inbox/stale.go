@@ -87,9 +87,10 @@ func Remove(dir, id string) error {
 		err = archive.Discard(root, id)
 	}
 	if info != nil && err == nil {
-		err = rootNames{root}.Remove(name)
+		names := rootNames{root, dir}
+		err = names.Remove(name)
 		if err == nil {
-			err = rootNames{root}.Sync()
+			err = names.Sync()
 		}
 		if errors.Is(err, fs.ErrNotExist) {
 			err = nil

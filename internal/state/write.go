@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"jetsend/internal/machine"
 )
 
 // patience is how long a transaction waits for those of other processes. Theirs
@@ -35,7 +37,9 @@ func Write(ctx context.Context, db *sql.DB, f func(tx *sql.Tx) error) error {
 }
 
 func write(ctx context.Context, db *sql.DB, f func(tx *sql.Tx) error) error {
+	path := ""
 	if file, ok := db.Driver().(*file); ok {
+		path = file.path
 		select {
 		case file.writing <- struct{}{}:
 			defer func() { <-file.writing }()
@@ -51,10 +55,21 @@ func write(ctx context.Context, db *sql.DB, f func(tx *sql.Tx) error) error {
 	if err := f(tx); err != nil {
 		return err
 	}
-	if err := tx.Commit(); err != nil {
+	if err := commit(tx, path); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
 	return nil
+}
+
+// commit commits the transaction of the file at path.
+func commit(tx *sql.Tx, path string) error {
+	if err := machine.Before(machine.Commit, path, "", 0); err != nil {
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return err
+	}
+	return machine.Before(machine.Committed, path, "", 0)
 }
 
 // Exec runs one statement as [Write] does.
