@@ -20,7 +20,7 @@ func (s *Session) handle(ctx context.Context, r request) *stanza.Error {
 	case SessionAccept:
 		return s.handleAccept(ctx, r)
 	case SessionTerminate:
-		s.end(event{received, SessionTerminate}, ParseReason(r.reason), true)
+		s.end(input{received, SessionTerminate}, ParseReason(r.reason), true)
 		return nil
 	case SessionInfo:
 		return s.handleInfo(ctx, r)
@@ -41,7 +41,7 @@ func (s *Session) handle(ctx context.Context, r request) *stanza.Error {
 // received moves the state by an action of the peer and returns the error to
 // answer if it may not be.
 func (s *Session) received(a Action) *stanza.Error {
-	err := s.step(event{received, a})
+	err := s.step(input{received, a})
 	switch {
 	case err == nil:
 		return nil
@@ -55,7 +55,7 @@ func (s *Session) received(a Action) *stanza.Error {
 
 // may tells whether the state allows an action, without moving it.
 func (s *Session) may(a Action) bool {
-	_, v := next(s.state, s.initiator, event{received, a})
+	_, v := next(s.state, s.initiator, input{received, a})
 	return v == allowed
 }
 
@@ -77,7 +77,7 @@ func (s *Session) handleAccept(ctx context.Context, r request) *stanza.Error {
 	if err := s.received(SessionAccept); err != nil {
 		return err
 	}
-	s.accepted <- c // the state machine lets one through
+	s.events <- Event{Action: SessionAccept, Content: &c} // the state machine lets one through
 	return nil
 }
 
@@ -102,7 +102,7 @@ func (s *Session) handleInfo(ctx context.Context, r request) *stanza.Error {
 		}
 	}
 	for _, p := range r.payloads { // none: a ping
-		if err := s.queue(ctx, s.infos, p); err != nil {
+		if err := s.queue(ctx, SessionInfo, p); err != nil {
 			return err
 		}
 	}
@@ -133,36 +133,19 @@ func (s *Session) handleTransport(ctx context.Context, r request) *stanza.Error 
 			return s.reject(ctx, s.element(TransportReject, s.transportContent(c.Transport)))
 		}
 		if before == Replacing {
-			if err := s.queue(ctx, s.answers, superseded); err != nil {
-				return err
-			}
+			s.answers <- superseded
 		}
 		s.proposed = c.Transport
-		return s.queue(ctx, s.replaces, c.Transport)
+		return s.queue(ctx, TransportReplace, c.Transport)
 	case TransportAccept:
-		return s.queue(ctx, s.answers, c.Transport)
+		return s.answered(ctx, c.Transport)
 	case TransportReject:
-		return s.queue(ctx, s.answers, nil)
+		return s.answered(ctx, nil)
 	}
 	if s.state == Streaming {
 		return nil // too late to matter
 	}
-	return s.queue(ctx, s.tInfos, c.Transport)
-}
-
-// queue hands e to the owner of the session. An owner that does not keep up
-// with the peer is no reason to hold up the stream: the session ends, as it does
-// when the peer says more than there can be to say.
-func (s *Session) queue(ctx context.Context, q chan *xmltree.Element, e *xmltree.Element) *stanza.Error {
-	if s.heard += e.Weight(); s.heard <= maxHeard {
-		select {
-		case q <- e:
-			return nil
-		default:
-		}
-	}
-	s.terminateLater(ctx, Reason{Condition: GeneralError, Text: "too many messages at once"}, false)
-	return stanza.NewError(stanza.ResourceConstraint)
+	return s.queue(ctx, TransportInfo, c.Transport)
 }
 
 // handleContent answers content-add, -modify and -remove: a session has its

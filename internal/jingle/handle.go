@@ -67,7 +67,7 @@ func (m *Manager) handle(ctx context.Context, iq stanza.IQ) *stanza.Error {
 			return tieBreakError()
 		}
 		// XEP-0166 section 7.2.16: same id, the lower address overrules.
-		s.end(event{kind: aborted}, Reason{Condition: AlternativeSession}, true)
+		s.end(input{kind: aborted}, Reason{Condition: AlternativeSession}, true)
 		s = nil
 	}
 	if s != nil {

@@ -4,7 +4,7 @@
 //
 // A [Manager] owns all sessions of one XMPP account. It is given every Jingle
 // iq in the order of arrival and answers at once; what the peer says beyond
-// that comes out of the channels of a [Session]. The package decides nothing
+// that comes out of [Session.Events]. The package decides nothing
 // about files, keys or transports: it keeps the state machine of [State], the
 // bounds, and the rule that a peer speaks only for its own sessions.
 //

@@ -157,7 +157,7 @@ func active(t testing.TB, a, b *peer) (*Session, *Session) {
 	if err := r.Accept(t.Context(), content()); err != nil {
 		t.Fatal(err)
 	}
-	await(t, s.Accepted())
+	heard(t, s, SessionAccept)
 	return s, r
 }
 
@@ -170,6 +170,25 @@ func await[T any](t testing.TB, c <-chan T) (v T) {
 		t.Fatal("nothing came")
 	}
 	return v
+}
+
+// heard receives the next event of s, which must be that action, and returns what it
+// carries.
+func heard(t testing.TB, s *Session, a Action) *xmltree.Element {
+	t.Helper()
+	ev := await(t, s.Events())
+	if ev.Action != a {
+		t.Fatalf("heard %+v, want %s", ev, a)
+	}
+	return ev.Payload
+}
+
+// unread is how much of what the peer did has not been read.
+func unread(s *Session) int {
+	if s.State() == Ended {
+		return len(s.Events()) - 1
+	}
+	return len(s.Events())
 }
 
 // say hands to an iq that claims to be from the given JID.

@@ -22,13 +22,10 @@ const (
 	// batch comes one by one, but several senders of a contact may be at work.
 	DefaultMaxPerContact = 16
 
-	// maxTransportInfos bounds the unread transport-infos of a session: ten
-	// candidates one by one, the reports, and room for a talkative peer.
-	maxTransportInfos = 32
-	// maxInfos bounds the unread session-infos of a session: a checksum and a
-	// receipt are what there should be.
-	maxInfos = 16
-	// maxHeard bounds all that a peer says in these over the life of a session, by
+	// maxUnread bounds the unread events of a session: ten candidates one by one, the
+	// reports, a checksum, a receipt, and room for a talkative peer.
+	maxUnread = 48
+	// maxHeard bounds all that a peer says over the life of a session, by
 	// [xmltree.Element.Weight]. Sixty-four candidates weigh less than half of it; one
 	// stanza that a server lets through can weigh megabytes.
 	maxHeard = 128 << 10
@@ -102,10 +99,10 @@ func NewManager(cfg Config) *Manager {
 }
 
 // Initiate offers c to the full JID to and returns when the peer acknowledged
-// the offer; its answer comes out of [Session.Accepted] or [Session.Done]. On
-// an error there is no session any more; a *[stanza.Error] in it is the
-// refusal of the peer or its server. The peer may have accepted, or even ended
-// the session, before Initiate returns.
+// the offer; its answer comes out of [Session.Events]. On an error there is no
+// session any more; a *[stanza.Error] in it is the refusal of the peer or its
+// server. The peer may have accepted, or even ended the session, before Initiate
+// returns.
 func (m *Manager) Initiate(ctx context.Context, to jid.JID, sid string, c Content) (*Session, error) {
 	s := newSession(m, to, sid, true, c)
 	if err := m.add(s); err != nil {
@@ -117,14 +114,14 @@ func (m *Manager) Initiate(ctx context.Context, to jid.JID, sid string, c Conten
 	acted := s.state != Initiating && (s.state != Ended || s.byPeer)
 	if err == nil || acted { // an action of the peer is as good as the ack
 		if s.state != Ended {
-			_ = s.step(event{kind: acked}) // allowed in every other state
+			_ = s.step(input{kind: acked}) // allowed in every other state
 		}
 		m.mu.Unlock()
 		return s, nil
 	}
 	var refused *stanza.Error
 	if errors.As(err, &refused) {
-		s.end(event{kind: aborted}, Reason{Condition: GeneralError, Text: "offer refused"}, false)
+		s.end(input{kind: aborted}, Reason{Condition: GeneralError, Text: "offer refused"}, false)
 	}
 	m.mu.Unlock()
 	reason := Reason{Condition: Timeout}

@@ -32,7 +32,7 @@ func TestReplaceTransport(t *testing.T) {
 	a, b := newPair(t, nil)
 	s, r := active(t, a, b)
 	c := replace(s)
-	if got := await(t, r.TransportReplaces()); got.Attr("sid") != "two" {
+	if got := heard(t, r, TransportReplace); got.Attr("sid") != "two" {
 		t.Errorf("replace %s", got)
 	}
 	if err := r.RejectTransport(t.Context(), transport("two")); err != nil {
@@ -42,7 +42,7 @@ func TestReplaceTransport(t *testing.T) {
 		t.Errorf("rejected: %v", got.err)
 	}
 	c = replace(s)
-	await(t, r.TransportReplaces())
+	heard(t, r, TransportReplace)
 	if err := r.AcceptTransport(t.Context(), transport("three")); err != nil {
 		t.Fatal(err)
 	}
@@ -80,8 +80,8 @@ func TestReplaceByResponder(t *testing.T) {
 			t.Errorf("responder's: %v, %v", got.t, got.err)
 		}
 	}
-	if s.State() != Active || len(s.TransportReplaces()) != 0 {
-		t.Errorf("%s, %d proposals", s.State(), len(s.TransportReplaces()))
+	if s.State() != Active || unread(s) != 0 {
+		t.Errorf("%s, %d proposals", s.State(), unread(s))
 	}
 	// While the peer keeps us waiting for the answers to some rejects there is no other.
 	s.awaitRejects(t)
@@ -102,7 +102,7 @@ func TestReplaceByResponder(t *testing.T) {
 	wantError(t, say(a, juliet, TransportReplace, s.ID(), el), stanza.ResourceConstraint, "")
 	close(gate)
 	c := replace(s)
-	await(t, r.TransportReplaces())
+	heard(t, r, TransportReplace)
 	if err := r.AcceptTransport(t.Context(), transport("five")); err != nil {
 		t.Fatal(err)
 	}
@@ -140,9 +140,9 @@ func TestReplaceMeetsStream(t *testing.T) {
 		a, b := newPair(t, nil)
 		s, r := active(t, a, b)
 		c := replace(s)
-		got := <-r.TransportReplaces()
+		got := await(t, r.Events())
 		if !taken {
-			r.replaces <- got
+			r.events <- got
 		}
 		if err := r.BeginStream(); err != nil {
 			t.Fatal(err)
@@ -168,7 +168,7 @@ func TestReplaceEndsEarly(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- second(s.ReplaceTransport(ctx, transport("two"))) }()
-	await(t, r.TransportReplaces())
+	heard(t, r, TransportReplace)
 	cancel()
 	if err := await(t, done); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
@@ -178,7 +178,7 @@ func TestReplaceEndsEarly(t *testing.T) {
 		t.Fatal(err)
 	}
 	go func() { done <- second(s.ReplaceTransport(t.Context(), transport("two"))) }()
-	await(t, r.TransportReplaces())
+	heard(t, r, TransportReplace)
 	if err := r.Terminate(t.Context(), Reason{Condition: FailedTransport}); err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +213,7 @@ func TestReplaceGlare(t *testing.T) {
 		}
 		fromS <- x
 	}()
-	if got := await(t, r.TransportReplaces()); got.Attr("sid") != "s" {
+	if got := heard(t, r, TransportReplace); got.Attr("sid") != "s" {
 		t.Errorf("proposal %s", got)
 	}
 	if err := await(t, fromR); !errors.Is(err, ErrSuperseded) {
@@ -225,7 +225,7 @@ func TestReplaceGlare(t *testing.T) {
 	if got := await(t, fromS); got.Attr("sid") != "s" {
 		t.Errorf("agreed on %s", got)
 	}
-	if s.State() != Active || r.State() != Active || len(s.TransportReplaces()) != 0 {
+	if s.State() != Active || r.State() != Active || unread(s) != 0 {
 		t.Errorf("%s, %s", s.State(), r.State())
 	}
 }

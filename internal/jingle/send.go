@@ -14,7 +14,7 @@ var superseded = xmltree.New(NS, "superseded")
 
 // step is the one function that changes the state of a session. It returns
 // nil, [ErrEnded], [ErrOutOfOrder] or errTieBreak. The caller holds m.mu.
-func (s *Session) step(e event) error {
+func (s *Session) step(e input) error {
 	st, v := next(s.state, s.initiator, e)
 	switch v {
 	case unknownSession:
@@ -31,14 +31,16 @@ func (s *Session) step(e event) error {
 // errTieBreak means that the peer's action loses against the same of ours.
 var errTieBreak = errors.New("tie break")
 
-// end ends the session locally by e; false if it has ended. The caller holds
+// end ends the session locally by in; false if it has ended. The caller holds
 // m.mu.
-func (s *Session) end(e event, r Reason, byPeer bool) bool {
-	if s.step(e) != nil {
+func (s *Session) end(in input, r Reason, byPeer bool) bool {
+	if s.step(in) != nil {
 		return false
 	}
 	s.reason, s.byPeer = r, byPeer
 	delete(s.m.sessions, s.key)
+	s.events <- Event{Action: SessionTerminate, Reason: r, ByPeer: byPeer}
+	close(s.events)
 	s.cancel()
 	return true
 }
@@ -46,7 +48,7 @@ func (s *Session) end(e event, r Reason, byPeer bool) bool {
 // terminateLater ends the session and tells the peer without waiting. The
 // caller holds m.mu.
 func (s *Session) terminateLater(ctx context.Context, r Reason, byPeer bool) {
-	if !s.end(event{sent, SessionTerminate}, r, byPeer) {
+	if !s.end(input{sent, SessionTerminate}, r, byPeer) {
 		return
 	}
 	s.later(ctx, s.element(SessionTerminate, r.Element()))
@@ -66,7 +68,7 @@ func (s *Session) later(ctx context.Context, e *xmltree.Element) {
 // act sends an action of ours if the state allows it, and waits for the ack.
 func (s *Session) act(ctx context.Context, a Action, child *xmltree.Element) error {
 	s.m.mu.Lock()
-	err := s.step(event{sent, a})
+	err := s.step(input{sent, a})
 	if err == nil && a == TransportReplace {
 		s.forgetAnswers()
 	}
@@ -103,7 +105,7 @@ func (s *Session) withdraw() {
 	s.m.mu.Lock()
 	defer s.m.mu.Unlock()
 	if s.state == Replacing {
-		_ = s.step(event{received, TransportReject}) // an error is as good as a reject
+		_ = s.step(input{received, TransportReject}) // an error is as good as a reject
 	}
 }
 

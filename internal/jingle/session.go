@@ -12,9 +12,7 @@ import (
 
 // Session is one Jingle session. Its methods may be called from any goroutine.
 //
-// None of its channels is ever closed: whoever receives from one must select
-// on [Session.Done] as well. What the peer sent before it ended the session
-// stays in the channels.
+// What the peer does comes out of [Session.Events].
 type Session struct {
 	m          *Manager
 	key        key
@@ -22,11 +20,8 @@ type Session struct {
 	self, peer jid.JID
 	offer      Content
 
-	accepted chan Content
-	infos    chan *xmltree.Element
-	tInfos   chan *xmltree.Element
-	replaces chan *xmltree.Element
-	answers  chan *xmltree.Element // nil is a transport-reject
+	events  chan Event            // filled under m.mu
+	answers chan *xmltree.Element // nil is a transport-reject
 
 	ctx    context.Context // cancelled when the session ends
 	cancel context.CancelFunc
@@ -35,7 +30,7 @@ type Session struct {
 	state     State
 	reason    Reason
 	byPeer    bool
-	heard     int              // weight of what went into the channels
+	heard     int              // weight of what the peer has said
 	rejecting int              // content-rejects and transport-rejects on their way
 	proposed  *xmltree.Element // the peer's transport, while we are answering
 }
@@ -43,13 +38,10 @@ type Session struct {
 func newSession(m *Manager, peer jid.JID, sid string, initiator bool, offer Content) *Session {
 	s := &Session{
 		m: m, key: key{peer, sid}, initiator: initiator, self: m.cfg.Self(), peer: peer,
-		offer:    offer.filled(Content{Creator: SenderInitiator, Senders: SenderInitiator}),
-		accepted: make(chan Content, 1),
-		infos:    make(chan *xmltree.Element, maxInfos),
-		tInfos:   make(chan *xmltree.Element, maxTransportInfos),
-		replaces: make(chan *xmltree.Element, 1),
-		answers:  make(chan *xmltree.Element, 1),
-		state:    Pending,
+		offer:   offer.filled(Content{Creator: SenderInitiator, Senders: SenderInitiator}),
+		events:  make(chan Event, maxUnread+2), // and the accept, and the end
+		answers: make(chan *xmltree.Element, 1),
+		state:   Pending,
 	}
 	if initiator {
 		s.state = Initiating
@@ -104,23 +96,6 @@ func (s *Session) Ended() (r Reason, byPeer bool) {
 	return s.reason, s.byPeer
 }
 
-// Accepted yields, once, the content of the peer's session-accept. Its name,
-// creator and senders are those of the offer.
-func (s *Session) Accepted() <-chan Content { return s.accepted }
-
-// TransportInfos yields the transport elements of the peer's transport-infos.
-// They may come before the session is accepted.
-func (s *Session) TransportInfos() <-chan *xmltree.Element { return s.tInfos }
-
-// Infos yields the payloads of the peer's session-infos in name spaces that
-// this program knows.
-func (s *Session) Infos() <-chan *xmltree.Element { return s.infos }
-
-// TransportReplaces yields the transports that the initiator wants instead of
-// the present one. Each is to be answered by [Session.AcceptTransport] or
-// [Session.RejectTransport]; [Session.BeginStream] rejects one that was not.
-func (s *Session) TransportReplaces() <-chan *xmltree.Element { return s.replaces }
-
 // Accept accepts the peer's offer and returns when the peer acknowledged it.
 // What the peer sends in answer may come before that. When the peer refuses
 // the accept, the session is ended.
@@ -146,7 +121,7 @@ func (s *Session) BeginStream() error {
 	s.m.mu.Lock()
 	defer s.m.mu.Unlock()
 	pending := s.state == Answering
-	if err := s.step(event{kind: began}); err != nil {
+	if err := s.step(input{kind: began}); err != nil {
 		return err
 	}
 	if pending {
@@ -157,7 +132,7 @@ func (s *Session) BeginStream() error {
 
 // ReplaceTransport proposes another transport and returns the peer's form of
 // it, or [ErrTransportRejected], or [ErrSuperseded] when the peer's own
-// proposal, now in [Session.TransportReplaces], overrules ours.
+// proposal, now among [Session.Events], overrules ours.
 func (s *Session) ReplaceTransport(ctx context.Context, transport *xmltree.Element) (*xmltree.Element, error) {
 	err := s.act(ctx, TransportReplace, s.transportContent(transport))
 	var refused *stanza.Error
@@ -203,7 +178,7 @@ func (s *Session) RejectTransport(ctx context.Context, transport *xmltree.Elemen
 // seconds, also when ctx is cancelled. Terminating an ended session is nil.
 func (s *Session) Terminate(ctx context.Context, r Reason) error {
 	s.m.mu.Lock()
-	if !s.end(event{sent, SessionTerminate}, r, false) {
+	if !s.end(input{sent, SessionTerminate}, r, false) {
 		s.m.mu.Unlock()
 		return nil
 	}

@@ -53,20 +53,20 @@ func TestLife(t *testing.T) {
 		t.Errorf("responder attribute %q", got)
 	}
 	answer.Creator, answer.Senders = "initiator", "initiator"
-	if d := cmp.Diff(answer, await(t, s.Accepted())); d != "" {
+	if d := cmp.Diff(Event{Action: SessionAccept, Content: &answer}, await(t, s.Events())); d != "" {
 		t.Error(d)
 	}
 	for _, x := range []struct{ from, to *Session }{{s, r}, {r, s}} {
 		if err := x.from.TransportInfo(t.Context(), transport("info")); err != nil {
 			t.Error(err)
 		}
-		if got := await(t, x.to.TransportInfos()); got.Attr("sid") != "info" {
+		if got := heard(t, x.to, TransportInfo); got.Attr("sid") != "info" {
 			t.Errorf("transport-info %s", got)
 		}
 		if err := x.from.Info(t.Context(), xmltree.New(NSFile, "received")); err != nil {
 			t.Error(err)
 		}
-		if got := await(t, x.to.Infos()); !got.Is(NSFile, "received") {
+		if got := heard(t, x.to, SessionInfo); !got.Is(NSFile, "received") {
 			t.Errorf("session-info %s", got)
 		}
 	}
@@ -118,8 +118,8 @@ func TestFasterThanAck(t *testing.T) {
 		if s.State() != Active {
 			t.Errorf("state %s", s.State())
 		}
-		await(t, s.Accepted())
-		await(t, s.TransportInfos())
+		heard(t, s, SessionAccept)
+		heard(t, s, TransportInfo)
 	})
 	t.Run("accept, and the ack is lost", func(t *testing.T) {
 		a, _ := newPair(t, nil)

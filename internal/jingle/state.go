@@ -55,24 +55,24 @@ func (s State) String() string {
 	return fmt.Sprintf("state %d", uint8(s))
 }
 
-// event is what moves a session: an action sent or received, or something of
+// input is what moves a session: an action sent or received, or something of
 // our own making.
-type event struct {
-	kind   eventKind
+type input struct {
+	kind   inputKind
 	action Action // for sent and received
 }
 
-type eventKind uint8
+type inputKind uint8
 
 const (
-	received eventKind = iota // the peer sent the action
+	received inputKind = iota // the peer sent the action
 	sent                      // we are about to send the action
 	acked                     // our session-initiate was acknowledged
 	began                     // the stream begins
 	aborted                   // the session is void without a terminate of either side
 )
 
-// verdict is what the state machine says of an event.
+// verdict is what the state machine says of an input.
 type verdict uint8
 
 const (
@@ -84,7 +84,7 @@ const (
 
 // next is the whole state machine: the state after e, and whether e is allowed.
 // Anything but allowed leaves the state as it is.
-func next(st State, initiator bool, e event) (State, verdict) {
+func next(st State, initiator bool, e input) (State, verdict) {
 	switch {
 	case st == Ended:
 		return Ended, unknownSession

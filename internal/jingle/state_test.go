@@ -48,7 +48,7 @@ content-reject      -,!        .,.        .,.         .,.         .,.       .,. 
 `
 
 // cell renders what the state machine says.
-func cell(st State, initiator bool, e event) string {
+func cell(st State, initiator bool, e input) string {
 	to, v := next(st, initiator, e)
 	if v != allowed && to != st {
 		return fmt.Sprintf("refused but went to %s", to)
@@ -67,7 +67,7 @@ func cell(st State, initiator bool, e event) string {
 }
 
 func TestStateTable(t *testing.T) {
-	for kind, table := range map[eventKind]string{received: receivedTable, sent: sentTable} {
+	for kind, table := range map[inputKind]string{received: receivedTable, sent: sentTable} {
 		lines := strings.Split(strings.TrimSpace(table), "\n")
 		states := strings.Fields(lines[0])
 		if len(states) != int(Ended)+1 || len(lines) != 1+15 {
@@ -85,7 +85,7 @@ func TestStateTable(t *testing.T) {
 					t.Fatalf("column %d is %s", i, st)
 				}
 				resp, init, _ := strings.Cut(want, ",")
-				e := event{kind, action}
+				e := input{kind, action}
 				if got := cell(st, false, e); resp != "-" && got != resp { // a responder never initiates
 					t.Errorf("responder, %s, %v %s: %s, want %s", st, kind, action, got, resp)
 				}
@@ -99,7 +99,7 @@ func TestStateTable(t *testing.T) {
 
 func TestOwnEvents(t *testing.T) {
 	for _, tt := range []struct {
-		kind eventKind
+		kind inputKind
 		want string // for each state
 	}{
 		{acked, "pending . . . . . x"},
@@ -107,8 +107,8 @@ func TestOwnEvents(t *testing.T) {
 		{aborted, "ended ended ended ended ended ended x"},
 	} {
 		for i, want := range strings.Fields(tt.want) {
-			if got := cell(State(i), true, event{kind: tt.kind}); got != want {
-				t.Errorf("%s, event %d: %s, want %s", State(i), tt.kind, got, want)
+			if got := cell(State(i), true, input{kind: tt.kind}); got != want {
+				t.Errorf("%s, input %d: %s, want %s", State(i), tt.kind, got, want)
 			}
 		}
 	}

@@ -42,25 +42,30 @@ func (o *outgoing) awaitAccept(ctx context.Context, late <-chan time.Time) (c ji
 		return o.released, err
 	}
 	for {
-		select {
-		case c := <-t.sess.Accepted():
-			return c, nil
-		case info := <-t.sess.Infos():
-			found, err := look(info)
-			if found {
-				o.goodbye(ctx, t)
-			}
-			if found || err != nil {
-				return c, err
-			}
-		case <-t.sess.Done():
-			err := t.lastWord(look, t.ended)
+		found, err := t.heard.look(look)
+		switch {
+		case t.heard.accepted != nil:
+			return *t.heard.accepted, nil
+		case found:
+			o.goodbye(ctx, t)
+			return c, err
+		case err != nil:
+			return c, err
+		case t.heard.ended:
+			err := t.ended()
 			if t.offer != nil && saysSuccess(err) { // and does not prove it
 				err = errUnconfirmed
 			}
 			return c, err
+		}
+		select {
+		case ev, open := <-t.sess.Events():
+			t.heard.add(ev, open)
 		case <-gone:
-			return c, t.lastWord(look, func() error { return errPeerGone })
+			if found, err := t.lookNow(look); found || err != nil {
+				return c, err
+			}
+			return c, errPeerGone
 		case <-late:
 			if o.asksNobody() {
 				return c, errSilent

@@ -189,7 +189,7 @@ func (t *talk) awaitSum(ctx context.Context, patience time.Duration, look func(*
 	if patience > 0 {
 		err = t.await(ctx, patience, errNoChecksum, look)
 	} else {
-		err = t.lastWord(look, func() error { return nil })
+		_, err = t.lookNow(look)
 	}
 	var wrong *wrongChecksum
 	switch {

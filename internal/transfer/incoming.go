@@ -467,7 +467,7 @@ func (in *incoming) establish(ctx context.Context, s span, prefix string) (path 
 	if err != nil {
 		return nil, nil, err
 	}
-	if path, err = route.connect(ctx, in.sess, in.sess.Content().Transport); err != nil {
+	if path, err = in.talk.connect(ctx, route, in.sess.Content().Transport); err != nil {
 		route.close()
 		return nil, nil, err
 	}

@@ -375,7 +375,7 @@ func (o *outgoing) converse(ctx context.Context, late <-chan time.Time) error {
 	o.talk.reportAccepted(o.head, s.offset)
 	o.restart = false
 	finding, cancel := o.e.during(ctx, o.talk.sess)
-	o.path, err = o.route.connect(finding, o.talk.sess, accepted.Transport)
+	o.path, err = o.talk.connect(finding, o.route, accepted.Transport)
 	if err == nil {
 		err = o.checkPrefix(finding, s.offset, prefix)
 	}

@@ -49,6 +49,7 @@ func (r *replay) offeredPlain(senders string) {
 	}
 	r.receive("then")
 	r.infos()
+	in.talk.heard = r.heard
 	in.talk.insecure.patience = 0 // nothing is waited for here
 	_, _ = io.WriteString(in.talk.wire, r.file.ChildText("", "wire"))
 	err = in.talk.awaitWireSum(t.Context())

@@ -110,7 +110,7 @@ func (q *request) converse(ctx context.Context) (s span, err error) {
 	q.e.cfg.Report(Offer{Head: q.down.head, Size: q.row.Size, ResumedFrom: s.offset, Description: q.row.Description, Directory: q.row.Manifest != nil})
 	q.talk.reportAccepted(q.down.head, s.offset)
 	finding, cancel := q.e.during(ctx, q.talk.sess)
-	path, err := q.path.connect(finding, q.talk.sess, accepted.Transport)
+	path, err := q.talk.connect(finding, q.path, accepted.Transport)
 	cancel(nil)
 	if err != nil {
 		return s, q.talk.reasoned(err)
@@ -154,19 +154,25 @@ func (q *request) ask(ctx context.Context, prefix string) (c jingle.Content, err
 	defer late.Stop()
 	gone, stop := q.talk.watch(ctx)
 	defer stop()
-	select {
-	case c := <-q.talk.sess.Accepted():
-		return c, nil
-	case <-q.talk.sess.Done():
-		return c, inUse(q.talk.ended())
-	case <-gone:
-		return c, errPeerGone
-	case <-late.C:
-		return c, errSilent
-	case <-q.lost:
-		return c, errStreamLost
-	case <-ctx.Done():
-		return c, context.Cause(ctx)
+	for {
+		select {
+		case ev, open := <-q.talk.sess.Events():
+			q.talk.heard.add(ev, open)
+		case <-gone:
+			return c, errPeerGone
+		case <-late.C:
+			return c, errSilent
+		case <-q.lost:
+			return c, errStreamLost
+		case <-ctx.Done():
+			return c, context.Cause(ctx)
+		}
+		switch heard := &q.talk.heard; {
+		case heard.accepted != nil:
+			return *heard.accepted, nil
+		case heard.ended:
+			return c, inUse(q.talk.ended())
+		}
 	}
 }
 

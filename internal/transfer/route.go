@@ -100,11 +100,42 @@ type route struct {
 	socks    *s5b.Negotiation // nil when in-band was offered at once
 	inband   ibb.Transport    // ours, without socks
 	expected *ibb.Expected    // a responder's
+
+	infos, replaces chan *xmltree.Element // heard of the peer
+}
+
+// unreadInfos is how many transport-infos may wait for being read: all candidates one
+// by one, and the reports.
+const unreadInfos = 128
+
+func (e *Endpoint) newRoute(peer jid.JID, initiator bool, opt RouteOptions) *route {
+	return &route{
+		e: e, peer: peer, initiator: initiator, opt: opt,
+		infos: make(chan *xmltree.Element, unreadInfos), replaces: make(chan *xmltree.Element, 1),
+	}
+}
+
+// hear takes the transport-infos and the transport-replace of the peer, before
+// connect and meanwhile. It never waits: what there is no place for comes from a peer
+// that says more than there is to say, or when nothing is negotiated any more.
+func (r *route) hear(ev jingle.Event) {
+	into := r.infos
+	switch ev.Action {
+	case jingle.TransportInfo:
+	case jingle.TransportReplace:
+		into = r.replaces
+	default:
+		return
+	}
+	select {
+	case into <- ev.Payload:
+	default:
+	}
 }
 
 // offerRoute makes the transport for an offer to a peer.
 func (e *Endpoint) offerRoute(ctx context.Context, to *peer, opt RouteOptions) (*route, error) {
-	r := &route{e: e, peer: to.jid, initiator: true, opt: opt}
+	r := e.newRoute(to.jid, true, opt)
 	for _, t := range opt.order() {
 		if slices.Contains(to.transports, t) {
 			r.allowed = append(r.allowed, t)
@@ -133,7 +164,8 @@ func (e *Endpoint) offerRoute(ctx context.Context, to *peer, opt RouteOptions) (
 // can replace it. An in-band stream is expected from here on; libervia says that its
 // blocks are counted as Libervia does it.
 func (e *Endpoint) answerRoute(ctx context.Context, from jid.JID, opt RouteOptions, remote *xmltree.Element, libervia bool) (*route, error) {
-	r := &route{e: e, peer: from, opt: opt, remote: remote, allowed: opt.order(), libervia: libervia}
+	r := e.newRoute(from, false, opt)
+	r.remote, r.allowed, r.libervia = remote, opt.order(), libervia
 	inBand := slices.Contains(r.allowed, IBB)
 	switch {
 	case remote.Is(s5b.NS, "transport"):
@@ -222,7 +254,7 @@ func (r *route) find(ctx context.Context, s *jingle.Session, remote *xmltree.Ele
 func unreached(err error) bool { return errors.Is(err, s5b.ErrNoCandidate) }
 
 func (r *route) viaSocks(ctx context.Context, s *jingle.Session, remote *xmltree.Element) (*bytestream, error) {
-	conn, err := r.socks.Connect(ctx, remote, s.TransportInfos(), s.TransportInfo)
+	conn, err := r.socks.Connect(ctx, remote, r.infos, s.TransportInfo)
 	if err != nil {
 		return nil, err
 	}
@@ -292,7 +324,7 @@ func (r *route) answerAny(ctx context.Context, s *jingle.Session, remote *xmltre
 			t := time.NewTimer(replaceTime)
 			defer t.Stop()
 			late = t.C
-		case proposed := <-s.TransportReplaces():
+		case proposed := <-r.replaces:
 			cancel()
 			if found != nil {
 				if o := <-found; o.b != nil { // just then

@@ -58,7 +58,7 @@ func newScripted(t *testing.T, size int, transport *xmltree.Element) *scripted {
 		t.Fatal(err)
 	}
 	p.says(jingle.SessionAccept, c.Element())
-	<-p.sess.Accepted()
+	<-p.sess.Events()
 	return p
 }
 
@@ -380,10 +380,11 @@ func TestSilentResponder(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r := &route{e: e, peer: replayJuliet, initiator: true, allowed: []string{S5B, IBB}, socks: socks}
+			r := e.newRoute(replayJuliet, true, RouteOptions{})
+			r.allowed, r.socks = []string{S5B, IBB}, socks
 			defer r.close()
 			begun := time.Now()
-			path, err := r.connect(t.Context(), p.sess, s5(nil))
+			path, err := (&talk{sess: p.sess}).connect(t.Context(), r, s5(nil))
 			if took := time.Since(begun); took != 5*time.Second {
 				t.Errorf("%s: took %v", name, took)
 			}

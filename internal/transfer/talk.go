@@ -24,6 +24,7 @@ const wordTries = 4
 type talk struct {
 	e     *Endpoint
 	sess  *jingle.Session
+	heard hearing
 	ts    *crypto.Secret
 	offer *offer // of our profile; nil towards other clients
 	// writesBack: the receiver may write something back over the path. See writtenBack.
@@ -138,15 +139,20 @@ func (t *talk) await(ctx context.Context, patience time.Duration, late error, lo
 	defer stop()
 	lost := t.e.sess.Lost()
 	for {
+		if found, err := t.heard.look(look); found || err != nil {
+			return err
+		}
+		if t.heard.ended {
+			return t.ended()
+		}
 		select {
-		case info := <-t.sess.Infos():
-			if found, err := look(info); found || err != nil {
+		case ev, open := <-t.sess.Events():
+			t.heard.add(ev, open)
+		case <-gone:
+			if found, err := t.lookNow(look); found || err != nil {
 				return err
 			}
-		case <-t.sess.Done():
-			return t.lastWord(look, t.ended)
-		case <-gone:
-			return t.lastWord(look, func() error { return errPeerGone })
+			return errPeerGone
 		case <-timer.C:
 			return late
 		case <-ctx.Done():
@@ -207,18 +213,3 @@ func (t *talk) tellsGone(err error) bool {
 
 // watchMisses is how often the client must be missing.
 const watchMisses = 3
-
-// lastWord looks at what came right before the end of the session; without it
-// the end is what counts.
-func (t *talk) lastWord(look func(info *xmltree.Element) (bool, error), end func() error) error {
-	for {
-		select {
-		case info := <-t.sess.Infos():
-			if found, err := look(info); found || err != nil {
-				return err
-			}
-		default:
-			return end()
-		}
-	}
-}
