@@ -142,11 +142,11 @@ const (
 	// which its iq round trips wait; servers offer 5 to 10 minutes.
 	resumeTime = 10 * time.Minute
 
-	// backoffFirst and backoffMost bound the pause before an attempt to
-	// reconnect. backoffShutdown is the least after a server has said that it
-	// shuts down: a restart takes that long. A stream that lasted backoffStable
-	// makes the next pause a short one again.
-	backoffFirst    = 500 * time.Millisecond
+	// backoffFirst and backoffMost are the ceilings of the pauses between the
+	// attempts to reconnect. backoffShutdown is the least after a server has said
+	// that it shuts down: a restart takes that long. A stream that lasted
+	// backoffStable makes the next pause a short one again.
+	backoffFirst    = time.Second
 	backoffMost     = 60 * time.Second
 	backoffShutdown = 2 * time.Second
 	backoffStable   = 30 * time.Second

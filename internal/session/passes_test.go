@@ -115,7 +115,7 @@ func TestOneBadHost(t *testing.T) {
 				}
 			}}
 			s, states := good.start(t).dormant(t)
-			s.backoff.most = time.Hour
+			s.backoff.Last = time.Hour
 			s.cfg.LookupSRV = resolver(nil, []*net.SRV{
 				{Target: "127.0.0.1.", Port: port(good), Priority: 1}, {Target: "127.0.0.1.", Port: port(bad), Priority: 2},
 			})

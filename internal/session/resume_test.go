@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/backoff"
 	"jetsend/internal/jid"
 	"jetsend/internal/stanza"
 	"jetsend/internal/xmltree"
@@ -33,7 +34,7 @@ func (f *fake) dormant(t testing.TB, setup ...func(*Session)) (*Session, <-chan 
 	cfg.Reconnect = true
 	cfg.State = func(st State) { states <- st }
 	s := New(cfg)
-	s.backoff = backoff{first: time.Millisecond, most: 20 * time.Millisecond}
+	s.backoff = backoff.Backoff{First: 2 * time.Millisecond, Last: 20 * time.Millisecond}
 	for _, fn := range setup {
 		fn(s)
 	}

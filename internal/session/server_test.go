@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/backoff"
 	"jetsend/internal/jid"
 	"jetsend/internal/stanza"
 	"jetsend/internal/xmltree"
@@ -36,7 +37,7 @@ func resident(t *testing.T, srv *xmpptest.Server, user, addr string, setup ...fu
 		Password: func(context.Context) (string, error) { return "pw", nil },
 		State:    func(st State) { states <- st },
 	})
-	s.backoff = backoff{first: 20 * time.Millisecond, most: time.Second}
+	s.backoff = backoff.Backoff{First: 40 * time.Millisecond, Last: time.Second}
 	for _, fn := range setup {
 		fn(s)
 	}

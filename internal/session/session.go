@@ -15,6 +15,7 @@ import (
 	xmpp "gosrc.io/xmpp"
 	gstanza "gosrc.io/xmpp/stanza"
 
+	"jetsend/internal/backoff"
 	"jetsend/internal/jid"
 	"jetsend/internal/stanza"
 	"jetsend/internal/xmltree"
@@ -49,7 +50,7 @@ type Session struct {
 	closeMax    time.Duration // our last words at Close; longer in tests
 	ackPatience time.Duration // see management.room
 	proveTime   time.Duration // see prove
-	backoff     backoff
+	backoff     backoff.Backoff
 	dial        dialFunc         // Dial; watched by Inspect
 	wall        func() time.Time // the clock on the wall, which goes on while the machine sleeps
 	password    string           // once asked for; used by the negotiation only
@@ -102,7 +103,7 @@ func New(cfg Config) *Session {
 		closeMax:    closeWrite,
 		ackPatience: ackPatience,
 		proveTime:   proveTime,
-		backoff:     backoff{first: backoffFirst, most: backoffMost},
+		backoff:     backoff.Backoff{First: backoffFirst, Last: backoffMost},
 		wall:        func() time.Time { return time.Now().Round(0) },
 	}
 	s.cfg, s.err0 = cfg.complete()

@@ -3,7 +3,6 @@ package session
 import (
 	"encoding/xml"
 	"errors"
-	"math/rand/v2"
 	"time"
 )
 
@@ -16,7 +15,7 @@ func (s *Session) supervise(st *stream) {
 		err := s.watch(st)
 		s.down()
 		if time.Since(up) >= backoffStable {
-			s.backoff.reset()
+			s.backoff.Reset()
 		}
 		next, err := s.reconnect(st.b, err)
 		if err != nil {
@@ -58,7 +57,7 @@ func (s *Session) reconnect(b *binding, why error) (*stream, error) {
 			s.lose(prev, why)
 			prev, expiry = nil, nil
 		}
-		wait := s.backoff.next(why)
+		wait := s.retryIn(why)
 		s.log.Info("offline", "error", why, "retry_in", wait)
 		s.tell(State{Err: why, RetryIn: wait})
 		if s.pause(wait, expiry) {
@@ -92,7 +91,7 @@ func (s *Session) pause(d time.Duration, expiry <-chan time.Time) (expired bool)
 			return true
 		case <-tick.C:
 			if clock.jumped(s.tick) {
-				s.backoff.reset()
+				s.backoff.Reset()
 				return false
 			}
 		}
@@ -145,28 +144,17 @@ func broken(err error) bool {
 	return true
 }
 
-// backoff is the pause between attempts: at random, so that the clients of a
-// server that restarts do not all come at once, and up to twice as long as
-// the one before.
-type backoff struct {
-	first, most time.Duration
-	ceiling     time.Duration
-}
-
-func (b *backoff) reset() { b.ceiling = 0 }
-
-func (b *backoff) next(why error) time.Duration {
-	least := b.first
+// retryIn is the pause before the attempt after one that failed for why.
+func (s *Session) retryIn(why error) time.Duration {
 	var (
 		stream *StreamError
 		cert   *CertificateError
 	)
 	switch {
 	case errors.As(why, &stream) && stream.Condition == "system-shutdown":
-		least = max(least, backoffShutdown)
+		return s.backoff.AtLeast(backoffShutdown)
 	case errors.As(why, &cert) && !errors.As(why, new(*UnreachableError)):
-		least = max(least, b.most/2) // somebody has to do something first
+		return s.backoff.AtLeast(s.backoff.Last / 2) // somebody has to do something first
 	}
-	b.ceiling = min(max(2*b.ceiling, 2*least), b.most)
-	return least + rand.N(max(b.ceiling-least, 1))
+	return s.backoff.Next()
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/backoff"
 	"jetsend/internal/jid"
 	"jetsend/internal/stanza"
 	"jetsend/internal/xmltree"
@@ -154,25 +155,25 @@ func isAuth(condition string) func(error) bool {
 
 // TestBackoff: a server that restarts is not to be met at its door at once.
 func TestBackoff(t *testing.T) {
-	b := backoff{first: backoffFirst, most: backoffMost}
+	s := New(Config{})
 	var last time.Duration
-	for i, ceiling := 0, 2*backoffFirst; i < 20; i++ {
-		d := b.next(ErrSilent)
-		if d < backoffFirst || d > ceiling {
+	for i, ceiling := 0, backoffFirst; i < 20; i++ {
+		d := s.retryIn(ErrSilent)
+		if d < ceiling/2 || d > ceiling {
 			t.Errorf("pause %d: %v, not within %v", i, d, ceiling)
 		}
 		ceiling = min(2*ceiling, backoffMost)
 		last = max(last, d)
 	}
-	if last < backoffMost/4 {
+	if last < backoffMost/2 {
 		t.Errorf("the longest of 20 pauses is %v", last)
 	}
-	b.reset()
-	if d := b.next(&StreamError{Condition: "system-shutdown"}); d < backoffShutdown || d > 2*backoffShutdown {
+	s.backoff.Reset()
+	if d := s.retryIn(&StreamError{Condition: "system-shutdown"}); d < backoffShutdown || d > 2*backoffShutdown {
 		t.Errorf("after a shutdown: %v", d)
 	}
-	b.reset()
-	if d := b.next(fmt.Errorf("login: %w", &CertificateError{})); d < backoffMost/2 || d > backoffMost {
+	s.backoff.Reset()
+	if d := s.retryIn(fmt.Errorf("login: %w", &CertificateError{})); d < backoffMost/2 || d > backoffMost {
 		t.Errorf("after a certificate: %v", d)
 	}
 }
@@ -182,7 +183,7 @@ func TestBackoff(t *testing.T) {
 func TestOffline(t *testing.T) {
 	f := &fake{session: func(c *fakeConn) { c.say(streamErr("system-shutdown", "")) }}
 	s, states := f.start(t).dormant(t)
-	s.backoff = backoff{first: time.Hour, most: 2 * time.Hour}
+	s.backoff = backoff.Backoff{First: 2 * time.Hour, Last: 2 * time.Hour}
 	if err := s.Start(testContext(t)); err != nil {
 		t.Fatal(err)
 	}
@@ -226,7 +227,7 @@ func TestQueuedWhileResuming(t *testing.T) {
 		}
 	}
 	s, states := f.start(t).dormant(t)
-	s.backoff = backoff{first: 200 * time.Millisecond, most: 300 * time.Millisecond}
+	s.backoff = backoff.Backoff{First: 400 * time.Millisecond, Last: 400 * time.Millisecond}
 	if err := s.Start(testContext(t)); err != nil {
 		t.Fatal(err)
 	}
@@ -254,7 +255,7 @@ func TestQueuedWhileResuming(t *testing.T) {
 func TestExpired(t *testing.T) {
 	f := &fake{sm: &fakeSM{max: 1}, session: func(*fakeConn) {}}
 	s, states := f.start(t).dormant(t)
-	s.backoff = backoff{first: time.Hour, most: 2 * time.Hour}
+	s.backoff = backoff.Backoff{First: 2 * time.Hour, Last: 2 * time.Hour}
 	if err := s.Start(testContext(t)); err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/backoff"
 	"jetsend/internal/jid"
 	"jetsend/internal/stanza"
 )
@@ -38,7 +39,7 @@ func TestWake(t *testing.T) {
 	}
 	s, states := f.start(t).dormant(t, func(s *Session) {
 		s.tick, s.patient = 5*time.Millisecond, 50*time.Millisecond
-		s.backoff = backoff{first: time.Hour, most: 2 * time.Hour}
+		s.backoff = backoff.Backoff{First: 2 * time.Hour, Last: 2 * time.Hour}
 		s.wall = func() time.Time {
 			mu.Lock()
 			defer mu.Unlock()
@@ -195,7 +196,7 @@ func TestCloseAnyTime(t *testing.T) {
 	cfg.AllowPlain, cfg.Reconnect = true, true
 	for i := range 200 {
 		s := New(cfg)
-		s.backoff = backoff{first: time.Millisecond, most: 2 * time.Millisecond}
+		s.backoff = backoff.Backoff{First: 2 * time.Millisecond, Last: 2 * time.Millisecond}
 		started := make(chan error, 1)
 		go func() { started <- s.Start(testContext(t)) }()
 		time.Sleep(time.Duration(i) * 100 * time.Microsecond)

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"time"
 
+	"jetsend/internal/backoff"
 	"jetsend/internal/clean"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/filename"
@@ -29,7 +30,7 @@ const (
 // asking is what a receiver knows about its requests for one transfer.
 type asking struct {
 	next   time.Time
-	failed int
+	pauses backoff.Backoff
 	busy   bool
 }
 
@@ -156,11 +157,12 @@ func (k *keeper) look(ctx context.Context) time.Duration {
 		}
 		a := k.asks[row.ID]
 		if a == nil {
-			a = &asking{}
+			a = &asking{pauses: k.r.e.timing.requests}
 			k.asks[row.ID] = a
 		}
 		if fresh[row.Peer] {
-			a.next, a.failed = now, 0
+			a.next = now
+			a.pauses.Reset()
 		}
 		due := row.Updated.Add(k.r.e.timing.firstAsk)
 		if due.Sub(now) > 2*k.r.e.timing.firstAsk { // the clock was set back since
@@ -229,11 +231,11 @@ func (k *keeper) note(end asked) {
 	a := k.asks[end.id]
 	a.busy = false
 	if end.err == nil {
-		a.next, a.failed = time.Time{}, 0
+		a.next = time.Time{}
+		a.pauses.Reset()
 		return
 	}
-	pause := min(k.r.e.timing.askPause<<min(a.failed, 10), k.r.e.timing.maxAskPause)
-	a.failed++
+	pause := a.pauses.Next()
 	a.next = time.Now().Add(pause)
 	k.r.e.log.Info("request for the rest of a file", "transfer", end.id, "error", end.err, "next", pause)
 }

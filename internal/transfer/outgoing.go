@@ -78,7 +78,7 @@ func (o *outgoing) run(ctx context.Context, peers []*peer) exitcode.Code {
 
 // deliver takes one session after the other until the file is there.
 func (o *outgoing) deliver(ctx context.Context, peers []*peer) error {
-	retry := retry{timing: o.e.timing, opt: o.opt.Retry, farthest: o.row.Row().Durable}
+	retry := retry{pauses: o.e.timing.retries, opt: o.opt.Retry, farthest: o.row.Row().Durable}
 	var err error
 	for {
 		if err == nil {
@@ -158,7 +158,7 @@ func (o *outgoing) findAgain(ctx context.Context, left time.Duration) ([]*peer, 
 	}
 	opt := o.opt
 	for {
-		opt.Wait = min(max(time.Until(end), time.Second), o.e.timing.lastPause)
+		opt.Wait = min(max(time.Until(end), time.Second), o.e.timing.retries.Last)
 		peers, err := o.e.chooseForm(ctx, opt, o.form)
 		peers = slices.DeleteFunc(peers, func(p *peer) bool { return p.form != o.form })
 		if err == nil && len(peers) == 0 {
@@ -167,7 +167,7 @@ func (o *outgoing) findAgain(ctx context.Context, left time.Duration) ([]*peer, 
 		if err = away(err); !errors.Is(err, errPeerGone) || !time.Now().Before(end) {
 			return peers, err
 		}
-		if err := o.e.sleep(ctx, o.e.timing.firstPause); err != nil {
+		if err := o.e.sleep(ctx, o.e.timing.retries.First); err != nil {
 			return nil, err
 		}
 	}

@@ -174,7 +174,7 @@ func (e *Endpoint) resumeReceive(ctx context.Context, row journal.Row, opt Resum
 	if !row.Profile {
 		return e.notResumed(row, fmt.Errorf("%w: the sender's client cannot go on with a file", errRefused))
 	}
-	retry := retry{timing: e.timing, opt: opt.Retry, farthest: row.Durable}
+	retry := retry{pauses: e.timing.retries, opt: opt.Retry, farthest: row.Durable}
 	if row.Path != "" && e.settleHere(ctx, row) {
 		return exitcode.OK
 	}
@@ -228,7 +228,7 @@ func (e *Endpoint) resumeReceive(ctx context.Context, row journal.Row, opt Resum
 		if err := e.sleep(ctx, pause); err != nil {
 			return e.notResumed(row, err)
 		}
-		wait = min(max(retry.left(time.Now()), time.Second), e.timing.lastPause)
+		wait = min(max(retry.left(time.Now()), time.Second), e.timing.retries.Last)
 	}
 }
 
@@ -316,7 +316,7 @@ func notServed(who jid.JID) *Failure {
 // servants are the clients of the contact that could hand out the rest of a file,
 // at least one.
 func (e *Endpoint) servants(ctx context.Context, who jid.JID, wait time.Duration) ([]*peer, error) {
-	online, cancel := context.WithTimeout(ctx, max(wait, e.timing.lastPause))
+	online, cancel := context.WithTimeout(ctx, max(wait, e.timing.retries.Last))
 	err := e.sess.WaitOnline(online)
 	cancel()
 	if err != nil {

@@ -3,16 +3,16 @@ package transfer
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"time"
+
+	"jetsend/internal/backoff"
 )
 
 // retry counts the attempts of one transfer in one run.
 type retry struct {
-	timing timing
 	opt    RetryOptions
+	pauses backoff.Backoff
 	failed int       // in a row, without a byte of progress
-	tried  int       // as failed, and those that met the contact's own session
 	since  time.Time // of the first of them
 
 	farthest int64 // durable bytes, of all sessions
@@ -20,7 +20,10 @@ type retry struct {
 }
 
 // progress forgets the failures: the transfer came on.
-func (r *retry) progress() { r.failed, r.tried, r.since = 0, 0, time.Time{} }
+func (r *retry) progress() {
+	r.failed, r.since = 0, time.Time{}
+	r.pauses.Reset()
+}
 
 // advance tells whether a session that began behind byte from and left so many
 // durable bytes brought the transfer on, and then forgets the failures. What a
@@ -52,9 +55,7 @@ func (r *retry) next(now time.Time, err error) (time.Duration, bool) {
 	if r.opt.Retries == 0 || r.failed > r.opt.Retries || now.Sub(r.since) >= r.opt.For {
 		return 0, false
 	}
-	pause := min(r.timing.firstPause<<min(r.tried, 10), r.timing.lastPause)
-	r.tried++
-	return pause/2 + rand.N(pause/2), true
+	return r.pauses.Next(), true
 }
 
 // left is how long the run may go on trying.

@@ -90,10 +90,10 @@ func TestLostPart(t *testing.T) {
 // alone, and by a run that tries nothing again.
 func TestNextInUse(t *testing.T) {
 	now := time.Now()
-	r := retry{timing: usual, opt: RetryOptions{Retries: 2, For: 10 * time.Minute}}
+	r := retry{pauses: usual.retries, opt: RetryOptions{Retries: 2, For: 10 * time.Minute}}
 	for i := range 20 {
 		pause, more := r.next(now, errInUse)
-		if !more || pause <= 0 || pause > usual.lastPause {
+		if !more || pause <= 0 || pause > usual.retries.Last {
 			t.Fatalf("after %d: %v %v", i, pause, more)
 		}
 	}
@@ -108,7 +108,7 @@ func TestNextInUse(t *testing.T) {
 	if _, more := r.next(now.Add(r.opt.For), errInUse); more {
 		t.Error("for longer than it may try")
 	}
-	r = retry{timing: usual, opt: RetryOptions{For: 10 * time.Minute}}
+	r = retry{pauses: usual.retries, opt: RetryOptions{For: 10 * time.Minute}}
 	if _, more := r.next(now, errInUse); more {
 		t.Error("tried again without retries")
 	}

@@ -67,7 +67,7 @@ func (t *talk) reportPath(head Head, path *bytestream, encryption string, device
 // of us cannot be reached and ctx lives; once in any case. What the peer thinks of
 // it is its business.
 func (t *talk) tell(ctx context.Context, payload *xmltree.Element) error {
-	pause := t.e.timing.wordPause
+	pauses := t.e.timing.words
 	for try := 1; ; try++ {
 		err := t.tellOnce(context.WithoutCancel(ctx), payload)
 		var refused *stanza.Error
@@ -77,10 +77,9 @@ func (t *talk) tell(ctx context.Context, payload *xmltree.Element) error {
 		case errors.Is(err, jingle.ErrEnded), try == wordTries:
 			return err
 		}
-		if t.e.sleep(ctx, pause) != nil {
+		if t.e.sleep(ctx, pauses.Next()) != nil {
 			return err
 		}
-		pause *= 2
 	}
 }
 

@@ -1,21 +1,25 @@
 package transfer
 
-import "time"
+import (
+	"time"
+
+	"jetsend/internal/backoff"
+)
 
 // timing holds the waits of a transfer, apart so that tests can do without them. Each is
 // a pause, or bounds how long a peer that says nothing is waited for.
 type timing struct {
-	// The pauses between the attempts of one run double from firstPause to lastPause; each
-	// is drawn between half of that and all, so that two ends that lost the same path do
-	// not keep meeting.
-	firstPause, lastPause time.Duration
+	// retries are the pauses between the attempts of one run. They are copied, as the
+	// others are, by whoever tries.
+	retries backoff.Backoff
 	// takeTime is how long a new session waits for the one before it, or for another
 	// process, to let go of a transfer; takePause is the pace of looking.
 	takeTime, takePause time.Duration
 
-	// wordTime bounds one try to bring the peer a word of ours. While one of us cannot be
-	// reached it is tried again; the pauses between double from wordPause.
-	wordTime, wordPause time.Duration
+	// wordTime bounds one try to bring the peer a word of ours, and words are the pauses
+	// between the tries while one of us cannot be reached.
+	wordTime time.Duration
+	words    backoff.Backoff
 	// watchEvery is the pace of asking whether the peer still knows the session.
 	watchEvery time.Duration
 	// lostWordTime is how long a word is awaited that the peer may have sent while we
@@ -37,9 +41,9 @@ type timing struct {
 	// firstAsk leaves the sender, who may be about to go on by itself, the first word
 	// after an interruption.
 	firstAsk time.Duration
-	// askPause and maxAskPause bound the pauses between requests for one transfer; a
-	// contact who has come online is asked at once.
-	askPause, maxAskPause time.Duration
+	// requests are the pauses between the requests for one transfer; a contact who has come
+	// online is asked at once.
+	requests backoff.Backoff
 	// nextOffer is how long a run with --once waits for the next file of its batch while
 	// none of it is under way. A sender offers one right after the other; one that stopped,
 	// or had a file that it could not send, would keep the run for ever.
@@ -48,10 +52,12 @@ type timing struct {
 
 // usual is the timing of every run.
 var usual = timing{
-	firstPause: time.Second, lastPause: time.Minute,
-	takeTime: 10 * time.Second, takePause: 250 * time.Millisecond,
+	retries:   backoff.Backoff{First: time.Second, Last: time.Minute},
+	takeTime:  10 * time.Second,
+	takePause: 250 * time.Millisecond,
 
-	wordTime: 5 * time.Second, wordPause: time.Second,
+	wordTime:     5 * time.Second,
+	words:        backoff.Backoff{First: 2 * time.Second, Last: 8 * time.Second},
 	watchEvery:   5 * time.Second,
 	lostWordTime: 40 * time.Second,
 	reasonTime:   2 * time.Second,
@@ -60,7 +66,7 @@ var usual = timing{
 
 	lookPause: 500 * time.Millisecond,
 	firstAsk:  3 * time.Second,
-	askPause:  10 * time.Second, maxAskPause: time.Hour,
+	requests:  backoff.Backoff{First: 20 * time.Second, Last: time.Hour},
 	nextOffer: 30 * time.Second,
 }
 
