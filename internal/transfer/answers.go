@@ -2,7 +2,6 @@ package transfer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -109,20 +108,6 @@ func (o *outgoing) checkAccept(c jingle.Content) (s span, prefix string, err err
 	return s, a.Prefix, nil
 }
 
-// sealedAccept holds a sealed accept against the stanza that carried it and the
-// offer that it answers.
-func sealedAccept(c jingle.Content, a accept, o *offer, s span, limit int64) error {
-	public, err := jingle.ParseDescription(c.Description)
-	if err != nil || c.Inferred || a.Transfer != o.Transfer || a.Size != s.size || a.Digest != contentDigest(c) ||
-		c.Name != o.Content || c.Creator != jingle.SenderInitiator || c.Senders != o.Senders {
-		return errors.Join(fmt.Errorf("%w: the accept was changed on its way", errSealed), err)
-	}
-	if r, want := public.Range, s.wire(); !s.valid(limit) || r == nil || r.Offset != want.Offset || r.Length != want.Length {
-		return fmt.Errorf("%w: the accept is for no part of the file", errSealed)
-	}
-	return nil
-}
-
 // sealAccept makes c an accept of the span: a range in the clear, and the sealed
 // element that proves it.
 func (t *talk) sealAccept(c *jingle.Content, s span, prefix string) error {
@@ -131,7 +116,7 @@ func (t *talk) sealAccept(c *jingle.Content, s span, prefix string) error {
 		Transfer: t.offer.Transfer, Offset: s.offset, Length: s.length, Size: s.size, Prefix: prefix,
 		Digest: contentDigest(*c), Device: t.e.omemo.DeviceID(),
 	}
-	sealed, err := t.seal(kindAccept, a.element())
+	sealed, err := t.seal(kindAccept, a.Element())
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package transfer
 
 import (
 	"context"
-	"encoding/xml"
 	"errors"
 	"slices"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"jetsend/internal/exitcode"
 	"jetsend/internal/inbox"
 	"jetsend/internal/jingle"
+	"jetsend/internal/profile"
 	"jetsend/internal/state"
 	"jetsend/internal/xmltree"
 )
@@ -221,7 +221,7 @@ func (t *talk) reason(err error) jingle.Reason {
 	if d, _ := detailNamed(name); t.offer == nil || t.ts == nil || !d.over && name != detailPaused {
 		return r
 	}
-	sealed, serr := t.seal(kindReason, t.word(name, t.sess.Initiator()))
+	sealed, serr := t.seal(kindReason, t.word(name, t.sess.Initiator()).Element())
 	if serr != nil {
 		t.e.log.Warn("seal reason", "transfer", t.offer.Transfer, "error", serr)
 		return r
@@ -231,12 +231,12 @@ func (t *talk) reason(err error) jingle.Reason {
 }
 
 // word is the detail as it is sealed: who says it, about which transfer.
-func (t *talk) word(detail string, initiator bool) *xmltree.Element {
+func (t *talk) word(detail string, initiator bool) profile.Reason {
 	by := jingle.SenderResponder
 	if initiator {
 		by = jingle.SenderInitiator
 	}
-	return xmltree.New(NS, kindReason).Set("transfer", t.offer.Transfer).Set("by", by).Set("detail", detail)
+	return profile.Reason{Transfer: t.offer.Transfer, By: by, Detail: detail}
 }
 
 // endedWith is the peer's end of the session as an error.
@@ -244,8 +244,7 @@ func (t *talk) endedWith(r jingle.Reason) *endedByPeer {
 	ended := &endedByPeer{reason: r}
 	if name := detailOf(r); name != "" && t.offer != nil && t.ts != nil {
 		x, err := t.unseal(kindReason, r.Detail.Children...)
-		want := t.word(name, !t.sess.Initiator())
-		ended.proven = err == nil && !slices.ContainsFunc(want.Attrs, func(a xml.Attr) bool { return x.Attr(a.Name.Local) != a.Value })
+		ended.proven = err == nil && t.word(name, !t.sess.Initiator()).Is(x)
 	}
 	return ended
 }

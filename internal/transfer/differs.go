@@ -2,12 +2,10 @@ package transfer
 
 import (
 	"fmt"
-	"strconv"
 
 	"jetsend/internal/archive"
 	"jetsend/internal/clean"
 	"jetsend/internal/filename"
-	"jetsend/internal/xmltree"
 )
 
 // maxChangesShown bounds the warnings about what is not as it was sent.
@@ -90,19 +88,4 @@ func (d *download) difference() *Differences {
 		of.Renamed++
 	}
 	return &of
-}
-
-// parseDifferences reads what a receipt says of them, nil for nothing.
-func parseDifferences(x *xmltree.Element) (*Differences, error) {
-	if x.Attr("renamed") == "" && x.Attr("left-out") == "" {
-		return nil, nil
-	}
-	of := new(Differences)
-	for name, n := range map[string]*int{"renamed": &of.Renamed, "left-out": &of.LeftOut} {
-		var err error
-		if *n, err = strconv.Atoi(x.Attr(name)); err != nil || *n < 0 || *n > archive.MaxEntries {
-			return nil, fmt.Errorf("%s is %q", name, x.Attr(name))
-		}
-	}
-	return of, nil
 }

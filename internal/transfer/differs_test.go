@@ -1,7 +1,6 @@
 package transfer
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"syscall"
@@ -9,25 +8,6 @@ import (
 
 	"jetsend/internal/archive"
 )
-
-// TestReceiptDifferences: what is not as it was sent goes with the receipt; older
-// receivers say nothing, and numbers that cannot be are lies.
-func TestReceiptDifferences(t *testing.T) {
-	full := receipt{Transfer: "x", Size: 3, Stored: 3}
-	for _, of := range []*Differences{nil, {}, {Renamed: 2}, {LeftOut: 1}, {Renamed: archive.MaxEntries, LeftOut: 3}} {
-		r := full
-		r.Differs = of
-		got, err := parseReceipt(r.element())
-		if err != nil || (got.Differs == nil) != (of == nil) || of != nil && *got.Differs != *of {
-			t.Errorf("%+v: %+v, %v", of, got.Differs, err)
-		}
-	}
-	for _, bad := range []string{"-1", "x", fmt.Sprint(archive.MaxEntries + 1), ""} {
-		if _, err := parseReceipt(full.element().Set("left-out", "1").Set("renamed", bad)); !errors.Is(err, errSealed) {
-			t.Errorf("%q: %v", bad, err)
-		}
-	}
-}
 
 // collected are the events of an endpoint that is not online.
 func collected() (*Endpoint, *[]Event) {

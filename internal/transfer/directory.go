@@ -3,13 +3,10 @@ package transfer
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"strconv"
 	"strings"
 	"time"
 
@@ -17,7 +14,6 @@ import (
 	"jetsend/internal/clean"
 	"jetsend/internal/inbox"
 	"jetsend/internal/journal"
-	"jetsend/internal/xmltree"
 )
 
 const (
@@ -30,39 +26,6 @@ const (
 	// maxSkippedShown bounds the warnings about what is not in an archive.
 	maxSkippedShown = 10
 )
-
-// directory says in a sealed offer that the file is the archive of a directory,
-// to be unpacked (docs/directories.md).
-type directory struct {
-	// Manifest is the digest of what the archive is made of: the same one means
-	// the same bytes.
-	Manifest []byte
-	Files    int // regular ones
-}
-
-func (d *directory) element() *xmltree.Element {
-	return xmltree.New(NS, "directory").Set("manifest", hex.EncodeToString(d.Manifest)).Set("files", strconv.Itoa(d.Files))
-}
-
-func parseDirectory(x *xmltree.Element) (*directory, error) {
-	var files int64
-	manifest, err := hex.DecodeString(x.Attr("manifest"))
-	if err := errors.Join(err, countAttr(x, "files", &files)); err != nil {
-		return nil, fmt.Errorf("directory: %w", err)
-	}
-	if len(manifest) != sha256.Size || files > archive.MaxEntries {
-		return nil, fmt.Errorf("directory: %d files, manifest of %d bytes", files, len(manifest))
-	}
-	return &directory{Manifest: manifest, Files: int(files)}, nil
-}
-
-// manifest returns that of an offered directory, nil for a file.
-func (o *offer) manifest() []byte {
-	if o == nil || o.Directory == nil {
-		return nil
-	}
-	return o.Directory.Manifest
-}
 
 // tree is a directory to send.
 type tree struct {

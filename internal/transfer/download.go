@@ -15,6 +15,7 @@ import (
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
+	"jetsend/internal/profile"
 	"jetsend/internal/xmltree"
 )
 
@@ -268,10 +269,10 @@ func (d *download) receipt(ctx context.Context, t *talk, stored int64) error {
 	if t.offer != nil {
 		rec := receipt{Transfer: d.head.Transfer, Size: d.file.Size, Stored: stored}
 		if stored == rec.Size {
-			rec.SHA256, rec.Differs = hex.EncodeToString(d.row.Row().SHA256), d.difference()
+			rec.SHA256, rec.Differs = hex.EncodeToString(d.row.Row().SHA256), (*profile.Differences)(d.difference())
 		}
 		var err error
-		if sealed, err = t.seal(kindReceipt, rec.element()); err != nil {
+		if sealed, err = t.seal(kindReceipt, rec.Element()); err != nil {
 			return err
 		}
 	}

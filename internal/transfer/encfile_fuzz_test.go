@@ -142,7 +142,7 @@ func FuzzTell(f *testing.F) {
 	f.Add(key, key[:16], []byte(" "), true, crypto.AES128GCM.URN(), false)
 	f.Add(key, key[:12], make([]byte, 44), true, crypto.AES256GCM.URN(), false)
 	f.Add(key, key[:12], []byte("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=="), true, crypto.AES128GCM.URN(), false)
-	f.Add(key, key[:12], testOffer().payload(crypto.NewSecret(crypto.AES256GCM)), true, crypto.AES256GCM.URN(), false)
+	f.Add(key, key[:12], testOffer().Payload(crypto.NewSecret(crypto.AES256GCM)), true, crypto.AES256GCM.URN(), false)
 	f.Add(key[:16], key[:12], []byte(nil), false, crypto.AES128GCM.URN(), true)
 	for _, x := range replayed(f) {
 		held := x.Child("", "opened")

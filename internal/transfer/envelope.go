@@ -1,12 +1,12 @@
 package transfer
 
 import (
-	"bytes"
 	"encoding/base64"
 	"fmt"
 
 	"jetsend/internal/crypto"
 	"jetsend/internal/omemo"
+	"jetsend/internal/profile"
 )
 
 // content is what an envelope held.
@@ -29,8 +29,8 @@ func tell(o *omemo.Opened, cipherURN string) (c content, err error) {
 	case !o.HasPayload, string(o.Payload) == " ": // XEP-0396; Libervia adds the encryption of one space
 		c.libervia = o.HasPayload
 		c.ts, err = keyTransport(suite, o)
-	case len(o.Payload) > secretSize && bytes.HasPrefix(o.Payload[secretSize:], []byte("<offer")):
-		c.ts, c.offer, err = parsePayload(suite, o.Payload)
+	case profile.HoldsOffer(o.Payload):
+		c.ts, c.offer, err = profile.ParsePayload(suite, o.Payload)
 	default:
 		c.encryption = encryptionDraft
 		c.ts, err = draftSecret(suite, o.Payload)

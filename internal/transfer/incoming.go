@@ -137,7 +137,7 @@ func (in *incoming) decide(ctx context.Context) (done bool, err error) {
 		known.Paused != journal.PausedHere // whoever stopped it by hand is asked
 	in.e.cfg.Report(Offer{
 		Head: in.head, Size: in.file.Size, ResumedFrom: known.Durable,
-		Description: clean.Text(in.file.Description), Directory: in.held.offer.manifest() != nil,
+		Description: clean.Text(in.file.Description), Directory: in.held.offer.Manifest() != nil,
 	})
 	no := in.barred()
 	if in.terms.Accept == AcceptAsk && !resumed { // a yes is for the file under that name, however often it is cut
@@ -222,7 +222,7 @@ func (in *incoming) over() error {
 // second file made.
 func (in *incoming) again(ctx context.Context, row journal.Row) {
 	rec := receipt{Transfer: row.ID, Size: row.Size, Stored: row.Size, SHA256: hex.EncodeToString(row.SHA256)}
-	sealed, err := in.talk.seal(kindReceipt, rec.element())
+	sealed, err := in.talk.seal(kindReceipt, rec.Element())
 	if err == nil {
 		err = in.talk.tell(ctx, receivedElement(in.sess.Content().Name, sealed))
 	}
@@ -293,7 +293,7 @@ func (in *incoming) row() journal.Row {
 		Key:  journal.Key{ID: in.head.Transfer, Direction: journal.Receive},
 		Peer: in.sess.Peer().Bare(), Resource: in.sess.Peer().Resource(), Profile: in.held.offer != nil,
 		Name: in.file.Name, Description: clean.Text(in.file.Description), Size: in.file.Size, MTime: in.file.Date, Keys: [][]byte{in.dev.IdentityKey},
-		Manifest: in.held.offer.manifest(),
+		Manifest: in.held.offer.Manifest(),
 	}
 	if in.held.offer != nil {
 		row.Mode = in.held.offer.Mode
@@ -315,7 +315,7 @@ func (in *incoming) ask(ctx context.Context, no *refusal) error {
 	err := in.r.ask(ctx, put, Question{
 		Peer: in.sess.Peer(), Name: in.head.Name, Size: in.file.Size,
 		Description: clean.Text(in.file.Description), Device: deviceInfo(in.dev), Batch: in.batch(),
-		Insecure: in.form == formInsecurePlaintext, Directory: in.held.offer.manifest() != nil,
+		Insecure: in.form == formInsecurePlaintext, Directory: in.held.offer.Manifest() != nil,
 	})
 	if no != nil && errors.Is(err, errDeclined) {
 		return no.err

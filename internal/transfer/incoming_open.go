@@ -103,7 +103,7 @@ func (in *incoming) open(ctx context.Context, public *jingle.File, sec *jingle.S
 	if in.held.offer == nil {
 		return nil
 	}
-	if err := in.held.offer.check(in.sess, sec, in.dev.ID, public); err != nil {
+	if err := in.held.offer.Check(in.sess, sec, in.dev.ID, public); err != nil {
 		return err
 	}
 	in.e.rememberJetsend(ctx, in.dev)

@@ -2,7 +2,6 @@ package transfer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -146,28 +145,6 @@ func TestErrandsOfOthers(t *testing.T) {
 	done := make(chan struct{})
 	e.errand(jid.MustParse("romeo@jet.test/x"), "is done", func(context.Context) error { close(done); return nil })
 	<-done
-}
-
-// TestBatchIsBounded exceeds the files that one question may be for.
-func TestBatchIsBounded(t *testing.T) {
-	batch := func(count int) *xmltree.Element {
-		return xmltree.New(NS, "batch").Set("id", "2b6f0cc9-04d1-4b0e-8e5c-5d5bb3a3a1f3").Set("index", "1").Set("count", fmt.Sprint(count)).Set("bytes", "1")
-	}
-	if _, err := parseBatch(batch(maxBatch)); err != nil {
-		t.Errorf("the largest batch: %v", err)
-	}
-	if _, err := parseBatch(batch(maxBatch + 1)); err == nil {
-		t.Error("a larger one was taken")
-	}
-}
-
-// TestSealedIsBounded exceeds the length of a sealed element: it is not even
-// decoded, so that no secret is needed to refuse it.
-func TestSealedIsBounded(t *testing.T) {
-	x := xmltree.New(NS, "sealed").Set("kind", kindReceipt).SetText(strings.Repeat("A", maxSealed+4))
-	if _, err := unseal(nil, kindReceipt, (&offer{}).context(), x); !errors.Is(err, errSealed) {
-		t.Errorf("%v", err)
-	}
 }
 
 // TestRefusedAreBounded: a run with --once that waits remembers only so many of the files

@@ -86,7 +86,7 @@ func (o *outgoing) prepare(ctx context.Context, sid string) (c jingle.Content, e
 		err = o.dress(ctx, &c)
 	} else {
 		o.talk.offer = o.sealedOffer(sid, c, o.e.abandoned(ctx, o.to.jid))
-		payload := o.talk.offer.payload(o.talk.ts)
+		payload := o.talk.offer.Payload(o.talk.ts)
 		o.env, err = o.e.omemo.WrapPayload(ctx, o.e.sess, o.to.jid.Bare(), payload, omemo.Kept)
 		clear(payload)
 	}

@@ -51,7 +51,7 @@ func (in *insider) set(lie func(in *insider, iq *xmltree.Element) bool) {
 
 // replace seals x anew in place of the sealed element in parent.
 func (in *insider) replace(parent *xmltree.Element, kind string, x *xmltree.Element) {
-	sealed, err := seal(in.ts, kind, in.offer.context(), x)
+	sealed, err := seal(in.ts, kind, in.offer.Context(), x)
 	if err != nil {
 		panic(err)
 	}
@@ -119,7 +119,7 @@ func TestWrongChecksum(t *testing.T) {
 	in.set(func(in *insider, iq *xmltree.Element) bool {
 		sum := iq.Children[0].Child(jingle.NSFile, "checksum")
 		if sum != nil {
-			in.replace(sum, kindChecksum, checksum{Transfer: in.offer.Transfer, Size: 1 << 20, SHA256: strings.Repeat("0", 64)}.element())
+			in.replace(sum, kindChecksum, checksum{Transfer: in.offer.Transfer, Size: 1 << 20, SHA256: strings.Repeat("0", 64)}.Element())
 		}
 		return sum != nil
 	})
@@ -349,7 +349,7 @@ func TestLyingAccept(t *testing.T) {
 				Description: jingle.Description(&jingle.File{Size: size, Range: r}), Transport: xmltree.New("urn:t", "transport"),
 			}
 			a.Digest = contentDigest(c)
-			x := a.element()
+			x := a.Element()
 			for name, value := range tt.attrs {
 				x.Set(name, value)
 			}

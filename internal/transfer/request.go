@@ -204,7 +204,7 @@ func (q *request) prepare(ctx context.Context, sid, prefix string) (c jingle.Con
 		File: &jingle.File{Size: q.row.Size}, Prefix: prefix,
 	}
 	q.talk.offer = o
-	payload := o.payload(q.talk.ts)
+	payload := o.Payload(q.talk.ts)
 	defer clear(payload)
 	if q.env, err = q.e.omemo.WrapPayload(ctx, q.e.sess, q.to.jid.Bare(), payload, omemo.Kept); err != nil {
 		return c, wrapFailed(q.to, err)

@@ -39,12 +39,12 @@ type talk struct {
 
 // seal wraps x for the other end.
 func (t *talk) seal(kind string, x *xmltree.Element) (*xmltree.Element, error) {
-	return seal(t.ts, kind, t.offer.context(), x)
+	return seal(t.ts, kind, t.offer.Context(), x)
 }
 
 // unseal opens the sealed element of that kind.
 func (t *talk) unseal(kind string, elements ...*xmltree.Element) (*xmltree.Element, error) {
-	return unseal(t.ts, kind, t.offer.context(), elements...)
+	return unseal(t.ts, kind, t.offer.Context(), elements...)
 }
 
 // reportAccepted says that the receiver has said yes, and from where on.

@@ -170,7 +170,7 @@ func (u *upload) tellChecksum(ctx context.Context, t *talk) error {
 		return fmt.Errorf("checksum of %d of %d bytes", u.sum.pos, u.src.size)
 	}
 	c := checksum{Transfer: t.offer.Transfer, Size: u.src.size, SHA256: u.digest()}
-	sealed, err := t.seal(kindChecksum, c.element())
+	sealed, err := t.seal(kindChecksum, c.Element())
 	if err != nil {
 		return err
 	}
@@ -215,7 +215,7 @@ func (u *upload) checkReceipt(t *talk, info *xmltree.Element, stored int64) (boo
 	if r.Transfer != t.offer.Transfer || r.Size != u.src.size || r.Stored != stored || r.Stored == r.Size && digest != "" && r.SHA256 != digest {
 		return false, fmt.Errorf("%w: the receipt is for something else", errSealed)
 	}
-	u.differs = r.Differs
+	u.differs = (*Differences)(r.Differs)
 	return true, nil
 }
 

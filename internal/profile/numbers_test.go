@@ -1,4 +1,4 @@
-package transfer
+package profile
 
 import (
 	"strings"
@@ -11,16 +11,16 @@ import (
 
 // TestNumbersFromTheWire puts no number in the place of each number of our profile.
 func TestNumbersFromTheWire(t *testing.T) {
-	a := accept{Transfer: testOffer().Transfer, Offset: 1, Length: 2, Size: 3, Digest: strings.Repeat("0", 64), Device: 4}
-	if _, err := parseAccept(a.element()); err != nil {
+	a := Accept{Transfer: testOffer().Transfer, Offset: 1, Length: 2, Size: 3, Digest: strings.Repeat("0", 64), Device: 4}
+	if _, err := ParseAccept(a.Element()); err != nil {
 		t.Fatal(err)
 	}
-	c := checksum{Transfer: testOffer().Transfer, Size: 3, SHA256: strings.Repeat("0", 64)}
-	if _, err := parseChecksum(c.element()); err != nil {
+	c := Checksum{Transfer: testOffer().Transfer, Size: 3, SHA256: strings.Repeat("0", 64)}
+	if _, err := ParseChecksum(c.Element()); err != nil {
 		t.Fatal(err)
 	}
 	whole := func() *xmltree.Element {
-		x, err := xmltree.Parse(testOffer().payload(crypto.NewSecret(crypto.AES256GCM))[secretSize:])
+		x, err := xmltree.Parse(testOffer().Payload(crypto.NewSecret(crypto.AES256GCM))[SecretSize:])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -34,16 +34,16 @@ func TestNumbersFromTheWire(t *testing.T) {
 				at = x.Child(NS, child)
 			}
 			at.Set(name, text)
-			_, err := parseOffer([]byte(x.String()))
+			_, err := ParseOffer([]byte(x.String()))
 			return err
 		}
 	}
 	for what, read := range map[string]func(string) error{
-		"accept offset": func(s string) error { _, err := parseAccept(a.element().Set("offset", s)); return err },
-		"accept length": func(s string) error { _, err := parseAccept(a.element().Set("length", s)); return err },
-		"accept size":   func(s string) error { _, err := parseAccept(a.element().Set("size", s)); return err },
-		"accept device": func(s string) error { _, err := parseAccept(a.element().Set("device", s)); return err },
-		"checksum size": func(s string) error { _, err := parseChecksum(c.element().Set("size", s)); return err },
+		"accept offset": func(s string) error { _, err := ParseAccept(a.Element().Set("offset", s)); return err },
+		"accept length": func(s string) error { _, err := ParseAccept(a.Element().Set("length", s)); return err },
+		"accept size":   func(s string) error { _, err := ParseAccept(a.Element().Set("size", s)); return err },
+		"accept device": func(s string) error { _, err := ParseAccept(a.Element().Set("device", s)); return err },
+		"checksum size": func(s string) error { _, err := ParseChecksum(c.Element().Set("size", s)); return err },
 		"offer device":  offered("", "device"),
 		"batch index":   offered("batch", "index"),
 		"batch count":   offered("batch", "count"),

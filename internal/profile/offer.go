@@ -1,6 +1,7 @@
-package transfer
+package profile
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
@@ -10,33 +11,27 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/google/uuid"
-
 	"jetsend/internal/crypto"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/xmltree"
 )
 
-// NS is our profile: the disco feature, and the name space of what goes
-// beyond XEP-0391 (docs/protocol.md).
-const NS = "jetsend:1"
-
-// secretSize is the length of the serialised transport secret that precedes
+// SecretSize is the length of the serialised transport secret that precedes
 // the sealed offer in the envelope's payload: 256-bit key and 96-bit IV.
-const secretSize = 44
+const SecretSize = 44
 
 // maxSealedOffer bounds what is parsed out of an envelope: a file element and
 // a few attributes, with room for a long description.
 const maxSealedOffer = 16 << 10
 
-// errOffer: the sealed offer and the stanza that carried it disagree.
-var errOffer = errors.New("the offer was changed on its way")
+// ErrOffer means: the sealed offer and the stanza that carried it disagree.
+var ErrOffer = errors.New("the offer was changed on its way")
 
-// offer is the <offer xmlns='jetsend:1'/> that travels inside the OMEMO
+// Offer is the <offer xmlns='jetsend:1'/> that travels inside the OMEMO
 // payload behind the transport secret. It names everything that the stanza
 // around it says, so that no server can change, strip or swap any of it.
-type offer struct {
+type Offer struct {
 	Transfer  string // UUID
 	SID       string
 	Content   string
@@ -45,14 +40,14 @@ type offer struct {
 	Initiator jid.JID
 	Responder jid.JID
 	Device    uint32 // the wrapping device
-	Digest    string // of the content as sent, see contentDigest
+	Digest    string // of the content as sent, see ContentDigest
 	File      *jingle.File
 	Batch     *Batch
 	// Restart says that the bytes which the receiver has are not those of the
 	// file: it begins at 0.
 	Restart bool
 	// Directory says that the file is an archive to be unpacked; nil for a file.
-	Directory *directory
+	Directory *Directory
 	// Mode are the permission bits of the file; 0 when they are not told.
 	Mode fs.FileMode
 	// Prefix is the SHA-256 of what the receiver has, in hex, when it asks for
@@ -63,28 +58,22 @@ type offer struct {
 	Gone []string
 }
 
-// maxGone bounds the transfers given up of which one offer tells: those of a month
+// MaxGone bounds the transfers given up of which one offer tells: those of a month
 // that a person gave up by hand are few, and a sealed offer has to stay small.
-const maxGone = 8
+const MaxGone = 8
 
-// Batch says which of several files an offer is.
-type Batch struct {
-	ID           string // UUID
-	Index, Count int    // Index counts from 1
-	Bytes        int64  // of all files together
-}
-
-// contentDigest is the SHA-256 of the canonical <content/> without its
+// ContentDigest is the SHA-256 of the canonical <content/> without its
 // <security/>: description, range and transport candidates.
-func contentDigest(c jingle.Content) string {
+func ContentDigest(c jingle.Content) string {
 	x := xmltree.New(jingle.NS, "content", c.Description, c.Transport).
 		Set("creator", c.Creator).Set("name", c.Name).Set("senders", c.Senders)
 	sum := sha256.Sum256(x.Canonical())
 	return hex.EncodeToString(sum[:])
 }
 
-// payload is the plaintext for the envelope. The caller wipes it.
-func (o *offer) payload(ts *crypto.Secret) []byte {
+// Payload is the plaintext for the envelope: the transport secret, which it reads, and the
+// offer. The caller wipes it.
+func (o *Offer) Payload(ts *crypto.Secret) []byte {
 	x := xmltree.New(NS, "offer", o.File.Element()).
 		Set("transfer", o.Transfer).Set("sid", o.SID).Set("content", o.Content).
 		Set("senders", o.Senders).Set("cipher", o.Cipher).
@@ -106,25 +95,30 @@ func (o *offer) payload(ts *crypto.Secret) []byte {
 		x.Add(xmltree.New(NS, "gone").Set("transfer", id))
 	}
 	if o.Batch != nil {
-		x.Add(xmltree.New(NS, "batch").Set("id", o.Batch.ID).
-			Set("index", strconv.Itoa(o.Batch.Index)).Set("count", strconv.Itoa(o.Batch.Count)).
-			Set("bytes", strconv.FormatInt(o.Batch.Bytes, 10)))
+		x.Add(o.Batch.element())
 	}
 	raw := ts.Serialize()
 	defer clear(raw)
 	return slices.Concat(raw, x.Bytes())
 }
 
-// parsePayload takes the transport secret and the sealed offer apart.
-func parsePayload(s crypto.Suite, payload []byte) (*crypto.Secret, *offer, error) {
-	if len(payload) <= secretSize || len(payload) > secretSize+maxSealedOffer {
+// HoldsOffer reports whether the payload of an envelope looks like that of an offer of
+// this profile, rather than of another form that wraps a serialised secret.
+func HoldsOffer(payload []byte) bool {
+	return len(payload) > SecretSize && bytes.HasPrefix(payload[SecretSize:], []byte("<offer"))
+}
+
+// ParsePayload takes the transport secret and the sealed offer apart. The caller wipes the
+// secret.
+func ParsePayload(s crypto.Suite, payload []byte) (*crypto.Secret, *Offer, error) {
+	if len(payload) <= SecretSize || len(payload) > SecretSize+maxSealedOffer {
 		return nil, nil, fmt.Errorf("sealed offer of %d bytes", len(payload))
 	}
-	ts, err := crypto.ParseSecret(s, payload[:secretSize])
+	ts, err := crypto.ParseSecret(s, payload[:SecretSize])
 	if err != nil {
 		return nil, nil, err
 	}
-	o, err := parseOffer(payload[secretSize:])
+	o, err := ParseOffer(payload[SecretSize:])
 	if err != nil {
 		ts.Wipe()
 		return nil, nil, err
@@ -132,7 +126,8 @@ func parsePayload(s crypto.Suite, payload []byte) (*crypto.Secret, *offer, error
 	return ts, o, nil
 }
 
-func parseOffer(b []byte) (*offer, error) {
+// ParseOffer reads a sealed offer. It is not held against a stanza yet: see Check.
+func ParseOffer(b []byte) (*Offer, error) {
 	x, err := xmltree.Parse(b)
 	if err != nil {
 		return nil, fmt.Errorf("sealed offer: %w", err)
@@ -140,7 +135,7 @@ func parseOffer(b []byte) (*offer, error) {
 	if !x.Is(NS, "offer") {
 		return nil, fmt.Errorf("sealed offer: unexpected element %q", x.Name.Local)
 	}
-	o := &offer{
+	o := &Offer{
 		SID: x.Attr("sid"), Content: x.Attr("content"), Senders: x.Attr("senders"),
 		Cipher: x.Attr("cipher"), Digest: x.Attr("digest"), Restart: x.Attr("restart") == "true", Prefix: x.Attr("prefix"),
 	}
@@ -172,7 +167,7 @@ func parseOffer(b []byte) (*offer, error) {
 	}
 	for _, g := range x.All(NS, "gone") {
 		id, err := parseUUID(g.Attr("transfer"))
-		if err != nil || len(o.Gone) == maxGone {
+		if err != nil || len(o.Gone) == MaxGone {
 			return nil, fmt.Errorf("sealed offer: gone: %w", cmp.Or(err, errors.New("too many")))
 		}
 		o.Gone = append(o.Gone, id)
@@ -185,36 +180,18 @@ func parseOffer(b []byte) (*offer, error) {
 	return o, nil
 }
 
-// maxBatch bounds the files of one `send` that are asked for as one.
-const maxBatch = 1 << 20
-
-func parseBatch(x *xmltree.Element) (*Batch, error) {
-	var index, count, bytes int64
-	id, err := parseUUID(x.Attr("id"))
-	err = errors.Join(err, countAttr(x, "index", &index), countAttr(x, "count", &count), countAttr(x, "bytes", &bytes))
-	if err != nil {
-		return nil, fmt.Errorf("batch: %w", err)
-	}
-	if index < 1 || count < index || count > maxBatch {
-		return nil, fmt.Errorf("batch: file %d of %d with %d bytes", index, count, bytes)
-	}
-	return &Batch{ID: id, Index: int(index), Count: int(count), Bytes: bytes}, nil
+// Session is what an offer says of the Jingle session that it opens: a *jingle.Session.
+type Session interface {
+	ID() string
+	Content() jingle.Content // as it came
+	InitiatorJID() jid.JID
+	ResponderJID() jid.JID
 }
 
-// parseUUID accepts the one canonical form: the id becomes part of a file name.
-func parseUUID(s string) (string, error) {
-	u, err := uuid.Parse(s)
-	if err != nil {
-		return "", fmt.Errorf("transfer id %q: %w", s, err)
-	}
-	if u.String() != s {
-		return "", fmt.Errorf("transfer id %q is not in its canonical form", s)
-	}
-	return s, nil
-}
-
-// check compares the sealed offer with the stanza that carried it.
-func (o *offer) check(s *jingle.Session, sec *jingle.Security, device uint32, public *jingle.File) error {
+// Check compares the sealed offer with the stanza that carried it: the session, its
+// <security/>, the device whose envelope held the offer, and the file for all to see.
+// Errors are ErrOffer.
+func (o *Offer) Check(s Session, sec *jingle.Security, device uint32, public *jingle.File) error {
 	c := s.Content()
 	for _, x := range []struct {
 		what string
@@ -228,18 +205,27 @@ func (o *offer) check(s *jingle.Session, sec *jingle.Security, device uint32, pu
 		{"responder", o.Responder == s.ResponderJID()},
 		{"device", o.Device == device},
 		{"missing attributes", !c.Inferred},
-		{"content", o.Digest == contentDigest(c)},
+		{"content", o.Digest == ContentDigest(c)},
 		{"size", o.File.Size == public.Size},
 	} {
 		if !x.same {
-			return fmt.Errorf("%w: %s", errOffer, x.what)
+			return fmt.Errorf("%w: %s", ErrOffer, x.what)
 		}
 	}
 	return nil
 }
 
-// context is what every sealed element of the session is bound to.
-func (o *offer) context() crypto.Context {
+// Manifest is the digest of what the archive of an offered directory is made of; nil for a
+// file, and for no offer.
+func (o *Offer) Manifest() []byte {
+	if o == nil || o.Directory == nil {
+		return nil
+	}
+	return o.Directory.Manifest
+}
+
+// Context is what every sealed element of the session is bound to.
+func (o *Offer) Context() crypto.Context {
 	return crypto.Context{
 		SID: o.SID, Content: o.Content, Senders: o.Senders, Cipher: o.Cipher,
 		Initiator: o.Initiator.String(), Responder: o.Responder.String(), Device: o.Device,

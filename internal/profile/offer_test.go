@@ -1,9 +1,11 @@
-package transfer
+package profile
 
 import (
 	"bytes"
 	"errors"
 	"math"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -16,25 +18,25 @@ import (
 	"jetsend/internal/xmltree"
 )
 
-func testOffer() *offer {
-	return &offer{
+func testOffer() *Offer {
+	return &Offer{
 		Transfer: "0b6f3e53-6fd5-4e5e-9b7c-3a2f3c1d4e5f", SID: "s1", Content: "file", Senders: "initiator",
 		Cipher: crypto.AES256GCM.URN(), Initiator: jid.MustParse("romeo@jet.test/a"), Responder: jid.MustParse("juliet@jet.test/b"),
 		Device: 4711, Digest: strings.Repeat("0", 64),
 		File:      &jingle.File{Name: "two words <&> \"é\".txt", Size: 12, Date: time.Date(2026, 11, 21, 1, 2, 3, 4, time.UTC), Description: "d"},
 		Batch:     &Batch{ID: "0b6f3e53-6fd5-4e5e-9b7c-3a2f3c1d4e60", Index: 2, Count: 3, Bytes: 99},
-		Directory: &directory{Manifest: bytes.Repeat([]byte{7}, 32), Files: 12}, Mode: 0o640,
+		Directory: &Directory{Manifest: bytes.Repeat([]byte{7}, 32), Files: 12}, Mode: 0o640,
 	}
 }
 
 func TestOfferRoundTrip(t *testing.T) {
 	ts := crypto.NewSecret(crypto.AES256GCM)
 	want := testOffer()
-	for range maxGone {
+	for range MaxGone {
 		want.Gone = append(want.Gone, want.Transfer)
 	}
-	want.File.Name, want.File.Description = strings.Repeat("n", maxGivenName), strings.Repeat("d", maxDescription) // which fit
-	gotTS, got, err := parsePayload(crypto.AES256GCM, want.payload(ts))
+	want.File.Name, want.File.Description = strings.Repeat("n", 4<<10), strings.Repeat("d", 8<<10) // the longest that are sent
+	gotTS, got, err := ParsePayload(crypto.AES256GCM, want.Payload(ts))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,12 +50,12 @@ func TestOfferRoundTrip(t *testing.T) {
 
 func TestOfferRefused(t *testing.T) {
 	ts := crypto.NewSecret(crypto.AES256GCM)
-	good := string(testOffer().payload(ts))
+	good := string(testOffer().Payload(ts))
 	for name, bad := range map[string]string{
-		"secret alone":    good[:secretSize],
-		"no secret":       good[secretSize:],
-		"not xml":         good[:secretSize] + "hello",
-		"other element":   good[:secretSize] + "<accept xmlns='jetsend:1'/>",
+		"secret alone":    good[:SecretSize],
+		"no secret":       good[SecretSize:],
+		"not xml":         good[:SecretSize] + "hello",
+		"other element":   good[:SecretSize] + "<accept xmlns='jetsend:1'/>",
 		"id not a uuid":   strings.Replace(good, "transfer='0b", "transfer='../", 1),
 		"id upper case":   strings.Replace(good, "transfer='0b", "transfer='0B", 1),
 		"no size":         strings.Replace(good, "<size>12</size>", "<size>x</size>", 1),
@@ -71,9 +73,9 @@ func TestOfferRefused(t *testing.T) {
 		"too long":        good + strings.Repeat(" ", maxSealedOffer),
 		"second element":  good + "<x/>",
 		"gone without id": strings.Replace(good, "</offer>", "<gone/></offer>", 1),
-		"too many gone":   strings.Replace(good, "</offer>", strings.Repeat("<gone transfer='"+testOffer().Transfer+"'/>", maxGone+1)+"</offer>", 1),
+		"too many gone":   strings.Replace(good, "</offer>", strings.Repeat("<gone transfer='"+testOffer().Transfer+"'/>", MaxGone+1)+"</offer>", 1),
 	} {
-		if _, _, err := parsePayload(crypto.AES256GCM, []byte(bad)); err == nil {
+		if _, _, err := ParsePayload(crypto.AES256GCM, []byte(bad)); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}
@@ -81,39 +83,39 @@ func TestOfferRefused(t *testing.T) {
 
 func TestSealedElements(t *testing.T) {
 	ts := crypto.NewSecret(crypto.AES256GCM)
-	ctx := testOffer().context()
-	want := receipt{Transfer: testOffer().Transfer, Size: 12, Stored: 12, SHA256: strings.Repeat("a", 64)}
-	s, err := seal(ts, kindReceipt, ctx, want.element())
+	ctx := testOffer().Context()
+	want := Receipt{Transfer: testOffer().Transfer, Size: 12, Stored: 12, SHA256: strings.Repeat("a", 64)}
+	s, err := Seal(ts, KindReceipt, ctx, want.Element())
 	if err != nil {
 		t.Fatal(err)
 	}
-	x, err := unseal(ts, kindReceipt, ctx, xmltree.New("other", "x"), s)
+	x, err := Unseal(ts, KindReceipt, ctx, xmltree.New("other", "x"), s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := parseReceipt(x)
+	got, err := ParseReceipt(x)
 	if err != nil || got != want {
 		t.Errorf("%+v %v", got, err)
 	}
 	other := ctx
 	other.SID = "s2"
-	renamed := s.Clone().Set("kind", kindAccept)
+	renamed := s.Clone().Set("kind", KindAccept)
 	altered := s.Clone()
 	altered.Text = "A" + altered.Text[1:]
 	if altered.Text == s.Text {
 		altered.Text = "B" + altered.Text[1:]
 	}
 	for name, open := range map[string]func() (*xmltree.Element, error){
-		"other session": func() (*xmltree.Element, error) { return unseal(ts, kindReceipt, other, s) },
+		"other session": func() (*xmltree.Element, error) { return Unseal(ts, KindReceipt, other, s) },
 		"other secret": func() (*xmltree.Element, error) {
-			return unseal(crypto.NewSecret(crypto.AES256GCM), kindReceipt, ctx, s)
+			return Unseal(crypto.NewSecret(crypto.AES256GCM), KindReceipt, ctx, s)
 		},
-		"renamed kind": func() (*xmltree.Element, error) { return unseal(ts, kindAccept, ctx, renamed) },
-		"other kind":   func() (*xmltree.Element, error) { return unseal(ts, kindAccept, ctx, s) },
-		"altered":      func() (*xmltree.Element, error) { return unseal(ts, kindReceipt, ctx, altered) },
-		"none":         func() (*xmltree.Element, error) { return unseal(ts, kindReceipt, ctx) },
+		"renamed kind": func() (*xmltree.Element, error) { return Unseal(ts, KindAccept, ctx, renamed) },
+		"other kind":   func() (*xmltree.Element, error) { return Unseal(ts, KindAccept, ctx, s) },
+		"altered":      func() (*xmltree.Element, error) { return Unseal(ts, KindReceipt, ctx, altered) },
+		"none":         func() (*xmltree.Element, error) { return Unseal(ts, KindReceipt, ctx) },
 	} {
-		if x, err := open(); !errors.Is(err, errSealed) {
+		if x, err := open(); !errors.Is(err, ErrSealed) {
 			t.Errorf("%s: %v %v", name, x, err)
 		}
 	}
@@ -124,11 +126,11 @@ func TestSealedElements(t *testing.T) {
 func FuzzSealedElements(f *testing.F) {
 	sum := strings.Repeat("0f", 32)
 	for _, x := range []*xmltree.Element{
-		accept{Transfer: testOffer().Transfer, Offset: 5, Length: 7, Size: 12, Prefix: sum, Digest: sum, Device: 27183}.element(),
-		accept{Size: math.MaxInt64, Offset: math.MaxInt64, Length: math.MaxInt64}.element(),
-		checksum{Transfer: testOffer().Transfer, Size: 12, SHA256: sum}.element(),
-		receipt{Transfer: testOffer().Transfer, Size: 12, Stored: 12, SHA256: sum}.element(),
-		receipt{Transfer: testOffer().Transfer, Size: 12, Stored: 5}.element(),
+		Accept{Transfer: testOffer().Transfer, Offset: 5, Length: 7, Size: 12, Prefix: sum, Digest: sum, Device: 27183}.Element(),
+		Accept{Size: math.MaxInt64, Offset: math.MaxInt64, Length: math.MaxInt64}.Element(),
+		Checksum{Transfer: testOffer().Transfer, Size: 12, SHA256: sum}.Element(),
+		Receipt{Transfer: testOffer().Transfer, Size: 12, Stored: 12, SHA256: sum}.Element(),
+		Receipt{Transfer: testOffer().Transfer, Size: 12, Stored: 5}.Element(),
 	} {
 		f.Add(x.Bytes())
 	}
@@ -137,21 +139,21 @@ func FuzzSealedElements(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if a, err := parseAccept(x); err == nil {
-			if again, err := parseAccept(a.element()); err != nil || again != a {
+		if a, err := ParseAccept(x); err == nil {
+			if again, err := ParseAccept(a.Element()); err != nil || again != a {
 				t.Fatalf("%+v became %+v, %v", a, again, err)
 			}
-			if s := (span{a.Offset, a.Length, a.Size}); s.valid(crypto.MaxPlaintext) && (s.end() < s.offset || s.end() > s.size) {
+			if s := (Span{a.Offset, a.Length, a.Size}); s.Valid(crypto.MaxPlaintext) && (s.End() < s.Offset || s.End() > s.Size) {
 				t.Fatalf("%+v lies in no file", s)
 			}
 		}
-		if c, err := parseChecksum(x); err == nil {
-			if again, err := parseChecksum(c.element()); err != nil || again != c {
+		if c, err := ParseChecksum(x); err == nil {
+			if again, err := ParseChecksum(c.Element()); err != nil || again != c {
 				t.Fatalf("%+v became %+v, %v", c, again, err)
 			}
 		}
-		if r, err := parseReceipt(x); err == nil {
-			again, err := parseReceipt(r.element())
+		if r, err := ParseReceipt(x); err == nil {
+			again, err := ParseReceipt(r.Element())
 			if err != nil || again.Transfer != r.Transfer || again.Size != r.Size || again.Stored != r.Stored || r.Stored < 0 || r.Stored > r.Size {
 				t.Fatalf("%+v became %+v, %v", r, again, err)
 			}
@@ -160,21 +162,34 @@ func FuzzSealedElements(f *testing.F) {
 }
 
 func FuzzSealedOffer(f *testing.F) {
-	f.Add(testOffer().payload(crypto.NewSecret(crypto.AES256GCM))[secretSize:])
+	f.Add(testOffer().Payload(crypto.NewSecret(crypto.AES256GCM))[SecretSize:])
 	f.Add([]byte("<offer xmlns='jetsend:1'/>"))
-	for _, x := range replayed(f) { // files as others describe them
-		if file, err := jingle.ParseDescription(offeredIn(x).Child(jingle.NSFile, "description")); err == nil {
+	files, err := filepath.Glob("../transfer/testdata/replay/*.xml")
+	if err != nil || len(files) == 0 {
+		f.Fatal(files, err)
+	}
+	for _, path := range files { // files as others describe them
+		b, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		x, err := xmltree.Parse(b)
+		if err != nil {
+			f.Fatal(err)
+		}
+		content := x.Child("", "stanza").Child("", "iq").Child(jingle.NS, "jingle").Child(jingle.NS, "content")
+		if file, err := jingle.ParseDescription(content.Child(jingle.NSFile, "description")); err == nil && x.Attr("role") == "responder" {
 			o := testOffer()
 			o.File = file
-			f.Add(o.payload(crypto.NewSecret(crypto.AES256GCM))[secretSize:])
+			f.Add(o.Payload(crypto.NewSecret(crypto.AES256GCM))[SecretSize:])
 		}
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		o, err := parseOffer(b)
+		o, err := ParseOffer(b)
 		if err != nil {
 			return
 		}
-		again, err := parseOffer(o.payload(crypto.NewSecret(crypto.AES256GCM))[secretSize:])
+		again, err := ParseOffer(o.Payload(crypto.NewSecret(crypto.AES256GCM))[SecretSize:])
 		if err != nil {
 			t.Fatalf("%q: does not read its own writing: %v", b, err)
 		}
