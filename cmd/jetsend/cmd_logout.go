@@ -150,7 +150,7 @@ func removeState(dir string, account jid.JID) error {
 			errs = append(errs, err)
 		}
 	}
-	for _, suffix := range []string{".locks", ".spools", ".receive.lock"} { // see [journal.Open], [transfer.Source], [transfer.LockReceiver]
+	for _, suffix := range []string{".locks", ".spools", ".receive.lock"} { // see [journal.Open], [source.Spools], [transfer.LockReceiver]
 		errs = append(errs, os.RemoveAll(path+suffix))
 	}
 	return errors.Join(errs...)

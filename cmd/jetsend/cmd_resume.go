@@ -9,6 +9,7 @@ import (
 	"jetsend/internal/config"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/journal"
+	"jetsend/internal/source"
 	"jetsend/internal/transfer"
 )
 
@@ -128,7 +129,7 @@ func (a *app) anew(r *journal.Row) string {
 	switch {
 	case r.Direction == journal.Receive:
 		return "ask " + clean.Text(r.Peer.String()) + " to send it again"
-	case transfer.Spooled(r): // what was read is not there to be read again
+	case source.Spooled(r): // what was read is not there to be read again
 		return "send it anew"
 	case r.Insecure():
 		return "send it anew with `" + a.again("send", "--"+insecureFlag, r.Path, r.Peer.String()) + "`"

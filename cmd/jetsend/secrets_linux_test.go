@@ -44,8 +44,8 @@ func spellings(password string) []string {
 	}
 }
 
-// source is a place where a password comes from.
-type source struct {
+// passwordSource is a place where a password comes from.
+type passwordSource struct {
 	name   string
 	env    func(password, file string) string // a variable, "" for none
 	config func(password, file string) string // a line of the account, "" for none
@@ -57,9 +57,9 @@ type source struct {
 // child has been seen: until then it lives, however rarely a busy machine lets us look.
 const seenSuffix = ".seen"
 
-func sources() []source {
+func sources() []passwordSource {
 	none := func(string, string) string { return "" }
-	return []source{
+	return []passwordSource{
 		{name: "environment", env: func(password, _ string) string { return "JETSEND_PASSWORD=" + password }, config: none},
 		{name: "file of the environment", env: func(_, file string) string { return "JETSEND_PASSWORD_FILE=" + file }, config: none},
 		{name: "configuration", env: none, config: func(password, _ string) string {
@@ -101,7 +101,7 @@ func TestSecretsStaySecret(t *testing.T) {
 }
 
 // keepsSecret is one login. With the right password `contacts` ends with 0.
-func keepsSecret(ctx context.Context, t *testing.T, server *xmpptest.Server, s source, password string, code int) {
+func keepsSecret(ctx context.Context, t *testing.T, server *xmpptest.Server, s passwordSource, password string, code int) {
 	t.Helper()
 	dir := t.TempDir()
 	given := filepath.Join(dir, "given") // what holds the password by intent
@@ -155,7 +155,7 @@ func keepsSecret(ctx context.Context, t *testing.T, server *xmpptest.Server, s s
 
 // runWatched runs a command, on a terminal where the password is typed, and
 // returns what it wrote and the command lines of it and of all below it.
-func runWatched(t *testing.T, cmd *exec.Cmd, s source, file, password string) (said, seen string) {
+func runWatched(t *testing.T, cmd *exec.Cmd, s passwordSource, file, password string) (said, seen string) {
 	t.Helper()
 	typed := s.typed
 	out := new(growing)

@@ -8,6 +8,7 @@ import (
 
 	"jetsend/internal/clean"
 	"jetsend/internal/journal"
+	"jetsend/internal/source"
 	"jetsend/internal/transfer"
 )
 
@@ -51,7 +52,7 @@ func (a *app) transferRecord(row *journal.Row) transferRecord {
 		Reason: clean.Text(row.LastError), Fingerprints: []string{},
 		row: row, when: a.local,
 	}
-	if transfer.Spooled(row) || transfer.Poured(row) {
+	if source.Spooled(row) || transfer.Poured(row) {
 		r.Path = "" // standard input and output: no file of the user's
 	}
 	if r.Resumable {

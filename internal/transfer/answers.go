@@ -25,7 +25,7 @@ func (o *outgoing) patience() time.Duration {
 	if p == 0 || !o.asksNobody() {
 		return p
 	}
-	return max(p, o.receiptPatience()) + checkTime(o.src.size)
+	return max(p, o.receiptPatience()) + checkTime(o.src.Size)
 }
 
 // awaitAccept waits for the answer, until late: an accept, or the receipt of a file
@@ -36,7 +36,7 @@ func (o *outgoing) awaitAccept(ctx context.Context, late <-chan time.Time) (c ji
 	defer stop()
 	look := func(info *xmltree.Element) (_ bool, err error) {
 		if t.offer != nil { // other clients seal no receipt
-			o.released, err = o.checkReceipt(t, info, o.src.size)
+			o.released, err = o.checkReceipt(t, info, o.src.Size)
 		}
 		return o.released, err
 	}
@@ -81,7 +81,7 @@ func (o *outgoing) awaitAccept(ctx context.Context, late <-chan time.Time) (c ji
 // checkAccept opens the sealed accept. It returns what the receiver wants, and
 // the SHA-256 of what it has before that.
 func (o *outgoing) checkAccept(c jingle.Content) (s span, prefix string, err error) {
-	size := o.src.size
+	size := o.src.Size
 	if o.talk.offer == nil { // other clients seal nothing, and a range that they echo means nothing
 		return span{0, size, size}, "", nil
 	}

@@ -43,7 +43,7 @@ func TestPatience(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := &outgoing{
-				upload: upload{src: &source{size: size}, row: &journal.Handle{}},
+				upload: upload{src: &source{Size: size}, row: &journal.Handle{}},
 				opt:    SendOptions{AnswerTimeout: tt.timeout}, form: tt.form, accepted: tt.accepted,
 			}
 			if got := o.patience(); got != tt.want {

@@ -284,7 +284,7 @@ func (r *receiver) tidyParts(ctx context.Context, keep time.Duration, now time.T
 // of a received one, what was read from an input for a sent one. Other sources
 // are the user's.
 func Discard(row journal.Row) error {
-	if Spooled(&row) {
+	if spooled(&row) {
 		return discardSpool(&row)
 	}
 	if row.Direction != journal.Receive || row.Dir == "" {

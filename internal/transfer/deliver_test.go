@@ -49,7 +49,7 @@ func (fixed) Unchanged(context.Context) error { return nil }
 // offering sends data as what the source says, under an id.
 func offering(t *testing.T, e *Endpoint, src *source, data []byte, id string) exitcode.Code {
 	t.Helper()
-	src.data, src.size, src.path = fixed{bytes.NewReader(data)}, int64(len(data)), "/nowhere"
+	src.Data, src.Size, src.Path = fixed{bytes.NewReader(data)}, int64(len(data)), "/nowhere"
 	opt := SendOptions{To: jid.MustParse("juliet@jet.test"), Wait: time.Minute, AnswerTimeout: time.Minute}
 	peers, err := e.choose(t.Context(), opt)
 	if err != nil {
@@ -69,7 +69,7 @@ func TestHookOnce(t *testing.T) {
 	receiving(t, juliet, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts, Hook: h})
 	id := uuid.NewString()
 	for range 3 {
-		if code := offering(t, romeo, &source{name: "f"}, []byte("abc"), id); code != exitcode.OK {
+		if code := offering(t, romeo, &source{Name: "f"}, []byte("abc"), id); code != exitcode.OK {
 			t.Fatalf("exit code %d", code)
 		}
 		eventually(t, func() bool { _, ok := last[Hook](&in); return ok })
@@ -223,7 +223,7 @@ func TestHostileArchives(t *testing.T) {
 		"only a file": tarOf(t, tar.Header{Name: "tree/x", Typeflag: reg})[512:],
 	} {
 		in.reset()
-		src := &source{name: "tree", tree: &tree{directory: &directory{Manifest: make([]byte, sha256.Size), Files: 1}}}
+		src := &source{Name: "tree", Tree: &tree{Manifest: make([]byte, sha256.Size), Files: 1}}
 		if code := offering(t, romeo, src, data, uuid.NewString()); code != exitcode.Declined {
 			t.Errorf("%s: the sender ended with %d", name, code)
 		}
@@ -242,7 +242,7 @@ func TestHostileArchives(t *testing.T) {
 		t.Errorf("beside the download directory: %v", names)
 	}
 	// What only looks hostile arrives, tamed.
-	src := &source{name: "../.tree\u202e", tree: &tree{directory: &directory{Manifest: make([]byte, sha256.Size), Files: 1}}}
+	src := &source{Name: "../.tree\u202e", Tree: &tree{Manifest: make([]byte, sha256.Size), Files: 1}}
 	data := tarOf(t, tar.Header{Name: "tree/$(x)\u202e;\x07", Typeflag: reg}, tar.Header{Name: "tree/" + strings.Repeat("n", 255), Typeflag: reg})
 	if code := offering(t, romeo, src, data, uuid.NewString()); code != exitcode.OK {
 		t.Fatalf("exit code %d", code)

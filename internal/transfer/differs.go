@@ -5,35 +5,10 @@ import (
 
 	"jetsend/internal/archive"
 	"jetsend/internal/clean"
-	"jetsend/internal/filename"
 )
 
 // maxChangesShown bounds the warnings about what is not as it was sent.
 const maxChangesShown = 10
-
-// renames says how many names of the source are others at a jetsend that receives
-// it, as far as that can be known here, and warns of them.
-func (s *source) renames() (count int, texts []string) {
-	if safe := filename.Safe(s.name); safe != s.name {
-		count++
-		texts = append(texts, fmt.Sprintf("%s arrives as %s at another jetsend", clean.Text(s.name), safe))
-	}
-	if s.tree == nil {
-		return count, texts
-	}
-	for _, c := range s.tree.changes {
-		texts = append(texts, fmt.Sprintf("%s: %s arrives as %s at another jetsend", clean.Text(s.name), clean.Text(c.Path), clean.Text(c.Now)))
-	}
-	return count + s.tree.renamed, texts
-}
-
-// tellRenames warns of what will have another name, before anything is sent.
-func (e *Endpoint) tellRenames(sources []*source) {
-	for _, s := range sources {
-		count, texts := s.renames()
-		e.tellChanges(s.name, count, texts)
-	}
-}
 
 // tellChanges warns of the first changes, and says how many more there are.
 func (e *Endpoint) tellChanges(name string, count int, texts []string) {
@@ -52,7 +27,7 @@ func (u *upload) reportSent(event Sent) {
 	case u.differs != nil:
 		event.Differences = *u.differs
 	case event.VerifiedByPeer:
-		event.Renamed, _ = u.src.renames()
+		event.Renamed, _ = u.src.Renames()
 	}
 	if n := event.LeftOut; n > 0 {
 		u.e.cfg.Report(Warning{Text: fmt.Sprintf("%s: the receiver left out %d symbolic links, which its file system does not have", clean.Text(u.head.Name), n)})

@@ -20,7 +20,7 @@ func collected() (*Endpoint, *[]Event) {
 // TestDifferencesOfSent: the receiver's word counts, else the rules for names, and
 // of other clients nothing is known.
 func TestDifferencesOfSent(t *testing.T) {
-	src := &source{name: "verona", tree: &tree{renamed: 3}}
+	src := &source{Name: "verona", Tree: &tree{Renamed: 3}}
 	for name, tt := range map[string]struct {
 		said   *Differences
 		sealed bool

@@ -183,7 +183,7 @@ func (e *Endpoint) paths(ctx context.Context, to *peer, opt RouteOptions) ([]str
 
 // planFile says what of a file would be sent.
 func (e *Endpoint) planFile(ctx context.Context, opt SendOptions, src *source, p *Plan) (*PlannedFile, error) {
-	f := &PlannedFile{Name: src.name, Path: src.path, Size: src.size}
+	f := &PlannedFile{Name: src.Name, Path: src.Path, Size: src.Size}
 	if opt.NoResume || p.Form != formNameJetsend {
 		return f, nil
 	}

@@ -72,7 +72,7 @@ func (o *outgoing) paths() (RouteOptions, error) {
 	switch {
 	case o.form == formConversations:
 		first, why = S5B, "Conversations before 2.5.8 takes in-band only after SOCKS5 has failed"
-	case o.to.client == libervia && o.src.size == 0:
+	case o.to.client == libervia && o.src.Size == 0:
 		first, why = IBB, "Libervia takes an empty file in-band alone"
 	default:
 		return r, nil

@@ -242,14 +242,14 @@ func tellFile(o *omemo.Opened) (content, error) {
 // the ProtoXEP.
 func (o *outgoing) encryptedFile() *xmltree.Element {
 	f := o.publicFile()
-	f.Size, f.HashUsed = wireSize(o.src.size), []string{hashAlgo}
+	f.Size, f.HashUsed = wireSize(o.src.Size), []string{hashAlgo}
 	return (&jingle.EncryptedFile{Envelope: o.env.Element, File: f}).Element()
 }
 
 // conversationsFile is the description as Conversations before 2.5.8 has it.
 func (o *outgoing) conversationsFile() *xmltree.Element {
 	f := o.publicFile()
-	f.Size, f.HashUsed, f.Extra = wireSize(o.src.size), nil, []*xmltree.Element{o.env.Element}
+	f.Size, f.HashUsed, f.Extra = wireSize(o.src.Size), nil, []*xmltree.Element{o.env.Element}
 	return jingle.Description(f)
 }
 

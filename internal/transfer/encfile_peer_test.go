@@ -83,14 +83,14 @@ func TestSizeLimits(t *testing.T) {
 	} {
 		p := peer{jid: jid.MustParse("juliet@jet.test/x"), form: tt.form, client: tt.client}
 		what := fmt.Sprintf("client %d, form %d", tt.client, tt.form)
-		if err := p.check(SendOptions{}, []*source{{size: tt.most}}); err != nil {
+		if err := p.check(SendOptions{}, []*source{{Size: tt.most}}); err != nil {
 			t.Errorf("%s: %v", what, err)
 		}
-		wantCode(t, p.check(SendOptions{}, []*source{{size: tt.most + 1}}), exitcode.Incapable)
+		wantCode(t, p.check(SendOptions{}, []*source{{Size: tt.most + 1}}), exitcode.Incapable)
 	}
 	// Between jetsends the next session goes on where one may not.
 	p := peer{jid: jid.MustParse("juliet@jet.test/x"), form: formJetsend}
-	if err := p.check(SendOptions{}, []*source{{size: 64<<30 - 31}}); err != nil {
+	if err := p.check(SendOptions{}, []*source{{Size: 64<<30 - 31}}); err != nil {
 		t.Errorf("a jetsend: %v", err)
 	}
 }

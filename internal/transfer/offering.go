@@ -111,26 +111,26 @@ func wrapFailed(to *peer, err error) error {
 
 // publicFile is what the servers get to see. Other clients need the name there.
 func (o *outgoing) publicFile() *jingle.File {
-	f := &jingle.File{Size: o.src.size, HashUsed: []string{"sha-256"}}
+	f := &jingle.File{Size: o.src.Size, HashUsed: []string{"sha-256"}}
 	if !o.profile() {
-		f.Name, f.Date, f.Description = o.src.name, o.src.mtime, o.opt.Description
+		f.Name, f.Date, f.Description = o.src.Name, o.src.MTime, o.opt.Description
 		return f
 	}
 	f.Range = &jingle.Range{Length: -1} // the receiver says from where
-	if limit := o.e.sessionLimit(); o.src.size > limit {
+	if limit := o.e.sessionLimit(); o.src.Size > limit {
 		f.Range.Length = limit
 	}
 	return f
 }
 
 func (o *outgoing) sealedOffer(sid string, c jingle.Content, gone []string) *offer {
-	f := &jingle.File{Name: o.src.name, Size: o.src.size, Date: o.src.mtime, Description: o.opt.Description}
+	f := &jingle.File{Name: o.src.Name, Size: o.src.Size, Date: o.src.MTime, Description: o.opt.Description}
 	if o.check {
 		f.HashUsed = []string{"sha-256"} // asks for it in the receipt
 	}
 	return &offer{
 		Transfer: o.head.Transfer, SID: sid, Content: c.Name, Senders: c.Senders, Cipher: o.talk.ts.Suite().URN(),
 		Initiator: o.e.sess.JID(), Responder: o.to.jid, Device: o.e.omemo.DeviceID(), Digest: contentDigest(c),
-		File: f, Batch: o.batch, Restart: o.restart, Directory: o.src.directory(), Mode: o.src.mode, Gone: gone,
+		File: f, Batch: o.batch, Restart: o.restart, Directory: directoryOf(o.src), Mode: o.src.Mode, Gone: gone,
 	}
 }

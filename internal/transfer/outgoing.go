@@ -215,7 +215,7 @@ func (o *outgoing) sent(ctx context.Context) {
 		o.e.log.Warn("remember devices", "error", err)
 	}
 	seconds := time.Since(o.begun).Seconds()
-	o.reportSent(Sent{Head: o.head, Size: o.src.size, VerifiedByPeer: o.profile(), SHA256: o.shown(), Seconds: seconds})
+	o.reportSent(Sent{Head: o.head, Size: o.src.Size, VerifiedByPeer: o.profile(), SHA256: o.shown(), Seconds: seconds})
 }
 
 // shown is the SHA-256 for the event.
@@ -325,14 +325,14 @@ func (o *outgoing) attempt(ctx context.Context) (err error) {
 		return err
 	}
 	defer o.route.close()
-	if err := o.src.unchanged(ctx); err != nil {
+	if err := o.src.Unchanged(ctx); err != nil {
 		return err
 	}
 	if err := o.row.Offer(ctx, o.to.jid.Resource(), keysOf(o.env.Devices)...); err != nil {
 		return err
 	}
 	o.lost = o.e.sess.Lost()
-	o.e.cfg.Report(Offer{Head: o.head, Size: o.src.size, ResumedFrom: o.row.Row().Durable, Directory: o.src.tree != nil})
+	o.e.cfg.Report(Offer{Head: o.head, Size: o.src.Size, ResumedFrom: o.row.Row().Durable, Directory: o.src.Tree != nil})
 	patience := o.patience()
 	var late <-chan time.Time // never
 	if patience > 0 {
@@ -409,8 +409,8 @@ func keysOf(devices []omemo.Device) [][]byte {
 func (o *outgoing) rowOf() journal.Row {
 	r := journal.Row{
 		Key:  journal.Key{ID: o.head.Transfer, Direction: journal.Send},
-		Peer: o.opt.To.Bare(), Profile: o.profile(), Name: o.src.name, Description: o.opt.Description, Path: o.src.path, Size: o.src.size, MTime: o.src.mtime,
-		Mode: o.src.mode, Manifest: o.src.manifest(), Origin: o.src.origin,
+		Peer: o.opt.To.Bare(), Profile: o.profile(), Name: o.src.Name, Description: o.opt.Description, Path: o.src.Path, Size: o.src.Size, MTime: o.src.MTime,
+		Mode: o.src.Mode, Manifest: o.src.Manifest(), Origin: o.src.Origin,
 	}
 	if o.batch != nil {
 		r.Batch = o.batch.ID

@@ -367,8 +367,8 @@ func (p peer) check(opt SendOptions, sources []*source) error {
 		}
 	}
 	for _, s := range sources {
-		if s.size > p.form.Limit(p.client) {
-			return incapable(fmt.Sprintf("%s is too large for %s (%d bytes, at most %d)", s.name, who, s.size, p.form.Limit(p.client)))
+		if s.Size > p.form.Limit(p.client) {
+			return incapable(fmt.Sprintf("%s is too large for %s (%d bytes, at most %d)", s.Name, who, s.Size, p.form.Limit(p.client)))
 		}
 	}
 	return nil

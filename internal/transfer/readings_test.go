@@ -34,7 +34,7 @@ func (c *counted) Unchanged(context.Context) error { return nil }
 func TestReadAgain(t *testing.T) {
 	content := bytes.Repeat([]byte("0123456789abcdef"), chunk/4) // four chunks
 	file := &counted{ReaderAt: bytes.NewReader(content)}
-	src := &source{data: file, size: int64(len(content))}
+	src := &source{Data: file, Size: int64(len(content))}
 	var s readings
 	ask := func(offset int64, right bool) {
 		t.Helper()

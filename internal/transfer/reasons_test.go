@@ -70,7 +70,7 @@ func TestFailures(t *testing.T) {
 		{errIdle, exitcode.Interrupted, jingle.Timeout},
 		{fmt.Errorf("begin: %w", jingle.ErrOutOfOrder), exitcode.Interrupted, jingle.ConnectivityError},
 		{s5b.ErrNoCandidate, exitcode.Interrupted, jingle.ConnectivityError},
-		{&sourceError{errSourceChanged}, exitcode.LocalFile, jingle.FailedApplication},
+		{&sourceError{Err: errSourceChanged}, exitcode.LocalFile, jingle.FailedApplication},
 		{&sinkError{inbox.ErrNoSpace}, exitcode.LocalFile, jingle.FailedApplication},
 		{&sinkError{inbox.ErrExists}, exitcode.LocalFile, jingle.FailedApplication},
 		{errNoAnswer, exitcode.Declined, jingle.Cancel},

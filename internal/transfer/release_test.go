@@ -335,7 +335,7 @@ func TestLyingAccept(t *testing.T) {
 		"after a restart":        {restart: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := &outgoing{upload: upload{e: &Endpoint{cfg: Config{SessionLimit: limit}}, src: &source{size: size}}, env: &omemo.Envelope{}, restart: tt.restart}
+			o := &outgoing{upload: upload{e: &Endpoint{cfg: Config{SessionLimit: limit}}, src: &source{Size: size}}, env: &omemo.Envelope{}, restart: tt.restart}
 			o.talk = &talk{ts: crypto.NewSecret(crypto.AES256GCM), offer: &offer{
 				Transfer: honest.Transfer, SID: "s", Content: contentName, Senders: jingle.SenderInitiator, Cipher: crypto.AES256GCM.URN(),
 				Initiator: jid.MustParse("romeo@jet.test/a"), Responder: jid.MustParse("juliet@jet.test/b"), Device: 7,

@@ -301,7 +301,7 @@ func (r *replay) offering() {
 		}
 		r.transport(a.Transport)
 		// What other clients echo of our offer, or add to it, decides nothing.
-		o := &outgoing{upload: upload{src: &source{size: 300000}}, talk: &talk{}}
+		o := &outgoing{upload: upload{src: &source{Size: 300000}}, talk: &talk{}}
 		if s, _, err := o.checkAccept(*a); err != nil || s != (span{0, 300000, 300000}) {
 			t.Errorf("span %+v, %v", s, err)
 		}

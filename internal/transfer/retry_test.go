@@ -151,10 +151,10 @@ func TestInUse(t *testing.T) {
 // the directory.
 func TestSourceLost(t *testing.T) {
 	o := &outgoing{accepted: true}
-	if !o.resumable(exitcode.LocalFile, &sourceError{syscall.EIO}) {
+	if !o.resumable(exitcode.LocalFile, &sourceError{Err: syscall.EIO}) {
 		t.Error("a file that cannot be read ends its transfer")
 	}
-	if o.resumable(exitcode.LocalFile, &sourceError{errSourceChanged}) {
+	if o.resumable(exitcode.LocalFile, &sourceError{Err: errSourceChanged}) {
 		t.Error("a file that has changed can be gone on with")
 	}
 	file := testFile(t, "something")
@@ -166,7 +166,7 @@ func TestSourceLost(t *testing.T) {
 	if err := os.Truncate(file, 1); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := io.Copy(io.Discard, io.NewSectionReader(src.data, 0, src.size)); !errors.Is(err, errSourceChanged) {
+	if _, err := io.Copy(io.Discard, io.NewSectionReader(src.Data, 0, src.Size)); !errors.Is(err, errSourceChanged) {
 		t.Errorf("read what was cut: %v", err)
 	}
 }

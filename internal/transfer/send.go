@@ -97,13 +97,13 @@ func (e *Endpoint) sendAll(ctx context.Context, opt SendOptions, sources []*sour
 // outgoing is the journey of a file that has not begun.
 func (e *Endpoint) outgoing(opt SendOptions, src *source) *outgoing {
 	id := uuid.NewString()
-	if src.spool != nil {
-		id = src.spool.id
+	if src.Transfer != "" {
+		id = src.Transfer
 	}
 	return &outgoing{
 		upload: upload{
 			e: e, src: src, check: opt.Checksum, begun: time.Now(),
-			head: Head{Transfer: id, Direction: Send, Name: src.name, Peer: opt.To.String()},
+			head: Head{Transfer: id, Direction: Send, Name: src.Name, Peer: opt.To.String()},
 		},
 		opt: opt,
 	}
@@ -137,7 +137,7 @@ func (o *outgoing) start(ctx context.Context, peers []*peer, id string) exitcode
 		if err := o.row.Release(context.WithoutCancel(ctx)); err != nil {
 			o.e.log.Error("journal", "transfer", o.head.Transfer, "error", err)
 		}
-		o.src.settled(o.row.Row())
+		o.src.Settled(o.row.Row())
 	}()
 	return o.run(ctx, peers)
 }
@@ -149,7 +149,7 @@ func (o *outgoing) notBegun(ctx context.Context, key journal.Key, same bool, err
 	row, lerr := o.e.rowNow(context.WithoutCancel(ctx), journal.Row{Key: key})
 	switch over := overSince(row); {
 	case errors.Is(err, journal.ErrOver) && lerr == nil && row.Released:
-		o.src.settled(row)
+		o.src.Settled(row)
 		o.e.cfg.Report(Sent{Head: o.head, Size: row.Size, VerifiedByPeer: row.Profile})
 		return exitcode.OK
 	case (errors.Is(err, journal.ErrRunning) || errors.Is(err, journal.ErrOver)) && o.unnamed:

@@ -109,10 +109,10 @@ func (in *incoming) reopen(ctx context.Context, row *journal.Row) (src *source, 
 		if err := pay(ctx, 1); err != nil {
 			return err
 		}
-		if src, err = in.e.reopen(ctx, row); err != nil || src.tree == nil {
+		if src, err = in.e.reopen(ctx, row); err != nil || src.Tree == nil {
 			return err
 		}
-		return pay(ctx, src.tree.directory.Files/filesPerChunk) // more was not known before
+		return pay(ctx, src.Tree.Files/filesPerChunk) // more was not known before
 	})
 	if err != nil && src != nil {
 		closeSources([]*source{src})
@@ -135,7 +135,7 @@ func (in *incoming) hand(ctx context.Context, up *upload) error {
 	in.head = up.head
 	up.told = true
 	in.r.begin(up.head)
-	in.e.cfg.Report(Offer{Head: up.head, Size: s.size, ResumedFrom: s.offset, Directory: up.src.tree != nil})
+	in.e.cfg.Report(Offer{Head: up.head, Size: s.size, ResumedFrom: s.offset, Directory: up.src.Tree != nil})
 	path, hangUp, err := in.establish(finding, s, "")
 	cancel(nil)
 	if err != nil {
@@ -164,11 +164,11 @@ func (in *incoming) wanted(ctx context.Context, up *upload) (s span, err error) 
 	if public.Range != nil {
 		offset = public.Range.Offset
 	}
-	if offset > up.src.size || (offset > 0) != (o.Prefix != "") {
+	if offset > up.src.Size || (offset > 0) != (o.Prefix != "") {
 		return s, fmt.Errorf("%w: a request from byte %d", errOffer, offset)
 	}
 	if offset == 0 { // nothing is read
-		return in.e.spanFrom(0, up.src.size, offered(in.sess.Content())), nil
+		return in.e.spanFrom(0, up.src.Size, offered(in.sess.Content())), nil
 	}
 	err = in.r.readings.turn(ctx, in.sess.Peer().Bare(), func(pay payment) error {
 		up.sum = in.r.readings.resume(up.head.Transfer, offset)
@@ -182,7 +182,7 @@ func (in *incoming) wanted(ctx context.Context, up *upload) (s span, err error) 
 		offset, err = 0, nil
 		up.sum.reset()
 	}
-	return in.e.spanFrom(offset, up.src.size, offered(in.sess.Content())), err
+	return in.e.spanFrom(offset, up.src.Size, offered(in.sess.Content())), err
 }
 
 // served lets go of the transfer and reports how it went.
@@ -200,7 +200,7 @@ func (in *incoming) served(ctx context.Context, up *upload, err error) {
 		}
 	}
 	row := up.row.Row()
-	up.src.settled(row)
+	up.src.Settled(row)
 	closeSources([]*source{up.src})
 	if rerr := up.row.Release(ctx); rerr != nil {
 		in.e.log.Error("journal", "transfer", up.head.Transfer, "error", rerr)
@@ -215,7 +215,7 @@ func (in *incoming) served(ctx context.Context, up *upload, err error) {
 		if merr := in.e.omemo.MarkUsed(ctx, []omemo.Device{in.dev}); merr != nil {
 			in.e.log.Warn("remember device", "error", merr)
 		}
-		up.reportSent(Sent{Head: up.head, Size: up.src.size, VerifiedByPeer: true, Seconds: time.Since(in.begun).Seconds()})
+		up.reportSent(Sent{Head: up.head, Size: up.src.Size, VerifiedByPeer: true, Seconds: time.Since(in.begun).Seconds()})
 	case err == nil:
 		end.err = errNextPart
 	}

@@ -29,15 +29,6 @@ const (
 // errIdle: nothing moved for the idle time.
 var errIdle = errors.New("no data for 60 s")
 
-// errSourceChanged: the file to send is not the one that was offered.
-var errSourceChanged = errors.New("file has changed since it was offered")
-
-// sourceError is a problem with the file to send, not with the path.
-type sourceError struct{ err error }
-
-func (e *sourceError) Error() string { return e.err.Error() }
-func (e *sourceError) Unwrap() error { return e.err }
-
 // sinkError is a problem with the file to write, not with the path.
 type sinkError struct{ err error }
 
@@ -157,9 +148,9 @@ func pumpOut(ctx context.Context, conn net.Conn, enc io.WriteCloser, src io.Read
 		left -= int64(n)
 		switch {
 		case err != nil && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)):
-			return 0, &sourceError{errSourceChanged} // shorter than it was
+			return 0, &sourceError{Err: errSourceChanged} // shorter than it was
 		case err != nil:
-			return 0, &sourceError{err}
+			return 0, &sourceError{Err: err}
 		case left == 0:
 			return n, io.EOF
 		}

@@ -36,11 +36,11 @@ func (u *upload) checkPrefix(ctx context.Context, offset int64, prefix string) e
 		u.sum.reset()
 		return nil
 	}
-	if err := u.sum.advance(ctx, u.src.data, offset); err != nil {
+	if err := u.sum.advance(ctx, u.src.Data, offset); err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			return cause
 		}
-		return &sourceError{fmt.Errorf("read %s: %w", u.src.name, err)}
+		return &sourceError{Err: fmt.Errorf("read %s: %w", u.src.Name, err)}
 	}
 	if hex.EncodeToString(u.sum.sum()) != prefix {
 		return errPrefix
@@ -84,7 +84,7 @@ func (u *upload) transmit(ctx context.Context, t *talk, path *bytestream, s span
 
 // digest is the SHA-256 of the whole file in hex when it was computed.
 func (u *upload) digest() string {
-	if u.sum.pos != u.src.size || u.sum.h == nil {
+	if u.sum.pos != u.src.Size || u.sum.h == nil {
 		return ""
 	}
 	return hex.EncodeToString(u.sum.sum())
@@ -105,21 +105,21 @@ func (u *upload) stream(ctx context.Context, t *talk, path *bytestream, s span) 
 	if u.check || !s.whole() {
 		sum = &u.sum
 	}
-	m := startMeter(u.head, s.offset, u.src.size, u.e.cfg.Report)
+	m := startMeter(u.head, s.offset, u.src.Size, u.e.cfg.Report)
 	defer func() {
 		m.end()
 		u.moved = m.bytes.Load()
 	}()
-	unchanged := func() error { return u.src.unchanged(ctx) }
+	unchanged := func() error { return u.src.Unchanged(ctx) }
 	if t.holdsTag() {
 		unchanged = func() error {
 			if err := waitFor(ctx, u.e.timing.tagHold); err != nil {
 				return err
 			}
-			return u.src.unchanged(ctx)
+			return u.src.Unchanged(ctx)
 		}
 	}
-	src := io.NewSectionReader(u.src.data, s.offset, s.length)
+	src := io.NewSectionReader(u.src.Data, s.offset, s.length)
 	if t.insecure != nil {
 		return insecureOut(ctx, t.tapped(path), src, s.length, unchanged, &u.e.sending, sum, m)
 	}
@@ -166,10 +166,10 @@ func endStream(ctx context.Context, t *talk, path *bytestream) error {
 
 // tellChecksum says what the receiver must have in all.
 func (u *upload) tellChecksum(ctx context.Context, t *talk) error {
-	if u.sum.pos != u.src.size {
-		return fmt.Errorf("checksum of %d of %d bytes", u.sum.pos, u.src.size)
+	if u.sum.pos != u.src.Size {
+		return fmt.Errorf("checksum of %d of %d bytes", u.sum.pos, u.src.Size)
 	}
-	c := checksum{Transfer: t.offer.Transfer, Size: u.src.size, SHA256: u.digest()}
+	c := checksum{Transfer: t.offer.Transfer, Size: u.src.Size, SHA256: u.digest()}
 	sealed, err := t.seal(kindChecksum, c.Element())
 	if err != nil {
 		return err
@@ -212,7 +212,7 @@ func (u *upload) checkReceipt(t *talk, info *xmltree.Element, stored int64) (boo
 		return false, fmt.Errorf("%w: %w", errUnconfirmed, err)
 	}
 	digest := u.digest()
-	if r.Transfer != t.offer.Transfer || r.Size != u.src.size || r.Stored != stored || r.Stored == r.Size && digest != "" && r.SHA256 != digest {
+	if r.Transfer != t.offer.Transfer || r.Size != u.src.Size || r.Stored != stored || r.Stored == r.Size && digest != "" && r.SHA256 != digest {
 		return false, fmt.Errorf("%w: the receipt is for something else", errSealed)
 	}
 	u.differs = (*Differences)(r.Differs)

@@ -1,4 +1,4 @@
-package transfer
+package source
 
 import (
 	"errors"
@@ -38,14 +38,14 @@ func newLure(t *testing.T) *lure {
 // row is what the journal keeps of a source.
 func rowFor(t *testing.T, path string) *journal.Row {
 	t.Helper()
-	src, err := openSource(t.Context(), Source{Path: path})
+	src, err := Open(t.Context(), path, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	closeSources([]*source{src})
+	Close(src)
 	return &journal.Row{
 		Key: journal.Key{Direction: journal.Send, ID: "0f6c0a1e-0000-4000-8000-000000000001"}, Peer: jid.MustParse("a@b"),
-		Name: src.name, Path: src.path, Size: src.size, MTime: src.mtime, Mode: src.mode, Manifest: src.manifest(), Origin: src.origin,
+		Name: src.Name, Path: src.Path, Size: src.Size, MTime: src.MTime, Mode: src.Mode, Manifest: src.Manifest(), Origin: src.Origin,
 	}
 }
 
@@ -67,12 +67,12 @@ func TestSourceExchanged(t *testing.T) {
 		if err := change(l); err != nil {
 			t.Fatal(err)
 		}
-		again, err := (&Endpoint{}).reopen(t.Context(), row)
+		again, err := (Opener{}).Reopen(t.Context(), row)
 		if err == nil {
-			b, _ := io.ReadAll(io.NewSectionReader(again.data, 0, again.size))
-			closeSources([]*source{again})
+			b, _ := io.ReadAll(io.NewSectionReader(again.Data, 0, again.Size))
+			Close(again)
 			t.Errorf("%s: handed out %q", name, b)
-		} else if !errors.Is(err, errSourceChanged) {
+		} else if !errors.Is(err, ErrChanged) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -102,16 +102,16 @@ func TestSourceSame(t *testing.T) {
 		if err := change(l); err != nil {
 			t.Fatal(err)
 		}
-		again, err := (&Endpoint{}).reopen(t.Context(), row)
+		again, err := (Opener{}).Reopen(t.Context(), row)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		b, err := io.ReadAll(io.NewSectionReader(again.data, 0, again.size))
+		b, err := io.ReadAll(io.NewSectionReader(again.Data, 0, again.Size))
 		if err != nil || string(b) != "please send this." {
 			t.Errorf("%s: %q, %v", name, b, err)
 		}
-		closeSources([]*source{again})
+		Close(again)
 	}
 }
 
@@ -125,11 +125,11 @@ func TestSourceOfBefore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := (&Endpoint{}).reopen(t.Context(), row)
+	again, err := (Opener{}).Reopen(t.Context(), row)
 	if err != nil {
 		t.Fatal(err)
 	}
-	closeSources([]*source{again})
+	Close(again)
 }
 
 // TestTreeExchanged: the same for a file of a directory, of which nothing is sent
@@ -141,25 +141,25 @@ func TestTreeExchanged(t *testing.T) {
 		t.Fatal(err)
 	}
 	row := rowFor(t, l.dir)
-	src, err := (&Endpoint{}).reopen(t.Context(), row)
+	src, err := (Opener{}).Reopen(t.Context(), row)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer closeSources([]*source{src})
+	defer Close(src)
 	err = errors.Join(os.Rename(l.secret, l.path), os.Chtimes(l.dir, info.ModTime(), info.ModTime()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := io.ReadAll(io.NewSectionReader(src.data, 0, src.size)); !errors.Is(err, errSourceChanged) {
+	if _, err := io.ReadAll(io.NewSectionReader(src.Data, 0, src.Size)); !errors.Is(err, ErrChanged) {
 		t.Errorf("read: %v", err)
 	}
-	if err := src.unchanged(t.Context()); !errors.Is(err, errSourceChanged) {
+	if err := src.Unchanged(t.Context()); !errors.Is(err, ErrChanged) {
 		t.Errorf("at the end: %v", err)
 	}
 	if m, err := archive.Scan(t.Context(), l.dir); err != nil || string(row.Manifest) != string(digestOf(m)) {
 		t.Fatalf("it shows by the manifest alone: %v", err)
 	}
-	if _, err := (&Endpoint{}).reopen(t.Context(), row); !errors.Is(err, errSourceChanged) {
+	if _, err := (Opener{}).Reopen(t.Context(), row); !errors.Is(err, ErrChanged) {
 		t.Errorf("opened again: %v", err)
 	}
 }
