@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"jetsend/internal/clean"
+	"jetsend/internal/contact"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
 	"jetsend/internal/session"
@@ -63,23 +64,8 @@ func (d *doctor) subscription(ctx context.Context, bare jid.JID) bool {
 		return true
 	}
 	d.found(subscriptionFinding(details, clean.Text(bare.String()), d.e.askToAccept()))
-	return details.sees()
+	return contact.Subscription(details).Sees()
 }
-
-// subscriptionWith looks a contact up on the account's list.
-func (e *Endpoint) subscriptionWith(ctx context.Context, bare jid.JID) (SubscriptionDetails, error) {
-	s := SubscriptionDetails{Subscription: "none", Asks: slices.Contains(e.sess.SubscriptionRequests(), bare)}
-	items, err := e.sess.Roster(ctx)
-	for _, it := range items {
-		if it.JID == bare {
-			s.Subscription, s.Asked = clean.Text(it.Subscription), it.Ask
-		}
-	}
-	return s, err
-}
-
-// sees tells whether we are told when the contact is online.
-func (s SubscriptionDetails) sees() bool { return s.Subscription == "both" || s.Subscription == "to" }
 
 // subscriptionFinding tells of the subscription; accept is what to do about a request
 // of ours.
@@ -148,10 +134,10 @@ func (d *doctor) client(ctx context.Context, r session.Resource) Finding {
 	default:
 		p := describe(r.JID, info, r.Caps)
 		c.Form, c.Reason = formNameOf(p, info.Has)
-		c.Capable = p.form != formNone
-		slices.Sort(p.transports)
-		slices.Reverse(p.transports) // s5b first, as everywhere
-		c.Transports = append(c.Transports, p.transports...)
+		c.Capable = p.Form != formNone
+		slices.Sort(p.Transports)
+		slices.Reverse(p.Transports) // s5b first, as everywhere
+		c.Transports = append(c.Transports, p.Transports...)
 		if c.Name == "" {
 			c.Name = nameOf(info)
 		}
@@ -178,16 +164,6 @@ func (d *doctor) software(ctx context.Context, full jid.JID) (name, version stri
 		return "", ""
 	}
 	return clean.Text(v.ChildText(nsVersion, "name")), clean.Text(v.ChildText(nsVersion, "version"))
-}
-
-// nameOf is the name that a client's disco identity gives.
-func nameOf(info *session.DiscoInfo) string {
-	for _, id := range info.Identities {
-		if id.Category == "client" && id.Name != "" {
-			return clean.Text(id.Name)
-		}
-	}
-	return ""
 }
 
 // maxInterrupted bounds the interrupted transfers that are told one by one.

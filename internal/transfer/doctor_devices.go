@@ -232,7 +232,7 @@ func (d *doctor) devices(ctx context.Context) {
 	who := clean.Text(bare.String())
 	all, err := d.e.contactDevices(ctx, bare)
 	if err != nil {
-		f := failed(AreaContact, "devices", failureOf(wrapFailed(&peer{jid: bare}, err), false))
+		f := failed(AreaContact, "devices", failureOf(wrapFailed(&peer{JID: bare}, err), false))
 		f.Hints = []string{noOMEMO}
 		d.found(f)
 		return

@@ -127,25 +127,25 @@ func (e *Endpoint) plan(ctx context.Context, opt SendOptions, sources []*source)
 		err = e.guardForm(ctx, peers[0], opt)
 	}
 	if err == nil {
-		err = peers[0].check(opt, sources)
+		err = checkPeer(peers[0], opt, sources)
 	}
 	if err != nil {
 		return nil, err
 	}
 	to := peers[0]
-	profile := to.form == formJetsend
+	profile := to.Form == formJetsend
 	p := &Plan{
-		To: clean.Text(to.jid.String()), Form: to.form.Name(), Encryption: to.form.Word(), Cipher: to.form.Suite(opt.Cipher).Name(),
+		To: clean.Text(to.JID.String()), Form: to.Form.Name(), Encryption: to.Form.Word(), Cipher: to.Form.Suite(opt.Cipher).Name(),
 		NameHidden: profile, Receipt: profile,
 	}
 	if p.Transports, p.Candidates, err = e.paths(ctx, to, opt.Route); err != nil {
 		return nil, err
 	}
-	if to.form == formInsecurePlaintext {
+	if to.Form == formInsecurePlaintext {
 		p.Devices = []DeviceInfo{}
 		return p, nil
 	}
-	devices, err := e.recipients(ctx, to.jid.Bare())
+	devices, err := e.recipients(ctx, to.JID.Bare())
 	if err != nil {
 		return nil, wrapFailed(to, err)
 	}
@@ -203,11 +203,11 @@ func (e *Endpoint) planFile(ctx context.Context, opt SendOptions, src *source, p
 // version cannot send by it, why.
 func formNameOf(p *peer, has func(feature string) bool) (name, why string) {
 	switch {
-	case p.form != formNone:
-		return p.form.Name(), ""
+	case p.Form != formNone:
+		return p.Form.Name(), ""
 	case !has(jingle.NS) || !has(jingle.NSFile) && !has(jingle.NSEncryptedFile):
 		return formNameNone, "takes no files (Jingle file transfer)"
-	case p.client == libervia:
+	case p.Software == libervia:
 		return formNameNone, "Libervia opens no standard envelope"
 	case !has(jingle.NSJET):
 		return formNameNone, "takes files, but not encrypted ones (XEP-0391)"
@@ -217,5 +217,5 @@ func formNameOf(p *peer, has func(feature string) bool) (name, why string) {
 
 // ownPeer stands for a client like this one, to see what it could be offered.
 func ownPeer(self jid.JID) *peer {
-	return &peer{jid: self, form: formJetsend, transports: slices.Clone(RouteOptions{}.order())}
+	return &peer{JID: self, Form: formJetsend, Transports: slices.Clone(RouteOptions{}.order())}
 }

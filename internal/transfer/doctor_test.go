@@ -43,8 +43,8 @@ func TestFormName(t *testing.T) {
 			info := &session.DiscoInfo{Features: tt.features, Identities: []session.Identity{{Category: "client", Name: tt.software}}}
 			p := describe(jid.MustParse("a@b.example/c"), info, session.Caps{})
 			form, why := formNameOf(p, info.Has)
-			if form != tt.form || !strings.Contains(why, tt.why) || (why == "") != (p.form != formNone) {
-				t.Errorf("%s, %q; capable: %v", form, why, p.form != formNone)
+			if form != tt.form || !strings.Contains(why, tt.why) || (why == "") != (p.Form != formNone) {
+				t.Errorf("%s, %q; capable: %v", form, why, p.Form != formNone)
 			}
 		})
 	}

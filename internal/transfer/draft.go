@@ -30,9 +30,9 @@ func (o *outgoing) dress(ctx context.Context, c *jingle.Content) (err error) {
 		o.undress()
 		return nil
 	}
-	ts, to := o.talk.ts, o.to.jid
+	ts, to := o.talk.ts, o.to.JID
 	if o.form == formDraft {
-		payload := draftPayload(ts, o.to.client)
+		payload := draftPayload(ts, o.to.Software)
 		o.env, err = o.e.omemo.WrapPayload(ctx, o.e.sess, to, payload, omemo.Renewed)
 		clear(payload)
 	} else {
@@ -72,7 +72,7 @@ func (o *outgoing) paths() (RouteOptions, error) {
 	switch {
 	case o.form == formConversations:
 		first, why = S5B, "Conversations before 2.5.8 takes in-band only after SOCKS5 has failed"
-	case o.to.client == libervia && o.src.Size == 0:
+	case o.to.Software == libervia && o.src.Size == 0:
 		first, why = IBB, "Libervia takes an empty file in-band alone"
 	default:
 		return r, nil

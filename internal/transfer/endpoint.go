@@ -15,11 +15,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"jetsend/internal/clean"
+	"jetsend/internal/contact"
 	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
@@ -286,11 +288,13 @@ func features(receiver bool, route RouteOptions) []string {
 		omemo.NodeDevices + "+notify",
 	}
 	if receiver {
-		for _, t := range route.order() {
-			f = append(f, transportFeatures[t])
+		for _, t := range contact.Transports() {
+			if slices.Contains(route.order(), t.Name) {
+				f = append(f, t.Feature)
+			}
 		}
 		f = append(f, jingle.NS, jingle.NSFile, jingle.NSJET, nsJETOMEMO,
-			jingle.NSEncryptedFile, nsHashes, "urn:xmpp:hash-function-text-names:sha-256", NS)
+			jingle.NSEncryptedFile, "urn:xmpp:hashes:2", "urn:xmpp:hash-function-text-names:sha-256", NS)
 	}
 	return f
 }

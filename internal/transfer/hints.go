@@ -1,7 +1,6 @@
 package transfer
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -12,7 +11,6 @@ import (
 	"jetsend/internal/clean"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/inbox"
-	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/omemo"
 	"jetsend/internal/stanza"
@@ -46,60 +44,6 @@ func DamagedHints(path string) []string {
 // longer is the hint to wait longer than a time that was not enough.
 func longer(flag string, least, had time.Duration) string {
 	return fmt.Sprintf("wait longer with `--%s %dm`", flag, int(max(least, 2*had).Minutes()))
-}
-
-// own tells whether an address is that of our account: its other devices are meant.
-func (e *Endpoint) own(to jid.JID) bool { return to.Bare() == e.sess.JID().Bare() }
-
-// runReceive is the hint for a contact without a client that takes files.
-func (e *Endpoint) runReceive(to jid.JID) string {
-	if e.own(to) {
-		return "on your other device run `jetsend receive`"
-	}
-	return "ask the contact to run `jetsend receive`"
-}
-
-// noResource says why there is nobody to offer a file to: of the resources
-// that are online, some may have answered what they can do.
-func (e *Endpoint) noResource(ctx context.Context, opt SendOptions, online, answered int) *Failure {
-	who := clean.Text(opt.To.String())
-	switch {
-	case online == 0 && e.own(opt.To):
-		return &Failure{
-			Code: exitcode.Offline, Reason: "no other device of " + who + " is online",
-			Hints: []string{e.runReceive(opt.To), longer("wait", longWait, opt.Wait)},
-		}
-	case online == 0:
-		return &Failure{Code: exitcode.Offline, Reason: who + " is not online", Hints: e.unseen(ctx, opt)}
-	case answered == 0:
-		return &Failure{
-			Code: exitcode.Offline, Reason: who + " is online but does not answer",
-			Hints: []string{longer("wait", longWait, opt.Wait)},
-		}
-	}
-	return &Failure{
-		Code: exitcode.Incapable, Reason: fmt.Sprintf("no client of %s can receive encrypted files from here (%d online)", who, online),
-		Hints: []string{e.runReceive(opt.To)},
-	}
-}
-
-// unseen are the hints for a contact of whom nothing is seen online, which may have
-// another reason than that nothing is.
-func (e *Endpoint) unseen(ctx context.Context, opt SendOptions) []string {
-	who := clean.Text(opt.To.Bare().String())
-	s, err := e.subscriptionWith(ctx, opt.To.Bare())
-	switch {
-	case err == nil && s.sees():
-		return []string{e.runReceive(opt.To), longer("wait", longWait, opt.Wait)}
-	case err == nil && s.Asked:
-		return []string{who + " has not answered that we ask to see it online: " + e.askToAccept()}
-	}
-	return []string{"without a presence subscription nobody is seen online: run `jetsend contacts add " + clean.Argument(who) + "`"}
-}
-
-// askToAccept is the hint for a contact who has not answered our request.
-func (e *Endpoint) askToAccept() string {
-	return "ask the contact to accept it, in any client or with `jetsend contacts accept " + clean.Argument(clean.Text(e.sess.JID().Bare().String())) + "`"
 }
 
 // hints are those that the journey of the file knows beside the error that ended it.

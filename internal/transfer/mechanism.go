@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"jetsend/internal/contact"
 	"jetsend/internal/state"
 )
 
@@ -13,7 +14,7 @@ import (
 var loginSchema = []string{
 	`CREATE TABLE login (id INTEGER PRIMARY KEY CHECK (id = 1), mechanism TEXT NOT NULL) STRICT`,
 	// Identity keys that used our profile: they never silently get less.
-	`CREATE TABLE jetsends (jid TEXT NOT NULL, identity_key BLOB NOT NULL, PRIMARY KEY (jid, identity_key)) STRICT`,
+	contact.Schema,
 	// The resource of the receiver: one for each state directory, so that a
 	// restart replaces its own ghost, and drawn at random, so that nobody who
 	// sees our OMEMO device can guess where to find us online.

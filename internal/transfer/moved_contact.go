@@ -1,6 +1,15 @@
 package transfer
 
-import "jetsend/internal/dialect"
+import (
+	"context"
+	"errors"
+
+	"jetsend/internal/contact"
+	"jetsend/internal/dialect"
+	"jetsend/internal/jid"
+	"jetsend/internal/omemo"
+	"jetsend/internal/session"
+)
 
 // The old names of what dialect has.
 type (
@@ -48,3 +57,105 @@ const (
 	// nothing does.
 	NotEncrypted = dialect.WordNone
 )
+
+// The old names of what package contact has.
+type (
+	peer = contact.Peer
+)
+
+const (
+	nsJETOMEMO = contact.NSJETOMEMO
+	discoWait  = contact.DiscoWait
+)
+
+var (
+	describe   = contact.Describe
+	clientOf   = contact.SoftwareOf
+	nameOf     = contact.NameOf
+	prefer     = contact.Prefer
+	startsOver = contact.StartsOver
+)
+
+// contacts finds who can take a file.
+func (e *Endpoint) contacts() *contact.Finder {
+	return &contact.Finder{Account: e.sess, Keys: e.omemo, DB: e.db, Resource: e.resource, Report: e.cfg.Report, Log: e.log}
+}
+
+// contactOptions are what package contact has to know of a send.
+func contactOptions(opt SendOptions) contact.Options {
+	c := contact.Options{
+		To: opt.To, Wait: opt.Wait, Patient: opt.Patient, Encryption: opt.Encryption,
+		Cipher: opt.Cipher, HiddenName: opt.HiddenName, VerifiedReceipt: opt.VerifiedReceipt,
+	}
+	if len(opt.Files) == 1 {
+		c.Path = opt.Files[0].Path
+	}
+	return c
+}
+
+func (e *Endpoint) choose(ctx context.Context, opt SendOptions) ([]*peer, error) {
+	peers, err := e.contacts().Choose(ctx, contactOptions(opt))
+	return peers, asFailure(err)
+}
+
+func (e *Endpoint) await(ctx context.Context, opt SendOptions, least form) ([]*peer, error) {
+	peers, err := e.contacts().Await(ctx, contactOptions(opt), least)
+	return peers, asFailure(err)
+}
+
+func (e *Endpoint) chooseForm(ctx context.Context, opt SendOptions, least form) ([]*peer, error) {
+	peers, err := e.contacts().ChooseForm(ctx, contactOptions(opt), least)
+	return peers, asFailure(err)
+}
+
+func (e *Endpoint) others(of jid.JID) []session.Resource { return e.contacts().Others(of) }
+
+func (e *Endpoint) own(to jid.JID) bool { return e.contacts().Own(to) }
+
+func (e *Endpoint) guardForm(ctx context.Context, p *peer, opt SendOptions) error {
+	return asFailure(e.contacts().GuardForm(ctx, p, contactOptions(opt)))
+}
+
+func (e *Endpoint) guardKeys(ctx context.Context, bare jid.JID, devices []omemo.Device, f form) error {
+	return asFailure(e.contacts().GuardKeys(ctx, bare, devices, f))
+}
+
+func (e *Endpoint) rememberJetsend(ctx context.Context, d omemo.Device) {
+	e.contacts().RememberJetsend(ctx, d)
+}
+
+func (e *Endpoint) runReceive(to jid.JID) string { return e.contacts().RunReceive(to) }
+
+func (e *Endpoint) askToAccept() string { return e.contacts().AskToAccept() }
+
+func (e *Endpoint) noResource(ctx context.Context, opt SendOptions, online, answered int) *Failure {
+	f := e.contacts().NoResource(ctx, contactOptions(opt), online, answered)
+	return &Failure{Code: f.Code, Reason: f.Reason, Hints: f.Hints, Err: f.Err}
+}
+
+func (e *Endpoint) subscriptionWith(ctx context.Context, bare jid.JID) (SubscriptionDetails, error) {
+	s, err := e.contacts().Subscription(ctx, bare)
+	return SubscriptionDetails(s), err
+}
+
+// checkPeer says why the client cannot be given what was asked for.
+func checkPeer(p *peer, opt SendOptions, sources []*source) error {
+	if err := p.Check(contactOptions(opt)); err != nil {
+		return asFailure(err)
+	}
+	for _, s := range sources {
+		if err := p.CheckSize(s.Name, s.Size); err != nil {
+			return asFailure(err)
+		}
+	}
+	return nil
+}
+
+// asFailure is an error of package contact in the words of this one.
+func asFailure(err error) error {
+	var f *contact.Failure
+	if errors.As(err, &f) {
+		return &Failure{Code: f.Code, Reason: f.Reason, Hints: f.Hints, Err: f.Err}
+	}
+	return err
+}

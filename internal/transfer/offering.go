@@ -53,7 +53,7 @@ func (e *Endpoint) reach(ctx context.Context, to *peer, sid string, content jing
 		defer close(watched)
 		for {
 			changed := e.sess.PresenceChanged()
-			if to.replacedAmong(e.sess.Resources(to.jid.Bare())) {
+			if to.ReplacedAmong(e.sess.Resources(to.JID.Bare())) {
 				cancel(errNotThere)
 				return
 			}
@@ -65,7 +65,7 @@ func (e *Endpoint) reach(ctx context.Context, to *peer, sid string, content jing
 		}
 	}()
 	defer func() { cancel(nil); <-watched }()
-	return e.initiate(ctx, to.jid, sid, content, patience)
+	return e.initiate(ctx, to.JID, sid, content, patience)
 }
 
 // prepare makes the route, the envelope and the content.
@@ -77,7 +77,7 @@ func (o *outgoing) prepare(ctx context.Context, sid string) (c jingle.Content, e
 	if o.route, err = o.e.offerRoute(ctx, o.to, paths); err != nil {
 		return c, err
 	}
-	o.route.libervia = o.to.client == libervia
+	o.route.libervia = o.to.Software == libervia
 	c = jingle.Content{
 		Creator: jingle.SenderInitiator, Name: contentName, Senders: jingle.SenderInitiator,
 		Description: jingle.Description(o.publicFile()), Transport: o.route.element(),
@@ -85,9 +85,9 @@ func (o *outgoing) prepare(ctx context.Context, sid string) (c jingle.Content, e
 	if !o.profile() {
 		err = o.dress(ctx, &c)
 	} else {
-		o.talk.offer = o.sealedOffer(sid, c, o.e.abandoned(ctx, o.to.jid))
+		o.talk.offer = o.sealedOffer(sid, c, o.e.abandoned(ctx, o.to.JID))
 		payload := o.talk.offer.Payload(o.talk.ts)
-		o.env, err = o.e.omemo.WrapPayload(ctx, o.e.sess, o.to.jid.Bare(), payload, omemo.Kept)
+		o.env, err = o.e.omemo.WrapPayload(ctx, o.e.sess, o.to.JID.Bare(), payload, omemo.Kept)
 		clear(payload)
 	}
 	if err != nil {
@@ -106,7 +106,7 @@ func wrapFailed(to *peer, err error) error {
 	if errors.As(err, &answer) {
 		err = fmt.Errorf("%w: %w", omemo.ErrNoDevice, err)
 	}
-	return fmt.Errorf("encrypt for %s: %w", to.jid.Bare(), err)
+	return fmt.Errorf("encrypt for %s: %w", to.JID.Bare(), err)
 }
 
 // publicFile is what the servers get to see. Other clients need the name there.
@@ -130,7 +130,7 @@ func (o *outgoing) sealedOffer(sid string, c jingle.Content, gone []string) *off
 	}
 	return &offer{
 		Transfer: o.head.Transfer, SID: sid, Content: c.Name, Senders: c.Senders, Cipher: o.talk.ts.Suite().URN(),
-		Initiator: o.e.sess.JID(), Responder: o.to.jid, Device: o.e.omemo.DeviceID(), Digest: contentDigest(c),
+		Initiator: o.e.sess.JID(), Responder: o.to.JID, Device: o.e.omemo.DeviceID(), Digest: contentDigest(c),
 		File: f, Batch: o.batch, Restart: o.restart, Directory: directoryOf(o.src), Mode: o.src.Mode, Gone: gone,
 	}
 }

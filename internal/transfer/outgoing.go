@@ -160,7 +160,7 @@ func (o *outgoing) findAgain(ctx context.Context, left time.Duration) ([]*peer, 
 	for {
 		opt.Wait = min(max(time.Until(end), time.Second), o.e.timing.retries.Last)
 		peers, err := o.e.chooseForm(ctx, opt, o.form)
-		peers = slices.DeleteFunc(peers, func(p *peer) bool { return p.form != o.form })
+		peers = slices.DeleteFunc(peers, func(p *peer) bool { return p.Form != o.form })
 		if err == nil && len(peers) == 0 {
 			err = o.e.noResource(ctx, opt, 1, 0)
 		}
@@ -186,17 +186,17 @@ func away(err error) error {
 // round offers the file to the resources, until one answers.
 func (o *outgoing) round(ctx context.Context, peers []*peer) (err error) {
 	for _, p := range prefer(peers, o.row.Row().Resource) {
-		if p.form != o.form {
+		if p.Form != o.form {
 			break
 		}
-		o.to, o.head.Peer = p, p.jid.String()
-		if err = p.check(o.opt, []*source{o.src}); err != nil {
+		o.to, o.head.Peer = p, p.JID.String()
+		if err = checkPeer(p, o.opt, []*source{o.src}); err != nil {
 			break
 		}
 		if err = context.Cause(ctx); err == nil {
 			err = o.attempt(ctx)
 		}
-		if o.form != formInsecurePlaintext && !o.agreed && unopened(err) && o.e.rebuilt(ctx, p.jid) { // once
+		if o.form != formInsecurePlaintext && !o.agreed && unopened(err) && o.e.rebuilt(ctx, p.JID) { // once
 			err = o.attempt(ctx)
 		}
 		if !unanswered(err) {
@@ -314,7 +314,7 @@ func (o *outgoing) attempt(ctx context.Context) (err error) {
 		return err
 	}
 	defer o.found()
-	o.talk = &talk{e: o.e, ts: crypto.NewSecret(o.form.Suite(o.opt.Cipher)), writesBack: writesBack(o.form, o.to.client)}
+	o.talk = &talk{e: o.e, ts: crypto.NewSecret(o.form.Suite(o.opt.Cipher)), writesBack: writesBack(o.form, o.to.Software)}
 	if o.form == formEncryptedFile {
 		o.talk.wire = newWireSum(&jingle.File{})
 	}
@@ -328,7 +328,7 @@ func (o *outgoing) attempt(ctx context.Context) (err error) {
 	if err := o.src.Unchanged(ctx); err != nil {
 		return err
 	}
-	if err := o.row.Offer(ctx, o.to.jid.Resource(), keysOf(o.env.Devices)...); err != nil {
+	if err := o.row.Offer(ctx, o.to.JID.Resource(), keysOf(o.env.Devices)...); err != nil {
 		return err
 	}
 	o.lost = o.e.sess.Lost()

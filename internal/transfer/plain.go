@@ -39,7 +39,7 @@ func (t *talk) insecurely(sum *plainSum) {
 func (o *outgoing) undress() {
 	o.env = &omemo.Envelope{}
 	sum := newPlainSum(nil)
-	sum.libervia = o.to.client == libervia
+	sum.libervia = o.to.Software == libervia
 	o.talk.insecurely(sum)
 }
 

@@ -164,13 +164,13 @@ func TestPlainWhateverThePeerCan(t *testing.T) {
 func TestPlainNeverByItself(t *testing.T) {
 	all := []form{formNone, formInsecurePlaintext, formConversations, formDraft, formEncryptedFile, formJET, formJetsend}
 	for _, takes := range [][]form{all, {formInsecurePlaintext}, nil} {
-		p := &peer{takes: takes}
+		p := &peer{Takes: takes}
 		for _, how := range []Encryption{EncryptionAuto, EncryptionJET, EncryptionDraft, EncryptionFile, encryptionOther, "none", "insecure"} {
-			if p.best(how) == formInsecurePlaintext {
+			if p.Best(how) == formInsecurePlaintext {
 				t.Errorf("%q of %v is no encryption", how, takes)
 			}
 		}
-		if f := p.best(EncryptionInsecurePlaintext); f != formNone && f != formInsecurePlaintext {
+		if f := p.Best(EncryptionInsecurePlaintext); f != formNone && f != formInsecurePlaintext {
 			t.Errorf("insecure of %v is %d", takes, f)
 		}
 	}

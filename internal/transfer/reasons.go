@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 
+	"jetsend/internal/contact"
 	"jetsend/internal/crypto"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/inbox"
@@ -114,7 +115,7 @@ func saysSuccess(err error) bool {
 }
 
 // errStreamLost: the connection to the server went away under a transfer.
-var errStreamLost = errors.New("connection to the server lost")
+var errStreamLost = contact.ErrLost
 
 // failureOf gives an error of a transfer its exit code and hints.
 func failureOf(err error, started bool) *Failure {

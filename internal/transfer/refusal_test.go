@@ -45,7 +45,7 @@ func offeredRow(t *testing.T, e *Endpoint, id string, to jid.JID, path string, k
 func askFor(t *testing.T, e *Endpoint, id string, size int64, to *peer, key []byte) error {
 	t.Helper()
 	row := journal.Row{
-		Key: journal.Key{ID: id, Direction: journal.Receive}, Peer: to.jid.Bare(), Profile: true, Name: "f",
+		Key: journal.Key{ID: id, Direction: journal.Receive}, Peer: to.JID.Bare(), Profile: true, Name: "f",
 		Size: size, Dir: t.TempDir(), Keys: [][]byte{key},
 	}
 	return e.newRequest(row, to, keeping{}, RouteOptions{Transports: []string{IBB}}).run(t.Context())
@@ -204,7 +204,7 @@ func TestOneRefusal(t *testing.T) {
 		"by hash":      {Size: -1, Hashes: []jingle.Hash{{Algo: "sha-256", Value: make([]byte, 32)}}},
 	} {
 		since := len(tap.Stanzas())
-		sess, err := juliet.jingle.Initiate(t.Context(), to[0].jid, jingle.NewSID(), jingle.Content{
+		sess, err := juliet.jingle.Initiate(t.Context(), to[0].JID, jingle.NewSID(), jingle.Content{
 			Creator: jingle.SenderInitiator, Name: contentName, Senders: jingle.SenderResponder,
 			Description: jingle.Description(f), Transport: ibb.NewTransport(0).Element(),
 		})

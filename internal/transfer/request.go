@@ -42,7 +42,7 @@ const requestTime = 5 * time.Minute
 
 // newRequest is a request for an interrupted transfer.
 func (e *Endpoint) newRequest(row journal.Row, to *peer, how keeping, route RouteOptions) *request {
-	down := newDownload(row, to.jid, how)
+	down := newDownload(row, to.JID, how)
 	down.taken = true // the sender knows it from before
 	return &request{e: e, row: row, to: to, route: route, patience: requestTime + checkTime(row.Size), accepted: func() {}, judge: func(omemo.Device) error { return nil }, from: row.Durable, down: down}
 }
@@ -95,7 +95,7 @@ func (q *request) converse(ctx context.Context) (s span, err error) {
 		return s, err
 	}
 	accepted, err := q.ask(ctx, prefix)
-	if unopened(err) && q.e.rebuilt(ctx, q.to.jid) { // once
+	if unopened(err) && q.e.rebuilt(ctx, q.to.JID) { // once
 		q.let()
 		accepted, err = q.ask(ctx, prefix)
 	}
@@ -143,7 +143,7 @@ func (q *request) ask(ctx context.Context, prefix string) (c jingle.Content, err
 	if err != nil {
 		return c, err
 	}
-	if err := q.down.row.Offer(ctx, q.to.jid.Resource()); err != nil {
+	if err := q.down.row.Offer(ctx, q.to.JID.Resource()); err != nil {
 		return c, err
 	}
 	q.lost = q.e.sess.Lost()
@@ -200,13 +200,13 @@ func (q *request) prepare(ctx context.Context, sid, prefix string) (c jingle.Con
 	}
 	o := &offer{
 		Transfer: q.row.ID, SID: sid, Content: c.Name, Senders: c.Senders, Cipher: q.talk.ts.Suite().URN(),
-		Initiator: q.e.sess.JID(), Responder: q.to.jid, Device: q.e.omemo.DeviceID(), Digest: contentDigest(c),
+		Initiator: q.e.sess.JID(), Responder: q.to.JID, Device: q.e.omemo.DeviceID(), Digest: contentDigest(c),
 		File: &jingle.File{Size: q.row.Size}, Prefix: prefix,
 	}
 	q.talk.offer = o
 	payload := o.Payload(q.talk.ts)
 	defer clear(payload)
-	if q.env, err = q.e.omemo.WrapPayload(ctx, q.e.sess, q.to.jid.Bare(), payload, omemo.Kept); err != nil {
+	if q.env, err = q.e.omemo.WrapPayload(ctx, q.e.sess, q.to.JID.Bare(), payload, omemo.Kept); err != nil {
 		return c, wrapFailed(q.to, err)
 	}
 	c.Security = (&jingle.Security{Name: c.Name, Cipher: o.Cipher, Type: envelopeType, Envelope: q.env.Element}).Element()

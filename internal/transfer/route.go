@@ -18,8 +18,8 @@ import (
 
 // The transports, as options and events name them.
 const (
-	S5B = "s5b"
-	IBB = "ibb"
+	S5B = s5b.Name
+	IBB = ibb.Name
 )
 
 const (
@@ -135,9 +135,9 @@ func (r *route) hear(ev jingle.Event) {
 
 // offerRoute makes the transport for an offer to a peer.
 func (e *Endpoint) offerRoute(ctx context.Context, to *peer, opt RouteOptions) (*route, error) {
-	r := e.newRoute(to.jid, true, opt)
+	r := e.newRoute(to.JID, true, opt)
 	for _, t := range opt.order() {
-		if slices.Contains(to.transports, t) {
+		if slices.Contains(to.Transports, t) {
 			r.allowed = append(r.allowed, t)
 		}
 	}
@@ -150,9 +150,9 @@ func (e *Endpoint) offerRoute(ctx context.Context, to *peer, opt RouteOptions) (
 	}
 	cfg := e.s5bConfig(ctx, opt.NoDirect)
 	cfg.Fallback = slices.Contains(r.allowed, IBB)
-	cfg.Silent = cfg.Fallback && !slices.Contains(to.takes, formJetsend) // which always reports, however slow its path
+	cfg.Silent = cfg.Fallback && !slices.Contains(to.Takes, formJetsend) // which always reports, however slow its path
 	var err error
-	r.socks, err = s5b.New(ctx, cfg, jingle.NewSID(), e.sess.JID(), to.jid, true)
+	r.socks, err = s5b.New(ctx, cfg, jingle.NewSID(), e.sess.JID(), to.JID, true)
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}

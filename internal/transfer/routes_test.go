@@ -189,7 +189,7 @@ func TestFeaturesFollow(t *testing.T) {
 		t.Helper()
 		eventually(t, func() bool {
 			peers, err := romeo.choose(t.Context(), SendOptions{To: jid.MustParse("juliet@jet.test"), Wait: time.Minute})
-			return err == nil && slices.Equal(peers[0].transports, []string{want})
+			return err == nil && slices.Equal(peers[0].Transports, []string{want})
 		})
 	}
 	says(IBB)

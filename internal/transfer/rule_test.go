@@ -95,7 +95,7 @@ func TestSupersededAtOnce(t *testing.T) {
 	row := load(t, st.juliet, journal.Key{ID: id, Direction: journal.Receive})
 	ctx, stop := context.WithCancelCause(t.Context())
 	stop(errSuperseded)
-	q := st.juliet.newRequest(row, &peer{jid: st.romeo.sess.JID()}, keeping{}, RouteOptions{})
+	q := st.juliet.newRequest(row, &peer{JID: st.romeo.sess.JID()}, keeping{}, RouteOptions{})
 	if err := q.run(ctx); !errors.Is(err, errSuperseded) || !askAgain(err, false) {
 		t.Errorf("%v", err)
 	}

@@ -46,7 +46,7 @@ func (e *Endpoint) Send(ctx context.Context, opt SendOptions) error {
 		err = e.guardForm(ctx, peers[0], opt)
 	}
 	if err == nil {
-		err = peers[0].check(opt, sources)
+		err = checkPeer(peers[0], opt, sources)
 	}
 	switch {
 	case errors.Is(err, errStreamLost), errors.Is(err, session.ErrSessionLost):
@@ -112,8 +112,8 @@ func (e *Endpoint) outgoing(opt SendOptions, src *source) *outgoing {
 // start takes the row of the transfer, the one with that id or else that of the
 // same send before, if that has not ended, and runs it.
 func (o *outgoing) start(ctx context.Context, peers []*peer, id string) exitcode.Code {
-	o.form = peers[0].form
-	o.head.Peer = peers[0].jid.String()
+	o.form = peers[0].Form
+	o.head.Peer = peers[0].JID.String()
 	o.nameArchive()
 	row := o.rowOf()
 	same := false

@@ -320,7 +320,7 @@ func (e *Endpoint) primeOne(ctx context.Context, res session.Resource) error {
 	if err != nil {
 		return nil //nolint:nilerr // a client that does not say what it can do is not primed
 	}
-	if p := describe(res.JID, info, res.Caps); p.form != formJET {
+	if p := describe(res.JID, info, res.Caps); p.Form != formJET {
 		return nil // jetsends begin their sessions themselves, others cannot use one
 	}
 	children, err := e.omemo.Prime(ctx, e.sess, res.JID, 0, e.needsJunk(ctx, res.JID))

@@ -28,6 +28,9 @@ const (
 	stanzaIQ    = "iq"                               // data in iqs: the default and all that we do
 )
 
+// Name is what options and events call the transport.
+const Name = "ibb"
+
 // Block sizes in bytes, before base64.
 const (
 	// DefaultBlockSize is what XEP-0047 section 6 recommends, and what keeps a

@@ -31,6 +31,9 @@ import (
 // NS is the name space of the transport (XEP-0260).
 const NS = "urn:xmpp:jingle:transports:s5b:1"
 
+// Name is what options and events call the transport.
+const Name = "s5b"
+
 // Errors of this package; use errors.Is.
 var (
 	// ErrNoCandidate means that neither side reached a candidate of the other.

@@ -1,10 +1,11 @@
-package transfer
+package contact
 
 import (
 	"slices"
 	"testing"
 	"time"
 
+	"jetsend/internal/dialect"
 	"jetsend/internal/jid"
 	"jetsend/internal/session"
 )
@@ -14,22 +15,22 @@ import (
 func TestReplacedResource(t *testing.T) {
 	const ghost, now, other = "juliet@jet.test/jetsend.0a0a0a0a", "juliet@jet.test/jetsend.0a0a0a0a.ABCDEFGH", "juliet@jet.test/jetsend.0b0b0b0b"
 	var all []session.Resource
-	var peers []*peer
+	var peers []*Peer
 	for _, full := range []string{ghost, other, now} {
 		all = append(all, session.Resource{JID: jid.MustParse(full)})
 	}
 	var got []string
 	for _, r := range replacedLast(all) {
 		got = append(got, r.JID.String())
-		peers = append(peers, &peer{jid: r.JID, form: formJetsend})
+		peers = append(peers, &Peer{JID: r.JID, Form: dialect.FormJetsend})
 	}
 	if !slices.Equal(got, []string{other, now, ghost}) {
 		t.Errorf("%q", got)
 	}
 	for _, last := range []string{"jetsend.0a0a0a0a", "jetsend.0a0a0a0a.ZYXW"} {
 		got = nil
-		for _, p := range prefer(peers, last) {
-			got = append(got, p.jid.String())
+		for _, p := range Prefer(peers, last) {
+			got = append(got, p.JID.String())
 		}
 		if !slices.Equal(got, []string{now, ghost, other}) {
 			t.Errorf("after %s: %q", last, got)
@@ -39,23 +40,23 @@ func TestReplacedResource(t *testing.T) {
 	for _, tt := range []struct {
 		of, by string
 		after  time.Duration
-		is     client
+		is     dialect.Software
 		want   bool
 	}{
-		{ghost, now, time.Minute, jetsend, true},
-		{now, ghost, time.Minute, jetsend, true}, // the first ghost is gone, and its name is free
-		{now, ghost + ".BCDEFGHI", time.Minute, jetsend, true},
-		{now, ghost + ".BCDEFGHI", burst, jetsend, false}, // both were there
-		{ghost, other, time.Minute, jetsend, false},
-		{ghost, ghost, time.Minute, jetsend, false}, // the same, with another presence
-		{"juliet@jet.test/a.b", "juliet@jet.test/a.b.c", time.Minute, otherClient, false},
+		{ghost, now, time.Minute, dialect.Jetsend, true},
+		{now, ghost, time.Minute, dialect.Jetsend, true}, // the first ghost is gone, and its name is free
+		{now, ghost + ".BCDEFGHI", time.Minute, dialect.Jetsend, true},
+		{now, ghost + ".BCDEFGHI", burst, dialect.Jetsend, false}, // both were there
+		{ghost, other, time.Minute, dialect.Jetsend, false},
+		{ghost, ghost, time.Minute, dialect.Jetsend, false}, // the same, with another presence
+		{"juliet@jet.test/a.b", "juliet@jet.test/a.b.c", time.Minute, dialect.OtherClient, false},
 	} {
-		p := &peer{jid: jid.MustParse(tt.of), client: tt.is, seen: begun}
-		if got := p.replacedAmong([]session.Resource{{JID: jid.MustParse(tt.by), Seen: begun.Add(tt.after)}}); got != tt.want {
+		p := &Peer{JID: jid.MustParse(tt.of), Software: tt.is, Seen: begun}
+		if got := p.ReplacedAmong([]session.Resource{{JID: jid.MustParse(tt.by), Seen: begun.Add(tt.after)}}); got != tt.want {
 			t.Errorf("%s replaced by %s after %v: %t", tt.of, tt.by, tt.after, got)
 		}
 	}
-	if got := prefer(peers, "Conversations.x")[0].jid.String(); got != other {
+	if got := Prefer(peers, "Conversations.x")[0].JID.String(); got != other {
 		t.Errorf("another client is taken for a receiver: %s", got)
 	}
 }

@@ -1,17 +1,18 @@
-package transfer
+package contact
 
 import (
 	"context"
 	"sync"
 	"time"
 
+	"jetsend/internal/dialect"
 	"jetsend/internal/jid"
 	"jetsend/internal/session"
 )
 
 const (
-	// discoWait is how long a resource may take to say what it can do.
-	discoWait = 5 * time.Second
+	// DiscoWait is how long a resource may take to say what it can do.
+	DiscoWait = 5 * time.Second
 	// grace is how long the others have, at least, once a client that suits has
 	// answered; as long again as that one took when that is more. A phone that sleeps
 	// never answers.
@@ -22,18 +23,18 @@ const (
 // worth waiting.
 type inquiry struct {
 	// ask asks one of them; nil when it does not answer.
-	ask func(context.Context, session.Resource) *peer
+	ask func(context.Context, session.Resource) *Peer
 	// least is the form from which a client suits, most the best that the offer may have.
-	least, most form
+	least, most dialect.Form
 }
 
 // run asks all of them at once and returns the answers that came in time. It has ended
 // what it began when it returns.
-func (q *inquiry) run(ctx context.Context, clients []session.Resource) (answered []*peer) {
-	ctx, cancel := context.WithTimeout(ctx, discoWait)
+func (q *inquiry) run(ctx context.Context, clients []session.Resource) (answered []*Peer) {
+	ctx, cancel := context.WithTimeout(ctx, DiscoWait)
 	type answer struct {
 		from jid.JID
-		peer *peer
+		peer *Peer
 	}
 	answers := make(chan answer, len(clients)) // never full
 	pending := map[jid.JID]session.Resource{}
@@ -44,9 +45,9 @@ func (q *inquiry) run(ctx context.Context, clients []session.Resource) (answered
 		pending[c.JID] = c
 		asking.Go(func() { answers <- answer{c.JID, q.ask(ctx, c)} })
 	}
-	begun, best := time.Now(), formNone
+	begun, best := time.Now(), dialect.FormNone
 	var until time.Time // for the others, once one suits
-	timer := time.NewTimer(discoWait)
+	timer := time.NewTimer(DiscoWait)
 	defer timer.Stop()
 	for len(pending) > 0 {
 		select {
@@ -56,7 +57,7 @@ func (q *inquiry) run(ctx context.Context, clients []session.Resource) (answered
 				break
 			}
 			answered = append(answered, a.peer)
-			if best = max(best, a.peer.form); best >= q.least && until.IsZero() {
+			if best = max(best, a.peer.Form); best >= q.least && until.IsZero() {
 				until = time.Now().Add(max(grace, time.Since(begun)))
 			}
 		case <-timer.C:
@@ -65,8 +66,8 @@ func (q *inquiry) run(ctx context.Context, clients []session.Resource) (answered
 		}
 		switch {
 		case until.IsZero(), best < q.most && claimsProfile(pending):
-			continue // to the end of discoWait
-		case best == formJetsend && !claimsProfile(pending), !time.Now().Before(until):
+			continue // to the end of DiscoWait
+		case best == dialect.FormJetsend && !claimsProfile(pending), !time.Now().Before(until):
 			return answered
 		}
 		timer.Reset(time.Until(until))

@@ -1,0 +1,77 @@
+package contact
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"jetsend/internal/dialect"
+	"jetsend/internal/jid"
+	"jetsend/internal/session"
+)
+
+// Others are the resources of a contact that are online, the best first. Of our own
+// account they are without the receiver of this very device, which cannot open its
+// own envelopes.
+func (f *Finder) Others(of jid.JID) []session.Resource {
+	all := slices.DeleteFunc(f.Account.Resources(of), func(r session.Resource) bool {
+		return f.Own(r.JID) && sameReceiver(r.JID.Resource(), f.Resource)
+	})
+	return replacedLast(all)
+}
+
+// sameReceiver reports whether resource is the one of a receiver, or was taken in the
+// place of that.
+func sameReceiver(resource, of string) bool {
+	return resource == of || of != "" && strings.HasPrefix(resource, of+session.OtherResource)
+}
+
+// replacedLast puts the resources behind the others in whose place another one was
+// taken: what had them was killed, and its server has not noticed.
+func replacedLast(all []session.Resource) []session.Resource {
+	replaced := func(r session.Resource) bool {
+		return slices.ContainsFunc(all, func(o session.Resource) bool {
+			return o.JID != r.JID && o.JID.Bare() == r.JID.Bare() && sameReceiver(o.JID.Resource(), r.JID.Resource())
+		})
+	}
+	var first, last []session.Resource
+	for _, r := range all {
+		if replaced(r) {
+			last = append(last, r)
+		} else {
+			first = append(first, r)
+		}
+	}
+	return append(first, last...)
+}
+
+// ReplacedAmong reports whether a resource came after the peer that was taken in the
+// place of its own, or of the one that both wanted. What came in one burst does not say
+// which one is the later.
+func (p *Peer) ReplacedAmong(all []session.Resource) bool {
+	wanted := receiverOf(p.JID.Resource())
+	return p.Software == dialect.Jetsend && slices.ContainsFunc(all, func(r session.Resource) bool {
+		return r.JID != p.JID && sameReceiver(r.JID.Resource(), wanted) && r.Seen.After(p.Seen.Add(burst))
+	})
+}
+
+// receiverOf is the resource that a receiver of ours wanted to have.
+func receiverOf(resource string) string {
+	parts := strings.SplitN(resource, session.OtherResource, 3) // newResource has one of these
+	return strings.Join(parts[:min(len(parts), 2)], session.OtherResource)
+}
+
+// Prefer puts the client that a transfer was offered to last, if it is there, before
+// the others of its form: it has what came so far, and is the one that was named or
+// said yes. The others would begin at 0.
+func Prefer(peers []*Peer, resource string) []*Peer {
+	last := func(p *Peer) int {
+		if base := receiverOf(resource); base != "" && sameReceiver(p.JID.Resource(), base) {
+			return 1
+		}
+		return 0
+	}
+	return slices.SortedStableFunc(slices.Values(peers), func(a, b *Peer) int {
+		return cmp.Or(cmp.Compare(b.Form, a.Form), cmp.Compare(last(b), last(a)))
+	})
+}
