@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"jetsend/internal/clean"
+	"jetsend/internal/contact"
 	"jetsend/internal/jid"
 )
 
@@ -162,7 +163,7 @@ func accept(ctx context.Context, r roster, j jid.JID) (done string, err error) {
 	if err != nil {
 		return "", err
 	}
-	i := slices.IndexFunc(list, func(c contact) bool { return c.JID == j })
+	i := slices.IndexFunc(list, func(c contact.Entry) bool { return c.JID == j })
 	if i >= 0 && (list[i].Subscription == "to" || list[i].Subscription == "both") {
 		return done, nil
 	}
@@ -185,7 +186,7 @@ func listContacts(ctx context.Context, a *app, r roster) error {
 	if err != nil {
 		return fmt.Errorf("list the contacts: %w", err)
 	}
-	slices.SortFunc(list, func(a, b contact) int { return cmp.Compare(a.JID.String(), b.JID.String()) })
+	slices.SortFunc(list, func(a, b contact.Entry) int { return cmp.Compare(a.JID.String(), b.JID.String()) })
 	var rows []record
 	for _, entry := range list {
 		rows = append(rows, contactRecord{

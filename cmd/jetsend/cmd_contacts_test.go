@@ -5,13 +5,14 @@ import (
 	"strings"
 	"testing"
 
+	"jetsend/internal/contact"
 	"jetsend/internal/jid"
 )
 
 func TestContacts(t *testing.T) {
 	f := newFixture(t)
 	f.file(".config/jetsend/config.yaml", "accounts: {home: {jid: juliet@capulet.example}}\ncontacts: {romeo: romeo@montague.example/orchard}\n")
-	f.endpoint.contacts = []contact{
+	f.endpoint.contacts = []contact.Entry{
 		{JID: jid.MustParse("tybalt@capulet.example"), Subscription: "both", Name: "T\x1b[2J"},
 		{JID: jid.MustParse("paris@verona.example"), Subscription: "none", Asks: true},
 	}

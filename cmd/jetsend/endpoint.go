@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"jetsend/internal/config"
+	"jetsend/internal/contact"
 	"jetsend/internal/event"
 	"jetsend/internal/jid"
 	"jetsend/internal/state"
@@ -46,9 +47,9 @@ type endpoint interface {
 
 // roster is the account's list of contacts (RFC 6121).
 type roster interface {
-	List(context.Context) ([]contact, error)
+	List(context.Context) ([]contact.Entry, error)
 	// Items are those of the list alone, as the login has brought it.
-	Items(context.Context) ([]contact, error)
+	Items(context.Context) ([]contact.Entry, error)
 	// Name gives a contact a name on the list.
 	Name(ctx context.Context, of jid.JID, name string) error
 	// Subscribe asks to see the presence of a contact.
@@ -58,15 +59,6 @@ type roster interface {
 	Approve(context.Context, jid.JID) (sees bool, err error)
 	// Remove takes a contact off the list, which ends both directions.
 	Remove(context.Context, jid.JID) error
-}
-
-// contact is one entry of the roster, or a stranger who asks to become one.
-type contact struct {
-	JID          jid.JID
-	Name         string
-	Subscription string // none, to, from, both
-	Asked        bool   // we asked and they have not answered
-	Asks         bool   // they ask to see our presence
 }
 
 // keys is the trust table of the state directory, readable without a network.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"jetsend/internal/config"
+	"jetsend/internal/contact"
 	"jetsend/internal/event"
 	"jetsend/internal/jid"
 	"jetsend/internal/omemo"
@@ -99,7 +100,7 @@ type fakeEndpoint struct {
 	result   error
 	during   func(context.Context, *fakeEndpoint) error // instead of result
 	report   func(event.Event)
-	contacts []contact
+	contacts []contact.Entry
 	own      []device
 	learn    func() error // what LearnKeys does; nil: result
 	changed  []device     // what it returns
@@ -161,8 +162,8 @@ func (e *fakeEndpoint) Close(ctx context.Context) error {
 	e.closed++
 	return ctx.Err()
 }
-func (e *fakeEndpoint) List(context.Context) ([]contact, error)  { return e.contacts, e.result }
-func (e *fakeEndpoint) Items(context.Context) ([]contact, error) { return e.contacts, e.result }
+func (e *fakeEndpoint) List(context.Context) ([]contact.Entry, error)  { return e.contacts, e.result }
+func (e *fakeEndpoint) Items(context.Context) ([]contact.Entry, error) { return e.contacts, e.result }
 func (e *fakeEndpoint) Name(_ context.Context, j jid.JID, name string) error {
 	e.done = append(e.done, "name "+j.String()+" "+name)
 	return e.result

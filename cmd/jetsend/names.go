@@ -9,6 +9,7 @@ import (
 
 	"jetsend/internal/clean"
 	"jetsend/internal/config"
+	"jetsend/internal/contact"
 	"jetsend/internal/jid"
 	"jetsend/internal/shortname"
 )
@@ -106,7 +107,7 @@ func (a *app) settle(ctx context.Context, c *config.Config, e endpoint, t *targe
 }
 
 // namesakes are the contacts of that name.
-func namesakes(list []contact, name string) (found []jid.JID) {
+func namesakes(list []contact.Entry, name string) (found []jid.JID) {
 	want, err := shortname.Key(name)
 	if err != nil {
 		return nil

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"jetsend/internal/contact"
 	"jetsend/internal/jid"
 	"jetsend/internal/state"
 )
@@ -26,7 +27,7 @@ func TestNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	romeo, mallory := jid.MustParse("romeo@montague.example"), jid.MustParse("mallory@verona.example")
-	f.endpoint.contacts = []contact{
+	f.endpoint.contacts = []contact.Entry{
 		{JID: romeo, Name: "My  Romeo"}, {JID: mallory, Name: "nas"},
 		{JID: jid.MustParse("a@verona.example"), Name: "Twin"}, {JID: jid.MustParse("b@verona.example"), Name: "twin"},
 	}
@@ -45,7 +46,7 @@ func TestNames(t *testing.T) {
 	f.wants(2, []string{"neither an address (name@domain) nor the name of a contact", "contacts add name@domain nobody"}, "send", a, "nobody")
 
 	// The server's word changes.
-	f.endpoint.contacts = []contact{{JID: romeo}, {JID: mallory, Name: "my romeo"}}
+	f.endpoint.contacts = []contact.Entry{{JID: romeo}, {JID: mallory, Name: "my romeo"}}
 	f.wants(2, []string{
 		"My Romeo was romeo@montague.example when you used it last, and is mallory@verona.example",
 		"`jetsend contacts name mallory@verona.example 'My Romeo'`",

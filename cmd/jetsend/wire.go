@@ -7,20 +7,18 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"time"
 
 	"jetsend/internal/clean"
 	"jetsend/internal/config"
+	"jetsend/internal/contact"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
 	"jetsend/internal/session"
 	"jetsend/internal/shortname"
-	"jetsend/internal/stanza"
 	"jetsend/internal/state"
 	"jetsend/internal/transfer"
-	"jetsend/internal/xmltree"
 )
 
 // wire gives a run the real doors to the network and the state.
@@ -92,121 +90,27 @@ func (o online) RemoveOwnDevice(ctx context.Context, id uint32) error {
 }
 
 // Roster implements endpoint.
-func (o online) Roster() roster { return contactList{o.Session()} }
+func (o online) Roster() roster { return contactList{contact.Roster{Account: o.Session()}} }
 
-// contactList is the roster of a session.
-type contactList struct{ s *session.Session }
+// contactList is the roster of a session, with what to do about its errors.
+type contactList struct{ contact.Roster }
 
-// List implements roster. The server repeats unanswered requests right after
-// our initial presence; the answer to a ping (XEP-0199) comes behind them.
-func (c contactList) List(ctx context.Context) ([]contact, error) {
-	if err := c.settle(ctx); err != nil {
-		return nil, err
-	}
-	list, err := c.Items(ctx)
-	if err != nil {
-		return nil, err
-	}
-	requests := c.s.SubscriptionRequests()
-	for i := range list {
-		list[i].Asks = slices.Contains(requests, list[i].JID)
-	}
-	for _, j := range requests {
-		if !slices.ContainsFunc(list, func(c contact) bool { return c.JID == j }) {
-			list = append(list, contact{JID: j, Subscription: "none", Asks: true})
-		}
-	}
-	return list, nil
-}
-
-// Items implements roster.
-func (c contactList) Items(ctx context.Context) (list []contact, err error) {
-	items, err := c.s.Roster(ctx)
-	for _, it := range items {
-		list = append(list, contact{JID: it.JID, Name: it.Name, Subscription: it.Subscription, Asked: it.Ask})
-	}
-	return list, err
-}
-
-// Name implements roster.
-func (c contactList) Name(ctx context.Context, of jid.JID, name string) error {
-	return c.s.NameContact(ctx, of, name)
-}
-
-// settle waits until the server has handled all that was sent to it, and we
-// all that it had to say.
-func (c contactList) settle(ctx context.Context) error {
-	server, err := jid.Parse(c.s.JID().Domain())
-	if err != nil {
-		return err
-	}
-	_, err = c.s.IQ(ctx, server, stanza.Get, xmltree.New("urn:xmpp:ping", "ping"))
-	var refused *stanza.Error
-	if errors.As(err, &refused) { // an answer all the same
-		return nil
-	}
-	return err
-}
-
-// Subscribe implements roster.
-func (c contactList) Subscribe(ctx context.Context, j jid.JID) error {
-	return c.settled(ctx, c.s.Subscribe(ctx, j))
-}
-
-// Approve implements roster. Whether the contact has asked is seen by what has come
-// of the approval: ejabberd does not tell a client of negative priority who asks.
+// Approve implements roster.
 func (c contactList) Approve(ctx context.Context, j jid.JID) (sees bool, err error) {
-	if err := c.settled(ctx, c.s.Approve(ctx, j)); err != nil {
-		return false, err
+	sees, err = c.Roster.Approve(ctx, j)
+	if errors.Is(err, contact.ErrNotAsked) {
+		err = usagef("%s", err).hint("accept it when it has; to ask on your part run `jetsend contacts add %s`", clean.Argument(clean.Text(j.String())))
 	}
-	if err := c.s.RefreshRoster(ctx); err != nil {
-		return false, err
-	}
-	switch sub := c.s.Subscription(j); {
-	case sub == "from", sub == "both":
-		return true, nil
-	case c.s.PreApproves():
-		return false, nil
-	}
-	return false, usagef("%s has not asked to see us", j).
-		hint("accept it when it has; to ask on your part run `jetsend contacts add %s`", clean.Argument(clean.Text(j.String())))
+	return sees, err
 }
 
-// Remove implements roster. Somebody who is not on the list yet but asks to be,
-// or may ask, is refused.
+// Remove implements roster.
 func (c contactList) Remove(ctx context.Context, j jid.JID) error {
-	if err := c.settle(ctx); err != nil {
-		return err
-	}
-	items, err := c.s.Roster(ctx)
-	if err != nil {
-		return err
-	}
-	listed := slices.ContainsFunc(items, func(it session.RosterItem) bool { return it.JID == j })
-	asks := slices.Contains(c.s.SubscriptionRequests(), j)
-	// ejabberd does not tell a client of negative priority who asks, and takes a
-	// request off its list without an answer. To refuse nothing does no harm.
-	if asks || !listed {
-		if err := c.s.Refuse(ctx, j); err != nil {
-			return err
-		}
-	}
-	err = c.s.RemoveContact(ctx, j)
-	var refused *stanza.Error
-	if errors.As(err, &refused) && refused.Condition == stanza.ItemNotFound {
-		if asks {
-			return nil
-		}
-		return usagef("%s is not on the list of contacts", j).hint("run `jetsend contacts list`")
+	err := c.Roster.Remove(ctx, j)
+	if errors.Is(err, contact.ErrNotListed) {
+		err = usagef("%s", err).hint("run `jetsend contacts list`")
 	}
 	return err
-}
-
-func (c contactList) settled(ctx context.Context, err error) error {
-	if err != nil {
-		return err
-	}
-	return c.settle(ctx)
 }
 
 // openTransfers opens the journal in the state of an account. Looking at
