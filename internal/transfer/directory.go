@@ -87,7 +87,7 @@ func unpackError(ctx context.Context, err error) error {
 	case errors.Is(err, inbox.ErrExists), errors.Is(err, inbox.ErrNoSpace):
 		return err
 	}
-	return &sinkError{err}
+	return &sinkError{Err: err}
 }
 
 // refusedArchive tells whether an archive that came is at fault.

@@ -83,7 +83,7 @@ func (d *download) settle(ctx context.Context, row journal.Row) (done bool, err 
 	}
 	outcome, err := d.settleRelease(&row, filepath.Base(row.Path))
 	if err != nil {
-		return false, &sinkError{err}
+		return false, &sinkError{Err: err}
 	}
 	switch outcome {
 	case inbox.Released:
@@ -104,12 +104,12 @@ func (d *download) releaseAgain(ctx context.Context, row journal.Row) (done bool
 		return false, d.row.Rewind(ctx, short.Have)
 	}
 	if err == nil && row.SHA256 != nil {
-		err = d.sum.advance(ctx, d.part, row.Size)
+		err = d.sum.Advance(ctx, d.part, row.Size)
 	}
 	if err != nil {
-		return false, &sinkError{err}
+		return false, &sinkError{Err: err}
 	}
-	if row.SHA256 != nil && !bytes.Equal(d.sum.sum(), row.SHA256) {
+	if row.SHA256 != nil && !bytes.Equal(d.sum.Sum(), row.SHA256) {
 		err := d.restart(ctx)
 		return false, errors.Join(err, d.part.Keep())
 	}
@@ -122,16 +122,16 @@ func (d *download) offset() int64 { return d.part.Written() }
 // prefix is the SHA-256 of those bytes, in hex, or "" when there are none.
 func (d *download) prefix(ctx context.Context) (string, error) {
 	if d.offset() == 0 {
-		d.sum.reset()
+		d.sum.Reset()
 		return "", nil
 	}
-	if err := d.sum.advance(ctx, d.part, d.offset()); err != nil {
+	if err := d.sum.Advance(ctx, d.part, d.offset()); err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			return "", cause
 		}
-		return "", &sinkError{fmt.Errorf("read partial file: %w", err)}
+		return "", &sinkError{Err: fmt.Errorf("read partial file: %w", err)}
 	}
-	return hex.EncodeToString(d.sum.sum()), nil
+	return hex.EncodeToString(d.sum.Sum()), nil
 }
 
 // restart throws away what there is.
@@ -143,9 +143,9 @@ func (d *download) rewind(ctx context.Context, n int64) error {
 	if err := d.row.Rewind(ctx, n); err != nil {
 		return err
 	}
-	d.sum.reset()
+	d.sum.Reset()
 	if err := d.part.Rewind(n); err != nil {
-		return &sinkError{err}
+		return &sinkError{Err: err}
 	}
 	return nil
 }
@@ -163,8 +163,8 @@ func (d *download) stream(ctx context.Context, t *talk, path *bytestream, s span
 	}
 	m := startMeter(d.head, s.offset, s.size, d.e.cfg.Report)
 	defer func() {
-		m.end()
-		d.moved = m.bytes.Load()
+		m.End()
+		d.moved = m.Bytes()
 	}()
 	defer d.keepSyncing(ctx)()
 	if t.insecure != nil {
@@ -174,7 +174,7 @@ func (d *download) stream(ctx context.Context, t *talk, path *bytestream, s span
 	// path hands the end on: then the bytes are counted.
 	ends := t.offer != nil && path.ends
 	err := streamIn(ctx, t.tapped(path), ends, checkTime(s.offset), d.part, s.length, t.ts, &d.e.receiving, sum, m)
-	return untagged(err, m.bytes.Load(), s)
+	return untagged(err, m.Bytes(), s)
 }
 
 // keepSyncing makes what comes durable from time to time, until its result is
@@ -257,7 +257,7 @@ func (d *download) release(ctx context.Context, sum []byte) error {
 	d.part.Permit(row.Mode)
 	final, err := d.part.Release(d.name, d.how.conflict, d.file.Date, func(path string) error { return d.row.Place(ctx, path, sum) })
 	if err != nil {
-		return &sinkError{err}
+		return &sinkError{Err: err}
 	}
 	d.final = final
 	return d.row.Complete(ctx)
@@ -304,7 +304,7 @@ func (d *download) report() {
 	switch {
 	case row.Insecure():
 		verified = append([]string{}, d.plain...)
-	case row.SHA256 != nil && d.sum.h != nil:
+	case row.SHA256 != nil && d.sum.Of(row.Size) != nil:
 		verified = append(verified, "sha-256")
 	}
 	event := Received{

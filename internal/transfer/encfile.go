@@ -18,6 +18,7 @@ import (
 	"jetsend/internal/crypto"
 	"jetsend/internal/jingle"
 	"jetsend/internal/omemo"
+	"jetsend/internal/stream"
 	"jetsend/internal/xmltree"
 )
 
@@ -106,25 +107,8 @@ func (w *wireSum) compare(told []jingle.Hash) (checked bool, err error) {
 // not read through here.
 func (w *wireSum) tap(b *bytestream) *bytestream {
 	t := *b
-	t.halfCloser = &tapped{b.halfCloser, w}
+	t.halfCloser = stream.Tap(b.halfCloser, w)
 	return &t
-}
-
-type tapped struct {
-	halfCloser
-	sum *wireSum
-}
-
-func (t *tapped) Read(p []byte) (int, error) {
-	n, err := t.halfCloser.Read(p)
-	_, _ = t.sum.Write(p[:n])
-	return n, err
-}
-
-func (t *tapped) Write(p []byte) (int, error) {
-	n, err := t.halfCloser.Write(p)
-	_, _ = t.sum.Write(p[:n])
-	return n, err
 }
 
 // tapped is the path that the bytes of the file shall take.

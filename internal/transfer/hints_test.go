@@ -132,7 +132,7 @@ func TestFolderHints(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := parent.Sub("romeo@jet.test")
-		f := failureOf(&sinkError{err}, false)
+		f := failureOf(&sinkError{Err: err}, false)
 		if f.Code != exitcode.LocalFile || len(f.Hints) != 1 {
 			t.Fatalf("%d, %q, %v", f.Code, f.Hints, err)
 		}

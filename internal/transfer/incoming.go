@@ -250,7 +250,7 @@ func (in *incoming) begin(ctx context.Context) (done bool, err error) {
 		err = in.e.take(ctx, in.down, in.row(), dir, true)
 		in.r.settleFolder(in.down, dir, err)
 	} else {
-		err = &sinkError{err}
+		err = &sinkError{Err: err}
 	}
 	switch {
 	case errors.Is(err, inbox.ErrNoSpace):
@@ -453,8 +453,8 @@ func (in *incoming) prefix(ctx context.Context) (prefix string, err error) {
 		return d.prefix(ctx)
 	}
 	err = in.r.readings.turn(ctx, in.sess.Peer().Bare(), func(pay payment) error {
-		d.sum.pay = pay
-		defer func() { d.sum.pay = nil }()
+		d.sum.Pay = pay
+		defer func() { d.sum.Pay = nil }()
 		prefix, err = d.prefix(ctx)
 		return err
 	})

@@ -3,7 +3,6 @@ package transfer
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -400,60 +399,6 @@ func TestPlainAfterCrash(t *testing.T) {
 	}
 	if b, err := os.ReadFile(filepath.Join(dir, "f")); err != nil || string(b) != "abc" {
 		t.Errorf("%q, %v", b, err)
-	}
-}
-
-// TestPlainStream: so many bytes as were announced, no fewer, and none of the rest is
-// looked at.
-func TestPlainStream(t *testing.T) {
-	for _, size := range []int{0, 1, 2, chunk - 1, chunk, chunk + 1, 3*chunk + 77} {
-		data := make([]byte, size)
-		_, _ = rand.Read(data)
-		a, b := pair(t)
-		out := make(chan error, 1)
-		go func() {
-			out <- insecureOut(t.Context(), a, bytes.NewReader(data), int64(size), same, new(throttle), nil, meterFor(t))
-		}()
-		var got bytes.Buffer
-		m := meterFor(t)
-		if err := insecureIn(t.Context(), b, &got, int64(size), new(throttle), nil, m); err != nil {
-			t.Fatalf("%d bytes: %v", size, err)
-		}
-		if err := <-out; err != nil {
-			t.Fatalf("%d bytes: %v", size, err)
-		}
-		if !bytes.Equal(got.Bytes(), data) || m.bytes.Load() != int64(size) {
-			t.Errorf("%d bytes: differ", size)
-		}
-	}
-	for name, tt := range map[string]struct {
-		wire string
-		want error
-	}{
-		"exact": {"abc", nil}, "more": {"abcd", nil}, "cut": {"ab", io.ErrUnexpectedEOF}, "nothing": {"", io.ErrUnexpectedEOF},
-	} {
-		a, b := pair(t)
-		go func() { _, _ = io.WriteString(a, tt.wire); _ = a.CloseWrite() }()
-		var got bytes.Buffer
-		if err := insecureIn(t.Context(), b, &got, 3, new(throttle), nil, meterFor(t)); !errors.Is(err, tt.want) || err == nil && got.String() != "abc" {
-			t.Errorf("%s: %q, %v", name, got.String(), err)
-		}
-	}
-}
-
-// TestPlainSourceChanged: a file that changed while it was sent never arrives whole.
-func TestPlainSourceChanged(t *testing.T) {
-	data := bytes.Repeat([]byte("x"), chunk+1)
-	a, b := pair(t)
-	got := make(chan []byte, 1)
-	go func() { all, _ := io.ReadAll(b); got <- all }()
-	changed := func() error { return errSourceChanged }
-	if err := insecureOut(t.Context(), a, bytes.NewReader(data), int64(len(data)), changed, new(throttle), nil, meterFor(t)); !errors.Is(err, errSourceChanged) {
-		t.Error(err)
-	}
-	_ = a.Close()
-	if n := len(<-got); n != len(data)-1 {
-		t.Errorf("%d bytes of %d went out", n, len(data))
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"jetsend/internal/jid"
 	"jetsend/internal/percontact"
+	"jetsend/internal/stream"
 )
 
 // What a contact has us read: what the receiver of a file has already is hashed before
@@ -16,10 +17,10 @@ import (
 const (
 	// readAgain is how many chunks are read for a contact in a second, once readAtOnce
 	// came at once: at the pace that the other end is patient for, after 64 GiB.
-	readAgain  = rate.Limit(checkRate / chunk)
-	readAtOnce = 64 << 30 / chunk
+	readAgain  = rate.Limit(checkRate / stream.Chunk)
+	readAtOnce = 64 << 30 / stream.Chunk
 	// filesPerChunk is how many files of a directory are looked at for the price of a
-	// chunk.
+	// stream.Chunk.
 	filesPerChunk = 10
 	// maxReadings bounds the contacts whose reading is remembered, and maxMarks the
 	// files. Contacts beyond it share one account.
@@ -32,7 +33,7 @@ const (
 type readings struct {
 	of    percontact.Table[reading]
 	mu    sync.Mutex
-	marks map[string]digest // how far which transfer's source has been read; under mu
+	marks map[string]stream.Digest // how far which transfer's source has been read; under mu
 }
 
 // reading is the account of a contact.
@@ -75,24 +76,24 @@ func (r *reading) pay(ctx context.Context, chunks int) error {
 
 // resume returns the digest of a transfer's source as far as it has been read, if that
 // is no further than to: a contact who asks for the same again has nothing read.
-func (s *readings) resume(transfer string, to int64) digest {
+func (s *readings) resume(transfer string, to int64) stream.Digest {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if m, ok := s.marks[transfer]; ok && m.pos <= to {
-		return m.clone()
+	if m, ok := s.marks[transfer]; ok && m.Len() <= to {
+		return m.Clone()
 	}
-	return digest{}
+	return stream.Digest{}
 }
 
 // mark remembers how far a transfer's source has been read.
-func (s *readings) mark(transfer string, d *digest) {
+func (s *readings) mark(transfer string, d *stream.Digest) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if d.pos == 0 || s.marks[transfer].pos >= d.pos {
+	if before := s.marks[transfer]; d.Len() == 0 || before.Len() >= d.Len() {
 		return
 	}
 	if s.marks == nil {
-		s.marks = map[string]digest{}
+		s.marks = map[string]stream.Digest{}
 	}
 	for id := range s.marks { // any will do
 		if len(s.marks) < maxMarks {
@@ -100,5 +101,5 @@ func (s *readings) mark(transfer string, d *digest) {
 		}
 		delete(s.marks, id)
 	}
-	s.marks[transfer] = d.clone()
+	s.marks[transfer] = d.Clone()
 }

@@ -53,8 +53,8 @@ func TestChange(t *testing.T) {
 	if in.has("received") {
 		t.Fatal("the rate was not limited")
 	}
-	if unit := juliet.sending.unit(); unit != 25 { // for what is asked of a receiver
-		t.Errorf("what a receiver sends goes in units of %d bytes", unit)
+	if limit := juliet.sending.Limit(); limit != 100 { // for what is asked of a receiver
+		t.Errorf("what a receiver sends goes at %d bytes a second", limit)
 	}
 	apply(ReceiveOptions{Dir: "/nowhere", Accept: AcceptContacts, MaxSize: 3})
 	declined := func(what string, err error) {

@@ -55,7 +55,7 @@ func (q *request) run(ctx context.Context) (err error) {
 	defer q.down.stop(nil)
 	dir, err := openDir(&q.row)
 	if err != nil {
-		return &sinkError{err}
+		return &sinkError{Err: err}
 	}
 	defer func() { err = errors.Join(err, dir.Close()) }()
 	if err := q.e.take(ctx, q.down, q.row, dir, false); err != nil {

@@ -28,7 +28,7 @@ func (e *Endpoint) Send(ctx context.Context, opt SendOptions) error {
 	if err := checkTexts(opt); err != nil {
 		return err
 	}
-	e.sending.set(opt.LimitRate)
+	e.sending.Set(opt.LimitRate)
 	e.expire(ctx, e.cfg.KeepFor)
 	sources, err := e.openSources(ctx, opt)
 	if err != nil {

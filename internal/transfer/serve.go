@@ -172,15 +172,15 @@ func (in *incoming) wanted(ctx context.Context, up *upload) (s span, err error) 
 	}
 	err = in.r.readings.turn(ctx, in.sess.Peer().Bare(), func(pay payment) error {
 		up.sum = in.r.readings.resume(up.head.Transfer, offset)
-		up.sum.pay = pay
-		defer func() { up.sum.pay = nil }()
+		up.sum.Pay = pay
+		defer func() { up.sum.Pay = nil }()
 		err := up.checkPrefix(ctx, offset, o.Prefix)
 		in.r.readings.mark(up.head.Transfer, &up.sum)
 		return err
 	})
 	if errors.Is(err, errPrefix) {
 		offset, err = 0, nil
-		up.sum.reset()
+		up.sum.Reset()
 	}
 	return in.e.spanFrom(offset, up.src.Size, offered(in.sess.Content())), err
 }

@@ -18,13 +18,13 @@ import (
 func (d *download) pour(ctx context.Context, sum []byte) error {
 	size := d.row.Row().Size
 	if err := d.part.Sync(); err != nil {
-		return &sinkError{err}
+		return &sinkError{Err: err}
 	}
 	if err := d.writeOut(ctx, size); err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			return cause
 		}
-		return &sinkError{fmt.Errorf("%w: %w", errOutput, err)}
+		return &sinkError{Err: fmt.Errorf("%w: %w", errOutput, err)}
 	}
 	ctx = context.WithoutCancel(ctx)
 	// The name that the file has is the one that the journal can be told. A
@@ -34,7 +34,7 @@ func (d *download) pour(ctx context.Context, sum []byte) error {
 		return err
 	}
 	if err := d.part.Discard(); err != nil {
-		return &sinkError{err}
+		return &sinkError{Err: err}
 	}
 	d.final = StandardOutput
 	return d.row.Complete(ctx)
@@ -72,7 +72,7 @@ func Poured(row *journal.Row) bool {
 // settlePoured ends a pour that was cut after its last byte.
 func (d *download) settlePoured(ctx context.Context, row *journal.Row) error {
 	if err := inbox.Remove(row.Dir, row.ID); err != nil {
-		return &sinkError{err}
+		return &sinkError{Err: err}
 	}
 	d.final, d.past = StandardOutput, true
 	return d.row.Complete(ctx)

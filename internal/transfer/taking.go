@@ -94,7 +94,7 @@ func (d *download) openPart(ctx context.Context, dir *inbox.Dir) (err error) {
 	d.dir = dir
 	if row.Dir != dir.Path("") {
 		if d.dir, err = openDir(&row); err != nil {
-			return &sinkError{err}
+			return &sinkError{Err: err}
 		}
 		d.own = true
 	}
@@ -118,7 +118,7 @@ func (d *download) openPart(ctx context.Context, dir *inbox.Dir) (err error) {
 		}
 	}
 	if err != nil && !errors.Is(err, inbox.ErrNoSpace) {
-		err = &sinkError{err}
+		err = &sinkError{Err: err}
 	}
 	return err
 }
@@ -135,14 +135,11 @@ func (d *download) take(ctx context.Context, t *talk, path *bytestream, s span) 
 	cancel(nil) // verified: from here on the sender's leaving changes nothing any more
 	if !s.last() {
 		if err := d.part.Sync(); err != nil {
-			return &sinkError{err}
+			return &sinkError{Err: err}
 		}
 		return d.row.Progress(ctx, s.end())
 	}
-	var sum []byte
-	if d.sum.pos == s.size && d.sum.h != nil {
-		sum = d.sum.sum()
-	}
+	sum := d.sum.Of(s.size)
 	if !s.whole() {
 		if err := d.awaitChecksum(ctx, t, sum); err != nil {
 			return err

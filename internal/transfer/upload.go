@@ -33,16 +33,16 @@ type upload struct {
 // checkPrefix compares what the receiver has with the first bytes of the file.
 func (u *upload) checkPrefix(ctx context.Context, offset int64, prefix string) error {
 	if offset == 0 {
-		u.sum.reset()
+		u.sum.Reset()
 		return nil
 	}
-	if err := u.sum.advance(ctx, u.src.Data, offset); err != nil {
+	if err := u.sum.Advance(ctx, u.src.Data, offset); err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			return cause
 		}
 		return &sourceError{Err: fmt.Errorf("read %s: %w", u.src.Name, err)}
 	}
-	if hex.EncodeToString(u.sum.sum()) != prefix {
+	if hex.EncodeToString(u.sum.Sum()) != prefix {
 		return errPrefix
 	}
 	return nil
@@ -84,10 +84,7 @@ func (u *upload) transmit(ctx context.Context, t *talk, path *bytestream, s span
 
 // digest is the SHA-256 of the whole file in hex when it was computed.
 func (u *upload) digest() string {
-	if u.sum.pos != u.src.Size || u.sum.h == nil {
-		return ""
-	}
-	return hex.EncodeToString(u.sum.sum())
+	return hex.EncodeToString(u.sum.Of(u.src.Size))
 }
 
 func (u *upload) stream(ctx context.Context, t *talk, path *bytestream, s span) error {
@@ -107,8 +104,8 @@ func (u *upload) stream(ctx context.Context, t *talk, path *bytestream, s span) 
 	}
 	m := startMeter(u.head, s.offset, u.src.Size, u.e.cfg.Report)
 	defer func() {
-		m.end()
-		u.moved = m.bytes.Load()
+		m.End()
+		u.moved = m.Bytes()
 	}()
 	unchanged := func() error { return u.src.Unchanged(ctx) }
 	if t.holdsTag() {
@@ -166,8 +163,8 @@ func endStream(ctx context.Context, t *talk, path *bytestream) error {
 
 // tellChecksum says what the receiver must have in all.
 func (u *upload) tellChecksum(ctx context.Context, t *talk) error {
-	if u.sum.pos != u.src.Size {
-		return fmt.Errorf("checksum of %d of %d bytes", u.sum.pos, u.src.Size)
+	if u.sum.Len() != u.src.Size {
+		return fmt.Errorf("checksum of %d of %d bytes", u.sum.Len(), u.src.Size)
 	}
 	c := checksum{Transfer: t.offer.Transfer, Size: u.src.Size, SHA256: u.digest()}
 	sealed, err := t.seal(kindChecksum, c.Element())

@@ -1,4 +1,4 @@
-package transfer
+package stream
 
 import (
 	"context"
@@ -53,51 +53,51 @@ func (w *measured) check(t *testing.T) {
 	}
 }
 
-// TestLimitRate: all files of an endpoint together keep to the rate in each
+// TestLimitRate: all files that share a rate together keep to it in each
 // direction, one after the other and at once; none brings a burst of its own.
 func TestLimitRate(t *testing.T) {
-	send := func(t *testing.T, e *Endpoint, w *measured) {
+	send := func(t *testing.T, limit *Rate, w *measured) {
 		secret := crypto.NewSecret(crypto.AES256GCM)
 		a, b := net.Pipe()
 		done := make(chan struct{})
 		go func() { defer close(done); _, _ = io.Copy(w, b) }()
-		if err := streamOut(t.Context(), a, neverEnding{}, limitedSize, same, secret, &e.sending, nil, meterFor(t)); err != nil {
+		if err := Out(t.Context(), a, neverEnding{}, limitedSize, secret, Outgoing{Options: Options{Rate: limit}}); err != nil {
 			t.Error(err)
 		}
 		_ = a.Close()
 		<-done
 	}
-	receive := func(t *testing.T, e *Endpoint, w *measured) {
+	receive := func(t *testing.T, limit *Rate, w *measured) {
 		secret := crypto.NewSecret(crypto.AES256GCM)
 		a, b := net.Pipe()
 		go func() {
 			defer func() { _ = a.Close() }()
-			if err := streamOut(t.Context(), a, neverEnding{}, limitedSize, same, secret, new(throttle), nil, meterFor(t)); err != nil {
+			if err := Out(t.Context(), a, neverEnding{}, limitedSize, secret, Outgoing{}); err != nil {
 				t.Error(err)
 			}
 		}()
-		if err := streamIn(t.Context(), b, true, 0, w, limitedSize, secret, &e.receiving, nil, meterFor(t)); err != nil {
+		if err := In(t.Context(), b, w, limitedSize, secret, Incoming{Options: Options{Rate: limit}, Ends: true}); err != nil {
 			t.Error(err)
 		}
 	}
-	for way, move := range map[string]func(*testing.T, *Endpoint, *measured){"send": send, "receive": receive} {
+	for way, move := range map[string]func(*testing.T, *Rate, *measured){"send": send, "receive": receive} {
 		t.Run(way+" one by one", func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				e, w := &Endpoint{}, &measured{start: time.Now()}
-				e.limitRate(limitedRate)
+				limit, w := new(Rate), &measured{start: time.Now()}
+				limit.Set(limitedRate)
 				for range limitedFiles {
-					move(t, e, w)
+					move(t, limit, w)
 				}
 				w.check(t)
 			})
 		})
 		t.Run(way+" at once", func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				e, w := &Endpoint{}, &measured{start: time.Now()}
-				e.limitRate(limitedRate)
+				limit, w := new(Rate), &measured{start: time.Now()}
+				limit.Set(limitedRate)
 				var files sync.WaitGroup
 				for range limitedFiles {
-					files.Go(func() { move(t, e, w) })
+					files.Go(func() { move(t, limit, w) })
 				}
 				files.Wait()
 				w.check(t)
@@ -106,27 +106,27 @@ func TestLimitRate(t *testing.T) {
 	}
 }
 
-// TestThrottleChange: another limit holds for what runs, what the old one let in
+// TestRateChange: another limit holds for what runs, what the old one let in
 // is not waited for by the new one, and a wait ends with its context.
-func TestThrottleChange(t *testing.T) {
+func TestRateChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var limit throttle
+		var limit Rate
 		took := func(ctx context.Context, n int) (time.Duration, error) {
 			start := time.Now()
 			err := limit.wait(ctx, n)
 			return time.Since(start), err
 		}
-		if d, err := took(t.Context(), 1<<30); d != 0 || err != nil || limit.unit() != chunk {
+		if d, err := took(t.Context(), 1<<30); d != 0 || err != nil || limit.unit() != Chunk {
 			t.Errorf("no limit: %s, %v, unit %d", d, err, limit.unit())
 		}
-		limit.set(1000)
-		if d, err := took(t.Context(), chunk); d != 0 || err != nil || limit.unit() != 250 {
+		limit.Set(1000)
+		if d, err := took(t.Context(), Chunk); d != 0 || err != nil || limit.unit() != 250 {
 			t.Errorf("what came before the limit: %s, %v, unit %d", d, err, limit.unit())
 		}
 		if d, err := took(t.Context(), 250); d != burstTime || err != nil {
 			t.Errorf("within the limit: %s, %v", d, err)
 		}
-		limit.set(1)
+		limit.Set(1)
 		if d, err := took(t.Context(), 1); d != time.Second || err != nil || limit.unit() != 1 {
 			t.Errorf("the least limit: %s, %v, unit %d", d, err, limit.unit())
 		}
@@ -136,8 +136,8 @@ func TestThrottleChange(t *testing.T) {
 		if d, err := took(ctx, 1); d != 0 || !errors.Is(err, stop) {
 			t.Errorf("stopped: %s, %v", d, err)
 		}
-		limit.set(0)
-		if d, err := took(t.Context(), chunk); d != 0 || err != nil {
+		limit.Set(0)
+		if d, err := took(t.Context(), Chunk); d != 0 || err != nil {
 			t.Errorf("no limit any more: %s, %v", d, err)
 		}
 	})

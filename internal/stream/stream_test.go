@@ -1,4 +1,4 @@
-package transfer
+package stream
 
 import (
 	"bytes"
@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"jetsend/internal/crypto"
+	"jetsend/internal/source"
 )
 
 // pair returns two ends of a TCP connection on loopback.
@@ -36,16 +37,14 @@ func pair(t *testing.T) (*net.TCPConn, *net.TCPConn) {
 	return a.(*net.TCPConn), b.(*net.TCPConn)
 }
 
-func meterFor(t *testing.T) *meter {
-	m := startMeter(Head{}, 0, 0, func(Event) {})
-	t.Cleanup(m.end)
+func meterFor(t *testing.T) *Meter {
+	m := StartMeter(0, func(int64, int64) {})
+	t.Cleanup(m.End)
 	return m
 }
 
-func same() error { return nil }
-
 func TestStream(t *testing.T) {
-	for _, size := range []int{0, 1, 15, 16, 17, chunk - 1, chunk, chunk + 1, 3*chunk + 77} {
+	for _, size := range []int{0, 1, 15, 16, 17, Chunk - 1, Chunk, Chunk + 1, 3*Chunk + 77} {
 		data := make([]byte, size)
 		_, _ = rand.Read(data)
 		ts := crypto.NewSecret(crypto.AES256GCM)
@@ -53,26 +52,26 @@ func TestStream(t *testing.T) {
 		out := make(chan error, 1)
 		h1, h2 := sha256.New(), sha256.New()
 		go func() {
-			err := streamOut(t.Context(), a, bytes.NewReader(data), int64(size), same, ts, new(throttle), h1, meterFor(t))
+			err := Out(t.Context(), a, bytes.NewReader(data), int64(size), ts, Outgoing{Options: Options{Sum: h1}})
 			out <- errors.Join(err, a.CloseWrite())
 		}()
 		var got bytes.Buffer
 		m := meterFor(t)
-		if err := streamIn(t.Context(), b, true, 0, &got, int64(size), ts, new(throttle), h2, m); err != nil {
+		if err := In(t.Context(), b, &got, int64(size), ts, Incoming{Options: Options{Meter: m, Sum: h2}, Ends: true}); err != nil {
 			t.Fatalf("%d bytes: %v", size, err)
 		}
 		if err := <-out; err != nil {
 			t.Fatalf("%d bytes: %v", size, err)
 		}
-		if !bytes.Equal(got.Bytes(), data) || !bytes.Equal(h1.Sum(nil), h2.Sum(nil)) || m.bytes.Load() != int64(size) {
+		if !bytes.Equal(got.Bytes(), data) || !bytes.Equal(h1.Sum(nil), h2.Sum(nil)) || m.Bytes() != int64(size) {
 			t.Errorf("%d bytes: differ", size)
 		}
 	}
 }
 
-// TestStreamDamaged: whatever happens to the bytes, streamIn does not say nil.
+// TestStreamDamaged: whatever happens to the bytes, In does not say nil.
 func TestStreamDamaged(t *testing.T) {
-	data := make([]byte, chunk+100)
+	data := make([]byte, Chunk+100)
 	ts := crypto.NewSecret(crypto.AES256GCM)
 	var wire bytes.Buffer
 	enc, err := crypto.NewEncrypter(&wire, ts)
@@ -101,7 +100,7 @@ func TestStreamDamaged(t *testing.T) {
 	} {
 		a, b := pair(t)
 		go func() { _, _ = a.Write(tt.wire); _ = a.CloseWrite() }()
-		if err := streamIn(t.Context(), b, true, 0, io.Discard, int64(len(data)), ts, new(throttle), nil, meterFor(t)); !errors.Is(err, tt.want) {
+		if err := In(t.Context(), b, io.Discard, int64(len(data)), ts, Incoming{Ends: true}); !errors.Is(err, tt.want) {
 			t.Errorf("%s: %v, want %v", name, err, tt.want)
 		}
 	}
@@ -111,8 +110,8 @@ func TestStreamSource(t *testing.T) {
 	ts := crypto.NewSecret(crypto.AES256GCM)
 	a, b := pair(t)
 	go func() { _, _ = io.Copy(io.Discard, b) }()
-	err := streamOut(t.Context(), a, bytes.NewReader(make([]byte, 10)), 11, same, ts, new(throttle), nil, meterFor(t))
-	if !errors.Is(err, errSourceChanged) {
+	err := Out(t.Context(), a, bytes.NewReader(make([]byte, 10)), 11, ts, Outgoing{})
+	if !errors.Is(err, source.ErrChanged) {
 		t.Errorf("shorter source: %v", err)
 	}
 	c, d := pair(t)
@@ -120,7 +119,7 @@ func TestStreamSource(t *testing.T) {
 	got := make(chan []byte, 1)
 	go func() { b, _ := io.ReadAll(d); got <- b }()
 	changed := errors.New("changed")
-	if err := streamOut(t.Context(), c, bytes.NewReader(make([]byte, 10)), 10, func() error { return changed }, ts, new(throttle), nil, meterFor(t)); !errors.Is(err, changed) {
+	if err := Out(t.Context(), c, bytes.NewReader(make([]byte, 10)), 10, ts, Outgoing{Unchanged: func() error { return changed }}); !errors.Is(err, changed) {
 		t.Errorf("changed source: %v", err)
 	}
 	_ = c.Close()
@@ -135,10 +134,10 @@ func TestStreamCancel(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cause := errors.New("enough")
 	out, in := make(chan error, 1), make(chan error, 1)
-	go func() { out <- streamOut(ctx, a, neverEnding{}, 1<<40, same, ts, new(throttle), nil, meterFor(t)) }()
+	go func() { out <- Out(ctx, a, neverEnding{}, 1<<40, ts, Outgoing{}) }()
 	m := meterFor(t)
-	go func() { in <- streamIn(ctx, b, true, 0, io.Discard, 1<<35, ts, new(throttle), nil, m) }()
-	for m.bytes.Load() == 0 {
+	go func() { in <- In(ctx, b, io.Discard, 1<<35, ts, Incoming{Options: Options{Meter: m}, Ends: true}) }()
+	for m.Bytes() == 0 {
 		select {
 		case err := <-in:
 			t.Fatal(err)
@@ -161,10 +160,10 @@ func (neverEnding) Read(b []byte) (int, error) { return len(b), nil }
 func TestStreamSink(t *testing.T) {
 	ts := crypto.NewSecret(crypto.AES256GCM)
 	a, b := pair(t)
-	go func() { _ = streamOut(t.Context(), a, neverEnding{}, 1<<30, same, ts, new(throttle), nil, meterFor(t)) }()
+	go func() { _ = Out(t.Context(), a, neverEnding{}, 1<<30, ts, Outgoing{}) }()
 	full := errors.New("disk full")
-	err := streamIn(t.Context(), b, true, 0, failing{full}, 1<<30, ts, new(throttle), nil, meterFor(t))
-	var sink *sinkError
+	err := In(t.Context(), b, failing{full}, 1<<30, ts, Incoming{Ends: true})
+	var sink *SinkError
 	if !errors.As(err, &sink) || !errors.Is(err, full) {
 		t.Errorf("sink: %v", err)
 	}
@@ -174,51 +173,14 @@ type failing struct{ err error }
 
 func (f failing) Write([]byte) (int, error) { return 0, f.err }
 
-// TestWrittenBack: what Dino writes back does not disturb what is sent, and is
-// read before the stream ends, so that nothing resets the connection.
-func TestWrittenBack(t *testing.T) {
-	const size = 100_000
-	ts := crypto.NewSecret(crypto.AES128GCM)
-	a, b := pair(t)
-	e := &Endpoint{}
-	path := &bytestream{halfCloser: a, transport: S5B, settle: true}
-	e.drain(path)
-	type outcome struct {
-		n   int64
-		err error
-	}
-	got := make(chan outcome, 1)
-	go func() {
-		_, err := b.Write(make([]byte, writtenBack))
-		n, rerr := io.Copy(io.Discard, b) // up to the end, not to a reset
-		got <- outcome{n, errors.Join(err, rerr)}
-	}()
-	if err := streamOut(t.Context(), path, neverEnding{}, size, same, ts, new(throttle), nil, meterFor(t)); err != nil {
-		t.Fatal(err)
-	}
-	path.beforeEnd(nil)
-	select {
-	case <-path.back:
-	default:
-		t.Error("the end came before what was written back")
-	}
-	if err := errors.Join(path.CloseWrite(), path.Close()); err != nil {
-		t.Error(err)
-	}
-	if o := <-got; o.n != size+crypto.TagSize || o.err != nil {
-		t.Errorf("%d bytes, %v", o.n, o.err)
-	}
-	e.tasks.Wait()
-}
-
-// TestSlowWrite: a path that takes longer than the idle time for one chunk is slow, not
+// TestSlowWrite: a path that takes longer than the idle time for one Chunk is slow, not
 // lost; one that takes nothing is.
 func TestSlowWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := net.Pipe()
 		var reader sync.WaitGroup
 		reader.Go(func() {
-			for left := chunk; left > 0; left -= 1 << 10 {
+			for left := Chunk; left > 0; left -= 1 << 10 {
 				if _, err := io.CopyN(io.Discard, b, 1<<10); err != nil {
 					return // the writer says it
 				}
@@ -226,13 +188,13 @@ func TestSlowWrite(t *testing.T) {
 			}
 		})
 		c := &idleConn{Conn: a}
-		if n, err := c.Write(make([]byte, chunk)); n != chunk || err != nil {
+		if n, err := c.Write(make([]byte, Chunk)); n != Chunk || err != nil {
 			t.Errorf("a slow one: %d, %v", n, err)
 			_ = a.Close()
 		}
 		reader.Wait()
 		begun := time.Now()
-		if n, err := c.Write(make([]byte, chunk)); n != 0 || !errors.Is(err, errIdle) || time.Since(begun) != idle {
+		if n, err := c.Write(make([]byte, Chunk)); n != 0 || !errors.Is(err, ErrIdle) || time.Since(begun) != Idle {
 			t.Errorf("a dead one: %d, %v after %s", n, err, time.Since(begun))
 		}
 		_ = a.Close()
