@@ -10,59 +10,67 @@ import (
 	"testing/synctest"
 	"time"
 
-	"jetsend/internal/jid"
 	"jetsend/internal/jingle/s5b"
+	"jetsend/internal/omemo"
 	"jetsend/internal/session"
+	"jetsend/internal/upkeep"
 )
+
+// announcer is a device that counts how often its place in the list is looked at.
+type announcer struct {
+	upkeep.Device
+	looks int
+}
+
+func (a *announcer) KeepAnnounced(context.Context, omemo.PEP) (time.Duration, error) {
+	a.looks++
+	return 0, nil
+}
 
 // TestConnectionTold: after every loss it is told that the connection is back,
 // resumed or not, and what may have been lost with it.
 func TestConnectionTold(t *testing.T) {
-	var told []string
-	self := jid.MustParse("a@b.example")
-	e := &Endpoint{chores: make(chan chore, maxChores), proxies: newProxies(), sess: session.New(session.Config{
-		JID: self, Password: func(context.Context) (string, error) { return "", nil },
-	})}
-	e.cfg.Report = func(ev Event) {
-		switch ev := ev.(type) {
-		case Warning:
-			told = append(told, ev.Text)
-		case Online:
-			told = append(told, "online as "+ev.JID)
-		}
-	}
-	again := 0
-	after := func(s session.State) string {
-		t.Helper()
-		told, again = nil, 0
-		e.connection(s)
-		for len(e.chores) > 0 {
-			if c := <-e.chores; strings.HasPrefix(c.what, "tell") {
-				_ = c.do(t.Context())
-			} else {
-				again++
+	synctest.Test(t, func(t *testing.T) {
+		var told []string
+		var device announcer
+		e := unconnected()
+		e.proxies, e.upkeep = newProxies(), upkeep.New(e.sess, &device, e.log)
+		e.cfg.Report = func(ev Event) {
+			switch ev := ev.(type) {
+			case Warning:
+				told = append(told, ev.Text)
+			case Online:
+				told = append(told, "online as "+ev.JID)
 			}
 		}
-		return strings.Join(told, "; ")
-	}
-	if got := after(session.State{Up: true, Fresh: true}); got != "" || again != 0 {
-		t.Errorf("before the device is announced: %q, %d chores", got, again)
-	}
-	e.announced.Store(true)
-	lost := session.State{Err: errors.New("cut\x1b[2J"), RetryIn: 1234 * time.Millisecond}
-	if got := after(lost); got != "connection to the server: cut\ufffd[2J; next try in 1.2s" {
-		t.Errorf("lost: %q", got)
-	}
-	if got := after(session.State{Up: true}); got != "online as a@b.example" || again != 0 || e.back.Load() != nil {
-		t.Errorf("resumed: %q, %d chores", got, again)
-	}
-	got := after(session.State{Up: true, Fresh: true, Unacked: 3})
-	if want := "took 3 stanzas with it that may not have arrived; online as a@b.example"; !strings.HasSuffix(got, want) || again != 1 || e.back.Load() == nil {
-		t.Errorf("anew: %q, %d chores", got, again)
-	}
-	if len(e.proxies.again) != 1 {
-		t.Error("no search for proxies after a new login")
-	}
+		e.upkeep.Begin(t.Context())
+		defer e.upkeep.Close()
+		after := func(s session.State) string {
+			t.Helper()
+			told, device.looks = nil, 0
+			e.connection(s)
+			synctest.Wait()
+			return strings.Join(told, "; ")
+		}
+		if got := after(session.State{Up: true, Fresh: true}); got != "" || device.looks != 0 {
+			t.Errorf("before the device is announced: %q, %d looks", got, device.looks)
+		}
+		e.announced.Store(true)
+		lost := session.State{Err: errors.New("cut\x1b[2J"), RetryIn: 1234 * time.Millisecond}
+		if got := after(lost); got != "connection to the server: cut\ufffd[2J; next try in 1.2s" {
+			t.Errorf("lost: %q", got)
+		}
+		if got := after(session.State{Up: true}); got != "online as juliet@jet.test" || device.looks != 0 || e.back.Load() != nil {
+			t.Errorf("resumed: %q, %d looks", got, device.looks)
+		}
+		got := after(session.State{Up: true, Fresh: true, Unacked: 3})
+		if want := "took 3 stanzas with it that may not have arrived; online as juliet@jet.test"; !strings.HasSuffix(got, want) || device.looks != 1 || e.back.Load() == nil {
+			t.Errorf("anew: %q, %d looks", got, device.looks)
+		}
+		if len(e.proxies.again) != 1 {
+			t.Error("no search for proxies after a new login")
+		}
+	})
 }
 
 // TestProxiesFoundLater: a search that failed is made again, and so is one before a

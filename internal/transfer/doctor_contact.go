@@ -19,6 +19,9 @@ import (
 	"jetsend/internal/xmltree"
 )
 
+// nsVersion is XEP-0092.
+const nsVersion = "jabber:iq:version"
+
 // maxClients bounds the clients of a contact that are asked, askedAtOnce those
 // at the same time.
 const (

@@ -55,7 +55,7 @@ func newFormStage(t *testing.T) *formStage {
 	if err := st.romeo.sess.Appear(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, func() bool { return st.romeo.isOnline(st.juliet.sess.JID()) })
+	eventually(t, func() bool { return isOnline(st.romeo, st.juliet.sess.JID()) })
 	return st
 }
 

@@ -33,6 +33,7 @@ import (
 	"jetsend/internal/session"
 	"jetsend/internal/stanza"
 	"jetsend/internal/state"
+	"jetsend/internal/upkeep"
 )
 
 // closeTime bounds the clean end of an endpoint.
@@ -60,9 +61,7 @@ type Endpoint struct {
 
 	announced atomic.Bool               // the first login is done
 	back      atomic.Pointer[time.Time] // of the latest login after the first
-	chores    chan chore
-	errands   errands
-	newcomer  chan struct{} // somebody has a new device
+	upkeep    *upkeep.Upkeep
 	sending   throttle
 	receiving throttle
 	proxies   *proxies
@@ -73,7 +72,7 @@ type Endpoint struct {
 
 // Connect logs in and announces the OMEMO device. ctx bounds the login only.
 func Connect(ctx context.Context, cfg Config) (*Endpoint, error) {
-	e := &Endpoint{cfg: cfg, log: cfg.Log, downloads: map[string]*download{}, chores: make(chan chore, maxChores), newcomer: make(chan struct{}, 1), proxies: newProxies(), timing: timingOf(cfg.Quick)}
+	e := &Endpoint{cfg: cfg, log: cfg.Log, downloads: map[string]*download{}, proxies: newProxies(), timing: timingOf(cfg.Quick)}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
@@ -90,8 +89,7 @@ func Connect(ctx context.Context, cfg Config) (*Endpoint, error) {
 	e.assemble()
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	e.stop = stop
-	e.tasks.Go(func() { e.upkeep(run) })
-	e.errands.begin(run, e.doChore)
+	e.upkeep.Begin(run)
 	if err := e.login(ctx); err != nil {
 		return nil, errors.Join(err, e.Close(context.WithoutCancel(ctx)))
 	}
@@ -137,12 +135,7 @@ func (e *Endpoint) open(ctx context.Context) (err error) {
 	}
 	e.omemo, err = omemo.Open(ctx, e.db, self, omemo.Config{
 		Log: e.log, Trust: e.cfg.Trust, ManyDevices: e.cfg.ManyDevices,
-		NewDevices: func(jid.JID, []omemo.Device) {
-			select {
-			case e.newcomer <- struct{}{}:
-			default: // already told
-			}
-		},
+		NewDevices: func(jid.JID, []omemo.Device) { e.upkeep.Newcomer() },
 	})
 	return err
 }
@@ -167,9 +160,10 @@ func (e *Endpoint) assemble() {
 	e.ibb = ibb.NewManager(ibb.Config{Port: e.sess, Admit: e.admitInband, Log: e.log})
 	e.sess.HandleIQ(jingle.NS, e.jingle.HandleIQ)
 	e.sess.HandleIQAsync(ibb.NS, e.ibb.HandleIQ)
-	e.sess.HandlePEP(omemo.NodeDevices, e.handleList)
+	e.upkeep = upkeep.New(e.sess, e.omemo, e.log)
+	e.sess.HandlePEP(omemo.NodeDevices, e.upkeep.HandleList)
 	if e.cfg.Receiver {
-		e.sess.HandleMessage(omemo.NS, "encrypted", e.handleEncrypted)
+		e.sess.HandleMessage(omemo.NS, "encrypted", e.upkeep.HandleEncrypted)
 	}
 }
 
@@ -178,12 +172,12 @@ func (e *Endpoint) assemble() {
 func (e *Endpoint) connection(s session.State) {
 	switch {
 	case s.Err != nil:
-		e.chore("tell of the lost connection", func(context.Context) error {
+		e.upkeep.Chore("tell of the lost connection", func(context.Context) error {
 			e.cfg.Report(Warning{Text: fmt.Sprintf("connection to the server: %s; next try in %s", clean.Error(s.Err), s.RetryIn.Round(100*time.Millisecond))})
 			return nil
 		})
 	case e.announced.Load():
-		e.chore("tell of being back", func(context.Context) error {
+		e.upkeep.Chore("tell of being back", func(context.Context) error {
 			if s.Unacked > 0 {
 				e.cfg.Report(Warning{Text: fmt.Sprintf("the connection to the server took %d stanzas with it that may not have arrived", s.Unacked)})
 			}
@@ -193,7 +187,7 @@ func (e *Endpoint) connection(s session.State) {
 		if s.Fresh { // otherwise it was resumed, and nobody has missed anything
 			now := time.Now()
 			e.back.Store(&now)
-			e.chore("come online again", e.keepAnnounced)
+			e.upkeep.Online()
 			e.proxies.search()
 		}
 	}
@@ -228,7 +222,7 @@ func (e *Endpoint) Close(ctx context.Context) error {
 	e.ibb.Close()
 	err := e.sess.Close(ctx)
 	e.stop()
-	e.errands.end()
+	e.upkeep.Close()
 	e.tasks.Wait()
 	return errors.Join(err, e.closeState())
 }

@@ -79,7 +79,7 @@ func (in *incoming) open(ctx context.Context, public *jingle.File, sec *jingle.S
 	}
 	opened, err := in.e.omemo.Unwrap(ctx, in.e.sess, in.sess.Peer(), sec.Envelope)
 	if errors.Is(err, omemo.ErrEnvelope) || errors.Is(err, omemo.ErrNotForUs) {
-		in.e.healLater(in.sess.Peer(), err)
+		in.e.upkeep.Unopened(in.sess.Peer(), err)
 	}
 	if err != nil {
 		return fmt.Errorf("envelope from %s: %w", in.sess.Peer(), err)
@@ -90,9 +90,7 @@ func (in *incoming) open(ctx context.Context, public *jingle.File, sec *jingle.S
 	if err := in.terms.judge(in.dev, in.sess.Content().Senders == jingle.SenderInitiator); err != nil {
 		return err
 	}
-	in.e.chore("upkeep after an envelope", func(ctx context.Context) error {
-		return errors.Join(in.e.keepAnnounced(ctx), in.e.steps(ctx))
-	})
+	in.e.upkeep.Opened()
 	if in.held, err = tellForm(in.form, opened, sec.Cipher); err != nil {
 		return err
 	}

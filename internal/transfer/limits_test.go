@@ -4,25 +4,24 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"strings"
 	"testing"
 
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
-	"jetsend/internal/omemo"
 	"jetsend/internal/session"
-	"jetsend/internal/stanza"
-	"jetsend/internal/xmltree"
+	"jetsend/internal/upkeep"
 )
 
 // unconnected is an endpoint without a server, for what is decided before one is
 // needed.
 func unconnected() *Endpoint {
-	return &Endpoint{
-		timing: usual, log: slog.New(slog.DiscardHandler), chores: make(chan chore, maxChores),
+	e := &Endpoint{
+		timing: usual, log: slog.New(slog.DiscardHandler),
 		sess: session.New(session.Config{JID: jid.MustParse("juliet@jet.test"), Password: func(context.Context) (string, error) { return "", nil }}),
 	}
+	e.upkeep = upkeep.New(e.sess, nil, e.log)
+	return e
 }
 
 // TestWaitingOffers exceeds the offers that may wait to be decided.
@@ -80,71 +79,6 @@ func TestAnswersAreBounded(t *testing.T) {
 	if len(r.answers) != maxBatches || asked != maxBatches+2*10 {
 		t.Errorf("%d answers are remembered, %d questions were asked", len(r.answers), asked)
 	}
-}
-
-// TestChoresAreBounded exceeds what may wait for the endpoint's own goroutine.
-func TestChoresAreBounded(t *testing.T) {
-	e := unconnected()
-	for range 2 * maxChores {
-		e.chore("nothing", func(context.Context) error { return nil }) // does not block
-	}
-	if len(e.chores) != maxChores {
-		t.Errorf("%d chores wait", len(e.chores))
-	}
-	// What one of them holds of somebody else's is bounded, too.
-	other := jid.MustParse("juliet@jet.test/other")
-	for keys, want := range map[int]int{400: 2, 2000: 0} {
-		e := unconnected()
-		gate := make(chan struct{})
-		ctx, stop := context.WithCancel(t.Context())
-		defer stop()
-		e.errands.begin(ctx, func(context.Context, chore) { <-gate })
-		encrypted := xmltree.New(omemo.NS, "encrypted", xmltree.New(omemo.NS, "header"))
-		for range keys {
-			encrypted.Children[0].Add(xmltree.New(omemo.NS, "key").Set("rid", "1234567890").SetText(strings.Repeat("a", 250)))
-		}
-		e.handleEncrypted(t.Context(), stanza.Message{From: other, Children: []*xmltree.Element{encrypted}})
-		e.handleList(t.Context(), other, xmltree.New("", "item", xmltree.New(omemo.NS, "list", encrypted.Children...)))
-		waiting := func() int { return len(e.errands.of[other.Bare()]) } // nobody takes one while the gate is shut
-		if waiting() != want || len(e.chores) != 0 {
-			t.Errorf("%d keys: %d errands and %d chores wait, want %d", keys, waiting(), len(e.chores), want)
-		}
-		for range 2 * maxErrands {
-			e.handleList(t.Context(), other, xmltree.New("", "item"))
-			e.handleList(t.Context(), other, xmltree.New("", "item", xmltree.New(omemo.NS, "list")))
-		}
-		if waiting() != maxErrands {
-			t.Errorf("%d errands of one contact wait", waiting())
-		}
-		for i := range 2 * maxAllErrands {
-			e.errand(jid.MustParse(fmt.Sprintf("n%d@jet.test", i)), "nothing", func(context.Context) error { return nil })
-		}
-		if e.errands.all != maxAllErrands {
-			t.Errorf("%d errands of all wait", e.errands.all)
-		}
-		stop()
-		close(gate)
-		e.errands.end()
-		if len(e.errands.of) != 0 || e.errands.all != 0 || e.errands.add(other, chore{}) {
-			t.Errorf("still counted: %v", e.errands.of)
-		}
-	}
-}
-
-// TestErrandsOfOthers: somebody whose errands take for ever keeps nobody else's
-// waiting, and none of ours.
-func TestErrandsOfOthers(t *testing.T) {
-	e := unconnected()
-	ctx, stop := context.WithCancel(t.Context())
-	e.errands.begin(ctx, e.doChore)
-	defer e.errands.end()
-	defer stop()
-	for range maxErrands {
-		e.errand(jid.MustParse("tybalt@jet.test/x"), "waits", func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
-	}
-	done := make(chan struct{})
-	e.errand(jid.MustParse("romeo@jet.test/x"), "is done", func(context.Context) error { close(done); return nil })
-	<-done
 }
 
 // TestRefusedAreBounded: a run with --once that waits remembers only so many of the files

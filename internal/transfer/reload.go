@@ -31,10 +31,7 @@ func (r *receiver) change(ctx context.Context, c Change) {
 	}
 	close(c.Applied)
 	r.look()
-	select {
-	case r.e.newcomer <- struct{}{}: // other contacts may be worth priming now
-	default: // already told
-	}
+	r.e.upkeep.Newcomer() // other contacts may be worth priming now
 }
 
 // look has the keeper look at once.

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
 	"testing"
 	"time"
 
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
+	"jetsend/internal/session"
 	"jetsend/internal/xmpptest"
 )
 
@@ -78,7 +80,7 @@ func TestResumeBySender(t *testing.T) {
 	}
 	other := onlineAs(t, st.server, "juliet", func(c *Config) { c.Session.Server, c.Receiver, c.Session.Priority = st.server.Addr, true, 1 })
 	receiving(t, other, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
-	eventually(t, func() bool { return st.romeo.isOnline(other.sess.JID()) })
+	eventually(t, func() bool { return isOnline(st.romeo, other.sess.JID()) })
 	st.through(t, xmpptest.CutAt(1<<20))
 	wantCode(t, st.romeo.Resume(t.Context(), ResumeOptions{
 		Transfers: []journal.Key{{ID: failed.Transfer, Direction: journal.Send}}, Wait: time.Minute,
@@ -220,6 +222,11 @@ func TestNewcomers(t *testing.T) {
 	if !fresh() || fresh() {
 		t.Error("the second time is once")
 	}
+}
+
+// isOnline reports whether a client is online as an endpoint sees it.
+func isOnline(e *Endpoint, full jid.JID) bool {
+	return slices.ContainsFunc(e.sess.Resources(full.Bare()), func(r session.Resource) bool { return r.JID == full })
 }
 
 // eventually waits for what takes seconds.

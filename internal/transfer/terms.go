@@ -78,3 +78,49 @@ func (t *terms) learnVerified(ctx context.Context) {
 	}
 	t.verified = verified
 }
+
+// prime makes our sessions known to those contacts whose files would be taken.
+func (r *receiver) prime(ctx context.Context) {
+	on := func() bool { return r.terms().Prime }
+	r.e.upkeep.Prime(ctx, on, func(ctx context.Context) ([]jid.JID, error) { return r.terms().contacts(ctx) })
+}
+
+// contacts are those whose files would be taken, as bare addresses.
+func (t *terms) contacts(ctx context.Context) (out []jid.JID, err error) {
+	all := t.From
+	if t.Accept != AcceptFrom {
+		if all, err = t.seen(ctx); err != nil {
+			return nil, err
+		}
+	}
+	for _, j := range all {
+		if bare := j.Bare(); t.names(bare) && t.verifiedEnough(ctx, bare) {
+			out = append(out, bare)
+		}
+	}
+	return out, nil
+}
+
+// seen are those who see us online, with ourselves.
+func (t *terms) seen(ctx context.Context) ([]jid.JID, error) {
+	items, err := t.e.sess.Roster(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := []jid.JID{t.e.sess.JID().Bare()}
+	for _, it := range items {
+		if it.Subscription == "from" || it.Subscription == "both" {
+			all = append(all, it.JID)
+		}
+	}
+	return all, nil
+}
+
+// verifiedEnough reports whether the terms could take anything from the contact's devices.
+func (t *terms) verifiedEnough(ctx context.Context, bare jid.JID) bool {
+	if t.Accept != AcceptVerified {
+		return true
+	}
+	devices, err := t.e.omemo.Devices(ctx, bare)
+	return err == nil && slices.ContainsFunc(devices, func(d omemo.Device) bool { return d.Trust == omemo.Verified })
+}

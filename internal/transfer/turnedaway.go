@@ -31,7 +31,7 @@ func (r *receiver) turnedAway(t *terms, from jid.JID) {
 		return
 	}
 	f := t.away(from.Bare())
-	r.e.chore("tell of an offer that was turned away", func(context.Context) error {
+	r.e.upkeep.Chore("tell of an offer that was turned away", func(context.Context) error {
 		r.e.cfg.Report(FailedEarly{Direction: Receive, Peer: from.String(), Code: int(f.Code), Reason: clean.Error(f), Hints: f.Hints})
 		return nil
 	})
