@@ -17,7 +17,7 @@ import (
 	"jetsend/internal/journal"
 )
 
-// ErrChanged: it is not what was opened, or offered, any more.
+// ErrChanged means that it is not what was opened, or offered, any more.
 var ErrChanged = errors.New("file has changed since it was offered")
 
 // Error is a problem with what is to be sent, not with the way it goes.

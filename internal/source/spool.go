@@ -30,7 +30,7 @@ const (
 	inputName = "stdin"
 )
 
-// ErrEmptyInput: most often the program before us in the pipe has failed.
+// ErrEmptyInput means that an input had no byte: most often the program before us in the pipe has failed.
 var ErrEmptyInput = errors.New("there is nothing to read from the input")
 
 // spooled is what was read from an input. It belongs to one transfer and goes
