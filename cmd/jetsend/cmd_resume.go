@@ -9,7 +9,6 @@ import (
 	"jetsend/internal/config"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/journal"
-	"jetsend/internal/source"
 	"jetsend/internal/transfer"
 )
 
@@ -129,7 +128,7 @@ func (a *app) anew(r *journal.Row) string {
 	switch {
 	case r.Direction == journal.Receive:
 		return "ask " + clean.Text(r.Peer.String()) + " to send it again"
-	case source.Spooled(r): // what was read is not there to be read again
+	case r.Source == journal.SourceSpool: // what was read is not there to be read again
 		return "send it anew"
 	case r.Insecure():
 		return "send it anew with `" + a.again("send", "--"+insecureFlag, r.Path, r.Peer.String()) + "`"

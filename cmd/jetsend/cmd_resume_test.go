@@ -9,7 +9,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"jetsend/internal/journal"
-	"jetsend/internal/spool"
 	"jetsend/internal/transfer"
 )
 
@@ -117,7 +116,7 @@ func TestResumeAnew(t *testing.T) {
 	dir := f.env["HOME"] + "/.local/state/jetsend"
 	f.wants(0, nil, "--state-dir", dir, "resume")
 	file, input, received := sentRow("aaaa0000"), sentRow("aaaa1111"), receivedRow(t, "bbbb0000")
-	file.Path, input.Path = "/srv/a b.iso", spool.Path("/state/juliet.spools", input.ID)
+	file.Path, input.Source = "/srv/a b.iso", journal.SourceSpool
 	for want, row := range map[string]*journal.Row{
 		"send it anew with `jetsend --state-dir=" + dir + " send '/srv/a b.iso' romeo@montague.example`": &file,
 		"send it anew": &input,

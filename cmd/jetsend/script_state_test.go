@@ -49,7 +49,7 @@ func cmdTransfer(ts *testscript.TestScript, neg bool, args []string) {
 	path := state.Path(filepath.Join(ts.Getenv("HOME"), ".local/state/jetsend"), scriptAccount)
 	row := journal.Row{
 		Key: journal.Key{ID: args[2], Direction: journal.Direction(args[1])}, Peer: jid.MustParse(args[3]), Resource: "jetsend.5e6f7a8b",
-		Profile: len(args) == 7, Name: args[4], Size: size, MTime: time.Unix(1e9, 0), Keys: [][]byte{append([]byte{5}, bytes.Repeat([]byte{0xab}, 32)...)},
+		Profile: len(args) == 7, Name: args[4], Size: size, Source: journal.SourceFile, MTime: time.Unix(1e9, 0), Keys: [][]byte{append([]byte{5}, bytes.Repeat([]byte{0xab}, 32)...)},
 	}
 	if row.Direction == journal.Send {
 		row.Path = ts.MkAbs("source")
@@ -153,7 +153,7 @@ func (f *fixture) row(row journal.Row, to journal.State, durable int64) {
 func sentRow(n string) journal.Row {
 	return journal.Row{
 		Key: journal.Key{ID: uuidOf(n), Direction: journal.Send}, Peer: jid.MustParse("romeo@montague.example"), Profile: true,
-		Name: "a.iso", Path: "/srv/a.iso", Size: 1000, MTime: time.Unix(1e9, 0), Keys: [][]byte{append([]byte{5}, make([]byte, 32)...)},
+		Name: "a.iso", Path: "/srv/a.iso", Size: 1000, Source: journal.SourceFile, MTime: time.Unix(1e9, 0), Keys: [][]byte{append([]byte{5}, make([]byte, 32)...)},
 	}
 }
 

@@ -8,8 +8,6 @@ import (
 
 	"jetsend/internal/clean"
 	"jetsend/internal/journal"
-	"jetsend/internal/source"
-	"jetsend/internal/transfer"
 )
 
 // transferRecord is a row of `transfers list`. Names are cleaned; paths are not,
@@ -52,7 +50,7 @@ func (a *app) transferRecord(row *journal.Row) transferRecord {
 		Reason: clean.Text(row.LastError), Fingerprints: []string{},
 		row: row, when: a.local,
 	}
-	if source.Spooled(row) || transfer.Poured(row) {
+	if row.Source == journal.SourceSpool || row.Phase == journal.PhasePoured {
 		r.Path = "" // standard input and output: no file of the user's
 	}
 	if r.Resumable {

@@ -38,7 +38,7 @@
 //     Complete: the next offer finds the row by [Journal.Finished] and is
 //     answered with the receipt.
 //
-// An interrupted row with a Path tells of a loss between Place and Complete.
+// An interrupted row that is verified tells of a loss between Place and Complete.
 // The partial file settles what happened, since only its holder removes it:
 //
 //   - the partial file exists and Path is another file or none: the file was
@@ -57,13 +57,46 @@
 // hidden directory settles what happened: while it exists, or when Path is no
 // directory, the tree was not released, and is unpacked again.
 //
-// A file that is written to an output is placed when its last byte went there,
-// under the name of its partial file, which no released file has; that is then
-// removed, and then comes Complete. So an interrupted row with such a Path is
-// done, whether the partial file is still there or not: remove it, Complete.
+// A file that is written to an output has no name to be placed under. When its last
+// byte went there comes [Handle.Pour]; then the partial file is removed; then comes
+// Complete. So an interrupted row that is poured is done, whether the partial file is
+// still there or not: remove it, Complete.
 //
 // A sender writes no file. Its durable bytes are what the receiver has
 // confirmed, for people to see; a resume never trusts them. Its row is complete
 // only after the receiver's valid receipt; lost before that commit, the next
 // offer gets the receipt again.
+//
+// # Phase and state
+//
+// The State of a row says what becomes of the transfer, and changes with each attempt.
+// Its [Phase] says how far it has come in all of them, and goes back only where bytes
+// do:
+//
+//	offered  ─▶ known      a second attempt: Begin, Offer
+//	offered, known,
+//	verified ─▶ verified   Place
+//	         ─▶ poured     Pour
+//	verified,
+//	poured   ─▶ known      Rewind, Fail, and a Forget before Complete
+//
+// A crash changes nothing of it: what it says was true when it was committed, and the
+// next one to work on the transfer goes on from there.
+//
+// # Why a row lives
+//
+//	offered, running        a process is at it, or has died, which is settled first
+//	interrupted             to be resumed: until no byte has moved for as long as the
+//	                        run keeps such transfers; 0 is for ever
+//	interrupted, verified   to have its release ended, by the next receiver: until then
+//	complete, failed,       for people who ask what became of it, and for peers: a receipt,
+//	forgotten               or that it is over. FinishedFor after its end, or as long as
+//	                        interrupted ones are kept, if that is longer
+//	forgotten, with Dir     Forget was cut before everything was discarded; the next
+//	or Path                 Expire does that, and the rest is as above
+//
+// Neither the reason nor the end is a column. The reason follows from the row, and
+// a copy of it could say otherwise. The end depends on how long interrupted transfers are
+// kept, an option which each run may set anew, and which is to hold for the rows that are
+// there.
 package journal

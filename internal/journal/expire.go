@@ -45,19 +45,15 @@ func (r *Row) clear(discard Discard) error {
 func (r *Row) remains() bool { return r.Dir != "" || r.Path != "" }
 
 // Expire removes old rows and has their remains discarded: interrupted ones
-// of which no byte has moved for maxAge (0 keeps them for ever), unless all of the
-// file is here and the next receiver has but to end its release, and those
-// that are over for FinishedFor, or for maxAge if that is longer. Running ones
-// are left alone. It returns the rows that are gone, as they were; the error
+// of which no byte has moved for maxAge (0 keeps them for ever), unless they are
+// verified, and those that are over for FinishedFor, or for maxAge if that is longer;
+// the package comment has the rule. It returns the rows that are gone, as they were; the error
 // tells of the others, which the next call tries again.
 func (j *Journal) Expire(ctx context.Context, maxAge time.Duration, discard Discard) (gone []Row, err error) {
 	now := j.at().time()
 	old := func(r *Row) bool {
-		if r.State.Over() {
-			return now.Sub(r.Finished) >= max(maxAge, FinishedFor)
-		}
-		whole := r.Direction == Receive && r.Path != "" // verified: only its release was cut
-		return r.State == Interrupted && !whole && maxAge > 0 && now.Sub(r.Moved) >= maxAge
+		until, goes := r.until(maxAge)
+		return goes && !now.Before(until)
 	}
 	rows, err := j.aged(ctx, now, maxAge)
 	if err != nil {
@@ -66,7 +62,7 @@ func (j *Journal) Expire(ctx context.Context, maxAge time.Duration, discard Disc
 	gone, err = j.purge(ctx, rows, old, discard)
 	errs := []error{err}
 	for i := range rows {
-		if rows[i].State != Forgotten || old(&rows[i]) || !rows[i].remains() {
+		if rows[i].keep() != keepDiscard || old(&rows[i]) {
 			continue
 		}
 		err := j.Forget(ctx, rows[i].Key, discard) // one was cut
@@ -83,13 +79,13 @@ func (j *Journal) Expire(ctx context.Context, maxAge time.Duration, discard Disc
 // Drop removes transfers that are interrupted and not verified yet, however old they
 // are, as Expire does. Those that somebody has taken up since stay.
 func (j *Journal) Drop(ctx context.Context, rows []Row, discard Discard) (gone []Row, err error) {
-	return j.purge(ctx, rows, func(r *Row) bool { return r.State == Interrupted && r.Path == "" }, discard)
+	return j.purge(ctx, rows, func(r *Row) bool { return r.keep() == keepResume }, discard)
 }
 
 // purge removes those rows that answer to ok, and returns them as they were.
 func (j *Journal) purge(ctx context.Context, rows []Row, ok func(*Row) bool, discard Discard) (gone []Row, err error) {
 	void := func(r *Row) bool {
-		return ok(r) && (r.State.Over() || r.Direction == Receive && r.Durable == 0 && r.Path == "")
+		return ok(r) && (r.State.Over() || r.Direction == Receive && r.Durable == 0 && !r.Phase.Verified())
 	}
 	var errs []error
 	for some := range slices.Chunk(filter(rows, void), removeAtOnce) {
@@ -166,8 +162,8 @@ func (j *Journal) held(ctx context.Context, tx *sql.Tx, k Key) (*Row, *state.Loc
 	return r, l, err
 }
 
-// aged are the rows that Expire may have to do with. It is asked at every start of
-// a command, so that only those are loaded.
+// aged are all rows whose time has come, and those to be discarded; and few others, since
+// it is asked at every start of a command. Row.until decides.
 func (j *Journal) aged(ctx context.Context, now time.Time, maxAge time.Duration) (rows []Row, err error) {
 	const where = `state = 'interrupted' AND moved <= ? OR finished <= ? OR state = 'forgotten' AND (dir <> '' OR path <> '')
 		ORDER BY created, id, direction`

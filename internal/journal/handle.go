@@ -55,11 +55,19 @@ func (h *Handle) Offer(ctx context.Context, resource string, keys ...[]byte) err
 			return err
 		}
 		if r.State == Interrupted {
-			r.Retries++
+			r.retry()
 		}
 		r.Resource, r.Keys = resource, append(r.Keys, keys...)
 		return r.change(Offered, h.j.at())
 	})
+}
+
+// retry counts an attempt after the first one.
+func (r *Row) retry() {
+	r.Retries++
+	if r.Phase == PhaseOffered {
+		r.Phase = PhaseKnown
+	}
 }
 
 // Run records that the session of the moment begins to move bytes.
@@ -86,8 +94,8 @@ func (h *Handle) Progress(ctx context.Context, durable int64) error {
 	})
 }
 
-// Rewind records that only the first durable bytes still count, and that no
-// final path does. It comes before the partial file is cut or removed.
+// Rewind records that only the first durable bytes still count, and that the file
+// is not verified. It comes before the partial file is cut or removed.
 func (h *Handle) Rewind(ctx context.Context, durable int64) error {
 	return h.finally(ctx, "rewind", func(r *Row) error {
 		if r.State.Over() {
@@ -108,6 +116,9 @@ func (r *Row) rewind(durable int64) {
 	if r.Direction == Receive {
 		r.Path = ""
 	}
+	if r.Phase.Verified() {
+		r.Phase = PhaseKnown
+	}
 }
 
 // Hash records the SHA-256 of the whole file.
@@ -127,19 +138,33 @@ func (h *Handle) Hash(ctx context.Context, sum []byte) error {
 // file, or nil when it was not computed.
 func (h *Handle) Place(ctx context.Context, path string, sum []byte) error {
 	return h.update(ctx, "place", func(r *Row) error {
-		if r.Direction != Receive || !r.State.Live() {
-			return fmt.Errorf("%w: %s, %s", ErrState, r.Direction, r.State)
+		if err := r.verified(PhaseVerified, path, sum, h.j.at()); err != nil {
+			return err
 		}
 		if !filepath.IsAbs(path) || filepath.Dir(path) != filepath.Clean(r.Dir) {
 			return fmt.Errorf("%q is not in %q", path, r.Dir)
 		}
-		if sum != nil {
-			r.SHA256 = sum
-		}
-		r.Path, r.Durable, r.Updated = path, r.Size, h.j.at().time()
-		r.Moved = r.Updated
-		return checkSum(sum)
+		return nil
 	})
+}
+
+// Pour records that the file is whole, verified and synced, and that all of it was
+// written to an output. It comes before the partial file is removed. sum is as for Place.
+func (h *Handle) Pour(ctx context.Context, sum []byte) error {
+	return h.update(ctx, "pour", func(r *Row) error { return r.verified(PhasePoured, "", sum, h.j.at()) })
+}
+
+// verified notes that all of the file is here and right.
+func (r *Row) verified(now Phase, path string, sum []byte, at milli) error {
+	if r.Direction != Receive || !r.State.Live() {
+		return fmt.Errorf("%w: %s, %s", ErrState, r.Direction, r.State)
+	}
+	if sum != nil {
+		r.SHA256 = sum
+	}
+	r.Phase, r.Path, r.Durable = now, path, r.Size
+	r.Updated, r.Moved = at.time(), at.time()
+	return checkSum(sum)
 }
 
 // Pause notes that somebody stopped an interrupted transfer by hand while nobody was at
@@ -164,14 +189,14 @@ func (j *Journal) Pause(ctx context.Context, k Key, by Pause) error {
 }
 
 // Complete records the good end: when receiving, after Place, when the file has
-// its final name and the directory is synced; when sending, after a valid
+// its final name and the directory is synced, or after Pour; when sending, after a valid
 // receipt, or what passes for one with other clients.
 func (h *Handle) Complete(ctx context.Context) error {
 	return h.finally(ctx, "complete", func(r *Row) error {
 		switch {
 		case r.Direction == Send:
 			r.Durable = r.Size
-		case r.Path == "" || r.Durable != r.Size:
+		case !r.Phase.Verified():
 			return fmt.Errorf("%w: not placed", ErrState)
 		}
 		r.Released, r.LastError = true, ""

@@ -206,7 +206,7 @@ func (j *Journal) sweep(tx *sql.Tx) error {
 // gone on with and never begun, so that what was forgotten or has expired since
 // is ErrOver too.
 //
-// Durable, Released, Retries, LastError and the times of row are not looked at,
+// Phase, Durable, Released, Retries, LastError and the times of row are not looked at,
 // nor is Path when receiving.
 func (j *Journal) Begin(ctx context.Context, row Row) (*Handle, error) {
 	if err := row.check(); err != nil {
@@ -286,7 +286,7 @@ func (j *Journal) begin(ctx context.Context, tx *sql.Tx, old *Row, row Row) (Row
 	if err := old.change(Offered, j.at()); err != nil {
 		return row, err
 	}
-	old.Retries++
+	old.retry()
 	old.Resource = cmp.Or(row.Resource, old.Resource)
 	old.Description = cmp.Or(row.Description, old.Description)
 	switch row.Direction {
@@ -309,7 +309,7 @@ func (j *Journal) begin(ctx context.Context, tx *sql.Tx, old *Row, row Row) (Row
 // create makes a new row.
 func (j *Journal) create(ctx context.Context, tx *sql.Tx, row Row) (Row, error) {
 	row.State, row.Durable, row.Released, row.Retries, row.LastError = "", 0, false, 0, ""
-	row.Finished = time.Time{}
+	row.Phase, row.Finished = PhaseOffered, time.Time{}
 	row.Peer = row.Peer.Bare()
 	if row.Direction == Receive {
 		row.Path = ""

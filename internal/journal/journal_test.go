@@ -24,10 +24,10 @@ func TestRow(t *testing.T) {
 	r := sent(newID())
 	r.SHA256 = keyA[:32]
 	r.MTime = time.Date(9999, 1, 2, 3, 4, 5, 6, time.UTC)
-	r.Mode, r.Manifest = 0o750, keyB[:32]
+	r.Mode, r.Source, r.Manifest = 0o750, SourceTree, keyB[:32]
 	h := k.begin(r)
 	want := r
-	want.Peer, want.State = r.Peer.Bare(), Offered
+	want.Peer, want.State, want.Phase = r.Peer.Bare(), Offered, PhaseOffered
 	want.Created = k.clock.now().Truncate(time.Millisecond)
 	want.Updated, want.Moved = want.Created, want.Created
 	equal := cmp.Comparer(func(a, b jid.JID) bool { return a == b })
@@ -56,7 +56,10 @@ func TestBadRows(t *testing.T) {
 		"size":           func(r *Row) { r.Size = -1 },
 		"relative path":  func(r *Row) { r.Path = "a.iso" },
 		"hash":           func(r *Row) { r.SHA256 = []byte{1} },
-		"manifest":       func(r *Row) { r.Manifest = []byte{1} },
+		"manifest":       func(r *Row) { r.Source, r.Manifest = SourceTree, []byte{1} },
+		"no source":      func(r *Row) { r.Source = "" },
+		"tree":           func(r *Row) { r.Source = SourceTree },
+		"no tree":        func(r *Row) { r.Manifest = keyB[:32] },
 		"setuid":         func(r *Row) { r.Mode = fs.ModeSetuid | 0o755 },
 		"key":            func(r *Row) { r.Keys = [][]byte{{1}} },
 		"too many keys":  func(r *Row) { r.Keys = make([][]byte, maxKeys+1) },
@@ -232,8 +235,8 @@ func TestBeginAgain(t *testing.T) {
 		"to another":            {Send, Interrupted, func(r *Row) { r.Peer = foreign }, ErrForeign},
 		"another size":          {Send, Interrupted, func(r *Row) { r.Size++ }, ErrDiffers},
 		"another time":          {Send, Interrupted, func(r *Row) { r.MTime = r.MTime.Add(1) }, ErrDiffers},
-		"a directory":           {Send, Interrupted, func(r *Row) { r.Manifest = keyB[:32] }, ErrDiffers},
-		"received directory":    {Receive, Interrupted, func(r *Row) { r.Manifest = keyB[:32] }, ErrDiffers},
+		"a directory":           {Send, Interrupted, func(r *Row) { r.Source, r.Manifest = SourceTree, keyB[:32] }, ErrDiffers},
+		"received directory":    {Receive, Interrupted, func(r *Row) { r.Source, r.Manifest = SourceTree, keyB[:32] }, ErrDiffers},
 		"another path":          {Send, Interrupted, func(r *Row) { r.Path += "x" }, ErrDiffers},
 		"complete":              {Send, Complete, func(*Row) {}, ErrOver},
 		"failed":                {Send, Failed, func(*Row) {}, ErrOver},

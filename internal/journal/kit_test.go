@@ -80,12 +80,12 @@ func openKit(t *testing.T, path string, c *clock) *kit {
 func sent(id string) Row {
 	return Row{
 		Key: Key{id, Send}, Batch: "b", Peer: romeo, Resource: "x", Profile: true, Name: "a.iso", Description: "the balcony scene",
-		Path: "/home/juliet/a\xff.iso", Size: 1000, MTime: mtime, Keys: [][]byte{keyA},
+		Path: "/home/juliet/a\xff.iso", Size: 1000, Source: SourceFile, MTime: mtime, Keys: [][]byte{keyA},
 	}
 }
 
 func received(id, dir string) Row {
-	return Row{Key: Key{id, Receive}, Peer: romeo, Resource: "x", Profile: true, Name: "a.iso", Description: "the balcony scene", Dir: dir, Size: 1000, Keys: [][]byte{keyA}}
+	return Row{Key: Key{id, Receive}, Peer: romeo, Resource: "x", Profile: true, Name: "a.iso", Description: "the balcony scene", Dir: dir, Size: 1000, Source: SourceFile, Keys: [][]byte{keyA}}
 }
 
 func newID() string { return uuid.NewString() }

@@ -39,6 +39,42 @@ const (
 	PausedThere Pause = "there" // by the contact, who said so
 )
 
+// Phase says how far a transfer has come in all of its sessions; [State], what becomes
+// of it at the moment.
+type Phase string
+
+// The phases, in their order. Bytes that came are no phase: see Row.Durable.
+const (
+	// PhaseOffered: this is the first attempt, so that the peer may know nothing of it.
+	PhaseOffered Phase = "offered"
+	// PhaseKnown: there was an attempt before, so that the peer may know of the transfer.
+	PhaseKnown Phase = "known"
+	// PhaseVerified, of a received one: the file is whole, verified and synced, and
+	// Path is the name that it has or gets. From then on the peer is not needed.
+	PhaseVerified Phase = "verified"
+	// PhasePoured is PhaseVerified for a file that was written to an output: all of it
+	// went there, and it gets no name.
+	PhasePoured Phase = "poured"
+)
+
+// Known reports whether the peer may know of the transfer from an attempt before the one
+// of the moment.
+func (p Phase) Known() bool { return p == PhaseKnown || p.Verified() }
+
+// Verified reports whether all of a received file is here and right, so that nothing but
+// the end of its release is missing.
+func (p Phase) Verified() bool { return p == PhaseVerified || p == PhasePoured }
+
+// Source says what is sent, or comes.
+type Source string
+
+// The sources.
+const (
+	SourceFile  Source = "file"
+	SourceTree  Source = "tree"  // a directory, as an archive
+	SourceSpool Source = "spool" // what was read from an input, kept in a file of ours; only when sending
+)
+
 // Key names a row.
 type Key struct {
 	ID        string // a UUID in its canonical form
@@ -70,9 +106,10 @@ type Row struct {
 	// Dir is the download directory; "" when sending. Absolute.
 	Dir string
 	// Path is absolute: of the source when sending; of the final file when
-	// receiving, from Place on.
-	Path string
-	Size int64 // bytes
+	// receiving, in PhaseVerified and when it was released.
+	Path   string
+	Source Source
+	Size   int64 // bytes
 	// MTime is the modification time of the source; when receiving, as it was
 	// announced. Zero when that is not known.
 	MTime time.Time
@@ -87,6 +124,7 @@ type Row struct {
 	Origin []byte
 	SHA256 []byte // of the whole file; nil when that is not known
 	State  State
+	Phase  Phase
 	// Durable is how many bytes from the start of the file are synced in the
 	// partial file; when sending, how many the receiver has confirmed.
 	Durable  int64
@@ -143,6 +181,9 @@ func (r *Row) check() error {
 	case r.Direction == Receive && len(r.Keys) == 0:
 		return errors.New("no identity key")
 	}
+	if err := r.checkSource(); err != nil {
+		return err
+	}
 	if r.Mode&^fs.ModePerm != 0 {
 		return fmt.Errorf("mode %v", r.Mode)
 	}
@@ -150,6 +191,22 @@ func (r *Row) check() error {
 		return fmt.Errorf("identity of the source of %d bytes", n)
 	}
 	return errors.Join(checkSum(r.SHA256), checkSum(r.Manifest), checkKeys(r.Keys))
+}
+
+func (r *Row) checkSource() error {
+	switch r.Source {
+	case SourceTree:
+		if r.Manifest == nil {
+			return errors.New("a tree without a manifest")
+		}
+		return nil
+	case SourceFile, SourceSpool:
+		if r.Manifest != nil {
+			return fmt.Errorf("the manifest of a %s", r.Source)
+		}
+		return nil
+	}
+	return fmt.Errorf("source %q", r.Source)
 }
 
 func canonical(id string) bool {
@@ -182,7 +239,7 @@ type milli int64
 func (m milli) time() time.Time { return time.UnixMilli(int64(m)).UTC() }
 
 const columns = `id, direction, batch, peer, resource, profile, name, dir, path, size, mtime_s, mtime_ns,
-	sha256, state, durable, released, retries, created, updated, finished, error, mode, manifest, moved, description, paused, declined, origin`
+	sha256, state, durable, released, retries, created, updated, finished, error, mode, manifest, moved, description, paused, declined, origin, phase, source`
 
 // keysOf are the identity keys of a row, in hexadecimal and one after the other:
 // read with the row, since a query for each of thousands takes seconds.
@@ -213,7 +270,7 @@ func scan(rows *sql.Rows) (r Row, err error) {
 	var seconds, nanos, finished sql.NullInt64
 	var created, updated, moved milli
 	err = rows.Scan(&r.ID, &r.Direction, &r.Batch, &peer, &r.Resource, &r.Profile, &r.Name, &r.Dir, &r.Path, &r.Size, &seconds, &nanos,
-		&r.SHA256, &r.State, &r.Durable, &r.Released, &r.Retries, &created, &updated, &finished, &r.LastError, &r.Mode, &r.Manifest, &moved, &r.Description, &r.Paused, &r.Declined, &r.Origin, &keys)
+		&r.SHA256, &r.State, &r.Durable, &r.Released, &r.Retries, &created, &updated, &finished, &r.LastError, &r.Mode, &r.Manifest, &moved, &r.Description, &r.Paused, &r.Declined, &r.Origin, &r.Phase, &r.Source, &keys)
 	if err != nil {
 		return r, err
 	}
@@ -265,15 +322,15 @@ func save(ctx context.Context, tx *sql.Tx, r *Row) error {
 	if !r.Finished.IsZero() {
 		finished = sql.NullInt64{Int64: r.Finished.UnixMilli(), Valid: true}
 	}
-	const query = `INSERT INTO transfers (` + columns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+	const query = `INSERT INTO transfers (` + columns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
 		ON CONFLICT (id, direction) DO UPDATE SET batch = excluded.batch, resource = excluded.resource, name = excluded.name, dir = excluded.dir,
 		path = excluded.path, sha256 = excluded.sha256, state = excluded.state, durable = excluded.durable,
 		released = excluded.released, retries = excluded.retries, updated = excluded.updated,
 		finished = excluded.finished, error = excluded.error, moved = excluded.moved, description = excluded.description, paused = excluded.paused,
-		declined = excluded.declined`
+		declined = excluded.declined, phase = excluded.phase`
 	_, err := tx.ExecContext(ctx, query, r.ID, string(r.Direction), r.Batch, r.Peer.Bare().String(), r.Resource, r.Profile, r.Name, r.Dir, r.Path,
 		r.Size, seconds, nanos, r.SHA256, string(r.State), r.Durable, r.Released, r.Retries, r.Created.UnixMilli(), r.Updated.UnixMilli(),
-		finished, r.LastError, uint32(r.Mode), r.Manifest, r.Moved.UnixMilli(), r.Description, string(r.Paused), r.Declined, r.Origin)
+		finished, r.LastError, uint32(r.Mode), r.Manifest, r.Moved.UnixMilli(), r.Description, string(r.Paused), r.Declined, r.Origin, string(r.Phase), string(r.Source))
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,8 @@ const owner = "journal"
 // The second step came with directories and permission bits, the third with
 // moved: until then every attempt counted as a sign of life; the fourth with what
 // the sender says about a file; the fifth with spent, the sixth
-// with pauses, the seventh with declined, the eighth with the identity of sources.
+// with pauses, the seventh with declined, the eighth with the identity of sources, the
+// ninth with phase and source.
 func schema() []string {
 	return []string{`
 CREATE TABLE transfers (
@@ -75,5 +76,35 @@ ALTER TABLE transfers ADD COLUMN paused TEXT NOT NULL DEFAULT '' CHECK (paused I
 ALTER TABLE transfers ADD COLUMN declined INTEGER NOT NULL DEFAULT 0 CHECK (declined IN (0, 1));
 `, `
 ALTER TABLE transfers ADD COLUMN origin BLOB CHECK (origin IS NULL OR length(origin) = 64);
-`}
+`, meaning}
 }
+
+// meaning is the step that writes down what other columns said until then: that the peer
+// knows a transfer, by its retries; that a received file is verified, by a path, or poured,
+// by the path of its partial file, which no released one has; and what is sent, by a
+// manifest, or by a path that only spools have.
+//
+// The triggers do the same to what a process of an older version writes that was running
+// when the step was taken. They change nothing that this version writes.
+const meaning = `
+ALTER TABLE transfers ADD COLUMN phase TEXT NOT NULL DEFAULT 'offered' CHECK (phase IN ('offered', 'known', 'verified', 'poured'));
+ALTER TABLE transfers ADD COLUMN source TEXT NOT NULL DEFAULT 'file' CHECK (source IN ('file', 'tree', 'spool'));
+UPDATE transfers SET phase = 'known' WHERE retries > 0;
+UPDATE transfers SET phase = 'verified' WHERE direction = 'receive' AND (path <> '' OR released = 1);
+UPDATE transfers SET phase = 'poured', path = '' WHERE direction = 'receive' AND path GLOB '*/.jetsend-' || id || '.part';
+UPDATE transfers SET source = 'tree' WHERE manifest IS NOT NULL;
+UPDATE transfers SET source = 'spool' WHERE direction = 'send' AND path GLOB '*/.spool-' || id;
+CREATE TRIGGER transfers_older_row AFTER INSERT ON transfers
+WHEN NEW.source = 'file' AND (NEW.manifest IS NOT NULL OR NEW.direction = 'send' AND NEW.path GLOB '*/.spool-' || NEW.id) BEGIN
+	UPDATE transfers SET source = iif(manifest IS NULL, 'spool', 'tree') WHERE id = NEW.id AND direction = NEW.direction;
+END;
+CREATE TRIGGER transfers_older_change AFTER UPDATE ON transfers
+WHEN NEW.retries > 0 AND NEW.phase = 'offered'
+	OR NEW.direction = 'receive' AND NEW.released = 0 AND NEW.phase <> 'poured' AND (NEW.path <> '') <> (NEW.phase = 'verified') BEGIN
+	UPDATE transfers SET phase = CASE
+		WHEN direction = 'send' OR path = '' THEN 'known'
+		WHEN path GLOB '*/.jetsend-' || id || '.part' THEN 'poured'
+		ELSE 'verified' END
+	WHERE id = NEW.id AND direction = NEW.direction;
+END;
+`

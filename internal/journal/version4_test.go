@@ -25,16 +25,22 @@ func old(n int) string { return fmt.Sprintf("%08d-0000-4000-8000-000000000000", 
 // fromVersion4 opens it.
 func fromVersion4(t *testing.T) *kit {
 	t.Helper()
+	return fromDump(t, version4, time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC))
+}
+
+// fromDump opens a state file that an earlier version wrote.
+func fromDump(t *testing.T, dump string, now time.Time) *kit {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "state.db")
 	db, err := state.Open(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = db.ExecContext(t.Context(), version4)
+	_, err = db.ExecContext(t.Context(), dump)
 	if err = errors.Join(err, db.Close()); err != nil {
 		t.Fatal(err)
 	}
-	return openKit(t, path, &clock{t: time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC)})
+	return openKit(t, path, &clock{t: now})
 }
 
 // TestVersion4: what was interrupted goes on, from where it was, and what is over stays so.
@@ -45,23 +51,25 @@ func TestVersion4(t *testing.T) {
 		direction Direction
 		state     State
 		durable   int64
+		phase     Phase
+		source    Source
 		goesOn    bool
 	}{
-		1:  {"sent in part", Send, Interrupted, 400, true},
-		2:  {"received in part", Receive, Interrupted, 400, true},
-		3:  {"verified", Receive, Interrupted, 1000, true},
-		4:  {"poured", Receive, Interrupted, 1000, true},
-		5:  {"spooled", Send, Interrupted, 400, true},
-		6:  {"received", Receive, Complete, 1000, false},
-		7:  {"sent", Send, Complete, 1000, false},
-		8:  {"", Send, Forgotten, 400, false},
-		9:  {"", Receive, Forgotten, 1000, false},
-		10: {"declined", Send, Failed, 0, false},
-		11: {"running", Receive, Interrupted, 600, true},
-		12: {"tree", Send, Interrupted, 0, true},
+		1:  {"sent in part", Send, Interrupted, 400, PhaseOffered, SourceFile, true},
+		2:  {"received in part", Receive, Interrupted, 400, PhaseOffered, SourceFile, true},
+		3:  {"verified", Receive, Interrupted, 1000, PhaseVerified, SourceFile, true},
+		4:  {"poured", Receive, Interrupted, 1000, PhasePoured, SourceFile, true},
+		5:  {"spooled", Send, Interrupted, 400, PhaseOffered, SourceSpool, true},
+		6:  {"received", Receive, Complete, 1000, PhaseVerified, SourceFile, false},
+		7:  {"sent", Send, Complete, 1000, PhaseOffered, SourceFile, false},
+		8:  {"", Send, Forgotten, 400, PhaseOffered, SourceFile, false},
+		9:  {"", Receive, Forgotten, 1000, PhaseVerified, SourceFile, false},
+		10: {"declined", Send, Failed, 0, PhaseOffered, SourceFile, false},
+		11: {"running", Receive, Interrupted, 600, PhaseOffered, SourceFile, true},
+		12: {"tree", Send, Interrupted, 0, PhaseOffered, SourceTree, true},
 	} {
 		row := k.load(Key{old(n), want.direction})
-		if row.Name != want.name || row.State != want.state || row.Durable != want.durable || row.Paused != NotPaused || row.Declined || row.Origin != nil || !row.HasKey(keyA) {
+		if row.Name != want.name || row.State != want.state || row.Durable != want.durable || row.Phase != want.phase || row.Source != want.source || row.Paused != NotPaused || row.Declined || row.Origin != nil || !row.HasKey(keyA) {
 			t.Errorf("%d: %+v", n, row)
 		}
 		if want.state == Forgotten { // there is nothing left to begin with
@@ -80,7 +88,7 @@ func TestVersion4(t *testing.T) {
 			err = h.Offer(t.Context(), "x", keyA)
 		}
 		err = errors.Join(err, h.Run(t.Context()))
-		if row.Path == "" { // of a receiver, before all of it is there
+		if want.direction == Receive && !row.Phase.Verified() { // before all of it is there
 			err = errors.Join(err, h.Progress(t.Context(), row.Size), h.Place(t.Context(), "/home/romeo/in/f", make([]byte, 32)))
 		}
 		if err = errors.Join(err, h.Complete(t.Context())); err != nil {

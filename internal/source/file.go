@@ -66,7 +66,7 @@ func followed(path string, info fs.FileInfo) string {
 // reopen opens the file or directory that was sent before. Where it is known which
 // file that was, a link in its place is another file, and is not followed.
 func reopen(ctx context.Context, row *journal.Row) (*Source, error) {
-	if row.Origin == nil || row.Manifest != nil {
+	if row.Origin == nil || row.Source == journal.SourceTree {
 		return Open(ctx, row.Path, row.Name)
 	}
 	f, err := os.OpenFile(row.Path, os.O_RDONLY|openNonblock|syscall.O_NOFOLLOW, 0)

@@ -45,7 +45,7 @@ func rowFor(t *testing.T, path string) *journal.Row {
 	Close(src)
 	return &journal.Row{
 		Key: journal.Key{Direction: journal.Send, ID: "0f6c0a1e-0000-4000-8000-000000000001"}, Peer: jid.MustParse("a@b"),
-		Name: src.Name, Path: src.Path, Size: src.Size, MTime: src.MTime, Mode: src.Mode, Manifest: src.Manifest(), Origin: src.Origin,
+		Name: src.Name, Path: src.Path, Size: src.Size, MTime: src.MTime, Mode: src.Mode, Source: src.Kind(), Manifest: src.Manifest(), Origin: src.Origin,
 	}
 }
 

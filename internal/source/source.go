@@ -84,6 +84,17 @@ func (s *Source) Unchanged(ctx context.Context) error {
 	return nil
 }
 
+// Kind is what the journal says of the source.
+func (s *Source) Kind() journal.Source {
+	switch {
+	case s.Tree != nil:
+		return journal.SourceTree
+	case s.spool != nil:
+		return journal.SourceSpool
+	}
+	return journal.SourceFile
+}
+
 // Manifest is what the journal keeps of a directory, nil for everything else.
 func (s *Source) Manifest() []byte {
 	if s.Tree == nil {

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/google/uuid"
@@ -106,7 +105,7 @@ func (o Opener) ofSpool(f *spool.File, id, name string) (*Source, error) {
 // Reopen opens the source of a transfer that was offered before. ErrChanged means
 // that it is not what was offered any more.
 func (o Opener) Reopen(ctx context.Context, row *journal.Row) (src *Source, err error) {
-	if Spooled(row) {
+	if row.Source == journal.SourceSpool {
 		src, err = o.reopenSpool(row)
 	} else {
 		src, err = reopen(ctx, row)
@@ -152,15 +151,10 @@ func (o Opener) Sweep(ctx context.Context, j *journal.Journal) {
 	}
 }
 
-// Spooled reports whether the source of a transfer is what was read from an input.
-func Spooled(row *journal.Row) bool {
-	return row.Direction == journal.Send && filepath.Base(row.Path) == filepath.Base(spool.Path("", row.ID))
-}
-
 // Discard removes what was read from an input for a transfer, and nothing of another
 // source, which is the user's.
 func Discard(row *journal.Row) error {
-	if !Spooled(row) {
+	if row.Source != journal.SourceSpool {
 		return nil
 	}
 	err := os.Remove(row.Path)

@@ -42,7 +42,7 @@ func parked(t *testing.T, e *Endpoint, dir string, size int64) journal.Row {
 	t.Helper()
 	h, err := e.journal.Begin(t.Context(), journal.Row{
 		Key: journal.Key{ID: uuid.NewString(), Direction: journal.Receive}, Peer: jid.MustParse("romeo@jet.test"), Profile: true,
-		Name: "f", Dir: dir, Size: size, Keys: [][]byte{make([]byte, 33)},
+		Name: "f", Dir: dir, Size: size, Source: journal.SourceFile, Keys: [][]byte{make([]byte, 33)},
 	})
 	if err != nil {
 		t.Fatal(err)

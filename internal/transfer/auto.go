@@ -98,14 +98,14 @@ func (k *keeper) settle(ctx context.Context) {
 	how := k.r.keeping(t)
 	how.out = nil // that is for the one transfer of the run
 	for _, row := range k.interrupted(ctx) {
-		if row.Path == "" {
+		if !row.Phase.Verified() {
 			continue
 		}
 		released, err := k.r.e.settle(ctx, row, how, k.r.dir)
 		if err != nil {
 			k.r.e.log.Warn("release that was cut", "transfer", row.ID, "error", err)
 		}
-		if released && t.Out == nil && !Poured(&row) {
+		if released && t.Out == nil && row.Phase != journal.PhasePoured {
 			k.r.end(row.ID, exitcode.OK) // it is one that has arrived
 		}
 	}
@@ -152,7 +152,7 @@ func (k *keeper) look(ctx context.Context) time.Duration {
 		if !row.Profile || row.Paused != journal.NotPaused || now.Sub(row.Moved) > t.AutoResume || !online[row.Peer] || !k.r.wants(t, row) {
 			continue
 		}
-		if row.Path != "" && k.settling != nil { // nothing of it is missing, as far as is known
+		if row.Phase.Verified() && k.settling != nil { // nothing of it is missing, as far as is known
 			continue
 		}
 		a := k.asks[row.ID]
@@ -284,7 +284,7 @@ func (r *receiver) tidyParts(ctx context.Context, keep time.Duration, now time.T
 // of a received one, what was read from an input for a sent one. Other sources
 // are the user's.
 func Discard(row journal.Row) error {
-	if spooled(&row) {
+	if row.Source == journal.SourceSpool {
 		return discardSpool(&row)
 	}
 	if row.Direction != journal.Receive || row.Dir == "" {

@@ -63,7 +63,7 @@ func crowded(rows []journal.Row, group func(jid.JID) jid.JID) (out []journal.Row
 	})
 	of := map[jid.JID]int{}
 	for _, row := range sorted {
-		if row.Path != "" {
+		if row.Phase.Verified() {
 			continue
 		}
 		who := group(row.Peer)

@@ -29,7 +29,7 @@ func TestCrowded(t *testing.T) {
 	}
 	none := func(*journal.Row) {}
 	bytes := func(r *journal.Row) { r.Durable = 1 }
-	add(contact, "verified", 5, func(r *journal.Row) { r.Durable, r.Path = 1, "/there/f" })
+	add(contact, "verified", 5, func(r *journal.Row) { r.Durable, r.Phase = 1, journal.PhaseVerified })
 	add(contact, "old", 2, bytes)
 	add(contact, "empty", 10, none)
 	add(honest, "few", maxInterruptedContact, none)
@@ -101,7 +101,7 @@ func TestInterruptedAreBounded(t *testing.T) {
 	park := func(of string, durable int) string {
 		row := journal.Row{
 			Key: journal.Key{ID: uuid.NewString(), Direction: journal.Receive}, Peer: jid.MustParse(of), Profile: true,
-			Name: "f", Dir: dir, Size: 10, Keys: [][]byte{make([]byte, 33)},
+			Name: "f", Dir: dir, Size: 10, Source: journal.SourceFile, Keys: [][]byte{make([]byte, 33)},
 		}
 		h, err := juliet.journal.Begin(ctx, row)
 		if err == nil && durable > 0 {

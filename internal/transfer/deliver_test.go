@@ -126,7 +126,7 @@ func TestHookAfterCrash(t *testing.T) {
 	} {
 		row := journal.Row{
 			Key: journal.Key{ID: uuid.NewString(), Direction: journal.Receive}, Peer: jid.MustParse("romeo@jet.test"), Profile: true,
-			Name: name, Dir: dir, Size: int64(len(c.data)), Manifest: c.manifest, Mode: 0o640, Keys: [][]byte{make([]byte, 33)},
+			Name: name, Dir: dir, Size: int64(len(c.data)), Source: sourceOf(c.manifest), Manifest: c.manifest, Mode: 0o640, Keys: [][]byte{make([]byte, 33)},
 		}
 		cutRelease(t, juliet, row, c.data)
 		if c.renamed {

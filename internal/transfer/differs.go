@@ -5,6 +5,7 @@ import (
 
 	"jetsend/internal/archive"
 	"jetsend/internal/clean"
+	"jetsend/internal/journal"
 )
 
 // maxChangesShown bounds the warnings about what is not as it was sent.
@@ -52,7 +53,7 @@ func (d *download) released(tree archive.Tree) {
 // difference is what is not as it was sent of what this run has released; nil when a
 // crash has made it forget.
 func (d *download) difference() *Differences {
-	if d.differs == nil && d.row.Row().Manifest != nil {
+	if d.differs == nil && d.row.Row().Source == journal.SourceTree {
 		return nil
 	}
 	var of Differences

@@ -47,10 +47,18 @@ func (u *upload) receiptPatience() time.Duration {
 	return receiptTime + time.Duration(u.src.Tree.Files)*unpackTime
 }
 
+// sourceOf is that of what comes with a manifest, nil for a file, as the journal has it.
+func sourceOf(manifest []byte) journal.Source {
+	if manifest == nil {
+		return journal.SourceFile
+	}
+	return journal.SourceTree
+}
+
 // spare is what must stay free beside the partial file of a row: a directory is
 // there twice while it is unpacked.
 func (d *download) spare(row *journal.Row) int64 {
-	if row.Manifest == nil {
+	if row.Source != journal.SourceTree {
 		return d.how.minFree
 	}
 	return d.how.minFree + row.Size
@@ -98,7 +106,7 @@ func refusedArchive(err error) bool {
 
 // settleRelease asks the directory what became of a release that was cut.
 func (d *download) settleRelease(row *journal.Row, name string) (inbox.Outcome, error) {
-	if row.Manifest != nil {
+	if row.Source == journal.SourceTree {
 		return d.dir.SettleTree(row.ID, name)
 	}
 	return d.dir.Settle(row.ID, name, row.Size)

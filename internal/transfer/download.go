@@ -78,7 +78,7 @@ type download struct {
 
 // settle ends a release that was cut after the file had been verified.
 func (d *download) settle(ctx context.Context, row journal.Row) (done bool, err error) {
-	if Poured(&row) {
+	if row.Phase == journal.PhasePoured {
 		return true, d.settlePoured(ctx, &row)
 	}
 	outcome, err := d.settleRelease(&row, filepath.Base(row.Path))
@@ -250,7 +250,7 @@ func (d *download) release(ctx context.Context, sum []byte) error {
 	switch {
 	case d.how.out != nil:
 		return d.pour(ctx, sum)
-	case row.Manifest != nil:
+	case row.Source == journal.SourceTree:
 		return d.unpack(ctx, sum)
 	}
 	ctx = context.WithoutCancel(ctx)
@@ -309,7 +309,7 @@ func (d *download) report() {
 	}
 	event := Received{
 		Head: d.head, Path: d.final, Size: row.Size, Verified: verified, SHA256: hex.EncodeToString(row.SHA256), Seconds: seconds,
-		Description: row.Description, Directory: row.Manifest != nil,
+		Description: row.Description, Directory: row.Source == journal.SourceTree,
 	}
 	if of := d.difference(); of != nil {
 		event.Differences = *of

@@ -125,7 +125,7 @@ func left(t *testing.T, e *Endpoint, cause error) journal.State {
 	defer func() { _ = dir.Close() }()
 	row := journal.Row{
 		Key: journal.Key{ID: uuid.NewString(), Direction: journal.Receive}, Peer: jid.MustParse("romeo@jet.test"), Profile: true,
-		Name: "f", Dir: dir.Path(""), Size: 100, Keys: [][]byte{make([]byte, 33)},
+		Name: "f", Dir: dir.Path(""), Size: 100, Source: journal.SourceFile, Keys: [][]byte{make([]byte, 33)},
 	}
 	d := newDownload(row, row.Peer, keeping{})
 	if err := e.take(t.Context(), d, row, dir, false); err != nil {

@@ -108,12 +108,12 @@ func (d *download) resumable(cause error) bool {
 		return false // other clients begin anew, under another id
 	case errors.Is(cause, inbox.ErrExists), errors.Is(cause, inbox.ErrTooLong), errors.Is(cause, inbox.ErrFileSize), refusedArchive(cause):
 		return false
-	case d.row.Row().Path != "":
-		return true // verified; its release was cut
+	case d.row.Row().Phase.Verified():
+		return true // its release was cut
 	case overThere(cause):
 		return false
 	case errors.Is(cause, inbox.ErrNoSpace):
-		return d.row.Row().Durable > 0 || d.row.Row().Retries > 0
+		return d.row.Row().Durable > 0 || d.row.Row().Phase.Known()
 	case errors.As(cause, &sink):
 		if d.dir == nil {
 			return false
@@ -125,7 +125,7 @@ func (d *download) resumable(cause error) bool {
 		// sender cannot know of the transfer nothing is lost.
 		return d.taken || d.row.Row().Durable > 0
 	case errors.As(cause, &no):
-		return d.row.Row().Retries > 0
+		return d.row.Row().Phase.Known()
 	}
 	return true
 }

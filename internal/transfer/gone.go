@@ -28,8 +28,8 @@ func (e *Endpoint) abandoned(ctx context.Context, to jid.JID) (ids []string) {
 func (in *incoming) dropAbandoned(ctx context.Context) {
 	for _, id := range in.held.offer.Gone {
 		row, err := in.e.journal.Peek(ctx, journal.Key{ID: id, Direction: journal.Receive})
-		if err != nil || row.State != journal.Interrupted || row.Path != "" || row.Peer != in.dev.JID.Bare() || !row.HasKey(in.dev.IdentityKey) {
-			continue // Path: all of it is here, and verified
+		if err != nil || row.State != journal.Interrupted || row.Phase.Verified() || row.Peer != in.dev.JID.Bare() || !row.HasKey(in.dev.IdentityKey) {
+			continue
 		}
 		if !in.e.failRow(ctx, row, errAbandoned) {
 			continue

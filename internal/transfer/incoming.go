@@ -293,7 +293,7 @@ func (in *incoming) row() journal.Row {
 		Key:  journal.Key{ID: in.head.Transfer, Direction: journal.Receive},
 		Peer: in.sess.Peer().Bare(), Resource: in.sess.Peer().Resource(), Profile: in.held.offer != nil,
 		Name: in.file.Name, Description: clean.Text(in.file.Description), Size: in.file.Size, MTime: in.file.Date, Keys: [][]byte{in.dev.IdentityKey},
-		Manifest: in.held.offer.Manifest(),
+		Source: sourceOf(in.held.offer.Manifest()), Manifest: in.held.offer.Manifest(),
 	}
 	if in.held.offer != nil {
 		row.Mode = in.held.offer.Mode

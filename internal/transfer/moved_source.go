@@ -17,7 +17,6 @@ type (
 var (
 	errSourceChanged = sending.ErrChanged
 	discardSpool     = sending.Discard
-	spooled          = sending.Spooled
 )
 
 func openSource(ctx context.Context, s Source) (*source, error) {

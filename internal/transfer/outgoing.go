@@ -131,7 +131,7 @@ func (o *outgoing) again(err error) bool {
 	switch {
 	case errors.As(err, &ended) && ended.reason.Condition == jingle.Busy:
 		return o.known()
-	case errors.Is(err, s5b.ErrNoCandidate) && !o.marked && o.row.Row().Retries == 0:
+	case errors.Is(err, s5b.ErrNoCandidate) && !o.marked && !o.row.Row().Phase.Known():
 		return false // there is no path, rather than one that broke
 	}
 	switch failureOf(err, o.marked).Code {
@@ -145,7 +145,7 @@ func (o *outgoing) again(err error) bool {
 
 // known tells whether the receiver knows the transfer: it said yes, or may have
 // done so to an attempt before.
-func (o *outgoing) known() bool { return o.accepted || o.row.Row().Retries > 0 }
+func (o *outgoing) known() bool { return o.accepted || o.row.Row().Phase.Known() }
 
 // findAgain looks for the contact after an interruption, for as long as the run
 // goes on trying. Clients that take only another form of offer do not count.
@@ -410,7 +410,7 @@ func (o *outgoing) rowOf() journal.Row {
 	r := journal.Row{
 		Key:  journal.Key{ID: o.head.Transfer, Direction: journal.Send},
 		Peer: o.opt.To.Bare(), Profile: o.profile(), Name: o.src.Name, Description: o.opt.Description, Path: o.src.Path, Size: o.src.Size, MTime: o.src.MTime,
-		Mode: o.src.Mode, Manifest: o.src.Manifest(), Origin: o.src.Origin,
+		Mode: o.src.Mode, Source: o.src.Kind(), Manifest: o.src.Manifest(), Origin: o.src.Origin,
 	}
 	if o.batch != nil {
 		r.Batch = o.batch.ID

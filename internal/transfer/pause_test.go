@@ -340,7 +340,7 @@ func TestGoneIsLookedFor(t *testing.T) {
 	juliet := online(t, s, s.Addr, "juliet", true, nil)
 	h, err := juliet.journal.Begin(t.Context(), journal.Row{ // runs, so that others look whether it still does
 		Key: journal.Key{ID: uuid.NewString(), Direction: journal.Receive}, Peer: jid.MustParse("nurse@jet.test"), Profile: true,
-		Name: "f", Dir: t.TempDir(), Size: 10, Keys: [][]byte{make([]byte, 33)},
+		Name: "f", Dir: t.TempDir(), Size: 10, Source: journal.SourceFile, Keys: [][]byte{make([]byte, 33)},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -360,7 +360,7 @@ func TestPlainIsOfNoKey(t *testing.T) {
 	// A jetsend offers a transfer, encrypted, under the id of a plain one of the same contact.
 	id := uuid.NewString()
 	row := journal.Row{
-		Key: journal.Key{ID: id, Direction: journal.Receive}, Peer: romeo, Name: "f", Dir: st.dir, Size: 3, Keys: [][]byte{journal.NoKey()},
+		Key: journal.Key{ID: id, Direction: journal.Receive}, Peer: romeo, Name: "f", Dir: st.dir, Size: 3, Source: journal.SourceFile, Keys: [][]byte{journal.NoKey()},
 	}
 	h, err = st.juliet.journal.Begin(t.Context(), row)
 	if err == nil {
@@ -389,7 +389,7 @@ func TestPlainAfterCrash(t *testing.T) {
 	juliet := online(t, s, s.Addr, "juliet", true, in.report)
 	row := journal.Row{
 		Key: journal.Key{ID: uuid.NewString(), Direction: journal.Receive}, Peer: jid.MustParse("romeo@jet.test"),
-		Name: "f", Dir: dir, Size: 3, Keys: [][]byte{journal.NoKey()},
+		Name: "f", Dir: dir, Size: 3, Source: journal.SourceFile, Keys: [][]byte{journal.NoKey()},
 	}
 	cutRelease(t, juliet, row, []byte("abc"))
 	receiving(t, juliet, ReceiveOptions{Dir: dir, Accept: AcceptContacts})

@@ -173,7 +173,7 @@ func TestOnceEndedByAnother(t *testing.T) {
 	romeo := online(t, s, s.Addr, "romeo", false, nil)
 	row := journal.Row{
 		Key: journal.Key{ID: uuid.NewString(), Direction: journal.Receive}, Peer: jid.MustParse("romeo@jet.test"), Profile: true,
-		Name: "f", Dir: t.TempDir(), Size: 3, Keys: [][]byte{romeo.omemo.IdentityKey()},
+		Name: "f", Dir: t.TempDir(), Size: 3, Source: journal.SourceFile, Keys: [][]byte{romeo.omemo.IdentityKey()},
 	}
 	other, err := juliet.journal.Begin(t.Context(), row)
 	if err != nil {

@@ -29,7 +29,7 @@ func offeredRow(t *testing.T, e *Endpoint, id string, to jid.JID, path string, k
 	}
 	h, err := e.journal.Begin(t.Context(), journal.Row{
 		Key: journal.Key{ID: id, Direction: journal.Send}, Peer: to, Profile: true, Name: "f", Path: path,
-		Size: info.Size(), MTime: info.ModTime(), Keys: keys,
+		Size: info.Size(), Source: journal.SourceFile, MTime: info.ModTime(), Keys: keys,
 	})
 	for _, step := range append(steps, func(h *journal.Handle) error { return h.Release(t.Context()) }) {
 		if err == nil {
@@ -46,7 +46,7 @@ func askFor(t *testing.T, e *Endpoint, id string, size int64, to *peer, key []by
 	t.Helper()
 	row := journal.Row{
 		Key: journal.Key{ID: id, Direction: journal.Receive}, Peer: to.JID.Bare(), Profile: true, Name: "f",
-		Size: size, Dir: t.TempDir(), Keys: [][]byte{key},
+		Size: size, Source: journal.SourceFile, Dir: t.TempDir(), Keys: [][]byte{key},
 	}
 	return e.newRequest(row, to, keeping{}, RouteOptions{Transports: []string{IBB}}).run(t.Context())
 }

@@ -125,7 +125,7 @@ func TestAliveWhileSettling(t *testing.T) {
 	dir := t.TempDir()
 	cutRelease(t, juliet, journal.Row{
 		Key: journal.Key{ID: uuid.NewString(), Direction: journal.Receive}, Peer: jid.MustParse("romeo@jet.test"), Profile: true,
-		Name: "f", Dir: dir, Size: 3, Keys: [][]byte{make([]byte, 33)},
+		Name: "f", Dir: dir, Size: 3, Source: journal.SourceFile, Keys: [][]byte{make([]byte, 33)},
 	}, []byte("abc"))
 	stale := filepath.Join(dir, ".jetsend-"+uuid.NewString()+".part")
 	if err := os.WriteFile(stale, nil, 0o600); err != nil {

@@ -107,7 +107,7 @@ func (q *request) converse(ctx context.Context) (s span, err error) {
 	}
 	q.answered, q.from = true, s.offset
 	q.accepted()
-	q.e.cfg.Report(Offer{Head: q.down.head, Size: q.row.Size, ResumedFrom: s.offset, Description: q.row.Description, Directory: q.row.Manifest != nil})
+	q.e.cfg.Report(Offer{Head: q.down.head, Size: q.row.Size, ResumedFrom: s.offset, Description: q.row.Description, Directory: q.row.Source == journal.SourceTree})
 	q.talk.reportAccepted(q.down.head, s.offset)
 	finding, cancel := q.e.during(ctx, q.talk.sess)
 	path, err := q.talk.connect(finding, q.path, accepted.Transport)

@@ -175,7 +175,7 @@ func (e *Endpoint) resumeReceive(ctx context.Context, row journal.Row, opt Resum
 		return e.notResumed(row, fmt.Errorf("%w: the sender's client cannot go on with a file", errRefused))
 	}
 	retry := retry{pauses: e.timing.retries, opt: opt.Retry, farthest: row.Durable}
-	if row.Path != "" && e.settleHere(ctx, row) {
+	if row.Phase.Verified() && e.settleHere(ctx, row) {
 		return exitcode.OK
 	}
 	head := Head{Transfer: row.ID, Direction: Receive, Peer: row.Peer.String(), Name: clean.Text(row.Name)}
@@ -254,12 +254,12 @@ func (e *Endpoint) reportReleased(head Head, row journal.Row) {
 		verified = append(verified, "sha-256")
 	}
 	path := row.Path
-	if Poured(&row) {
+	if row.Phase == journal.PhasePoured {
 		path = StandardOutput
 	}
 	e.cfg.Report(Received{
 		Head: head, Path: path, Size: row.Size, Verified: verified, SHA256: hex.EncodeToString(row.SHA256),
-		Description: row.Description, Directory: row.Manifest != nil,
+		Description: row.Description, Directory: row.Source == journal.SourceTree,
 	})
 }
 

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"path/filepath"
-	"strings"
 
 	"jetsend/internal/inbox"
 	"jetsend/internal/journal"
@@ -27,10 +25,9 @@ func (d *download) pour(ctx context.Context, sum []byte) error {
 		return &sinkError{Err: fmt.Errorf("%w: %w", errOutput, err)}
 	}
 	ctx = context.WithoutCancel(ctx)
-	// The name that the file has is the one that the journal can be told. A
-	// release that is cut from here on is settled as what it is, done (see Poured),
-	// whether the partial file is still there or not.
-	if err := d.row.Place(ctx, d.part.Path(), sum); err != nil {
+	// A release that is cut from here on is settled as what it is, done, whether the
+	// partial file is still there or not.
+	if err := d.row.Pour(ctx, sum); err != nil {
 		return err
 	}
 	if err := d.part.Discard(); err != nil {
@@ -60,13 +57,6 @@ func (d *download) writeOut(ctx context.Context, size int64) error {
 	default:
 		return context.Cause(ctx)
 	}
-}
-
-// Poured tells of a received row that all of its file has gone to an output: only
-// then is it placed under the name of its partial file, which is hidden. No other
-// file gets such a name.
-func Poured(row *journal.Row) bool {
-	return row.Direction == journal.Receive && row.Path != "" && strings.HasPrefix(filepath.Base(row.Path), ".")
 }
 
 // settlePoured ends a pour that was cut after its last byte.

@@ -41,7 +41,7 @@ func TestPourCut(t *testing.T) {
 		for name, tt := range poured {
 			row := journal.Row{
 				Key: journal.Key{ID: uuid.NewString(), Direction: journal.Receive}, Peer: jid.MustParse("romeo@jet.test"), Profile: true,
-				Name: name, Dir: dir, Size: int64(len(data)), Manifest: manifest, Keys: [][]byte{romeo.omemo.IdentityKey()},
+				Name: name, Dir: dir, Size: int64(len(data)), Source: sourceOf(manifest), Manifest: manifest, Keys: [][]byte{romeo.omemo.IdentityKey()},
 			}
 			part := filepath.Join(dir, ".jetsend-"+row.ID+".part")
 			if tt.part {
@@ -53,7 +53,7 @@ func TestPourCut(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			err = errors.Join(b.Run(t.Context()), b.Place(t.Context(), part, nil))
+			err = errors.Join(b.Run(t.Context()), b.Pour(t.Context(), nil))
 			if tt.complete {
 				err = errors.Join(err, b.Complete(t.Context()))
 			}
@@ -116,7 +116,7 @@ func TestPour(t *testing.T) {
 	pourStuck(t, juliet, romeo, dir, key)
 	out := &watched{look: func() {
 		row, err := juliet.journal.Load(t.Context(), key)
-		if err != nil || row.Path != "" || row.Released {
+		if err != nil || row.Phase.Verified() || row.Released {
 			t.Errorf("while it is written: %+v, %v", row, err)
 		}
 	}}
@@ -132,7 +132,7 @@ func TestPour(t *testing.T) {
 		t.Fatal(err)
 	}
 	row, err := juliet.journal.Load(t.Context(), key)
-	if err != nil || !row.Released || !Poured(&row) {
+	if err != nil || !row.Released || row.Phase != journal.PhasePoured {
 		t.Errorf("%+v, %v", row, err)
 	}
 	if r, _ := last[Received](&in); r.Path != StandardOutput || out.got.String() != "abc" {
@@ -167,7 +167,7 @@ func pourStuck(t *testing.T, juliet, romeo *Endpoint, dir string, key journal.Ke
 		t.Error("the sender was told that the file is there")
 	}
 	row, err := juliet.journal.Load(t.Context(), key)
-	if err != nil || row.State != journal.Interrupted || row.Path != "" {
+	if err != nil || row.State != journal.Interrupted || row.Phase.Verified() {
 		t.Errorf("after a run that could not write: %+v, %v", row, err)
 	}
 	if err := r.Close(); err != nil { // lets the writer go

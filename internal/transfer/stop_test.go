@@ -41,7 +41,7 @@ func TestStopWhileLooking(t *testing.T) {
 	begun := time.Now()
 	go func() {
 		ended <- r.request(r.ctx, r.terms(), journal.Row{
-			Key: journal.Key{ID: uuid.NewString(), Direction: journal.Receive}, Peer: jid.MustParse("romeo@jet.test"), Profile: true, Dir: dir, Size: 3,
+			Key: journal.Key{ID: uuid.NewString(), Direction: journal.Receive}, Peer: jid.MustParse("romeo@jet.test"), Profile: true, Dir: dir, Size: 3, Source: journal.SourceFile,
 		})
 	}()
 	<-asked

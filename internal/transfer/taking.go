@@ -98,7 +98,7 @@ func (d *download) openPart(ctx context.Context, dir *inbox.Dir) (err error) {
 		}
 		d.own = true
 	}
-	if row.Path != "" {
+	if row.Phase.Verified() {
 		if done, err := d.settle(ctx, row); done || err != nil {
 			return err
 		}
