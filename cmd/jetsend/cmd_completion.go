@@ -4,7 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"jetsend/internal/exitcode"
-	"jetsend/internal/transfer"
+	"jetsend/internal/fault"
 )
 
 func newCompletionCommand(a *app) *cobra.Command {
@@ -37,7 +37,7 @@ func newCompletionCommand(a *app) *cobra.Command {
 				return usagef("there is no completion for %q", args[0]).hint("use one of bash, zsh, fish, powershell")
 			}
 			if err != nil {
-				return &transfer.Failure{Code: exitcode.LocalFile, Reason: "write to standard output", Err: err}
+				return &fault.Failure{Code: exitcode.LocalFile, Reason: "write to standard output", Err: err}
 			}
 			return nil
 		},

@@ -11,6 +11,7 @@ import (
 	"jetsend/internal/clean"
 	"jetsend/internal/config"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/session"
 	"jetsend/internal/transfer"
 )
@@ -174,7 +175,7 @@ func (d *diagnosis) end(ctx context.Context, err error) error {
 	if r.Works {
 		return nil
 	}
-	return &transfer.Failure{Code: exitCode(r.Code), Reason: r.Reason, Reported: true}
+	return &fault.Failure{Code: exitCode(r.Code), Reason: r.Reason, Reported: true}
 }
 
 // bySignal tells whether a code is that of a signal.

@@ -12,6 +12,7 @@ import (
 	"jetsend/internal/config"
 	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/transfer"
 	"jetsend/internal/xmpptest"
 )
@@ -36,7 +37,7 @@ func (e *fakeEndpoint) DryRun(_ context.Context, o transfer.SendOptions) ([]tran
 func (e *fakeEndpoint) Diagnose(_ context.Context, o transfer.SendOptions, found func(transfer.Finding)) (*transfer.Plan, error) {
 	e.sent = append(e.sent, o)
 	found(transfer.Finding{Area: "account", Check: "stream-management", Status: transfer.StatusWarn, Text: "none: a lost stream needs a new login"})
-	var f *transfer.Failure
+	var f *fault.Failure
 	if errors.As(e.result, &f) {
 		found(transfer.Finding{Area: "send", Check: "send", Status: transfer.StatusFail, Text: f.Reason, Code: int(f.Code), Hints: f.Hints})
 		return nil, e.result
@@ -86,7 +87,7 @@ func TestDoctorEnd(t *testing.T) {
 		works  bool
 	}{
 		"all good":   {nil, false, 0, true},
-		"offline":    {&transfer.Failure{Code: exitcode.Offline, Reason: "not online"}, true, 6, false},
+		"offline":    {&fault.Failure{Code: exitcode.Offline, Reason: "not online"}, true, 6, false},
 		"found only": {nil, true, 9, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -109,7 +110,7 @@ func TestDoctorEnd(t *testing.T) {
 		t.Error(err)
 	}
 	d.record.Failures = 1
-	if err := d.end(t.Context(), transfer.ErrInterrupted); !errors.Is(err, transfer.ErrInterrupted) {
+	if err := d.end(t.Context(), fault.ErrInterrupted); !errors.Is(err, fault.ErrInterrupted) {
 		t.Error(err)
 	}
 }
@@ -117,7 +118,7 @@ func TestDoctorEnd(t *testing.T) {
 // TestDoctorCancelled: a signal is no finding.
 func TestDoctorCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
-	cancel(transfer.ErrInterrupted)
+	cancel(fault.ErrInterrupted)
 	d := &diagnosis{a: doctorFixture(t).app()}
 	err := d.end(ctx, d.refused(ctx, context.Canceled))
 	if code, _ := codeOf(ctx, err); code != exitcode.Cancelled || d.record.Failures > 0 {
@@ -162,7 +163,7 @@ func TestDryRun(t *testing.T) {
 	if p := lastRecord(t, f.out.String()); p["event"] != "plan" || p["to"] != aPlan.To || p["file"].(map[string]any)["resumed_from"] != 500.0 {
 		t.Errorf("%v", p)
 	}
-	f.endpoint.result = &transfer.Failure{Code: exitcode.Incapable, Reason: "no client", Hints: []string{"ask"}}
+	f.endpoint.result = &fault.Failure{Code: exitcode.Incapable, Reason: "no client", Hints: []string{"ask"}}
 	f.wants(7, []string{"jetsend: error: no client", "jetsend: hint: ask"}, "send", "--dry-run", file, "romeo@montague.example")
 	if f.out.Len() > 0 {
 		t.Errorf("said %q", f.out.String())

@@ -10,6 +10,7 @@ import (
 
 	"jetsend/internal/config"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
 	"jetsend/internal/state"
@@ -82,7 +83,7 @@ func (a *app) forget(ctx context.Context, c *config.Config, chosen *config.Chose
 		return err
 	}
 	if err := removeState(dir, chosen.Addr); err != nil {
-		return &transfer.Failure{Code: exitcode.LocalFile, Reason: "delete the state", Err: err}
+		return &fault.Failure{Code: exitcode.LocalFile, Reason: "delete the state", Err: err}
 	}
 	if err := a.keyring.Delete(chosen.Addr.String()); err != nil &&
 		!errors.Is(err, config.ErrNoKeyring) && !errors.Is(err, config.ErrNotInKeyring) {

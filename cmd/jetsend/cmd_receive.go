@@ -16,6 +16,7 @@ import (
 	"jetsend/internal/clean"
 	"jetsend/internal/config"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/inbox"
 	"jetsend/internal/jid"
 	"jetsend/internal/transfer"
@@ -217,7 +218,7 @@ const downloads = "Downloads"
 func downloadDir(dir, home string) (string, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
-		return "", &transfer.Failure{Code: exitcode.LocalFile, Reason: "download directory", Err: err}
+		return "", &fault.Failure{Code: exitcode.LocalFile, Reason: "download directory", Err: err}
 	}
 	info, err := os.Stat(abs)
 	if errors.Is(err, fs.ErrNotExist) && home != "" && abs == filepath.Join(home, downloads) {
@@ -227,18 +228,18 @@ func downloadDir(dir, home string) (string, error) {
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "", &transfer.Failure{
+		return "", &fault.Failure{
 			Code: exitcode.LocalFile, Reason: "there is no download directory " + clean.Text(abs),
 			Hints: []string{"run `mkdir -p " + clean.Argument(abs) + "`"},
 		}
 	case err != nil:
-		return "", &transfer.Failure{Code: exitcode.LocalFile, Reason: "download directory", Err: err}
+		return "", &fault.Failure{Code: exitcode.LocalFile, Reason: "download directory", Err: err}
 	case !info.IsDir():
-		return "", &transfer.Failure{Code: exitcode.LocalFile, Reason: clean.Text(abs) + " is not a directory"}
+		return "", &fault.Failure{Code: exitcode.LocalFile, Reason: clean.Text(abs) + " is not a directory"}
 	}
 	d, err := inbox.Open(abs)
 	if err != nil {
-		return "", &transfer.Failure{
+		return "", &fault.Failure{
 			Code: exitcode.LocalFile, Reason: "cannot receive", Err: err, Hints: []string{"name a directory that can be written with --dir"},
 		}
 	}

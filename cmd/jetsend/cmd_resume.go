@@ -8,6 +8,7 @@ import (
 	"jetsend/internal/clean"
 	"jetsend/internal/config"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/journal"
 	"jetsend/internal/transfer"
 )
@@ -154,5 +155,5 @@ func (a *app) notResumable(r *journal.Row) error {
 	if r.Insecure() {
 		why = "went unencrypted, and cannot be gone on with"
 	}
-	return &transfer.Failure{Code: exitcode.Incapable, Hints: []string{anew}, Reason: "transfer " + id + " (" + name + ") " + why}
+	return &fault.Failure{Code: exitcode.Incapable, Hints: []string{anew}, Reason: "transfer " + id + " (" + name + ") " + why}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"jetsend/internal/fault"
 	"jetsend/internal/journal"
 	"jetsend/internal/transfer"
 )
@@ -131,7 +132,7 @@ func TestResumeAnew(t *testing.T) {
 func TestResumeEnds(t *testing.T) {
 	f := newFixture(t)
 	f.row(sentRow("aaaa0000"), journal.Interrupted, 450)
-	f.endpoint.result = &transfer.Failure{Code: 11, Reason: "gone", Reported: true}
+	f.endpoint.result = &fault.Failure{Code: 11, Reason: "gone", Reported: true}
 	f.wants(11, nil, "resume")
 	if f.err.Len() > 0 || f.endpoint.closed != 1 {
 		t.Errorf("closed %d times, said:\n%s", f.endpoint.closed, f.err.String())

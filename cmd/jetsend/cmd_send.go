@@ -19,6 +19,7 @@ import (
 	"jetsend/internal/clean"
 	"jetsend/internal/config"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/shortname"
 	"jetsend/internal/transfer"
@@ -225,12 +226,12 @@ func (a *app) findTarget(cmd *cobra.Command, args []string) (c *config.Config, t
 
 // withRest adds the command for what a run that was stopped had not come to.
 func withRest(cmd *cobra.Command, err error, who string) error {
-	var f *transfer.Failure
-	if !errors.As(err, &f) || len(f.NotBegun) == 0 {
+	var f *transfer.NotBegunError
+	if !errors.As(err, &f) {
 		return err
 	}
 	var args []string
-	for _, src := range f.NotBegun {
+	for _, src := range f.Sources {
 		args = append(args, cmp.Or(src.Path, stdinArg))
 	}
 	f.Hints = append(f.Hints, "run `"+typed(cmd, append(args, who)...)+"` to send what was not begun")
@@ -318,7 +319,7 @@ func checkReadable(files []string) error {
 	if len(errs) == 0 {
 		return nil
 	}
-	return &transfer.Failure{Code: exitcode.LocalFile, Reason: "nothing was sent", Err: errors.Join(errs...), Hints: hints}
+	return &fault.Failure{Code: exitcode.LocalFile, Reason: "nothing was sent", Err: errors.Join(errs...), Hints: hints}
 }
 
 // errNotRegular: not a file whose size says how much there is to read.

@@ -14,6 +14,7 @@ import (
 
 	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/session"
 	"jetsend/internal/transfer"
@@ -126,7 +127,7 @@ func TestReportedFailureIsNotSaidTwice(t *testing.T) {
 	f := newFixture(t)
 	f.endpoint.during = func(_ context.Context, e *fakeEndpoint) error {
 		e.report(event.Failed{Head: event.Head{Name: "a.txt", Peer: "romeo@montague.example/x"}, Code: 8, Reason: "declined"})
-		return &transfer.Failure{Code: exitcode.Declined, Reason: "not every file was sent", Reported: true}
+		return &fault.Failure{Code: exitcode.Declined, Reason: "not every file was sent", Reported: true}
 	}
 	f.wants(8, []string{"jetsend: error: a.txt: declined"}, "send", f.file("a.txt", ""), "romeo@montague.example")
 	if n := strings.Count(f.err.String(), "jetsend: error:"); n != 1 {
@@ -180,7 +181,7 @@ func TestAccountAndSecrets(t *testing.T) {
 	if got := f.dialled[len(f.dialled)-1].Password; got != "typed" {
 		t.Errorf("password %q", got)
 	}
-	f.tty = &fakeTTY{err: transfer.ErrInterrupted}
+	f.tty = &fakeTTY{err: fault.ErrInterrupted}
 	f.wants(130, []string{"interrupted"}, "send", a, "romeo@montague.example")
 }
 

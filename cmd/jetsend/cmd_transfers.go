@@ -12,8 +12,8 @@ import (
 
 	"jetsend/internal/clean"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/journal"
-	"jetsend/internal/transfer"
 )
 
 func newTransfersCommand(a *app) *cobra.Command {
@@ -184,7 +184,7 @@ func runTransfersForget(cmd *cobra.Command, a *app, args []string, which *choosi
 				return atWork(r)
 			case errors.Is(err, journal.ErrUnknown): // by another process, just now
 			case err != nil:
-				return &transfer.Failure{Code: exitcode.LocalFile, Reason: fmt.Sprintf("forget %s (%s)", short(r.ID), clean.Text(r.Name)), Err: err}
+				return &fault.Failure{Code: exitcode.LocalFile, Reason: fmt.Sprintf("forget %s (%s)", short(r.ID), clean.Text(r.Name)), Err: err}
 			}
 			a.print.Note("%s (%s) is forgotten", short(r.ID), clean.Text(r.Name))
 		}

@@ -13,10 +13,10 @@ import (
 	"jetsend/internal/clean"
 	"jetsend/internal/config"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/omemo"
 	"jetsend/internal/stanza"
-	"jetsend/internal/transfer"
 )
 
 // verdict is a decision about keys: `trust verify` or `trust distrust`.
@@ -180,7 +180,7 @@ func (d *decider) learn(ctx context.Context) ([]device, error) {
 	var answer *stanza.Error
 	switch {
 	case errors.As(err, &answer):
-		return nil, &transfer.Failure{
+		return nil, &fault.Failure{
 			Code: exitcode.Untrusted, Reason: "the keys of " + clean.Text(d.of.String()) + " cannot be had", Err: err,
 			Hints: []string{"check the address"},
 		}
@@ -235,7 +235,7 @@ func (d *decider) match(list []device) ([]device, error) {
 	var out []device
 	for _, c := range d.claims {
 		who := clean.Text(c.of.String())
-		wrong := &transfer.Failure{Code: exitcode.Untrusted, Hints: []string{
+		wrong := &fault.Failure{Code: exitcode.Untrusted, Hints: []string{
 			"see `" + d.again("trust", "list", c.of.String()) + "`",
 			"if this is what the contact's device shows, somebody in between may be showing you another one: send nothing",
 		}}
@@ -275,7 +275,7 @@ func (d *decider) open(ctx context.Context) ([]device, error) {
 		return nil, err
 	}
 	if len(list) == 0 {
-		return nil, &transfer.Failure{Code: exitcode.Untrusted, Reason: clean.Text(d.of.String()) + " has no OMEMO device"}
+		return nil, &fault.Failure{Code: exitcode.Untrusted, Reason: clean.Text(d.of.String()) + " has no OMEMO device"}
 	}
 	return slices.DeleteFunc(list, settled), nil
 }

@@ -9,8 +9,8 @@ import (
 
 	"jetsend/internal/clean"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/omemo"
-	"jetsend/internal/transfer"
 )
 
 func newTrustResetCommand(a *app) *cobra.Command {
@@ -59,7 +59,7 @@ func runTrustReset(cmd *cobra.Command, a *app, args []string) (err error) {
 		return err
 	}
 	who := clean.Text(of.Bare().String())
-	unknown := &transfer.Failure{Code: exitcode.Untrusted, Reason: "no device of " + who + " is known yet"}
+	unknown := &fault.Failure{Code: exitcode.Untrusted, Reason: "no device of " + who + " is known yet"}
 	if k == nil {
 		return unknown
 	}

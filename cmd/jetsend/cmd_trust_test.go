@@ -7,11 +7,11 @@ import (
 	"strings"
 	"testing"
 
+	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/omemo"
 	"jetsend/internal/stanza"
 	"jetsend/internal/state"
-	"jetsend/internal/transfer"
 )
 
 // Keys of romeo's two devices.
@@ -200,7 +200,7 @@ func TestTrustHints(t *testing.T) {
 		omemo.Revoked:    "run `jetsend trust verify romeo@montague.example " + keyOne + "`",
 		omemo.Unverified: "run `jetsend trust verify romeo@montague.example " + keyOne + "`",
 	} {
-		hints := strings.Join(transfer.TrustHints(&omemo.TrustError{JID: who, Device: 1, Fingerprint: keyOne, Known: keyTwo, Kind: kind}), "\n")
+		hints := strings.Join(fault.TrustHints(&omemo.TrustError{JID: who, Device: 1, Fingerprint: keyOne, Known: keyTwo, Kind: kind}), "\n")
 		if !strings.Contains(hints, want) {
 			t.Errorf("%s: %s", kind, hints)
 		}
@@ -210,7 +210,7 @@ func TestTrustHints(t *testing.T) {
 			}
 		}
 	}
-	if hints := transfer.TrustHints(&omemo.TrustError{JID: who, Kind: omemo.Unverified}); !strings.HasSuffix(hints[0], "romeo@montague.example`") {
+	if hints := fault.TrustHints(&omemo.TrustError{JID: who, Kind: omemo.Unverified}); !strings.HasSuffix(hints[0], "romeo@montague.example`") {
 		t.Errorf("without a key: %q", hints)
 	}
 }

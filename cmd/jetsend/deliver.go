@@ -11,6 +11,7 @@ import (
 	"jetsend/internal/clean"
 	"jetsend/internal/config"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/hook"
 	"jetsend/internal/strict"
 	"jetsend/internal/transfer"
@@ -66,7 +67,7 @@ func (a *app) hook(path string) (*hook.Config, error) {
 		}
 	}
 	if err != nil {
-		return nil, &transfer.Failure{Code: exitcode.LocalFile, Reason: "--exec", Err: err, Hints: hints}
+		return nil, &fault.Failure{Code: exitcode.LocalFile, Reason: "--exec", Err: err, Hints: hints}
 	}
 	h := &hook.Config{Path: abs}
 	if a.Environ != nil {

@@ -8,11 +8,11 @@ import (
 	"jetsend/internal/clean"
 	"jetsend/internal/config"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/omemo"
 	"jetsend/internal/session"
 	"jetsend/internal/stanza"
 	"jetsend/internal/state"
-	"jetsend/internal/transfer"
 )
 
 // exitCode is short for exitcode.Code.
@@ -40,15 +40,15 @@ func (e *usageError) hint(format string, args ...any) *usageError {
 func explain(ctx context.Context, err error) *failure {
 	code, hints := codeOf(ctx, err)
 	f := &failure{code: code, reason: clean.Error(err), hints: hints}
-	var known *transfer.Failure
+	var known *fault.Failure
 	if errors.As(err, &known) {
 		f.reported = known.Reported
 	}
 	switch code {
 	case exitcode.Cancelled:
-		f.reason = transfer.ErrInterrupted.Error()
+		f.reason = fault.ErrInterrupted.Error()
 	case exitcode.Terminated:
-		f.reason = transfer.ErrTerminated.Error()
+		f.reason = fault.ErrTerminated.Error()
 	case exitcode.Unexpected:
 		if len(hints) == 0 && !f.reported {
 			f.hints = []string{"this is not expected: please report it, with what `--log-level debug` says"}
@@ -76,7 +76,7 @@ const wrongPassword = "not-authorized"
 // the context of the run; its cause decides for errors that came of its end.
 func codeOf(ctx context.Context, err error) (exitCode, []string) {
 	var (
-		failed *transfer.Failure
+		failed *fault.Failure
 		usage  *usageError
 		conf   *config.Error
 	)
@@ -86,7 +86,7 @@ func codeOf(ctx context.Context, err error) (exitCode, []string) {
 	case err == nil:
 		return exitcode.OK, nil
 	case broken:
-		return exitcode.Config, transfer.DamagedHints(path)
+		return exitcode.Config, fault.DamagedHints(path)
 	case starting && errors.Is(err, state.ErrNoSpace):
 		return exitcode.LocalFile, []string{"free space in the state directory, or name another one with --state-dir"}
 	case starting && errors.Is(err, state.ErrUnwritable):
@@ -98,9 +98,9 @@ func codeOf(ctx context.Context, err error) (exitCode, []string) {
 		return failed.Code, failed.Hints
 	case errors.As(err, &usage):
 		return exitcode.Usage, usage.hints
-	case cancelled(ctx, err, transfer.ErrInterrupted):
+	case cancelled(ctx, err, fault.ErrInterrupted):
 		return exitcode.Cancelled, nil
-	case cancelled(ctx, err, transfer.ErrTerminated):
+	case cancelled(ctx, err, fault.ErrTerminated):
 		return exitcode.Terminated, nil
 	case errors.As(err, &conf):
 		return exitcode.Config, conf.Hints
@@ -173,7 +173,7 @@ func codeOfTrust(err error) (exitCode, []string) {
 			"run `jetsend login` to add this device all the same",
 		}
 	case errors.As(err, &trust):
-		return exitcode.Untrusted, transfer.TrustHints(trust)
+		return exitcode.Untrusted, fault.TrustHints(trust)
 	case errors.Is(err, omemo.ErrNoDevice):
 		return exitcode.Untrusted, nil
 	}

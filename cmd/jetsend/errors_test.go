@@ -9,12 +9,12 @@ import (
 
 	"jetsend/internal/config"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/omemo"
 	"jetsend/internal/session"
 	"jetsend/internal/stanza"
 	"jetsend/internal/state"
-	"jetsend/internal/transfer"
 )
 
 func TestCodeOf(t *testing.T) {
@@ -34,18 +34,18 @@ func TestCodeOf(t *testing.T) {
 	}{
 		{"nothing", live, nil, exitcode.OK, false},
 		{"unknown", live, errors.New("boom"), exitcode.Unexpected, false},
-		{"failure", live, &transfer.Failure{Code: exitcode.Declined, Hints: []string{"ask again"}}, exitcode.Declined, true},
-		{"failure around a login error", live, &transfer.Failure{Code: exitcode.Interrupted, Err: &session.AuthError{}}, exitcode.Interrupted, false},
-		{"failure at a later login", live, &transfer.Failure{Code: exitcode.Login, Err: &session.AuthError{Condition: "not-authorized"}}, exitcode.Login, true},
-		{"failure of a diagnosis", live, &transfer.Failure{Code: exitcode.Login, Reported: true}, exitcode.Login, false},
-		{"failure after SIGINT keeps its code", ended(transfer.ErrInterrupted), &transfer.Failure{Code: exitcode.Integrity}, exitcode.Integrity, false},
+		{"failure", live, &fault.Failure{Code: exitcode.Declined, Hints: []string{"ask again"}}, exitcode.Declined, true},
+		{"failure around a login error", live, &fault.Failure{Code: exitcode.Interrupted, Err: &session.AuthError{}}, exitcode.Interrupted, false},
+		{"failure at a later login", live, &fault.Failure{Code: exitcode.Login, Err: &session.AuthError{Condition: "not-authorized"}}, exitcode.Login, true},
+		{"failure of a diagnosis", live, &fault.Failure{Code: exitcode.Login, Reported: true}, exitcode.Login, false},
+		{"failure after SIGINT keeps its code", ended(fault.ErrInterrupted), &fault.Failure{Code: exitcode.Integrity}, exitcode.Integrity, false},
 		{"usage", live, usagef("no").hint("do"), exitcode.Usage, true},
 		{"config", live, &config.Error{Msg: "no", Hints: []string{"do"}}, exitcode.Config, true},
-		{"interrupted", live, fmt.Errorf("ask: %w", transfer.ErrInterrupted), exitcode.Cancelled, false},
-		{"SIGINT", ended(transfer.ErrInterrupted), context.Canceled, exitcode.Cancelled, false},
-		{"SIGINT while dialling", ended(transfer.ErrInterrupted), unreachable, exitcode.Cancelled, false},
-		{"SIGTERM", ended(transfer.ErrTerminated), context.Canceled, exitcode.Terminated, false},
-		{"SIGTERM while the password command runs", ended(transfer.ErrTerminated), &config.Error{Msg: "no"}, exitcode.Terminated, false},
+		{"interrupted", live, fmt.Errorf("ask: %w", fault.ErrInterrupted), exitcode.Cancelled, false},
+		{"SIGINT", ended(fault.ErrInterrupted), context.Canceled, exitcode.Cancelled, false},
+		{"SIGINT while dialling", ended(fault.ErrInterrupted), unreachable, exitcode.Cancelled, false},
+		{"SIGTERM", ended(fault.ErrTerminated), context.Canceled, exitcode.Terminated, false},
+		{"SIGTERM while the password command runs", ended(fault.ErrTerminated), &config.Error{Msg: "no"}, exitcode.Terminated, false},
 		{"wrong password", live, fmt.Errorf("login: %w", &session.AuthError{Condition: "not-authorized"}), exitcode.Login, true},
 		{"server busy", live, &session.AuthError{Condition: "temporary-auth-failure"}, exitcode.Unreachable, true},
 		{"disabled", live, &session.AuthError{Condition: "account-disabled"}, exitcode.Login, false},
@@ -69,7 +69,7 @@ func TestCodeOf(t *testing.T) {
 		{"refused by the server", live, fmt.Errorf("bind resource: %w", &stanza.Error{Condition: "resource-constraint"}), exitcode.Unreachable, false},
 		{"too long an answer", live, fmt.Errorf("roster: %w", session.ErrStanzaTooBig), exitcode.Unreachable, false},
 		{"damaged", live, fmt.Errorf("open: %w", &state.DamagedError{Path: "/x", Err: errors.New("malformed")}), exitcode.Config, true},
-		{"damaged, in a run", live, &transfer.Failure{Code: exitcode.Interrupted, Err: &state.DamagedError{Path: "/x", Err: errors.New("malformed")}}, exitcode.Config, true},
+		{"damaged, in a run", live, &fault.Failure{Code: exitcode.Interrupted, Err: &state.DamagedError{Path: "/x", Err: errors.New("malformed")}}, exitcode.Config, true},
 		{"joined", live, errors.Join(nil, &session.AuthError{Condition: "not-authorized"}, errors.New("close")), exitcode.Login, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -86,10 +86,10 @@ func TestExplain(t *testing.T) {
 	if f.reason != "b\ufffd[31moom; second line" || len(f.hints) != 1 {
 		t.Errorf("reason %q, hints %q", f.reason, f.hints)
 	}
-	if f := explain(t.Context(), &transfer.Failure{Code: exitcode.Declined, Reported: true}); !f.reported {
+	if f := explain(t.Context(), &fault.Failure{Code: exitcode.Declined, Reported: true}); !f.reported {
 		t.Error("what was reported would be reported again")
 	}
-	if f := explain(t.Context(), fmt.Errorf("wait: %w", transfer.ErrInterrupted)); f.reason != "interrupted" {
+	if f := explain(t.Context(), fmt.Errorf("wait: %w", fault.ErrInterrupted)); f.reason != "interrupted" {
 		t.Errorf("reason %q", f.reason)
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"jetsend/internal/clean"
 	"jetsend/internal/config"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/journal"
-	"jetsend/internal/transfer"
 )
 
 // transfers is the journal of an account, readable without a network.
@@ -118,7 +118,7 @@ func ambiguous(ctx context.Context, t transfers, prefix string) error {
 
 // atWork is the failure of touching a transfer that somebody is running.
 func atWork(r *journal.Row) error {
-	return &transfer.Failure{
+	return &fault.Failure{
 		Code: exitcode.LocalFile, Reason: "transfer " + short(r.ID) + " (" + clean.Text(r.Name) + ") is running in another process",
 		Hints: []string{"wait until it ends, or end that `jetsend` with Ctrl-C or SIGTERM first"},
 	}

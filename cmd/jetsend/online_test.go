@@ -414,7 +414,7 @@ func cmdRelay(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	port := freePort(ts)
 	var err error
-	w.relay, err = xmpptest.NewRelay("127.0.0.1:"+port, xmpptest.Both(fault(ts, args)...))
+	w.relay, err = xmpptest.NewRelay("127.0.0.1:"+port, xmpptest.Both(damage(ts, args)...))
 	ts.Check(err)
 	ts.Defer(w.relay.Close)
 	config := func(user, text string) {
@@ -426,9 +426,9 @@ func cmdRelay(ts *testscript.TestScript, neg bool, args []string) {
 	config("romeo", "transports: {s5b: {advertise: ['127.0.0.1:1']}}\n")
 }
 
-// fault reads the damage that a script asks for. A negative offset counts from
+// damage reads the damage that a script asks for. A negative offset counts from
 // the end of SIZE + 16 bytes.
-func fault(ts *testscript.TestScript, args []string) []xmpptest.Fault {
+func damage(ts *testscript.TestScript, args []string) []xmpptest.Fault {
 	offset := int64(0)
 	if len(args) > 1 {
 		var err error

@@ -15,8 +15,8 @@ import (
 
 	"jetsend/internal/clean"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/hook"
-	"jetsend/internal/transfer"
 )
 
 // producerGrace is what a command has from the signal that ends it to the kill.
@@ -48,7 +48,7 @@ func (a *app) newProducer(ctx context.Context, args []string) (*producer, error)
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	if cmd.Err != nil {
 		stop()
-		return nil, &transfer.Failure{Code: exitcode.LocalFile, Reason: "nothing was sent", Err: cmd.Err}
+		return nil, &fault.Failure{Code: exitcode.LocalFile, Reason: "nothing was sent", Err: cmd.Err}
 	}
 	if a.Environ != nil {
 		cmd.Env = hook.Environment(a.Environ())
@@ -113,11 +113,11 @@ func (p *producer) failed(err error) error {
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() && status.Signal() == syscall.SIGINT {
-			return transfer.ErrInterrupted // Ctrl-C, which we get as well
+			return fault.ErrInterrupted // Ctrl-C, which we get as well
 		}
 	}
 	name := clean.Text(filepath.Base(p.cmd.Path))
-	return &transfer.Failure{Code: exitcode.LocalFile, Reason: "nothing was sent", Err: fmt.Errorf("%s: %w", name, err)}
+	return &fault.Failure{Code: exitcode.LocalFile, Reason: "nothing was sent", Err: fmt.Errorf("%s: %w", name, err)}
 }
 
 // Close ends the command, and waits for that.

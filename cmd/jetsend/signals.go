@@ -8,13 +8,13 @@ import (
 	"syscall"
 
 	"jetsend/internal/exitcode"
-	"jetsend/internal/transfer"
+	"jetsend/internal/fault"
 )
 
 // signals turns what the operating system sends into the end of a context.
 //
-// The first SIGINT cancels it with [transfer.ErrInterrupted], the second
-// leaves at once. SIGTERM and SIGHUP cancel it with [transfer.ErrTerminated].
+// The first SIGINT cancels it with [fault.ErrInterrupted], the second
+// leaves at once. SIGTERM and SIGHUP cancel it with [fault.ErrTerminated].
 // A command may ask for a graceful stop: then the first SIGTERM ends the context
 // that graceful returned, and the second cancels; and for SIGHUP as a signal of
 // its own: then it does nothing but to be told by what hangups returned.
@@ -74,7 +74,7 @@ func (s *signals) interrupt(n int) {
 	if n > 1 {
 		s.exit(int(exitcode.Cancelled))
 	}
-	s.cancel(transfer.ErrInterrupted)
+	s.cancel(fault.ErrInterrupted)
 }
 
 func (s *signals) terminate(n int) {
@@ -85,7 +85,7 @@ func (s *signals) terminate(n int) {
 		stop()
 		return
 	}
-	s.cancel(transfer.ErrTerminated)
+	s.cancel(fault.ErrTerminated)
 }
 
 // hangup tells of a SIGHUP, if somebody wants to know.

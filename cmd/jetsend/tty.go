@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/term"
 
-	"jetsend/internal/transfer"
+	"jetsend/internal/fault"
 )
 
 // terminal asks a person. Standard input is never read for an answer: it may
@@ -93,7 +93,7 @@ func (t tty) Password(ctx context.Context, prompt string) (password string, err 
 	case ctx.Err() != nil:
 		return "", context.Cause(ctx)
 	case errors.Is(err, io.EOF): // Ctrl-C or Ctrl-D
-		return "", transfer.ErrInterrupted
+		return "", fault.ErrInterrupted
 	case err != nil:
 		return "", fmt.Errorf("read the password: %w", err)
 	}

@@ -14,6 +14,7 @@ import (
 	"jetsend/internal/dialect"
 	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/session"
 	"jetsend/internal/stanza"
@@ -38,7 +39,7 @@ const anyForm = dialect.FormNone + 1
 
 // Choose returns the clients of a contact that a file can be offered to, the best form
 // first. It waits for one to appear, at most for opt.Wait, and reports what it waits for.
-// An error that says why nobody was found is a *[Failure], and the cause of ctx when that
+// An error that says why nobody was found is a *[fault.Failure], and the cause of ctx when that
 // has ended.
 func (f *Finder) Choose(ctx context.Context, opt Options) ([]*Peer, error) {
 	return f.Await(ctx, opt, anyForm)
@@ -72,7 +73,7 @@ func (f *Finder) ChooseForm(ctx context.Context, opt Options, least dialect.Form
 		return f.chooseFull(ctx, opt)
 	}
 	if err := f.Account.Appear(ctx); err != nil { // who is not online sees nobody
-		return nil, fmt.Errorf("%w: %w", ErrLost, err)
+		return nil, fmt.Errorf("%w: %w", fault.ErrStreamLost, err)
 	}
 	s := &search{
 		Finder: f, opt: opt, least: least, until: time.Now().Add(opt.Wait), asked: map[jid.JID]*Peer{},
@@ -100,7 +101,7 @@ func (f *Finder) chooseFull(ctx context.Context, opt Options) ([]*Peer, error) {
 		if cause := context.Cause(ctx); cause != nil {
 			return nil, cause
 		}
-		fail := &Failure{
+		fail := &fault.Failure{
 			Code: exitcode.Offline, Reason: "no answer from " + clean.Text(opt.To.String()), Err: err,
 			Hints: []string{"name the contact without a resource to take any that is online"},
 		}
@@ -167,13 +168,13 @@ func (s *search) wait(ctx context.Context, changed <-chan struct{}, online int) 
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-s.Account.Done():
-		return ErrLost
+		return fault.ErrStreamLost
 	}
 	return nil
 }
 
 // nobody says why nobody was found.
-func (s *search) nobody(ctx context.Context, online int) *Failure {
+func (s *search) nobody(ctx context.Context, online int) *fault.Failure {
 	return hintForms(s.NoResource(ctx, s.opt, online, len(s.asked)), s.opt, slices.Collect(maps.Values(s.asked)))
 }
 
@@ -218,7 +219,7 @@ func (s *search) askOne(ctx context.Context, r session.Resource) *Peer {
 	}
 	p := Describe(r.JID, info, r.Caps)
 	p.Form = p.Best(s.opt.Encryption)
-	p.Seen, p.unsure = r.Seen, refused != nil && unreached(refused)
+	p.Seen, p.unsure = r.Seen, refused != nil && fault.CodeOfAnswer(refused) == exitcode.Offline
 	return p
 }
 

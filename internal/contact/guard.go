@@ -7,6 +7,7 @@ import (
 	"jetsend/internal/clean"
 	"jetsend/internal/dialect"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/omemo"
 	"jetsend/internal/state"
@@ -16,7 +17,7 @@ import (
 // get less. Who opens the state puts it there.
 const Schema = `CREATE TABLE jetsends (jid TEXT NOT NULL, identity_key BLOB NOT NULL, PRIMARY KEY (jid, identity_key)) STRICT`
 
-// GuardForm refuses, as a *[Failure], the lesser form towards a contact one of whose keys once
+// GuardForm refuses, as a *[fault.Failure], the lesser form towards a contact one of whose keys once
 // used our profile: a server that hides the feature would gain by it.
 func (f *Finder) GuardForm(ctx context.Context, p *Peer, opt Options) error {
 	if p.Form == dialect.FormJetsend || opt.Encryption != dialect.ChooseBest { // asked for, it is not silent
@@ -37,7 +38,7 @@ func (f *Finder) GuardKeys(ctx context.Context, bare jid.JID, devices []omemo.De
 		return err
 	}
 	who := clean.Text(bare.String())
-	return &Failure{
+	return &fault.Failure{
 		Code: exitcode.Untrusted, Reason: "a device of " + who + " has used jetsend before, and no client that is online offers it now",
 		Hints: []string{
 			"ask the contact to run `jetsend receive`",

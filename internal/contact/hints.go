@@ -10,6 +10,7 @@ import (
 	"jetsend/internal/clean"
 	"jetsend/internal/dialect"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 )
 
@@ -26,23 +27,23 @@ func (f *Finder) RunReceive(to jid.JID) string {
 
 // NoResource says why there is nobody to offer a file to: of the resources
 // that are online, some may have answered what they can do.
-func (f *Finder) NoResource(ctx context.Context, opt Options, online, answered int) *Failure {
+func (f *Finder) NoResource(ctx context.Context, opt Options, online, answered int) *fault.Failure {
 	who := clean.Text(opt.To.String())
 	switch {
 	case online == 0 && f.Own(opt.To):
-		return &Failure{
+		return &fault.Failure{
 			Code: exitcode.Offline, Reason: "no other device of " + who + " is online",
-			Hints: []string{f.RunReceive(opt.To), longer("wait", longWait, opt.Wait)},
+			Hints: []string{f.RunReceive(opt.To), fault.Longer("wait", longWait, opt.Wait)},
 		}
 	case online == 0:
-		return &Failure{Code: exitcode.Offline, Reason: who + " is not online", Hints: f.unseen(ctx, opt)}
+		return &fault.Failure{Code: exitcode.Offline, Reason: who + " is not online", Hints: f.unseen(ctx, opt)}
 	case answered == 0:
-		return &Failure{
+		return &fault.Failure{
 			Code: exitcode.Offline, Reason: who + " is online but does not answer",
-			Hints: []string{longer("wait", longWait, opt.Wait)},
+			Hints: []string{fault.Longer("wait", longWait, opt.Wait)},
 		}
 	}
-	return &Failure{
+	return &fault.Failure{
 		Code: exitcode.Incapable, Reason: fmt.Sprintf("no client of %s can receive encrypted files from here (%d online)", who, online),
 		Hints: []string{f.RunReceive(opt.To)},
 	}
@@ -55,7 +56,7 @@ func (f *Finder) unseen(ctx context.Context, opt Options) []string {
 	s, err := f.Subscription(ctx, opt.To.Bare())
 	switch {
 	case err == nil && s.Sees():
-		return []string{f.RunReceive(opt.To), longer("wait", longWait, opt.Wait)}
+		return []string{f.RunReceive(opt.To), fault.Longer("wait", longWait, opt.Wait)}
 	case err == nil && s.Asked:
 		return []string{who + " has not answered that we ask to see it online: " + f.AskToAccept()}
 	}
@@ -68,7 +69,7 @@ func (f *Finder) AskToAccept() string {
 }
 
 // hintForms adds to a failure which choice of form would find a client.
-func hintForms(fail *Failure, opt Options, answered []*Peer) *Failure {
+func hintForms(fail *fault.Failure, opt Options, answered []*Peer) *fault.Failure {
 	if fail.Code != exitcode.Incapable {
 		return fail
 	}

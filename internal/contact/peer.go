@@ -9,6 +9,7 @@ import (
 	"jetsend/internal/clean"
 	"jetsend/internal/dialect"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/jingle/ibb"
@@ -127,7 +128,7 @@ func NameOf(info *session.DiscoInfo) string {
 	return ""
 }
 
-// Check says, as a *[Failure], why the client cannot be given what was asked for.
+// Check says, as a *[fault.Failure], why the client cannot be given what was asked for.
 func (p *Peer) Check(opt Options) error {
 	who := clean.Text(p.JID.String())
 	suite := p.Form.Suite(opt.Cipher)
@@ -145,7 +146,7 @@ func (p *Peer) Check(opt Options) error {
 	return nil
 }
 
-// CheckSize says, as a *[Failure], that a file of that many bytes is too large for the
+// CheckSize says, as a *[fault.Failure], that a file of that many bytes is too large for the
 // client.
 func (p *Peer) CheckSize(name string, size int64) error {
 	if most := p.Form.Limit(p.Software); size > most {
@@ -155,5 +156,5 @@ func (p *Peer) CheckSize(name string, size int64) error {
 }
 
 func incapable(reason string, hints ...string) error {
-	return &Failure{Code: exitcode.Incapable, Reason: reason, Hints: hints}
+	return &fault.Failure{Code: exitcode.Incapable, Reason: reason, Hints: hints}
 }

@@ -9,6 +9,7 @@ import (
 	"jetsend/internal/crypto"
 	"jetsend/internal/dialect"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/jingle/ibb"
@@ -88,7 +89,7 @@ func TestSizeLimits(t *testing.T) {
 		if err := p.CheckSize("f", tt.most); err != nil {
 			t.Errorf("%s: %v", what, err)
 		}
-		var no *Failure
+		var no *fault.Failure
 		if err := p.CheckSize("f", tt.most+1); !errors.As(err, &no) || no.Code != exitcode.Incapable {
 			t.Errorf("%s, a byte more: %v", what, err)
 		}

@@ -37,7 +37,7 @@ func TestNoNameLeft(t *testing.T) {
 	if !errors.Is(err, inbox.ErrCrowded) || f.Code != exitcode.LocalFile || len(f.Hints) != 1 {
 		t.Errorf("%v: %+v", err, f)
 	}
-	heard := failureOf(&endedByPeer{reason: declined(detailExists)}, false)
+	heard := failureOf(&endedByPeer{Reason: declined(detailExists)}, false)
 	if heard.Code != exitcode.LocalFile || !slices.Equal(heard.Hints, []string{"send it under another name, with --name"}) {
 		t.Errorf("%+v", heard)
 	}

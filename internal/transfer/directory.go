@@ -98,12 +98,6 @@ func unpackError(ctx context.Context, err error) error {
 	return &sinkError{Err: err}
 }
 
-// refusedArchive tells whether an archive that came is at fault.
-func refusedArchive(err error) bool {
-	var refused *archive.RefusedError
-	return errors.As(err, &refused)
-}
-
 // settleRelease asks the directory what became of a release that was cut.
 func (d *download) settleRelease(row *journal.Row, name string) (inbox.Outcome, error) {
 	if row.Source == journal.SourceTree {

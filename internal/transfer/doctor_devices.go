@@ -223,9 +223,6 @@ func (e *Endpoint) contactDevices(ctx context.Context, of jid.JID) ([]publishedD
 	return all, err
 }
 
-// noOMEMO is the hint for a contact without devices, or whose server tells none.
-const noOMEMO = "ask the contact to turn OMEMO on, or to run `jetsend login`"
-
 // devices tells of the contact's devices, and whether there is one to encrypt to.
 func (d *doctor) devices(ctx context.Context) {
 	bare := d.opt.To.Bare()

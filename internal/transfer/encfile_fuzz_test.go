@@ -92,7 +92,7 @@ func TestReadClear(t *testing.T) {
 			if err != nil || in.form != tt.form || in.file.Size != max(f.Size, 0)-map[form]int64{formConversations: crypto.TagSize}[in.form] {
 				t.Errorf("%s: %+v, %v", name, in, err)
 			}
-		} else if !errors.As(err, &no) || no.reason.Condition != tt.reason || errors.Is(err, errNotEncrypted) != tt.plain {
+		} else if !errors.As(err, &no) || no.Reason.Condition != tt.reason || errors.Is(err, errNotEncrypted) != tt.plain {
 			t.Errorf("%s: form %d, %v", name, in.form, err)
 		}
 	}

@@ -25,7 +25,7 @@ type inClear struct {
 func readClear(c jingle.Content, senders string) (in inClear, err error) {
 	unsupported := jingle.Reason{Condition: jingle.UnsupportedApplications}
 	if c.Senders != senders {
-		return in, &refusal{unreadable(errors.New("not a file offer")), unsupported}
+		return in, refuse(unreadable(errors.New("not a file offer")), unsupported)
 	}
 	switch {
 	case c.Description.Is(jingle.NSFile, "description"):
@@ -35,7 +35,7 @@ func readClear(c jingle.Content, senders string) (in inClear, err error) {
 		in.form = formEncryptedFile
 		err = in.readEncryptedFile(c)
 	case slices.Contains(olderForms(), c.Description.Name.Space):
-		return in, &refusal{olderForm(c.Description.Name.Space), unsupported}
+		return in, refuse(olderForm(c.Description.Name.Space), unsupported)
 	default:
 		err = errors.New("not a file offer")
 	}
@@ -50,19 +50,19 @@ func readClear(c jingle.Content, senders string) (in inClear, err error) {
 		err = errors.New("an offer of a part of a file")
 	}
 	if err != nil {
-		return in, &refusal{unreadable(err), unsupported}
+		return in, refuse(unreadable(err), unsupported)
 	}
 	if err = readTransport(c.Transport); err != nil {
-		return in, &refusal{unreadable(err), jingle.Reason{Condition: jingle.UnsupportedTransports}}
+		return in, refuse(unreadable(err), jingle.Reason{Condition: jingle.UnsupportedTransports})
 	}
 	if err = in.readEnvelope(c); err != nil {
-		return in, &refusal{err, jingle.Reason{Condition: jingle.SecurityError}}
+		return in, refuse(err, jingle.Reason{Condition: jingle.SecurityError})
 	}
 	if in.form == formJET {
 		return in, nil
 	}
 	if in.file.Size -= crypto.TagSize; in.file.Size < 0 {
-		return in, &refusal{unreadable(errors.New("an encrypted file without room for its tag")), unsupported}
+		return in, refuse(unreadable(errors.New("an encrypted file without room for its tag")), unsupported)
 	}
 	return in, nil
 }

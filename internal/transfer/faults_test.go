@@ -216,7 +216,7 @@ func TestForeignConditions(t *testing.T) {
 			x.Add(xmltree.New(jingle.NS, name))
 		}
 		for _, started := range []bool{false, true} {
-			f := failureOf(&endedByPeer{reason: jingle.ParseReason(x)}, started)
+			f := failureOf(&endedByPeer{Reason: jingle.ParseReason(x)}, started)
 			if f.Code == exitcode.Unexpected || f.Code == exitcode.OK || !strings.Contains(f.Error(), "'desc'") || strings.Contains(f.Error(), "\x1b") {
 				t.Errorf("%s, started %v: %d, %s", name, started, f.Code, f)
 			}
@@ -230,7 +230,7 @@ func TestForeignConditions(t *testing.T) {
 	} {
 		answer := stanza.NewError(name)
 		answer.Text = "because"
-		for _, err := range []error{&offerRefused{answer}, answer} {
+		for _, err := range []error{&offerRefused{Answer: answer}, answer} {
 			if f := failureOf(err, false); f.Code == exitcode.Unexpected || !strings.Contains(f.Error(), "because") {
 				t.Errorf("%s: %d, %s", name, f.Code, f)
 			}

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"jetsend/internal/crypto"
+	"jetsend/internal/fault"
 	"jetsend/internal/inbox"
 	"jetsend/internal/journal"
 )
@@ -34,24 +35,7 @@ func (d *download) giveUp(ctx context.Context, cause error) (err error) {
 // park records that a transfer was interrupted and may go on. One that somebody has
 // stopped by hand, at this end or at the other, goes on when they say so.
 func park(ctx context.Context, row *journal.Handle, cause error) error {
-	by := journal.NotPaused
-	switch {
-	case errors.Is(cause, ErrInterrupted):
-		by = journal.PausedHere
-	case provenDetail(cause).name == detailPaused:
-		by = journal.PausedThere
-	}
-	return row.Pause(ctx, by, cause)
-}
-
-// notBegun is the error of a session that was stopped before anything of it was under
-// way, as the row and the contact are told it. The user, who may know nothing of it, has
-// stopped the program by hand, which is no pause of the file.
-func notBegun(err error) error {
-	if errors.Is(err, ErrInterrupted) {
-		return ErrTerminated
-	}
-	return err
+	return row.Pause(ctx, fault.Of(cause).Paused, cause)
 }
 
 // discard removes the partial file.

@@ -2,7 +2,6 @@ package transfer
 
 import (
 	"context"
-	"errors"
 
 	"jetsend/internal/clean"
 	"jetsend/internal/jid"
@@ -39,6 +38,3 @@ func (in *incoming) dropAbandoned(ctx context.Context) {
 		in.e.log.Info("given up by the sender", "transfer", id, "peer", row.Peer)
 	}
 }
-
-// errAbandoned: the sender has told that it gave the transfer up.
-var errAbandoned = errors.New("the contact has given the transfer up")

@@ -2,19 +2,12 @@ package transfer
 
 import (
 	"errors"
-	"fmt"
-	"path/filepath"
-	"slices"
-	"strings"
 	"time"
 
 	"jetsend/internal/clean"
 	"jetsend/internal/exitcode"
-	"jetsend/internal/inbox"
 	"jetsend/internal/jingle"
-	"jetsend/internal/omemo"
 	"jetsend/internal/stanza"
-	"jetsend/internal/state"
 )
 
 // The times that hints suggest at least.
@@ -23,43 +16,20 @@ const (
 	longAnswer = 30 * time.Minute
 )
 
-// isDamaged reports whether an error came of a damaged state file.
-func isDamaged(err error) bool {
-	_, is := state.Damaged(err)
-	return is
-}
-
-// DamagedHints are what helps with a state file that is damaged; no path, when it is
-// not known which one it is.
-func DamagedHints(path string) []string {
-	hints := []string{"restore the state directory from a backup"}
-	if path != "" { // with what belongs to it: SQLite would play an old log back into a new file
-		away := clean.Argument(filepath.Join(filepath.Dir(path), "damaged"))
-		hints = append(hints, "or move it away with `mkdir -p "+away+" && mv "+clean.Argument(path)+"* "+away+
-			"`: the next run makes a new device, whose key your contacts have to verify, and what was interrupted is lost")
-	}
-	return hints
-}
-
-// longer is the hint to wait longer than a time that was not enough.
-func longer(flag string, least, had time.Duration) string {
-	return fmt.Sprintf("wait longer with `--%s %dm`", flag, int(max(least, 2*had).Minutes()))
-}
-
 // hints are those that the journey of the file knows beside the error that ended it.
 func (o *outgoing) hints(err error) []string {
 	var ended *endedByPeer
 	var refused *offerRefused
-	security := errors.As(err, &ended) && ended.reason.Condition == jingle.SecurityError
+	security := errors.As(err, &ended) && ended.Reason.Condition == jingle.SecurityError
 	plain := o.form == formInsecurePlaintext
 	switch {
 	case errors.Is(err, errNoAnswer) && o.resumed: // its flags have none for that
 		return []string{"ask the contact to answer"}
 	case errors.Is(err, errNoAnswer):
 		return []string{"ask the contact to answer, or " + longer("answer-timeout", longAnswer, o.opt.AnswerTimeout)}
-	case errors.As(err, &refused) && refused.answer.Condition == stanza.ResourceConstraint:
+	case errors.As(err, &refused) && refused.Answer.Condition == stanza.ResourceConstraint:
 		return []string{"the contact's client has no room for one more transfer: try again later, or name all files to one `jetsend send`"}
-	case errors.As(err, &refused) && codeOfIQ(refused.answer) == exitcode.Offline:
+	case errors.As(err, &refused) && codeOfIQ(refused.Answer) == exitcode.Offline:
 		return []string{"ask the contact to run `jetsend receive`, and whether it takes files from you"}
 	case security && plain && !o.marked:
 		return []string{
@@ -88,44 +58,4 @@ func (o *outgoing) keyRefused() []string {
 		"the contact's device may not accept the key of this one: " + grouped(key),
 		"on the contact's device, compare it, and if it is the same " + accept,
 	}
-}
-
-// grouped is a fingerprint in groups of eight, as people compare it.
-func grouped(fingerprint string) string {
-	const group = 8
-	var parts []string
-	for chunk := range slices.Chunk([]byte(fingerprint), group) {
-		parts = append(parts, string(chunk))
-	}
-	return strings.Join(parts, " ")
-}
-
-// folderHints say how the folder of a contact becomes one that is used.
-func folderHints(f *inbox.FolderError) []string {
-	path := clean.Argument(clean.Text(f.Path))
-	if f.Writable {
-		return []string{"run `chmod go-w " + path + "`, or leave --per-sender out"}
-	}
-	return []string{"move it away: `mv " + path + " " + clean.Argument(clean.Text(f.Path)+".old") + "`, or name another directory with --dir"}
-}
-
-// TrustHints name the key that is not used, and the command that would make it
-// so, once it was compared.
-func TrustHints(t *omemo.TrustError) []string {
-	who := clean.Text(t.JID.String())
-	verify := strings.TrimSpace("jetsend trust verify " + clean.Argument(who) + " " + t.Fingerprint)
-	switch t.Kind {
-	case omemo.Changed:
-		return []string{
-			fmt.Sprintf("device %d shows the key %s, not %s: compare it with %s in another way", t.Device, grouped(t.Fingerprint), grouped(t.Known), who),
-			"only if their device really shows it, run `" + verify + "`",
-		}
-	case omemo.Revoked:
-		return []string{"you refused this key; to take that back run `" + verify + "`"}
-	}
-	key := "its key"
-	if t.Fingerprint != "" {
-		key += " " + grouped(t.Fingerprint)
-	}
-	return []string{"compare " + key + " with what the contact's device shows; if it is the same, run `" + verify + "`"}
 }

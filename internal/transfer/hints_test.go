@@ -48,10 +48,10 @@ func TestTrustReason(t *testing.T) {
 func TestHintsOfTheSender(t *testing.T) {
 	server := prosody(t)
 	romeo := online(t, server, server.Addr, "romeo", false, func(Event) {})
-	refused := fmt.Errorf("offer: %w", &offerRefused{stanza.NewError(stanza.NotAcceptable)})
-	busy := fmt.Errorf("offer: %w", &offerRefused{stanza.NewError(stanza.ResourceConstraint)})
-	away := fmt.Errorf("offer: %w", &offerRefused{stanza.NewError(stanza.ServiceUnavailable)})
-	insecure := &endedByPeer{reason: jingle.Reason{Condition: jingle.SecurityError}}
+	refused := fmt.Errorf("offer: %w", &offerRefused{Answer: stanza.NewError(stanza.NotAcceptable)})
+	busy := fmt.Errorf("offer: %w", &offerRefused{Answer: stanza.NewError(stanza.ResourceConstraint)})
+	away := fmt.Errorf("offer: %w", &offerRefused{Answer: stanza.NewError(stanza.ServiceUnavailable)})
+	insecure := &endedByPeer{Reason: jingle.Reason{Condition: jingle.SecurityError}}
 	verify := "run `jetsend trust verify romeo@jet.test " + romeo.omemo.Fingerprint() + "`"
 	for name, tt := range map[string]struct {
 		o    outgoing
@@ -62,13 +62,13 @@ func TestHintsOfTheSender(t *testing.T) {
 		"security":      {outgoing{form: formJetsend}, insecure, verify},
 		"other client":  {outgoing{form: formJET}, refused, "trust it there"},
 		"after a byte":  {outgoing{form: formJetsend, upload: upload{marked: true}}, insecure, ""},
-		"false success": {outgoing{form: formJET, upload: upload{marked: true}}, &endedByPeer{reason: jingle.Reason{Condition: jingle.Success}}, "send it again, which begins a new OMEMO session"},
+		"false success": {outgoing{form: formJET, upload: upload{marked: true}}, &endedByPeer{Reason: jingle.Reason{Condition: jingle.Success}}, "send it again, which begins a new OMEMO session"},
 		"unconfirmed":   {outgoing{form: formJetsend, upload: upload{marked: true}}, errUnconfirmed, ""},
 		"plaintext":     {outgoing{form: formInsecurePlaintext}, insecure, "leave --insecure-plaintext out to send it encrypted"},
 		"no plaintext":  {outgoing{form: formInsecurePlaintext}, refused, ""},
 		"busy":          {outgoing{form: formJetsend}, busy, "name all files to one `jetsend send`"},
 		"takes none":    {outgoing{form: formJetsend}, away, "whether it takes files from you"},
-		"declined":      {outgoing{form: formJetsend}, &endedByPeer{reason: declined(detailPolicy)}, ""},
+		"declined":      {outgoing{form: formJetsend}, &endedByPeer{Reason: declined(detailPolicy)}, ""},
 		"no answer":     {outgoing{opt: SendOptions{AnswerTimeout: time.Minute}}, errNoAnswer, "`--answer-timeout 30m`"},
 		"waited long":   {outgoing{opt: SendOptions{AnswerTimeout: time.Hour}}, errNoAnswer, "`--answer-timeout 120m`"},
 		"while resumed": {outgoing{resumed: true}, errNoAnswer, "ask the contact to answer"},

@@ -36,15 +36,6 @@ type incoming struct {
 	begun   time.Time
 }
 
-// refusal is an offer that we do not take, and what we say about it.
-type refusal struct {
-	err    error
-	reason jingle.Reason
-}
-
-func (r *refusal) Error() string { return r.err.Error() }
-func (r *refusal) Unwrap() error { return r.err }
-
 // run takes an offer to the end of its session.
 func (in *incoming) run(ctx context.Context) {
 	defer in.wipe()
@@ -89,7 +80,7 @@ func (in *incoming) wipe() {
 func (in *incoming) terminate(ctx context.Context, err error) {
 	var no *refusal
 	if errors.As(err, &no) {
-		_ = in.sess.Terminate(ctx, no.reason)
+		_ = in.sess.Terminate(ctx, no.Reason)
 		return
 	}
 	in.talk.terminate(ctx, err)
@@ -237,7 +228,7 @@ func (in *incoming) again(ctx context.Context, row journal.Row) {
 // begin takes the row and the partial file of the transfer.
 func (in *incoming) begin(ctx context.Context) (done bool, err error) {
 	if !in.claim() { // what is claimed is what --once waits for
-		return false, &refusal{errTaken, jingle.Reason{Condition: jingle.Busy}}
+		return false, refuse(errTaken, jingle.Reason{Condition: jingle.Busy})
 	}
 	defer func() {
 		if err != nil {
@@ -254,7 +245,7 @@ func (in *incoming) begin(ctx context.Context) (done bool, err error) {
 	}
 	switch {
 	case errors.Is(err, inbox.ErrNoSpace):
-		return false, &refusal{err, declined(detailNoSpace)}
+		return false, refuse(err, declined(detailNoSpace))
 	case errors.Is(err, journal.ErrOver): // while we waited for the session before this one
 		row, kerr := in.known(ctx)
 		if kerr == nil { // it was another process that ended it: this run still has no file
@@ -263,7 +254,7 @@ func (in *incoming) begin(ctx context.Context) (done bool, err error) {
 		}
 		return row.Released, kerr
 	case errors.Is(err, journal.ErrForeign), errors.Is(err, journal.ErrDiffers):
-		return false, &refusal{fmt.Errorf("%w: %w", errDeclined, err), jingle.Reason{Condition: jingle.SecurityError}}
+		return false, refuse(fmt.Errorf("%w: %w", errDeclined, err), jingle.Reason{Condition: jingle.SecurityError})
 	case err != nil:
 		return false, err
 	}
@@ -318,7 +309,7 @@ func (in *incoming) ask(ctx context.Context, no *refusal) error {
 		Insecure: in.form == formInsecurePlaintext, Directory: in.held.offer.Manifest() != nil,
 	})
 	if no != nil && errors.Is(err, errDeclined) {
-		return no.err
+		return no.Err
 	}
 	return err
 }
@@ -326,12 +317,12 @@ func (in *incoming) ask(ctx context.Context, no *refusal) error {
 // unasked is what comes of an offer without a yes: that it was declined, unless the
 // question came to nothing.
 func unasked(ctx context.Context, err error) error {
-	no := &refusal{err, jingle.Reason{Condition: jingle.Decline}}
+	no := refuse(err, jingle.Reason{Condition: jingle.Decline})
 	switch {
 	case context.Cause(ctx) != nil:
 		return context.Cause(ctx)
 	case errors.Is(err, errTaken):
-		no.reason.Condition = jingle.Busy
+		no.Reason.Condition = jingle.Busy
 	}
 	return no
 }
@@ -361,10 +352,10 @@ func (in *incoming) claim() (ours bool) {
 // everything else.
 func (in *incoming) barred() *refusal {
 	if b := in.batch(); b != nil && in.terms.Out != nil {
-		return &refusal{errOneFile, declined(detailPolicy)}
+		return refuse(errOneFile, declined(detailPolicy))
 	}
 	if err := in.tooBig(); err != nil {
-		return &refusal{err, declined(detailTooBig)}
+		return refuse(err, declined(detailTooBig))
 	}
 	return nil
 }
@@ -373,10 +364,10 @@ func (in *incoming) barred() *refusal {
 // nil for everything else.
 func (in *incoming) impossible(known journal.Row) *refusal {
 	if in.full(known) {
-		return &refusal{fmt.Errorf("%d bytes: %w", in.file.Size, inbox.ErrNoSpace), declined(detailNoSpace)}
+		return refuse(fmt.Errorf("%d bytes: %w", in.file.Size, inbox.ErrNoSpace), declined(detailNoSpace))
 	}
 	if err := in.taken(); err != nil {
-		return &refusal{err, declined(detailExists)}
+		return refuse(err, declined(detailExists))
 	}
 	return nil
 }
@@ -420,7 +411,7 @@ func (in *incoming) accept(ctx context.Context) (err error) {
 		s = span{0, in.file.Size, in.file.Size}
 	}
 	if !s.valid(s.size) { // a part of no bytes would go on for ever
-		return &refusal{fmt.Errorf("%w: an offer of no bytes", errOffer), jingle.Reason{Condition: jingle.IncompatibleParameters}}
+		return refuse(fmt.Errorf("%w: an offer of no bytes", errOffer), jingle.Reason{Condition: jingle.IncompatibleParameters})
 	}
 	path, hangUp, err := in.establish(finding, s, prefix)
 	cancel(nil)
@@ -483,7 +474,7 @@ func (in *incoming) answer(ctx context.Context, s span, prefix string) (*route, 
 	c := in.sess.Content()
 	r, err := in.e.answerRoute(ctx, in.sess.Peer(), in.terms.Route, c.Transport, in.held.libervia)
 	if errors.Is(err, errNoTransport) {
-		return nil, &refusal{err, jingle.Reason{Condition: jingle.UnsupportedTransports}}
+		return nil, refuse(err, jingle.Reason{Condition: jingle.UnsupportedTransports})
 	}
 	if err != nil {
 		return nil, err

@@ -2,7 +2,6 @@ package transfer
 
 import (
 	"context"
-	"errors"
 
 	"jetsend/internal/contact"
 	"jetsend/internal/dialect"
@@ -94,18 +93,15 @@ func contactOptions(opt SendOptions) contact.Options {
 }
 
 func (e *Endpoint) choose(ctx context.Context, opt SendOptions) ([]*peer, error) {
-	peers, err := e.contacts().Choose(ctx, contactOptions(opt))
-	return peers, asFailure(err)
+	return e.contacts().Choose(ctx, contactOptions(opt))
 }
 
 func (e *Endpoint) await(ctx context.Context, opt SendOptions, least form) ([]*peer, error) {
-	peers, err := e.contacts().Await(ctx, contactOptions(opt), least)
-	return peers, asFailure(err)
+	return e.contacts().Await(ctx, contactOptions(opt), least)
 }
 
 func (e *Endpoint) chooseForm(ctx context.Context, opt SendOptions, least form) ([]*peer, error) {
-	peers, err := e.contacts().ChooseForm(ctx, contactOptions(opt), least)
-	return peers, asFailure(err)
+	return e.contacts().ChooseForm(ctx, contactOptions(opt), least)
 }
 
 func (e *Endpoint) others(of jid.JID) []session.Resource { return e.contacts().Others(of) }
@@ -113,11 +109,11 @@ func (e *Endpoint) others(of jid.JID) []session.Resource { return e.contacts().O
 func (e *Endpoint) own(to jid.JID) bool { return e.contacts().Own(to) }
 
 func (e *Endpoint) guardForm(ctx context.Context, p *peer, opt SendOptions) error {
-	return asFailure(e.contacts().GuardForm(ctx, p, contactOptions(opt)))
+	return e.contacts().GuardForm(ctx, p, contactOptions(opt))
 }
 
 func (e *Endpoint) guardKeys(ctx context.Context, bare jid.JID, devices []omemo.Device, f form) error {
-	return asFailure(e.contacts().GuardKeys(ctx, bare, devices, f))
+	return e.contacts().GuardKeys(ctx, bare, devices, f)
 }
 
 func (e *Endpoint) rememberJetsend(ctx context.Context, d omemo.Device) {
@@ -129,8 +125,7 @@ func (e *Endpoint) runReceive(to jid.JID) string { return e.contacts().RunReceiv
 func (e *Endpoint) askToAccept() string { return e.contacts().AskToAccept() }
 
 func (e *Endpoint) noResource(ctx context.Context, opt SendOptions, online, answered int) *Failure {
-	f := e.contacts().NoResource(ctx, contactOptions(opt), online, answered)
-	return &Failure{Code: f.Code, Reason: f.Reason, Hints: f.Hints, Err: f.Err}
+	return e.contacts().NoResource(ctx, contactOptions(opt), online, answered)
 }
 
 func (e *Endpoint) subscriptionWith(ctx context.Context, bare jid.JID) (SubscriptionDetails, error) {
@@ -141,21 +136,12 @@ func (e *Endpoint) subscriptionWith(ctx context.Context, bare jid.JID) (Subscrip
 // checkPeer says why the client cannot be given what was asked for.
 func checkPeer(p *peer, opt SendOptions, sources []*source) error {
 	if err := p.Check(contactOptions(opt)); err != nil {
-		return asFailure(err)
+		return err
 	}
 	for _, s := range sources {
 		if err := p.CheckSize(s.Name, s.Size); err != nil {
-			return asFailure(err)
+			return err
 		}
 	}
 	return nil
-}
-
-// asFailure is an error of package contact in the words of this one.
-func asFailure(err error) error {
-	var f *contact.Failure
-	if errors.As(err, &f) {
-		return &Failure{Code: f.Code, Reason: f.Reason, Hints: f.Hints, Err: f.Err}
-	}
-	return err
 }

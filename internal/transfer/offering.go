@@ -39,7 +39,7 @@ func (e *Endpoint) initiate(ctx context.Context, to jid.JID, sid string, content
 	}
 	var answer *stanza.Error
 	if errors.As(err, &answer) {
-		err = &offerRefused{answer}
+		err = &offerRefused{Answer: answer}
 	}
 	return nil, fmt.Errorf("offer to %s: %w", to, err)
 }

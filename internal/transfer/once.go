@@ -209,7 +209,7 @@ func onceFailure(code exitcode.Code) error {
 // finish ends a run whose batch is over, or given up: what was accepted beside it, the
 // rest of a file that is sent, gets the drain. Hooks are waited for by Receive.
 func (r *receiver) finish(ctx context.Context, cancel context.CancelCauseFunc) {
-	r.close(&refusal{errTaken, jingle.Reason{Condition: jingle.Busy}})
+	r.close(refuse(errTaken, jingle.Reason{Condition: jingle.Busy}))
 	done := make(chan struct{})
 	go func() { // ends with the sessions, which Receive waits for
 		r.sessions.Wait()

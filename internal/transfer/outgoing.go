@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"jetsend/internal/clean"
@@ -16,7 +15,6 @@ import (
 	"jetsend/internal/jingle/s5b"
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
-	"jetsend/internal/stanza"
 )
 
 const (
@@ -129,7 +127,7 @@ func (o *outgoing) deliver(ctx context.Context, peers []*peer) error {
 func (o *outgoing) again(err error) bool {
 	var ended *endedByPeer
 	switch {
-	case errors.As(err, &ended) && ended.reason.Condition == jingle.Busy:
+	case errors.As(err, &ended) && ended.Reason.Condition == jingle.Busy:
 		return o.known()
 	case errors.Is(err, s5b.ErrNoCandidate) && !o.marked && !o.row.Row().Phase.Known():
 		return false // there is no path, rather than one that broke
@@ -171,16 +169,6 @@ func (o *outgoing) findAgain(ctx context.Context, left time.Duration) ([]*peer, 
 			return nil, err
 		}
 	}
-}
-
-// away makes of the failure to find a client of the contact what it is after an
-// interruption: one more.
-func away(err error) error {
-	var f *Failure
-	if errors.As(err, &f) && (f.Code == exitcode.Offline || f.Code == exitcode.Incapable) {
-		return fmt.Errorf("%w: %s", errPeerGone, f.Reason)
-	}
-	return err
 }
 
 // round offers the file to the resources, until one answers.
@@ -261,35 +249,6 @@ func (o *outgoing) resumable(code exitcode.Code, err error) bool {
 	return o.known()
 }
 
-// offerRefused is an error in answer to the offer itself. Stanza errors of later
-// phases mean other things.
-type offerRefused struct{ answer *stanza.Error }
-
-func (e *offerRefused) Error() string {
-	if codeOfIQ(e.answer) == exitcode.Offline { // what a stranger is told, too
-		return "the contact's client takes no offer from you: it has gone, or its rules do not let you in (" + strings.TrimPrefix(e.answer.Error(), "stanza error ") + ")"
-	}
-	return e.answer.Error()
-}
-
-func (e *offerRefused) Unwrap() error { return e.answer }
-
-// unanswered tells whether a resource did not answer the offer at all, so that
-// another may be tried; never after a decline or a security error.
-func unanswered(err error) bool {
-	var refused *offerRefused
-	return errors.Is(err, errNotThere) || errors.As(err, &refused) && codeOfIQ(refused.answer) == exitcode.Offline
-}
-
-// unopened reports whether a client ended an offer that it had not accepted because it
-// could not open the envelope, as far as that can be told: one that has lost its
-// sessions says so with an iq error, or ends the session for the sake of security. So
-// does one that comes too late for a one-time prekey. It may have other reasons.
-func unopened(err error) bool {
-	var ended *endedByPeer
-	return notAcceptable(err) || errors.As(err, &ended) && ended.reason.Condition == jingle.SecurityError
-}
-
 // rebuilt begins new OMEMO sessions with the devices of a contact and reports whether
 // there is one: the two sides may have different ones.
 func (e *Endpoint) rebuilt(ctx context.Context, with jid.JID) bool {
@@ -298,13 +257,6 @@ func (e *Endpoint) rebuilt(ctx context.Context, with jid.JID) bool {
 		e.log.Warn("rebuild sessions", "with", with.Bare(), "error", err)
 	}
 	return err == nil
-}
-
-// notAcceptable tells whether a client refused the offer because its envelope
-// holds no key that it can use.
-func notAcceptable(err error) bool {
-	var refused *offerRefused
-	return errors.As(err, &refused) && refused.answer.Condition == stanza.NotAcceptable
 }
 
 // attempt is one session with one resource.

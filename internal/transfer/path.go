@@ -2,11 +2,7 @@ package transfer
 
 import (
 	"context"
-	"errors"
-	"io"
-	"net"
 	"sync"
-	"syscall"
 	"time"
 
 	"jetsend/internal/jid"
@@ -153,16 +149,6 @@ func (e *Endpoint) with(ctx context.Context, s *jingle.Session, path *bytestream
 		}
 	})
 	return ctx, cancel
-}
-
-// errEnded: the session ended while its bytestream was wanted.
-var errEnded = errors.New("session ended")
-
-// isNetwork tells whether err came from a socket.
-func isNetwork(err error) bool {
-	var ne net.Error
-	return errors.As(err, &ne) || errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.EPIPE) ||
-		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.ErrClosedPipe) || errors.Is(err, io.ErrShortWrite)
 }
 
 func deviceInfos(devices []omemo.Device) []DeviceInfo {

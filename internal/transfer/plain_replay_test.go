@@ -30,7 +30,7 @@ func (r *replay) offeredPlain(senders string) {
 	var no *refusal
 	errors.As(err, &no)
 	if refused, ok := r.want("refused"); ok || err != nil {
-		if no == nil || no.reason.Condition != refused {
+		if no == nil || no.Reason.Condition != refused {
 			t.Errorf("read as %+v, %v; want %q", file, err, refused)
 		}
 		return

@@ -59,7 +59,7 @@ func acquaint(t *testing.T, e *Endpoint, unknown string, to *peer, key []byte) {
 	eventually(t, func() bool {
 		var end *endedByPeer
 		err := askFor(t, e, unknown, 4, to, key)
-		return errors.As(err, &end) && end.reason.Condition == jingle.Decline
+		return errors.As(err, &end) && end.Reason.Condition == jingle.Decline
 	})
 }
 
@@ -161,7 +161,7 @@ func TestOneRefusal(t *testing.T) {
 		err := askFor(t, e, id, size, to[0], mine)
 		waitIdle(t, romeo)
 		var end *endedByPeer
-		if !errors.As(err, &end) || end.reason.Condition != jingle.Decline || end.reason.Detail != nil || end.reason.Text != "" {
+		if !errors.As(err, &end) || end.Reason.Condition != jingle.Decline || end.Reason.Detail != nil || end.Reason.Text != "" {
 			t.Errorf("%s: %v", what, err)
 		}
 		got := twoAnswersTo(t, tap, e.sess.JID(), since)
@@ -186,7 +186,7 @@ func TestOneRefusal(t *testing.T) {
 			t.Fatal(err) // of the wrong size
 		}
 		var end *endedByPeer
-		if err := askFor(t, juliet, id, 4, to[0], mine); !errors.As(err, &end) || end.reason.Condition != jingle.Decline || detailOf(end.reason) != detail {
+		if err := askFor(t, juliet, id, 4, to[0], mine); !errors.As(err, &end) || end.Reason.Condition != jingle.Decline || detailOf(end.Reason) != detail {
 			t.Errorf("%s: %v", detail, err) // a decline: an older jetsend knows no detail
 		}
 		waitIdle(t, romeo)
@@ -270,11 +270,11 @@ func TestConflict(t *testing.T) {
 			}
 			err := askFor(t, juliet, id, 4, to[0], romeo.omemo.IdentityKey())
 			var end *endedByPeer
-			if !errors.As(err, &end) || end.reason.Condition != jingle.Busy || detailOf(end.reason) != detailConflict {
+			if !errors.As(err, &end) || end.Reason.Condition != jingle.Busy || detailOf(end.Reason) != detailConflict {
 				t.Errorf("pausing %v: %v", pausing, err)
 			}
 			err = askFor(t, other, id, 4, to[0], romeo.omemo.IdentityKey())
-			if !errors.As(err, &end) || end.reason.Condition != jingle.Decline || end.reason.Detail != nil {
+			if !errors.As(err, &end) || end.Reason.Condition != jingle.Decline || end.Reason.Detail != nil {
 				t.Errorf("pausing %v, another key: %v", pausing, err)
 			}
 			return nil

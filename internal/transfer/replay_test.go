@@ -163,7 +163,7 @@ func (r *replay) offered() {
 	var no *refusal
 	errors.As(err, &no)
 	if refused, ok := r.want("refused"); ok || err != nil {
-		if no == nil || no.reason.Condition != refused {
+		if no == nil || no.Reason.Condition != refused {
 			t.Errorf("read as %+v, %v; want %q", in, err, refused)
 		}
 		if code := failureOf(err, false).Code; strings.HasPrefix(refused, "unsupported-") && code != exitcode.Incapable || code == exitcode.Unexpected {

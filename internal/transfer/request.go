@@ -176,15 +176,6 @@ func (q *request) ask(ctx context.Context, prefix string) (c jingle.Content, err
 	}
 }
 
-// inUse reads what a contact says whose own session is at the transfer.
-func inUse(err error) error {
-	var ended *endedByPeer
-	if errors.As(err, &ended) && ended.reason.Condition == jingle.Busy {
-		return fmt.Errorf("%w: %w", errInUse, err)
-	}
-	return err
-}
-
 // prepare makes the route, the envelope and the content.
 func (q *request) prepare(ctx context.Context, sid, prefix string) (c jingle.Content, err error) {
 	if q.path, err = q.e.offerRoute(ctx, q.to, q.route); err != nil {

@@ -301,7 +301,7 @@ func (q *request) unread(err error) bool { return q.endedWith(err, jingle.Securi
 
 func (q *request) endedWith(err error, condition string) bool {
 	var ended *endedByPeer
-	return !q.answered && errors.As(err, &ended) && ended.reason.Condition == condition && !ended.proven
+	return !q.answered && errors.As(err, &ended) && ended.Reason.Condition == condition && !ended.Proven
 }
 
 // notServed is a refusal as whoever asked for the rest can use it: to ask once more

@@ -30,9 +30,6 @@ const (
 	replaceTime = 20 * time.Second
 )
 
-// errNoTransport means that both ends allow no transport in common.
-var errNoTransport = errors.New("no transport that both ends allow")
-
 // bytestream is a path that stands.
 type bytestream struct {
 	halfCloser

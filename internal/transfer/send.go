@@ -85,14 +85,28 @@ func (e *Endpoint) sendAll(ctx context.Context, opt SendOptions, sources []*sour
 	if code == exitcode.OK {
 		return nil
 	}
-	f := &Failure{Code: code, Reason: "not every file was sent", Reported: true}
+	f := &NotBegunError{Failure: &Failure{Code: code, Reason: "not every file was sent", Reported: true}}
 	for i, o := range all {
 		if o.late {
-			f.NotBegun = append(f.NotBegun, opt.Files[i])
+			f.Sources = append(f.Sources, opt.Files[i])
 		}
+	}
+	if len(f.Sources) == 0 {
+		return f.Failure
 	}
 	return f
 }
+
+// NotBegunError is how a Send ended that was stopped before it had come to all of its
+// files.
+type NotBegunError struct {
+	*Failure
+	// Sources are those of which no transfer exists that could be resumed.
+	Sources []Source
+}
+
+// Unwrap returns the failure.
+func (e *NotBegunError) Unwrap() error { return e.Failure }
 
 // outgoing is the journey of a file that has not begun.
 func (e *Endpoint) outgoing(opt SendOptions, src *source) *outgoing {

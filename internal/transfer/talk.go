@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"jetsend/internal/crypto"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/jingle"
 	"jetsend/internal/omemo"
 	"jetsend/internal/stanza"
@@ -111,12 +111,7 @@ func (t *talk) ended() error {
 // and err otherwise: a peer that leaves closes its socket as well, and the
 // socket is often faster.
 func (t *talk) reasoned(err error) error {
-	var source *sourceError
-	var sink *sinkError
-	if errors.As(err, &source) || errors.As(err, &sink) || errors.Is(err, ErrInterrupted) || errors.Is(err, ErrTerminated) {
-		return err
-	}
-	if errors.Is(err, errEnded) || errors.Is(err, jingle.ErrEnded) || isNetwork(err) || errors.Is(err, io.ErrUnexpectedEOF) {
+	if fault.Of(err).Cut {
 		select {
 		case <-t.sess.Done():
 			if r, byPeer := t.sess.Ended(); byPeer {

@@ -7,6 +7,7 @@ import (
 
 	"jetsend/internal/clean"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/omemo"
 )
@@ -62,7 +63,7 @@ func (t *terms) away(bare jid.JID) *Failure {
 	f := &Failure{Code: exitcode.Declined, Reason: fmt.Sprintf("an offer was turned away: %s is not among those named with --from", who)}
 	if t.Accept == AcceptVerified && t.names(bare) {
 		f.Reason = fmt.Sprintf("an offer was turned away: no key of %s is verified", who)
-		f.Hints = TrustHints(&omemo.TrustError{JID: bare, Kind: omemo.Unverified})
+		f.Hints = fault.TrustHints(&omemo.TrustError{JID: bare, Kind: omemo.Unverified})
 	}
 	return f
 }
