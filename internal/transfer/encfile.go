@@ -25,11 +25,6 @@ import (
 // hashAlgo is the hash that our offers announce.
 const hashAlgo = "sha-256"
 
-// checksumTime is how long a receiver that has the whole file, its tag
-// verified, waits for a checksum that the offer announced. The document does
-// not oblige the sender to tell it.
-const checksumTime = 5 * time.Second
-
 // errNoChecksum: a checksum that was announced did not come.
 var errNoChecksum = errors.New("no checksum in time")
 
@@ -162,7 +157,7 @@ func (t *talk) awaitWireSum(ctx context.Context) error {
 	}
 	patience := time.Duration(0)
 	if t.wire.announced {
-		patience = checksumTime
+		patience = t.e.timing.checksumTime
 	}
 	return t.awaitSum(ctx, patience, look)
 }
@@ -171,7 +166,7 @@ func (t *talk) awaitWireSum(ctx context.Context) error {
 // does is no error.
 func (t *talk) awaitSum(ctx context.Context, patience time.Duration, look func(*xmltree.Element) (bool, error)) (err error) {
 	if patience > 0 {
-		err = t.await(ctx, patience, errNoChecksum, look)
+		err = t.await(ctx, min(patience, t.e.timing.checksumTime), errNoChecksum, look)
 	} else {
 		_, err = t.lookNow(look)
 	}

@@ -65,6 +65,18 @@ func (st *formStage) lie(rewrite func(*xmltree.Element)) {
 	st.rewrite = rewrite
 }
 
+// expectsNoChecksum has juliet wait little for one that never comes.
+func (st *formStage) expectsNoChecksum(t *testing.T) {
+	t.Helper()
+	waitIdle(t, st.juliet)
+	before := st.juliet.timing.checksumTime
+	st.juliet.timing.checksumTime = 50 * time.Millisecond
+	t.Cleanup(func() {
+		waitIdle(t, st.juliet)
+		st.juliet.timing.checksumTime = before
+	})
+}
+
 // pretend makes juliet's client look like another one.
 func (st *formStage) pretend(name string, hidden ...string) {
 	st.lie(func(x *xmltree.Element) {

@@ -166,85 +166,103 @@ func (e *events) reset() {
 // accept or the receipt, the sender never says sent, and the receiver says
 // received only when all that was touched came after that was true.
 func TestLyingServer(t *testing.T) {
+	for kind, least := range map[string]int{"session-initiate": 100, "session-accept": 80, "receipt": 15} {
+		t.Run(kind, func(t *testing.T) {
+			st := newLyingStage(t)
+			if err := st.send(t); err != nil {
+				t.Fatalf("honest server: %v", err)
+			}
+			honest := st.seen[kind].Clone()
+			all := append(mutations(honest), swaps(kind, honest)...)
+			for _, m := range all {
+				st.tries(t, kind, m)
+			}
+			if len(all) < least {
+				t.Errorf("only %d mutations", len(all))
+			}
+			st.lie("", nil)
+			if err := st.send(t); err != nil {
+				t.Errorf("honest again: %v", err)
+			}
+		})
+	}
+}
+
+// swaps are the lies that put something of another transfer in the place of what is said.
+func swaps(kind string, honest *xmltree.Element) []mutation {
+	all := []mutation{{"replayed from another transfer", func(iq *xmltree.Element) {
+		sid := iq.Children[0].Attr("sid")
+		iq.Children[0] = honest.Children[0].Clone()
+		iq.Children[0].Set("sid", sid)
+	}}}
+	if kind != "session-initiate" {
+		return all
+	}
+	return append(all, mutation{"envelope swapped with one of another transfer", func(iq *xmltree.Element) {
+		where := func(e *xmltree.Element) *xmltree.Element {
+			return e.Children[0].Child(jingle.NS, "content").Child(jingle.NSJET, "security")
+		}
+		where(iq).Children = where(honest).Clone().Children
+	}})
+}
+
+// lyingStage is a sender and a receiver behind a server that lies.
+type lyingStage struct {
+	liar
+	in, out       events
+	dir, path     string
+	juliet, romeo *Endpoint
+}
+
+func newLyingStage(t *testing.T) *lyingStage {
+	t.Helper()
 	s := prosody(t)
-	l := &liar{seen: map[string]*xmltree.Element{}}
-	tap := xmpptest.StartTap(t, s, l.rewrite)
-	var in, out events
-	dir := t.TempDir()
-	juliet := online(t, s, s.Addr, "juliet", true, in.report)
-	romeo := online(t, s, tap.Addr, "romeo", false, out.report)
-	receiving(t, juliet, ReceiveOptions{Dir: dir, Accept: AcceptContacts})
-	path := filepath.Join(t.TempDir(), "secret.txt")
-	if err := os.WriteFile(path, []byte("something to keep"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	send := func() error {
-		waitIdle(t, juliet)
-		in.reset()
-		out.reset()
-		for _, f := range list(t, dir) {
-			if err := os.Remove(filepath.Join(dir, f)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		l.stops(cancel)
-		return romeo.Send(ctx, SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: path}}, Wait: time.Minute, AnswerTimeout: time.Minute})
-	}
-	if err := send(); err != nil {
-		t.Fatalf("honest server: %v", err)
-	}
-	honest := map[string]*xmltree.Element{}
-	for k, v := range l.seen {
-		honest[k] = v
-	}
-	tried := 0
-	for _, kind := range []string{"session-initiate", "session-accept", "receipt"} {
-		all := mutations(honest[kind])
-		all = append(all, mutation{"replayed from another transfer", func(iq *xmltree.Element) {
-			sid := iq.Children[0].Attr("sid")
-			iq.Children[0] = honest[kind].Children[0].Clone()
-			iq.Children[0].Set("sid", sid)
-		}})
-		if kind == "session-initiate" {
-			all = append(all, mutation{"envelope swapped with one of another transfer", func(iq *xmltree.Element) {
-				where := func(e *xmltree.Element) *xmltree.Element {
-					return e.Children[0].Child(jingle.NS, "content").Child(jingle.NSJET, "security")
-				}
-				where(iq).Children = where(honest[kind]).Clone().Children
-			}})
-		}
-		for _, m := range all {
-			tried++
-			what := kind + ": " + m.name
-			l.lie(kind, m.do)
-			err := send()
-			if l.told() == 0 {
-				t.Errorf("%s: the stanza never passed", what)
-			}
-			if err == nil {
-				t.Errorf("%s: sent", what)
-			}
-			if _, ok := last[Sent](&out); ok {
-				t.Errorf("%s: event sent", what)
-			}
-			waitIdle(t, juliet)
-			_, got := last[Received](&in)
-			if kind != "receipt" && (got || len(list(t, dir)) > 0) {
-				t.Errorf("%s: received (%v)", what, list(t, dir))
-			}
-			if f, ok := last[Failed](&out); ok && testing.Verbose() {
-				fmt.Printf("%-80s %d %s\n", what, f.Code, f.Reason)
-			}
+	st := &lyingStage{liar: liar{seen: map[string]*xmltree.Element{}}, dir: t.TempDir(), path: testFile(t, "something to keep")}
+	tap := xmpptest.StartTap(t, s, st.rewrite)
+	st.juliet = online(t, s, s.Addr, "juliet", true, st.in.report)
+	st.romeo = online(t, s, tap.Addr, "romeo", false, st.out.report)
+	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
+	return st
+}
+
+// send sends the file when nothing is left of the one before.
+func (st *lyingStage) send(t *testing.T) error {
+	t.Helper()
+	waitIdle(t, st.juliet)
+	st.in.reset()
+	st.out.reset()
+	for _, f := range list(t, st.dir) {
+		if err := os.Remove(filepath.Join(st.dir, f)); err != nil {
+			t.Fatal(err)
 		}
 	}
-	if tried < 60 {
-		t.Errorf("only %d mutations", tried)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	st.stops(cancel)
+	return st.romeo.Send(ctx, SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: st.path}}, Wait: time.Minute, AnswerTimeout: time.Minute})
+}
+
+// tries sends the file while one lie is told.
+func (st *lyingStage) tries(t *testing.T, kind string, m mutation) {
+	t.Helper()
+	st.lie(kind, m.do)
+	err := st.send(t)
+	if st.told() == 0 {
+		t.Errorf("%s: the stanza never passed", m.name)
 	}
-	l.lie("", nil)
-	if err := send(); err != nil {
-		t.Errorf("honest again: %v", err)
+	if err == nil {
+		t.Errorf("%s: sent", m.name)
+	}
+	if _, ok := last[Sent](&st.out); ok {
+		t.Errorf("%s: event sent", m.name)
+	}
+	waitIdle(t, st.juliet)
+	_, got := last[Received](&st.in)
+	if kind != "receipt" && (got || len(list(t, st.dir)) > 0) {
+		t.Errorf("%s: received (%v)", m.name, list(t, st.dir))
+	}
+	if f, ok := last[Failed](&st.out); ok && testing.Verbose() {
+		fmt.Printf("%-16s %-80s %d %s\n", kind, m.name, f.Code, f.Reason)
 	}
 }
 

@@ -98,7 +98,7 @@ func (e *Endpoint) s5bConfig(ctx context.Context, noDirect bool) s5b.Config {
 	return s5b.Config{
 		Proxies: e.ownProxies(ctx), Port: e.sess,
 		ListenPorts: e.cfg.S5B.ListenPorts, Ports: &e.ports, Advertise: e.cfg.S5B.Advertise, Interfaces: e.cfg.S5B.Interfaces,
-		NoDirect: noDirect, AllowLoopback: e.sess.OverLoopback(), Dial: e.sess.Dial, Proxied: e.sess.Proxied(), Log: e.log,
+		NoDirect: noDirect, Quick: e.cfg.Quick, AllowLoopback: e.sess.OverLoopback(), Dial: e.sess.Dial, Proxied: e.sess.Proxied(), Log: e.log,
 	}
 }
 

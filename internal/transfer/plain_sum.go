@@ -31,7 +31,7 @@ func newPlainSum(file *xmltree.Element) *plainSum {
 	}
 	s := &plainSum{wireSum: newWireSum(f), patience: plainSumTime}
 	if s.announced {
-		s.patience = checksumTime
+		s.patience = usual.checksumTime
 	}
 	return s
 }

@@ -30,6 +30,10 @@ type timing struct {
 	// goodbyeTime is how long a sender waits for the receiver's terminate after the
 	// receipt, before it ends the session itself.
 	goodbyeTime time.Duration
+	// checksumTime is how long a receiver that has the whole file, its tag verified, waits
+	// for a checksum that the offer announced. The document does not oblige the sender to
+	// tell it.
+	checksumTime time.Duration
 	// tagHold is how long the tag of a file is held back from a client that seals no
 	// receipt. Conversations that could not open the envelope takes what comes for the
 	// file, ends at <size/> bytes and says success: before the tag that is known to be
@@ -62,6 +66,7 @@ var usual = timing{
 	lostWordTime: 40 * time.Second,
 	reasonTime:   2 * time.Second,
 	goodbyeTime:  5 * time.Second,
+	checksumTime: 5 * time.Second,
 	tagHold:      time.Second,
 
 	lookPause: 500 * time.Millisecond,
@@ -70,10 +75,20 @@ var usual = timing{
 	nextOffer: 30 * time.Second,
 }
 
-// quick is that of tests which are about something else.
+// quick is that of tests which are about something else: pauses are short, and a word
+// that is waited for still has the time that a busy machine takes.
 var quick = func() timing {
 	t := usual
+	t.retries.First = 50 * time.Millisecond
+	t.takePause = 10 * time.Millisecond
+	t.words.First = 100 * time.Millisecond
+	t.watchEvery = 500 * time.Millisecond
+	t.reasonTime = 500 * time.Millisecond
+	t.goodbyeTime = time.Second
 	t.tagHold = time.Millisecond
+	t.lookPause = 20 * time.Millisecond
+	t.firstAsk = 300 * time.Millisecond
+	t.requests.First = 500 * time.Millisecond
 	return t
 }()
 

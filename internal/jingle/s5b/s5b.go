@@ -85,6 +85,8 @@ type Config struct {
 	// Fallback, can propose the other transport: its silence counts as a
 	// candidate-error. Conversations, told to use relays and without one, is so.
 	Silent bool
+	// Quick tries a candidate that failed at once again at once. For tests.
+	Quick bool
 	// Resolve looks up a candidate's host name; nil asks the system.
 	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)
 	Log     *slog.Logger
@@ -170,6 +172,9 @@ func New(ctx context.Context, cfg Config, sid string, self, peer jid.JID, initia
 	}
 	cfg.NoDirect = cfg.NoDirect || cfg.Proxied
 	n := &Negotiation{cfg: cfg, timing: defaultTiming, sid: sid, self: self, peer: peer, initiator: initiator}
+	if cfg.Quick {
+		n.timing.retry = 50 * time.Millisecond
+	}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.srv = newServer(cmp.Or(cfg.Ports, new(Ports)), cfg.Log, DestinationAddress(sid, self, peer), DestinationAddress(sid, peer, self))
 	proxies := usableProxies(cfg)
