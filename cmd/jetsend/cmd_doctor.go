@@ -178,7 +178,7 @@ func (d *diagnosis) end(ctx context.Context, err error) error {
 	return &fault.Failure{Code: exitCode(r.Code), Reason: r.Reason, Reported: true}
 }
 
-// bySignal tells whether a code is that of a signal.
+// bySignal reports whether a code is that of a signal.
 func bySignal(code exitCode) bool { return code == exitcode.Cancelled || code == exitcode.Terminated }
 
 // dryRun shows what a send would offer.

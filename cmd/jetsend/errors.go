@@ -124,7 +124,7 @@ func codeOf(ctx context.Context, err error) (exitCode, []string) {
 	return exitcode.Unexpected, nil
 }
 
-// cancelled tells whether err is cause, or came of the end of ctx with that
+// cancelled reports whether err is cause, or came of the end of ctx with that
 // cause.
 func cancelled(ctx context.Context, err, cause error) bool {
 	return errors.Is(err, cause) || ctx.Err() != nil && errors.Is(context.Cause(ctx), cause)
@@ -180,7 +180,7 @@ func codeOfTrust(err error) (exitCode, []string) {
 	return exitcode.OK, nil
 }
 
-// unreachable tells whether the server could not be reached, or was lost.
+// unreachable reports whether the server could not be reached, or was lost.
 func unreachable(err error) bool {
 	var (
 		dial   *session.UnreachableError

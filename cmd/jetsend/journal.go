@@ -124,7 +124,7 @@ func atWork(r *journal.Row) error {
 	}
 }
 
-// resumable tells whether an interrupted transfer can be gone on with.
+// resumable reports whether an interrupted transfer can be gone on with.
 func resumable(r *journal.Row) bool {
 	return r.State == journal.Interrupted && (r.Profile || r.Direction == journal.Send) && !r.Insecure()
 }

@@ -80,7 +80,7 @@ func cmdLargerDisk(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(syscall.Mount("tmpfs", ts.MkAbs(args[0]), "tmpfs", syscall.MS_REMOUNT, "size="+args[1]))
 }
 
-// mayMount tells whether a script may use smalldisk: the condition [mount].
+// mayMount reports whether a script may use smalldisk: the condition [mount].
 func mayMount() (bool, error) {
 	dir, err := os.MkdirTemp("", "mount")
 	if err != nil {

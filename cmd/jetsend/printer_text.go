@@ -102,7 +102,7 @@ func (p *textPrinter) Event(e event.Event) {
 	}
 }
 
-// cameBack tells whether this is not the first time in the run to be online.
+// cameBack reports whether this is not the first time in the run to be online.
 func (p *textPrinter) cameBack() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -176,7 +176,7 @@ func (p *textPrinter) negotiated(e event.Negotiated) {
 // maxTold bounds the devices that are remembered as told; one more line does no harm.
 const maxTold = 1000
 
-// first tells whether nothing was said about a new device yet: it is new to every
+// first reports whether nothing was said about a new device yet: it is new to every
 // file of a batch.
 func (p *textPrinter) first(fingerprint string) bool {
 	p.mu.Lock()

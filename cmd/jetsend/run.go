@@ -123,7 +123,7 @@ func (a *app) exitNow(code int) {
 	a.Exit(code)
 }
 
-// interactive tells whether a person is there to be asked: standard input or
+// interactive reports whether a person is there to be asked: standard input or
 // standard error is a terminal, and so a controlling terminal can be opened.
 func (a *app) interactive() bool {
 	if !a.person {
@@ -136,7 +136,7 @@ func (a *app) interactive() bool {
 	return t.Close() == nil
 }
 
-// isTerminal tells whether a stream is a terminal.
+// isTerminal reports whether a stream is a terminal.
 func isTerminal(stream any) bool {
 	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
@@ -204,7 +204,7 @@ func (a *app) xdg(variable string, below ...string) (string, error) {
 	return filepath.Join(append([]string{a.home()}, below...)...), nil
 }
 
-// hasKeyring tells whether asking the keyring makes sense. On a machine without
+// hasKeyring reports whether asking the keyring makes sense. On a machine without
 // a session bus the keyring library would start one.
 func hasKeyring(env func(string) string) bool {
 	if !keyringNeedsBus || env("DBUS_SESSION_BUS_ADDRESS") != "" {

@@ -73,7 +73,7 @@ func stamp(t time.Time) string {
 	return t.UTC().Format(time.RFC3339Nano)
 }
 
-// unconfirmed tells whether only the receiver knows how far the transfer is: it says
+// unconfirmed reports whether only the receiver knows how far the transfer is: it says
 // so when a session begins, and at the end.
 func (r transferRecord) unconfirmed() bool {
 	return r.row.Direction == journal.Send && r.Bytes == 0 && (r.row.State == journal.Running || r.row.State == journal.Interrupted)

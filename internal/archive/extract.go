@@ -202,13 +202,13 @@ func releaseAs(root *os.Root, temp, as string, place func(name string) error) (s
 	return "", fmt.Errorf("release %s: %w", as, fs.ErrExist)
 }
 
-// unnameable tells whether a file system says that it cannot hold a name. It may
+// unnameable reports whether a file system says that it cannot hold a name. It may
 // mean something else, which it says again to the next name.
 func unnameable(err error) bool {
 	return errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.EILSEQ) || errors.Is(err, syscall.ENAMETOOLONG)
 }
 
-// lacking tells whether a file system says that it does not have what is asked of
+// lacking reports whether a file system says that it does not have what is asked of
 // it: links, permissions.
 func lacking(err error) bool {
 	return errors.Is(err, syscall.EPERM) || errors.Is(err, errors.ErrUnsupported)

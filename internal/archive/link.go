@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// inside tells whether a symbolic link in a directory that is depth levels
+// inside reports whether a symbolic link in a directory that is depth levels
 // below the top leads to a place below the top, and returns its target without
 // what says nothing ("./", "//", a slash at the end).
 //

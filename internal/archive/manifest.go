@@ -43,12 +43,12 @@ type entry struct {
 
 func (e *entry) mtime() time.Time { return time.Unix(e.sec, e.nsec) }
 
-// is tells whether a file is still the one that was scanned.
+// is reports whether a file is still the one that was scanned.
 func (e *entry) is(info fs.FileInfo, id fileid.ID) bool {
 	return info.Mode().IsRegular() && info.Size() == e.size && info.ModTime().Equal(e.mtime()) && id.Is(e.id)
 }
 
-// equal tells whether two scans found the same. A file may have got, say, another
+// equal reports whether two scans found the same. A file may have got, say, another
 // link to it between the two, which changes what is known of it.
 func (e *entry) equal(o *entry) bool {
 	now := *o
@@ -207,7 +207,7 @@ func (m *Manifest) differs(o *Manifest) (string, bool) {
 	return "", false
 }
 
-// before tells whether a comes before b in a manifest.
+// before reports whether a comes before b in a manifest.
 func before(a, b string) bool {
 	return slices.Compare(strings.Split(a, "/"), strings.Split(b, "/")) < 0
 }

@@ -212,7 +212,7 @@ func (u *unpacker) locate(h *tar.Header) (string, error) {
 	return rest, nil
 }
 
-// sparse tells whether a file has holes that are not in the stream: its size
+// sparse reports whether a file has holes that are not in the stream: its size
 // would then say nothing about the stream's. (The older form is a type.)
 func sparse(h *tar.Header) bool {
 	for key := range h.PAXRecords {

@@ -39,7 +39,7 @@ func Text(s string) string {
 // which have a line each, it makes one sentence.
 func Error(err error) string { return Text(strings.ReplaceAll(err.Error(), "\n", "; ")) }
 
-// Hidden tells whether r drives the display instead of being seen: controls,
+// Hidden reports whether r drives the display instead of being seen: controls,
 // format characters (bidi marks, overrides and isolates, zero width
 // characters, tags), surrogates, private use and line separators.
 func Hidden(r rune) bool {

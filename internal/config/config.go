@@ -34,7 +34,7 @@ type Config struct {
 
 	// File is the file that was read, or would be written by login.
 	File string `mapstructure:"-"`
-	// Found tells whether File exists.
+	// Found reports whether File exists.
 	Found bool `mapstructure:"-"`
 }
 
@@ -233,7 +233,7 @@ func (c *Config) validate() error {
 	return nil
 }
 
-// HasPassword tells whether the account names a place for its password.
+// HasPassword reports whether the account names a place for its password.
 func (a Account) HasPassword() bool { return a.sources() > 0 }
 
 // sources counts the places that are named for the password.

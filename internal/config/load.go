@@ -24,7 +24,7 @@ import (
 // account names such as juliet@example.org in pieces.
 const delimiter = "::"
 
-// ValidName tells whether an account or a contact can have that name: what is within it
+// ValidName reports whether an account or a contact can have that name: what is within it
 // must still be found behind a delimiter.
 func ValidName(name string) bool {
 	return !strings.Contains(name, delimiter) && !strings.HasSuffix(name, delimiter[:1])

@@ -55,7 +55,7 @@ func (f *Finder) RememberJetsend(ctx context.Context, d omemo.Device) {
 	}
 }
 
-// knownJetsend tells whether one of the devices used our profile.
+// knownJetsend reports whether one of the devices used our profile.
 func (f *Finder) knownJetsend(ctx context.Context, bare jid.JID, devices []omemo.Device) (bool, error) {
 	for _, d := range devices {
 		var n int

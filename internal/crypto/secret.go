@@ -78,7 +78,7 @@ func ParseSecret(s Suite, b []byte) (*Secret, error) {
 	return SecretFrom(s, b[:n], b[n:])
 }
 
-// isText tells whether b is UTF-8 without control characters but those of layout.
+// isText reports whether b is UTF-8 without control characters but those of layout.
 func isText(b []byte) bool {
 	return utf8.Valid(b) && !bytes.ContainsFunc(b, func(r rune) bool { return r < ' ' && r != '\t' && r != '\n' && r != '\r' })
 }

@@ -32,7 +32,7 @@ func (f *Failure) Error() string {
 func (f *Failure) Unwrap() error { return f.Err }
 
 // New gives an error of a transfer its exit code and hints; one that is a Failure has
-// them. started tells whether a byte of the file has been handed to a transport.
+// them. started reports whether a byte of the file has been handed to a transport.
 func New(err error, started bool) *Failure {
 	var f *Failure
 	if errors.As(err, &f) {

@@ -104,7 +104,7 @@ type Standing struct {
 	Remains func() bool
 }
 
-// CodeAt is the exit code; started tells whether a byte of the file has been handed to a
+// CodeAt is the exit code; started reports whether a byte of the file has been handed to a
 // transport.
 func (k Kind) CodeAt(started bool) exitcode.Code {
 	if !started && k.early != exitcode.OK {

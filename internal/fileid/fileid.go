@@ -1,4 +1,4 @@
-// Package fileid tells whether a file is still the one that it was, and not
+// Package fileid reports whether a file is still the one that it was, and not
 // another one of the same path, size and time, be it in the same run or after
 // a restart of the machine.
 package fileid

@@ -129,7 +129,7 @@ func cut(s string, n int) string {
 	return s[:n]
 }
 
-// device tells whether name means a device on Windows, with any extension.
+// device reports whether name means a device on Windows, with any extension.
 func device(name string) bool {
 	stem, _, _ := strings.Cut(name, ".")
 	stem = strings.ToUpper(strings.TrimRight(stem, " "))

@@ -95,7 +95,7 @@ func (d *Dir) Close() error { return d.root.Close() }
 // Path returns the absolute path of name in the directory.
 func (d *Dir) Path(name string) string { return filepath.Join(d.path, name) }
 
-// Exists tells whether something has that name, be it a dangling link. The name
+// Exists reports whether something has that name, be it a dangling link. The name
 // may be one in a directory that Sub opens.
 func (d *Dir) Exists(name string) bool {
 	_, err := d.root.Lstat(name)

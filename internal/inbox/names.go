@@ -103,7 +103,7 @@ func (r rootNames) Sync() error {
 	return errors.Join(err, f.Close())
 }
 
-// cannot tells whether a way of changing names is not to be had here. Some
+// cannot reports whether a way of changing names is not to be had here. Some
 // file systems say so with an error that has other causes too; trying the next
 // way is right for those as well, since it meets the same cause.
 func cannot(err error) bool {

@@ -80,7 +80,7 @@ func (d *Dir) hold(part, final string, mtime time.Time) error {
 	return nil
 }
 
-// held tells whether final is an empty file with which hold took the name for part.
+// held reports whether final is an empty file with which hold took the name for part.
 func (d *Dir) held(part, final fs.FileInfo) bool {
 	if !final.Mode().IsRegular() || final.Size() != 0 || factsOf(final).owner != d.owner {
 		return false

@@ -88,7 +88,7 @@ func Crowded(dir, name string) bool {
 	return true
 }
 
-// unnameable tells whether a file system says that it cannot hold a name. It may
+// unnameable reports whether a file system says that it cannot hold a name. It may
 // mean something else, which it says again to the next name.
 func unnameable(err error) bool {
 	return errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.EILSEQ) || errors.Is(err, syscall.ENAMETOOLONG)

@@ -135,7 +135,7 @@ func (p *Partial) resume(info fs.FileInfo, minFree int64) error {
 	return p.reserve(at)
 }
 
-// Remains tells whether a transfer has a partial file, and its length, of which
+// Remains reports whether a transfer has a partial file, and its length, of which
 // not all need be durable. ErrForeign when something else has its name.
 func (d *Dir) Remains(id string) (length int64, ok bool, err error) {
 	name, err := partName(id)

@@ -57,7 +57,7 @@ func partID(name string) string {
 	return id
 }
 
-// stale tells whether an entry is a file that was not changed since before. The
+// stale reports whether an entry is a file that was not changed since before. The
 // time of its content alone would not do: Release sets it to the peer's wish.
 func stale(e fs.DirEntry, before time.Time) bool {
 	if !e.Type().IsRegular() {

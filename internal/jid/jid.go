@@ -50,10 +50,10 @@ func (j JID) WithResource(r string) (JID, error) {
 // Bare returns j without its resource.
 func (j JID) Bare() JID { return JID{bare: j.bare} }
 
-// IsBare tells whether j has no resource.
+// IsBare reports whether j has no resource.
 func (j JID) IsBare() bool { return j.resource == "" }
 
-// IsZero tells whether j is no address at all.
+// IsZero reports whether j is no address at all.
 func (j JID) IsZero() bool { return j.bare == "" }
 
 // Resource returns the resource part, or "".

@@ -53,7 +53,7 @@ func (s *Session) received(a Action) *stanza.Error {
 	return outOfOrderError()
 }
 
-// may tells whether the state allows an action, without moving it.
+// may reports whether the state allows an action, without moving it.
 func (s *Session) may(a Action) bool {
 	_, v := next(s.state, s.initiator, input{received, a})
 	return v == allowed

@@ -143,7 +143,7 @@ func (m *Manager) offered(from jid.JID, r request, take func(*Session)) *stanza.
 	return nil
 }
 
-// speaksTruth tells whether the initiator and responder of r, where they are
+// speaksTruth reports whether the initiator and responder of r, where they are
 // given, are those of the session.
 func (s *Session) speaksTruth(r request) bool {
 	same := func(text string, want jid.JID) bool {

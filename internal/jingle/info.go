@@ -16,7 +16,7 @@ func (c *Checksum) Element() *xmltree.Element {
 		Set("name", c.Name)
 }
 
-// knownInfo tells whether session-info payloads of that name space are handed
+// knownInfo reports whether session-info payloads of that name space are handed
 // to the owner of the session; all others are unsupported-info.
 func knownInfo(space string) bool {
 	return space == NSFile || space == NSEncryptedFile || space == NSJetsend

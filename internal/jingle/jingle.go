@@ -55,7 +55,7 @@ const (
 	TransportReplace Action = "transport-replace"
 )
 
-// known tells whether a is an action of XEP-0166.
+// known reports whether a is an action of XEP-0166.
 func (a Action) known() bool {
 	switch a {
 	case ContentAccept, ContentAdd, ContentModify, ContentReject, ContentRemove, DescriptionInfo, SecurityInfo,

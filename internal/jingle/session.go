@@ -56,7 +56,7 @@ func (s *Session) ID() string { return s.key.sid }
 // Peer returns the peer's full JID.
 func (s *Session) Peer() jid.JID { return s.peer }
 
-// Initiator tells whether we opened the session.
+// Initiator reports whether we opened the session.
 func (s *Session) Initiator() bool { return s.initiator }
 
 // InitiatorJID returns the full JID of the side that opened the session.

@@ -41,7 +41,7 @@ func (r *Row) clear(discard Discard) error {
 	return discard(*r)
 }
 
-// remains tells whether the row knows of something that Discard may have to remove.
+// remains reports whether the row knows of something that Discard may have to remove.
 func (r *Row) remains() bool { return r.Dir != "" || r.Path != "" }
 
 // Expire removes old rows and has their remains discarded: interrupted ones

@@ -241,7 +241,7 @@ func (j *Journal) Begin(ctx context.Context, row Row) (*Handle, error) {
 	return h, nil
 }
 
-// belongs tells whether whoever brings the new row may touch the old one.
+// belongs reports whether whoever brings the new row may touch the old one.
 func (r *Row) belongs(to *Row) error {
 	if r.Peer != to.Peer.Bare() {
 		return ErrForeign

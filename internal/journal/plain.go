@@ -6,5 +6,5 @@ package journal
 // goes on with such a transfer, or is handed the rest of it.
 func NoKey() []byte { return make([]byte, keySize) }
 
-// Insecure tells whether the transfer is one without encryption.
+// Insecure reports whether the transfer is one without encryption.
 func (r *Row) Insecure() bool { return r.HasKey(NoKey()) }

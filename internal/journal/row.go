@@ -143,18 +143,18 @@ type Row struct {
 	Keys      [][]byte // OMEMO identity keys, 33 bytes each
 }
 
-// HasKey tells whether the transfer belongs to that OMEMO identity key.
+// HasKey reports whether the transfer belongs to that OMEMO identity key.
 func (r *Row) HasKey(key []byte) bool {
 	return slices.ContainsFunc(r.Keys, func(k []byte) bool { return bytes.Equal(k, key) })
 }
 
-// Unchanged tells whether a source of this size, modification time and identity is
+// Unchanged reports whether a source of this size, modification time and identity is
 // the one that was offered. Of a directory the manifest has to be the same too.
 func (r *Row) Unchanged(size int64, mtime time.Time, origin []byte) bool {
 	return r.Size == size && r.MTime.Equal(mtime) && fileid.Same(r.Origin, origin)
 }
 
-// differs tells whether the row is of another file or directory than to.
+// differs reports whether the row is of another file or directory than to.
 func (r *Row) differs(to *Row) bool {
 	if r.Size != to.Size || !bytes.Equal(r.Manifest, to.Manifest) {
 		return true

@@ -71,13 +71,13 @@ func States() []State { return []State{Offered, Running, Interrupted, Complete, 
 // one that was asked for. Use errors.Is.
 var ErrState = errors.New("transfer is not in a state for this")
 
-// Live tells whether a process works on the transfer, or died doing so.
+// Live reports whether a process works on the transfer, or died doing so.
 func (s State) Live() bool { return s == Offered || s == Running }
 
-// Over tells whether nothing more will come of the transfer.
+// Over reports whether nothing more will come of the transfer.
 func (s State) Over() bool { return s == Complete || s == Failed || s == Forgotten }
 
-// leadsTo tells whether the list has an arrow from s to the other state. The
+// leadsTo reports whether the list has an arrow from s to the other state. The
 // empty State is that of a transfer without a row.
 func (s State) leadsTo(to State) bool {
 	switch s {

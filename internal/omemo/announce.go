@@ -49,7 +49,7 @@ func (a *Account) publication(ctx context.Context, q queryer) (s publication, er
 	return s, nil
 }
 
-// NeedsAnnounce tells whether [Account.Announce] has something to publish: the
+// NeedsAnnounce reports whether [Account.Announce] has something to publish: the
 // device was never announced, its prekeys have changed since, its signed prekey
 // is old, or somebody has taken it off the device list.
 func (a *Account) NeedsAnnounce(ctx context.Context) (bool, error) {
@@ -164,7 +164,7 @@ func (a *Account) ownList(ctx context.Context, p PEP, renew func(context.Context
 	return list, nil
 }
 
-// mayJoin tells whether our id is in the list already, and returns
+// mayJoin reports whether our id is in the list already, and returns
 // ErrTooManyDevices when a new device must not be added to it.
 func (a *Account) mayJoin(ctx context.Context, list *xmltree.Element) (listed bool, err error) {
 	if list == nil {

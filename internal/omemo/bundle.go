@@ -48,7 +48,7 @@ func (b *bundle) element() *xmltree.Element {
 		prekeys)
 }
 
-// equal tells whether two bundles publish the same keys.
+// equal reports whether two bundles publish the same keys.
 func (b *bundle) equal(o *bundle) bool {
 	if !bytes.Equal(b.identityKey, o.identityKey) || b.signedID != o.signedID ||
 		!bytes.Equal(b.signedKey, o.signedKey) || !bytes.Equal(b.signature, o.signature) || len(b.prekeys) != len(o.prekeys) {

@@ -110,7 +110,7 @@ func (a *Account) complete(ctx context.Context, p PEP, of jid.JID, devices []Dev
 	return trouble, nil
 }
 
-// needsBundle tells whether a device's bundle is worth fetching: its key is not
+// needsBundle reports whether a device's bundle is worth fetching: its key is not
 // known, or it may be used and there is no session.
 func (a *Account) needsBundle(ctx context.Context, d Device) (bool, error) {
 	a.seenMu.Lock()

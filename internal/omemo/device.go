@@ -73,7 +73,7 @@ type Device struct {
 	At jid.JID
 }
 
-// Usable tells whether secrets may be exchanged with the device under the trust
+// Usable reports whether secrets may be exchanged with the device under the trust
 // mode. Its key need not be known yet.
 func (a *Account) Usable(d Device) bool { return d.Trust == Blind || d.Trust == Verified }
 

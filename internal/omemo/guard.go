@@ -86,7 +86,7 @@ func point(b []byte) ecc.ECPublicKeyable {
 	return ecc.NewDjbECPublicKey([publicKeySize - 1]byte(b[1:]))
 }
 
-// lowOrder tells whether a key that checkPublic has passed is one of the few
+// lowOrder reports whether a key that checkPublic has passed is one of the few
 // points with which every key agreement gives zero. libsignal does not look.
 func lowOrder(b []byte) bool {
 	public, err := ecdh.X25519().NewPublicKey(b[1:])

@@ -91,7 +91,7 @@ func (a *Account) heal(ctx context.Context, p PEP, b *broken, junk func() bool) 
 	return k.children(a.deviceID, junk()), nil
 }
 
-// healingDue tells whether the session with a device may be healed now, as far as
+// healingDue reports whether the session with a device may be healed now, as far as
 // can be said without asking anybody, and without writing: it is called for
 // whatever somebody sends that does not open.
 func (a *Account) healingDue(ctx context.Context, addr address) (bool, error) {
@@ -108,7 +108,7 @@ func (a *Account) healingDue(ctx context.Context, addr address) (bool, error) {
 	return a.healTurn(ctx, a.db, addr)
 }
 
-// healTurn tells whether it is a device's turn to be healed.
+// healTurn reports whether it is a device's turn to be healed.
 func (a *Account) healTurn(ctx context.Context, q queryer, addr address) (bool, error) {
 	var healed int64
 	var heals int

@@ -66,7 +66,7 @@ func payloadOf(items []*xmltree.Element, name string) *xmltree.Element {
 	return first
 }
 
-// notFound tells whether err says that a node does not exist.
+// notFound reports whether err says that a node does not exist.
 func notFound(err error) bool {
 	var e *stanza.Error
 	return errors.As(err, &e) && e.Condition == stanza.ItemNotFound
@@ -308,7 +308,7 @@ func (a *Account) unseen(of jid.JID) {
 	delete(a.lists, of)
 }
 
-// fresh tells whether the list of an account is known to be up to date.
+// fresh reports whether the list of an account is known to be up to date.
 func (a *Account) fresh(of jid.JID) bool {
 	a.seenMu.Lock()
 	defer a.seenMu.Unlock()

@@ -87,7 +87,7 @@ func (p *party) due() (ids []uint32) {
 	return ids
 }
 
-// isDue tells whether o's device is due for a step.
+// isDue reports whether o's device is due for a step.
 func (p *party) isDue(o *party) bool { return slices.Contains(p.due(), o.DeviceID()) }
 
 // stepWith makes the step with o's device.
@@ -113,7 +113,7 @@ func settle(a, b *party) {
 // lose drops all sessions, as a restored backup would.
 func (p *party) lose() { p.exec(`DELETE FROM sessions`) }
 
-// prekeyMessage tells whether the first key of an envelope is marked as one.
+// prekeyMessage reports whether the first key of an envelope is marked as one.
 func prekeyMessage(e *xmltree.Element) bool {
 	return e.Child(NS, "header").Child(NS, "key").Attr("prekey") == "true"
 }

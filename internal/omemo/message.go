@@ -33,7 +33,7 @@ type quota struct {
 	senders map[jid.JID]int // no more than messagesPerWindow
 }
 
-// take tells whether a message may be opened now.
+// take reports whether a message may be opened now.
 func (q *quota) take(now time.Time, of jid.JID, cost int) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -33,7 +33,7 @@ func (p *party) keep() time.Duration {
 	return wait
 }
 
-// listed tells whether p's device is in the published list.
+// listed reports whether p's device is in the published list.
 func (p *party) listed() bool {
 	return strings.Contains(p.s.get(p.jid, NodeDevices), `'`+formatID(p.DeviceID())+`'`) ||
 		strings.Contains(p.s.get(p.jid, NodeDevices), `"`+formatID(p.DeviceID())+`"`)

@@ -183,7 +183,7 @@ func (r *ratchet) SaveIdentity(context.Context, *protocol.SignalAddress, *identi
 	return nil
 }
 
-// IsTrustedIdentity tells whether a key is the pinned one.
+// IsTrustedIdentity reports whether a key is the pinned one.
 func (r *ratchet) IsTrustedIdentity(_ context.Context, _ *protocol.SignalAddress, key *identity.Key) (bool, error) {
 	return subtle.ConstantTimeCompare(key.PublicKey().Serialize(), r.key) == 1, nil
 }
@@ -234,12 +234,12 @@ func trim(s *record.SessionStructure, limit int) []byte {
 	return b
 }
 
-// ContainsSession tells whether there is a stored session.
+// ContainsSession reports whether there is a stored session.
 func (r *ratchet) ContainsSession(ctx context.Context, _ *protocol.SignalAddress) (bool, error) {
 	return r.account.hasSession(ctx, r.q, r.addr)
 }
 
-// hasSession tells whether there is a stored session.
+// hasSession reports whether there is a stored session.
 func (a *Account) hasSession(ctx context.Context, q queryer, addr address) (ok bool, err error) {
 	const has = `SELECT EXISTS (SELECT 1 FROM sessions WHERE jid = ? AND device = ?)`
 	err = q.QueryRowContext(ctx, has, addr.jid.String(), addr.device).Scan(&ok)

@@ -21,7 +21,7 @@ const (
 // when its tag is wrong.
 var junkPayload = []byte{0}
 
-// within tells whether less than d has passed since a stored time. A time that
+// within reports whether less than d has passed since a stored time. A time that
 // lies ahead was written while the clock was wrong.
 func (a *Account) within(at int64, d time.Duration) bool {
 	passed := a.now() - at

@@ -29,7 +29,7 @@ type DiscoInfo struct {
 	Forms      []*xmltree.Element // jabber:x:data, XEP-0128
 }
 
-// Has tells whether the feature is there.
+// Has reports whether the feature is there.
 func (d *DiscoInfo) Has(feature string) bool { return slices.Contains(d.Features, feature) }
 
 // DiscoItem is one entry of a disco#items answer (XEP-0030 section 4).

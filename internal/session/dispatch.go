@@ -161,7 +161,7 @@ func (s *Session) receive(st *stream, f frame) error {
 	return nil // the rest is features, or an extension that we did not ask for
 }
 
-// isStanza tells whether it is one of the three (RFC 6120 section 8).
+// isStanza reports whether it is one of the three (RFC 6120 section 8).
 func isStanza(local string) bool { return local == "iq" || local == "message" || local == "presence" }
 
 // takeIn hands a stanza to who waits for it or to the inbox, and counts it: the

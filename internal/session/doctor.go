@@ -24,7 +24,7 @@ const resolveTime = 3 * time.Second
 // as far as it came, whatever the error. Text in it that a server sent is not
 // cleaned.
 type Inspection struct {
-	// Asked tells whether DNS was asked for SRV records at all: not with
+	// Asked reports whether DNS was asked for SRV records at all: not with
 	// Config.Server, a proxy, or a domain that is an address.
 	Asked bool
 	SRV   []SRV // both services, as DNS had them

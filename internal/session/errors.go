@@ -58,7 +58,7 @@ func (e *AuthError) Error() string {
 // Unwrap returns our own reason, if any.
 func (e *AuthError) Unwrap() error { return e.Err }
 
-// Temporary tells whether the server asked to try again later.
+// Temporary reports whether the server asked to try again later.
 func (e *AuthError) Temporary() bool { return e.Condition == "temporary-auth-failure" }
 
 func saslWords(condition string) string {

@@ -55,7 +55,7 @@ func (m *fakeSM) enable(c *fakeConn) {
 	c.say(fmt.Sprintf("<enabled xmlns='%s' id='sm%d' resume='true'%s/>", nsSM, m.session, attrs))
 }
 
-// take looks at what a client sent. It tells whether that is dealt with.
+// take looks at what a client sent. It reports whether that is dealt with.
 func (m *fakeSM) take(c *fakeConn, el *xmltree.Element) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -110,7 +110,7 @@ func (m *fakeSM) resume(c *fakeConn, el *xmltree.Element) bool {
 	return true
 }
 
-// resumed tells whether c resumed an earlier stream.
+// resumed reports whether c resumed an earlier stream.
 func (m *fakeSM) resumed(c *fakeConn) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -137,7 +137,7 @@ func (c *fakeConn) stanza(s string) {
 	c.say(s)
 }
 
-// has tells whether c is the connection of the stream.
+// has reports whether c is the connection of the stream.
 func (m *fakeSM) has(c *fakeConn) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -133,7 +133,7 @@ func (f *fake) config() Config {
 	}
 }
 
-// saw tells whether a client has sent an element of that name.
+// saw reports whether a client has sent an element of that name.
 func (f *fake) saw(local string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

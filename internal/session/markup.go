@@ -104,7 +104,7 @@ func (m *markup) tag(c byte) {
 	m.last = c
 }
 
-// inside tells whether a top-level element has begun and not ended.
+// inside reports whether a top-level element has begun and not ended.
 func (m *markup) inside() bool { return m.depth > 0 || m.at != inText }
 
 // space is the name space of the top-level element as far as its name tells: that of

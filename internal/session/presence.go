@@ -275,7 +275,7 @@ func (s *Session) Subscribe(ctx context.Context, contact jid.JID) error {
 	return s.directed(ctx, contact, typeSubscribe)
 }
 
-// PreApproves tells whether the server takes an approval before the request.
+// PreApproves reports whether the server takes an approval before the request.
 func (s *Session) PreApproves() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -170,7 +170,7 @@ func (s *Session) Dial(ctx context.Context, network, address string) (net.Conn, 
 	return c, nil
 }
 
-// Proxied tells whether everything has to go through Config.SOCKS5.
+// Proxied reports whether everything has to go through Config.SOCKS5.
 func (s *Session) Proxied() bool { return s.cfg.SOCKS5 != "" }
 
 // contextDialer makes a dial function what x/net/proxy wants beneath it.

@@ -147,7 +147,7 @@ func (s *Session) Subscription(bare jid.JID) string {
 	return s.roster.items[bare.Bare()].Subscription
 }
 
-// ContactAt tells whether a contact who sees us online has the account on that
+// ContactAt reports whether a contact who sees us online has the account on that
 // server, which then asks us for what its PEP service filters by (XEP-0163
 // section 4.2). It does not wait for anything and may be called by handlers.
 func (s *Session) ContactAt(domain string) bool {

@@ -250,7 +250,7 @@ func (s *Session) Mechanism() string {
 	return s.mech
 }
 
-// OverLoopback tells whether the server is on this machine. With a proxy it
+// OverLoopback reports whether the server is on this machine. With a proxy it
 // never is, wherever the proxy may be.
 func (s *Session) OverLoopback() bool {
 	s.mu.Lock()

@@ -176,7 +176,7 @@ func (m *management) isFull() bool {
 	return m.keep && (len(m.queue) >= maxUnacked || m.size >= maxUnackedBytes)
 }
 
-// room tells whether another stanza may be sent, and if not, for how long to
+// room reports whether another stanza may be sent, and if not, for how long to
 // wait for the server's acknowledgement. A server that gives none then loses
 // the right to be waited for: without that, a flood of requests ahead of the
 // acknowledgement would stop reader and writer for ever.
@@ -236,7 +236,7 @@ func (m *management) resumption() (id string, h uint32, ok bool) {
 	return m.id, m.handled, m.on && m.keep && m.id != ""
 }
 
-// resumable tells whether the stream, once cut off, may be resumed.
+// resumable reports whether the stream, once cut off, may be resumed.
 func (m *management) resumable() bool {
 	_, _, ok := m.resumption()
 	return ok
@@ -270,7 +270,7 @@ func (m *management) unacked() int {
 	return int(m.sent - m.acked)
 }
 
-// request has the writer ask for an acknowledgement at once. It tells whether
+// request has the writer ask for an acknowledgement at once. It reports whether
 // the server would give one.
 func (m *management) request() bool {
 	m.mu.Lock()

@@ -211,7 +211,7 @@ func (st *stream) take(first []byte) []byte {
 	return b
 }
 
-// mayTake tells whether the lanes may be emptied further. At the end all that
+// mayTake reports whether the lanes may be emptied further. At the end all that
 // waits is sent, which the lanes bound.
 func (st *stream) mayTake() bool {
 	if st.ctx.Err() != nil {

@@ -74,7 +74,7 @@ func (s *Session) reconnect(b *binding, why error) (*stream, error) {
 }
 
 // pause waits for d, but not over the sleep of the machine: after that the
-// network is another one. It tells whether expiry came first.
+// network is another one. It reports whether expiry came first.
 func (s *Session) pause(d time.Duration, expiry <-chan time.Time) (expired bool) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -98,7 +98,7 @@ func (s *Session) pause(d time.Duration, expiry <-chan time.Time) (expired bool)
 	}
 }
 
-// permanent tells whether trying again is of no use, or not ours to decide,
+// permanent reports whether trying again is of no use, or not ours to decide,
 // after a login that went well: a login refused, which repeated may lock the
 // account, a domain that is not served, a resource that another program has
 // taken; each only as the word of who has proved to be the server. What
@@ -125,7 +125,7 @@ func permanent(err error) bool {
 	return false
 }
 
-// broken tells whether the stream was cut off, so that it can be resumed. One
+// broken reports whether the stream was cut off, so that it can be resumed. One
 // that the server has ended, even with an error, is over (XEP-0198 section 5),
 // and after nonsense the same would come again.
 func broken(err error) bool {

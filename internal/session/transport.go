@@ -118,7 +118,7 @@ func (t *transport) handshake(alpn []string) error {
 	return nil
 }
 
-// DoesStartTLS tells whether encryption is still to be asked for.
+// DoesStartTLS reports whether encryption is still to be asked for.
 func (t *transport) DoesStartTLS() bool { return t.tls == nil }
 
 // StartTLS encrypts the connection after <proceed/>. Bytes that have come
@@ -130,7 +130,7 @@ func (t *transport) StartTLS() error {
 	return t.handshake(nil)
 }
 
-// IsSecure tells whether the connection is encrypted and the server's identity proved.
+// IsSecure reports whether the connection is encrypted and the server's identity proved.
 func (t *transport) IsSecure() bool { return t.tls != nil }
 
 // StartStream sends our stream header and reads the peer's. It returns the

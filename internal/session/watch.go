@@ -16,7 +16,7 @@ type wallClock struct {
 	last time.Time
 }
 
-// jumped is called at every tick, and tells whether it came far too late.
+// jumped is called at every tick, and reports whether it came far too late.
 func (c *wallClock) jumped(tick time.Duration) bool {
 	now := c.now()
 	late := now.Sub(c.last) - tick

@@ -39,7 +39,7 @@ func Path(dir string, account jid.JID) string {
 	return filepath.Join(dir, s+extension)
 }
 
-// plain tells whether a byte stands for itself in a file name.
+// plain reports whether a byte stands for itself in a file name.
 func plain(c byte) bool {
 	return 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || strings.IndexByte("@.-_", c) >= 0
 }

@@ -205,13 +205,13 @@ func ping(ctx context.Context, db *sql.DB) error {
 	}
 }
 
-// busy tells whether err says that another connection held the lock.
+// busy reports whether err says that another connection held the lock.
 func busy(err error) bool {
 	var e *sqlite.Error
 	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_BUSY
 }
 
-// Full tells whether err, of whatever was done with an open database, came of a
+// Full reports whether err, of whatever was done with an open database, came of a
 // file system that is full or a quota that is used up.
 func Full(err error) bool {
 	var e *sqlite.Error

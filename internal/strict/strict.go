@@ -1,4 +1,4 @@
-// Package strict tells whether a file that says what is run, or is run, can be
+// Package strict reports whether a file that says what is run, or is run, can be
 // changed by other users: what they write there they run as us.
 package strict
 

@@ -28,7 +28,7 @@ func (a *answer) covers(device uint32, b *Batch, size int64) bool {
 	return true
 }
 
-// refuses tells whether the answer was a no to that device.
+// refuses reports whether the answer was a no to that device.
 func (a *answer) refuses(device uint32) bool { return a != nil && a.no && a.device == device }
 
 // ask puts the question of an offer, once for all files of a batch and one at

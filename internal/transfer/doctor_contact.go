@@ -59,7 +59,7 @@ type InterruptedDetails struct {
 	Resumable bool   `json:"resumable"`
 }
 
-// subscription tells whether we can see the contact online.
+// subscription reports whether we can see the contact online.
 func (d *doctor) subscription(ctx context.Context, bare jid.JID) bool {
 	details, err := d.e.subscriptionWith(ctx, bare)
 	if err != nil {

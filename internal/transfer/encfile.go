@@ -80,7 +80,7 @@ func (w *wireSum) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// compare holds hashes of the contact's against ours. checked tells whether one
+// compare holds hashes of the contact's against ours. checked reports whether one
 // of them could be compared; a value that cannot be read is a wrong one.
 func (w *wireSum) compare(told []jingle.Hash) (checked bool, err error) {
 	for _, h := range told {

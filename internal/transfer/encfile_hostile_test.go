@@ -272,7 +272,7 @@ func TestLyingServerForms(t *testing.T) {
 	}
 }
 
-// metadata tells whether a mutation is of what these forms leave to the server to see
+// metadata reports whether a mutation is of what these forms leave to the server to see
 // and to change: the name and the date.
 func metadata(name string) bool {
 	return strings.Contains(name, "file/name") || strings.Contains(name, "file/date")

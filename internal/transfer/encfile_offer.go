@@ -40,7 +40,7 @@ func readClear(c jingle.Content, senders string) (in inClear, err error) {
 		err = errors.New("not a file offer")
 	}
 	if err == nil && in.form == formJET && in.file.Size < 0 && c.Security != nil && senders == jingle.SenderInitiator {
-		in.file.Size = 0 // Dino and aTalk leave it out of an empty file; the tag tells whether it is one
+		in.file.Size = 0 // Dino and aTalk leave it out of an empty file; the tag shows whether it is one
 	}
 	switch {
 	case err != nil:
@@ -146,7 +146,7 @@ func (in *inClear) readEnvelope(c jingle.Content) error {
 	return nil
 }
 
-// holdsEnvelope tells whether anything in x calls itself an envelope. What a client
+// holdsEnvelope reports whether anything in x calls itself an envelope. What a client
 // encrypts in a way of its own must not be taken for a plain file.
 func holdsEnvelope(x *xmltree.Element) bool {
 	switch x.Name.Local {

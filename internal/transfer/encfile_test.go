@@ -197,7 +197,7 @@ func TestFormsBetweenJetsends(t *testing.T) {
 	}
 }
 
-// literalJET tells whether the content is as XEP-0391 has it, with the name that
+// literalJET reports whether the content is as XEP-0391 has it, with the name that
 // Conversations insists on, and as its draft has it with a payload.
 func literalJET(cipher string, payload bool) func(*xmltree.Element) bool {
 	return func(c *xmltree.Element) bool {
@@ -209,7 +209,7 @@ func literalJET(cipher string, payload bool) func(*xmltree.Element) bool {
 	}
 }
 
-// literalEncryptedFile tells whether the content is that of the ProtoXEP.
+// literalEncryptedFile reports whether the content is that of the ProtoXEP.
 func literalEncryptedFile(c *xmltree.Element) bool {
 	enc := c.Child(jingle.NSEncryptedFile, "description").Child("urn:xmpp:omemo:0", "encrypted")
 	head, file := enc.Child("urn:xmpp:omemo:0", "header"), enc.Child("urn:xmpp:omemo:0", "file")
@@ -221,7 +221,7 @@ func literalEncryptedFile(c *xmltree.Element) bool {
 		enc.Child("urn:xmpp:omemo:0", "payload") == nil && file.Child("urn:xmpp:omemo:0", "desc") != nil
 }
 
-// literalConversations tells whether it is what Conversations before 2.5.8 writes.
+// literalConversations reports whether it is what Conversations before 2.5.8 writes.
 func literalConversations(c *xmltree.Element) bool {
 	file := c.Child(jingle.NSFile, "description").Child(jingle.NSFile, "file")
 	enc := file.Child(omemo.NS, "encrypted")

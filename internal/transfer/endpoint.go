@@ -237,7 +237,7 @@ func (e *Endpoint) closeState() (err error) {
 	return err
 }
 
-// gone tells whether the account is offline for good.
+// gone reports whether the account is offline for good.
 func (e *Endpoint) gone() bool {
 	select {
 	case <-e.sess.Done():
@@ -328,7 +328,7 @@ func (e *Endpoint) admit(from jid.JID, offer *jingle.Content) (take func(*jingle
 	return nil, stanza.NewError(stanza.ServiceUnavailable)
 }
 
-// visible tells whether somebody may learn that we are online: who may offer files,
+// visible reports whether somebody may learn that we are online: who may offer files,
 // who sees our presence, and their servers. It is called on the stream's dispatcher.
 func (e *Endpoint) visible(from jid.JID) bool {
 	r, bare := e.receiver.Load(), from.Bare()

@@ -11,7 +11,7 @@ import (
 // errNotEncrypted: there is no envelope anywhere in an offer.
 var errNotEncrypted = fmt.Errorf("%w: the offer is not encrypted", errDeclined)
 
-// takesPlaintext tells whether an offer or request without an envelope, from whom
+// takesPlaintext reports whether an offer or request without an envelope, from whom
 // the policy admits, may be looked at further. Where keys must be verified it may
 // not, for it has none.
 func (t *terms) takesPlaintext(senders string) bool {

@@ -114,7 +114,7 @@ func plainStanzas(st *formStage, since int) (content, checksum *xmltree.Element)
 	return content, checksum
 }
 
-// literalPlain tells whether a content is an offer of XEP-0234 and nothing else:
+// literalPlain reports whether a content is an offer of XEP-0234 and nothing else:
 // it announces a hash, and has none, and it has the <desc/> that Libervia insists on.
 func literalPlain(c *xmltree.Element) bool {
 	file := c.Child(jingle.NSFile, "description").Child(jingle.NSFile, "file")

@@ -99,7 +99,7 @@ func TestChange(t *testing.T) {
 	}
 }
 
-// has tells whether an event of the kind was reported.
+// has reports whether an event of the kind was reported.
 func (e *events) has(kind string) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()

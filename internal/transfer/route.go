@@ -35,7 +35,7 @@ type bytestream struct {
 	halfCloser
 	transport string // S5B or IBB
 	candidate string // direct or proxy, of S5B
-	// ends tells whether the other side sees the end of our half, and we that
+	// ends reports whether the other side sees the end of our half, and we that
 	// of its half, with nothing lost before it.
 	ends bool
 	// settle makes the end of the stream wait for what the receiver writes
@@ -246,7 +246,7 @@ func (r *route) find(ctx context.Context, s *jingle.Session, remote *xmltree.Ele
 	return r.answerAny(ctx, s, remote)
 }
 
-// unreached tells whether SOCKS5 found no path, as opposed to a peer that
+// unreached reports whether SOCKS5 found no path, as opposed to a peer that
 // misbehaves: only then another transport is tried.
 func unreached(err error) bool { return errors.Is(err, s5b.ErrNoCandidate) }
 

@@ -102,7 +102,7 @@ func (e *Element) LookupAttr(name string) (string, bool) {
 	return "", false
 }
 
-// Is tells whether e has that name. A nil e has none.
+// Is reports whether e has that name. A nil e has none.
 func (e *Element) Is(space, local string) bool {
 	return e != nil && e.Name.Space == space && e.Name.Local == local
 }
@@ -229,7 +229,7 @@ func CheckNames(start xml.StartElement) error {
 	return nil
 }
 
-// isNCName tells whether the local part of a name that encoding/xml has read can stand
+// isNCName reports whether the local part of a name that encoding/xml has read can stand
 // by itself.
 func isNCName(local string) bool {
 	if local == "" || strings.Contains(local, ":") {

@@ -33,5 +33,5 @@ func (d *deadline) stop() {
 	}
 }
 
-// passed tells whether the deadline is over; a zero one never is.
+// passed reports whether the deadline is over; a zero one never is.
 func (d *deadline) passed() bool { return !d.at.IsZero() && !time.Now().Before(d.at) }

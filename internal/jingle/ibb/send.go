@@ -115,7 +115,7 @@ func (s *sender) cut(last bool) *block {
 	return &block{no: s.acked + uint64(len(s.flight)), n: min(unsent, s.size)}
 }
 
-// refused tells whether a block in flight was refused, and so nothing after it
+// refused reports whether a block in flight was refused, and so nothing after it
 // can be accepted.
 func (s *sender) refused() bool {
 	for _, b := range s.flight {
@@ -142,7 +142,7 @@ func (c *Conn) answered(b *block, err error) {
 	c.wake.Broadcast()
 }
 
-// passing tells whether what was refused so may be sent again later: somebody
+// passing reports whether what was refused so may be sent again later: somebody
 // on the way cannot cope now, or with blocks of this size (XEP-0047 section 2.2).
 func passing(err error) bool {
 	var se *stanza.Error

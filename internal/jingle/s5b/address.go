@@ -19,7 +19,7 @@ func DestinationAddress(sid string, a, b jid.JID) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// mayDial tells whether a may be dialled because a peer asked for it. Global
+// mayDial reports whether a may be dialled because a peer asked for it. Global
 // and private unicast addresses may; loopback and link-local only if local is
 // set; unspecified, multicast and broadcast never. An IPv6 address that stands
 // for an IPv4 address is judged as that.

@@ -126,7 +126,7 @@ func parseCandidate(e *xmltree.Element) (Candidate, bool) {
 	return c, err == nil && c.CID != "" && len(c.CID) <= maxAttr && len(c.JID) <= 4*maxAttr && validHost(c.Host)
 }
 
-// validHost tells whether s is an IP address without zone, or looks like a
+// validHost reports whether s is an IP address without zone, or looks like a
 // host name.
 func validHost(s string) bool {
 	if s == "" || len(s) > maxAttr {

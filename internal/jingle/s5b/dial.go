@@ -96,7 +96,7 @@ func (d *dialler) add(cs []Candidate) {
 	})
 }
 
-// wanted makes c a target, and tells whether it may be tried.
+// wanted makes c a target, and reports whether it may be tried.
 func (d *dialler) wanted(c Candidate) (target, bool) {
 	p, place, known := d.n.known(c)
 	if d.n.cfg.NoDirect {
@@ -138,7 +138,7 @@ func (d *dialler) forget(priority uint32, equal bool) {
 	}
 }
 
-// idle tells whether nothing is left to try or to wait for.
+// idle reports whether nothing is left to try or to wait for.
 func (d *dialler) idle() bool { return len(d.queue) == 0 && len(d.running) == 0 }
 
 // start starts what is due now and returns how long until the next is, or 0

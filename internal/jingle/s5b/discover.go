@@ -225,7 +225,7 @@ func parseItems(q *xmltree.Element, server jid.JID) []jid.JID {
 	return out
 }
 
-// isProxy tells whether an entity says that it is a SOCKS5 proxy.
+// isProxy reports whether an entity says that it is a SOCKS5 proxy.
 func isProxy(info *xmltree.Element) bool {
 	return slices.ContainsFunc(info.All(nsDiscoInfo, "identity"), func(i *xmltree.Element) bool {
 		return i.Attr("category") == "proxy" && i.Attr("type") == "bytestreams"

@@ -174,7 +174,7 @@ func (p *port) find(dst string) (seat, bool) {
 	return seat{}, false
 }
 
-// dismiss takes c off the pending connections, and tells whether it was one still.
+// dismiss takes c off the pending connections, and reports whether it was one still.
 func (p *port) dismiss(c net.Conn) bool {
 	p.ports.mu.Lock()
 	defer p.ports.mu.Unlock()

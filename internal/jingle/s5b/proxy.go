@@ -51,7 +51,7 @@ const (
 	maxProxies = 4
 )
 
-// valid tells whether p can be named in a candidate.
+// valid reports whether p can be named in a candidate.
 func (p Proxy) valid() bool {
 	if p.JID.IsZero() || p.Port <= 0 || p.Port > 65535 || !validHost(p.Host) {
 		return false
@@ -60,18 +60,18 @@ func (p Proxy) valid() bool {
 	return err != nil || mayDial(ip, true)
 }
 
-// allowed tells whether p may be offered and dialled under our own rules.
+// allowed reports whether p may be offered and dialled under our own rules.
 func (p Proxy) allowed(local bool) bool {
 	ip, err := netip.ParseAddr(p.Host)
 	return p.valid() && (err != nil || mayDial(ip, local || p.Configured))
 }
 
-// at tells whether p is at that host and port. Names are not looked up.
+// at reports whether p is at that host and port. Names are not looked up.
 func (p Proxy) at(host string, port int) bool {
 	return p.Port == port && sameHost(p.Host, host)
 }
 
-// sameHost tells whether two hosts are the same address or the same name.
+// sameHost reports whether two hosts are the same address or the same name.
 func sameHost(a, b string) bool {
 	x, errX := netip.ParseAddr(a)
 	y, errY := netip.ParseAddr(b)

@@ -325,7 +325,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// HalfClose tells whether CloseWrite leaves the other direction open. Proxies
+// HalfClose reports whether CloseWrite leaves the other direction open. Proxies
 // (seen: Prosody 0.12.3, ejabberd 23.01) deliver the end of the stream behind
 // all data, and close both connections then: what the peer writes back from
 // there on is lost.

@@ -65,7 +65,7 @@ func (s *server) listen(ctx context.Context, host string, numbers []int) (index,
 	return 0, 0, fmt.Errorf("listen: %w", err)
 }
 
-// asked tells whether a destination address is that of the bytestream.
+// asked reports whether a destination address is that of the bytestream.
 func (s *server) asked(dst string) bool {
 	return slices.ContainsFunc(s.dst[:], func(d string) bool { return strings.EqualFold(d, dst) })
 }
@@ -117,7 +117,7 @@ func (s *server) take(listener int) *Conn {
 	return nil
 }
 
-// probe tells whether the peer still holds the connection. A byte that is
+// probe reports whether the peer still holds the connection. A byte that is
 // there already is kept for the reader.
 func (c *Conn) probe() bool {
 	var b [1]byte

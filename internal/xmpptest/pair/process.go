@@ -65,7 +65,7 @@ func (p *Process) Stderr() string { return p.stderr.String() }
 // Args are the arguments that it was started with.
 func (p *Process) Args() []string { return p.cmd.Args[1:] }
 
-// Gone tells whether the process has ended.
+// Gone reports whether the process has ended.
 func (p *Process) Gone() bool {
 	select {
 	case <-p.Done():

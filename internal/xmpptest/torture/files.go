@@ -63,7 +63,7 @@ func list(dir string) (l listing, err error) {
 	return l, nil
 }
 
-// released tells whether a file of the right size is in the download directory.
+// released reports whether a file of the right size is in the download directory.
 func (r *round) released() bool {
 	l, err := list(r.inbox)
 	if err != nil {

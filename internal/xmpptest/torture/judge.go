@@ -28,12 +28,12 @@ type circumstances struct {
 	beside bool          // two processes of one account work on the transfer
 }
 
-// any tells whether one of the kinds has happened.
+// any reports whether one of the kinds has happened.
 func (c circumstances) any(kinds ...kind) bool {
 	return slices.ContainsFunc(kinds, func(k kind) bool { return c.fired[k] })
 }
 
-// allowed tells whether a process may end with a code. silent is one that has not
+// allowed reports whether a process may end with a code. silent is one that has not
 // said anything.
 func allowed(a *actor, code int, silent bool, c circumstances) bool {
 	away := c.any(killServer, cutStream, stallStream)
@@ -170,7 +170,7 @@ func (r *round) noteComplete(a *actor, e pair.Event) {
 	}
 }
 
-// wasComplete tells whether a process of that end had said that the transfer is
+// wasComplete reports whether a process of that end had said that the transfer is
 // complete before the event. The journal, which they share, had it then.
 func (r *round) wasComplete(a *actor, e pair.Event) bool {
 	r.mu.Lock()

@@ -167,7 +167,7 @@ func (r *round) suitable(planned way) way {
 	return planned
 }
 
-// done tells whether the file is there and the sender knows.
+// done reports whether the file is there and the sender knows.
 func (r *round) done() bool {
 	r.mu.Lock()
 	sent := r.sent
