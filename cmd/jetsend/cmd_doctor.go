@@ -10,6 +10,7 @@ import (
 
 	"jetsend/internal/clean"
 	"jetsend/internal/config"
+	"jetsend/internal/doctor"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
 	"jetsend/internal/session"
@@ -99,7 +100,7 @@ type diagnosis struct {
 	a      *app
 	width  int // columns of the terminal; 0: lines as long as they are
 	area   string
-	first  transfer.Finding // with a code
+	first  doctor.Finding // with a code
 	record diagnosisRecord
 }
 
@@ -112,7 +113,7 @@ func (d *diagnosis) server(ctx context.Context, account *config.Chosen) error {
 	cfg := sessionConfig(account, roots, "")
 	cfg.Log = d.a.log
 	in := session.Inspect(ctx, cfg)
-	for _, f := range transfer.ServerFindings(in, account.Addr, account.Server, d.a.now()) {
+	for _, f := range doctor.ServerFindings(in, account.Addr, account.Server, d.a.now()) {
 		d.add(f)
 	}
 	if err := errors.Join(in.Err, in.MechanismErr); err != nil {
@@ -127,19 +128,19 @@ func (d *diagnosis) refused(ctx context.Context, err error) error {
 	if bySignal(f.code) {
 		return err
 	}
-	d.add(transfer.Finding{
-		Area: transfer.AreaAccount, Check: "login", Status: transfer.StatusFail,
+	d.add(doctor.Finding{
+		Area: doctor.AreaAccount, Check: "login", Status: doctor.StatusFail,
 		Code: int(f.code), Text: f.reason, Hints: f.hints,
 	})
 	return err
 }
 
 // add shows a finding.
-func (d *diagnosis) add(f transfer.Finding) {
+func (d *diagnosis) add(f doctor.Finding) {
 	switch f.Status {
-	case transfer.StatusFail:
+	case doctor.StatusFail:
 		d.record.Failures++
-	case transfer.StatusWarn:
+	case doctor.StatusWarn:
 		d.record.Warnings++
 		if !slices.Contains(d.record.Warned, f.Check) {
 			d.record.Warned = append(d.record.Warned, f.Check)

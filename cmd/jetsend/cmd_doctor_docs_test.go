@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"jetsend/internal/transfer"
+	"jetsend/internal/doctor"
 )
 
 // TestDoctorDocs holds docs/doctor.md and what is written as JSON together.
@@ -17,10 +17,10 @@ func TestDoctorDocs(t *testing.T) {
 	}
 	members := make(map[string]bool)
 	for _, v := range []any{
-		transfer.Finding{}, diagnosisRecord{}, transfer.Plan{}, transfer.DNSDetails{}, transfer.ConnectDetails{}, transfer.TLSDetails{},
-		transfer.SASLDetails{}, transfer.LoginDetails{}, transfer.RoundTripDetails{}, transfer.ManagementDetails{}, transfer.PEPDetails{},
-		transfer.PresenceDetails{}, transfer.OwnDeviceDetails{}, transfer.DevicesDetails{}, transfer.CandidatesDetails{},
-		transfer.ProxiesDetails{}, transfer.InBandDetails{}, transfer.SubscriptionDetails{}, transfer.ClientDetails{}, transfer.InterruptedDetails{},
+		doctor.Finding{}, diagnosisRecord{}, doctor.Plan{}, doctor.DNSDetails{}, doctor.ConnectDetails{}, doctor.TLSDetails{},
+		doctor.SASLDetails{}, doctor.LoginDetails{}, doctor.RoundTripDetails{}, doctor.ManagementDetails{}, doctor.PEPDetails{},
+		doctor.PresenceDetails{}, doctor.OwnDeviceDetails{}, doctor.DevicesDetails{}, doctor.CandidatesDetails{},
+		doctor.ProxiesDetails{}, doctor.InBandDetails{}, doctor.SubscriptionDetails{}, doctor.ClientDetails{}, doctor.InterruptedDetails{},
 	} {
 		jsonMembers(reflect.TypeOf(v), members)
 	}

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/term"
 
 	"jetsend/internal/clean"
-	"jetsend/internal/transfer"
+	"jetsend/internal/doctor"
 )
 
 // The text form of a finding: status, check and sentence side by side, or, on
@@ -39,7 +39,7 @@ func outputWidth(out io.Writer) int {
 
 // findingRecord is one finding of `doctor`.
 type findingRecord struct {
-	transfer.Finding
+	doctor.Finding
 	heading bool // the first one of its area
 	width   int
 }
@@ -126,15 +126,15 @@ func words(text string) (all []string) {
 
 // diagnosisRecord is the last object of `doctor`.
 type diagnosisRecord struct {
-	Account  string         `json:"account"`
-	Contact  string         `json:"contact,omitempty"`
-	Works    bool           `json:"works"`
-	Code     int            `json:"code"` // that a send would end with
-	Reason   string         `json:"reason,omitempty"`
-	Failures int            `json:"failures"`
-	Warnings int            `json:"warnings"`
-	Warned   []string       `json:"warned,omitempty"` // the checks with a warning
-	Plan     *transfer.Plan `json:"plan,omitempty"`   // what a send would do
+	Account  string       `json:"account"`
+	Contact  string       `json:"contact,omitempty"`
+	Works    bool         `json:"works"`
+	Code     int          `json:"code"` // that a send would end with
+	Reason   string       `json:"reason,omitempty"`
+	Failures int          `json:"failures"`
+	Warnings int          `json:"warnings"`
+	Warned   []string     `json:"warned,omitempty"` // the checks with a warning
+	Plan     *doctor.Plan `json:"plan,omitempty"`   // what a send would do
 }
 
 // Kind implements record.
@@ -157,7 +157,7 @@ func (r diagnosisRecord) Columns() []string {
 }
 
 // planRecord is what `send --dry-run` would send.
-type planRecord struct{ transfer.Plan }
+type planRecord struct{ doctor.Plan }
 
 // Kind implements record.
 func (planRecord) Kind() string { return "plan" }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"jetsend/internal/config"
+	"jetsend/internal/doctor"
 	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
@@ -18,28 +19,28 @@ import (
 )
 
 // aPlan is what the fake endpoint would do.
-var aPlan = transfer.Plan{
+var aPlan = doctor.Plan{
 	To: "romeo@montague.example/jetsend.5e6f7a8b", Form: "jetsend:1", Encryption: "jet", Cipher: "aes-256-gcm", NameHidden: true, Receipt: true,
-	Transports: []string{"s5b", "ibb"}, Candidates: []transfer.CandidateInfo{{Type: "direct", Host: "192.0.2.1", Port: 4711}},
+	Transports: []string{"s5b", "ibb"}, Candidates: []doctor.CandidateInfo{{Type: "direct", Host: "192.0.2.1", Port: 4711}},
 	Devices: []event.DeviceInfo{{ID: 27183, Fingerprint: strings.Repeat("89abcdef", 8), Trust: "blind", New: true}},
 }
 
 // DryRun plans a file of 1000 bytes that was interrupted in the middle.
-func (e *fakeEndpoint) DryRun(_ context.Context, o transfer.SendOptions) ([]transfer.Plan, error) {
+func (e *fakeEndpoint) DryRun(_ context.Context, o transfer.SendOptions) ([]doctor.Plan, error) {
 	e.done = append(e.done, "dry run")
 	e.sent = append(e.sent, o)
 	p := aPlan
-	p.File = &transfer.PlannedFile{Name: "a\x1b.txt", Path: "/a", Size: 1000, Transfer: uuidOf("0a3c"), ResumedFrom: 500}
-	return []transfer.Plan{p}, e.result
+	p.File = &doctor.PlannedFile{Name: "a\x1b.txt", Path: "/a", Size: 1000, Transfer: uuidOf("0a3c"), ResumedFrom: 500}
+	return []doctor.Plan{p}, e.result
 }
 
 // Diagnose finds something good, something odd and, with a result, that.
-func (e *fakeEndpoint) Diagnose(_ context.Context, o transfer.SendOptions, found func(transfer.Finding)) (*transfer.Plan, error) {
+func (e *fakeEndpoint) Diagnose(_ context.Context, o transfer.SendOptions, found func(doctor.Finding)) (*doctor.Plan, error) {
 	e.sent = append(e.sent, o)
-	found(transfer.Finding{Area: "account", Check: "stream-management", Status: transfer.StatusWarn, Text: "none: a lost stream needs a new login"})
+	found(doctor.Finding{Area: "account", Check: "stream-management", Status: doctor.StatusWarn, Text: "none: a lost stream needs a new login"})
 	var f *fault.Failure
 	if errors.As(e.result, &f) {
-		found(transfer.Finding{Area: "send", Check: "send", Status: transfer.StatusFail, Text: f.Reason, Code: int(f.Code), Hints: f.Hints})
+		found(doctor.Finding{Area: "send", Check: "send", Status: doctor.StatusFail, Text: f.Reason, Code: int(f.Code), Hints: f.Hints})
 		return nil, e.result
 	}
 	p := aPlan
@@ -95,7 +96,7 @@ func TestDoctorEnd(t *testing.T) {
 			a := f.app()
 			d := &diagnosis{a: a}
 			if tt.failed {
-				d.add(transfer.Finding{Area: "account", Check: "omemo", Status: transfer.StatusFail, Code: 9, Text: "not published"})
+				d.add(doctor.Finding{Area: "account", Check: "omemo", Status: doctor.StatusFail, Code: 9, Text: "not published"})
 			}
 			err := d.end(t.Context(), tt.err)
 			code, _ := codeOf(t.Context(), err)
@@ -182,8 +183,8 @@ func lastRecord(t *testing.T, out string) map[string]any {
 }
 
 func TestFindingText(t *testing.T) {
-	r := findingRecord{Finding: transfer.Finding{
-		Area: "contact", Check: "client", Status: transfer.StatusWarn, Text: "no client of romeo@montague.example is seen online",
+	r := findingRecord{Finding: doctor.Finding{
+		Area: "contact", Check: "client", Status: doctor.StatusWarn, Text: "no client of romeo@montague.example is seen online",
 		Hints: []string{"ask the contact to run `jetsend receive`, and not to leave"},
 	}, heading: true}
 	for width, want := range map[int]string{

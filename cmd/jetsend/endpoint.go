@@ -11,6 +11,7 @@ import (
 
 	"jetsend/internal/config"
 	"jetsend/internal/contact"
+	"jetsend/internal/doctor"
 	"jetsend/internal/event"
 	"jetsend/internal/jid"
 	"jetsend/internal/state"
@@ -27,9 +28,9 @@ type endpoint interface {
 	Alive(context.Context) error
 	Resume(context.Context, transfer.ResumeOptions) error
 	// DryRun does what Send does up to its offers, and says what they would be.
-	DryRun(context.Context, transfer.SendOptions) ([]transfer.Plan, error)
+	DryRun(context.Context, transfer.SendOptions) ([]doctor.Plan, error)
 	// Diagnose looks at the account and the contact; a zero To means no contact.
-	Diagnose(context.Context, transfer.SendOptions, func(transfer.Finding)) (*transfer.Plan, error)
+	Diagnose(context.Context, transfer.SendOptions, func(doctor.Finding)) (*doctor.Plan, error)
 	// Device returns our OMEMO device.
 	Device() (id uint32, fingerprint string)
 	// Withdraw takes our OMEMO device off the server's lists.

@@ -11,11 +11,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"jetsend/internal/doctor"
 	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
-	"jetsend/internal/transfer"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -98,8 +98,8 @@ func someRecords() [][]record {
 		},
 		someTransfers(),
 		{
-			findingRecord{Finding: transfer.Finding{Area: "server", Check: "tls", Status: transfer.StatusOK, Text: "TLS 1.3", Details: map[string]any{"version": "TLS 1.3"}}, heading: true},
-			findingRecord{Finding: transfer.Finding{Area: "send", Check: "send", Status: transfer.StatusFail, Text: "not online", Code: 6, Hints: []string{"wait longer"}}},
+			findingRecord{Finding: doctor.Finding{Area: "server", Check: "tls", Status: doctor.StatusOK, Text: "TLS 1.3", Details: map[string]any{"version": "TLS 1.3"}}, heading: true},
+			findingRecord{Finding: doctor.Finding{Area: "send", Check: "send", Status: doctor.StatusFail, Text: "not online", Code: 6, Hints: []string{"wait longer"}}},
 			diagnosisRecord{Account: "juliet@capulet.example", Contact: "romeo@montague.example", Works: true, Warnings: 1, Plan: &aPlan},
 			diagnosisRecord{Account: "juliet@capulet.example", Code: 6, Reason: "not online", Failures: 1},
 		},
@@ -109,9 +109,9 @@ func someRecords() [][]record {
 }
 
 // somePlan is for a file with a name that drives terminals.
-func somePlan() transfer.Plan {
+func somePlan() doctor.Plan {
 	p := aPlan
-	p.File = &transfer.PlannedFile{Name: "a\x1b.txt", Path: "/a", Size: 1000, Transfer: uuidOf("0a3c"), ResumedFrom: 500}
+	p.File = &doctor.PlannedFile{Name: "a\x1b.txt", Path: "/a", Size: 1000, Transfer: uuidOf("0a3c"), ResumedFrom: 500}
 	return p
 }
 

@@ -12,6 +12,7 @@ import (
 	"jetsend/internal/clean"
 	"jetsend/internal/config"
 	"jetsend/internal/contact"
+	"jetsend/internal/doctor"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
@@ -59,6 +60,16 @@ func trustMode(text string) omemo.TrustMode {
 
 // online is the real endpoint.
 type online struct{ *transfer.Endpoint }
+
+// DryRun implements endpoint.
+func (o online) DryRun(ctx context.Context, opt transfer.SendOptions) ([]doctor.Plan, error) {
+	return doctor.DryRun(ctx, o.Endpoint, opt)
+}
+
+// Diagnose implements endpoint.
+func (o online) Diagnose(ctx context.Context, opt transfer.SendOptions, found func(doctor.Finding)) (*doctor.Plan, error) {
+	return doctor.Diagnose(ctx, o.Endpoint, opt, found)
+}
 
 // Device implements endpoint.
 func (o online) Device() (uint32, string) { return o.OMEMO().DeviceID(), o.OMEMO().Fingerprint() }

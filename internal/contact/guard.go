@@ -2,6 +2,7 @@ package contact
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"jetsend/internal/clean"
@@ -10,6 +11,7 @@ import (
 	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/omemo"
+	"jetsend/internal/stanza"
 	"jetsend/internal/state"
 )
 
@@ -68,4 +70,14 @@ func (f *Finder) knownJetsend(ctx context.Context, bare jid.JID, devices []omemo
 		}
 	}
 	return false, nil
+}
+
+// NoKeys is the error of having no key to encrypt to a contact with: a contact whose server
+// or account refuses to hand out the devices has none for us.
+func NoKeys(of jid.JID, err error) error {
+	var refused *stanza.Error
+	if errors.As(err, &refused) {
+		err = fmt.Errorf("%w: %w", omemo.ErrNoDevice, err)
+	}
+	return fmt.Errorf("encrypt for %s: %w", of.Bare(), err)
 }

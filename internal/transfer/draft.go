@@ -77,7 +77,7 @@ func (o *outgoing) paths() (RouteOptions, error) {
 	default:
 		return r, nil
 	}
-	order := slices.Clone(r.order())
+	order := slices.Clone(r.Order())
 	i := slices.Index(order, first)
 	if i < 0 {
 		return r, fmt.Errorf("%w: %s", errNoTransport, why)

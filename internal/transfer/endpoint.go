@@ -283,7 +283,7 @@ func features(receiver bool, route RouteOptions) []string {
 	}
 	if receiver {
 		for _, t := range contact.Transports() {
-			if slices.Contains(route.order(), t.Name) {
+			if slices.Contains(route.Order(), t.Name) {
 				f = append(f, t.Feature)
 			}
 		}

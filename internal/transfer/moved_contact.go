@@ -104,6 +104,8 @@ func (e *Endpoint) chooseForm(ctx context.Context, opt SendOptions, least form) 
 	return e.contacts().ChooseForm(ctx, contactOptions(opt), least)
 }
 
+func wrapFailed(to *peer, err error) error { return contact.NoKeys(to.JID, err) }
+
 func (e *Endpoint) others(of jid.JID) []session.Resource { return e.contacts().Others(of) }
 
 func (e *Endpoint) own(to jid.JID) bool { return e.contacts().Own(to) }
@@ -126,11 +128,6 @@ func (e *Endpoint) askToAccept() string { return e.contacts().AskToAccept() }
 
 func (e *Endpoint) noResource(ctx context.Context, opt SendOptions, online, answered int) *Failure {
 	return e.contacts().NoResource(ctx, contactOptions(opt), online, answered)
-}
-
-func (e *Endpoint) subscriptionWith(ctx context.Context, bare jid.JID) (SubscriptionDetails, error) {
-	s, err := e.contacts().Subscription(ctx, bare)
-	return SubscriptionDetails(s), err
 }
 
 // checkPeer says why the client cannot be given what was asked for.

@@ -100,15 +100,6 @@ func (o *outgoing) prepare(ctx context.Context, sid string) (c jingle.Content, e
 	return c, nil
 }
 
-// wrapFailed: whose devices cannot be had has none for us.
-func wrapFailed(to *peer, err error) error {
-	var answer *stanza.Error
-	if errors.As(err, &answer) {
-		err = fmt.Errorf("%w: %w", omemo.ErrNoDevice, err)
-	}
-	return fmt.Errorf("encrypt for %s: %w", to.JID.Bare(), err)
-}
-
 // publicFile is what the servers get to see. Other clients need the name there.
 func (o *outgoing) publicFile() *jingle.File {
 	f := &jingle.File{Size: o.src.Size, HashUsed: []string{"sha-256"}}

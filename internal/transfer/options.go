@@ -70,8 +70,8 @@ type RouteOptions struct {
 	NoDirect bool
 }
 
-// order returns the allowed transports.
-func (o RouteOptions) order() []string {
+// Order returns the allowed transports.
+func (o RouteOptions) Order() []string {
 	if len(o.Transports) == 0 {
 		return []string{S5B, IBB}
 	}

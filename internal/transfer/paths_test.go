@@ -33,8 +33,8 @@ func TestPaths(t *testing.T) {
 			if !errors.Is(err, errNoTransport) {
 				t.Errorf("%s: %v, %v", tt.about, got.Transports, err)
 			}
-		} else if err != nil || !slices.Equal(got.order(), tt.want) {
-			t.Errorf("%s: %v, %v", tt.about, got.order(), err)
+		} else if err != nil || !slices.Equal(got.Order(), tt.want) {
+			t.Errorf("%s: %v, %v", tt.about, got.Order(), err)
 		}
 		if !slices.Equal(given, tt.order) {
 			t.Errorf("%s: the user's own order was changed to %v", tt.about, tt.order)

@@ -133,7 +133,7 @@ func (r *route) hear(ev jingle.Event) {
 // offerRoute makes the transport for an offer to a peer.
 func (e *Endpoint) offerRoute(ctx context.Context, to *peer, opt RouteOptions) (*route, error) {
 	r := e.newRoute(to.JID, true, opt)
-	for _, t := range opt.order() {
+	for _, t := range opt.Order() {
 		if slices.Contains(to.Transports, t) {
 			r.allowed = append(r.allowed, t)
 		}
@@ -162,7 +162,7 @@ func (e *Endpoint) offerRoute(ctx context.Context, to *peer, opt RouteOptions) (
 // blocks are counted as Libervia does it.
 func (e *Endpoint) answerRoute(ctx context.Context, from jid.JID, opt RouteOptions, remote *xmltree.Element, libervia bool) (*route, error) {
 	r := e.newRoute(from, false, opt)
-	r.remote, r.allowed, r.libervia = remote, opt.order(), libervia
+	r.remote, r.allowed, r.libervia = remote, opt.Order(), libervia
 	inBand := slices.Contains(r.allowed, IBB)
 	switch {
 	case remote.Is(s5b.NS, "transport"):

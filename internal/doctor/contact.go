@@ -1,4 +1,4 @@
-package transfer
+package doctor
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 
 	"jetsend/internal/clean"
 	"jetsend/internal/contact"
+	"jetsend/internal/dialect"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
 	"jetsend/internal/session"
@@ -61,13 +62,13 @@ type InterruptedDetails struct {
 
 // subscription reports whether we can see the contact online.
 func (d *doctor) subscription(ctx context.Context, bare jid.JID) bool {
-	details, err := d.e.subscriptionWith(ctx, bare)
+	s, err := d.contacts.Subscription(ctx, bare)
 	if err != nil {
 		d.add(AreaContact, "subscription", StatusWarn, "the list of contacts cannot be had: "+clean.Error(err), nil)
 		return true
 	}
-	d.found(subscriptionFinding(details, clean.Text(bare.String()), d.e.askToAccept()))
-	return contact.Subscription(details).Sees()
+	d.found(subscriptionFinding(SubscriptionDetails(s), clean.Text(bare.String()), d.contacts.AskToAccept()))
+	return s.Sees()
 }
 
 // subscriptionFinding tells of the subscription; accept is what to do about a request
@@ -97,7 +98,7 @@ func (d *doctor) clients(ctx context.Context) {
 	to := d.opt.To
 	resources := []session.Resource{{JID: to}}
 	if to.IsBare() {
-		resources = d.e.others(to)
+		resources = d.contacts.Others(to)
 	}
 	resources = resources[:min(len(resources), maxClients)]
 	found := make([]Finding, len(resources))
@@ -114,19 +115,19 @@ func (d *doctor) clients(ctx context.Context) {
 		d.found(f)
 	}
 	if len(resources) == 0 {
-		d.add(AreaContact, "client", StatusWarn, "no client of "+clean.Text(to.String())+" is seen online", nil, d.e.runReceive(to))
+		d.add(AreaContact, "client", StatusWarn, "no client of "+clean.Text(to.String())+" is seen online", nil, d.contacts.RunReceive(to))
 	}
 }
 
 // client asks one client what it is.
 func (d *doctor) client(ctx context.Context, r session.Resource) Finding {
-	ctx, cancel := context.WithTimeout(ctx, discoWait)
+	ctx, cancel := context.WithTimeout(ctx, contact.DiscoWait)
 	defer cancel()
-	c := ClientDetails{JID: clean.Text(r.JID.String()), Priority: r.Priority, Show: r.Show, Form: formNameNone, Transports: []string{}}
+	c := ClientDetails{JID: clean.Text(r.JID.String()), Priority: r.Priority, Show: r.Show, Form: dialect.WordNone, Transports: []string{}}
 	f := Finding{Area: AreaContact, Check: "client", Status: StatusWarn}
 	var wg sync.WaitGroup
 	wg.Go(func() { c.Name, c.Version = d.software(ctx, r.JID) })
-	info, err := d.e.sess.DiscoInfo(ctx, r.JID, "")
+	info, err := d.account.DiscoInfo(ctx, r.JID, "")
 	wg.Wait()
 	var refused *stanza.Error
 	switch {
@@ -135,14 +136,14 @@ func (d *doctor) client(ctx context.Context, r session.Resource) Finding {
 	case err != nil:
 		c.Reason = "does not answer"
 	default:
-		p := describe(r.JID, info, r.Caps)
+		p := contact.Describe(r.JID, info, r.Caps)
 		c.Form, c.Reason = formNameOf(p, info.Has)
-		c.Capable = p.Form != formNone
+		c.Capable = p.Form != dialect.FormNone
 		slices.Sort(p.Transports)
 		slices.Reverse(p.Transports) // s5b first, as everywhere
 		c.Transports = append(c.Transports, p.Transports...)
 		if c.Name == "" {
-			c.Name = nameOf(info)
+			c.Name = contact.NameOf(info)
 		}
 	}
 	software := strings.TrimSpace(c.Name + " " + c.Version)
@@ -162,7 +163,7 @@ func (d *doctor) client(ctx context.Context, r session.Resource) Finding {
 
 // software asks a client for its name and version (XEP-0092); "" if it does not say.
 func (d *doctor) software(ctx context.Context, full jid.JID) (name, version string) {
-	v, err := d.e.sess.IQ(ctx, full, stanza.Get, xmltree.New(nsVersion, "query"))
+	v, err := d.account.IQ(ctx, full, stanza.Get, xmltree.New(nsVersion, "query"))
 	if err != nil {
 		return "", ""
 	}
@@ -174,7 +175,7 @@ const maxInterrupted = 10
 
 // interrupted tells what is still to be gone on with.
 func (d *doctor) interrupted(ctx context.Context) {
-	rows, err := d.e.journal.List(ctx, journal.Filter{Peer: d.opt.To.Bare(), States: []journal.State{journal.Interrupted}})
+	rows, err := d.e.Interrupted(ctx, d.opt.To)
 	switch {
 	case err != nil:
 		d.add(AreaContact, "interrupted", StatusWarn, "the journal cannot be read: "+clean.Error(err), nil)

@@ -1,4 +1,4 @@
-package transfer
+package doctor
 
 import (
 	"crypto/tls"

@@ -1,12 +1,19 @@
-package transfer
+// Package doctor finds out, without an offer, whether files can be sent: what is wrong
+// with the server, the account, this machine and a contact, and what a send would come to.
+// To the contact's clients nothing goes but questions what they are. No OMEMO session is
+// begun, no prekey used, and nothing written into the journal.
+package doctor
 
 import (
 	"context"
 	"errors"
 
 	"jetsend/internal/clean"
+	"jetsend/internal/contact"
 	"jetsend/internal/exitcode"
-	"jetsend/internal/session"
+	"jetsend/internal/fault"
+	"jetsend/internal/omemo"
+	"jetsend/internal/transfer"
 )
 
 // Status says how a finding is to be taken.
@@ -46,9 +53,17 @@ type Finding struct {
 
 // doctor gathers findings about an account online.
 type doctor struct {
-	e     *Endpoint
-	opt   SendOptions
-	found func(Finding)
+	e        *transfer.Endpoint
+	config   transfer.Config
+	account  transfer.Account
+	keys     *omemo.Account
+	contacts *contact.Finder
+	opt      transfer.SendOptions
+	found    func(Finding)
+}
+
+func newDoctor(e *transfer.Endpoint, opt transfer.SendOptions, found func(Finding)) *doctor {
+	return &doctor{e: e, config: e.Config(), account: e.Account(), keys: e.OMEMO(), contacts: e.Contacts(), opt: opt, found: found}
 }
 
 // add reports a finding without a code.
@@ -59,31 +74,28 @@ func (d *doctor) add(area, check string, status Status, text string, details any
 // Diagnose looks at the account, at this machine, and, unless opt.To is zero, at
 // the contact and what a send with opt would come to. Findings are told in order
 // from one goroutine. It returns what such a send would do; when it would end
-// before any answer of the contact, the error is the *Failure it would end with.
-//
-// To the contact's clients nothing goes but questions what they are. No OMEMO
-// session is begun and nothing written into the journal.
-func (e *Endpoint) Diagnose(ctx context.Context, opt SendOptions, found func(Finding)) (*Plan, error) {
-	d := &doctor{e: e, opt: opt, found: found}
-	if err := d.account(ctx); err != nil {
-		return nil, e.ended(ctx, err)
+// before any answer of the contact, the error is the *[fault.Failure] it would end
+// with.
+func Diagnose(ctx context.Context, e *transfer.Endpoint, opt transfer.SendOptions, found func(Finding)) (*Plan, error) {
+	d := newDoctor(e, opt, found)
+	if err := d.lookAtAccount(ctx); err != nil {
+		return nil, e.Ended(ctx, err)
 	}
 	d.machine(ctx)
 	if opt.To.IsZero() {
-		return nil, e.ended(ctx, context.Cause(ctx))
+		return nil, e.Ended(ctx, context.Cause(ctx))
 	}
-	waiting := opt
-	if bare := opt.To.Bare(); opt.To.IsBare() && !e.own(bare) && !d.subscription(ctx, bare) {
-		waiting.Wait = 0 // nobody will appear
+	if bare := opt.To.Bare(); opt.To.IsBare() && !d.contacts.Own(bare) && !d.subscription(ctx, bare) {
+		d.opt.Wait = 0 // nobody will appear
 	}
-	plan, err := e.plan(ctx, waiting, nil)
+	plan, err := d.plan(ctx, nil)
 	if cause := context.Cause(ctx); cause != nil {
-		return nil, e.ended(ctx, cause)
+		return nil, e.Ended(ctx, cause)
 	}
 	d.clients(ctx)
 	d.devices(ctx)
 	d.interrupted(ctx)
-	if err = e.ended(ctx, err); err != nil {
+	if err = e.Ended(ctx, err); err != nil {
 		d.found(failed(AreaSend, "send", err))
 		return nil, err
 	}
@@ -91,21 +103,10 @@ func (e *Endpoint) Diagnose(ctx context.Context, opt SendOptions, found func(Fin
 	return plan, nil
 }
 
-// ended turns what ended a look into the *Failure that a send would end with.
-func (e *Endpoint) ended(ctx context.Context, err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, errStreamLost), errors.Is(err, session.ErrSessionLost):
-		return e.unreachable()
-	}
-	return failureOf(causeOf(ctx, err), false)
-}
-
 // failed is the finding of an error that would end a send.
 func failed(area, check string, err error) Finding {
 	f := Finding{Area: area, Check: check, Status: StatusFail, Text: clean.Error(err), Code: int(exitcode.Unexpected)}
-	var known *Failure
+	var known *fault.Failure
 	if errors.As(err, &known) {
 		f.Code, f.Hints = int(known.Code), known.Hints
 	}

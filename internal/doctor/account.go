@@ -1,4 +1,4 @@
-package transfer
+package doctor
 
 import (
 	"context"
@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"jetsend/internal/clean"
+	"jetsend/internal/contact"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/session"
 	"jetsend/internal/stanza"
@@ -74,9 +76,9 @@ type DevicesDetails struct {
 	Devices []DeviceReport `json:"devices"`
 }
 
-// account looks at the account online. An error means that it is so no longer.
-func (d *doctor) account(ctx context.Context) error {
-	s := d.e.sess
+// lookAtAccount looks at the account online. An error means that it is so no longer.
+func (d *doctor) lookAtAccount(ctx context.Context) error {
+	s := d.account
 	login := LoginDetails{JID: clean.Text(s.JID().String()), Mechanism: s.Mechanism()}
 	if l := s.Link(); l != nil {
 		login.Address = clean.Text(l.Address)
@@ -86,7 +88,7 @@ func (d *doctor) account(ctx context.Context) error {
 		if cause := context.Cause(ctx); cause != nil {
 			return cause
 		}
-		gone := &Failure{Code: exitcode.Unreachable, Reason: "the server does not answer any more", Err: err}
+		gone := &fault.Failure{Code: exitcode.Unreachable, Reason: "the server does not answer any more", Err: err}
 		d.found(failed(AreaAccount, "roundtrip", gone))
 		return gone
 	}
@@ -99,12 +101,12 @@ func (d *doctor) account(ctx context.Context) error {
 // roundTrip measures a question to the server. It comes first: behind its
 // answer, everything is here that the server had to tell about others.
 func (d *doctor) roundTrip(ctx context.Context) error {
-	server, err := jid.Parse(d.e.sess.JID().Domain())
+	server, err := jid.Parse(d.account.JID().Domain())
 	if err != nil {
 		return err
 	}
 	begun := time.Now()
-	_, err = d.e.sess.IQ(ctx, server, stanza.Get, xmltree.New(nsPing, "ping"))
+	_, err = d.account.IQ(ctx, server, stanza.Get, xmltree.New(nsPing, "ping"))
 	var refused *stanza.Error
 	if err != nil && !errors.As(err, &refused) { // an answer all the same
 		return err
@@ -115,7 +117,7 @@ func (d *doctor) roundTrip(ctx context.Context) error {
 }
 
 func (d *doctor) management() {
-	m := d.e.sess.Management()
+	m := d.account.Management()
 	details := ManagementDetails{m.Enabled, m.Resumable > 0, int(m.Resumable.Seconds())}
 	switch {
 	case m.Resumable > 0:
@@ -130,16 +132,16 @@ func (d *doctor) management() {
 // services looks at what the server does for the account.
 func (d *doctor) services(ctx context.Context) {
 	ask := func(of jid.JID) *session.DiscoInfo {
-		ctx, cancel := context.WithTimeout(ctx, discoWait)
+		ctx, cancel := context.WithTimeout(ctx, contact.DiscoWait)
 		defer cancel()
-		info, err := d.e.sess.DiscoInfo(ctx, of, "")
+		info, err := d.account.DiscoInfo(ctx, of, "")
 		if err != nil {
-			d.e.log.Debug("doctor", "of", of, "error", err)
+			d.config.Log.Debug("doctor", "of", of, "error", err)
 			return &session.DiscoInfo{}
 		}
 		return info
 	}
-	self := d.e.sess.JID()
+	self := d.account.JID()
 	own := ask(self.Bare())
 	server := &session.DiscoInfo{}
 	if domain, err := jid.Parse(self.Domain()); err == nil {
@@ -158,8 +160,8 @@ func (d *doctor) services(ctx context.Context) {
 	default:
 		d.add(AreaAccount, "pep", StatusWarn, "the server does not say that it publishes keys (PEP)", pep)
 	}
-	p := PresenceDetails{Priority: int(d.e.cfg.Priority), Carbons: server.Has(nsCarbons), Clients: []string{}}
-	for _, r := range d.e.sess.Resources(self.Bare()) {
+	p := PresenceDetails{Priority: int(d.config.Priority), Carbons: server.Has(nsCarbons), Clients: []string{}}
+	for _, r := range d.account.Resources(self.Bare()) {
 		p.Clients = append(p.Clients, clean.Text(r.JID.String()))
 	}
 	text := fmt.Sprintf("priority %d, other clients online: %d", p.Priority, len(p.Clients))
@@ -172,14 +174,14 @@ func (d *doctor) services(ctx context.Context) {
 // ownDevices looks at our OMEMO device as others see it, and at the account's
 // others.
 func (d *doctor) ownDevices(ctx context.Context) {
-	self := d.e.sess.JID().Bare()
-	all, err := d.e.published(ctx, self)
+	self := d.account.JID().Bare()
+	all, err := d.published(ctx, self)
 	if err != nil {
 		d.add(AreaAccount, "omemo", StatusWarn, "our device list cannot be had: "+clean.Error(err), nil, "run `jetsend devices list`")
 		return
 	}
-	own := OwnDeviceDetails{ID: d.e.omemo.DeviceID(), Fingerprint: d.e.omemo.Fingerprint()}
-	if waiting, err := d.e.omemo.NeedsAnnounce(ctx); err == nil {
+	own := OwnDeviceDetails{ID: d.keys.DeviceID(), Fingerprint: d.keys.Fingerprint()}
+	if waiting, err := d.keys.NeedsAnnounce(ctx); err == nil {
 		own.Current = !waiting
 	}
 	others := DevicesDetails{Devices: []DeviceReport{}}

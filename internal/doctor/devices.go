@@ -1,4 +1,4 @@
-package transfer
+package doctor
 
 import (
 	"context"
@@ -13,7 +13,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"jetsend/internal/clean"
+	"jetsend/internal/contact"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/omemo"
 	"jetsend/internal/stanza"
@@ -57,12 +59,12 @@ type publishedDevice struct {
 // encrypt to them, and writes nothing down: neither list nor key nor session.
 // It is the look before the leap; package omemo checks all of it again, and the
 // bundles' signatures, when it does encrypt.
-func (e *Endpoint) published(ctx context.Context, of jid.JID) ([]publishedDevice, error) {
-	known, err := e.omemo.Devices(ctx, of)
+func (d *doctor) published(ctx context.Context, of jid.JID) ([]publishedDevice, error) {
+	known, err := d.keys.Devices(ctx, of)
 	if err != nil {
 		return nil, err
 	}
-	ids, err := e.listed(ctx, of, known)
+	ids, err := d.listed(ctx, of, known)
 	if err != nil {
 		return nil, err
 	}
@@ -71,21 +73,21 @@ func (e *Endpoint) published(ctx context.Context, of jid.JID) ([]publishedDevice
 	group.SetLimit(looksAtOnce)
 	for i, id := range ids {
 		group.Go(func() error {
-			out[i] = e.look(ctx, of, id)
+			out[i] = d.look(ctx, of, id)
 			return nil
 		})
 	}
 	_ = group.Wait() // each device tells its own trouble
 	for i := range out {
-		e.compare(&out[i], known)
+		out[i].compare(known, d.config.Trust)
 	}
 	return out, context.Cause(ctx)
 }
 
 // listed are the ids of the published list; when the other side gives none to
 // us, those of the stored one, as when something is encrypted.
-func (e *Endpoint) listed(ctx context.Context, of jid.JID, known []omemo.Device) (ids []uint32, err error) {
-	items, err := e.sess.Items(ctx, of, omemo.NodeDevices)
+func (d *doctor) listed(ctx context.Context, of jid.JID, known []omemo.Device) (ids []uint32, err error) {
+	items, err := d.account.Items(ctx, of, omemo.NodeDevices)
 	var refused *stanza.Error
 	switch {
 	case err == nil:
@@ -118,16 +120,16 @@ func parseDeviceIDs(items []*xmltree.Element) (ids []uint32) {
 }
 
 // look fetches the bundle of a device.
-func (e *Endpoint) look(ctx context.Context, of jid.JID, id uint32) publishedDevice {
-	d := publishedDevice{DeviceReport: DeviceReport{ID: id}}
-	items, err := e.sess.Items(ctx, of, bundleNode+strconv.FormatUint(uint64(id), 10))
+func (d *doctor) look(ctx context.Context, of jid.JID, id uint32) publishedDevice {
+	p := publishedDevice{DeviceReport: DeviceReport{ID: id}}
+	items, err := d.account.Items(ctx, of, bundleNode+strconv.FormatUint(uint64(id), 10))
 	if err == nil {
-		d.key, d.prekeys, err = parseIdentity(items)
+		p.key, p.prekeys, err = parseIdentity(items)
 	}
 	if err != nil {
-		d.Problem = "its bundle cannot be had: " + clean.Error(err)
+		p.Problem = "its bundle cannot be had: " + clean.Error(err)
 	}
-	return d
+	return p
 }
 
 // errNoBundle: the node of a bundle holds none.
@@ -150,42 +152,43 @@ func parseIdentity(items []*xmltree.Element) (key []byte, prekeys int, err error
 	return nil, 0, errNoBundle
 }
 
-// compare sets a published device beside what is known of its account.
-func (e *Endpoint) compare(d *publishedDevice, known []omemo.Device) {
-	d.New, d.trust = true, omemo.Undecided
+// compare sets a published device beside what is known of its account. mode says what
+// becomes of a key that is not known.
+func (p *publishedDevice) compare(known []omemo.Device, mode omemo.TrustMode) {
+	p.New, p.trust = true, omemo.Undecided
 	verified := slices.ContainsFunc(known, func(k omemo.Device) bool { return k.Trust == omemo.Verified })
-	if e.cfg.Trust == omemo.BlindMode && !verified {
-		d.trust = omemo.Blind
+	if mode == omemo.BlindMode && !verified {
+		p.trust = omemo.Blind
 	}
-	if len(d.key) == keySize {
-		d.Fingerprint = hex.EncodeToString(d.key[1:])
+	if len(p.key) == keySize {
+		p.Fingerprint = hex.EncodeToString(p.key[1:])
 	}
 	for _, k := range known {
-		if k.ID != d.ID {
+		if k.ID != p.ID {
 			continue
 		}
-		d.New, d.trust = k.New, k.Trust
-		if d.Fingerprint == "" {
-			d.Fingerprint = k.Fingerprint
-		} else if k.Fingerprint != "" && k.Fingerprint != d.Fingerprint {
-			d.Known = k.Fingerprint
+		p.New, p.trust = k.New, k.Trust
+		if p.Fingerprint == "" {
+			p.Fingerprint = k.Fingerprint
+		} else if k.Fingerprint != "" && k.Fingerprint != p.Fingerprint {
+			p.Known = k.Fingerprint
 		}
 	}
-	d.Trust = d.trust.String()
-	d.Usable = d.Fingerprint != "" && d.Known == "" && (d.trust == omemo.Blind || d.trust == omemo.Verified)
+	p.Trust = p.trust.String()
+	p.Usable = p.Fingerprint != "" && p.Known == "" && (p.trust == omemo.Blind || p.trust == omemo.Verified)
 }
 
 // refusal is why a send does not encrypt to the device, or nil.
-func (d *publishedDevice) refusal(of jid.JID) error {
-	t := &omemo.TrustError{JID: of, Device: d.ID, Fingerprint: d.Fingerprint, Known: d.Known}
+func (p *publishedDevice) refusal(of jid.JID) error {
+	t := &omemo.TrustError{JID: of, Device: p.ID, Fingerprint: p.Fingerprint, Known: p.Known}
 	switch {
-	case d.Usable:
+	case p.Usable:
 		return nil
-	case d.Known != "":
+	case p.Known != "":
 		t.Kind = omemo.Changed
-	case d.Fingerprint == "":
-		return errors.New(d.Problem)
-	case d.trust == omemo.Distrusted:
+	case p.Fingerprint == "":
+		return errors.New(p.Problem)
+	case p.trust == omemo.Distrusted:
 		t.Kind = omemo.Revoked
 	default:
 		t.Kind = omemo.Unverified
@@ -195,18 +198,18 @@ func (d *publishedDevice) refusal(of jid.JID) error {
 
 // recipients are the devices of a contact that a send encrypts to, or the error
 // that it ends with when there are none.
-func (e *Endpoint) recipients(ctx context.Context, of jid.JID) (usable []publishedDevice, err error) {
-	all, err := e.contactDevices(ctx, of)
+func (d *doctor) recipients(ctx context.Context, of jid.JID) (usable []publishedDevice, err error) {
+	all, err := d.contactDevices(ctx, of)
 	if err != nil {
 		return nil, err
 	}
 	err = omemo.ErrNoDevice
-	for _, d := range all {
-		if refusal := d.refusal(of); refusal != nil {
-			err = fmt.Errorf("%w; device %d: %w", err, d.ID, refusal)
+	for _, p := range all {
+		if refusal := p.refusal(of); refusal != nil {
+			err = fmt.Errorf("%w; device %d: %w", err, p.ID, refusal)
 			continue
 		}
-		usable = append(usable, d)
+		usable = append(usable, p)
 	}
 	if len(usable) > 0 {
 		err = nil
@@ -215,10 +218,10 @@ func (e *Endpoint) recipients(ctx context.Context, of jid.JID) (usable []publish
 }
 
 // contactDevices is published without our own device: nothing is encrypted to it.
-func (e *Endpoint) contactDevices(ctx context.Context, of jid.JID) ([]publishedDevice, error) {
-	all, err := e.published(ctx, of)
-	if of == e.sess.JID().Bare() {
-		all = slices.DeleteFunc(all, func(d publishedDevice) bool { return d.ID == e.omemo.DeviceID() })
+func (d *doctor) contactDevices(ctx context.Context, of jid.JID) ([]publishedDevice, error) {
+	all, err := d.published(ctx, of)
+	if of == d.account.JID().Bare() {
+		all = slices.DeleteFunc(all, func(p publishedDevice) bool { return p.ID == d.keys.DeviceID() })
 	}
 	return all, err
 }
@@ -227,10 +230,10 @@ func (e *Endpoint) contactDevices(ctx context.Context, of jid.JID) ([]publishedD
 func (d *doctor) devices(ctx context.Context) {
 	bare := d.opt.To.Bare()
 	who := clean.Text(bare.String())
-	all, err := d.e.contactDevices(ctx, bare)
+	all, err := d.contactDevices(ctx, bare)
 	if err != nil {
-		f := failed(AreaContact, "devices", failureOf(wrapFailed(&peer{JID: bare}, err), false))
-		f.Hints = []string{noOMEMO}
+		f := failed(AreaContact, "devices", fault.New(contact.NoKeys(bare, err), false))
+		f.Hints = []string{fault.NoOMEMO}
 		d.found(f)
 		return
 	}
@@ -247,7 +250,7 @@ func (d *doctor) devices(ctx context.Context) {
 	case len(all) == 0:
 		f.Status, f.Code = StatusFail, int(exitcode.Untrusted)
 		f.Text = who + " publishes no OMEMO device, so there is no key to encrypt to"
-		f.Hints = []string{noOMEMO}
+		f.Hints = []string{fault.NoOMEMO}
 	case usable == 0:
 		f.Status, f.Code = StatusFail, int(exitcode.Untrusted)
 		f.Text = fmt.Sprintf("none of the %d devices of %s has a key that may be used", len(all), who)
@@ -262,12 +265,12 @@ func (d *doctor) devices(ctx context.Context) {
 // device of the contact has been: then a new one is worth a look.
 func deviceFinding(p *publishedDevice, who string, met bool) Finding {
 	f := Finding{Area: AreaContact, Check: "device", Status: StatusOK, Details: p.DeviceReport}
-	f.Text = fmt.Sprintf("device %d, key %s, %s", p.ID, grouped(p.Fingerprint), p.Trust)
+	f.Text = fmt.Sprintf("device %d, key %s, %s", p.ID, fault.Grouped(p.Fingerprint), p.Trust)
 	run := "run `jetsend trust verify " + clean.Argument(who) + " " + p.Fingerprint + "`"
 	verify := "compare the key with what the contact's device shows; if it is the same, " + run
 	switch {
 	case p.Known != "":
-		f.Status, f.Text = StatusWarn, fmt.Sprintf("device %d shows another key than before: %s, not %s", p.ID, grouped(p.Fingerprint), grouped(p.Known))
+		f.Status, f.Text = StatusWarn, fmt.Sprintf("device %d shows another key than before: %s, not %s", p.ID, fault.Grouped(p.Fingerprint), fault.Grouped(p.Known))
 		f.Hints = []string{
 			"compare it with " + who + " in another way",
 			"only if their device really shows it, " + run,

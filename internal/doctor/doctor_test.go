@@ -1,4 +1,4 @@
-package transfer
+package doctor
 
 import (
 	"context"
@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/contact"
+	"jetsend/internal/dialect"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
@@ -19,32 +21,33 @@ import (
 	"jetsend/internal/jingle/s5b"
 	"jetsend/internal/omemo"
 	"jetsend/internal/session"
+	"jetsend/internal/transfer"
 	"jetsend/internal/xmltree"
 )
 
 func TestFormName(t *testing.T) {
 	files := []string{jingle.NS, jingle.NSFile, s5b.NS, ibb.NSTransport}
-	jet := append([]string{jingle.NSJET, nsJETOMEMO}, files...)
+	jet := append([]string{jingle.NSJET, contact.NSJETOMEMO}, files...)
 	for name, tt := range map[string]struct {
 		features []string
 		software string
 		form     string
 		why      string
 	}{
-		"jetsend":        {append([]string{NS}, jet...), "jetsend", formNameJetsend, ""},
-		"jet":            {jet, "Dino", encryptionJET, ""},
-		"libervia":       {jet, "Libervia", formNameNone, "Libervia"},
-		"encrypted file": {append([]string{jingle.NSEncryptedFile}, files...), "", encryptionFile, ""},
-		"files":          {files, "Gajim", formNameNone, "XEP-0391"},
-		"no omemo":       {append([]string{jingle.NSJET}, files...), "", formNameNone, "XEP-0396"},
-		"chat":           {nil, "Profanity", formNameNone, "takes no files"},
+		"jetsend":        {append([]string{dialect.WordJetsend}, jet...), "jetsend", dialect.WordJetsend, ""},
+		"jet":            {jet, "Dino", dialect.WordJET, ""},
+		"libervia":       {jet, "Libervia", dialect.WordNone, "Libervia"},
+		"encrypted file": {append([]string{jingle.NSEncryptedFile}, files...), "", dialect.WordEncryptedFile, ""},
+		"files":          {files, "Gajim", dialect.WordNone, "XEP-0391"},
+		"no omemo":       {append([]string{jingle.NSJET}, files...), "", dialect.WordNone, "XEP-0396"},
+		"chat":           {nil, "Profanity", dialect.WordNone, "takes no files"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			info := &session.DiscoInfo{Features: tt.features, Identities: []session.Identity{{Category: "client", Name: tt.software}}}
-			p := describe(jid.MustParse("a@b.example/c"), info, session.Caps{})
+			p := contact.Describe(jid.MustParse("a@b.example/c"), info, session.Caps{})
 			form, why := formNameOf(p, info.Has)
-			if form != tt.form || !strings.Contains(why, tt.why) || (why == "") != (p.Form != formNone) {
-				t.Errorf("%s, %q; capable: %v", form, why, p.Form != formNone)
+			if form != tt.form || !strings.Contains(why, tt.why) || (why == "") != (p.Form != dialect.FormNone) {
+				t.Errorf("%s, %q; capable: %v", form, why, p.Form != dialect.FormNone)
 			}
 		})
 	}
@@ -102,10 +105,9 @@ func TestCompare(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			e := &Endpoint{cfg: Config{Trust: tt.mode}}
 			d := tt.found
 			d.ID = 1
-			e.compare(&d, tt.known)
+			d.compare(tt.known, tt.mode)
 			if d.Usable != tt.usable {
 				t.Errorf("usable: %v", d.Usable)
 			}
@@ -124,7 +126,7 @@ func TestCompare(t *testing.T) {
 		})
 	}
 	d := publishedDevice{key: keyOf('a')}
-	(&Endpoint{}).compare(&d, nil)
+	d.compare(nil, omemo.BlindMode)
 	if f := deviceFinding(&d, "a@b.example", true); f.Status != StatusWarn || !strings.Contains(f.Hints[0], "trust verify a@b.example "+printOf('a')) {
 		t.Errorf("a new device of a contact who is known: %+v", f)
 	}
@@ -257,16 +259,16 @@ func TestMachineFindings(t *testing.T) {
 	direct := CandidateInfo{"direct", "192.0.2.1", 1}
 	for _, tt := range []struct {
 		offered []CandidateInfo
-		route   RouteOptions
+		route   transfer.RouteOptions
 		proxied bool
 		status  Status
 		text    string
 	}{
-		{[]CandidateInfo{direct}, RouteOptions{}, false, StatusOK, "192.0.2.1"},
-		{[]CandidateInfo{{"proxy", "192.0.2.2", 1}}, RouteOptions{}, false, StatusWarn, "no address"},
-		{[]CandidateInfo{{"proxy", "192.0.2.2", 1}}, RouteOptions{}, true, StatusOK, "through the proxy of `socks5`"},
-		{nil, RouteOptions{NoDirect: true}, false, StatusOK, "as it was asked for"},
-		{nil, RouteOptions{Transports: []string{IBB}}, false, StatusOK, "only in-band"},
+		{[]CandidateInfo{direct}, transfer.RouteOptions{}, false, StatusOK, "192.0.2.1"},
+		{[]CandidateInfo{{"proxy", "192.0.2.2", 1}}, transfer.RouteOptions{}, false, StatusWarn, "no address"},
+		{[]CandidateInfo{{"proxy", "192.0.2.2", 1}}, transfer.RouteOptions{}, true, StatusOK, "through the proxy of `socks5`"},
+		{nil, transfer.RouteOptions{NoDirect: true}, false, StatusOK, "as it was asked for"},
+		{nil, transfer.RouteOptions{Transports: []string{ibb.Name}}, false, StatusOK, "only in-band"},
 	} {
 		if f := candidatesFinding(tt.offered, tt.route, tt.proxied); f.Status != tt.status || !strings.Contains(f.Text, tt.text) {
 			t.Errorf("%+v", f)
@@ -289,9 +291,9 @@ func TestMachineFindings(t *testing.T) {
 
 // TestTryProxy talks to listeners that answer in their own way.
 func TestTryProxy(t *testing.T) {
-	d := &doctor{e: &Endpoint{sess: session.New(session.Config{
+	d := &doctor{account: session.New(session.Config{
 		JID: jid.MustParse("a@b.example"), Password: func(context.Context) (string, error) { return "", nil },
-	})}}
+	})}
 	for answer, ok := range map[string]bool{"\x05\x00": true, "\x05\xff": false, "SSH-2.0": false, "": false} {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {

@@ -1,4 +1,4 @@
-package transfer
+package doctor
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 	"jetsend/internal/clean"
 	"jetsend/internal/jingle/ibb"
 	"jetsend/internal/jingle/s5b"
+	"jetsend/internal/transfer"
 )
 
 // proxyTry bounds a try to talk to a proxy.
@@ -48,14 +49,14 @@ type InBandDetails struct {
 
 // machine looks at what this machine has to offer for the bytes of a file.
 func (d *doctor) machine(ctx context.Context) {
-	_, offered, err := d.e.paths(ctx, ownPeer(d.e.sess.JID()), RouteOptions{NoDirect: d.opt.Route.NoDirect})
+	_, offered, err := d.paths(ctx, ownPeer(d.account.JID()), transfer.RouteOptions{NoDirect: d.opt.Route.NoDirect})
 	if err != nil {
 		d.add(AreaMachine, "candidates", StatusWarn, "no connection can be taken here: "+clean.Error(err), nil)
 	} else {
-		d.found(candidatesFinding(offered, d.opt.Route, d.e.sess.Proxied()))
+		d.found(candidatesFinding(offered, d.opt.Route, d.account.Proxied()))
 	}
 	d.proxies(ctx, offered)
-	b := InBandDetails{slices.Contains(d.opt.Route.order(), IBB), ibb.NewTransport(d.e.cfg.IBBBlockSize).BlockSize}
+	b := InBandDetails{slices.Contains(d.opt.Route.Order(), ibb.Name), ibb.NewTransport(d.config.IBBBlockSize).BlockSize}
 	if b.Allowed {
 		d.add(AreaMachine, "in-band", StatusOK, fmt.Sprintf("possible, in blocks of %d bytes, when no other path is found", b.BlockSize), b)
 	} else {
@@ -64,7 +65,7 @@ func (d *doctor) machine(ctx context.Context) {
 	}
 }
 
-func candidatesFinding(offered []CandidateInfo, route RouteOptions, proxied bool) Finding {
+func candidatesFinding(offered []CandidateInfo, route transfer.RouteOptions, proxied bool) Finding {
 	f := Finding{Area: AreaMachine, Check: "candidates", Status: StatusOK, Details: CandidatesDetails{offered}}
 	var direct []string
 	for _, c := range offered {
@@ -73,7 +74,7 @@ func candidatesFinding(offered []CandidateInfo, route RouteOptions, proxied bool
 		}
 	}
 	switch {
-	case !slices.Contains(route.order(), S5B):
+	case !slices.Contains(route.Order(), s5b.Name):
 		f.Text = "none, only in-band is allowed"
 	case proxied:
 		f.Text = "no direct connection: everything goes through the proxy of `socks5`"
@@ -91,7 +92,7 @@ func candidatesFinding(offered []CandidateInfo, route RouteOptions, proxied bool
 // proxies tells which proxies there are and whether they answer.
 func (d *doctor) proxies(ctx context.Context, offered []CandidateInfo) {
 	reports := []ProxyReport{}
-	for _, p := range d.e.ownProxies(ctx) {
+	for _, p := range d.e.Proxies(ctx) {
 		r := ProxyReport{JID: clean.Text(p.JID.String()), Host: clean.Text(p.Host), Port: p.Port}
 		r.Offered = slices.Contains(offered, CandidateInfo{"proxy", p.Host, p.Port})
 		reports = append(reports, r)
@@ -144,7 +145,7 @@ func proxiesFinding(reports []ProxyReport) Finding {
 func (d *doctor) tryProxy(ctx context.Context, address string) error {
 	ctx, cancel := context.WithTimeout(ctx, proxyTry)
 	defer cancel()
-	c, err := d.e.sess.Dial(ctx, "tcp", address)
+	c, err := d.account.Dial(ctx, "tcp", address)
 	if err != nil {
 		return err
 	}

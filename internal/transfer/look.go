@@ -1,0 +1,132 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"jetsend/internal/contact"
+	"jetsend/internal/exitcode"
+	"jetsend/internal/jid"
+	"jetsend/internal/jingle/s5b"
+	"jetsend/internal/journal"
+	"jetsend/internal/session"
+	sending "jetsend/internal/source"
+	"jetsend/internal/xmltree"
+)
+
+// This file is what package doctor sees of an endpoint: what Send decides by, without an
+// offer.
+
+// Config is the configuration of the endpoint; Report and Log are not nil.
+func (e *Endpoint) Config() Config {
+	c := e.cfg
+	c.Log = e.log
+	return c
+}
+
+// Account is the account online.
+func (e *Endpoint) Account() Account { return e.sess }
+
+// Contacts finds who can take a file.
+func (e *Endpoint) Contacts() *contact.Finder { return e.contacts() }
+
+// OpenSources opens what a Send with opt would send, and reports what of it will not
+// arrive as it is here. The caller closes them. An error is the *Failure that the Send
+// would end with.
+func (e *Endpoint) OpenSources(ctx context.Context, opt SendOptions) ([]*sending.Source, error) {
+	if err := checkTexts(opt); err != nil {
+		return nil, err
+	}
+	sources, err := e.openSources(ctx, opt)
+	if err != nil {
+		return nil, err
+	}
+	e.tellSkipped(sources)
+	e.tellRenames(sources)
+	return sources, nil
+}
+
+// Choose returns the client that a Send of the sources would offer them to first. Of an
+// error, Ended says what the Send would end with.
+func (e *Endpoint) Choose(ctx context.Context, opt SendOptions, sources []*sending.Source) (*contact.Peer, error) {
+	peers, err := e.choose(ctx, opt)
+	if err == nil {
+		err = e.guardForm(ctx, peers[0], opt)
+	}
+	if err == nil {
+		err = checkPeer(peers[0], opt, sources)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return peers[0], nil
+}
+
+// Paths are the transports that an offer to a client would allow, in the order of trying,
+// and the places at which this machine could be reached for it. Nothing listens there any
+// more when it returns.
+func (e *Endpoint) Paths(ctx context.Context, to *contact.Peer, opt RouteOptions) (transports []string, candidates []s5b.Candidate, err error) {
+	r, err := e.offerRoute(ctx, to, opt)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer r.close()
+	if r.socks == nil {
+		return r.allowed[:1], nil, nil // in-band first is in-band only
+	}
+	t, err := s5b.ParseTransport(r.socks.Element())
+	if err != nil {
+		return nil, nil, err
+	}
+	return r.allowed, t.Candidates, nil
+}
+
+// Proxies are the SOCKS5 proxies of our server or configuration that were found so far,
+// with a little patience.
+func (e *Endpoint) Proxies(ctx context.Context) []s5b.Proxy { return e.ownProxies(ctx) }
+
+// Earlier is the interrupted transfer that a Send of src in our profile would go on with;
+// journal.ErrUnknown: none.
+func (e *Endpoint) Earlier(ctx context.Context, opt SendOptions, src *sending.Source) (journal.Row, error) {
+	o := e.outgoing(opt, src)
+	o.form = formJetsend
+	return e.journal.Find(ctx, o.rowOf())
+}
+
+// Interrupted are the interrupted transfers with a contact, the oldest first.
+func (e *Endpoint) Interrupted(ctx context.Context, with jid.JID) ([]journal.Row, error) {
+	return e.journal.List(ctx, journal.Filter{Peer: with.Bare(), States: []journal.State{journal.Interrupted}})
+}
+
+// Ended is the *Failure that a run would end with because of err; nil for nil.
+func (e *Endpoint) Ended(ctx context.Context, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, errStreamLost), errors.Is(err, session.ErrSessionLost):
+		return e.unreachable()
+	}
+	return failureOf(causeOf(ctx, err), false)
+}
+
+// checkTexts refuses what does not fit into a sealed offer.
+func checkTexts(opt SendOptions) error {
+	if err := checkText("description", opt.Description, maxDescription); err != nil {
+		return err
+	}
+	for _, f := range opt.Files {
+		if err := checkText("name", f.Name, maxGivenName); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkText(what, text string, most int) error {
+	n := len(xmltree.AppendEscaped(nil, text))
+	if n <= most {
+		return nil
+	}
+	return &Failure{Code: exitcode.Usage, Reason: fmt.Sprintf("a %s of %d bytes as XML; at most %d fit", what, n, most)}
+}
