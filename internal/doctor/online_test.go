@@ -207,7 +207,7 @@ func TestDryRunOfInterrupted(t *testing.T) {
 	defer source.Close(src)
 	h, err := journalOf(t, romeo).Begin(t.Context(), journal.Row{
 		Key: journal.Key{ID: id, Direction: journal.Send}, Peer: opt.To, Profile: true,
-		Name: src.Name, Path: src.Path, Size: src.Size, MTime: src.MTime, Mode: src.Mode, Manifest: src.Manifest(), Origin: src.Origin,
+		Name: src.Name, Path: src.Path, Size: src.Size, MTime: src.MTime, Mode: src.Mode, Source: src.Kind(), Manifest: src.Manifest(), Origin: src.Origin,
 	})
 	if err != nil {
 		t.Fatal(err)
