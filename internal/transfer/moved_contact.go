@@ -7,7 +7,6 @@ import (
 	"jetsend/internal/dialect"
 	"jetsend/internal/jid"
 	"jetsend/internal/omemo"
-	"jetsend/internal/session"
 )
 
 // The old names of what dialect has.
@@ -27,8 +26,6 @@ const (
 	formJET               = dialect.FormJET
 	formJetsend           = dialect.FormJetsend
 
-	formNameJetsend = dialect.WordJetsend
-	formNameNone    = dialect.WordNone
 	encryptionJET   = dialect.WordJET
 	encryptionDraft = dialect.WordDraft
 	encryptionFile  = dialect.WordEncryptedFile
@@ -39,7 +36,6 @@ const (
 	conversations  = dialect.Conversations
 	conversations1 = dialect.Conversations1
 	aTalk          = dialect.ATalk
-	smack          = dialect.Smack
 	jetsend        = dialect.Jetsend
 
 	encryptionOther = dialect.ChooseOther
@@ -58,19 +54,11 @@ const (
 )
 
 // The old names of what package contact has.
-type (
-	peer = contact.Peer
-)
+type peer = contact.Peer
 
-const (
-	nsJETOMEMO = contact.NSJETOMEMO
-	discoWait  = contact.DiscoWait
-)
+const nsJETOMEMO = contact.NSJETOMEMO
 
 var (
-	describe   = contact.Describe
-	clientOf   = contact.SoftwareOf
-	nameOf     = contact.NameOf
 	prefer     = contact.Prefer
 	startsOver = contact.StartsOver
 )
@@ -106,10 +94,6 @@ func (e *Endpoint) chooseForm(ctx context.Context, opt SendOptions, least form) 
 
 func wrapFailed(to *peer, err error) error { return contact.NoKeys(to.JID, err) }
 
-func (e *Endpoint) others(of jid.JID) []session.Resource { return e.contacts().Others(of) }
-
-func (e *Endpoint) own(to jid.JID) bool { return e.contacts().Own(to) }
-
 func (e *Endpoint) guardForm(ctx context.Context, p *peer, opt SendOptions) error {
 	return e.contacts().GuardForm(ctx, p, contactOptions(opt))
 }
@@ -121,10 +105,6 @@ func (e *Endpoint) guardKeys(ctx context.Context, bare jid.JID, devices []omemo.
 func (e *Endpoint) rememberJetsend(ctx context.Context, d omemo.Device) {
 	e.contacts().RememberJetsend(ctx, d)
 }
-
-func (e *Endpoint) runReceive(to jid.JID) string { return e.contacts().RunReceive(to) }
-
-func (e *Endpoint) askToAccept() string { return e.contacts().AskToAccept() }
 
 func (e *Endpoint) noResource(ctx context.Context, opt SendOptions, online, answered int) *Failure {
 	return e.contacts().NoResource(ctx, contactOptions(opt), online, answered)
