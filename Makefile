@@ -22,6 +22,10 @@ TORTURE_ROUNDS ?= 25
 TORTURE_SIZE ?= 10737418240
 SOAK_MINUTES ?= 2
 
+# How many runs `make simulate` makes, and the seed of the first.
+SEEDS ?= 2000
+FIRST ?= 1
+
 GOLANGCI_VERSION = 2.15.0
 GOLANGCI = $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/jetsend/tools/golangci-lint-$(GOLANGCI_VERSION)
 
@@ -32,7 +36,7 @@ export GOFLAGS += -buildvcs=$(shell git rev-parse HEAD >/dev/null 2>&1 && echo t
 
 .NOTPARALLEL:
 .DEFAULT_GOAL = build
-.PHONY: build test check unit race fuzz lint demo interop bench torture soak install uninstall deb clean help
+.PHONY: build test check unit race fuzz lint demo interop bench torture soak simulate install uninstall deb clean help
 
 build: ## build the static binary bin/jetsend
 	$(GO) build -trimpath -ldflags '-s -w $(if $(VERSION),-X main.version=$(VERSION))' -o bin/jetsend ./cmd/jetsend
@@ -89,6 +93,9 @@ soak: build ## two daemons under load, with faults, for SOAK_MINUTES
 	@scripts/need prosody prosody
 	@$(GO) build -o bin/soak ./internal/xmpptest/soak
 	@bin/soak -program bin/jetsend -minutes $(SOAK_MINUTES) $(SOAKFLAGS)
+
+simulate: ## two endpoints in memory under SEEDS schedules of faults (FIRST=N for others)
+	@GO='$(GO)' scripts/simulate $(FIRST) $(SEEDS)
 
 install: build ## install program, man pages, completion below $(DESTDIR)$(PREFIX)
 	@packaging/install install $(BIN) '$(DESTDIR)' '$(PREFIX)'

@@ -1,0 +1,315 @@
+package simulate
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+
+	"jetsend/internal/machine"
+)
+
+// errDead is what a crashed program gets of the machine.
+var errDead = errors.New("the machine has crashed")
+
+// errIO is a fault of the disk.
+var errIO = fmt.Errorf("simulated: %w", syscall.EIO)
+
+// trouble is a fault of the machine, at the step that is the at-th of its kind, or of all
+// where it says none, and for as many as it lasts.
+type trouble struct {
+	kind      string // crash, full, sync, commit
+	of        machine.Op
+	at, steps int
+}
+
+// disk is the machine of one end: what it does and does not do, and what a crash takes.
+type disk struct {
+	w    *world
+	name string
+	dir  string
+
+	mu       sync.Mutex
+	steps    int
+	ops      map[machine.Op]int // of the steps
+	troubles []trouble
+	dead     bool
+	looking  bool // the simulation itself opens the state: nothing happens to it
+	crashes  int
+	crashed  func() // told of the crash; must not wait
+	files    map[string]*file
+	naming   []naming // not synced yet, in order
+	graves   int
+	failed   bool // a step did, without a crash
+}
+
+// file is what is known of a partial or a released file.
+type file struct {
+	size, synced int64
+}
+
+// naming is a change of names that a crash may undo.
+type naming struct {
+	what string
+	undo func() error
+}
+
+// disks finds the disk of a path: machine.Watch is one for the process.
+var disks struct {
+	sync.Mutex
+	all map[string]*disk
+}
+
+func addDisk(d *disk) (remove func()) {
+	disks.Lock()
+	defer disks.Unlock()
+	if disks.all == nil {
+		disks.all = map[string]*disk{}
+		machine.Watch(watch)
+	}
+	disks.all[d.dir] = d
+	return func() {
+		disks.Lock()
+		defer disks.Unlock()
+		delete(disks.all, d.dir)
+	}
+}
+
+func watch(s machine.Step) error {
+	disks.Lock()
+	var of *disk
+	for dir, d := range disks.all {
+		if strings.HasPrefix(s.Path, dir+string(filepath.Separator)) {
+			of = d
+		}
+	}
+	disks.Unlock()
+	if of == nil {
+		return nil
+	}
+	return of.step(s)
+}
+
+// step decides about a step, and notes what a crash after it would take.
+func (d *disk) step(s machine.Step) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case d.looking:
+		return nil
+	case d.dead:
+		return errDead
+	}
+	d.steps++
+	d.ops[s.Op]++
+	if err := d.fault(s); err != nil {
+		d.w.trace(d.name, "step %d, %s %s: %v", d.steps, s.Op, filepath.Base(s.Path), err)
+		return err
+	}
+	return d.note(s)
+}
+
+// fault draws from the schedule what goes wrong with a step.
+func (d *disk) fault(s machine.Step) error {
+	for i, t := range d.troubles {
+		n := d.steps
+		if t.of != "" {
+			n = d.ops[t.of]
+		}
+		if t.of != "" && t.of != s.Op || n < t.at || n >= t.at+t.steps || d.w.calm() {
+			continue
+		}
+		switch t.kind {
+		case "crash":
+			d.dead = true
+			d.crashes++
+			d.troubles[i].steps = 0
+			d.w.count("crash " + d.name)
+			d.crashed()
+			return errDead
+		case "full":
+			d.w.count("disk full")
+			return syscall.ENOSPC
+		default:
+			d.troubles[i].steps = 0
+			d.w.count("failing " + string(s.Op))
+			d.failed = true
+			return errIO
+		}
+	}
+	return nil
+}
+
+// note notes what a step does.
+func (d *disk) note(s machine.Step) error {
+	f := d.files[s.Path]
+	if f == nil {
+		f = &file{}
+		if info, err := os.Stat(s.Path); err == nil && info.Mode().IsRegular() {
+			f.size, f.synced = info.Size(), info.Size()
+		}
+		d.files[s.Path] = f
+	}
+	switch s.Op {
+	case machine.Create:
+		d.files[s.Path] = &file{}
+		d.naming = append(d.naming, naming{"create " + s.Path, func() error { return os.Remove(s.Path) }})
+	case machine.Write:
+		f.size += s.Size
+	case machine.Truncate:
+		f.size, f.synced = min(f.size, s.Size), min(f.synced, s.Size)
+	case machine.Sync:
+		f.synced = f.size
+	case machine.Rename:
+		if _, err := os.Lstat(s.To); errors.Is(err, fs.ErrNotExist) {
+			d.rename(s, f, func() error { return os.Rename(s.To, s.Path) })
+		}
+	case machine.Replace:
+		restore, err := d.bury(s.To)
+		if err != nil {
+			return err
+		}
+		d.rename(s, f, func() error {
+			if err := os.Rename(s.To, s.Path); err != nil || restore == nil {
+				return err
+			}
+			return restore()
+		})
+	case machine.Link:
+		d.files[s.To] = f
+		d.naming = append(d.naming, naming{"link " + s.To, func() error { return os.Remove(s.To) }})
+	case machine.Remove:
+		restore, err := d.bury(s.Path)
+		if err != nil || restore == nil {
+			return err
+		}
+		d.naming = append(d.naming, naming{"remove " + s.Path, restore})
+	case machine.SyncNames:
+		d.naming = nil
+	case machine.Reserve, machine.Commit, machine.Committed:
+	}
+	return nil
+}
+
+func (d *disk) rename(s machine.Step, f *file, undo func() error) {
+	d.files[s.To] = f
+	delete(d.files, s.Path)
+	d.naming = append(d.naming, naming{"rename " + s.Path + " to " + s.To, func() error {
+		d.files[s.Path] = f
+		delete(d.files, s.To)
+		return undo()
+	}})
+}
+
+// bury keeps a file that is removed or replaced, for as long as a crash can bring it back.
+// Where there is none, restore is nil.
+func (d *disk) bury(path string) (restore func() error, err error) {
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	d.graves++
+	grave := filepath.Join(d.dir, "graves", strconv.Itoa(d.graves))
+	if err := os.Link(path, grave); err != nil {
+		return nil, err
+	}
+	return func() error { return os.Rename(grave, path) }, nil
+}
+
+// look lets the simulation look into the state, or ends that.
+func (d *disk) look(is bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.looking = is
+}
+
+// isDead reports whether the machine has crashed and not begun again.
+func (d *disk) isDead() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.dead
+}
+
+// whole reports whether nothing has happened to the machine that may leave files behind.
+func (d *disk) whole() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.crashes == 0 && !d.failed
+}
+
+// durable says why a released file could be gone after a crash, or nothing.
+func (d *disk) durable(path string, size int64) string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, n := range d.naming {
+		if strings.HasSuffix(n.what, " "+path) && !strings.HasPrefix(n.what, "remove") {
+			return "its name is not synced"
+		}
+	}
+	if f := d.files[path]; f == nil || f.synced < size {
+		return "its bytes are not synced"
+	}
+	return ""
+}
+
+// restart takes from the files what the crash took, and lets the machine go on. Nobody
+// has them open. It returns how many bytes of each were synced.
+func (d *disk) restart() (synced map[string]int64, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	r := d.w.dice.of("loss of "+d.name, d.crashes)
+	keep := r.IntN(len(d.naming) + 1)
+	for i := len(d.naming) - 1; i >= keep; i-- {
+		d.w.trace(d.name, "not durable: %s", strings.ReplaceAll(d.naming[i].what, d.dir, ""))
+		if err := d.naming[i].undo(); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+	d.naming = nil
+	synced = map[string]int64{}
+	for _, path := range slices.Sorted(maps.Keys(d.files)) {
+		f := d.files[path]
+		info, err := os.Stat(path)
+		if err != nil || !info.Mode().IsRegular() {
+			delete(d.files, path)
+			continue
+		}
+		f.size = info.Size()
+		synced[path] = f.synced
+		if f.size <= f.synced {
+			f.synced = f.size
+			continue
+		}
+		if err := d.forget(path, f, r.Int64N(f.size-f.synced+1), once(r, 2)); err != nil {
+			return nil, err
+		}
+	}
+	d.dead = false
+	return synced, nil
+}
+
+// forget loses what was not synced, but for the first bytes of it: the file is cut, or
+// what should be there are zeros.
+func (d *disk) forget(path string, f *file, but int64, cut bool) error {
+	at := f.synced + but
+	d.w.trace(d.name, "%s: %d of %d bytes are left, cut %v", filepath.Base(path), at, f.size, cut)
+	h, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	if cut {
+		err = h.Truncate(at)
+	} else {
+		_, err = h.WriteAt(make([]byte, f.size-at), at)
+	}
+	if info, serr := h.Stat(); serr == nil {
+		f.size, f.synced = info.Size(), info.Size()
+	}
+	return errors.Join(err, h.Close())
+}

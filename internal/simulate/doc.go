@@ -1,0 +1,17 @@
+// Package simulate runs two endpoints of package transfer against a schedule that is
+// drawn from one number, the seed: their stanzas are delayed, lost, doubled and reordered
+// as far as XMPP permits it, their streams are cut, their disks fail and fill up, their
+// users stop them and change what is sent, and either of them crashes between any two
+// steps and begins again with what was synced. What has to hold all the same is checked:
+//
+//   - what is released is the source, byte for byte, and is released once;
+//   - `sent` is never said of what is not released and durable;
+//   - no byte of a partial file counts as durable that was not synced;
+//   - no key stream encrypts two sessions;
+//   - every run ends, and the locks of its transfers with it;
+//   - when everything works again, what was interrupted is resumed and arrives.
+//
+// Journal, inbox, OMEMO and the engine are the real ones; the server, the streams and the
+// clock are made up (testing/synctest), so that hours take milliseconds. Only the tests
+// import it.
+package simulate

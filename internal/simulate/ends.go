@@ -1,0 +1,217 @@
+package simulate
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"jetsend/internal/event"
+	"jetsend/internal/journal"
+	"jetsend/internal/session"
+	"jetsend/internal/transfer"
+)
+
+// inBand is the only path of bytes.
+var inBand = transfer.RouteOptions{Transports: []string{transfer.IBB}}
+
+// config is that of the processes of a machine.
+func (e *end) config(receiver bool) transfer.Config {
+	return transfer.Config{
+		Session: session.Config{JID: e.jid},
+		Account: func(c session.Config) transfer.Account {
+			a := newAccount(e.w.srv, e.net, c)
+			e.mu.Lock()
+			e.acct = a
+			e.mu.Unlock()
+			if e.disk.isDead() {
+				a.kill()
+			}
+			return a
+		},
+		StateDir: filepath.Join(e.disk.dir, "state"), Receiver: receiver, Priority: -1,
+		S5B:          transfer.S5BConfig{Proxies: []string{"none"}},
+		IBBBlockSize: e.w.plan.block, SessionLimit: e.w.plan.limit, Report: e.report,
+	}
+}
+
+// report takes the events of a process. A dead one says nothing.
+func (e *end) report(ev transfer.Event) {
+	if e.disk.isDead() {
+		return
+	}
+	if _, often := ev.(event.Progress); !often {
+		e.w.trace(e.name, "%s %+v", ev.Kind(), ev)
+	}
+	switch ev := ev.(type) {
+	case event.Sent:
+		e.w.checkSent(ev)
+	case event.Received:
+		e.w.checkReceived(ev)
+	case event.Resumed:
+		e.w.streams.offset(ev.Offset)
+	}
+}
+
+// receives runs `receive` on a machine until the run is over.
+func (e *end) receives() {
+	for n := 0; ; n++ {
+		select {
+		case <-e.w.over:
+			return
+		default:
+		}
+		r := e.w.dice.of("receive", n)
+		stop, calm := make(chan struct{}), e.w.calm()
+		err := e.live("receive", true, func(ctx context.Context, ep *transfer.Endpoint) error {
+			go func() { // ends with the run, or with the restart
+				defer close(stop)
+				var until <-chan time.Time
+				if e.w.plan.restarts && !e.w.calm() {
+					until = time.After(between(r, time.Second, 10*time.Minute))
+				}
+				select {
+				case <-e.w.over:
+				case <-until:
+				case <-ctx.Done():
+				}
+			}()
+			return ep.Receive(ctx, e.receiveOptions(stop))
+		})
+		if err != nil && calm && !errors.Is(err, errCrashed) {
+			e.w.violated("receive fails although everything works: %v", err)
+			return
+		}
+		e.checkLocks("after receive")
+		select {
+		case <-e.w.over:
+		case <-time.After(between(r, 0, 2*time.Minute)):
+		}
+	}
+}
+
+func (e *end) receiveOptions(stop <-chan struct{}) transfer.ReceiveOptions {
+	return transfer.ReceiveOptions{
+		Dir: filepath.Join(e.disk.dir, "in"), Accept: transfer.AcceptContacts, Route: inBand,
+		Drain: 10 * time.Second, Retry: e.w.plan.retry, AutoResume: 24 * time.Hour, Stop: stop,
+	}
+}
+
+// patient is how many commands may fail when everything works.
+const patient = 5
+
+// sends has the user of a machine send until everything is sent.
+func (e *end) sends() {
+	for n, calm := 0, 0; ; n++ {
+		left := e.w.unsent()
+		if len(left) == 0 {
+			return
+		}
+		if e.w.calm() {
+			calm++
+		}
+		if calm > patient {
+			e.w.violated("everything works, and still is not sent: %s", strings.Join(names(left), ", "))
+			return
+		}
+		r := e.w.dice.of("command", n)
+		rows, err := e.rows(journal.Send)
+		if err != nil {
+			e.w.violated("the simulation itself: %v", err)
+			return
+		}
+		keys := interrupted(rows, left)
+		switch {
+		case e.w.plan.serves && n > 0 && len(keys) > 0 && !e.w.calm() && once(r, 2):
+			e.serve(between(r, time.Minute, 20*time.Minute))
+		case len(keys) > 0 && (e.w.calm() && calm <= 2 || once(r, 2)):
+			e.resume(n, keys)
+		default:
+			e.send(n, left)
+		}
+		e.checkLocks("after a command")
+		<-time.After(between(r, 0, 3*time.Minute))
+	}
+}
+
+// serve runs `receive` at the sender for a while, so that it hands out what is asked for.
+func (e *end) serve(long time.Duration) {
+	stop := make(chan struct{})
+	end := time.AfterFunc(long, func() { close(stop) })
+	defer end.Stop()
+	_ = e.live("receive and serve", true, func(ctx context.Context, ep *transfer.Endpoint) error {
+		return ep.Receive(ctx, e.receiveOptions(stop))
+	})
+}
+
+// interrupting is the context of a command whose user may press Ctrl-C.
+func (e *end) interrupting(ctx context.Context, n int) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	if !e.w.plan.stops || e.w.calm() {
+		return ctx, func() { cancel(nil) }
+	}
+	r := e.w.dice.of("stop", n)
+	late := time.AfterFunc(between(r, 0, 3*time.Minute), func() {
+		e.w.count("interrupted by hand")
+		cancel(transfer.ErrInterrupted)
+	})
+	return ctx, func() { late.Stop(); cancel(nil) }
+}
+
+func (e *end) send(n int, left []*source) {
+	var files []transfer.Source
+	for _, s := range left {
+		files = append(files, transfer.Source{Path: s.path})
+	}
+	_ = e.live("send "+strings.Join(names(left), ", "), false, func(ctx context.Context, ep *transfer.Endpoint) error {
+		ctx, done := e.interrupting(ctx, n)
+		defer done()
+		return ep.Send(ctx, transfer.SendOptions{
+			To: e.w.juliet.jid, Files: files, Wait: 5 * time.Minute, AnswerTimeout: 10 * time.Minute,
+			Route: inBand, Retry: e.w.plan.retry,
+		})
+	})
+}
+
+func (e *end) resume(n int, keys []journal.Key) {
+	_ = e.live("resume", false, func(ctx context.Context, ep *transfer.Endpoint) error {
+		ctx, done := e.interrupting(ctx, n)
+		defer done()
+		return ep.Resume(ctx, transfer.ResumeOptions{
+			Transfers: keys, Named: true, Wait: 5 * time.Minute, AnswerTimeout: 10 * time.Minute,
+			Route: inBand, Retry: e.w.plan.retry,
+		})
+	})
+}
+
+// unsent are the sources that nobody has said `sent` of.
+func (w *world) unsent() (left []*source) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, s := range w.sources {
+		if !s.sent {
+			left = append(left, s)
+		}
+	}
+	return left
+}
+
+func names(all []*source) (names []string) {
+	for _, s := range all {
+		names = append(names, filepath.Base(s.path))
+	}
+	return names
+}
+
+// interrupted are the transfers of sources that can be resumed.
+func interrupted(rows []journal.Row, of []*source) (keys []journal.Key) {
+	for _, r := range rows {
+		for _, s := range of {
+			if r.State == journal.Interrupted && r.Path == s.path {
+				keys = append(keys, r.Key)
+			}
+		}
+	}
+	return keys
+}

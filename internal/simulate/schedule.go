@@ -1,0 +1,125 @@
+package simulate
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"jetsend/internal/machine"
+	"jetsend/internal/transfer"
+)
+
+// schedule is what is drawn from a seed before the run begins.
+type schedule struct {
+	sizes    []int
+	limit    int64 // bytes that one session carries
+	block    int   // of in-band bytestreams
+	retry    transfer.RetryOptions
+	calmIn   time.Duration // until everything works
+	romeo    *plan
+	juliet   *plan
+	changes  []change
+	stops    bool // the sender's user interrupts it
+	restarts bool // the receiver is stopped and started
+	serves   bool // the sender also runs `receive`, and hands out what is asked for
+}
+
+// plan is what happens to one end.
+type plan struct {
+	base     time.Duration
+	slow     int
+	cuts     []cut
+	troubles []trouble
+}
+
+// change is a change of a source.
+type change struct {
+	source int
+	at     time.Duration
+}
+
+// draw makes the schedule of a seed.
+func draw(d dice) *schedule {
+	r := d.of("schedule", 0)
+	s := &schedule{
+		block:  []int{512, 4096, 4096}[r.IntN(3)],
+		retry:  transfer.RetryOptions{Retries: r.IntN(8), For: between(r, 0, 2*time.Hour)},
+		calmIn: between(r, time.Minute, 30*time.Minute), stops: once(r, 4), restarts: once(r, 4), serves: once(r, 3),
+	}
+	for range 1 + r.IntN(2)*r.IntN(3) {
+		s.sizes = append(s.sizes, drawSize(r))
+	}
+	if once(r, 2) {
+		s.limit = int64(4<<10 + r.IntN(60<<10))
+	}
+	s.romeo, s.juliet = drawPlan(d, "romeo"), drawPlan(d, "juliet")
+	for range r.IntN(8) / 6 {
+		s.changes = append(s.changes, change{r.IntN(len(s.sizes)), between(r, 0, 2*time.Minute)})
+	}
+	return s
+}
+
+func drawSize(r *rand.Rand) int {
+	switch r.IntN(8) {
+	case 0:
+		return r.IntN(3)
+	case 1:
+		return r.IntN(2000)
+	}
+	return r.IntN(150 << 10)
+}
+
+// many is about how many steps of a kind an end takes.
+type many map[machine.Op]int
+
+// crashes are the steps that a machine can crash at.
+var crashes = map[string]many{
+	"romeo":  {"": 150, machine.Commit: 70, machine.Committed: 70},
+	"juliet": {"": 250, machine.Commit: 70, machine.Committed: 70, machine.Create: 4, machine.Write: 100, machine.Reserve: 5, machine.Truncate: 5, machine.Sync: 20, machine.Rename: 3, machine.Remove: 5, machine.SyncNames: 8},
+}
+
+// failures are the steps that can fail while the machine goes on.
+var failures = map[string]many{
+	"full":  {machine.Create: 4, machine.Write: 100, machine.Reserve: 5},
+	"fails": {machine.Commit: 70, machine.Sync: 20, machine.SyncNames: 8, machine.Rename: 3, machine.Remove: 5, machine.Truncate: 5},
+}
+
+func drawTrouble(r *rand.Rand, kind string, of many) trouble {
+	ops := slices.Sorted(maps.Keys(of))
+	op := ops[r.IntN(len(ops))]
+	t := trouble{kind: kind, of: op, at: 1 + r.IntN(of[op]), steps: 1}
+	if kind == "full" {
+		t.steps = 1 + r.IntN(20)
+	}
+	return t
+}
+
+func drawPlan(d dice, name string) *plan {
+	r := d.of("plan of "+name, 0)
+	p := &plan{base: between(r, time.Millisecond, 300*time.Millisecond), slow: 50 + r.IntN(2000)}
+	for n := range r.IntN(4) {
+		p.cuts = append(p.cuts, cut{
+			n: n, after: r.IntN(300), resumed: once(r, 3), arrive: r.IntN(4),
+			down: between(r, 0, time.Minute), login: between(r, 0, time.Minute),
+		})
+	}
+	slices.SortFunc(p.cuts, func(a, b cut) int { return cmp.Compare(a.after, b.after) })
+	for range r.IntN(3) {
+		p.troubles = append(p.troubles, drawTrouble(r, "crash", crashes[name]))
+	}
+	if once(r, 4) {
+		kinds := []string{"full", "fails"}
+		kind := kinds[r.IntN(len(kinds))]
+		p.troubles = append(p.troubles, drawTrouble(r, kind, failures[kind]))
+	}
+	return p
+}
+
+// String says what is to happen.
+func (s *schedule) String() string {
+	return fmt.Sprintf("files of %v bytes, sessions of %d, blocks of %d, retry %+v, calm in %v, stops %v, restarts %v, serves %v, changes %v\nromeo %+v\njuliet %+v",
+		s.sizes, s.limit, s.block, s.retry, s.calmIn, s.stops, s.restarts, s.serves, s.changes, *s.romeo, *s.juliet)
+}
