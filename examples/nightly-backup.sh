@@ -51,7 +51,7 @@ run() {
 say() { echo "nightly-backup: $*" >&2; }
 
 # deliver ARCHIVE: send it until that works or makes no sense. The same command
-# again goes on where the last one stopped.
+# again resumes where the last one stopped.
 deliver() {
 	try=1
 	while :; do

@@ -19,13 +19,12 @@ func newContactsCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "contacts",
 		GroupID: groupAccount,
-		Short:   "Who sees whom online",
+		Short:   "Manage who sees whom online",
 		Long: `Manage the presence subscriptions of the account, without which nobody sees
 anybody online: "send" needs to see the contact, and "receive --accept contacts"
-takes files of those who may see us. Who wants to send adds the receiver, and the
-receiver accepts; when both shall send, the first accepts as well. To accept somebody
-before the request works where the server can keep that. Without a subcommand it
-lists them.
+takes files of those who may see us. A sender adds the receiver, and the receiver
+accepts; if both are to send, the sender accepts as well. Accepting somebody before
+the request works where the server can keep that. Without a subcommand it lists them.
 
 ` + exitStatus(onlineCodes()...),
 		Example: examples("jetsend contacts add romeo@montague.example", "jetsend contacts accept juliet@capulet.example", "jetsend --json contacts list"),
@@ -33,7 +32,7 @@ lists them.
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runContactsList(cmd, a) },
 	}
 	list := &cobra.Command{
-		Use: "list", Aliases: []string{"ls"}, Short: "List the contacts and who asks to become one",
+		Use: "list", Aliases: []string{"ls"}, Short: "List the contacts and the requests to become one",
 		Long: `List the contacts of the account: the address, the name on the account's list,
 who sees whom, and what is still to be answered.
 

@@ -21,7 +21,7 @@ func newDoctorCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "doctor [CONTACT]",
 		GroupID: groupAccount,
-		Short:   "What account, server and contact can do, and what is missing",
+		Short:   "Check what the account, the server and a contact can do",
 		Long: `Look at everything that a send depends on, and say what is found, what is missing
 and which command mends it: the server's DNS records, TLS certificate and login
 methods; the account, its OMEMO devices and its proxies; the addresses at which this

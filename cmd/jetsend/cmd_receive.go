@@ -38,11 +38,11 @@ the choice. Without a terminal and without any of this the command ends with 2:
 no policy is nobody, not everybody.
 
 --insecure-plaintext also takes files that are offered without encryption, as Gajim
-and Psi do, from whom this policy admits. For these no key counts: the servers,
+and Psi do, from everybody whom this policy admits. For these no key counts: the servers,
 proxies and everybody on the way can read and change them, and the server says who
 they are from. It does not go with --accept verified.
 
-A transfer that was interrupted goes on by itself when its contact is online again
+It resumes an interrupted transfer when the contact of it is online again
 (receive.auto_resume in the configuration says for how long), and contacts get the
 rest of files that were offered to them from here and interrupted, unless
 --no-serve. Partial files are removed after receive.keep_interrupted.

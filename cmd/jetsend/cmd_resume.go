@@ -17,15 +17,15 @@ func newResumeCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "resume [TRANSFER-ID...]",
 		GroupID: groupFiles,
-		Short:   "Go on with interrupted transfers",
-		Long: `Go on with interrupted transfers where they stopped, be they sent or received:
-those that are named, or all. "jetsend transfers" lists them; an id may be shortened
-as long as it is unique.
+		Short:   "Resume interrupted transfers",
+		Long: `Resume interrupted transfers where they stopped, sent or received: those that are
+named, or all. "jetsend transfers" lists them; an id may be shortened as long as it
+is unique.
 
 The contact must be online with "jetsend receive"; of several, the one that has the
 beginning comes first. What was sent is checked against what the other end has, and
 the whole file is verified before it appears. A file that has changed since is not
-gone on with (12). Transfers with other clients than jetsend start over: send them
+resumed (12). Transfers with other clients than jetsend start over: send them
 again.
 
 Without a named transfer the command ends with 0 when there is nothing to do, and
@@ -130,11 +130,11 @@ func (a *app) anew(r *journal.Row) string {
 	case r.Direction == journal.Receive:
 		return "ask " + clean.Text(r.Peer.String()) + " to send it again"
 	case r.Source == journal.SourceSpool: // what was read is not there to be read again
-		return "send it anew"
+		return "send it again"
 	case r.Insecure():
-		return "send it anew with `" + a.again("send", "--"+insecureFlag, r.Path, r.Peer.String()) + "`"
+		return "send it again with `" + a.again("send", "--"+insecureFlag, r.Path, r.Peer.String()) + "`"
 	}
-	return "send it anew with `" + a.again("send", r.Path, r.Peer.String()) + "`"
+	return "send it again with `" + a.again("send", r.Path, r.Peer.String()) + "`"
 }
 
 // notResumable says why a transfer that was named cannot be gone on with, and
@@ -145,15 +145,15 @@ func (a *app) notResumable(r *journal.Row) error {
 	case r.State.Live():
 		return atWork(r)
 	case r.State == journal.Failed:
-		err := usagef("transfer %s (%s) has failed and cannot be gone on with", id, name)
+		err := usagef("transfer %s (%s) has failed and cannot be resumed", id, name)
 		if r.LastError != "" {
 			err.msg += ": " + clean.Text(r.LastError)
 		}
 		return err.hint("%s", anew)
 	}
-	why := "was with a client other than jetsend, which cannot go on with it"
+	why := "was with a client other than jetsend, which cannot resume it"
 	if r.Insecure() {
-		why = "went unencrypted, and cannot be gone on with"
+		why = "went unencrypted, and cannot be resumed"
 	}
 	return &fault.Failure{Code: exitcode.Incapable, Hints: []string{anew}, Reason: "transfer " + id + " (" + name + ") " + why}
 }

@@ -44,7 +44,7 @@ func TestResumeWhat(t *testing.T) {
 		{name: "unknown", args: []string{"12345"}, code: 2, says: []string{"there is no transfer 12345", "hint: see `jetsend transfers list`"}},
 		{name: "empty", args: []string{""}, code: 2},
 		{name: "ambiguous", args: []string{"aaaa"}, code: 2, says: []string{"several transfers begin with aaaa", uuidOf("aaaa0000") + ", " + uuidOf("aaaa1111")}},
-		{name: "failed", args: []string{"dddd"}, code: 2, says: []string{"dddd0000 (a.iso) has failed", "hint: send it anew with `jetsend send /srv/a.iso romeo@montague.example`"}},
+		{name: "failed", args: []string{"dddd"}, code: 2, says: []string{"dddd0000 (a.iso) has failed", "hint: send it again with `jetsend send /srv/a.iso romeo@montague.example`"}},
 		{name: "running", args: []string{"eeee0"}, code: 12, says: []string{"eeee0000 (a.iso) is running in another process", "hint: wait"}},
 		{name: "offered", args: []string{"eeee1"}, code: 12},
 		{name: "one running among others", args: []string{"aaaa0", "eeee0"}, code: 12},
@@ -119,8 +119,8 @@ func TestResumeAnew(t *testing.T) {
 	file, input, received := sentRow("aaaa0000"), sentRow("aaaa1111"), receivedRow(t, "bbbb0000")
 	file.Path, input.Source = "/srv/a b.iso", journal.SourceSpool
 	for want, row := range map[string]*journal.Row{
-		"send it anew with `jetsend --state-dir=" + dir + " send '/srv/a b.iso' romeo@montague.example`": &file,
-		"send it anew": &input,
+		"send it again with `jetsend --state-dir=" + dir + " send '/srv/a b.iso' romeo@montague.example`": &file,
+		"send it again": &input,
 		"ask romeo@montague.example to send it again": &received,
 	} {
 		if got := f.endpoint.resumed[0].Anew(row); got != want {

@@ -61,11 +61,11 @@ It is for clients that have no encryption, such as Gajim, Psi and Libervia: the
 servers, proxies and everybody on the way can read and change the files. Nothing
 else leads to an unencrypted file, and it cannot be set in the configuration.
 
-When the path breaks the command goes on where it stopped, as --retries and
---retry-for allow. A send that was interrupted all the same is gone on with by
+When the path breaks the command resumes the transfer where it stopped, as --retries
+and --retry-for allow. A send that was interrupted all the same is resumed by
 "jetsend resume", or by the same command again: same file or directory, unchanged,
-to the same contact. What came from standard input is gone on with by "jetsend
-resume". To other clients a retry starts over. While another process is at the
+to the same contact. Data from standard input are resumed by "jetsend resume" only.
+To other clients a retry starts over. While another process is at the
 transfer, which may be the "jetsend receive" of this account, the same command ends
 with 12; --no-resume sends the file once more.
 
@@ -104,7 +104,7 @@ func newSendCommand(a *app) *cobra.Command {
 	k := keyed{cmd.Flags(), "send"}
 	k.duration("wait", d.Wait, "how long the contact may take to be online")
 	k.duration("answer-timeout", 0, "how long the contact may take to accept a new file; 0: for ever (default: for ever on a terminal, 5m without one)")
-	k.choice("cipher", d.Cipher, "what encrypts the file", "auto", "aes-256-gcm", "aes-128-gcm")
+	k.choice("cipher", d.Cipher, "the cipher for the file", "auto", "aes-256-gcm", "aes-128-gcm")
 	k.choice("encryption", d.Encryption, "how the offer is made", encryptions()...)
 	cmd.Flags().Bool(insecureFlag, false, "do NOT encrypt: for clients that have no encryption")
 	k.bool("require-hidden-name", false, "refuse clients that need the name where the servers see it")
@@ -113,7 +113,7 @@ func newSendCommand(a *app) *cobra.Command {
 	k.bool("no-direct", false, "make no direct connection to the contact")
 	k.rate("limit-rate", 0, "send no faster than this per second, all files together, like 2MB or 500KiB")
 	k.retry()
-	k.bool("no-resume", false, "begin anew, even when the same send was interrupted before or is running")
+	k.bool("no-resume", false, "start over, even when the same send was interrupted before or is running")
 	k.string("name", "", "tell the contact this `NAME` instead of the file's own (- is stdin)")
 	k.size("max-spool", 0, "take no more than this from standard input, like 20GB; 0: what fits")
 	k.string("description", "", "a line of `TEXT` for the receiver")
@@ -234,7 +234,7 @@ func withRest(cmd *cobra.Command, err error, who string) error {
 	for _, src := range f.Sources {
 		args = append(args, cmp.Or(src.Path, stdinArg))
 	}
-	f.Hints = append(f.Hints, "run `"+typed(cmd, append(args, who)...)+"` to send what was not begun")
+	f.Hints = append(f.Hints, "run `"+typed(cmd, append(args, who)...)+"` to send the files that were not begun")
 	return err
 }
 
@@ -306,7 +306,7 @@ func checkReadable(files []string) error {
 			err = checkOpens(f, info)
 		}
 		if errors.Is(err, errNotRegular) && hints == nil {
-			hints = []string{"what can be read from it is sent with `jetsend send --name NAME - CONTACT < " + clean.Argument(clean.Text(f)) + "`"}
+			hints = []string{"to send what can be read from it, run `jetsend send --name NAME - CONTACT < " + clean.Argument(clean.Text(f)) + "`"}
 		}
 		var failed *fs.PathError
 		if errors.As(err, &failed) { // which call it was is nobody's business

@@ -23,7 +23,7 @@ func newTransfersCommand(a *app) *cobra.Command {
 		Use:     "transfers",
 		Aliases: []string{"ls"},
 		GroupID: groupFiles,
-		Short:   "What was sent and received, and what was interrupted",
+		Short:   "List sent, received and interrupted transfers",
 		Long: `Show the transfers that this machine remembers. Without a subcommand it lists
 them. It needs no network. An id may be shortened as long as it is unique.
 
@@ -41,7 +41,7 @@ known here), state, and when that last changed. On a terminal the columns have a
 heading, and long names are shortened.
 
 States: offered (not answered yet), running, interrupted, paused (stopped by hand,
-here or by the contact: it goes on by hand alone), complete, failed.
+here or by the contact: it is resumed by hand only), complete, failed.
 
 ` + exitStatus(codes...),
 		Args: exactly(0, ""),

@@ -65,7 +65,7 @@ func TestTransfersShow(t *testing.T) {
 		}
 	}
 	f.wants(0, nil, "transfers", "show", "bbbb")
-	if !strings.Contains(f.out.String(), "cannot be gone on with") || !strings.Contains(f.out.String(), foreign.Dir) {
+	if !strings.Contains(f.out.String(), "cannot be resumed") || !strings.Contains(f.out.String(), foreign.Dir) {
 		t.Errorf("shown:\n%s", f.out.String())
 	}
 	f.row(sentRow("cccc0000"), journal.Running, 0)

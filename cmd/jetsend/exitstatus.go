@@ -28,7 +28,7 @@ func meanings() []meaning {
 		{exitcode.Declined, "declined by the contact, by your own accept policy, or not\nanswered in time"},
 		{exitcode.Untrusted, "key not trusted, changed, or none usable"},
 		{exitcode.Integrity, "integrity: tag, hash or sealed element did not match;\nnothing was released"},
-		{exitcode.Interrupted, "interrupted; \"jetsend resume\" goes on"},
+		{exitcode.Interrupted, "interrupted; \"jetsend resume\" continues it"},
 		{exitcode.LocalFile, "file problem at either end (not readable, changed, no\nspace, exists)"},
 		{exitcode.Cancelled, "cancelled by SIGINT (Ctrl-C)"},
 		{exitcode.Terminated, "cancelled by SIGTERM or SIGHUP"},

@@ -71,7 +71,7 @@ func (k keyed) duration(name string, def time.Duration, usage string) {
 func (k keyed) retry() {
 	n := count(config.Default().Send.Retries)
 	k.value(&n, "retries", "give up after `N` attempts in a row that bring nothing")
-	k.duration("retry-for", config.Default().Send.RetryFor, "how long to go on trying after an interruption")
+	k.duration("retry-for", config.Default().Send.RetryFor, "how long to keep trying after an interruption")
 }
 
 func (k keyed) rate(name string, def config.Rate, usage string) { k.value(&def, name, usage) }

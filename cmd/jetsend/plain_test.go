@@ -61,7 +61,7 @@ func TestInsecureTransfers(t *testing.T) {
 	row.Profile, row.Keys = false, [][]byte{journal.NoKey()}
 	f.row(row, journal.Interrupted, 5)
 	f.wants(0, []string{"nothing to resume"}, "resume")
-	f.wants(7, []string{"f0000000 (a.iso) went unencrypted", "hint: send it anew with `jetsend send --insecure-plaintext /srv/a.iso romeo@montague.example`"}, "resume", "f000")
+	f.wants(7, []string{"f0000000 (a.iso) went unencrypted", "hint: send it again with `jetsend send --insecure-plaintext /srv/a.iso romeo@montague.example`"}, "resume", "f000")
 	if len(f.dialled) > 0 {
 		t.Error("went online for nothing")
 	}

@@ -315,7 +315,7 @@ func resumedLine(e event.Resumed, size int64) string {
 	if e.Offset == 0 {
 		return clean.Text(e.Name) + ": starting over"
 	}
-	return fmt.Sprintf("%s: going on at %s", clean.Text(e.Name), position(e.Offset, size))
+	return fmt.Sprintf("%s: resuming at %s", clean.Text(e.Name), position(e.Offset, size))
 }
 
 // position is a place in a file, in percent where the size is known.

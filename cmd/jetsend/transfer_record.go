@@ -147,11 +147,11 @@ func (s transferSheet) Sheet() [][]string {
 	state := stateWord(row)
 	switch {
 	case row.Paused == journal.PausedThere:
-		state += " by the contact, who has to run `jetsend resume`"
+		state += " by the contact, and resumed only by `jetsend resume` there"
 	case r.Resumable:
-		state += ", `" + r.resume + "` goes on"
+		state += ", to be resumed with `" + r.resume + "`"
 	case row.State == journal.Interrupted:
-		state += ", cannot be gone on with: it was with another client than a jetsend, or without encryption"
+		state += ", cannot be resumed: it was with another client than a jetsend, or without encryption"
 	}
 	soFar := fmt.Sprintf("%s (%d bytes)", r.percent(), r.Bytes)
 	if r.unconfirmed() {

@@ -100,8 +100,8 @@ func editable(file string) (*yaml.Node, error) {
 	}
 	if line := aliasIn(doc); line != 0 {
 		return nil, &Error{
-			File: file, Line: line, Msg: "an alias (*name) stands for what is elsewhere: such a file is not changed from here",
-			Hints: []string{"write what it stands for in its place, or change the account by hand: jetsend help config"},
+			File: file, Line: line, Msg: "an alias (*name) stands for a value elsewhere: jetsend does not change such a file",
+			Hints: []string{"write the value in its place, or change the account by hand: jetsend help config"},
 		}
 	}
 	if rootOf(doc) == nil {

@@ -222,7 +222,7 @@ func ExpandHome(path, home string) (string, error) {
 	case first == "~":
 		return filepath.Join(home, rest), nil
 	case strings.HasPrefix(first, "~"):
-		return "", fmt.Errorf("%s: only ~ and ~/ are known as a home here: write the whole path, or ./%s for what is called so", path, path)
+		return "", fmt.Errorf("%s: only ~ and ~/ are known as a home here: write the whole path, or ./%s for a file of that name", path, path)
 	}
 	return path, nil
 }

@@ -160,5 +160,5 @@ func plainCommand(opt Options) string {
 // StartsOver says of a contact whose client cannot go on with a part of a file what that
 // comes to.
 func StartsOver(who string) string {
-	return "the client of " + clean.Text(who) + " cannot go on with a file: it is sent from the beginning"
+	return "the client of " + clean.Text(who) + " cannot resume a file: it is sent from the beginning"
 }

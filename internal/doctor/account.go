@@ -125,7 +125,7 @@ func (d *doctor) management() {
 	case m.Enabled:
 		d.add(AreaAccount, "stream-management", StatusWarn, "acknowledgements only: a lost stream needs a new login", details)
 	default:
-		d.add(AreaAccount, "stream-management", StatusWarn, "none: a lost stream needs a new login, and what was under way is repeated", details)
+		d.add(AreaAccount, "stream-management", StatusWarn, "none: a lost stream needs a new login, and stanzas under way are sent again", details)
 	}
 }
 

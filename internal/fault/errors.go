@@ -25,7 +25,7 @@ var (
 // What ends a session although nothing is wrong with it.
 var (
 	// ErrSuperseded: the contact began a newer session for the same transfer.
-	ErrSuperseded = errors.New("another session goes on with the transfer")
+	ErrSuperseded = errors.New("another session has taken over the transfer")
 	// ErrNextPart: the session carried its part of the file, and the next is to come.
 	ErrNextPart = errors.New("the next part of the file has not come")
 	// ErrInUse: the contact answered a request with busy, because a session of its own
@@ -46,7 +46,7 @@ var (
 	// ErrDeclined: our own side said no.
 	ErrDeclined = errors.New("declined")
 	// ErrRefused: the contact does not hand out what we asked for, or is told so by us.
-	ErrRefused = errors.New("there is nothing to go on with")
+	ErrRefused = errors.New("nothing to resume")
 	// ErrPaused: our user stopped the transfer by hand, so that it is not handed out.
 	ErrPaused = errors.New("the transfer is paused here")
 	// ErrGone: the transfer is over here, so that it is not handed out any more.
@@ -55,7 +55,7 @@ var (
 	ErrAbandoned = errors.New("the contact has given the transfer up")
 	// ErrReplayed: a file was received under the secret of this offer before. Only
 	// somebody who carries the stanzas makes such an offer.
-	ErrReplayed = errors.New("the file of this offer was received before: the offer was played back on its way")
+	ErrReplayed = errors.New("the file of this offer was received before: the offer was replayed on its way")
 	// ErrUnfit: another client answered with something that does not fit the offer.
 	ErrUnfit = errors.New("unfit answer")
 	// ErrNoTransport: the ends have no transport in common.
@@ -104,7 +104,7 @@ type OfferError struct{ Answer *stanza.Error }
 // Error implements error.
 func (e *OfferError) Error() string {
 	if CodeOfAnswer(e.Answer) == exitcode.Offline { // what a stranger is told, too
-		return "the contact's client takes no offer from you: it has gone, or its rules do not let you in (" + strings.TrimPrefix(e.Answer.Error(), "stanza error ") + ")"
+		return "the contact's client takes no offer from you: it has gone, or its rules do not admit you (" + strings.TrimPrefix(e.Answer.Error(), "stanza error ") + ")"
 	}
 	return e.Answer.Error()
 }

@@ -27,7 +27,7 @@ func DamagedHints(path string) []string {
 	if path != "" { // with what belongs to it: SQLite would play an old log back into a new file
 		away := clean.Argument(filepath.Join(filepath.Dir(path), "damaged"))
 		hints = append(hints, "or move it away with `mkdir -p "+away+" && mv "+clean.Argument(path)+"* "+away+
-			"`: the next run makes a new device, whose key your contacts have to verify, and what was interrupted is lost")
+			"`: the next run makes a new device, whose key your contacts have to verify, and interrupted transfers are lost")
 	}
 	return hints
 }

@@ -149,7 +149,7 @@ func (t *transport) StartStream() (string, error) {
 		return "", err
 	}
 	if !h.Is(gstanza.NSStream, "stream") {
-		return "", errors.New("what answers is no xmpp server")
+		return "", errors.New("the answer is not that of an xmpp server")
 	}
 	return h.Attr("id"), nil
 }

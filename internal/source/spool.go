@@ -123,7 +123,7 @@ func (o Opener) Reopen(ctx context.Context, row *journal.Row) (src *Source, err 
 func (o Opener) reopenSpool(row *journal.Row) (*Source, error) {
 	f, err := spool.Open(row.Path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: what was read from the input is not kept any more", ErrChanged)
+		return nil, fmt.Errorf("%w: the data from the input are not kept any more", ErrChanged)
 	}
 	if err != nil {
 		return nil, err

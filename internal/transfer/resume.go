@@ -172,7 +172,7 @@ func (e *Endpoint) failRow(ctx context.Context, row journal.Row, cause error) (f
 // resumeReceive asks the contact for the rest, until it is there.
 func (e *Endpoint) resumeReceive(ctx context.Context, row journal.Row, opt ResumeOptions) exitcode.Code {
 	if !row.Profile {
-		return e.notResumed(row, fmt.Errorf("%w: the sender's client cannot go on with a file", errRefused))
+		return e.notResumed(row, fmt.Errorf("%w: the sender's client cannot resume a file", errRefused))
 	}
 	retry := retry{pauses: e.timing.retries, opt: opt.Retry, farthest: row.Durable}
 	if row.Phase.Verified() && e.settleHere(ctx, row) {
