@@ -57,7 +57,7 @@ func TestTransfersShow(t *testing.T) {
 	f.wants(0, nil, "transfers", "show", "aaaa")
 	for _, want := range []string{
 		"transfer      " + uuidOf("aaaa0000"), "size          1.0 kB (1000 bytes)", "so far        45 % (459 bytes)",
-		"state         interrupted, `jetsend resume aaaa0000` goes on", "last trouble  transport lost", "file          /srv/a.iso",
+		"state         interrupted, to be resumed with `jetsend resume aaaa0000`", "last trouble  transport lost", "file          /srv/a.iso",
 		"key           00000000 00000000",
 	} {
 		if !strings.Contains(f.out.String(), "\n"+want) && !strings.HasPrefix(f.out.String(), want) {
