@@ -3,17 +3,18 @@ package transfer
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"jetsend/internal/jingle/s5b"
+	"jetsend/internal/jid"
 	"jetsend/internal/omemo"
+	"jetsend/internal/route"
 	"jetsend/internal/session"
+	"jetsend/internal/stanza"
 	"jetsend/internal/upkeep"
+	"jetsend/internal/xmltree"
 )
 
 // announcer is a device that counts how often its place in the list is looked at.
@@ -34,7 +35,11 @@ func TestConnectionTold(t *testing.T) {
 		var told []string
 		var device announcer
 		e := unconnected()
-		e.proxies, e.upkeep = newProxies(), upkeep.New(e.sess, &device, e.log)
+		e.upkeep = upkeep.New(e.sess, &device, e.log)
+		searches := 0
+		e.routes = route.NewFinder(route.Config{Account: searching{e.sess, &searches}, S5B: &e.cfg.S5B})
+		e.routes.Start()
+		defer e.routes.Close()
 		e.cfg.Report = func(ev Event) {
 			switch ev := ev.(type) {
 			case Warning:
@@ -67,51 +72,19 @@ func TestConnectionTold(t *testing.T) {
 		if want := "took 3 stanzas with it that may not have arrived; online as juliet@jet.test"; !strings.HasSuffix(got, want) || device.looks != 1 || e.back.Load() == nil {
 			t.Errorf("anew: %q, %d looks", got, device.looks)
 		}
-		if len(e.proxies.again) != 1 {
-			t.Error("no search for proxies after a new login")
+		if searches != 2 {
+			t.Errorf("%d searches for proxies, and one more is due after a new login", searches)
 		}
 	})
 }
 
-// TestProxiesFoundLater: a search that failed is made again, and so is one before a
-// new login. Until another one goes well, what was found stays.
-func TestProxiesFoundLater(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := newProxies()
-		ctx, cancel := context.WithCancel(t.Context())
-		results := []struct {
-			ports []int
-			err   error
-		}{{nil, errors.New("away")}, {[]int{1}, nil}, {nil, errors.New("away")}, {[]int{2}, nil}}
-		var n atomic.Int32
-		go p.find(ctx, func(context.Context) (list []s5b.Proxy, err error) {
-			r := results[n.Add(1)-1]
-			for _, port := range r.ports {
-				list = append(list, s5b.Proxy{Port: port})
-			}
-			return list, r.err
-		})
-		e := &Endpoint{proxies: p}
-		shows := func(searches int, ports ...int) {
-			t.Helper()
-			synctest.Wait()
-			var got []int
-			for _, o := range e.ownProxies(ctx) {
-				got = append(got, o.Port)
-			}
-			if int(n.Load()) != searches || !slices.Equal(got, ports) {
-				t.Errorf("%v after %d searches, want %v after %d", got, n.Load(), ports, searches)
-			}
-		}
-		shows(1)
-		time.Sleep(proxyPause)
-		shows(2, 1)
-		time.Sleep(10 * proxyPause)
-		shows(2, 1)
-		p.search()
-		shows(3, 1)
-		time.Sleep(proxyPause)
-		shows(4, 2)
-		cancel()
-	})
+// searching is an account that counts the questions to the server, and has no answer.
+type searching struct {
+	Account
+	n *int
+}
+
+func (a searching) IQ(context.Context, jid.JID, stanza.IQType, *xmltree.Element) (*xmltree.Element, error) {
+	*a.n++
+	return nil, errors.New("away")
 }

@@ -172,7 +172,7 @@ func (d *download) stream(ctx context.Context, t *talk, path *bytestream, s span
 	}
 	// Other clients do not all end the stream after the tag, and not every
 	// path hands the end on: then the bytes are counted.
-	ends := t.offer != nil && path.ends
+	ends := t.offer != nil && path.Ends
 	err := streamIn(ctx, t.tapped(path), ends, checkTime(s.offset), d.part, s.length, t.ts, &d.e.receiving, sum, m)
 	return untagged(err, m.Bytes(), s)
 }

@@ -18,7 +18,6 @@ import (
 	"jetsend/internal/crypto"
 	"jetsend/internal/jingle"
 	"jetsend/internal/omemo"
-	"jetsend/internal/stream"
 	"jetsend/internal/xmltree"
 )
 
@@ -97,21 +96,13 @@ func (w *wireSum) compare(told []jingle.Hash) (checked bool, err error) {
 	return checked, nil
 }
 
-// tap is the path with everything that is read and written hashed on its way.
-// Of a bytestream one direction carries the file; what a receiver writes back is
-// not read through here.
-func (w *wireSum) tap(b *bytestream) *bytestream {
-	t := *b
-	t.halfCloser = stream.Tap(b.halfCloser, w)
-	return &t
-}
-
-// tapped is the path that the bytes of the file shall take.
+// tapped is the path that the bytes of the file shall take. One direction carries them;
+// what a receiver writes back is not hashed.
 func (t *talk) tapped(b *bytestream) *bytestream {
 	if t.wire == nil {
 		return b
 	}
-	return t.wire.tap(b)
+	return b.Tap(t.wire)
 }
 
 // tellWireSum tells the receiver the checksum of what was sent. A receiver that

@@ -30,6 +30,7 @@ import (
 	"jetsend/internal/jingle/s5b"
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
+	"jetsend/internal/route"
 	"jetsend/internal/session"
 	"jetsend/internal/stanza"
 	"jetsend/internal/state"
@@ -64,15 +65,14 @@ type Endpoint struct {
 	upkeep    *upkeep.Upkeep
 	sending   throttle
 	receiving throttle
-	proxies   *proxies
-	ports     s5b.Ports
+	routes    *route.Finder
 	tasks     sync.WaitGroup
 	stop      context.CancelFunc
 }
 
 // Connect logs in and announces the OMEMO device. ctx bounds the login only.
 func Connect(ctx context.Context, cfg Config) (*Endpoint, error) {
-	e := &Endpoint{cfg: cfg, log: cfg.Log, downloads: map[string]*download{}, proxies: newProxies(), timing: timingOf(cfg.Quick)}
+	e := &Endpoint{cfg: cfg, log: cfg.Log, downloads: map[string]*download{}, timing: timingOf(cfg.Quick)}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
@@ -93,7 +93,7 @@ func Connect(ctx context.Context, cfg Config) (*Endpoint, error) {
 	if err := e.login(ctx); err != nil {
 		return nil, errors.Join(err, e.Close(context.WithoutCancel(ctx)))
 	}
-	e.tasks.Go(func() { e.proxies.find(run, e.searchProxies) })
+	e.routes.Start()
 	return e, nil
 }
 
@@ -158,6 +158,7 @@ func (e *Endpoint) assemble() {
 	e.sess = e.newAccount(c)
 	e.jingle = jingle.NewManager(jingle.Config{Port: e.sess, Self: e.sess.JID, Admit: e.admit, Log: e.log})
 	e.ibb = ibb.NewManager(ibb.Config{Port: e.sess, Admit: e.admitInband, Log: e.log})
+	e.routes = e.newFinder()
 	e.sess.HandleIQ(jingle.NS, e.jingle.HandleIQ)
 	e.sess.HandleIQAsync(ibb.NS, e.ibb.HandleIQ)
 	e.upkeep = upkeep.New(e.sess, e.omemo, e.log)
@@ -188,7 +189,7 @@ func (e *Endpoint) connection(s session.State) {
 			now := time.Now()
 			e.back.Store(&now)
 			e.upkeep.Online()
-			e.proxies.search()
+			e.routes.SearchAgain()
 		}
 	}
 }
@@ -223,6 +224,7 @@ func (e *Endpoint) Close(ctx context.Context) error {
 	err := e.sess.Close(ctx)
 	e.stop()
 	e.upkeep.Close()
+	e.routes.Close()
 	e.tasks.Wait()
 	return errors.Join(err, e.closeState())
 }

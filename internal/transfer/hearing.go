@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"jetsend/internal/jingle"
+	"jetsend/internal/route"
 	"jetsend/internal/xmltree"
 )
 
@@ -59,9 +60,9 @@ func (t *talk) lookNow(f func(info *xmltree.Element) (bool, error)) (found bool,
 }
 
 // connect finds the path of r, which hears what the peer says meanwhile.
-func (t *talk) connect(ctx context.Context, r *route, remote *xmltree.Element) (*bytestream, error) {
+func (t *talk) connect(ctx context.Context, r *route.Route, remote *xmltree.Element) (*bytestream, error) {
 	for _, ev := range t.heard.paths {
-		r.hear(ev)
+		r.Hear(ev)
 	}
 	t.heard.paths = nil
 	found, stopped := make(chan struct{}), make(chan struct{})
@@ -71,13 +72,13 @@ func (t *talk) connect(ctx context.Context, r *route, remote *xmltree.Element) (
 			select {
 			case ev, open := <-t.sess.Events():
 				t.heard.add(ev, open)
-				r.hear(ev)
+				r.Hear(ev)
 			case <-found:
 				return
 			}
 		}
 	}()
-	path, err := r.connect(ctx, t.sess, remote)
+	path, err := r.Connect(ctx, t.sess, remote)
 	close(found)
 	<-stopped
 	return path, err

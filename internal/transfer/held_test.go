@@ -16,6 +16,7 @@ import (
 	"jetsend/internal/jingle/s5b"
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
+	"jetsend/internal/route"
 	"jetsend/internal/xmltree"
 	"jetsend/internal/xmpptest"
 )
@@ -54,7 +55,7 @@ func TestFalseSuccess(t *testing.T) {
 					t.Fatal(err)
 				}
 				begun := time.Now()
-				err = p.send(inband(conn))
+				err = p.send(route.Inband(conn))
 				code := exitcode.OK
 				if err != nil {
 					code = failureOf(err, true).Code
@@ -86,7 +87,7 @@ func TestFalseSuccessOverSockets(t *testing.T) {
 		p.ends(jingle.Success)
 		done <- errors.Join(err, b.Close())
 	}()
-	err := p.send(&bytestream{halfCloser: a, transport: S5B, ends: true})
+	err := p.send(route.Socket(a, "direct", true))
 	if err == nil || failureOf(err, true).Code != exitcode.Integrity {
 		t.Errorf("sent: %v", err)
 	}

@@ -14,6 +14,7 @@ import (
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
+	"jetsend/internal/route"
 )
 
 // incoming is a session that a contact opened, for a file of theirs or for the
@@ -459,18 +460,18 @@ func (in *incoming) establish(ctx context.Context, s span, prefix string) (path 
 		return nil, nil, err
 	}
 	if path, err = in.talk.connect(ctx, route, in.sess.Content().Transport); err != nil {
-		route.close()
+		route.Close()
 		return nil, nil, err
 	}
 	in.talk.reportPath(in.head, path, in.held.encryption, in.devices()...)
 	return path, func() {
 		_ = path.Close()
-		route.close()
+		route.Close()
 	}, nil
 }
 
 // answer accepts the offer, with a sealed accept where that is understood.
-func (in *incoming) answer(ctx context.Context, s span, prefix string) (*route, error) {
+func (in *incoming) answer(ctx context.Context, s span, prefix string) (*route.Route, error) {
 	c := in.sess.Content()
 	r, err := in.e.answerRoute(ctx, in.sess.Peer(), in.terms.Route, c.Transport, in.held.libervia)
 	if errors.Is(err, errNoTransport) {
@@ -479,10 +480,10 @@ func (in *incoming) answer(ctx context.Context, s span, prefix string) (*route, 
 	if err != nil {
 		return nil, err
 	}
-	accepted := jingle.Content{Creator: c.Creator, Name: c.Name, Senders: c.Senders, Description: c.Description, Transport: r.element()}
+	accepted := jingle.Content{Creator: c.Creator, Name: c.Name, Senders: c.Senders, Description: c.Description, Transport: r.Element()}
 	if in.held.offer != nil {
 		if err := in.talk.sealAccept(&accepted, s, prefix); err != nil {
-			r.close()
+			r.Close()
 			return nil, err
 		}
 	}
@@ -491,7 +492,7 @@ func (in *incoming) answer(ctx context.Context, s span, prefix string) (*route, 
 		in.down.taken = true // the sender may know it even if we never learn that
 	}
 	if err := in.sess.Accept(ctx, accepted); err != nil {
-		r.close()
+		r.Close()
 		return nil, err
 	}
 	return r, nil

@@ -71,20 +71,21 @@ func (e *Endpoint) Paths(ctx context.Context, to *contact.Peer, opt RouteOptions
 	if err != nil {
 		return nil, nil, err
 	}
-	defer r.close()
-	if r.socks == nil {
-		return r.allowed[:1], nil, nil // in-band first is in-band only
+	defer r.Close()
+	offered := r.Element()
+	if !offered.Is(s5b.NS, "transport") {
+		return r.Allowed(), nil, nil
 	}
-	t, err := s5b.ParseTransport(r.socks.Element())
+	t, err := s5b.ParseTransport(offered)
 	if err != nil {
 		return nil, nil, err
 	}
-	return r.allowed, t.Candidates, nil
+	return r.Allowed(), t.Candidates, nil
 }
 
 // Proxies are the SOCKS5 proxies of our server or configuration that were found so far,
 // with a little patience.
-func (e *Endpoint) Proxies(ctx context.Context) []s5b.Proxy { return e.ownProxies(ctx) }
+func (e *Endpoint) Proxies(ctx context.Context) []s5b.Proxy { return e.routes.Proxies(ctx) }
 
 // Earlier is the interrupted transfer that a Send of src in our profile would go on with;
 // journal.ErrUnknown: none.

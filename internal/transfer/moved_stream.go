@@ -12,18 +12,16 @@ import (
 
 // What package stream calls these.
 type (
-	sinkError  = stream.SinkError
-	halfCloser = stream.Conn
-	throttle   = stream.Rate
-	meter      = stream.Meter
-	digest     = stream.Digest
+	sinkError = stream.SinkError
+	throttle  = stream.Rate
+	meter     = stream.Meter
+	digest    = stream.Digest
 )
 
 // What package stream calls these.
 const (
-	chunk      = stream.Chunk
-	inbandUnit = stream.InbandUnit
-	idle       = stream.Idle
+	chunk = stream.Chunk
+	idle  = stream.Idle
 )
 
 // errIdle is stream.ErrIdle.
@@ -44,13 +42,12 @@ func startMeter(head Head, offset, size int64, report func(Event)) *meter {
 
 // outgoingOver are the options for a path.
 func outgoingOver(conn net.Conn, unchanged func() error, limit *throttle, sum io.Writer, m *meter) stream.Outgoing {
-	o := stream.Outgoing{Options: stream.Options{Rate: limit, Meter: m, Sum: sum}, Unchanged: unchanged}
+	moving := stream.Options{Rate: limit, Meter: m, Sum: sum}
+	o := stream.Outgoing{Options: moving}
 	if b, ok := conn.(*bytestream); ok {
-		if b.transport == IBB {
-			o.Unit = inbandUnit
-		}
-		o.Last = b.handOver
+		o = b.Outgoing(moving)
 	}
+	o.Unchanged = unchanged
 	return o
 }
 

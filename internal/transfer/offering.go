@@ -77,10 +77,9 @@ func (o *outgoing) prepare(ctx context.Context, sid string) (c jingle.Content, e
 	if o.route, err = o.e.offerRoute(ctx, o.to, paths); err != nil {
 		return c, err
 	}
-	o.route.libervia = o.to.Software == libervia
 	c = jingle.Content{
 		Creator: jingle.SenderInitiator, Name: contentName, Senders: jingle.SenderInitiator,
-		Description: jingle.Description(o.publicFile()), Transport: o.route.element(),
+		Description: jingle.Description(o.publicFile()), Transport: o.route.Element(),
 	}
 	if !o.profile() {
 		err = o.dress(ctx, &c)
@@ -91,7 +90,7 @@ func (o *outgoing) prepare(ctx context.Context, sid string) (c jingle.Content, e
 		clear(payload)
 	}
 	if err != nil {
-		o.route.close()
+		o.route.Close()
 		return c, wrapFailed(o.to, err)
 	}
 	if o.profile() {

@@ -52,32 +52,6 @@ type Config struct {
 	Log *slog.Logger
 }
 
-// S5BConfig is the transports.s5b section of the configuration.
-type S5BConfig struct {
-	ListenPorts []int
-	Advertise   []string
-	Interfaces  []string
-	Proxies     []string // addresses, or address=host:port
-}
-
-// RouteOptions say which paths the bytes of a file may take.
-type RouteOptions struct {
-	// Transports are the allowed ones in their order; none means S5B, IBB.
-	Transports []string
-	// NoDirect makes no direct connection to the contact: no direct candidate
-	// offered, none dialled, and no proxy dialled but those of our own server
-	// or configuration.
-	NoDirect bool
-}
-
-// Order returns the allowed transports.
-func (o RouteOptions) Order() []string {
-	if len(o.Transports) == 0 {
-		return []string{S5B, IBB}
-	}
-	return o.Transports
-}
-
 // Source is one file or directory to send, or an input.
 type Source struct {
 	Path string

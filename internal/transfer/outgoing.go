@@ -15,6 +15,7 @@ import (
 	"jetsend/internal/jingle/s5b"
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
+	"jetsend/internal/route"
 )
 
 const (
@@ -52,7 +53,7 @@ type outgoing struct {
 	to    *peer
 	talk  *talk
 	env   *omemo.Envelope
-	route *route
+	route *route.Route
 	path  *bytestream
 	lost  <-chan struct{} // the stream that the offer went out on
 	found func()          // ends the turn: the path stands
@@ -276,7 +277,7 @@ func (o *outgoing) attempt(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer o.route.close()
+	defer o.route.Close()
 	if err := o.src.Unchanged(ctx); err != nil {
 		return err
 	}

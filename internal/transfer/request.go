@@ -11,6 +11,7 @@ import (
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
+	"jetsend/internal/route"
 )
 
 // request is a session that we open for the rest of a file that a contact had
@@ -32,7 +33,7 @@ type request struct {
 	talk   *talk
 	env    *omemo.Envelope
 	sender omemo.Device // by its own word: each device that the envelope is for could say it
-	path   *route
+	path   *route.Route
 	lost   <-chan struct{}
 }
 
@@ -128,7 +129,7 @@ func (q *request) converse(ctx context.Context) (s span, err error) {
 // let lets go of what the question of the moment holds.
 func (q *request) let() {
 	if q.path != nil {
-		q.path.close()
+		q.path.Close()
 	}
 	if q.talk != nil {
 		q.talk.ts.Wipe()
@@ -187,7 +188,7 @@ func (q *request) prepare(ctx context.Context, sid, prefix string) (c jingle.Con
 	}
 	c = jingle.Content{
 		Creator: jingle.SenderInitiator, Name: contentName, Senders: jingle.SenderResponder,
-		Description: jingle.Description(&jingle.File{Size: q.row.Size, Range: r, HashUsed: []string{"sha-256"}}), Transport: q.path.element(),
+		Description: jingle.Description(&jingle.File{Size: q.row.Size, Range: r, HashUsed: []string{"sha-256"}}), Transport: q.path.Element(),
 	}
 	o := &offer{
 		Transfer: q.row.ID, SID: sid, Content: c.Name, Senders: c.Senders, Cipher: q.talk.ts.Suite().URN(),

@@ -23,11 +23,11 @@ import (
 // useProxies has an endpoint search its proxies anew.
 func useProxies(t *testing.T, e *Endpoint, cfg S5BConfig) {
 	t.Helper()
-	<-e.proxies.found
+	e.routes.Close()
 	e.cfg.S5B = cfg
-	e.proxies = newProxies()
-	e.proxies.list, _ = e.searchProxies(t.Context())
-	close(e.proxies.found)
+	e.routes = e.newFinder()
+	e.routes.Start()
+	e.routes.Proxies(t.Context()) // waits for them
 }
 
 // TestRoutes: every path and both forms between two jetsends.
@@ -128,11 +128,12 @@ func TestRoutes(t *testing.T) {
 func TestOnePort(t *testing.T) {
 	st := setStage(t, 100_000)
 	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
-	waiting, err := s5b.New(t.Context(), st.juliet.s5bConfig(t.Context(), false), "another", st.juliet.sess.JID(), st.romeo.sess.JID(), false)
+	another := xmltree.New(s5b.NS, "transport").Set("sid", "another")
+	waiting, err := st.juliet.answerRoute(t.Context(), st.romeo.sess.JID(), RouteOptions{}, another, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = waiting.Close() }()
+	defer waiting.Close()
 	if err := st.send(t, RetryOptions{}); err != nil {
 		t.Fatal(err)
 	}

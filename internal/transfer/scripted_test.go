@@ -17,6 +17,7 @@ import (
 	"jetsend/internal/jingle"
 	"jetsend/internal/jingle/ibb"
 	"jetsend/internal/jingle/s5b"
+	"jetsend/internal/route"
 	"jetsend/internal/stanza"
 	"jetsend/internal/xmltree"
 	"jetsend/internal/xmpptest"
@@ -147,7 +148,7 @@ func (p *scripted) send(path *bytestream) error {
 		err = endStream(ctx, tk, path)
 	}
 	if err = causeOf(ctx, err); err != nil {
-		err = path.unacknowledged(tk.reasoned(err))
+		err = unacknowledged(path, tk.reasoned(err))
 	}
 	_ = path.Close()
 	return err
@@ -234,7 +235,7 @@ func TestAcknowledgedLate(t *testing.T) {
 					t.Fatal(err)
 				}
 				begun := time.Now()
-				err = p.send(inband(conn))
+				err = p.send(route.Inband(conn))
 				if took := time.Since(begun); took != tt.after {
 					t.Errorf("%s, %d bytes: took %v, want %v", name, size, took, tt.after)
 				}
@@ -274,7 +275,7 @@ func TestSuccessOverSockets(t *testing.T) {
 				p.ends(jingle.Success)
 				done <- errors.Join(err, b.Close())
 			}()
-			err := p.send(&bytestream{halfCloser: a, transport: S5B, ends: true})
+			err := p.send(route.Socket(a, "direct", true))
 			code := exitcode.OK
 			if err != nil {
 				code = failureOf(err, true).Code
@@ -336,67 +337,6 @@ func TestInbandAcknowledgedLate(t *testing.T) {
 			st.once(t)
 			if s, _ := last[Sent](&st.out); s.VerifiedByPeer {
 				t.Errorf("%+v", s)
-			}
-		})
-	}
-}
-
-// TestSilentResponder: a receiver that lists no candidate and reports on none of ours, as
-// Conversations does that is told to use relays and has none, is offered in-band after
-// five seconds. What it reports after that changes nothing.
-func TestSilentResponder(t *testing.T) {
-	for name, tt := range map[string]struct {
-		answer jingle.Action
-		late   string // reported behind our transport-replace
-	}{
-		"accepts in-band":                 {jingle.TransportAccept, ""},
-		"reports an error late":           {jingle.TransportAccept, "candidate-error"},
-		"reports a candidate late":        {jingle.TransportAccept, "candidate-used"},
-		"refuses in-band":                 {jingle.TransportReject, ""},
-		"reports late and refuses it all": {jingle.TransportReject, "candidate-used"},
-	} {
-		synctest.Test(t, func(t *testing.T) {
-			s5 := func(child *xmltree.Element) *xmltree.Element {
-				return xmltree.New(s5b.NS, "transport", child).Set("sid", "s")
-			}
-			p := newScripted(t, 1, s5(nil))
-			content := func(transport *xmltree.Element) *xmltree.Element {
-				return xmltree.New(jingle.NS, "content", transport).Set("creator", "initiator").Set("name", contentName)
-			}
-			p.hears = func(p *scripted, a jingle.Action, x *xmltree.Element) {
-				if a != jingle.TransportReplace {
-					return
-				}
-				proposed := x.Child(jingle.NS, "content").Child(ibb.NSTransport, "transport")
-				if tt.late != "" {
-					p.says(jingle.TransportInfo, content(s5(xmltree.New(s5b.NS, tt.late).Set("cid", "x"))))
-				}
-				p.says(tt.answer, content(proposed.Clone()))
-			}
-			mgr := ibb.NewManager(ibb.Config{Port: p})
-			defer mgr.Close()
-			e := &Endpoint{timing: usual, ibb: mgr, log: slog.New(slog.DiscardHandler)}
-			socks, err := s5b.New(t.Context(), s5b.Config{NoDirect: true, Fallback: true, Silent: true}, "s", replayRomeo, replayJuliet, true)
-			if err != nil {
-				t.Fatal(err)
-			}
-			r := e.newRoute(replayJuliet, true, RouteOptions{})
-			r.allowed, r.socks = []string{S5B, IBB}, socks
-			defer r.close()
-			begun := time.Now()
-			path, err := (&talk{sess: p.sess}).connect(t.Context(), r, s5(nil))
-			if took := time.Since(begun); took != 5*time.Second {
-				t.Errorf("%s: took %v", name, took)
-			}
-			switch {
-			case tt.answer == jingle.TransportReject:
-				if !errors.Is(err, s5b.ErrNoCandidate) {
-					t.Errorf("%s: %v", name, err)
-				}
-			case err != nil || path.transport != IBB:
-				t.Errorf("%s: %+v, %v", name, path, err)
-			default:
-				_ = path.Close()
 			}
 		})
 	}

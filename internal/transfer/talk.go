@@ -58,7 +58,7 @@ func (t *talk) reportAccepted(head Head, offset int64) {
 // reportPath says that a bytestream stands, and what protects it.
 func (t *talk) reportPath(head Head, path *bytestream, encryption string, devices ...omemo.Device) {
 	t.e.cfg.Report(Negotiated{
-		Head: head, Transport: path.transport, Candidate: path.candidate, Cipher: t.ts.Suite().Name(),
+		Head: head, Transport: path.Transport, Candidate: path.Candidate, Cipher: t.ts.Suite().Name(),
 		Encryption: encryption, Devices: deviceInfos(devices),
 	})
 }

@@ -51,8 +51,7 @@ func (u *upload) checkPrefix(ctx context.Context, offset int64, prefix string) e
 // transmit sends the span over a path that stands, says what has to be said
 // after it, and waits for the receiver's word.
 func (u *upload) transmit(ctx context.Context, t *talk, path *bytestream, s span) error {
-	path.settle = t.writesBack && path.transport == S5B && !path.ends
-	u.e.drain(path)
+	path.ReadBack(t.writesBack)
 	streaming, cancel := u.e.streaming(ctx, t.sess, path)
 	defer cancel(nil)
 	err := u.stream(streaming, t, path, s)
@@ -65,7 +64,7 @@ func (u *upload) transmit(ctx context.Context, t *talk, path *bytestream, s span
 	err = causeOf(streaming, err)
 	cancel(nil) // from here on the peer's end of the session is what we wait for
 	if err != nil {
-		return path.unacknowledged(t.reasoned(err))
+		return unacknowledged(path, t.reasoned(err))
 	}
 	if t.offer == nil {
 		err := t.await(ctx, receiptTime, errUnconfirmed, func(*xmltree.Element) (bool, error) { return false, nil }) // a <received/> proves nothing
@@ -140,7 +139,7 @@ func (u *upload) confirm(ctx context.Context, durable int64) error {
 // that seals no receipt must not get away with saying success before: it has
 // lateAcks to acknowledge them, which is when ctx ends.
 func endStream(ctx context.Context, t *talk, path *bytestream) error {
-	path.beforeEnd(t.sess.Done())
+	path.BeforeEnd(t.sess.Done())
 	stop := context.AfterFunc(ctx, func() { _ = path.Close() }) // wakes an in-band wait
 	defer stop()
 	_ = path.SetWriteDeadline(time.Now().Add(idle)) // for what is still on its way
@@ -148,7 +147,7 @@ func endStream(ctx context.Context, t *talk, path *bytestream) error {
 	if err == nil {
 		return nil
 	}
-	if path.transport != IBB || t.offer != nil {
+	if path.Transport != IBB || t.offer != nil {
 		select {
 		case <-t.sess.Done():
 			return nil

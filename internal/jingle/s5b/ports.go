@@ -55,9 +55,12 @@ type seat struct {
 	listener int
 }
 
+// listenFunc is [Config].Listen.
+type listenFunc = func(ctx context.Context, network, addr string) (net.Listener, error)
+
 // join has connections to host and number looked at for s. Number 0 is any port, and
-// nobody else's.
-func (ps *Ports) join(ctx context.Context, host string, number int, s seat) (*port, error) {
+// nobody else's. A port that is not open yet is opened by open.
+func (ps *Ports) join(ctx context.Context, open listenFunc, host string, number int, s seat) (*port, error) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	addr := hostPort(host, number)
@@ -65,7 +68,7 @@ func (ps *Ports) join(ctx context.Context, host string, number int, s seat) (*po
 		ps.open[i].seats = append(ps.open[i].seats, s)
 		return ps.open[i], nil
 	}
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+	l, err := open(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
 	}

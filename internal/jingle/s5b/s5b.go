@@ -74,6 +74,8 @@ type Config struct {
 	Port Port
 	// Dial opens a TCP connection to an IP address and port; nil dials plainly.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Listen opens a TCP listener, whose address is a [*net.TCPAddr]; nil listens plainly.
+	Listen func(ctx context.Context, network, addr string) (net.Listener, error)
 	// Proxied says that Dial hides this machine behind a proxy of its own, such
 	// as Tor. NoDirect goes with it, and Dial is given names as they are: to look
 	// one up here would tell others what it hides.
@@ -165,6 +167,9 @@ func New(ctx context.Context, cfg Config, sid string, self, peer jid.JID, initia
 	if cfg.Dial == nil {
 		cfg.Dial = (&net.Dialer{}).DialContext
 	}
+	if cfg.Listen == nil {
+		cfg.Listen = (&net.ListenConfig{}).Listen
+	}
 	if cfg.Resolve == nil {
 		cfg.Resolve = func(ctx context.Context, host string) ([]netip.Addr, error) {
 			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
@@ -228,7 +233,7 @@ func (n *Negotiation) listen(ctx context.Context, most int) error {
 		if len(n.own) == most {
 			break
 		}
-		i, port, err := n.srv.listen(ctx, h, n.cfg.ListenPorts)
+		i, port, err := n.srv.listen(ctx, n.cfg.Listen, h, n.cfg.ListenPorts)
 		if err != nil {
 			n.cfg.Log.Warn("no listener for direct connections", "host", h, "error", err)
 			continue

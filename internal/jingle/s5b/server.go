@@ -50,13 +50,13 @@ func newServer(ports *Ports, log *slog.Logger, ownerFirst, peerFirst string) *se
 
 // listen waits on host, at the first one of the numbers that is to be had or at
 // any, and returns the listener's index and port. It is not for several goroutines.
-func (s *server) listen(ctx context.Context, host string, numbers []int) (index, number int, err error) {
+func (s *server) listen(ctx context.Context, open listenFunc, host string, numbers []int) (index, number int, err error) {
 	if len(numbers) == 0 {
 		numbers = []int{0}
 	}
 	for _, number := range numbers {
 		var p *port
-		if p, err = s.ports.join(ctx, host, number, seat{s, len(s.listeners)}); err != nil {
+		if p, err = s.ports.join(ctx, open, host, number, seat{s, len(s.listeners)}); err != nil {
 			continue
 		}
 		s.listeners = append(s.listeners, p)

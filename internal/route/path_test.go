@@ -1,4 +1,4 @@
-package transfer
+package route
 
 import (
 	"errors"
@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"jetsend/internal/crypto"
+	"jetsend/internal/stream"
 )
 
 // pair returns two ends of a TCP connection on loopback.
@@ -29,14 +30,6 @@ func pair(t *testing.T) (*net.TCPConn, *net.TCPConn) {
 	return a.(*net.TCPConn), b.(*net.TCPConn)
 }
 
-func meterFor(t *testing.T) *meter {
-	m := startMeter(Head{}, 0, 0, func(Event) {})
-	t.Cleanup(m.End)
-	return m
-}
-
-func same() error { return nil }
-
 type neverEnding struct{}
 
 func (neverEnding) Read(b []byte) (int, error) { return len(b), nil }
@@ -47,9 +40,8 @@ func TestWrittenBack(t *testing.T) {
 	const size = 100_000
 	ts := crypto.NewSecret(crypto.AES128GCM)
 	a, b := pair(t)
-	e := &Endpoint{}
-	path := &bytestream{halfCloser: a, transport: S5B, settle: true}
-	e.drain(path)
+	path := Socket(a, "proxy", false)
+	path.ReadBack(true)
 	type outcome struct {
 		n   int64
 		err error
@@ -60,10 +52,10 @@ func TestWrittenBack(t *testing.T) {
 		n, rerr := io.Copy(io.Discard, b) // up to the end, not to a reset
 		got <- outcome{n, errors.Join(err, rerr)}
 	}()
-	if err := streamOut(t.Context(), path, neverEnding{}, size, same, ts, new(throttle), nil, meterFor(t)); err != nil {
+	if err := stream.Out(t.Context(), path, neverEnding{}, size, ts, path.Outgoing(stream.Options{})); err != nil {
 		t.Fatal(err)
 	}
-	path.beforeEnd(nil)
+	path.BeforeEnd(nil)
 	select {
 	case <-path.back:
 	default:
@@ -75,5 +67,4 @@ func TestWrittenBack(t *testing.T) {
 	if o := <-got; o.n != size+crypto.TagSize || o.err != nil {
 		t.Errorf("%d bytes, %v", o.n, o.err)
 	}
-	e.tasks.Wait()
 }

@@ -1,0 +1,148 @@
+package route
+
+import (
+	"errors"
+	"io"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"jetsend/internal/fault"
+	"jetsend/internal/jingle"
+	"jetsend/internal/jingle/ibb"
+	"jetsend/internal/jingle/s5b"
+	"jetsend/internal/xmltree"
+)
+
+// TestRoutes: each way to a path, and both ends have the same one. All of it is in
+// memory: what is dialled and where one listens is the configuration's to say.
+func TestRoutes(t *testing.T) {
+	nowhere := func(a *account) { a.s5b.Advertise = []string{"192.0.2.3:1"} }
+	for name, tt := range map[string]struct {
+		opt, theirs     Options
+		change          func(a, b *account)
+		transport, kind string
+		err             error
+	}{
+		"direct":               {transport: S5B, kind: "direct"},
+		"only ours":            {change: func(_, b *account) { nowhere(b) }, transport: S5B, kind: "direct"},
+		"only theirs":          {change: func(a, _ *account) { nowhere(a) }, transport: S5B, kind: "direct"},
+		"in-band at once":      {opt: Options{Transports: []string{IBB}}, transport: IBB},
+		"to in-band alone":     {theirs: Options{Transports: []string{IBB}}, transport: IBB},
+		"nobody is reached":    {change: func(a, b *account) { nowhere(a); nowhere(b) }, transport: IBB},
+		"no direct connection": {opt: Options{NoDirect: true}, theirs: Options{NoDirect: true}, transport: IBB},
+		"in-band is refused": {
+			change: func(a, b *account) { nowhere(a); nowhere(b) }, theirs: Options{Transports: []string{S5B}}, err: s5b.ErrNoCandidate,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a, b := newPair(t)
+				if tt.change != nil {
+					tt.change(a, b)
+				}
+				ours, peers := negotiate(t, a, b, tt.opt, tt.theirs)
+				if tt.err != nil {
+					if !errors.Is(ours.err, tt.err) || peers.err == nil {
+						t.Errorf("%v, %v", ours.err, peers.err)
+					}
+					return
+				}
+				if err := errors.Join(ours.err, peers.err); err != nil {
+					t.Fatal(err)
+				}
+				for who, p := range map[string]*Path{"ours": ours.path, "theirs": peers.path} {
+					if p.Transport != tt.transport || p.Candidate != tt.kind {
+						t.Errorf("%s: %s %s", who, p.Transport, p.Candidate)
+					}
+				}
+				go func() {
+					_, _ = ours.path.Write([]byte("hello"))
+					_ = ours.path.CloseWrite()
+					_ = ours.path.Close()
+				}()
+				got := make([]byte, 5)
+				if _, err := io.ReadFull(peers.path, got); err != nil || string(got) != "hello" {
+					t.Errorf("%q, %v", got, err)
+				}
+				_ = peers.path.Close()
+			})
+		})
+	}
+}
+
+// TestNoTransport: what both ends do not allow is not offered and not answered.
+func TestNoTransport(t *testing.T) {
+	a, _ := newPair(t)
+	if _, err := a.finder.Offer(t.Context(), Peer{JID: juliet, Transports: []string{S5B}}, Options{Transports: []string{IBB}}); !errors.Is(err, fault.ErrNoTransport) {
+		t.Error(err)
+	}
+	offered := ibb.NewTransport(4096).Element()
+	if _, err := a.finder.Answer(t.Context(), Peer{JID: juliet}, Options{Transports: []string{S5B}}, offered); !errors.Is(err, fault.ErrNoTransport) {
+		t.Error(err)
+	}
+}
+
+// TestSilentResponder: a receiver that lists no candidate and reports on none of ours, as
+// Conversations does that is told to use relays and has none, is offered in-band after
+// five seconds. What it reports after that changes nothing.
+func TestSilentResponder(t *testing.T) {
+	for name, tt := range map[string]struct {
+		answer jingle.Action
+		late   string // reported behind our transport-replace
+	}{
+		"accepts in-band":                 {jingle.TransportAccept, ""},
+		"reports an error late":           {jingle.TransportAccept, "candidate-error"},
+		"reports a candidate late":        {jingle.TransportAccept, "candidate-used"},
+		"refuses in-band":                 {jingle.TransportReject, ""},
+		"reports late and refuses it all": {jingle.TransportReject, "candidate-used"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			a, _ := newPair(t)
+			r, err := a.finder.Offer(t.Context(), Peer{JID: juliet, Transports: []string{S5B, IBB}}, Options{NoDirect: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			sid := r.Element().Attr("sid")
+			s5 := func(child *xmltree.Element) *xmltree.Element {
+				return xmltree.New(s5b.NS, "transport", child).Set("sid", sid)
+			}
+			content := func(transport *xmltree.Element) *xmltree.Element {
+				return xmltree.New(jingle.NS, "content", transport).Set("creator", "initiator").Set("name", "a-file")
+			}
+			a.script = func(action jingle.Action, x *xmltree.Element) {
+				if action != jingle.TransportReplace {
+					return
+				}
+				proposed := x.Child(jingle.NS, "content").Child(ibb.NSTransport, "transport")
+				if tt.late != "" {
+					a.says(t, jingle.TransportInfo, "sid", content(s5(xmltree.New(s5b.NS, tt.late).Set("cid", "x"))))
+				}
+				a.says(t, tt.answer, "sid", content(proposed.Clone()))
+			}
+			c := jingle.Content{Name: "a-file", Description: jingle.Description(&jingle.File{Size: 5}), Transport: r.Element()}
+			s, err := a.jingle.Initiate(t.Context(), juliet, "sid", c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			a.says(t, jingle.SessionAccept, "sid", content(s5(nil)))
+			<-s.Events()
+			begun := time.Now()
+			got := connect(t.Context(), r, s, s5(nil))
+			if took := time.Since(begun); took != 5*time.Second {
+				t.Errorf("%s: took %v", name, took)
+			}
+			switch {
+			case tt.answer == jingle.TransportReject:
+				if !errors.Is(got.err, s5b.ErrNoCandidate) {
+					t.Errorf("%s: %v", name, got.err)
+				}
+			case got.err != nil || got.path.Transport != IBB:
+				t.Errorf("%s: %+v, %v", name, got.path, got.err)
+			default:
+				_ = got.path.Close()
+			}
+		})
+	}
+}
