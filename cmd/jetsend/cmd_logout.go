@@ -30,7 +30,7 @@ stays: the next command that connects publishes the device again.
 --forget also deletes the local state: the OMEMO keys and everything known about
 contacts' keys, the list of transfers with the partial files of interrupted ones,
 the stored password, and the account in the configuration file.
-Contacts who verified this device must verify the next one anew.
+Contacts who verified this device must verify the next one.
 
 ` + exitStatus(onlineCodes()...),
 		Args: exactly(0, ""),

@@ -60,8 +60,8 @@ standard input has the "received" event as JSON. It has 15 minutes. Its exit sta
 is told, and changes nothing about the transfer.
 
 SIGTERM lets running transfers end within --drain and exits with 0; a second one
-stops at once. SIGINT (Ctrl-C) stops at once. SIGHUP reads the configuration anew,
-for the offers from then on, and begins the log file anew.`
+stops at once. SIGINT (Ctrl-C) stops at once. SIGHUP reads the configuration again,
+for the offers from then on, and begins a new log file.`
 
 func newReceiveCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{

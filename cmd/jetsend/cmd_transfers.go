@@ -115,7 +115,7 @@ func (c *choosing) ids(cmd *cobra.Command, args []string) error {
 		return atLeast(1, "the ID of a transfer")(cmd, args)
 	}
 	if len(args) > 0 {
-		return usagef("name transfers, or choose them with --all, --state and --older").hint("leave one of them away")
+		return usagef("name transfers, or choose them with --all, --state and --older").hint("leave one of them out")
 	}
 	return nil
 }

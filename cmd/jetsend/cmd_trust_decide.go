@@ -181,7 +181,7 @@ func (d *decider) learn(ctx context.Context) ([]device, error) {
 	switch {
 	case errors.As(err, &answer):
 		return nil, &fault.Failure{
-			Code: exitcode.Untrusted, Reason: "the keys of " + clean.Text(d.of.String()) + " cannot be had", Err: err,
+			Code: exitcode.Untrusted, Reason: "the keys of " + clean.Text(d.of.String()) + " cannot be fetched", Err: err,
 			Hints: []string{"check the address"},
 		}
 	case err != nil && !errors.Is(err, omemo.ErrNoDevice):

@@ -121,7 +121,7 @@ func TestTrustLearns(t *testing.T) {
 	f.endpoint.learn = func() error { return fmt.Errorf("refresh: %w", omemo.ErrNoDevice) }
 	f.wants(9, []string{"no known device of paris"}, "trust", "verify", "paris@verona.example", keyOne)
 	f.endpoint.learn = func() error { return fmt.Errorf("refresh: %w", stanza.NewError("forbidden")) }
-	f.wants(9, []string{"the keys of paris@verona.example cannot be had", "hint: check the address"}, "trust", "verify", "paris@verona.example", keyOne)
+	f.wants(9, []string{"the keys of paris@verona.example cannot be fetched", "hint: check the address"}, "trust", "verify", "paris@verona.example", keyOne)
 	f.endpoint.learn = func() error { return omemo.ErrNoDevice }
 	f.tty = &fakeTTY{}
 	f.wants(9, []string{"paris@verona.example has no OMEMO device"}, "trust", "verify", "paris@verona.example")

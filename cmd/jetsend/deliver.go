@@ -32,7 +32,7 @@ func (a *app) deliverTo(cmd *cobra.Command, c *config.Config, o *transfer.Receiv
 	case !o.Once:
 		return usagef("--stdout is for one file").hint("add --once")
 	case a.global.json:
-		return usagef("--stdout and --json both want standard output").hint("leave one of them away")
+		return usagef("--stdout and --json both want standard output").hint("leave one of them out")
 	case c.Receive.Exec != "", o.PerSender:
 		return usagef("with --stdout no file stays: there is nothing for --exec or --per-sender")
 	}

@@ -147,7 +147,7 @@ func codeOfLogin(err error) (exitCode, []string) {
 	case errors.As(err, &auth):
 		switch {
 		case auth.Condition == wrongPassword:
-			return exitcode.Login, []string{"run `jetsend login` to enter the password anew"}
+			return exitcode.Login, []string{"run `jetsend login` to enter the password again"}
 		case auth.Temporary():
 			// Nothing is wrong with the login: what would help is what helps with
 			// a server that is away, and a service is to be started again.

@@ -152,7 +152,7 @@ func TestHintsName(t *testing.T) {
 	f.wants(4, []string{"hint: correct the password that password_command gives\n"}, "contacts")
 	f.ring.m["juliet@capulet.example"] = "old"
 	f.file(".config/jetsend/config.yaml", "accounts: {home: {jid: juliet@capulet.example, keyring: true}, work: {jid: a@b.example}}\n")
-	f.wants(4, []string{"hint: run `jetsend --account=home login` to enter the password anew\n"}, "--account", "home", "contacts")
+	f.wants(4, []string{"hint: run `jetsend --account=home login` to enter the password again\n"}, "--account", "home", "contacts")
 
 	delete(f.env, "JETSEND_JID")
 	f.wants(3, []string{"hint: run `jetsend login --account='my home'` to add it\n"}, "--account", "my home", "contacts")

@@ -98,7 +98,7 @@ func (a *app) addGlobalFlags(fs *pflag.FlagSet) {
 func flagError(cmd *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
 	if errors.As(err, &unknown) && cmd.Name() == "send" && slices.Contains([]string{"r", "R", "recursive"}, unknown.GetSpecifiedName()) {
-		return usagef("%v", err).hint("leave it away: a directory is sent with all that is in it")
+		return usagef("%v", err).hint("leave it out: a directory is sent with all that is in it")
 	}
 	return usagef("%v", err).hint("run `%s --help`", cmd.CommandPath())
 }
@@ -106,7 +106,7 @@ func flagError(cmd *cobra.Command, err error) error {
 // prepare acts on the global flags, before any command runs.
 func (a *app) prepare() error {
 	if a.global.quiet && a.global.verbose {
-		return usagef("--quiet and --verbose contradict each other").hint("leave one of them away")
+		return usagef("--quiet and --verbose contradict each other").hint("leave one of them out")
 	}
 	a.print = a.newPrinter(a.global.json)
 	return a.openLog()

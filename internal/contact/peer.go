@@ -139,9 +139,9 @@ func (p *Peer) Check(opt Options) error {
 	case p.Form == dialect.FormJetsend:
 	case opt.HiddenName:
 		return incapable("the client "+who+" cannot be told a name that the servers do not see",
-			"leave --require-hidden-name away, or give the file another name with --name")
+			"leave --require-hidden-name out, or give the file another name with --name")
 	case opt.VerifiedReceipt:
-		return incapable("the client "+who+" cannot prove that a file arrived", "leave --require-verified-receipt away")
+		return incapable("the client "+who+" cannot prove that a file arrived", "leave --require-verified-receipt out")
 	}
 	return nil
 }

@@ -177,7 +177,7 @@ func (d *doctor) ownDevices(ctx context.Context) {
 	self := d.account.JID().Bare()
 	all, err := d.published(ctx, self)
 	if err != nil {
-		d.add(AreaAccount, "omemo", StatusWarn, "our device list cannot be had: "+clean.Error(err), nil, "run `jetsend devices list`")
+		d.add(AreaAccount, "omemo", StatusWarn, "our device list cannot be fetched: "+clean.Error(err), nil, "run `jetsend devices list`")
 		return
 	}
 	own := OwnDeviceDetails{ID: d.keys.DeviceID(), Fingerprint: d.keys.Fingerprint()}
@@ -209,7 +209,7 @@ func ownFinding(own OwnDeviceDetails) Finding {
 		f.Status, f.Code = StatusFail, int(exitcode.Untrusted)
 		f.Text = fmt.Sprintf("device %d of this machine is not published as it is: contacts refuse what it sends", own.ID)
 	}
-	f.Hints = []string{"run `jetsend login` to publish it anew"}
+	f.Hints = []string{"run `jetsend login` to publish it again"}
 	return f
 }
 

@@ -64,7 +64,7 @@ type InterruptedDetails struct {
 func (d *doctor) subscription(ctx context.Context, bare jid.JID) bool {
 	s, err := d.contacts.Subscription(ctx, bare)
 	if err != nil {
-		d.add(AreaContact, "subscription", StatusWarn, "the list of contacts cannot be had: "+clean.Error(err), nil)
+		d.add(AreaContact, "subscription", StatusWarn, "the list of contacts cannot be fetched: "+clean.Error(err), nil)
 		return true
 	}
 	d.found(subscriptionFinding(SubscriptionDetails(s), clean.Text(bare.String()), d.contacts.AskToAccept()))

@@ -127,7 +127,7 @@ func (d *doctor) look(ctx context.Context, of jid.JID, id uint32) publishedDevic
 		p.key, p.prekeys, err = parseIdentity(items)
 	}
 	if err != nil {
-		p.Problem = "its bundle cannot be had: " + clean.Error(err)
+		p.Problem = "its bundle cannot be fetched: " + clean.Error(err)
 	}
 	return p
 }

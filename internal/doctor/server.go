@@ -95,7 +95,7 @@ func dnsFinding(in *session.Inspection, domain, server string) Finding {
 	case len(places) > 0:
 		f.Text = "SRV records of " + domain + ": " + strings.Join(places, ", ")
 	case in.SRVErr != nil:
-		f.Status, f.Text = StatusWarn, "no SRV records of "+domain+" to be had: "+clean.Error(in.SRVErr)
+		f.Status, f.Text = StatusWarn, "the SRV records of "+domain+" cannot be looked up: "+clean.Error(in.SRVErr)
 		f.Hints = []string{"check the network and its name server; JETSEND_SERVER=host:port names a server that DNS does not"}
 	default:
 		f.Status, f.Text = StatusWarn, "no SRV records of "+domain+": the domain itself is tried on the usual ports"

@@ -30,7 +30,7 @@ var (
 	ErrNextPart = errors.New("the next part of the file has not come")
 	// ErrInUse: the contact answered a request with busy, because a session of its own
 	// for the transfer lives, or seems to.
-	ErrInUse = errors.New("the contact's own session is at the transfer")
+	ErrInUse = errors.New("the contact's own session carries the transfer")
 	// ErrRunning: another process is at the transfer.
 	ErrRunning = errors.New("the transfer is running in another process")
 )

@@ -61,7 +61,7 @@ func (a *Account) currentList(ctx context.Context, p PEP, of jid.JID) error {
 	if e != nil || len(stored) == 0 {
 		return errors.Join(err, e)
 	}
-	a.log.WarnContext(ctx, "device list cannot be had, using the stored one", "jid", of, "error", clean.Error(err))
+	a.log.WarnContext(ctx, "device list cannot be fetched, using the stored one", "jid", of, "error", clean.Error(err))
 	return nil
 }
 

@@ -40,7 +40,7 @@ var (
 	ErrNoSuchDevice = errors.New("account has no such omemo device")
 	// ErrTooOften: the session with a device was begun anew as often as it may be in a
 	// day.
-	ErrTooOften = errors.New("session was begun anew too often today")
+	ErrTooOften = errors.New("too many new sessions with the device today")
 	// ErrTooMany: more messages came than are opened in the time.
 	ErrTooMany = errors.New("too many omemo messages")
 	// ErrOtherAccount: the state belongs to another account.

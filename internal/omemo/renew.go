@@ -73,7 +73,7 @@ func (a *Account) renew(ctx context.Context, p PEP, to jid.JID) (trouble map[uin
 			if err == nil {
 				return nil
 			}
-			a.log.WarnContext(ctx, "session not begun anew", "jid", addr.jid, "device", addr.device, "error", clean.Error(err))
+			a.log.WarnContext(ctx, "no new session begun", "jid", addr.jid, "device", addr.device, "error", clean.Error(err))
 			var changed *TrustError
 			if errors.As(err, &changed) {
 				mu.Lock()
