@@ -18,12 +18,16 @@ import (
 )
 
 // TestMain makes the test binary answer to the name jetsend, so that scripts
-// run it as a process of its own, with real signals and exit codes.
+// run it as a process of its own, with real signals and exit codes. That one waits less
+// for what the scripts are not about.
 func TestMain(m *testing.M) {
 	if signal.Ignored(syscall.SIGHUP) { // by nohup: what jetsend does with it is tested all the same
 		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	}
-	testscript.Main(m, map[string]func(){"jetsend": main})
+	testscript.Main(m, map[string]func(){"jetsend": func() {
+		quick = true
+		main()
+	}})
 }
 
 // scriptCommands are the commands of scripts beside those of testscript and

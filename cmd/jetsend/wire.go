@@ -27,6 +27,9 @@ func wire(a *app) {
 	a.dial, a.openKeys, a.openTransfers, a.openNames = dial, openKeys, openTransfers, openNames
 }
 
+// quick is [transfer.Config.Quick]. Only the scripts of the tests set it.
+var quick bool
+
 // dial puts the account online.
 func dial(ctx context.Context, o dialOptions) (endpoint, error) {
 	e, err := transfer.Connect(ctx, transfer.Config{
@@ -34,7 +37,7 @@ func dial(ctx context.Context, o dialOptions) (endpoint, error) {
 		StateDir: o.StateDir, Trust: trustMode(o.Trust), Receiver: o.Receiver, Priority: o.Priority,
 		S5B:          transfer.S5BConfig{ListenPorts: o.Transports.S5B.ListenPorts, Advertise: o.Transports.S5B.Advertise, Interfaces: o.Transports.S5B.Interfaces, Proxies: o.Transports.S5B.Proxies},
 		IBBBlockSize: o.Transports.IBB.BlockSize,
-		ManyDevices:  o.Login, KeepFor: o.KeepFor, Report: o.Report, Log: o.Log,
+		ManyDevices:  o.Login, KeepFor: o.KeepFor, Report: o.Report, Log: o.Log, Quick: quick,
 	})
 	if err != nil {
 		return nil, err

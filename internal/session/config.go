@@ -80,6 +80,8 @@ type Config struct {
 	// server. The first login, that of Start, is never tried again. Without
 	// Reconnect the session ends with its first stream.
 	Reconnect bool
+	// Quick makes the pauses before it does so short. For tests.
+	Quick bool
 	// State is told of every change of the connection, in order and from one
 	// goroutine. It must not block: nobody watches the connection meanwhile.
 	// It must not call Close. The first Up may come after Start has returned;

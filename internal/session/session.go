@@ -106,6 +106,9 @@ func New(cfg Config) *Session {
 		backoff:     backoff.Backoff{First: backoffFirst, Last: backoffMost},
 		wall:        func() time.Time { return time.Now().Round(0) },
 	}
+	if cfg.Quick {
+		s.backoff = backoff.Backoff{First: 40 * time.Millisecond, Last: 500 * time.Millisecond}
+	}
 	s.cfg, s.err0 = cfg.complete()
 	s.dial = s.Dial
 	s.full = s.cfg.JID

@@ -144,7 +144,7 @@ func (e *Endpoint) open(ctx context.Context) (err error) {
 func (e *Endpoint) assemble() {
 	c := e.cfg.Session
 	c.Log = e.log
-	c.Reconnect, c.State = true, e.connection
+	c.Reconnect, c.Quick, c.State = true, e.cfg.Quick, e.connection
 	c.Hidden = e.cfg.Receiver // until Receive is ready for offers
 	c.Features = features(e.cfg.Receiver, RouteOptions{})
 	if e.cfg.Receiver { // the others' resource is one that nobody knows

@@ -40,7 +40,8 @@ type Config struct {
 	// SessionLimit is how many bytes of a file one session carries, if that is
 	// less than what one secret may encrypt; 0 means that. For tests.
 	SessionLimit int64
-	// Quick makes the pauses short and the patience with silent peers small. For tests.
+	// Quick makes pauses short, and some of the patience with peers and a server that say
+	// nothing. For tests.
 	Quick bool
 	// KeepFor is that of ReceiveOptions, for Send and Resume: where nobody
 	// receives nothing would ever expire.
