@@ -42,9 +42,9 @@ func TestPatience(t *testing.T) {
 		"accepted by another's client": {time.Minute, formJET, true, time.Minute, exitcode.Declined},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := &outgoing{
-				upload: upload{src: &source{Size: size}, row: &journal.Handle{}},
-				opt:    SendOptions{AnswerTimeout: tt.timeout}, form: tt.form, accepted: tt.accepted,
+			o := &offering{
+				upload: upload{src: &source{Size: size}, row: &journal.Handle{}, form: tt.form, accepted: tt.accepted},
+				opt:    SendOptions{AnswerTimeout: tt.timeout},
 			}
 			if got := o.patience(); got != tt.want {
 				t.Errorf("%v, want %v", got, tt.want)
@@ -56,10 +56,11 @@ func TestPatience(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			o.talk = &talk{e: &Endpoint{}, sess: s}
+			c := unconnected().converseIn(t.Context(), Head{})
+			c.sess = s
 			late := make(chan time.Time, 1)
 			late <- time.Now()
-			_, err = o.awaitAccept(t.Context(), late)
+			err = o.awaitAccept(c, late)
 			if code, _ := classify(err, false); code != tt.code {
 				t.Errorf("code %d: %v", code, err)
 			}
@@ -80,16 +81,18 @@ func TestSuccessForAnswer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		o := &outgoing{upload: upload{src: &source{}, row: &journal.Handle{}}, form: f, talk: &talk{e: unconnected(), sess: s}}
+		o := &offering{upload: upload{src: &source{}, row: &journal.Handle{}, form: f}}
+		c := unconnected().converseIn(t.Context(), Head{})
+		c.sess = s
 		if f == formJetsend {
-			o.talk.offer = &offer{}
+			c.offer = &offer{}
 		}
 		done := xmltree.New(jingle.NS, "jingle", jingle.Reason{Condition: jingle.Success}.Element()).
 			Set("action", string(jingle.SessionTerminate)).Set("sid", s.ID())
 		if _, err := m.HandleIQ(t.Context(), stanza.IQ{From: peer, Type: stanza.Set, Payload: done}); err != nil {
 			t.Fatal(err)
 		}
-		_, err = o.awaitAccept(t.Context(), nil)
+		err = o.awaitAccept(c, nil)
 		if code, _ := classify(err, false); code != want {
 			t.Errorf("form %d: code %d: %v", f, code, err)
 		}

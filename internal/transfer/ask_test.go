@@ -37,7 +37,7 @@ func TestAskForAnotherName(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer closeSources([]*source{src})
-		o := st.romeo.outgoing(opt, src)
+		o := st.romeo.offering(opt, src)
 		peers, err := st.romeo.choose(t.Context(), opt)
 		if err != nil {
 			t.Fatal(err)

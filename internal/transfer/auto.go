@@ -8,27 +8,21 @@ import (
 	"time"
 
 	"jetsend/internal/backoff"
-	"jetsend/internal/clean"
 	"jetsend/internal/exitcode"
-	"jetsend/internal/filename"
 	"jetsend/internal/inbox"
 	"jetsend/internal/jid"
-	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
-	"jetsend/internal/omemo"
 )
 
 const (
-	// lookAtLeast is how often a receiver looks when nothing happens.
-	lookAtLeast = time.Minute
 	// maxAsking bounds the requests at one time.
 	maxAsking = 4
 	// tidyEvery is the pace of throwing away what is too old.
 	tidyEvery = 24 * time.Hour
 )
 
-// asking is what a receiver knows about its requests for one transfer.
-type asking struct {
+// asked is what a receiver knows about its requests for one transfer.
+type asked struct {
 	next   time.Time
 	pauses backoff.Backoff
 	busy   bool
@@ -38,24 +32,24 @@ type asking struct {
 // those that the journal has from before. Its fields belong to its goroutine.
 type keeper struct {
 	r      *receiver
-	asks   map[string]*asking
+	asks   map[string]*asked
 	online map[jid.JID]uint64 // the arrivals of clients at the last look
-	ended  chan asked
+	ended  chan requested
 	tidied time.Time
 	// settling is closed when the releases that a crash has cut are ended, and nil
 	// from then on.
 	settling <-chan struct{}
 }
 
-// asked is how a request ended.
-type asked struct {
+// requested is how a request ended.
+type requested struct {
 	id  string
 	err error
 }
 
 // keep looks after the interrupted transfers until ctx ends.
 func (r *receiver) keep(ctx context.Context) {
-	k := &keeper{r: r, asks: map[string]*asking{}, online: map[jid.JID]uint64{}, ended: make(chan asked, maxAsking)}
+	k := &keeper{r: r, asks: map[string]*asked{}, online: map[jid.JID]uint64{}, ended: make(chan requested, maxAsking)}
 	// A task, since it may run hooks, and not waited for: to read large files or to
 	// unpack directories takes longer than whoever asks whether we are alive waits.
 	settled := make(chan struct{})
@@ -114,15 +108,15 @@ func (k *keeper) settle(ctx context.Context) {
 // settle ends the release of a verified file that a crash has cut, which needs
 // nobody. It tells whether the file is released now.
 func (e *Endpoint) settle(ctx context.Context, row journal.Row, how keeping, dir *inbox.Dir) (released bool, err error) {
-	d := newDownload(row, row.Peer, how)
-	if err := e.take(ctx, d, row, dir, false); err != nil {
+	d := newDownload(e, row, row.Peer, how)
+	if err := d.open(ctx, row, dir); err != nil {
 		return false, err
 	}
 	if d.final == "" {
-		return false, d.giveUp(ctx, errors.New(row.LastError))
+		return false, d.leave(errors.New(row.LastError)).lost
 	}
 	d.report()
-	return true, d.close(ctx)
+	return true, d.close()
 }
 
 // interrupted are the received transfers that could go on.
@@ -134,14 +128,13 @@ func (k *keeper) interrupted(ctx context.Context) []journal.Row {
 	return rows
 }
 
-// look reports what was parked too long, asks for what is due, and returns how
-// long there is nothing to do.
+// look asks for what is due, and returns how long there is nothing to do.
 func (k *keeper) look(ctx context.Context) time.Duration {
 	if k.r.terms().Accept == AcceptVerified {
 		k.r.renew(func(t *terms) { t.learnVerified(ctx) })
 	}
 	t, now := k.r.terms(), time.Now()
-	idle := min(lookAtLeast, k.r.giveUp(ctx, now))
+	idle := k.r.e.timing.lookAtLeast
 	rows := k.thin(ctx, t, k.interrupted(ctx))
 	if t.AutoResume <= 0 {
 		return idle
@@ -157,7 +150,7 @@ func (k *keeper) look(ctx context.Context) time.Duration {
 		}
 		a := k.asks[row.ID]
 		if a == nil {
-			a = &asking{pauses: k.r.e.timing.requests}
+			a = &asked{pauses: k.r.e.timing.requests}
 			k.asks[row.ID] = a
 		}
 		if fresh[row.Peer] {
@@ -175,7 +168,7 @@ func (k *keeper) look(ctx context.Context) time.Duration {
 			idle = min(idle, due.Sub(now))
 		case busy < maxAsking:
 			busy++
-			a.busy = k.r.spawn(func() { k.ended <- asked{row.ID, k.r.request(k.r.ctx, t, row)} }) // ended has room for all of them
+			a.busy = k.r.spawn(func() { k.ended <- requested{row.ID, k.r.request(t, row)} }) // ended has room for all of them
 		}
 	}
 	return idle
@@ -195,7 +188,7 @@ func (k *keeper) forget(rows []journal.Row) (busy int) {
 	for _, row := range rows {
 		interrupted[row.ID] = true
 	}
-	maps.DeleteFunc(k.asks, func(id string, a *asking) bool {
+	maps.DeleteFunc(k.asks, func(id string, a *asked) bool {
 		if a.busy {
 			busy++
 		}
@@ -227,7 +220,7 @@ func (k *keeper) clients(rows []journal.Row) (online, fresh map[jid.JID]bool) {
 }
 
 // note plans the next request after one has ended.
-func (k *keeper) note(end asked) {
+func (k *keeper) note(end requested) {
 	a := k.asks[end.id]
 	a.busy = false
 	if end.err == nil {
@@ -307,66 +300,24 @@ func (r *receiver) wants(t *terms, row journal.Row) bool {
 	return t.admits(row.Peer)
 }
 
-// request asks for the rest of a file, in one session, and reports what a run
-// reports of an interrupted transfer. The error says that there was nothing to
-// be had for now.
-func (r *receiver) request(ctx context.Context, t *terms, row journal.Row) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	keep := context.AfterFunc(r.deciding, func() { cancel(context.Cause(r.deciding)) })
-	defer keep()
-	to, err := r.e.servants(ctx, row.Peer, 0)
+// request asks for the rest of a file, in one session of its actor. The error says that
+// there was nothing to be had for now.
+func (r *receiver) request(t *terms, row journal.Row) error {
+	to, err := r.e.servants(r.deciding, row.Peer, 0)
 	if err != nil {
 		return err
 	}
-	q, err := r.e.askEach(ctx, to, func(p *peer) *request {
-		q := r.e.newRequest(row, p, r.keeping(t), t.Route)
-		q.accepted = func() {
-			keep() // from here on it runs, and has the drain
-			r.begin(q.down.head)
-		}
-		q.judge = func(d omemo.Device) error { return t.judge(d, true) }
-		return q
-	})
-	done := err == nil && q.down.final != ""
-	if !q.answered {
-		switch {
-		case done && !q.down.past: // a crash had hidden it
-			r.complete(q.down.head)
-		case overThere(err):
-			r.over(q.down.head, err)
-		}
-		return err
+	q := &request{terms: t, row: row, to: to, done: make(chan error, 1)}
+	if !r.actors.hand(row.Key, q, func() *visits { return newVisits(r, row.Key) }) {
+		return errStreamLost
 	}
-	end := sessionEnd{terms: t, head: q.down.head, done: done, err: err}
-	if err == nil && !done {
-		end.err = errNextPart
-	}
-	if q.down.row != nil {
-		now := q.down.row.Row()
-		end.moved, end.resumable = now.Durable, now.State == journal.Interrupted
-	}
-	r.left(end)
-	return err
+	return <-q.done
 }
 
 // keeping says how this run keeps the files that it takes under t.
 func (r *receiver) keeping(t *terms) keeping {
 	return keeping{
 		minFree: t.MinFree, conflict: t.OnConflict, checksum: t.Checksum,
-		out: t.Out, released: func(of Received) { r.released(t.Hook, of) },
-	}
-}
-
-// newDownload is the download of a row that exists.
-func newDownload(row journal.Row, from jid.JID, how keeping) *download {
-	name := filename.Safe(row.Name)
-	head := Head{Transfer: row.ID, Direction: Receive, Peer: from.String(), Name: clean.Text(row.Name)}
-	if row.Name == "" {
-		head.Name = name
-	}
-	return &download{
-		head: head, file: &jingle.File{Name: row.Name, Size: row.Size, Date: row.MTime}, name: name, how: how, begun: time.Now(),
-		stop: func(error) {}, // until there is a session to end
+		out: t.Out, released: func(of Received) { r.runHook(t.Hook, of) },
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
 	"jetsend/internal/xmpptest"
@@ -74,10 +75,11 @@ func TestContactAway(t *testing.T) {
 func TestAwayTooLong(t *testing.T) {
 	s := prosody(t)
 	romeo := online(t, s, s.Addr, "romeo", false, nil)
-	o := romeo.outgoing(SendOptions{To: jid.MustParse("juliet@jet.test")}, &source{})
-	o.form, o.marked, o.accepted = formJetsend, true, true
-	_, err := o.findAgain(t.Context(), time.Second)
-	if !o.again(err) {
+	o := romeo.offering(SendOptions{To: jid.MustParse("juliet@jet.test")}, &source{})
+	o.life, o.form, o.marked, o.accepted = t.Context(), formJetsend, true, true
+	o.row = &journal.Handle{}
+	_, err := o.findAgain(time.Second)
+	if !fault.Of(err).Again(o.standing()) {
 		t.Errorf("not tried again: %v", err)
 	}
 	if code, _ := classify(err, true); code != exitcode.Interrupted {

@@ -61,7 +61,7 @@ func TestNothingInTheClear(t *testing.T) {
 	}
 	var in events
 	var key, iv []byte
-	var o *outgoing
+	var o *offering
 	juliet := online(t, s, tap.Addr, "juliet", true, in.report)
 	romeo := online(t, s, tap.Addr, "romeo", false, func(ev Event) {
 		if _, ok := ev.(Negotiated); ok {
@@ -78,7 +78,7 @@ func TestNothingInTheClear(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o = romeo.outgoing(SendOptions{To: jid.MustParse("juliet@jet.test"), Description: "the confidential description", Checksum: true}, src)
+	o = romeo.offering(SendOptions{To: jid.MustParse("juliet@jet.test"), Description: "the confidential description", Checksum: true}, src)
 	resources, err := romeo.choose(t.Context(), SendOptions{To: jid.MustParse("juliet@jet.test"), Wait: time.Minute})
 	if err != nil {
 		t.Fatal(err)

@@ -31,7 +31,7 @@ func (k *keeper) thin(ctx context.Context, t *terms, rows []journal.Row) []journ
 		dropped[row.Key] = true
 		k.r.e.log.Info("transfer dropped, its contact has too many interrupted ones", "transfer", row.ID, "peer", row.Peer, "bytes", row.Durable)
 		row.State = journal.Forgotten
-		k.r.part(row.Key, row)
+		k.r.notify(row.Key, &notice{})
 	}
 	return slices.DeleteFunc(rows, func(row journal.Row) bool { return dropped[row.Key] })
 }

@@ -72,11 +72,11 @@ func TestCrowdOfStrangers(t *testing.T) {
 // TestManyRowsAtALook: what a look does for each row does not grow with the rows.
 func TestManyRowsAtALook(t *testing.T) {
 	const many = 200_000
-	k := &keeper{r: &receiver{e: unconnected()}, asks: map[string]*asking{"gone": {}, "gone, but asked for": {busy: true}}}
+	k := &keeper{r: &receiver{e: unconnected()}, asks: map[string]*asked{"gone": {}, "gone, but asked for": {busy: true}}}
 	rows := make([]journal.Row, many)
 	for i := range rows {
 		rows[i] = journal.Row{Key: journal.Key{ID: fmt.Sprintf("%036d", i)}, Peer: jid.MustParse(fmt.Sprintf("u%d@jet.test", i%100))}
-		k.asks[rows[i].ID] = &asking{}
+		k.asks[rows[i].ID] = &asked{}
 	}
 	begun := time.Now()
 	busy := k.forget(rows)

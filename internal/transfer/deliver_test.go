@@ -47,7 +47,7 @@ func (fixed) Close() error                    { return nil }
 func (fixed) Unchanged(context.Context) error { return nil }
 
 // offering sends data as what the source says, under an id.
-func offering(t *testing.T, e *Endpoint, src *source, data []byte, id string) exitcode.Code {
+func offeredBy(t *testing.T, e *Endpoint, src *source, data []byte, id string) exitcode.Code {
 	t.Helper()
 	src.Data, src.Size, src.Path = fixed{bytes.NewReader(data)}, int64(len(data)), "/nowhere"
 	opt := SendOptions{To: jid.MustParse("juliet@jet.test"), Wait: time.Minute, AnswerTimeout: time.Minute}
@@ -55,7 +55,7 @@ func offering(t *testing.T, e *Endpoint, src *source, data []byte, id string) ex
 	if err != nil {
 		t.Fatal(err)
 	}
-	return e.outgoing(opt, src).start(t.Context(), peers, id)
+	return e.offering(opt, src).start(t.Context(), peers, id)
 }
 
 // TestHookOnce: the hook of a finished transfer is not run again, however often
@@ -69,7 +69,7 @@ func TestHookOnce(t *testing.T) {
 	receiving(t, juliet, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts, Hook: h})
 	id := uuid.NewString()
 	for range 3 {
-		if code := offering(t, romeo, &source{Name: "f"}, []byte("abc"), id); code != exitcode.OK {
+		if code := offeredBy(t, romeo, &source{Name: "f"}, []byte("abc"), id); code != exitcode.OK {
 			t.Fatalf("exit code %d", code)
 		}
 		eventually(t, func() bool { _, ok := last[Hook](&in); return ok })
@@ -224,7 +224,7 @@ func TestHostileArchives(t *testing.T) {
 	} {
 		in.reset()
 		src := &source{Name: "tree", Tree: &tree{Manifest: make([]byte, sha256.Size), Files: 1}}
-		if code := offering(t, romeo, src, data, uuid.NewString()); code != exitcode.Declined {
+		if code := offeredBy(t, romeo, src, data, uuid.NewString()); code != exitcode.Declined {
 			t.Errorf("%s: the sender ended with %d", name, code)
 		}
 		waitIdle(t, juliet)
@@ -244,7 +244,7 @@ func TestHostileArchives(t *testing.T) {
 	// What only looks hostile arrives, tamed.
 	src := &source{Name: "../.tree\u202e", Tree: &tree{Manifest: make([]byte, sha256.Size), Files: 1}}
 	data := tarOf(t, tar.Header{Name: "tree/$(x)\u202e;\x07", Typeflag: reg}, tar.Header{Name: "tree/" + strings.Repeat("n", 255), Typeflag: reg})
-	if code := offering(t, romeo, src, data, uuid.NewString()); code != exitcode.OK {
+	if code := offeredBy(t, romeo, src, data, uuid.NewString()); code != exitcode.OK {
 		t.Fatalf("exit code %d", code)
 	}
 	waitIdle(t, juliet)

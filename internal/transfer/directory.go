@@ -31,7 +31,7 @@ func directoryOf(s *source) *directory {
 
 // nameArchive gives a directory the name that it has towards a client which
 // gets a plain archive.
-func (o *outgoing) nameArchive() {
+func (o *offering) nameArchive() {
 	if !o.profile() && o.src.Tree != nil && !strings.HasSuffix(o.src.Name, archiveSuffix) {
 		o.src.Name += archiveSuffix
 		o.head.Name = o.src.Name
@@ -66,18 +66,10 @@ func (d *download) spare(row *journal.Row) int64 {
 
 // unpack is release for a directory.
 func (d *download) unpack(ctx context.Context, sum []byte) error {
-	// A newer session of the sender waits for the tree; it does not begin it again.
-	working, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer cancel(nil)
-	defer context.AfterFunc(ctx, func() {
-		if cause := context.Cause(ctx); !errors.Is(cause, errSuperseded) {
-			cancel(cause)
-		}
-	})()
-	done := context.WithoutCancel(ctx)
-	final, tree, err := d.part.Unpack(working, d.name, d.how.conflict, func(path string) error { return d.row.Place(done, path, sum) })
+	done := context.Background()
+	final, tree, err := d.part.Unpack(ctx, d.name, d.how.conflict, func(path string) error { return d.row.Place(done, path, sum) })
 	if err != nil {
-		return unpackError(working, err)
+		return unpackError(ctx, err)
 	}
 	d.final = final
 	d.released(tree)

@@ -1,17 +1,17 @@
 package transfer
 
 import (
-	"bytes"
 	"context"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"slices"
 	"time"
 
+	"jetsend/internal/clean"
+	"jetsend/internal/filename"
 	"jetsend/internal/inbox"
+	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
@@ -45,15 +45,21 @@ type keeping struct {
 	released func(Received)
 }
 
-// download is the receiving end of one transfer, over as many sessions as it
-// takes, whoever opens them. It holds the row of the transfer and its partial
-// file from open to close.
+// download is the receiving end of one transfer in a session, whoever opens it. It holds
+// the row of the transfer and its partial file from open to leave.
 type download struct {
 	e    *Endpoint
 	head Head
 	file *jingle.File // as offered
 	name string       // made safe
 	how  keeping
+	// life is the context of the actor: what is verified does not end with the session.
+	life context.Context
+	// reader reads what is here for a contact who offers the rest, at that contact's
+	// expense; nil when we ask for it.
+	reader func(ctx context.Context, f func(payment) error) error
+	judge  func(omemo.Device) error // of the device that hands the rest out, when we ask
+	told   func()                   // called when the contact has said yes to our request
 
 	dir  *inbox.Dir
 	own  bool // dir is closed with the download
@@ -61,59 +67,29 @@ type download struct {
 	part *inbox.Partial // nil when the file is released already
 	sum  digest
 
-	keys [][]byte // that the transfer belongs to
-
-	begun time.Time
-	from  int64    // where in the file the session of the moment began
-	moved int64    // bytes of the file that are here
-	plain []string // of a plain file: the hashes by which it was verified
-	taken bool     // the sender knows that the offer was accepted
-	final string   // absolute path, once the file is released
+	sender []omemo.Device // that hands it out
+	begun  time.Time
+	from   int64    // where in the file the session of the moment began
+	moved  int64    // bytes of the file that are here
+	plain  []string // of a plain file: the hashes by which it was verified
+	taken  bool     // the sender knows that the offer was accepted
+	agreed bool     // the contact has said yes to our request
+	final  string   // absolute path, once the file is released
 	// differs is what of a directory is not as it was sent; nil until it is released.
 	differs *Differences
 	past    bool // an earlier run has written it to its output: this one has not
-
-	stop context.CancelCauseFunc // ends the session of the moment
 }
 
-// settle ends a release that was cut after the file had been verified.
-func (d *download) settle(ctx context.Context, row journal.Row) (done bool, err error) {
-	if row.Phase == journal.PhasePoured {
-		return true, d.settlePoured(ctx, &row)
+// newDownload is the download of a row that exists.
+func newDownload(e *Endpoint, row journal.Row, from jid.JID, how keeping) *download {
+	name := filename.Safe(row.Name)
+	head := Head{Transfer: row.ID, Direction: Receive, Peer: from.String(), Name: clean.Text(row.Name)}
+	if row.Name == "" {
+		head.Name = name
 	}
-	outcome, err := d.settleRelease(&row, filepath.Base(row.Path))
-	if err != nil {
-		return false, &sinkError{Err: err}
+	return &download{
+		e: e, head: head, file: &jingle.File{Name: row.Name, Size: row.Size, Date: row.MTime}, name: name, how: how, begun: time.Now(),
 	}
-	switch outcome {
-	case inbox.Released:
-		d.final = row.Path
-		return true, d.row.Complete(ctx)
-	case inbox.NotReleased:
-		return d.releaseAgain(ctx, row)
-	}
-	return false, d.row.Rewind(ctx, 0)
-}
-
-// releaseAgain releases a file that was verified before a crash, if it is still
-// that file.
-func (d *download) releaseAgain(ctx context.Context, row journal.Row) (done bool, err error) {
-	d.part, err = d.dir.Reopen(row.ID, row.Size, row.Size, 0)
-	var short *inbox.ShortError
-	if errors.As(err, &short) { // somebody cut it
-		return false, d.row.Rewind(ctx, short.Have)
-	}
-	if err == nil && row.SHA256 != nil {
-		err = d.sum.Advance(ctx, d.part, row.Size)
-	}
-	if err != nil {
-		return false, &sinkError{Err: err}
-	}
-	if row.SHA256 != nil && !bytes.Equal(d.sum.Sum(), row.SHA256) {
-		err := d.restart(ctx)
-		return false, errors.Join(err, d.part.Keep())
-	}
-	return true, d.release(ctx, row.SHA256)
 }
 
 // offset is the number of bytes that need not be sent again.
@@ -126,39 +102,85 @@ func (d *download) prefix(ctx context.Context) (string, error) {
 		return "", nil
 	}
 	if err := d.sum.Advance(ctx, d.part, d.offset()); err != nil {
-		if cause := context.Cause(ctx); cause != nil {
-			return "", cause
+		if ctx.Err() != nil {
+			return "", context.Cause(ctx)
 		}
 		return "", &sinkError{Err: fmt.Errorf("read partial file: %w", err)}
 	}
 	return hex.EncodeToString(d.sum.Sum()), nil
 }
 
-// restart throws away what there is.
-func (d *download) restart(ctx context.Context) error { return d.rewind(ctx, 0) }
-
-// rewind throws away what is behind the first n bytes. The row goes first: see
-// package journal.
-func (d *download) rewind(ctx context.Context, n int64) error {
-	if err := d.row.Rewind(ctx, n); err != nil {
-		return err
+// Accept implements end: we say what we want, in our answer to an offer or in a request.
+func (d *download) Accept(c *conversation) (s span, err error) {
+	if c.sess.Initiator() {
+		return d.agree(c)
 	}
-	d.sum.Reset()
-	if err := d.part.Rewind(n); err != nil {
-		return &sinkError{Err: err}
+	prefix, err := d.chargedPrefix(c)
+	if err != nil {
+		return s, err
 	}
-	return nil
+	s = d.e.spanFrom(d.offset(), d.file.Size, offered(c.sess.Content()))
+	if c.offer == nil {
+		s = span{0, d.file.Size, d.file.Size}
+	}
+	if !s.valid(s.size) { // a part of no bytes would go on for ever
+		return s, refuse(fmt.Errorf("%w: an offer of no bytes", errOffer), jingle.Reason{Condition: jingle.IncompatibleParameters})
+	}
+	d.taken = true // the sender may know it even if we never learn that
+	d.sender = c.devices
+	return s, c.answer(s, prefix)
 }
 
-func (d *download) stream(ctx context.Context, t *talk, path *bytestream, s span) error {
-	if err := t.sess.BeginStream(); err != nil {
+// chargedPrefix is prefix for the accept of an offer. Reading takes its turn among the
+// contact's sessions; where nothing is here, nobody is waited for.
+func (d *download) chargedPrefix(c *conversation) (prefix string, err error) {
+	if c.offer == nil {
+		return "", nil
+	}
+	err = c.step(needs{server: true}, func(ctx context.Context) error {
+		if d.offset() == 0 {
+			prefix, err = d.prefix(ctx)
+			return err
+		}
+		return d.reader(ctx, func(pay payment) error {
+			d.sum.Pay = pay
+			defer func() { d.sum.Pay = nil }()
+			prefix, err = d.prefix(ctx)
+			return err
+		})
+	})
+	return prefix, err
+}
+
+// agree takes the contact's accept of our request.
+func (d *download) agree(c *conversation) (s span, err error) {
+	if s, err = d.checkAccept(c); err != nil {
+		return s, err
+	}
+	row := d.row.Row()
+	d.agreed, d.from = true, s.offset
+	d.told()
+	d.e.cfg.Report(Offer{Head: d.head, Size: row.Size, ResumedFrom: s.offset, Description: row.Description, Directory: row.Source == journal.SourceTree})
+	c.reportAccepted(s.offset)
+	return s, nil
+}
+
+// Move implements end: it reads the span. When it returns nil what came is authentic.
+func (d *download) Move(c *conversation, s span) error {
+	c.reportPath()
+	d.from = s.offset
+	return c.step(needs{path: true}, func(ctx context.Context) error { return d.stream(ctx, c, s) })
+}
+
+func (d *download) stream(ctx context.Context, c *conversation, s span) error {
+	if err := c.sess.BeginStream(); err != nil {
 		return err
 	}
 	if err := d.row.Run(ctx); err != nil {
 		return err
 	}
 	var sum io.Writer
-	if d.how.checksum || !s.whole() || t.offer != nil && slices.Contains(d.file.HashUsed, "sha-256") {
+	if d.how.checksum || !s.whole() || c.offer != nil && slices.Contains(d.file.HashUsed, "sha-256") {
 		sum = &d.sum
 	}
 	m := startMeter(d.head, s.offset, s.size, d.e.cfg.Report)
@@ -167,21 +189,20 @@ func (d *download) stream(ctx context.Context, t *talk, path *bytestream, s span
 		d.moved = m.Bytes()
 	}()
 	defer d.keepSyncing(ctx)()
-	if t.insecure != nil {
-		return insecureIn(ctx, t.tapped(path), d.part, s.length, &d.e.receiving, sum, m)
+	if c.insecure != nil {
+		return insecureIn(ctx, c.tapped(c.path), d.part, s.length, &d.e.receiving, sum, m)
 	}
 	// Other clients do not all end the stream after the tag, and not every
 	// path hands the end on: then the bytes are counted.
-	ends := t.offer != nil && path.Ends
-	err := streamIn(ctx, t.tapped(path), ends, checkTime(s.offset), d.part, s.length, t.ts, &d.e.receiving, sum, m)
+	ends := c.offer != nil && c.path.Ends
+	err := streamIn(ctx, c.tapped(c.path), ends, checkTime(s.offset), d.part, s.length, c.ts, &d.e.receiving, sum, m)
 	return untagged(err, m.Bytes(), s)
 }
 
 // keepSyncing makes what comes durable from time to time, until its result is
 // called.
 func (d *download) keepSyncing(ctx context.Context) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
+	quit, done := make(chan struct{}), make(chan struct{})
 	go func() { // waited for by stop
 		defer close(done)
 		tick := time.NewTicker(syncEvery)
@@ -189,7 +210,7 @@ func (d *download) keepSyncing(ctx context.Context) (stop func()) {
 		for {
 			select {
 			case <-tick.C:
-			case <-ctx.Done():
+			case <-quit:
 				return
 			}
 			if err := d.sync(ctx); err != nil && ctx.Err() == nil {
@@ -197,7 +218,7 @@ func (d *download) keepSyncing(ctx context.Context) (stop func()) {
 			}
 		}
 	}()
-	return func() { cancel(); <-done }
+	return func() { close(quit); <-done }
 }
 
 // sync makes the bytes that were written durable and records them.
@@ -212,26 +233,69 @@ func (d *download) sync(ctx context.Context) error {
 	return d.row.Progress(ctx, n)
 }
 
+// Confirm implements end: it releases the file, or makes the part durable, and says so.
+// From here on the sender's leaving changes nothing any more, but for a checksum that it
+// has to tell.
+func (d *download) Confirm(c *conversation, s span) error {
+	if err := d.keep(c, s); err != nil {
+		return err
+	}
+	if s.last() {
+		d.report()
+	}
+	if err := d.receipt(c, s.end()); err != nil {
+		d.e.log.Warn("receipt", "transfer", d.head.Transfer, "error", err)
+	}
+	_ = c.sess.Terminate(context.Background(), jingle.Reason{Condition: jingle.Success})
+	if err := d.e.omemo.MarkUsed(context.Background(), d.sender); err != nil {
+		d.e.log.Warn("remember device", "error", err)
+	}
+	return nil
+}
+
+// keep makes what came durable, and releases the file when it is whole and verified.
+func (d *download) keep(c *conversation, s span) error {
+	if !s.last() {
+		if err := d.part.Sync(); err != nil {
+			return &sinkError{Err: err}
+		}
+		return d.row.Progress(d.life, s.end())
+	}
+	sum := d.sum.Of(s.size)
+	if !s.whole() {
+		if err := d.awaitChecksum(c, sum); err != nil {
+			return err
+		}
+	}
+	if err := c.awaitWireSum(d.life); err != nil {
+		return err
+	}
+	if c.insecure != nil {
+		sum, d.plain = c.wire.sums[hashAlgo].Sum(nil), c.insecure.verified()
+	}
+	return d.release(d.life, sum)
+}
+
 // awaitChecksum waits for the sealed SHA-256 of the whole file and compares it.
 // Without the right one nothing of the file is kept.
-func (d *download) awaitChecksum(ctx context.Context, t *talk, sum []byte) error {
+func (d *download) awaitChecksum(c *conversation, sum []byte) error {
 	want := ""
-	err := t.await(ctx, receiptTime, errIdle, func(info *xmltree.Element) (bool, error) {
+	err := c.await(receiptTime, errIdle, func(info *xmltree.Element) (bool, error) {
 		if !info.Is(jingle.NSFile, "checksum") {
 			return false, nil
 		}
-		x, err := t.unseal(kindChecksum, info.Children...)
+		x, err := c.unseal(kindChecksum, info.Children...)
 		if err != nil {
 			return false, err
 		}
-		c, err := parseChecksum(x)
+		told, err := parseChecksum(x)
 		if err != nil {
 			return false, err
 		}
-		if c.Transfer != t.offer.Transfer || c.Size != d.file.Size || info.Attr("name") != t.offer.Content {
+		if told.Transfer != c.offer.Transfer || told.Size != d.file.Size || info.Attr("name") != c.offer.Content {
 			return false, fmt.Errorf("%w: the checksum is for something else", errSealed)
 		}
-		want = c.SHA256
+		want = told.SHA256
 		return true, nil
 	})
 	if err != nil {
@@ -243,57 +307,22 @@ func (d *download) awaitChecksum(ctx context.Context, t *talk, sum []byte) error
 	return nil
 }
 
-// release gives the verified file its name, in the order that package journal
-// argues.
-func (d *download) release(ctx context.Context, sum []byte) error {
-	row := d.row.Row()
-	switch {
-	case d.how.out != nil:
-		return d.pour(ctx, sum)
-	case row.Source == journal.SourceTree:
-		return d.unpack(ctx, sum)
-	}
-	ctx = context.WithoutCancel(ctx)
-	d.part.Permit(row.Mode)
-	final, err := d.part.Release(d.name, d.how.conflict, d.file.Date, func(path string) error { return d.row.Place(ctx, path, sum) })
-	if err != nil {
-		return &sinkError{Err: err}
-	}
-	d.final = final
-	return d.row.Complete(ctx)
-}
-
 // receipt says to a jetsend what is durable, and to others that the file arrived.
-func (d *download) receipt(ctx context.Context, t *talk, stored int64) error {
+func (d *download) receipt(c *conversation, stored int64) error {
 	var sealed *xmltree.Element
-	if t.offer != nil {
+	if c.offer != nil {
 		rec := receipt{Transfer: d.head.Transfer, Size: d.file.Size, Stored: stored}
 		if stored == rec.Size {
 			rec.SHA256, rec.Differs = hex.EncodeToString(d.row.Row().SHA256), (*profile.Differences)(d.difference())
 		}
 		var err error
-		if sealed, err = t.seal(kindReceipt, rec.Element()); err != nil {
+		if sealed, err = c.seal(kindReceipt, rec.Element()); err != nil {
 			return err
 		}
 	}
-	word := receivedElement(t.sess.Content().Name, sealed)
-	word.Name.Space = t.sess.Content().Description.Name.Space // of the form of the offer
-	return t.tell(ctx, word)
-}
-
-// finish tells everybody that the file, or the part that the session was for,
-// is there. It is, whatever happens to the words.
-func (d *download) finish(ctx context.Context, t *talk, s span, devices ...omemo.Device) {
-	if s.last() {
-		d.report()
-	}
-	if err := d.receipt(ctx, t, s.end()); err != nil {
-		d.e.log.Warn("receipt", "transfer", d.head.Transfer, "error", err)
-	}
-	_ = t.sess.Terminate(ctx, jingle.Reason{Condition: jingle.Success})
-	if err := d.e.omemo.MarkUsed(context.WithoutCancel(ctx), devices); err != nil {
-		d.e.log.Warn("remember device", "error", err)
-	}
+	word := receivedElement(c.sess.Content().Name, sealed)
+	word.Name.Space = c.sess.Content().Description.Name.Space // of the form of the offer
+	return c.tell(d.life, word)
 }
 
 // report says that the file is there.
@@ -318,4 +347,20 @@ func (d *download) report() {
 	if d.how.released != nil {
 		d.how.released(event)
 	}
+}
+
+// restart throws away what there is.
+func (d *download) restart(ctx context.Context) error { return d.rewind(ctx, 0) }
+
+// rewind throws away what is behind the first n bytes. The row goes first: see
+// package journal.
+func (d *download) rewind(ctx context.Context, n int64) error {
+	if err := d.row.Rewind(ctx, n); err != nil {
+		return err
+	}
+	d.sum.Reset()
+	if err := d.part.Rewind(n); err != nil {
+		return &sinkError{Err: err}
+	}
+	return nil
 }

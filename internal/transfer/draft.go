@@ -25,48 +25,48 @@ func draftPayload(ts *crypto.Secret, as client) []byte {
 
 // dress makes c an offer in a form of other clients: the envelope, and the file
 // for all to see.
-func (o *outgoing) dress(ctx context.Context, c *jingle.Content) (err error) {
+func (o *offering) dress(ctx context.Context, t *conversation, c *jingle.Content) (env *omemo.Envelope, err error) {
 	if o.form == formInsecurePlaintext {
-		o.undress()
-		return nil
+		o.undress(t)
+		return &omemo.Envelope{}, nil
 	}
-	ts, to := o.talk.ts, o.to.JID
+	ts, to := t.ts, o.to.JID
 	if o.form == formDraft {
 		payload := draftPayload(ts, o.to.Software)
-		o.env, err = o.e.omemo.WrapPayload(ctx, o.e.sess, to, payload, omemo.Renewed)
+		env, err = o.e.omemo.WrapPayload(ctx, o.e.sess, to, payload, omemo.Renewed)
 		clear(payload)
 	} else {
-		o.env, err = o.e.omemo.WrapKey(ctx, o.e.sess, to, ts, omemo.Renewed)
+		env, err = o.e.omemo.WrapKey(ctx, o.e.sess, to, ts, omemo.Renewed)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if o.opt.Encryption == EncryptionAuto { // what was really wrapped decides
-		if err := o.e.guardKeys(ctx, to.Bare(), o.env.Devices, o.form); err != nil {
-			return err
+		if err := o.e.guardKeys(ctx, to.Bare(), env.Devices, o.form); err != nil {
+			return nil, err
 		}
 	}
 	cipher := ts.Suite().ShortURN() // Dino and Conversations take no other
 	switch o.form {
 	case formEncryptedFile:
-		c.Description, c.SendersOmitted = o.encryptedFile(), true
-		return nil
+		c.Description, c.SendersOmitted = o.encryptedFile(env), true
+		return env, nil
 	case formConversations:
-		c.Description = o.conversationsFile()
-		return nil
+		c.Description = o.conversationsFile(env)
+		return env, nil
 	case formDraft:
 		cipher = ts.Suite().URN()
 	}
 	c.Description = jingle.Description(o.publicFile())
-	c.Security = (&jingle.Security{Name: c.Name, Cipher: cipher, Type: envelopeType, Envelope: o.env.Element}).Element()
-	return nil
+	c.Security = (&jingle.Security{Name: c.Name, Cipher: cipher, Type: envelopeType, Envelope: env.Element}).Element()
+	return env, nil
 }
 
 // paths are the ways that the bytes may take in the form of the offer and with the
 // client: Conversations before 2.5.3 answers an in-band offer with SOCKS5, and takes
 // in-band only after that has failed; Libervia does not see the end of an empty file
 // over SOCKS5, and leaves the session open.
-func (o *outgoing) paths() (RouteOptions, error) {
+func (o *offering) paths() (RouteOptions, error) {
 	r := o.opt.Route
 	var first, why string
 	switch {

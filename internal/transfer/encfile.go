@@ -157,7 +157,7 @@ func (t *talk) awaitWireSum(ctx context.Context) error {
 // does is no error.
 func (t *talk) awaitSum(ctx context.Context, patience time.Duration, look func(*xmltree.Element) (bool, error)) (err error) {
 	if patience > 0 {
-		err = t.await(ctx, min(patience, t.e.timing.checksumTime), errNoChecksum, look)
+		err = t.await(min(patience, t.e.timing.checksumTime), errNoChecksum, look)
 	} else {
 		_, err = t.lookNow(look)
 	}
@@ -210,16 +210,16 @@ func tellFile(o *omemo.Opened) (content, error) {
 
 // encryptedFile is the description and the envelope of an offer in the form of
 // the ProtoXEP.
-func (o *outgoing) encryptedFile() *xmltree.Element {
+func (o *offering) encryptedFile(env *omemo.Envelope) *xmltree.Element {
 	f := o.publicFile()
 	f.Size, f.HashUsed = wireSize(o.src.Size), []string{hashAlgo}
-	return (&jingle.EncryptedFile{Envelope: o.env.Element, File: f}).Element()
+	return (&jingle.EncryptedFile{Envelope: env.Element, File: f}).Element()
 }
 
 // conversationsFile is the description as Conversations before 2.5.8 has it.
-func (o *outgoing) conversationsFile() *xmltree.Element {
+func (o *offering) conversationsFile(env *omemo.Envelope) *xmltree.Element {
 	f := o.publicFile()
-	f.Size, f.HashUsed, f.Extra = wireSize(o.src.Size), nil, []*xmltree.Element{o.env.Element}
+	f.Size, f.HashUsed, f.Extra = wireSize(o.src.Size), nil, []*xmltree.Element{env.Element}
 	return jingle.Description(f)
 }
 

@@ -188,7 +188,7 @@ func TestFormsInTheClear(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer closeSources([]*source{src})
-			o := st.romeo.outgoing(SendOptions{To: jid.MustParse("juliet@jet.test"), Encryption: how, Checksum: true, Wait: time.Minute, Route: RouteOptions{Transports: []string{S5B}}}, src)
+			o := st.romeo.offering(SendOptions{To: jid.MustParse("juliet@jet.test"), Encryption: how, Checksum: true, Wait: time.Minute, Route: RouteOptions{Transports: []string{S5B}}}, src)
 			peers, err := st.romeo.choose(t.Context(), o.opt)
 			if err != nil {
 				t.Fatal(err)

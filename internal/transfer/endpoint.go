@@ -56,9 +56,7 @@ type Endpoint struct {
 	ibb      *ibb.Manager
 	receiver atomic.Pointer[receiver]
 
-	journal   *journal.Journal
-	mu        sync.Mutex
-	downloads map[string]*download // under way, by transfer id; under mu
+	journal *journal.Journal
 
 	announced atomic.Bool               // the first login is done
 	back      atomic.Pointer[time.Time] // of the latest login after the first
@@ -72,7 +70,7 @@ type Endpoint struct {
 
 // Connect logs in and announces the OMEMO device. ctx bounds the login only.
 func Connect(ctx context.Context, cfg Config) (*Endpoint, error) {
-	e := &Endpoint{cfg: cfg, log: cfg.Log, downloads: map[string]*download{}, timing: timingOf(cfg.Quick)}
+	e := &Endpoint{cfg: cfg, log: cfg.Log, timing: timingOf(cfg.Quick)}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}

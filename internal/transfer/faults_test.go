@@ -16,6 +16,7 @@ import (
 	"jetsend/internal/archive"
 	"jetsend/internal/crypto"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/inbox"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
@@ -71,7 +72,7 @@ func TestFaults(t *testing.T) {
 			if f := failureOf(tt.err, true); f.Code != tt.here {
 				t.Errorf("code here %d, want %d", f.Code, tt.here)
 			}
-			told := here.reason(tt.err)
+			told := here.reasonFor(tt.err)
 			if told.Condition != tt.condition || detailOf(told) != tt.word {
 				t.Errorf("on the wire %s %q, want %s %q", told.Condition, detailOf(told), tt.condition, tt.word)
 			}
@@ -84,22 +85,22 @@ func TestFaults(t *testing.T) {
 			}
 			var source *sourceError
 			sends := errors.As(tt.err, &source) // what only a sender can meet
-			ours := &outgoing{upload: upload{row: &journal.Handle{}}, form: formJetsend, accepted: true}
-			if got := ours.resumable(tt.here, tt.err); sends && got == (tt.ours == over) {
+			ours := &upload{row: &journal.Handle{}, form: formJetsend, accepted: true, marked: true}
+			if got := fault.Of(tt.err).Resumable(ours.standing()); sends && got == (tt.ours == over) {
 				t.Errorf("the sender may go on: %v", got)
 			}
-			if got := left(t, e, tt.err); !sends && got != tt.ours {
-				t.Errorf("left %s here, want %s", got, tt.ours)
+			if got := leftBy(t, e, tt.err); !sends && got != tt.ours {
+				t.Errorf("leftBy %s here, want %s", got, tt.ours)
 			}
-			if got := left(t, e, heard); got != tt.theirs {
-				t.Errorf("left %s there, want %s", got, tt.theirs)
+			if got := leftBy(t, e, heard); got != tt.theirs {
+				t.Errorf("leftBy %s there, want %s", got, tt.theirs)
 			}
-			o := &outgoing{upload: upload{row: &journal.Handle{}}, form: formJetsend, accepted: true}
-			if got := o.resumable(tt.there, heard); got == (tt.theirs == over) {
+			o := &upload{row: &journal.Handle{}, form: formJetsend, accepted: true, marked: true}
+			if got := fault.Of(heard).Resumable(o.standing()); got == (tt.theirs == over) {
 				t.Errorf("a sender there may go on: %v", got)
 			}
 			forged := there.endedWith(jingle.Reason{Condition: told.Condition, Detail: stripped(told.Detail)})
-			if got := left(t, e, forged); got != goesOn {
+			if got := leftBy(t, e, forged); got != goesOn {
 				t.Errorf("who has no key can leave it %s", got)
 			}
 		})
@@ -114,9 +115,9 @@ func stripped(x *xmltree.Element) *xmltree.Element {
 	return xmltree.New(x.Name.Space, x.Name.Local, xmltree.New(NS, x.Children[0].Name.Local))
 }
 
-// left is how what ended its session leaves a received transfer of which something
+// leftBy is how what ended its session leaves a received transfer of which something
 // has come.
-func left(t *testing.T, e *Endpoint, cause error) journal.State {
+func leftBy(t *testing.T, e *Endpoint, cause error) journal.State {
 	t.Helper()
 	dir, err := inbox.Open(t.TempDir())
 	if err != nil {
@@ -127,8 +128,8 @@ func left(t *testing.T, e *Endpoint, cause error) journal.State {
 		Key: journal.Key{ID: uuid.NewString(), Direction: journal.Receive}, Peer: jid.MustParse("romeo@jet.test"), Profile: true,
 		Name: "f", Dir: dir.Path(""), Size: 100, Source: journal.SourceFile, Keys: [][]byte{make([]byte, 33)},
 	}
-	d := newDownload(row, row.Peer, keeping{})
-	if err := e.take(t.Context(), d, row, dir, false); err != nil {
+	d := newDownload(e, row, row.Peer, keeping{})
+	if err := d.open(t.Context(), row, dir); err != nil {
 		t.Fatal(err)
 	}
 	_, err = d.part.Write(make([]byte, 50))
@@ -136,7 +137,7 @@ func left(t *testing.T, e *Endpoint, cause error) journal.State {
 		t.Fatal(err)
 	}
 	d.from = 50 // what was here before the session
-	if err := d.giveUp(t.Context(), cause); err != nil {
+	if err := d.leave(cause).lost; err != nil {
 		t.Fatal(err)
 	}
 	now := load(t, e, row.Key)
@@ -158,7 +159,7 @@ func onDisk(t *testing.T) *Endpoint {
 	}
 	t.Cleanup(func() { _ = db.Close() })
 	e := unconnected()
-	e.db, e.downloads = db, map[string]*download{}
+	e.db = db
 	if e.journal, err = journal.Open(t.Context(), db, time.Now); err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +188,7 @@ func talkPair(t *testing.T) (initiator, responder *talk) {
 // for another transfer or for another detail.
 func TestReasonReflected(t *testing.T) {
 	here, there := talkPair(t)
-	told := here.reason(errGone)
+	told := here.reasonFor(errGone)
 	if !overThere(there.endedWith(told)) || overThere(here.endedWith(told)) {
 		t.Error("a word is taken from who said it")
 	}

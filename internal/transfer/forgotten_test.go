@@ -111,7 +111,7 @@ func TestForgottenInHand(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = dir.Close() }()
-	err = st.juliet.take(t.Context(), newDownload(row, row.Peer, keeping{}), row, dir, false)
+	err = newDownload(st.juliet, row, row.Peer, keeping{}).open(t.Context(), row, dir)
 	if !errors.Is(err, journal.ErrOver) {
 		t.Error(err)
 	}

@@ -80,7 +80,7 @@ func TestFreshSecrets(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer closeSources([]*source{src})
-		o := st.romeo.outgoing(opt, src)
+		o := st.romeo.offering(opt, src)
 		look.secret = func() []byte { return o.talk.ts.Serialize() }
 		defer func() { id = o.head.Transfer }()
 		return o.start(t.Context(), peers, id)
@@ -116,10 +116,10 @@ func TestFreshSecrets(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		q := st.juliet.newRequest(row, to[0], keeping{}, opt.Route)
-		look.secret = func() []byte { return q.talk.ts.Serialize() }
+		var talk *conversation
+		look.secret = func() []byte { return talk.ts.Serialize() }
 		cut := n >= 8 && n < 10
-		if err := q.run(t.Context()); (err != nil) != cut {
+		if err := request1(t.Context(), st.juliet, row, to[0], opt.Route, func(c *conversation) { talk = c }); (err != nil) != cut {
 			t.Fatalf("request %d: %v", n, err)
 		}
 		waitIdle(t, st.romeo)

@@ -30,11 +30,13 @@ func (in *incoming) dropAbandoned(ctx context.Context) {
 		if err != nil || row.State != journal.Interrupted || row.Phase.Verified() || row.Peer != in.dev.JID.Bare() || !row.HasKey(in.dev.IdentityKey) {
 			continue
 		}
-		if !in.e.failRow(ctx, row, errAbandoned) {
+		if !in.e.failRow(row, errAbandoned) {
 			continue
 		}
 		head := Head{Transfer: id, Direction: Receive, Peer: in.sess.Peer().String(), Name: clean.Text(row.Name)}
-		in.r.over(head, errAbandoned)
+		if !in.r.notify(row.Key, &notice{head: head, err: errAbandoned}) {
+			in.r.over(head, errAbandoned)
+		}
 		in.e.log.Info("given up by the sender", "transfer", id, "peer", row.Peer)
 	}
 }

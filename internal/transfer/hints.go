@@ -17,7 +17,7 @@ const (
 )
 
 // hints are those that the journey of the file knows beside the error that ended it.
-func (o *outgoing) hints(err error) []string {
+func (o *offering) hints(err error) []string {
 	var ended *endedByPeer
 	var refused *offerRefused
 	security := errors.As(err, &ended) && ended.Reason.Condition == jingle.SecurityError
@@ -48,7 +48,7 @@ func (o *outgoing) hints(err error) []string {
 // keyRefused are the hints for a contact whose client ended an encrypted offer for
 // the sake of security. It does not say why; that it does not take our key is what
 // somebody can do something about.
-func (o *outgoing) keyRefused() []string {
+func (o *offering) keyRefused() []string {
 	key, accept := o.e.omemo.Fingerprint(), "trust it there"
 	if o.profile() {
 		accept = "run `jetsend trust verify " + clean.Argument(clean.Text(o.e.sess.JID().Bare().String())) + " " + key + "`"

@@ -54,24 +54,24 @@ func TestHintsOfTheSender(t *testing.T) {
 	insecure := &endedByPeer{Reason: jingle.Reason{Condition: jingle.SecurityError}}
 	verify := "run `jetsend trust verify romeo@jet.test " + romeo.omemo.Fingerprint() + "`"
 	for name, tt := range map[string]struct {
-		o    outgoing
+		o    offering
 		err  error
 		want string // in the last hint; "": there is none
 	}{
-		"refused":       {outgoing{form: formJetsend}, refused, verify},
-		"security":      {outgoing{form: formJetsend}, insecure, verify},
-		"other client":  {outgoing{form: formJET}, refused, "trust it there"},
-		"after a byte":  {outgoing{form: formJetsend, upload: upload{marked: true}}, insecure, ""},
-		"false success": {outgoing{form: formJET, upload: upload{marked: true}}, &endedByPeer{Reason: jingle.Reason{Condition: jingle.Success}}, "send it again, which begins a new OMEMO session"},
-		"unconfirmed":   {outgoing{form: formJetsend, upload: upload{marked: true}}, errUnconfirmed, ""},
-		"plaintext":     {outgoing{form: formInsecurePlaintext}, insecure, "leave --insecure-plaintext out to send it encrypted"},
-		"no plaintext":  {outgoing{form: formInsecurePlaintext}, refused, ""},
-		"busy":          {outgoing{form: formJetsend}, busy, "name all files to one `jetsend send`"},
-		"takes none":    {outgoing{form: formJetsend}, away, "whether it takes files from you"},
-		"declined":      {outgoing{form: formJetsend}, &endedByPeer{Reason: declined(detailPolicy)}, ""},
-		"no answer":     {outgoing{opt: SendOptions{AnswerTimeout: time.Minute}}, errNoAnswer, "`--answer-timeout 30m`"},
-		"waited long":   {outgoing{opt: SendOptions{AnswerTimeout: time.Hour}}, errNoAnswer, "`--answer-timeout 120m`"},
-		"while resumed": {outgoing{resumed: true}, errNoAnswer, "ask the contact to answer"},
+		"refused":       {offering{upload: upload{form: formJetsend}}, refused, verify},
+		"security":      {offering{upload: upload{form: formJetsend}}, insecure, verify},
+		"other client":  {offering{upload: upload{form: formJET}}, refused, "trust it there"},
+		"after a byte":  {offering{upload: upload{form: formJetsend, marked: true}}, insecure, ""},
+		"false success": {offering{upload: upload{form: formJET, marked: true}}, &endedByPeer{Reason: jingle.Reason{Condition: jingle.Success}}, "send it again, which begins a new OMEMO session"},
+		"unconfirmed":   {offering{upload: upload{form: formJetsend, marked: true}}, errUnconfirmed, ""},
+		"plaintext":     {offering{upload: upload{form: formInsecurePlaintext}}, insecure, "leave --insecure-plaintext out to send it encrypted"},
+		"no plaintext":  {offering{upload: upload{form: formInsecurePlaintext}}, refused, ""},
+		"busy":          {offering{upload: upload{form: formJetsend}}, busy, "name all files to one `jetsend send`"},
+		"takes none":    {offering{upload: upload{form: formJetsend}}, away, "whether it takes files from you"},
+		"declined":      {offering{upload: upload{form: formJetsend}}, &endedByPeer{Reason: declined(detailPolicy)}, ""},
+		"no answer":     {offering{opt: SendOptions{AnswerTimeout: time.Minute}}, errNoAnswer, "`--answer-timeout 30m`"},
+		"waited long":   {offering{opt: SendOptions{AnswerTimeout: time.Hour}}, errNoAnswer, "`--answer-timeout 120m`"},
+		"while resumed": {offering{resumed: true}, errNoAnswer, "ask the contact to answer"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tt.o.e, tt.o.opt.To = romeo, jid.MustParse("juliet@jet.test/balcony")

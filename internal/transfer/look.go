@@ -90,7 +90,7 @@ func (e *Endpoint) Proxies(ctx context.Context) []s5b.Proxy { return e.routes.Pr
 // Earlier is the interrupted transfer that a Send of src in our profile would go on with;
 // journal.ErrUnknown: none.
 func (e *Endpoint) Earlier(ctx context.Context, opt SendOptions, src *sending.Source) (journal.Row, error) {
-	o := e.outgoing(opt, src)
+	o := e.offering(opt, src)
 	o.form = formJetsend
 	return e.journal.Find(ctx, o.rowOf())
 }

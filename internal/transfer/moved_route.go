@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"jetsend/internal/jid"
-	"jetsend/internal/jingle"
 	"jetsend/internal/route"
 	"jetsend/internal/xmltree"
 )
@@ -46,11 +45,6 @@ func (e *Endpoint) offerRoute(ctx context.Context, to *peer, opt RouteOptions) (
 // answerRoute makes the transport that answers the one of an offer.
 func (e *Endpoint) answerRoute(ctx context.Context, from jid.JID, opt RouteOptions, remote *xmltree.Element, libervia bool) (*route.Route, error) {
 	return e.routes.Answer(ctx, route.Peer{JID: from, Modulo65535: libervia}, opt, remote)
-}
-
-// settling reports whether acknowledgements may follow the end of the session.
-func settling(path *bytestream, s *jingle.Session) bool {
-	return path != nil && path.Settling(s.Ended())
 }
 
 // unacknowledged says of a success what is wrong with it, when all of the file went

@@ -4,103 +4,315 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
-	"jetsend/internal/jid"
+	"jetsend/internal/clean"
+	"jetsend/internal/crypto"
+	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/jingle"
+	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
-	"jetsend/internal/stanza"
+	"jetsend/internal/xmltree"
 )
 
-// ackTime bounds the acknowledgement of an offer, which no person has to give. It
-// is as long as a path may be silent: where the line is slow, what an in-band stream
-// has under way is in front of the offer, for half a minute on a modem's.
-const ackTime = idle
+// offering opens the sessions of one file that we send: it offers the file to the
+// clients of the contact, and goes on trying after an interruption.
+type offering struct {
+	upload
+	life  context.Context
+	opt   SendOptions
+	batch *Batch
+	// unnamed: nobody asked for this transfer by its id, so that somebody else may
+	// be at it.
+	unnamed bool
+	resumed bool  // by `resume`, which has not all flags of `send`
+	late    bool  // the run was stopped before the transfer existed
+	turn    *turn // among the files of the command, nil for a session alone
 
-// initiate delivers an offer. A client that does not even acknowledge it is not
-// there.
-func (e *Endpoint) initiate(ctx context.Context, to jid.JID, sid string, content jingle.Content, patience time.Duration) (*jingle.Session, error) {
-	late := errNotThere
-	if patience > 0 && patience < ackTime {
-		late = errNoAnswer
-	} else {
-		patience = ackTime
-	}
-	wait, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	s, err := e.jingle.Initiate(wait, to, sid, content)
-	switch {
-	case err == nil:
-		return s, nil
-	case context.Cause(ctx) != nil:
-		return nil, context.Cause(ctx)
-	case errors.Is(err, context.DeadlineExceeded):
-		return nil, late
-	}
-	var answer *stanza.Error
-	if errors.As(err, &answer) {
-		err = &offerRefused{Answer: answer}
-	}
-	return nil, fmt.Errorf("offer to %s: %w", to, err)
+	peers    []*peer // clients of the contact, the best first
+	to       *peer   // of the session of the moment
+	talk     *conversation
+	retry    retry
+	restarts int
+	code     exitcode.Code // how it ended
 }
 
-// reach is initiate with a client that was chosen. Once its receiver has come back with
-// another resource, as after it was killed, the client is not there, and not waited for.
-func (e *Endpoint) reach(ctx context.Context, to *peer, sid string, content jingle.Content, patience time.Duration) (*jingle.Session, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		for {
-			changed := e.sess.PresenceChanged()
-			if to.ReplacedAmong(e.sess.Resources(to.JID.Bare())) {
-				cancel(errNotThere)
-				return
+// run sends the file. The row of the transfer is held.
+func (o *offering) run(ctx context.Context, peers []*peer) {
+	o.life, o.peers = ctx, peers
+	o.retry = retry{opt: o.opt.Retry, pauses: o.e.timing.retries, farthest: o.row.Row().Durable}
+	(&actor{o.e, rowKey(o.head), o, ctx}).run()
+}
+
+// Open implements opener: it offers the file to one client after the other, until one
+// answers.
+func (o *offering) Open() (c *conversation, _ end, err error) {
+	o.from = o.row.Row().Durable
+	for _, p := range prefer(o.peers, o.row.Row().Resource) {
+		if p.Form != o.form {
+			break
+		}
+		o.to, o.head.Peer = p, p.JID.String()
+		if err = checkPeer(p, o.opt, []*source{o.src}); err != nil {
+			break
+		}
+		c, err = o.offer()
+		if o.form != formInsecurePlaintext && unopened(err) && o.e.rebuilt(o.life, p.JID) { // once
+			c, err = o.offer()
+		}
+		if !unanswered(err) {
+			break
+		}
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if o.released { // before this session
+		o.sent(c)
+		return c, nil, nil
+	}
+	return c, &o.upload, nil
+}
+
+// offer makes one offer and waits for the answer: an accept, in c.agreed, or the receipt
+// of a file that the receiver has released already.
+func (o *offering) offer() (c *conversation, err error) {
+	if o.life.Err() != nil {
+		return nil, context.Cause(o.life)
+	}
+	found, err := o.turn.take(o.life)
+	if err != nil {
+		return nil, err
+	}
+	c = o.e.converseIn(o.life, o.head)
+	c.found, o.talk = found, c
+	defer func() {
+		if err != nil {
+			if c.sess != nil {
+				c.terminate(err)
 			}
-			select {
-			case <-changed:
-			case <-ctx.Done():
-				return
-			}
+			c.close()
+			c = nil
 		}
 	}()
-	defer func() { cancel(nil); <-watched }()
-	return e.initiate(ctx, to.JID, sid, content, patience)
+	var late <-chan time.Time // never
+	err = c.step(needs{}, func(ctx context.Context) error {
+		content, sid, err := o.prepare(ctx, c)
+		if err != nil {
+			return err
+		}
+		if err := o.src.Unchanged(ctx); err != nil {
+			return err
+		}
+		if err := o.row.Offer(ctx, o.to.JID.Resource(), keysOf(c.devices)...); err != nil {
+			return err
+		}
+		c.lost = o.e.sess.Lost()
+		o.e.cfg.Report(Offer{Head: o.head, Size: o.src.Size, ResumedFrom: o.row.Row().Durable, Directory: o.src.Tree != nil})
+		patience := o.patience()
+		if patience > 0 {
+			late = time.After(patience)
+		}
+		c.sess, err = o.e.reach(ctx, o.to, sid, content, patience)
+		return err
+	})
+	if err == nil {
+		err = o.awaitAccept(c, late)
+	}
+	return c, err
+}
+
+// asksNobody reports whether an offer is answered by the receiver's program alone: of
+// a transfer that it took before, unless it is a client to which every offer is a new
+// one. An attempt that ended before its answer is none that somebody has said yes to.
+func (o *offering) asksNobody() bool {
+	row := o.row.Row()
+	return o.profile() && (o.accepted || row.Moved.After(row.Created))
+}
+
+// patience is how long the answer to an offer may take; 0 is for ever. Who asks
+// nobody has work to do first: it reads what it has of the file, or ends a release
+// that a crash has cut.
+func (o *offering) patience() time.Duration {
+	p := o.opt.AnswerTimeout
+	if p == 0 || !o.asksNobody() {
+		return p
+	}
+	return max(p, o.receiptPatience()) + checkTime(o.src.Size)
+}
+
+// awaitAccept waits for the answer, until late.
+func (o *offering) awaitAccept(c *conversation, late <-chan time.Time) error {
+	look := func(info *xmltree.Element) (_ bool, err error) {
+		if c.offer != nil { // other clients seal no receipt
+			o.released, err = o.checkReceipt(c, info, o.src.Size)
+		}
+		return o.released, err
+	}
+	silent := errNoAnswer
+	if o.asksNobody() {
+		silent = errSilent
+	}
+	err := c.awaitAccept(needs{server: true, alive: true}, late, silent, look)
+	switch {
+	case err == nil && o.released:
+		c.goodbye()
+	case c.offer != nil && saysSuccess(err): // and does not prove it
+		return errUnconfirmed
+	}
+	return err
+}
+
+// awaitAccept waits for the contact's accept, until late, which is the error silent, or
+// until look has found what it looks for.
+func (c *conversation) awaitAccept(n needs, late <-chan time.Time, silent error, look func(*xmltree.Element) (bool, error)) error {
+	return c.step(n, func(ctx context.Context) error {
+		for {
+			if found, err := c.words.look(look); found || err != nil {
+				return err
+			}
+			select {
+			case c.agreed = <-c.accepted:
+				c.remote = c.agreed.Transport
+				return nil
+			case <-c.words.filled:
+			case <-late:
+				return silent
+			case <-ctx.Done():
+				if found, err := c.words.look(look); found || err != nil {
+					return err
+				}
+				return context.Cause(ctx)
+			}
+		}
+	})
+}
+
+// After implements opener: it decides whether the file is offered again, and waits for
+// the time and the contact.
+func (o *offering) After(err error) bool {
+	if came := o.retry.advance(o.from, o.row.Row().Durable); !came && err == nil && !o.released {
+		err = errNoProgress
+	}
+	if err == nil && !o.released {
+		if err = o.row.Interrupt(context.Background(), errNextPart); err == nil {
+			return true
+		}
+		return o.fail(err)
+	}
+	for err != nil {
+		if errors.Is(err, errPrefix) && o.restarts < maxRestarts {
+			o.restart = true
+			o.restarts++
+			return true
+		}
+		pause, more := o.retry.next(time.Now(), err)
+		if !more || !fault.Of(err).Again(o.standing()) {
+			return o.fail(err)
+		}
+		if jerr := o.row.Interrupt(context.Background(), err); jerr != nil {
+			return o.fail(jerr)
+		}
+		if !o.profile() { // nothing of what went out counts
+			o.moved = 0
+			o.e.cfg.Report(Warning{Text: startsOver(o.head.Peer)})
+		}
+		o.e.cfg.Report(Interrupted{Head: o.head, Bytes: o.moved, Reason: clean.Error(err), RetryIn: pause.Seconds()})
+		if err = o.e.sleep(o.life, pause); err == nil {
+			o.peers, err = o.findAgain(o.retry.left(time.Now()))
+		}
+		switch {
+		case o.e.gone():
+			return o.fail(errStreamLost)
+		case o.life.Err() != nil:
+			return o.fail(context.Cause(o.life))
+		case err == nil:
+			return true
+		}
+	}
+	return false
+}
+
+// findAgain looks for the contact after an interruption, for as long as the run
+// goes on trying. Clients that take only another form of offer do not count.
+func (o *offering) findAgain(left time.Duration) ([]*peer, error) {
+	end := time.Now().Add(max(left, time.Second))
+	online, cancel := context.WithDeadline(o.life, end)
+	defer cancel()
+	if err := o.e.sess.WaitOnline(online); err != nil {
+		return nil, fmt.Errorf("%w: %w", errStreamLost, err)
+	}
+	opt := o.opt
+	for {
+		opt.Wait = min(max(time.Until(end), time.Second), o.e.timing.retries.Last)
+		peers, err := o.e.chooseForm(o.life, opt, o.form)
+		peers = slices.DeleteFunc(peers, func(p *peer) bool { return p.Form != o.form })
+		if err == nil && len(peers) == 0 {
+			err = o.e.noResource(o.life, opt, 1, 0)
+		}
+		if err = away(err); !errors.Is(err, errPeerGone) || !time.Now().Before(end) {
+			return peers, err
+		}
+		if err := o.e.sleep(o.life, o.e.timing.retries.First); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// fail reports that the file is not there.
+func (o *offering) fail(err error) (more bool) {
+	err = causeOf(o.life, err)
+	f := failureOf(err, o.marked)
+	o.code = f.Code
+	o.e.cfg.Report(Failed{
+		Head: o.head, Code: int(f.Code), Reason: clean.Error(f), Resumable: o.writeDown(err), Declined: saysNo(err),
+		Hints: slices.Concat(f.Hints, o.hints(err)),
+	})
+	return false
 }
 
 // prepare makes the route, the envelope and the content.
-func (o *outgoing) prepare(ctx context.Context, sid string) (c jingle.Content, err error) {
+func (o *offering) prepare(ctx context.Context, c *conversation) (content jingle.Content, sid string, err error) {
+	sid = jingle.NewSID()
+	c.ts = crypto.NewSecret(o.form.Suite(o.opt.Cipher))
+	c.writesBack, c.encryption = writesBack(o.form, o.to.Software), o.form.Word()
+	if o.form == formEncryptedFile {
+		c.wire = newWireSum(&jingle.File{})
+	}
 	paths, err := o.paths()
 	if err != nil {
-		return c, err
+		return content, sid, err
 	}
-	if o.route, err = o.e.offerRoute(ctx, o.to, paths); err != nil {
-		return c, err
+	if c.route, err = o.e.offerRoute(ctx, o.to, paths); err != nil {
+		return content, sid, err
 	}
-	c = jingle.Content{
+	content = jingle.Content{
 		Creator: jingle.SenderInitiator, Name: contentName, Senders: jingle.SenderInitiator,
-		Description: jingle.Description(o.publicFile()), Transport: o.route.Element(),
+		Description: jingle.Description(o.publicFile()), Transport: c.route.Element(),
 	}
+	var env *omemo.Envelope
 	if !o.profile() {
-		err = o.dress(ctx, &c)
+		env, err = o.dress(ctx, c, &content)
 	} else {
-		o.talk.offer = o.sealedOffer(sid, c, o.e.abandoned(ctx, o.to.JID))
-		payload := o.talk.offer.Payload(o.talk.ts)
-		o.env, err = o.e.omemo.WrapPayload(ctx, o.e.sess, o.to.JID.Bare(), payload, omemo.Kept)
+		c.offer = o.sealedOffer(c, sid, content, o.e.abandoned(ctx, o.to.JID))
+		payload := c.offer.Payload(c.ts)
+		env, err = o.e.omemo.WrapPayload(ctx, o.e.sess, o.to.JID.Bare(), payload, omemo.Kept)
 		clear(payload)
 	}
 	if err != nil {
-		o.route.Close()
-		return c, wrapFailed(o.to, err)
+		return content, sid, wrapFailed(o.to, err)
 	}
+	c.devices = env.Devices
 	if o.profile() {
-		c.Security = (&jingle.Security{Name: c.Name, Cipher: o.talk.offer.Cipher, Type: envelopeType, Envelope: o.env.Element}).Element()
+		content.Security = (&jingle.Security{Name: content.Name, Cipher: c.offer.Cipher, Type: envelopeType, Envelope: env.Element}).Element()
 	}
-	return c, nil
+	return content, sid, nil
 }
 
 // publicFile is what the servers get to see. Other clients need the name there.
-func (o *outgoing) publicFile() *jingle.File {
+func (o *offering) publicFile() *jingle.File {
 	f := &jingle.File{Size: o.src.Size, HashUsed: []string{"sha-256"}}
 	if !o.profile() {
 		f.Name, f.Date, f.Description = o.src.Name, o.src.MTime, o.opt.Description
@@ -113,14 +325,39 @@ func (o *outgoing) publicFile() *jingle.File {
 	return f
 }
 
-func (o *outgoing) sealedOffer(sid string, c jingle.Content, gone []string) *offer {
+func (o *offering) sealedOffer(c *conversation, sid string, content jingle.Content, gone []string) *offer {
 	f := &jingle.File{Name: o.src.Name, Size: o.src.Size, Date: o.src.MTime, Description: o.opt.Description}
 	if o.check {
 		f.HashUsed = []string{"sha-256"} // asks for it in the receipt
 	}
 	return &offer{
-		Transfer: o.head.Transfer, SID: sid, Content: c.Name, Senders: c.Senders, Cipher: o.talk.ts.Suite().URN(),
-		Initiator: o.e.sess.JID(), Responder: o.to.JID, Device: o.e.omemo.DeviceID(), Digest: contentDigest(c),
+		Transfer: o.head.Transfer, SID: sid, Content: content.Name, Senders: content.Senders, Cipher: c.ts.Suite().URN(),
+		Initiator: o.e.sess.JID(), Responder: o.to.JID, Device: o.e.omemo.DeviceID(), Digest: contentDigest(content),
 		File: f, Batch: o.batch, Restart: o.restart, Directory: directoryOf(o.src), Mode: o.src.Mode, Gone: gone,
 	}
+}
+
+// keysOf are the identity keys of devices.
+func keysOf(devices []omemo.Device) [][]byte {
+	var keys [][]byte
+	for _, d := range devices {
+		keys = append(keys, d.IdentityKey)
+	}
+	return keys
+}
+
+// rowOf is the row of a transfer from here.
+func (o *offering) rowOf() journal.Row {
+	r := journal.Row{
+		Key:  journal.Key{ID: o.head.Transfer, Direction: journal.Send},
+		Peer: o.opt.To.Bare(), Profile: o.profile(), Name: o.src.Name, Description: o.opt.Description, Path: o.src.Path, Size: o.src.Size, MTime: o.src.MTime,
+		Mode: o.src.Mode, Source: o.src.Kind(), Manifest: o.src.Manifest(), Origin: o.src.Origin,
+	}
+	if o.batch != nil {
+		r.Batch = o.batch.ID
+	}
+	if o.form == formInsecurePlaintext {
+		r.Keys = [][]byte{journal.NoKey()}
+	}
+	return r
 }

@@ -37,8 +37,8 @@ func TestParked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, late := st.juliet.receiver.Load(), time.Now().Add(patient.For+time.Minute)
-	r.giveUp(t.Context(), late)
+	r := st.juliet.receiver.Load()
+	r.notify(key, &notice{}) // its time is over
 	if f, ok := last[Failed](&st.in); ok {
 		t.Fatalf("%+v", f)
 	}
@@ -54,7 +54,7 @@ func TestParked(t *testing.T) {
 	if err := other.Resume(t.Context(), ResumeOptions{Transfers: []journal.Key{key}, Named: true, Wait: time.Minute}); err != nil {
 		t.Fatal(err)
 	}
-	r.giveUp(t.Context(), late.Add(lookAtLeast+time.Second))
+	r.notify(key, &notice{})
 	if err := <-ended; err != nil {
 		t.Errorf("receive --once: %v", err)
 	}
@@ -94,7 +94,7 @@ func TestParkedEnd(t *testing.T) {
 func TestParkedSend(t *testing.T) {
 	st := setStage(t, 1<<20, xmpptest.CutAt(1<<18))
 	stop := receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
-	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts, Retry: patient})
+	stopSender := receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts, Retry: patient})
 	wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
 	waitIdle(t, st.juliet)
 	stop()
@@ -117,7 +117,7 @@ func TestParkedSend(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	st.romeo.receiver.Load().giveUp(t.Context(), time.Now().Add(patient.For+time.Minute))
+	stopSender()
 	if got, _ := last[Sent](&st.out); got.Transfer != failed.Transfer || !got.VerifiedByPeer || count[Failed](&st.out) > 0 {
 		t.Errorf("%+v", got)
 	}

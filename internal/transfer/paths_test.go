@@ -25,7 +25,7 @@ func TestPaths(t *testing.T) {
 		{"old Conversations", conversations, formConversations, 0, []string{IBB, S5B}, both},
 		{"old Conversations, in-band alone", conversations, formConversations, 0, inband, nil},
 	} {
-		o := &outgoing{upload: upload{src: &source{Size: tt.size}}, form: tt.form, to: &peer{Software: tt.client}}
+		o := &offering{upload: upload{src: &source{Size: tt.size}, form: tt.form}, to: &peer{Software: tt.client}}
 		o.opt.Route.Transports = tt.order
 		given := slices.Clone(tt.order)
 		got, err := o.paths()

@@ -206,7 +206,7 @@ func TestStopBeforeServing(t *testing.T) {
 	takesOffers(t, st.romeo)
 	r := st.romeo.receiver.Load()
 	for range maxRunningContact { // the request has to wait
-		if err := r.places.wait(t.Context(), jid.MustParse("juliet@jet.test"), nil); err != nil {
+		if err := r.places.wait(t.Context(), jid.MustParse("juliet@jet.test")); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"sync"
 
 	"jetsend/internal/jid"
-	"jetsend/internal/jingle"
 )
 
 const (
@@ -30,12 +29,6 @@ type places struct {
 	freed chan struct{} // closed when there may be a place again; nil while nobody waits
 }
 
-// enter waits for a place for a session of the contact, until the session or ctx
-// ends.
-func (p *places) enter(ctx context.Context, bare jid.JID, s *jingle.Session) error {
-	return p.wait(ctx, bare, s.Done())
-}
-
 // enterHook waits for a place for a hook. The hooks together are treated like a
 // contact.
 func (p *places) enterHook(ctx context.Context) error {
@@ -48,11 +41,11 @@ func (p *places) enterHook(ctx context.Context) error {
 		p.hooks--
 		p.tell()
 	}()
-	return p.wait(ctx, jid.JID{}, nil)
+	return p.wait(ctx, jid.JID{})
 }
 
-// wait waits for a place, until ended is closed, which is errEnded, or ctx ends.
-func (p *places) wait(ctx context.Context, bare jid.JID, ended <-chan struct{}) error {
+// wait waits for a place for a session of the contact, until ctx ends.
+func (p *places) wait(ctx context.Context, bare jid.JID) error {
 	for {
 		freed := p.take(bare)
 		if freed == nil {
@@ -60,8 +53,6 @@ func (p *places) wait(ctx context.Context, bare jid.JID, ended <-chan struct{}) 
 		}
 		select {
 		case <-freed:
-		case <-ended:
-			return errEnded
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

@@ -2,7 +2,6 @@ package transfer
 
 import (
 	"jetsend/internal/crypto"
-	"jetsend/internal/omemo"
 )
 
 // Plain files: an offer of XEP-0234 without any envelope, as clients make and take
@@ -31,9 +30,8 @@ func (t *talk) insecurely(sum *plainSum) {
 
 // undress makes the content that o is about to offer one without an envelope: it
 // is one.
-func (o *outgoing) undress() {
-	o.env = &omemo.Envelope{}
+func (o *offering) undress(t *conversation) {
 	sum := newPlainSum(nil)
 	sum.libervia = o.to.Software == libervia
-	o.talk.insecurely(sum)
+	t.insecurely(sum)
 }

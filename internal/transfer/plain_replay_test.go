@@ -3,7 +3,6 @@ package transfer
 import (
 	"errors"
 	"io"
-	"log/slog"
 	"strconv"
 	"strings"
 
@@ -17,7 +16,7 @@ const plainFlag = "insecure-plaintext"
 // offeredPlain is offered for those files.
 func (r *replay) offeredPlain(senders string) {
 	t := r.t
-	in := &incoming{sess: r.sess, talk: &talk{e: &Endpoint{timing: usual, log: slog.New(slog.DiscardHandler)}, sess: r.sess}}
+	in := &incoming{sess: r.sess, talk: r.conversation()}
 	for _, o := range []ReceiveOptions{{Accept: AcceptAll}, {Accept: AcceptVerified, InsecurePlaintext: true}} {
 		in.terms = &terms{ReceiveOptions: o}
 		var no *refusal
@@ -49,7 +48,7 @@ func (r *replay) offeredPlain(senders string) {
 	}
 	r.receive("then")
 	r.infos()
-	in.talk.heard = r.heard
+	in.talk.words.list = r.words()
 	in.talk.insecure.patience = 0 // nothing is waited for here
 	_, _ = io.WriteString(in.talk.wire, r.file.ChildText("", "wire"))
 	err = in.talk.awaitWireSum(t.Context())

@@ -342,7 +342,7 @@ func TestPlainIsOfNoKey(t *testing.T) {
 		}
 	}
 	// The sender's process died: nothing to go on with, encrypted or not.
-	o := st.romeo.outgoing(SendOptions{To: juliet, Encryption: EncryptionInsecurePlaintext}, &source{Name: "f", Path: st.path, Size: 1})
+	o := st.romeo.offering(SendOptions{To: juliet, Encryption: EncryptionInsecurePlaintext}, &source{Name: "f", Path: st.path, Size: 1})
 	o.form = formInsecurePlaintext
 	h, err := st.romeo.journal.Begin(t.Context(), o.rowOf())
 	if err == nil {
@@ -373,7 +373,7 @@ func TestPlainIsOfNoKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	st.in.reset()
-	if code := offering(t, st.romeo, &source{Name: "f"}, []byte("abc"), id); code != exitcode.Untrusted {
+	if code := offeredBy(t, st.romeo, &source{Name: "f"}, []byte("abc"), id); code != exitcode.Untrusted {
 		t.Errorf("exit code %d", code)
 	}
 	waitIdle(t, st.juliet)

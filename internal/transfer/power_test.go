@@ -81,7 +81,7 @@ func offline(t *testing.T, report func(Event)) *Endpoint {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Endpoint{timing: usual, cfg: Config{Report: report}, log: slog.New(slog.DiscardHandler), db: db, journal: j, downloads: map[string]*download{}}
+	return &Endpoint{timing: usual, cfg: Config{Report: report}, log: slog.New(slog.DiscardHandler), db: db, journal: j}
 }
 
 // TestPowerLoss: power is lost between any two steps of a download, and any part of
@@ -156,8 +156,8 @@ func goOn(t *testing.T, e *Endpoint, row journal.Row, data []byte) error {
 		return err
 	}
 	defer func() { _ = dir.Close() }()
-	d := newDownload(row, row.Peer, keeping{})
-	switch err := e.take(t.Context(), d, row, dir, false); {
+	d := newDownload(e, row, row.Peer, keeping{})
+	switch err := d.open(t.Context(), row, dir); {
 	case errors.Is(err, journal.ErrOver) && row.Released:
 		return nil
 	case err != nil:
@@ -171,5 +171,5 @@ func goOn(t *testing.T, e *Endpoint, row journal.Row, data []byte) error {
 		_, err = d.part.Write(data[d.offset():])
 		err = errors.Join(err, d.row.Run(t.Context()), d.release(t.Context(), nil))
 	}
-	return errors.Join(err, d.close(t.Context()))
+	return errors.Join(err, d.close())
 }

@@ -101,9 +101,10 @@ func TestSupersede(t *testing.T) {
 		_ = old.Close(context.Background()) // its goodbyes do not arrive
 	}()
 	<-closed
-	st.juliet.mu.Lock()
-	hangs := len(st.juliet.downloads)
-	st.juliet.mu.Unlock()
+	actors := &st.juliet.receiver.Load().actors
+	actors.mu.Lock()
+	hangs := len(actors.of)
+	actors.mu.Unlock()
 	if hangs != 1 {
 		t.Fatalf("%d sessions hang", hangs)
 	}

@@ -126,7 +126,9 @@ func TestReasoned(t *testing.T) {
 	if !errors.Is(err, jingle.ErrEnded) {
 		t.Fatal(err)
 	}
-	if f := failureOf((&talk{e: unconnected(), sess: s}).reasoned(err), false); f.Code != exitcode.Interrupted {
+	c := unconnected().converseIn(t.Context(), Head{})
+	c.sess = s
+	if f := failureOf(c.step(needs{}, func(context.Context) error { return err }), false); f.Code != exitcode.Interrupted {
 		t.Errorf("%v: code %d", f, f.Code)
 	}
 }

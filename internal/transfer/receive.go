@@ -13,7 +13,6 @@ import (
 	"jetsend/internal/inbox"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
-	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
 )
 
@@ -42,20 +41,22 @@ type receiver struct {
 	paces    paces              // of the offers of each contact
 	readings readings           // of what they have us read
 	alive    chan chan struct{} // closed after a look of the keeper
+	actors   table
+	last     chan struct{} // closed when there will be no more sessions
+	why      error         // by then, the cause of the end of the run
 
 	away     map[jid.JID]time.Time // when it was told that an offer of a contact was turned away; under mu
 	inForce  atomic.Pointer[terms] // see terms
 	renewing sync.Mutex            // of inForce
 
 	mu      sync.Mutex
-	closed  bool                   // no new offers
-	begun   map[journal.Key]*begun // transfers of this run whose end is not reported
-	waiting int                    // offers not decided yet
-	active  int                    // offers and transfers not ended yet
-	asking  chan struct{}          // one question at a time
-	answers map[string]*answer     // to batches; under asking
-	kick    chan struct{}          // something for the keeper to look at
-	once    once                   // what --once takes
+	closed  bool               // no new offers
+	waiting int                // offers not decided yet
+	active  int                // offers and transfers not ended yet
+	asking  chan struct{}      // one question at a time
+	answers map[string]*answer // to batches; under asking
+	kick    chan struct{}      // something for the keeper to look at
+	once    once               // what --once takes
 }
 
 // newStrangers bounds the offers of strangers.
@@ -92,7 +93,7 @@ func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
 		e: e, dir: dir, ctx: run,
 		strang: newStrangers(),
 		asking: make(chan struct{}, 1), answers: map[string]*answer{},
-		begun: map[journal.Key]*begun{}, kick: make(chan struct{}, 1), alive: make(chan chan struct{}),
+		kick: make(chan struct{}, 1), alive: make(chan chan struct{}), last: make(chan struct{}),
 	}
 	e.limitRate(opt.LimitRate)
 	if opt.Once {
@@ -138,7 +139,9 @@ func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
 	e.receiver.Store(nil)
 	cancel(errStreamLost)
 	r.finishHooks()
-	r.giveUpAll(context.WithoutCancel(ctx), context.Cause(ctx))
+	r.why = context.Cause(ctx)
+	close(r.last)
+	r.actors.close()
 	return err
 }
 
@@ -229,6 +232,12 @@ func (r *receiver) close(cause error) {
 	r.refuse(cause)
 }
 
+func (r *receiver) isClosed() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.closed
+}
+
 // admits is the first check of every offer: it costs nothing, touches no key
 // and tells a stranger nothing. It is called on the stream's dispatcher.
 func (r *receiver) admits(t *terms, from jid.JID) bool {
@@ -286,12 +295,7 @@ func (r *receiver) start(s *jingle.Session, t *terms) {
 	go func() {
 		defer r.tasks.Done()
 		defer r.sessions.Done()
-		in := &incoming{r: r, e: r.e, terms: t, sess: s, talk: &talk{e: r.e, sess: s}, begun: time.Now()}
-		if s.Content().Senders == jingle.SenderResponder {
-			in.serve(r.ctx)
-		} else {
-			in.run(r.ctx)
-		}
+		r.arrive(s, t)
 		r.mu.Lock()
 		r.active--
 		r.mu.Unlock()

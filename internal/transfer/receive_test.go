@@ -113,7 +113,7 @@ func TestNothingToldBeforeTheYes(t *testing.T) {
 	} {
 		allow(t, juliet, tt.change)
 		since := len(tap.Stanzas())
-		if code := offering(t, romeo, &source{Name: "f"}, []byte("text"), ""); code != exitcode.Declined {
+		if code := offeredBy(t, romeo, &source{Name: "f"}, []byte("text"), ""); code != exitcode.Declined {
 			t.Errorf("%s: the sender ends with %d", tt.what, code)
 		}
 		waitIdle(t, juliet)
@@ -135,7 +135,7 @@ func TestNothingToldBeforeTheYes(t *testing.T) {
 	}
 	says = true
 	allow(t, juliet, func(o *ReceiveOptions) { o.MaxSize, o.OnConflict = 0, inbox.Skip })
-	if code := offering(t, romeo, &source{Name: "f"}, []byte("text"), ""); code != exitcode.LocalFile || asked != 4 {
+	if code := offeredBy(t, romeo, &source{Name: "f"}, []byte("text"), ""); code != exitcode.LocalFile || asked != 4 {
 		t.Errorf("the name is taken, after a yes: the sender ends with %d; asked %d times", code, asked)
 	}
 }
@@ -183,7 +183,7 @@ func TestOnceEndedByAnother(t *testing.T) {
 	go func() {
 		ended <- juliet.Receive(t.Context(), ReceiveOptions{Dir: row.Dir, Accept: AcceptContacts, Once: true})
 	}()
-	go func() { sent <- offering(t, romeo, &source{Name: row.Name}, []byte("abc"), row.ID) }()
+	go func() { sent <- offeredBy(t, romeo, &source{Name: row.Name}, []byte("abc"), row.ID) }()
 	eventually(t, func() bool { return claimed(juliet) == row.ID })
 	err = errors.Join(other.Run(t.Context()), other.Place(t.Context(), filepath.Join(row.Dir, row.Name), nil),
 		other.Complete(t.Context()), other.Release(t.Context()))
@@ -191,7 +191,7 @@ func TestOnceEndedByAnother(t *testing.T) {
 		t.Fatalf("%v, the sender ended with %d", err, code)
 	}
 	eventually(t, func() bool { return claimed(juliet) == "" })
-	if code := offering(t, romeo, &source{Name: "g"}, []byte("abc"), ""); code != exitcode.OK {
+	if code := offeredBy(t, romeo, &source{Name: "g"}, []byte("abc"), ""); code != exitcode.OK {
 		t.Errorf("the next one: %d", code)
 	}
 	if err := <-ended; err != nil {

@@ -48,7 +48,7 @@ func askFor(t *testing.T, e *Endpoint, id string, size int64, to *peer, key []by
 		Key: journal.Key{ID: id, Direction: journal.Receive}, Peer: to.JID.Bare(), Profile: true, Name: "f",
 		Size: size, Source: journal.SourceFile, Dir: t.TempDir(), Keys: [][]byte{key},
 	}
-	return e.newRequest(row, to, keeping{}, RouteOptions{Transports: []string{IBB}}).run(t.Context())
+	return request1(t.Context(), e, row, to, RouteOptions{Transports: []string{IBB}}, func(*conversation) {})
 }
 
 // acquaint has e ask for what nobody knows until that is what the answer says. Two who

@@ -17,7 +17,6 @@ import (
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
-	"jetsend/internal/omemo"
 	"jetsend/internal/xmltree"
 	"jetsend/internal/xmpptest"
 )
@@ -70,7 +69,7 @@ func cut(t *testing.T) (*stage, *insider, func() exitcode.Code) {
 	st := setStage(t, 1<<20, xmpptest.CutAt(1<<19))
 	tap := xmpptest.StartTap(t, st.server, in.rewrite)
 	cfg := st.romeo.cfg.S5B
-	var o *outgoing
+	var o *offering
 	st.romeo = online(t, st.server, tap.Addr, "romeo", false, func(ev Event) {
 		if _, is := ev.(Offer); is {
 			in.mu.Lock()
@@ -93,7 +92,7 @@ func cut(t *testing.T) (*stage, *insider, func() exitcode.Code) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		o = st.romeo.outgoing(opt, src)
+		o = st.romeo.offering(opt, src)
 		defer waitIdle(t, st.juliet)
 		return o.start(t.Context(), peers, "")
 	}
@@ -335,8 +334,9 @@ func TestLyingAccept(t *testing.T) {
 		"after a restart":        {restart: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := &outgoing{upload: upload{e: &Endpoint{cfg: Config{SessionLimit: limit}}, src: &source{Size: size}}, env: &omemo.Envelope{}, restart: tt.restart}
-			o.talk = &talk{ts: crypto.NewSecret(crypto.AES256GCM), offer: &offer{
+			u := &upload{e: &Endpoint{cfg: Config{SessionLimit: limit}}, src: &source{Size: size}}
+			talk := &conversation{e: u.e, ts: crypto.NewSecret(crypto.AES256GCM), offer: &offer{
+				Restart:  tt.restart,
 				Transfer: honest.Transfer, SID: "s", Content: contentName, Senders: jingle.SenderInitiator, Cipher: crypto.AES256GCM.URN(),
 				Initiator: jid.MustParse("romeo@jet.test/a"), Responder: jid.MustParse("juliet@jet.test/b"), Device: 7,
 			}}
@@ -353,12 +353,14 @@ func TestLyingAccept(t *testing.T) {
 			for name, value := range tt.attrs {
 				x.Set(name, value)
 			}
-			sealed, err := o.talk.seal(kindAccept, x)
+			sealed, err := talk.seal(kindAccept, x)
 			if err != nil {
 				t.Fatal(err)
 			}
 			c.Extra = []*xmltree.Element{sealed}
-			s, got, err := o.checkAccept(c)
+			talk.agreed = c
+			s, err := u.checkAccept(talk)
+			got := talk.prefix
 			if tt.ok {
 				if err != nil || got != prefix || s != (span{a.Offset, a.Length, size}) {
 					t.Errorf("%+v %q %v", s, got, err)

@@ -301,7 +301,7 @@ func TestHooksWaiting(t *testing.T) {
 		var transfers atomic.Int64
 		for range 2 {
 			go func() {
-				_ = p.wait(t.Context(), romeo, nil)
+				_ = p.wait(t.Context(), romeo)
 				transfers.Add(1)
 			}()
 			synctest.Wait()

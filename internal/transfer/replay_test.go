@@ -6,9 +6,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -27,13 +27,49 @@ import (
 // replay is one file of testdata/replay: the stanzas of another client, what its
 // envelope would hold if the ratchet opened it, and what comes of them.
 type replay struct {
-	t     *testing.T
-	file  *xmltree.Element
-	m     *jingle.Manager
-	sess  *jingle.Session // once there is one
-	heard hearing
-	said  chan string     // the actions of ours
-	asked map[string]bool // attributes of <expect/> that were looked at
+	t      *testing.T
+	file   *xmltree.Element
+	m      *jingle.Manager
+	sess   *jingle.Session // once there is one
+	events []jingle.Event
+	said   chan string     // the actions of ours
+	asked  map[string]bool // attributes of <expect/> that were looked at
+}
+
+// hear takes what has come.
+func (r *replay) hear() {
+	for r.sess != nil {
+		select {
+		case ev, open := <-r.sess.Events():
+			if !open {
+				return
+			}
+			r.events = append(r.events, ev)
+		default:
+			return
+		}
+	}
+}
+
+// heard are the payloads of one kind.
+func (r *replay) heard(a jingle.Action) (all []*xmltree.Element) {
+	r.hear()
+	for _, ev := range r.events {
+		if ev.Action == a {
+			all = append(all, ev.Payload)
+		}
+	}
+	return all
+}
+
+// words are the session-infos that came.
+func (r *replay) words() []*xmltree.Element { return r.heard(jingle.SessionInfo) }
+
+// conversation is one in the session.
+func (r *replay) conversation() *conversation {
+	c := unconnected().converseIn(r.t.Context(), Head{})
+	c.sess = r.sess
+	return c
 }
 
 // want is an attribute of <expect/>.
@@ -247,8 +283,7 @@ func (r *replay) infos() {
 	if !ok {
 		return
 	}
-	r.heard.catchUp(r.sess)
-	if got := len(r.heard.infos); strconv.Itoa(got) != want {
+	if got := len(r.words()); strconv.Itoa(got) != want {
 		r.t.Errorf("%d session-infos, want %s", got, want)
 	}
 }
@@ -259,7 +294,9 @@ func (r *replay) checksum(in inClear, held content) {
 	if !ok {
 		return
 	}
-	tk := &talk{e: &Endpoint{timing: usual, log: slog.New(slog.DiscardHandler)}, sess: r.sess, heard: r.heard, ts: held.ts}
+	tk := r.conversation()
+	tk.ts, tk.words.list = held.ts, r.words()
+	heard := len(tk.words.list)
 	if in.form == formEncryptedFile {
 		tk.wire = newWireSum(in.file)
 		if tk.wire.announced != (want != "ignored") {
@@ -275,7 +312,7 @@ func (r *replay) checksum(in inClear, held content) {
 		got = "wrong"
 	case err != nil:
 		r.t.Error(err)
-	case tk.wire == nil || len(tk.heard.infos) == 0 && want == "ignored":
+	case tk.wire == nil || heard == 0 && want == "ignored":
 		got = "ignored"
 	}
 	if got != want {
@@ -294,15 +331,16 @@ func (r *replay) offering() {
 		t.Fatal(err)
 	}
 	r.receive("stanza")
-	r.heard.catchUp(r.sess)
-	if a := r.heard.accepted; a != nil {
+	r.hear()
+	if i := slices.IndexFunc(r.events, func(ev jingle.Event) bool { return ev.Action == jingle.SessionAccept }); i >= 0 {
+		a := r.events[i].Content
 		if _, no := r.want("not-accepted"); no {
 			t.Error("accepted")
 		}
 		r.transport(a.Transport)
 		// What other clients echo of our offer, or add to it, decides nothing.
-		o := &outgoing{upload: upload{src: &source{Size: 300000}}, talk: &talk{}}
-		if s, _, err := o.checkAccept(*a); err != nil || s != (span{0, 300000, 300000}) {
+		u := &upload{src: &source{Size: 300000}}
+		if s, err := u.checkAccept(&conversation{agreed: *a}); err != nil || s != (span{0, 300000, 300000}) {
 			t.Errorf("span %+v, %v", s, err)
 		}
 	} else if _, no := r.want("not-accepted"); !no {
@@ -311,15 +349,7 @@ func (r *replay) offering() {
 	r.receive("then")
 	r.says()
 	r.infos()
-	r.heard.catchUp(r.sess)
-	var infos, replaces []*xmltree.Element
-	for _, ev := range r.heard.paths {
-		if ev.Action == jingle.TransportInfo {
-			infos = append(infos, ev.Payload)
-		} else {
-			replaces = append(replaces, ev.Payload)
-		}
-	}
+	infos, replaces := r.heard(jingle.TransportInfo), r.heard(jingle.TransportReplace)
 	for name, all := range map[string][]*xmltree.Element{"transport-infos": infos, "replaces": replaces} {
 		if _, ok := r.want(name); ok {
 			r.attrs(map[string]string{name: strconv.Itoa(len(all))})

@@ -5,12 +5,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"time"
 
 	"jetsend/internal/clean"
 	"jetsend/internal/exitcode"
-	"jetsend/internal/jid"
-	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
 )
 
@@ -109,7 +106,7 @@ func (e *Endpoint) resumeSend(ctx context.Context, row journal.Row, opt ResumeOp
 	}
 	if err != nil {
 		if errors.Is(err, errSourceChanged) {
-			e.failRow(ctx, row, err)
+			e.failRow(row, err)
 			row.State = journal.Failed
 		}
 		f := &Failure{Code: exitcode.LocalFile, Reason: "file to send", Err: err}
@@ -139,7 +136,7 @@ func (e *Endpoint) resumeSend(ctx context.Context, row journal.Row, opt ResumeOp
 	if !row.Profile {
 		e.cfg.Report(Warning{Text: startsOver(row.Peer.String())})
 	}
-	o := e.outgoing(send, src)
+	o := e.offering(send, src)
 	o.unnamed, o.resumed = !opt.Named, true
 	return o.start(ctx, peers, row.ID)
 }
@@ -153,7 +150,8 @@ func (e *Endpoint) pause(key journal.Key) {
 }
 
 // failRow ends a transfer that nobody is at for good, and removes what there is of it.
-func (e *Endpoint) failRow(ctx context.Context, row journal.Row, cause error) (failed bool) {
+func (e *Endpoint) failRow(row journal.Row, cause error) (failed bool) {
+	ctx := context.Background()
 	h, err := e.journal.Begin(ctx, row)
 	if err == nil {
 		err = h.Fail(ctx, cause)
@@ -174,62 +172,16 @@ func (e *Endpoint) resumeReceive(ctx context.Context, row journal.Row, opt Resum
 	if !row.Profile {
 		return e.notResumed(row, fmt.Errorf("%w: the sender's client cannot resume a file", errRefused))
 	}
-	retry := retry{pauses: e.timing.retries, opt: opt.Retry, farthest: row.Durable}
 	if row.Phase.Verified() && e.settleHere(ctx, row) {
 		return exitcode.OK
 	}
-	head := Head{Transfer: row.ID, Direction: Receive, Peer: row.Peer.String(), Name: clean.Text(row.Name)}
-	wait := opt.Wait
-	for asked := false; ; asked = true {
-		to, err := e.servants(ctx, row.Peer, wait)
-		if asked {
-			err = away(err)
-		}
-		var q *request
-		from := row.Durable
-		if err == nil {
-			q, err = e.askEach(ctx, to, func(p *peer) *request { return e.newRequest(row, p, keeping{}, opt.Route) })
-			head, from = q.down.head, q.from
-			if q.refused(err) {
-				err = notServed(row.Peer)
-			}
-		}
-		if err == nil && q.down.final != "" || errors.Is(err, journal.ErrRunning) && !opt.Named && !asked {
-			return exitcode.OK
-		}
-		if now, lerr := e.rowNow(ctx, row); lerr == nil {
-			row = now
-		}
-		if row.Released { // the contact's own session brought the rest, maybe to another process
-			e.reportReleased(head, row)
-			return exitcode.OK
-		}
-		if over := overSince(row); over != nil && (row.State == journal.Forgotten || errors.Is(err, journal.ErrOver)) {
-			err = over
-		}
-		if came := retry.advance(from, row.Durable); !came && err == nil {
-			err = errNoProgress
-		}
-		if err == nil {
-			continue
-		}
-		pause, more := retry.next(time.Now(), err)
-		if err = causeOf(ctx, err); !more || !askAgain(err, asked) {
-			if errors.Is(err, ErrInterrupted) {
-				e.pause(row.Key)
-			}
-			f := failureOf(err, row.Durable > 0)
-			e.cfg.Report(Failed{
-				Head: head, Code: int(f.Code), Reason: clean.Error(f), Resumable: row.State == journal.Interrupted, Hints: f.Hints,
-			})
-			return f.Code
-		}
-		e.cfg.Report(Interrupted{Head: head, Bytes: row.Durable, Reason: clean.Error(err), RetryIn: pause.Seconds()})
-		if err := e.sleep(ctx, pause); err != nil {
-			return e.notResumed(row, err)
-		}
-		wait = min(max(retry.left(time.Now()), time.Second), e.timing.retries.Last)
+	q := &asking{
+		e: e, life: ctx, row: row, opt: opt, wait: opt.Wait,
+		retry: retry{pauses: e.timing.retries, opt: opt.Retry, farthest: row.Durable},
+		head:  Head{Transfer: row.ID, Direction: Receive, Peer: row.Peer.String(), Name: clean.Text(row.Name)},
 	}
+	(&actor{e, row.Key, q, ctx}).run()
+	return q.code
 }
 
 // settleHere is settle in the directory of the row. What goes wrong shows again
@@ -261,79 +213,4 @@ func (e *Endpoint) reportReleased(head Head, row journal.Row) {
 		Head: head, Path: path, Size: row.Size, Verified: verified, SHA256: hex.EncodeToString(row.SHA256),
 		Description: row.Description, Directory: row.Source == journal.SourceTree,
 	})
-}
-
-// askAgain tells whether a request that failed is worth another one in this run.
-// asked: it is not the first, so that whoever is at the transfer now came to it
-// since.
-func askAgain(err error, asked bool) bool {
-	if errors.Is(err, journal.ErrRunning) {
-		return asked
-	}
-	code := failureOf(err, true).Code
-	return code == exitcode.Interrupted || code == exitcode.Offline && asked
-}
-
-// askEach asks one client of the contact after the other, as long as they have not
-// what is asked for, or cannot read the question: which of them offered it is not
-// known, and one that has just joined the account may not be known yet. It returns
-// the request that says most.
-func (e *Endpoint) askEach(ctx context.Context, peers []*peer, request func(*peer) *request) (q *request, err error) {
-	for _, p := range peers {
-		next := request(p)
-		nextErr := next.run(ctx)
-		if q == nil || !q.unread(err) {
-			q, err = next, nextErr
-		}
-		if next.answered || !next.refused(nextErr) && !next.unread(nextErr) && !unanswered(nextErr) {
-			return next, nextErr
-		}
-	}
-	return q, err
-}
-
-// refused reports whether the contact's client does not hand out what was asked for,
-// and has not proven to know why.
-func (q *request) refused(err error) bool { return q.endedWith(err, jingle.Decline) }
-
-// unread tells whether the contact's client could not open the envelope.
-func (q *request) unread(err error) bool { return q.endedWith(err, jingle.SecurityError) }
-
-func (q *request) endedWith(err error, condition string) bool {
-	var ended *endedByPeer
-	return !q.answered && errors.As(err, &ended) && ended.Reason.Condition == condition && !ended.Proven
-}
-
-// notServed is a refusal as whoever asked for the rest can use it: to ask once more
-// brings the same.
-func notServed(who jid.JID) *Failure {
-	return &Failure{
-		Code: exitcode.Declined, Reason: clean.Text(who.String()) + " refuses to send the rest of the file",
-		Hints: []string{"ask " + clean.Text(who.String()) + " to run `jetsend resume`, or to send it again"},
-	}
-}
-
-// servants are the clients of the contact that could hand out the rest of a file,
-// at least one.
-func (e *Endpoint) servants(ctx context.Context, who jid.JID, wait time.Duration) ([]*peer, error) {
-	online, cancel := context.WithTimeout(ctx, max(wait, e.timing.retries.Last))
-	err := e.sess.WaitOnline(online)
-	cancel()
-	if err != nil {
-		return nil, errors.Join(errStreamLost, context.Cause(ctx), err)
-	}
-	peers, err := e.await(ctx, SendOptions{To: who, Wait: wait}, formJetsend)
-	switch {
-	case err != nil && context.Cause(ctx) != nil:
-		return nil, context.Cause(ctx)
-	case errors.Is(err, errStreamLost):
-		return nil, err
-	case err != nil:
-		who := clean.Text(who.String())
-		return nil, &Failure{
-			Code: exitcode.Offline, Reason: "no `jetsend receive` of " + who + " is online to send the rest", Err: err,
-			Hints: []string{"ask " + who + " to run `jetsend resume`, or `jetsend receive`", longer("wait", longWait, wait)},
-		}
-	}
-	return peers, nil
 }

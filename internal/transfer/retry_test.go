@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/journal"
 	"jetsend/internal/xmpptest"
 )
@@ -150,11 +151,11 @@ func TestInUse(t *testing.T) {
 // ends no transfer for good; one that has changed does. What is in a directory counts as
 // the directory.
 func TestSourceLost(t *testing.T) {
-	o := &outgoing{accepted: true}
-	if !o.resumable(exitcode.LocalFile, &sourceError{Err: syscall.EIO}) {
+	o := &upload{accepted: true, row: &journal.Handle{}}
+	if !fault.Of(&sourceError{Err: syscall.EIO}).Resumable(o.standing()) {
 		t.Error("a file that cannot be read ends its transfer")
 	}
-	if o.resumable(exitcode.LocalFile, &sourceError{Err: errSourceChanged}) {
+	if fault.Of(&sourceError{Err: errSourceChanged}).Resumable(o.standing()) {
 		t.Error("a file that has changed can be gone on with")
 	}
 	file := testFile(t, "something")

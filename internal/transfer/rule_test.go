@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/journal"
 	"jetsend/internal/xmpptest"
 )
@@ -95,8 +96,8 @@ func TestSupersededAtOnce(t *testing.T) {
 	row := load(t, st.juliet, journal.Key{ID: id, Direction: journal.Receive})
 	ctx, stop := context.WithCancelCause(t.Context())
 	stop(errSuperseded)
-	q := st.juliet.newRequest(row, &peer{JID: st.romeo.sess.JID()}, keeping{}, RouteOptions{})
-	if err := q.run(ctx); !errors.Is(err, errSuperseded) || !askAgain(err, false) {
+	err := request1(ctx, st.juliet, row, &peer{JID: st.romeo.sess.JID()}, RouteOptions{}, func(*conversation) {})
+	if !errors.Is(err, errSuperseded) || !fault.Of(err).Again(fault.Standing{Receiving: true, Started: true}) {
 		t.Errorf("%v", err)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log/slog"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -134,24 +133,21 @@ func (p *scripted) BulkIQ(_ context.Context, _ jid.JID, encode func([]byte, stri
 // send sends a file of size bytes, less the tag, over path, as an offer in a form of
 // other clients does it.
 func (p *scripted) send(path *bytestream) error {
-	if err := p.sess.BeginStream(); err != nil {
-		return err
-	}
-	e := &Endpoint{timing: usual, log: slog.New(slog.DiscardHandler)}
-	defer e.tasks.Wait()
-	tk := &talk{e: e, sess: p.sess}
-	ctx, cancel := e.with(p.t.Context(), p.sess, path, p.lost)
-	defer cancel(nil)
+	c := unconnected().converseIn(p.t.Context(), Head{})
+	c.sess, c.path, c.lost = p.sess, path, p.lost
+	defer c.close()
 	n := int64(p.size - crypto.TagSize)
-	err := streamOut(ctx, path, bytes.NewReader(make([]byte, n)), n, func() error { return waitFor(ctx, p.tagHold) }, crypto.NewSecret(crypto.AES128GCM), new(throttle), nil, meterFor(p.t))
-	if err == nil {
-		err = endStream(ctx, tk, path)
-	}
-	if err = causeOf(ctx, err); err != nil {
-		err = unacknowledged(path, tk.reasoned(err))
-	}
-	_ = path.Close()
-	return err
+	err := c.step(needs{path: true}, func(ctx context.Context) error {
+		if err := p.sess.BeginStream(); err != nil {
+			return err
+		}
+		err := streamOut(ctx, path, bytes.NewReader(make([]byte, n)), n, func() error { return waitFor(ctx, p.tagHold) }, crypto.NewSecret(crypto.AES128GCM), new(throttle), nil, meterFor(p.t))
+		if err == nil {
+			err = c.endStream(ctx)
+		}
+		return err
+	})
+	return unacknowledged(path, err)
 }
 
 // TestAcknowledgedLate: Conversations says that it has the file before it has

@@ -60,14 +60,14 @@ func (e *Endpoint) Send(ctx context.Context, opt SendOptions) error {
 // sendAll sends everything, some of it at the same time.
 func (e *Endpoint) sendAll(ctx context.Context, opt SendOptions, sources []*source, peers []*peer) error {
 	batch, queue := newBatch(sources), newQueue()
-	codes, all := make([]exitcode.Code, len(sources)), make([]*outgoing, len(sources))
+	codes, all := make([]exitcode.Code, len(sources)), make([]*offering, len(sources))
 	var group errgroup.Group
 	group.SetLimit(sendingAtOnce)
 	if opt.LimitRate > 0 {
 		group.SetLimit(1) // the first ones are there the sooner
 	}
 	for i, src := range sources {
-		o := e.outgoing(opt, src)
+		o := e.offering(opt, src)
 		all[i], o.turn = o, queue.join()
 		if batch != nil {
 			b := *batch
@@ -108,13 +108,13 @@ type NotBegunError struct {
 // Unwrap returns the failure.
 func (e *NotBegunError) Unwrap() error { return e.Failure }
 
-// outgoing is the journey of a file that has not begun.
-func (e *Endpoint) outgoing(opt SendOptions, src *source) *outgoing {
+// offering is that of a file that has not begun.
+func (e *Endpoint) offering(opt SendOptions, src *source) *offering {
 	id := uuid.NewString()
 	if src.Transfer != "" {
 		id = src.Transfer
 	}
-	return &outgoing{
+	return &offering{
 		upload: upload{
 			e: e, src: src, check: opt.Checksum, begun: time.Now(),
 			head: Head{Transfer: id, Direction: Send, Name: src.Name, Peer: opt.To.String()},
@@ -125,7 +125,7 @@ func (e *Endpoint) outgoing(opt SendOptions, src *source) *outgoing {
 
 // start takes the row of the transfer, the one with that id or else that of the
 // same send before, if that has not ended, and runs it.
-func (o *outgoing) start(ctx context.Context, peers []*peer, id string) exitcode.Code {
+func (o *offering) start(ctx context.Context, peers []*peer, id string) exitcode.Code {
 	o.form = peers[0].Form
 	o.head.Peer = peers[0].JID.String()
 	o.nameArchive()
@@ -147,20 +147,16 @@ func (o *outgoing) start(ctx context.Context, peers []*peer, id string) exitcode
 	if o.row, err = o.e.journal.Begin(ctx, row); err != nil {
 		return o.notBegun(ctx, row.Key, same, err)
 	}
-	defer func() {
-		if err := o.row.Release(context.WithoutCancel(ctx)); err != nil {
-			o.e.log.Error("journal", "transfer", o.head.Transfer, "error", err)
-		}
-		o.src.Settled(o.row.Row())
-	}()
-	return o.run(ctx, peers)
+	o.run(ctx, peers)
+	_ = o.close() // which has been logged
+	return o.code
 }
 
 // notBegun reports a transfer whose row cannot be had. Somebody else of this
 // account may be at it, or have brought it to its end. same: it is that of the
 // same send before.
-func (o *outgoing) notBegun(ctx context.Context, key journal.Key, same bool, err error) exitcode.Code {
-	row, lerr := o.e.rowNow(context.WithoutCancel(ctx), journal.Row{Key: key})
+func (o *offering) notBegun(ctx context.Context, key journal.Key, same bool, err error) exitcode.Code {
+	row, lerr := o.e.rowNow(context.Background(), journal.Row{Key: key})
 	switch over := overSince(row); {
 	case errors.Is(err, journal.ErrOver) && lerr == nil && row.Released:
 		o.src.Settled(row)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"jetsend/internal/exitcode"
+	"jetsend/internal/inbox"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
 )
@@ -16,14 +17,23 @@ import (
 func TestOfferDuringSettle(t *testing.T) {
 	st := setStage(t, 1)
 	row := journal.Row{Key: journal.Key{ID: "0a3c1d5e-1b2c-4d3e-8f90-a1b2c3d4e5f6", Direction: journal.Receive}, Keys: [][]byte{make([]byte, 33)}}
-	d := newDownload(row, jid.MustParse("romeo@jet.test"), keeping{})
-	d.keys = row.Keys
-	st.juliet.downloads[row.ID] = d
-	err := st.juliet.takeNow(t.Context(), newDownload(row, jid.MustParse("romeo@jet.test"), keeping{}), row, nil, true)
-	if !errors.Is(err, journal.ErrRunning) {
+	row.Peer, row.Profile, row.Name = jid.MustParse("romeo@jet.test"), true, "f"
+	row.Source = journal.SourceFile
+	dir, err := inbox.Open(st.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = dir.Close() }()
+	d := newDownload(st.juliet, row, row.Peer, keeping{})
+	if err := d.open(t.Context(), row, dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := newDownload(st.juliet, row, row.Peer, keeping{}).open(t.Context(), row, dir); !errors.Is(err, journal.ErrRunning) {
 		t.Error(err)
 	}
-	delete(st.juliet.downloads, row.ID)
+	if err := d.close(); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestOfferLongAfter: a transfer that was received too long ago for its receipt,

@@ -24,17 +24,16 @@ func (d *download) pour(ctx context.Context, sum []byte) error {
 		}
 		return &sinkError{Err: fmt.Errorf("%w: %w", errOutput, err)}
 	}
-	ctx = context.WithoutCancel(ctx)
 	// A release that is cut from here on is settled as what it is, done, whether the
 	// partial file is still there or not.
-	if err := d.row.Pour(ctx, sum); err != nil {
+	if err := d.row.Pour(context.Background(), sum); err != nil {
 		return err
 	}
 	if err := d.part.Discard(); err != nil {
 		return &sinkError{Err: err}
 	}
 	d.final = StandardOutput
-	return d.row.Complete(ctx)
+	return d.row.Complete(context.Background())
 }
 
 // writeOut writes the file to the output. When ctx ends it returns without waiting
@@ -60,12 +59,12 @@ func (d *download) writeOut(ctx context.Context, size int64) error {
 }
 
 // settlePoured ends a pour that was cut after its last byte.
-func (d *download) settlePoured(ctx context.Context, row *journal.Row) error {
+func (d *download) settlePoured(row *journal.Row) error {
 	if err := inbox.Remove(row.Dir, row.ID); err != nil {
 		return &sinkError{Err: err}
 	}
 	d.final, d.past = StandardOutput, true
-	return d.row.Complete(ctx)
+	return d.row.Complete(context.Background())
 }
 
 // ending is a reader that ends with its context.

@@ -84,7 +84,7 @@ func TestPourCut(t *testing.T) {
 		if row.Manifest != nil {
 			src.Tree = &tree{Manifest: row.Manifest}
 		}
-		if code := offering(t, romeo, src, data, row.ID); code != exitcode.OK {
+		if code := offeredBy(t, romeo, src, data, row.ID); code != exitcode.OK {
 			t.Errorf("%s: the sender ended with %d", row.Name, code)
 		}
 	}
@@ -125,7 +125,7 @@ func TestPour(t *testing.T) {
 		ended <- juliet.Receive(t.Context(), ReceiveOptions{Dir: dir, Accept: AcceptContacts, Once: true, Out: out, Drain: time.Minute})
 	}()
 	takesOffers(t, juliet)
-	if code := offering(t, romeo, &source{Name: "f"}, []byte("abc"), id); code != exitcode.OK {
+	if code := offeredBy(t, romeo, &source{Name: "f"}, []byte("abc"), id); code != exitcode.OK {
 		t.Fatalf("exit code %d", code)
 	}
 	if err := <-ended; err != nil {
@@ -159,7 +159,7 @@ func pourStuck(t *testing.T, juliet, romeo *Endpoint, dir string, key journal.Ke
 	go func() {
 		ended <- juliet.Receive(ctx, ReceiveOptions{Dir: dir, Accept: AcceptContacts, Once: true, Out: out, Drain: time.Minute})
 	}()
-	go func() { sent <- offering(t, romeo, &source{Name: "f"}, []byte("abc"), key.ID) }()
+	go func() { sent <- offeredBy(t, romeo, &source{Name: "f"}, []byte("abc"), key.ID) }()
 	<-begun
 	cancel(ErrTerminated)
 	stopped(t, ended)

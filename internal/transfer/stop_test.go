@@ -40,7 +40,7 @@ func TestStopWhileLooking(t *testing.T) {
 	ended := make(chan error, 1)
 	begun := time.Now()
 	go func() {
-		ended <- r.request(r.ctx, r.terms(), journal.Row{
+		ended <- r.request(r.terms(), journal.Row{
 			Key: journal.Key{ID: uuid.NewString(), Direction: journal.Receive}, Peer: jid.MustParse("romeo@jet.test"), Profile: true, Dir: dir, Size: 3, Source: journal.SourceFile,
 		})
 	}()

@@ -106,7 +106,7 @@ func testReload(t *testing.T, pair [2]ReceiveOptions) {
 			change(order[0])
 			waitIdle(t, juliet)
 			seen.await(n, func() { change(order[1]) })
-			if code := offering(t, romeo, &source{Name: "f"}, []byte("theirs"), ""); code == exitcode.OK {
+			if code := offeredBy(t, romeo, &source{Name: "f"}, []byte("theirs"), ""); code == exitcode.OK {
 				t.Errorf("let in by a change at step %d", n)
 			}
 			waitIdle(t, juliet)

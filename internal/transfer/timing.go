@@ -40,6 +40,8 @@ type timing struct {
 	// false. One that decrypts waits for the tag.
 	tagHold time.Duration
 
+	// lookAtLeast is how often a receiver looks when nothing happens.
+	lookAtLeast time.Duration
 	// lookPause gathers what happens at the same time into one look of the keeper.
 	lookPause time.Duration
 	// firstAsk leaves the sender, who may be about to go on by itself, the first word
@@ -69,10 +71,11 @@ var usual = timing{
 	checksumTime: 5 * time.Second,
 	tagHold:      time.Second,
 
-	lookPause: 500 * time.Millisecond,
-	firstAsk:  3 * time.Second,
-	requests:  backoff.Backoff{First: 20 * time.Second, Last: time.Hour},
-	nextOffer: 30 * time.Second,
+	lookAtLeast: time.Minute,
+	lookPause:   500 * time.Millisecond,
+	firstAsk:    3 * time.Second,
+	requests:    backoff.Backoff{First: 20 * time.Second, Last: time.Hour},
+	nextOffer:   30 * time.Second,
 }
 
 // quick is that of tests which are about something else: pauses are short, and a word

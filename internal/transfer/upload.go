@@ -3,31 +3,111 @@ package transfer
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"time"
 
+	"jetsend/internal/fault"
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
 	"jetsend/internal/xmltree"
 )
 
+const (
+	// receiptTime bounds what the receiver does between the last byte and its
+	// receipt: bringing the file to a slow disk.
+	receiptTime = 5 * time.Minute
+)
+
 // upload is the sending end of one transfer, over as many sessions as it takes,
-// whoever opens them.
+// whoever opens them. It holds the row of the transfer.
 type upload struct {
 	e     *Endpoint
 	head  Head
 	src   *source
 	sum   digest
 	row   *journal.Handle
+	form  form // of the offer
 	check bool // SHA-256 also of what goes in one session
 	begun time.Time
+	// reader reads the source for a contact who asked for it, at that contact's expense;
+	// nil when we offer.
+	reader func(ctx context.Context, f func(payment) error) error
+	marks  *readings // how far the source was read before; with reader
+	// told is called when a session has been agreed on that the contact opened.
+	told func()
 
-	told   bool  // an offer event has been reported
-	marked bool  // a byte has been handed to a transport
-	moved  int64 // bytes of the file that went out, or that the receiver had
+	restart  bool  // the next offer says that the receiver has to begin anew
+	accepted bool  // the receiver has said yes, and knows the transfer
+	marked   bool  // a byte has been handed to a transport
+	from     int64 // where in the file the session of the moment began
+	moved    int64 // bytes of the file that went out, or that the receiver had
+	released bool  // a receipt says that the file is complete at the other end
 	// differs is what the receiver says that is not as it was sent; nil when it says nothing.
 	differs *Differences
+}
+
+// Accept implements end: the receiver says what it wants, in its answer to our offer or in
+// its own request.
+func (u *upload) Accept(c *conversation) (span, error) {
+	if !c.sess.Initiator() {
+		return u.grant(c)
+	}
+	s, err := u.checkAccept(c)
+	if err != nil {
+		return s, err
+	}
+	u.accepted, u.restart, u.from = true, false, s.offset
+	c.reportAccepted(s.offset)
+	return s, nil
+}
+
+// grant accepts a request for the rest of the file.
+func (u *upload) grant(c *conversation) (s span, err error) {
+	err = c.step(needs{server: true}, func(ctx context.Context) (err error) {
+		s, err = u.wanted(ctx, c)
+		return err
+	})
+	if err != nil {
+		return s, notBegun(err)
+	}
+	u.accepted, u.from = true, s.offset
+	u.told()
+	u.e.cfg.Report(Offer{Head: u.head, Size: s.size, ResumedFrom: s.offset, Directory: u.src.Tree != nil})
+	return s, c.answer(s, "")
+}
+
+// wanted is the span that answers a request: what it asks for, or the file from
+// its beginning when the bytes before that are not those of the file.
+func (u *upload) wanted(ctx context.Context, c *conversation) (s span, err error) {
+	public, err := jingle.ParseDescription(c.sess.Content().Description)
+	if err != nil {
+		return s, err
+	}
+	offset := int64(0)
+	if public.Range != nil {
+		offset = public.Range.Offset
+	}
+	if offset > u.src.Size || (offset > 0) != (c.offer.Prefix != "") {
+		return s, fmt.Errorf("%w: a request from byte %d", errOffer, offset)
+	}
+	if offset == 0 { // nothing is read
+		return u.e.spanFrom(0, u.src.Size, offered(c.sess.Content())), nil
+	}
+	err = u.reader(ctx, func(pay payment) error {
+		u.sum = u.marks.resume(u.head.Transfer, offset)
+		u.sum.Pay = pay
+		defer func() { u.sum.Pay = nil }()
+		err := u.checkPrefix(ctx, offset, c.offer.Prefix)
+		u.marks.mark(u.head.Transfer, &u.sum)
+		return err
+	})
+	if errors.Is(err, errPrefix) {
+		offset, err = 0, nil
+		u.sum.Reset()
+	}
+	return u.e.spanFrom(offset, u.src.Size, offered(c.sess.Content())), err
 }
 
 // checkPrefix compares what the receiver has with the first bytes of the file.
@@ -37,8 +117,8 @@ func (u *upload) checkPrefix(ctx context.Context, offset int64, prefix string) e
 		return nil
 	}
 	if err := u.sum.Advance(ctx, u.src.Data, offset); err != nil {
-		if cause := context.Cause(ctx); cause != nil {
-			return cause
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
 		return &sourceError{Err: fmt.Errorf("read %s: %w", u.src.Name, err)}
 	}
@@ -48,46 +128,31 @@ func (u *upload) checkPrefix(ctx context.Context, offset int64, prefix string) e
 	return nil
 }
 
-// transmit sends the span over a path that stands, says what has to be said
-// after it, and waits for the receiver's word.
-func (u *upload) transmit(ctx context.Context, t *talk, path *bytestream, s span) error {
-	path.ReadBack(t.writesBack)
-	streaming, cancel := u.e.streaming(ctx, t.sess, path)
-	defer cancel(nil)
-	err := u.stream(streaming, t, path, s)
-	if err == nil {
-		err = endStream(streaming, t, path)
-	}
-	if err == nil {
-		t.tellWireSum(streaming)
-	}
-	err = causeOf(streaming, err)
-	cancel(nil) // from here on the peer's end of the session is what we wait for
-	if err != nil {
-		return unacknowledged(path, t.reasoned(err))
-	}
-	if t.offer == nil {
-		err := t.await(ctx, receiptTime, errUnconfirmed, func(*xmltree.Element) (bool, error) { return false, nil }) // a <received/> proves nothing
-		if saysSuccess(err) {
-			return nil
-		}
-		return err
-	}
-	if s.last() && !s.whole() {
-		if err := u.tellChecksum(ctx, t); err != nil {
+// Move implements end: it sends the span and says what has to be said after it.
+func (u *upload) Move(c *conversation, s span) error {
+	if c.sess.Initiator() {
+		err := c.step(needs{server: true}, func(ctx context.Context) error { return u.checkPrefix(ctx, s.offset, c.prefix) })
+		if err != nil {
 			return err
 		}
 	}
-	return u.awaitReceipt(ctx, t, s)
+	c.reportPath()
+	c.path.ReadBack(c.writesBack)
+	err := c.step(needs{path: true}, func(ctx context.Context) error {
+		err := u.stream(ctx, c, s)
+		if err == nil {
+			err = c.endStream(ctx)
+		}
+		if err == nil {
+			c.tellWireSum(ctx)
+		}
+		return err
+	})
+	return unacknowledged(c.path, err)
 }
 
-// digest is the SHA-256 of the whole file in hex when it was computed.
-func (u *upload) digest() string {
-	return hex.EncodeToString(u.sum.Of(u.src.Size))
-}
-
-func (u *upload) stream(ctx context.Context, t *talk, path *bytestream, s span) error {
-	if err := t.sess.BeginStream(); err != nil {
+func (u *upload) stream(ctx context.Context, c *conversation, s span) error {
+	if err := c.sess.BeginStream(); err != nil {
 		return err
 	}
 	if err := u.row.Run(ctx); err != nil {
@@ -107,7 +172,7 @@ func (u *upload) stream(ctx context.Context, t *talk, path *bytestream, s span) 
 		u.moved = m.Bytes()
 	}()
 	unchanged := func() error { return u.src.Unchanged(ctx) }
-	if t.holdsTag() {
+	if c.holdsTag() {
 		unchanged = func() error {
 			if err := waitFor(ctx, u.e.timing.tagHold); err != nil {
 				return err
@@ -116,14 +181,14 @@ func (u *upload) stream(ctx context.Context, t *talk, path *bytestream, s span) 
 		}
 	}
 	src := io.NewSectionReader(u.src.Data, s.offset, s.length)
-	if t.insecure != nil {
-		return insecureOut(ctx, t.tapped(path), src, s.length, unchanged, &u.e.sending, sum, m)
+	if c.insecure != nil {
+		return insecureOut(ctx, c.tapped(c.path), src, s.length, unchanged, &u.e.sending, sum, m)
 	}
-	return streamOut(ctx, t.tapped(path), src, s.length, unchanged, t.ts, &u.e.sending, sum, m)
+	return streamOut(ctx, c.tapped(c.path), src, s.length, unchanged, c.ts, &u.e.sending, sum, m)
 }
 
-// holdsTag reports whether the tag is held back from the other end, for timing.tagHold.
-func (t *talk) holdsTag() bool { return t.offer == nil && t.insecure == nil }
+// holdsTag reports whether the tag is held back from the other end.
+func (c *conversation) holdsTag() bool { return c.offer == nil && c.insecure == nil }
 
 // confirm records what the receiver says that it has.
 func (u *upload) confirm(ctx context.Context, durable int64) error {
@@ -138,68 +203,126 @@ func (u *upload) confirm(ctx context.Context, durable int64) error {
 // in-band nothing has been sent before its blocks are acknowledged, and a client
 // that seals no receipt must not get away with saying success before: it has
 // lateAcks to acknowledge them, which is when ctx ends.
-func endStream(ctx context.Context, t *talk, path *bytestream) error {
-	path.BeforeEnd(t.sess.Done())
-	stop := context.AfterFunc(ctx, func() { _ = path.Close() }) // wakes an in-band wait
+func (c *conversation) endStream(ctx context.Context) error {
+	c.path.BeforeEnd(c.sess.Done())
+	stop := context.AfterFunc(ctx, func() { _ = c.path.Close() }) // wakes an in-band wait
 	defer stop()
-	_ = path.SetWriteDeadline(time.Now().Add(idle)) // for what is still on its way
-	err := path.CloseWrite()
+	_ = c.path.SetWriteDeadline(time.Now().Add(idle)) // for what is still on its way
+	err := c.path.CloseWrite()
 	if err == nil {
 		return nil
 	}
-	if path.Transport != IBB || t.offer != nil {
+	if c.path.Transport != IBB || c.offer != nil {
 		select {
-		case <-t.sess.Done():
+		case <-c.sess.Done():
 			return nil
 		default:
 		}
 	}
-	if cause := context.Cause(ctx); cause != nil {
-		return cause
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	return err
 }
 
+// Confirm implements end: the receiver's word is the only thing that becomes sent.
+func (u *upload) Confirm(c *conversation, s span) (err error) {
+	if c.offer == nil {
+		err = c.await(receiptTime, errUnconfirmed, func(*xmltree.Element) (bool, error) { return false, nil }) // a <received/> proves nothing
+		if !saysSuccess(err) {
+			return err
+		}
+	} else {
+		if s.last() && !s.whole() {
+			err = u.tellChecksum(c)
+		}
+		if err == nil {
+			err = u.awaitReceipt(c, s)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	u.released = s.last()
+	if err = u.confirm(context.Background(), s.end()); err != nil && u.released { // the receipt counts
+		u.e.log.Error("journal", "transfer", u.head.Transfer, "error", err)
+		err = nil
+	}
+	if u.released {
+		u.sent(c)
+	}
+	return err
+}
+
+// sent writes down and reports that the file is there.
+func (u *upload) sent(c *conversation) {
+	u.released = true
+	if err := u.row.Complete(context.Background()); err != nil {
+		u.e.log.Error("journal", "transfer", u.head.Transfer, "error", err)
+	}
+	if err := u.e.omemo.MarkUsed(context.Background(), c.devices); err != nil {
+		u.e.log.Warn("remember devices", "error", err)
+	}
+	u.reportSent(Sent{
+		Head: u.head, Size: u.src.Size, VerifiedByPeer: u.profile(), SHA256: u.shown(), Seconds: time.Since(u.begun).Seconds(),
+	})
+}
+
+// profile reports whether the transfer is offered in our profile, not in a form of other
+// clients.
+func (u *upload) profile() bool { return u.form == formJetsend }
+
+// digest is the SHA-256 of the whole file in hex when it was computed.
+func (u *upload) digest() string {
+	return hex.EncodeToString(u.sum.Of(u.src.Size))
+}
+
+// shown is the SHA-256 for the event.
+func (u *upload) shown() string {
+	if !u.check {
+		return ""
+	}
+	return u.digest()
+}
+
 // tellChecksum says what the receiver must have in all.
-func (u *upload) tellChecksum(ctx context.Context, t *talk) error {
+func (u *upload) tellChecksum(c *conversation) error {
 	if u.sum.Len() != u.src.Size {
 		return fmt.Errorf("checksum of %d of %d bytes", u.sum.Len(), u.src.Size)
 	}
-	c := checksum{Transfer: t.offer.Transfer, Size: u.src.Size, SHA256: u.digest()}
-	sealed, err := t.seal(kindChecksum, c.Element())
+	sum := checksum{Transfer: c.offer.Transfer, Size: u.src.Size, SHA256: u.digest()}
+	sealed, err := c.seal(kindChecksum, sum.Element())
 	if err != nil {
 		return err
 	}
-	return t.reasoned(t.tell(ctx, checksumElement(t.offer.Content, sealed)))
+	return c.step(needs{}, func(ctx context.Context) error { return c.tell(ctx, checksumElement(c.offer.Content, sealed)) })
 }
 
 // awaitReceipt waits for the sealed receipt. Nothing else is success.
-func (u *upload) awaitReceipt(ctx context.Context, t *talk, s span) error {
-	found := false
-	err := t.await(ctx, u.receiptPatience(), errUnconfirmed, func(info *xmltree.Element) (_ bool, err error) {
-		found, err = u.checkReceipt(t, info, s.end())
-		return found, err
+func (u *upload) awaitReceipt(c *conversation, s span) error {
+	err := c.await(u.receiptPatience(), errUnconfirmed, func(info *xmltree.Element) (bool, error) {
+		return u.checkReceipt(c, info, s.end())
 	})
-	if saysSuccess(err) {
+	switch {
+	case saysSuccess(err):
 		return errUnconfirmed
-	}
-	if !found {
+	case err != nil:
 		return err
 	}
-	u.goodbye(ctx, t)
+	c.goodbye()
 	return nil
 }
 
-// checkReceipt tells whether info is the receipt for so many bytes. A <received/>
+// checkReceipt reports whether info is the receipt for so many bytes. A <received/>
 // that does not open is a lie about one and ends the transfer.
-func (u *upload) checkReceipt(t *talk, info *xmltree.Element, stored int64) (bool, error) {
+func (u *upload) checkReceipt(c *conversation, info *xmltree.Element, stored int64) (bool, error) {
 	if !info.Is(jingle.NSFile, "received") {
 		return false, nil
 	}
-	if info.Attr("creator") != jingle.SenderInitiator || info.Attr("name") != t.offer.Content {
+	if info.Attr("creator") != jingle.SenderInitiator || info.Attr("name") != c.offer.Content {
 		return false, fmt.Errorf("%w: the receipt was changed on its way", errSealed)
 	}
-	x, err := t.unseal(kindReceipt, info.Children...)
+	x, err := c.unseal(kindReceipt, info.Children...)
 	if err != nil {
 		return false, fmt.Errorf("%w: %w", errUnconfirmed, err)
 	}
@@ -208,7 +331,7 @@ func (u *upload) checkReceipt(t *talk, info *xmltree.Element, stored int64) (boo
 		return false, fmt.Errorf("%w: %w", errUnconfirmed, err)
 	}
 	digest := u.digest()
-	if r.Transfer != t.offer.Transfer || r.Size != u.src.Size || r.Stored != stored || r.Stored == r.Size && digest != "" && r.SHA256 != digest {
+	if r.Transfer != c.offer.Transfer || r.Size != u.src.Size || r.Stored != stored || r.Stored == r.Size && digest != "" && r.SHA256 != digest {
 		return false, fmt.Errorf("%w: the receipt is for something else", errSealed)
 	}
 	u.differs = (*Differences)(r.Differs)
@@ -216,13 +339,66 @@ func (u *upload) checkReceipt(t *talk, info *xmltree.Element, stored int64) (boo
 }
 
 // goodbye leaves the end of the session to the receiver, for a while.
-func (u *upload) goodbye(ctx context.Context, t *talk) {
-	timer := time.NewTimer(u.e.timing.goodbyeTime)
+func (c *conversation) goodbye() {
+	timer := time.NewTimer(c.e.timing.goodbyeTime)
 	defer timer.Stop()
 	select {
-	case <-t.sess.Done():
-	case <-u.e.sess.Done():
+	case <-c.sess.Done():
+	case <-c.e.sess.Done():
 	case <-timer.C:
-		_ = t.sess.Terminate(ctx, jingle.Reason{Condition: jingle.Success})
+		_ = c.sess.Terminate(context.Background(), jingle.Reason{Condition: jingle.Success})
+	}
+}
+
+// leave writes down how a session that the contact opened ended, and lets go of the row.
+func (u *upload) leave(err error) left {
+	l := left{err: err, moved: u.moved, done: u.released}
+	switch {
+	case u.released:
+	case err == nil:
+		l.err, l.lost = errNextPart, u.row.Interrupt(context.Background(), errNextPart)
+	default:
+		u.writeDown(err)
+	}
+	l.resumable = u.row.Row().State == journal.Interrupted
+	l.lost = errors.Join(l.lost, u.close())
+	closeSources([]*source{u.src})
+	return l
+}
+
+// writeDown records that the transfer ended, in this run, without its file, and reports
+// whether it may be taken up again.
+func (u *upload) writeDown(err error) (resumable bool) {
+	k := fault.Of(err)
+	resumable = k.Resumable(u.standing())
+	jerr := error(nil)
+	switch {
+	case resumable:
+		jerr = park(u.row, err)
+	case k.Declined:
+		jerr = u.row.Decline(context.Background(), err)
+	default:
+		jerr = u.row.Fail(context.Background(), err)
+	}
+	if jerr != nil {
+		u.e.log.Error("journal", "transfer", u.head.Transfer, "error", jerr)
+	}
+	return resumable
+}
+
+// close lets go of the row, and of what is not needed of the source.
+func (u *upload) close() error {
+	err := u.row.Release(context.Background())
+	if err != nil {
+		u.e.log.Error("journal", "transfer", u.head.Transfer, "error", err)
+	}
+	u.src.Settled(u.row.Row())
+	return err
+}
+
+// standing is how the transfer stands, for package fault.
+func (u *upload) standing() fault.Standing {
+	return fault.Standing{
+		Resumes: u.form != formInsecurePlaintext, Accepted: u.accepted, Retried: u.row.Row().Phase.Known(), Started: u.marked,
 	}
 }

@@ -20,7 +20,6 @@ import (
 // tells one of their offers from another is the secret.
 func (in *incoming) identify(public *jingle.File) {
 	in.file = public
-	in.head = Head{Direction: Receive, Peer: in.sess.Peer().String()}
 	switch {
 	case in.form == formInsecurePlaintext:
 		in.head.Transfer = uuid.NewString()
@@ -34,9 +33,9 @@ func (in *incoming) identify(public *jingle.File) {
 	if in.file.Name == "" {
 		in.head.Name = name
 	}
+	in.talk.head = in.head
 	in.down = &download{
-		head: in.head, file: in.file, name: name, begun: in.begun,
-		how: in.r.keeping(in.terms),
+		e: in.e, head: in.head, file: in.file, name: name, begun: in.begun, how: in.r.keeping(in.terms), life: in.r.ctx, reader: in.reader,
 	}
 }
 
@@ -75,6 +74,7 @@ func (in *incoming) open(ctx context.Context, public *jingle.File, sec *jingle.S
 	}
 	if in.form == formInsecurePlaintext {
 		in.openPlaintext()
+		in.talk.encryption = in.held.encryption
 		return nil
 	}
 	opened, err := in.e.omemo.Unwrap(ctx, in.e.sess, in.sess.Peer(), sec.Envelope)
@@ -97,7 +97,8 @@ func (in *incoming) open(ctx context.Context, public *jingle.File, sec *jingle.S
 	if in.form == formEncryptedFile {
 		in.talk.wire = newWireSum(public)
 	}
-	in.talk.ts, in.talk.offer = in.held.ts, in.held.offer
+	in.talk.ts, in.talk.offer, in.talk.libervia = in.held.ts, in.held.offer, in.held.libervia
+	in.talk.encryption, in.talk.devices = in.held.encryption, []omemo.Device{in.dev}
 	if in.held.offer == nil {
 		return nil
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"jetsend/internal/clean"
@@ -14,18 +15,18 @@ import (
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
-	"jetsend/internal/route"
 )
 
 // incoming is a session that a contact opened, for a file of theirs or for the
-// rest of one of ours.
+// rest of one of ours, until it is admitted to the actor of its transfer.
 type incoming struct {
 	r       *receiver
 	e       *Endpoint
 	terms   *terms // under which it was admitted
 	lot     string // what --once takes as one; see lotKey
 	unclaim func() // takes back that it was claimed for --once; nil before
-	talk    *talk
+	looked  func() // it is decided
+	talk    *conversation
 	sess    *jingle.Session // that of talk
 	head    Head
 	file    *jingle.File // as offered: the sealed one, or else the public one
@@ -33,81 +34,137 @@ type incoming struct {
 	held    content      // of the envelope
 	dev     omemo.Device
 	down    *download // of an offer that could be read
-	stop    context.CancelCauseFunc
+	up      *upload   // of a request that is granted
 	begun   time.Time
+	ended   chan struct{} // closed when the session is over
 }
 
-// run takes an offer to the end of its session.
-func (in *incoming) run(ctx context.Context) {
-	defer in.wipe()
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	in.stop = stop
-	done, err := in.decide(ctx)
-	in.r.looked()
-	switch {
-	case done:
-		return
-	case err != nil:
-		err = in.withdrawn(err)
-		in.terminate(ctx, notBegun(err))
-		in.r.unbegun(in, err, func() exitcode.Code { return in.fail(ctx, err) })
-		return
+func (*incoming) isInput() {}
+
+// over implements visit.
+func (in *incoming) over(error) { close(in.ended) }
+
+// arrive takes a session, which was admitted under t, to its end.
+func (r *receiver) arrive(s *jingle.Session, t *terms) {
+	head := Head{Direction: Receive, Peer: s.Peer().String()}
+	talk := r.e.converseIn(r.ctx, head)
+	talk.sess, talk.lost, talk.paths = s, r.e.sess.Lost(), t.Route
+	in := &incoming{
+		r: r, e: r.e, terms: t, sess: s, talk: talk, head: head, looked: sync.OnceFunc(r.looked), begun: time.Now(), ended: make(chan struct{}),
 	}
-	err = in.accept(ctx)
-	d := in.down
-	end := sessionEnd{terms: in.terms, head: in.head, done: err == nil && d.final != "", err: err}
-	switch {
-	case err != nil:
-		in.terminate(ctx, err)
-		if gerr := d.giveUp(ctx, err); gerr != nil {
-			in.e.log.Error("interrupted download", "transfer", in.head.Transfer, "error", gerr)
+	decide, fail := in.decide, in.unbegun
+	if s.Content().Senders == jingle.SenderResponder {
+		decide, fail = in.grant, in.ungranted
+	}
+	var done bool
+	err := in.deciding(func(ctx context.Context) (err error) {
+		done, err = decide(ctx)
+		return err
+	})
+	if err == nil && !done {
+		if r.actors.hand(in.key(), in, func() *visits { return newVisits(r, in.key()) }) {
+			<-in.ended
+			return
 		}
-	case !end.done:
-		end.err = errNextPart
+		err = context.Cause(r.deciding)
 	}
-	row := d.row.Row()
-	end.moved, end.resumable = row.Durable, row.State == journal.Interrupted
-	in.r.left(end)
+	in.looked()
+	if err != nil {
+		err = in.withdrawn(err)
+		talk.terminate(notBegun(err))
+		if in.up != nil {
+			in.up.leave(notBegun(err))
+		}
+		fail(err)
+	}
+	talk.close()
 }
 
-func (in *incoming) wipe() {
-	if in.held.ts != nil {
-		in.held.ts.Wipe()
+// key is the transfer of what was admitted.
+func (in *incoming) key() journal.Key {
+	if in.up != nil {
+		return rowKey(in.up.head)
 	}
+	return rowKey(in.head)
 }
 
-// terminate tells the peer why.
-func (in *incoming) terminate(ctx context.Context, err error) {
-	var no *refusal
-	if errors.As(err, &no) {
-		_ = in.sess.Terminate(ctx, no.Reason)
+// deciding runs a step of what is not decided yet.
+func (in *incoming) deciding(f func(context.Context) error) error {
+	return in.talk.step(needs{server: true, run: in.r.deciding}, f)
+}
+
+// enter waits for a place among the running transfers.
+func (in *incoming) enter() error {
+	bare := in.sess.Peer().Bare()
+	err := in.talk.step(needs{}, func(ctx context.Context) error { return in.r.places.wait(ctx, bare) })
+	if err != nil && in.up != nil {
+		return notBegun(err)
+	}
+	if err == nil {
+		in.talk.leave = func() { in.r.places.leave(bare) }
+	}
+	return err
+}
+
+// unbegun reports an offer that came to nothing. If its transfer has begun in this run,
+// and may still go on, nothing is its end but our own refusal.
+func (in *incoming) unbegun(err error) {
+	n := &notice{heard: make(chan struct{}), missed: func(begun, busy bool) bool { return in.missed(err, begun, busy) }}
+	if in.head.Transfer != "" && in.r.actors.hand(in.key(), n, nil) {
+		<-n.heard
 		return
 	}
-	in.talk.terminate(ctx, err)
+	in.missed(err, false, false)
+}
+
+// refuse ends a session that its actor does not take, and reports whether that was the
+// end of a transfer that has begun.
+func (in *incoming) refuse(err error, begun, busy bool) (over bool) {
+	in.looked()
+	in.talk.terminate(notBegun(err))
+	return in.missed(err, begun, busy)
+}
+
+// missed is unbegun, told whether the transfer has begun and whether a session is at it.
+func (in *incoming) missed(err error, begun, busy bool) (over bool) {
+	var ours *refusal
+	switch {
+	case !begun:
+		in.r.missed(in, in.fail(err))
+	case !busy && errors.As(err, &ours):
+		in.r.end(in.head.Transfer, in.fail(err))
+		return true
+	}
+	return false
 }
 
 // fail reports that an offer came to nothing.
-func (in *incoming) fail(ctx context.Context, err error) exitcode.Code {
+func (in *incoming) fail(err error) exitcode.Code {
 	f := failureOf(err, false)
 	if in.head.Transfer == "" {
 		in.e.cfg.Report(FailedEarly{Direction: Receive, Peer: in.sess.Peer().String(), Code: int(f.Code), Reason: clean.Error(f), Hints: f.Hints})
 		return f.Code
 	}
-	row, lerr := in.e.journal.Load(context.WithoutCancel(ctx), journal.Key{ID: in.head.Transfer, Direction: journal.Receive})
+	row, lerr := in.e.journal.Load(context.Background(), rowKey(in.head))
 	resumable := lerr == nil && row.State == journal.Interrupted && row.HasKey(in.dev.IdentityKey)
 	in.e.cfg.Report(Failed{Head: in.head, Code: int(f.Code), Reason: clean.Error(f), Resumable: resumable, Declined: saysNo(err), Hints: f.Hints})
 	return f.Code
 }
 
+// withdrawn prefers the peer's end of the session over what it did to our
+// looking at the offer.
+func (in *incoming) withdrawn(err error) error {
+	in.talk.hearAll()
+	if in.talk.ended && in.talk.byPeer {
+		return in.talk.endError()
+	}
+	return err
+}
+
 // decide makes the checks in the order of docs/protocol.md, the cheapest and
-// most telling first, and takes the transfer. done tells that there was nothing
-// left to take: the file had been released before.
+// most telling first. done says that there is nothing left to take: the file had been
+// released before.
 func (in *incoming) decide(ctx context.Context) (done bool, err error) {
-	ctx, cancel := in.e.during(ctx, in.sess)
-	defer cancel(nil)
-	defer context.AfterFunc(in.r.deciding, func() { cancel(context.Cause(in.r.deciding)) })()
-	defer func() { err = causeOf(ctx, err) }()
 	public, sec, err := in.public(jingle.SenderInitiator)
 	if err != nil {
 		return false, err
@@ -122,7 +179,8 @@ func (in *incoming) decide(ctx context.Context) (done bool, err error) {
 	}
 	in.join(known)
 	if known.Released {
-		in.r.missed(in, exitcode.OK) // it is here
+		in.r.notify(rowKey(in.head), &notice{}) // another process may have brought it to its end
+		in.r.missed(in, exitcode.OK)            // it is here
 		return true, nil
 	}
 	resumed := (known.State == journal.Interrupted || known.State.Live()) && known.Size == in.file.Size && known.Name == in.file.Name &&
@@ -146,7 +204,7 @@ func (in *incoming) decide(ctx context.Context) (done bool, err error) {
 		}
 		return false, no
 	}
-	return in.begin(ctx)
+	return false, nil
 }
 
 // join says which batch the offer is of: that of its transfer, when a sender goes on with
@@ -167,12 +225,12 @@ func (in *incoming) known(ctx context.Context) (row journal.Row, err error) {
 	if in.form == formInsecurePlaintext {
 		return row, nil
 	}
-	row, err = in.e.journal.Load(ctx, journal.Key{ID: in.head.Transfer, Direction: journal.Receive})
+	row, err = in.e.journal.Load(ctx, rowKey(in.head))
 	switch {
 	case errors.Is(err, journal.ErrUnknown):
 		spent, err := in.e.journal.Spent(ctx, in.head.Transfer, in.sess.Peer())
 		if err == nil && spent {
-			err = in.over()
+			err = in.received()
 		}
 		return journal.Row{}, err
 	case err != nil:
@@ -180,7 +238,7 @@ func (in *incoming) known(ctx context.Context) (row journal.Row, err error) {
 	case row.Peer != in.sess.Peer().Bare() || !row.HasKey(in.dev.IdentityKey):
 		return journal.Row{}, nil
 	case in.held.offer == nil && row.Released:
-		return journal.Row{}, in.over()
+		return journal.Row{}, in.received()
 	case in.held.offer == nil:
 		return journal.Row{}, nil
 	case !row.Released:
@@ -188,22 +246,18 @@ func (in *incoming) known(ctx context.Context) (row journal.Row, err error) {
 	}
 	row, err = in.e.journal.Finished(ctx, in.head.Transfer, in.dev.JID, in.dev.IdentityKey)
 	if errors.Is(err, journal.ErrUnknown) { // too long ago for a receipt
-		return journal.Row{}, in.over()
+		return journal.Row{}, in.received()
 	}
 	if err != nil {
 		return row, err
 	}
-	in.again(ctx, row)
-	if in.r.take(in.head) { // another process has brought it to its end
-		in.e.reportReleased(in.head, row)
-		in.r.complete(in.head)
-	}
+	in.again(row)
 	return row, nil
 }
 
-// over is the error for an offer of what was received before, and has no receipt. A
+// received is the error for an offer of what was received before, and has no receipt. A
 // jetsend that never heard of that may ask; another client makes each offer but once.
-func (in *incoming) over() error {
+func (in *incoming) received() error {
 	if in.held.offer == nil {
 		return errReplayed
 	}
@@ -212,77 +266,35 @@ func (in *incoming) over() error {
 
 // again answers an offer of a file that was released before: no byte is sent, no
 // second file made.
-func (in *incoming) again(ctx context.Context, row journal.Row) {
+func (in *incoming) again(row journal.Row) {
 	rec := receipt{Transfer: row.ID, Size: row.Size, Stored: row.Size, SHA256: hex.EncodeToString(row.SHA256)}
 	sealed, err := in.talk.seal(kindReceipt, rec.Element())
 	if err == nil {
-		err = in.talk.tell(ctx, receivedElement(in.sess.Content().Name, sealed))
+		err = in.talk.tell(in.r.ctx, receivedElement(in.sess.Content().Name, sealed))
 	}
 	reason := jingle.Reason{Condition: jingle.Success}
 	if err != nil { // without the receipt nobody believes it
 		reason.Condition = jingle.ConnectivityError
 	}
-	_ = in.sess.Terminate(ctx, reason)
+	_ = in.sess.Terminate(context.Background(), reason)
 	in.e.log.Info("receipt sent again", "transfer", row.ID, "peer", in.sess.Peer(), "error", err)
 }
 
-// begin takes the row and the partial file of the transfer.
-func (in *incoming) begin(ctx context.Context) (done bool, err error) {
-	if !in.claim() { // what is claimed is what --once waits for
-		return false, refuse(errTaken, jingle.Reason{Condition: jingle.Busy})
+// notify tells the actor of a transfer, if there is one, what has become of it, and waits
+// until that knows. It reports whether there is one.
+func (r *receiver) notify(key journal.Key, n *notice) bool {
+	n.heard = make(chan struct{})
+	if !r.actors.hand(key, n, nil) {
+		return false
 	}
-	defer func() {
-		if err != nil {
-			in.unclaim()
-		}
-	}()
-	in.down.stop = in.stop
-	dir, err := in.r.folder(in.terms, in.sess.Peer())
-	if err == nil {
-		err = in.e.take(ctx, in.down, in.row(), dir, true)
-		in.r.settleFolder(in.down, dir, err)
-	} else {
-		err = &sinkError{Err: err}
-	}
-	switch {
-	case errors.Is(err, inbox.ErrNoSpace):
-		return false, refuse(err, declined(detailNoSpace))
-	case errors.Is(err, journal.ErrOver): // while we waited for the session before this one
-		row, kerr := in.known(ctx)
-		if kerr == nil { // it was another process that ended it: this run still has no file
-			in.unclaim()
-			in.r.missed(in, exitcode.OK)
-		}
-		return row.Released, kerr
-	case errors.Is(err, journal.ErrForeign), errors.Is(err, journal.ErrDiffers):
-		return false, refuse(fmt.Errorf("%w: %w", errDeclined, err), jingle.Reason{Condition: jingle.SecurityError})
-	case err != nil:
-		return false, err
-	}
-	if in.down.final != "" { // a crash had hidden it
-		in.again(ctx, in.down.row.Row())
-		in.down.report()
-		if in.down.past {
-			in.unclaim()
-		} else {
-			in.r.complete(in.head)
-		}
-		return true, in.down.close(ctx)
-	}
-	if in.held.offer != nil && in.held.offer.Restart && in.down.offset() > 0 {
-		err = in.down.restart(ctx)
-	}
-	if err != nil {
-		return false, errors.Join(err, in.down.giveUp(ctx, err))
-	}
-	in.r.begin(in.head)
-	return false, nil
+	<-n.heard
+	return true
 }
 
 // row is the transfer as it is entered in the journal.
 func (in *incoming) row() journal.Row {
 	row := journal.Row{
-		Key:  journal.Key{ID: in.head.Transfer, Direction: journal.Receive},
+		Key:  rowKey(in.head),
 		Peer: in.sess.Peer().Bare(), Resource: in.sess.Peer().Resource(), Profile: in.held.offer != nil,
 		Name: in.file.Name, Description: clean.Text(in.file.Description), Size: in.file.Size, MTime: in.file.Date, Keys: [][]byte{in.dev.IdentityKey},
 		Source: sourceOf(in.held.offer.Manifest()), Manifest: in.held.offer.Manifest(),
@@ -294,6 +306,12 @@ func (in *incoming) row() journal.Row {
 		row.Batch = b.ID
 	}
 	return row
+}
+
+// sharesKey reports whether the transfer that belongs to these keys is that of the offer.
+func (in *incoming) sharesKey(keys [][]byte) bool {
+	row := journal.Row{Keys: keys}
+	return row.HasKey(in.dev.IdentityKey)
 }
 
 // ask asks the user, unless our rules refuse the file anyway. Whether it would fit is
@@ -320,7 +338,7 @@ func (in *incoming) ask(ctx context.Context, no *refusal) error {
 func unasked(ctx context.Context, err error) error {
 	no := refuse(err, jingle.Reason{Condition: jingle.Decline})
 	switch {
-	case context.Cause(ctx) != nil:
+	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case errors.Is(err, errTaken):
 		no.Reason.Condition = jingle.Busy
@@ -384,129 +402,13 @@ func (in *incoming) tooBig() error {
 	return nil
 }
 
-// full tells whether there is no room for a file that is new here. Whoever takes it looks again; so it is for one that is partly
-// here, and for the folder of a contact, which may be on another file system.
+// full reports whether there is no room for a file that is new here. Whoever takes it
+// looks again; so it is for one that is partly here, and for the folder of a contact,
+// which may be on another file system.
 func (in *incoming) full(known journal.Row) bool {
 	if known.State != "" || in.terms.PerSender {
 		return false
 	}
 	row := in.row()
 	return errors.Is(in.r.dir.Fits(row.Size, in.down.spare(&row)), inbox.ErrNoSpace)
-}
-
-// accept answers the offer, takes the bytes and releases the file.
-func (in *incoming) accept(ctx context.Context) (err error) {
-	d := in.down
-	if err := in.r.places.enter(ctx, in.sess.Peer().Bare(), in.sess); err != nil {
-		return in.talk.reasoned(err)
-	}
-	defer in.r.places.leave(in.sess.Peer().Bare())
-	finding, cancel := in.e.during(ctx, in.sess)
-	defer cancel(nil)
-	prefix, err := in.prefix(finding)
-	if err != nil {
-		return in.talk.reasoned(err)
-	}
-	s := in.e.spanFrom(d.offset(), in.file.Size, offered(in.sess.Content()))
-	if in.held.offer == nil {
-		s = span{0, in.file.Size, in.file.Size}
-	}
-	if !s.valid(s.size) { // a part of no bytes would go on for ever
-		return refuse(fmt.Errorf("%w: an offer of no bytes", errOffer), jingle.Reason{Condition: jingle.IncompatibleParameters})
-	}
-	path, hangUp, err := in.establish(finding, s, prefix)
-	cancel(nil)
-	if err != nil {
-		return in.talk.reasoned(err)
-	}
-	defer hangUp()
-	if err := d.take(ctx, in.talk, path, s); err != nil {
-		in.terminate(ctx, err) // before the socket says it worse
-		return err
-	}
-	d.finish(ctx, in.talk, s, in.devices()...)
-	if !s.last() {
-		err = d.row.Interrupt(context.WithoutCancel(ctx), errNextPart)
-	}
-	if cerr := d.close(ctx); cerr != nil {
-		in.e.log.Error("journal", "transfer", in.head.Transfer, "error", cerr)
-	}
-	return err
-}
-
-// prefix is the SHA-256 of what is here of the file, for the accept. Reading that takes
-// its turn among the contact's sessions; where nothing is here, nobody is waited for.
-func (in *incoming) prefix(ctx context.Context) (prefix string, err error) {
-	d := in.down
-	switch {
-	case in.held.offer == nil:
-		return "", nil
-	case d.offset() == 0:
-		return d.prefix(ctx)
-	}
-	err = in.r.readings.turn(ctx, in.sess.Peer().Bare(), func(pay payment) error {
-		d.sum.Pay = pay
-		defer func() { d.sum.Pay = nil }()
-		prefix, err = d.prefix(ctx)
-		return err
-	})
-	return prefix, err
-}
-
-// establish accepts the offer and finds the path for the span. hangUp ends both.
-func (in *incoming) establish(ctx context.Context, s span, prefix string) (path *bytestream, hangUp func(), err error) {
-	route, err := in.answer(ctx, s, prefix)
-	if err != nil {
-		return nil, nil, err
-	}
-	if path, err = in.talk.connect(ctx, route, in.sess.Content().Transport); err != nil {
-		route.Close()
-		return nil, nil, err
-	}
-	in.talk.reportPath(in.head, path, in.held.encryption, in.devices()...)
-	return path, func() {
-		_ = path.Close()
-		route.Close()
-	}, nil
-}
-
-// answer accepts the offer, with a sealed accept where that is understood.
-func (in *incoming) answer(ctx context.Context, s span, prefix string) (*route.Route, error) {
-	c := in.sess.Content()
-	r, err := in.e.answerRoute(ctx, in.sess.Peer(), in.terms.Route, c.Transport, in.held.libervia)
-	if errors.Is(err, errNoTransport) {
-		return nil, refuse(err, jingle.Reason{Condition: jingle.UnsupportedTransports})
-	}
-	if err != nil {
-		return nil, err
-	}
-	accepted := jingle.Content{Creator: c.Creator, Name: c.Name, Senders: c.Senders, Description: c.Description, Transport: r.Element()}
-	if in.held.offer != nil {
-		if err := in.talk.sealAccept(&accepted, s, prefix); err != nil {
-			r.Close()
-			return nil, err
-		}
-	}
-	in.talk.reportAccepted(in.head, s.offset)
-	if in.down != nil {
-		in.down.taken = true // the sender may know it even if we never learn that
-	}
-	if err := in.sess.Accept(ctx, accepted); err != nil {
-		r.Close()
-		return nil, err
-	}
-	return r, nil
-}
-
-// withdrawn prefers the peer's end of the session over what it did to our
-// looking at the offer.
-func (in *incoming) withdrawn(err error) error {
-	select {
-	case <-in.sess.Done():
-		if r, byPeer := in.sess.Ended(); byPeer {
-			return in.talk.endedWith(r)
-		}
-	default:
-	}
-	return err
 }

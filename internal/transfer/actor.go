@@ -1,0 +1,99 @@
+package transfer
+
+import (
+	"context"
+
+	"jetsend/internal/journal"
+)
+
+// Who owns what:
+//
+//  1. The endpoint owns the table of actors. Every goroutine of the package belongs to
+//     an actor, to the endpoint or to a run, or is a child that one of these joins.
+//  2. An actor has two contexts: its life, which ends with a cause by stop, and that of
+//     its session of the moment, a child that [conversation.step] cancels. Nobody else
+//     derives one; deadlines are timers of step.
+//  3. What ends a row takes no context: nothing may keep it from being written down.
+//  4. What the dispatcher of the stream calls hands sessions over and does nothing else.
+//  5. To supersede a session of this process its actor is told of the newer one, which
+//     it takes when the older one has ended. Polling is for other processes only.
+//  6. The end of a transfer is reported once, by the opener of its actor.
+
+// end is one end of a transfer, as far as a session of it goes.
+type end interface {
+	// Accept agrees with the other end on what of the transfer the session carries.
+	Accept(c *conversation) (span, error)
+	// Move brings that over the path, which stands.
+	Move(c *conversation, s span) error
+	// Confirm has both ends know that it is there.
+	Confirm(c *conversation, s span) error
+}
+
+// opener brings about the sessions of a transfer: we open them, or the contact does.
+type opener interface {
+	// Open returns the next session, and the end that it is for: nil when there is nothing
+	// left to be done in one.
+	Open() (*conversation, end, error)
+	// After is told how that ended: nil, when it has carried what was agreed. It writes
+	// that down, and reports whether there may be another session; else the end of the
+	// transfer in this run has been reported.
+	After(err error) (more bool)
+}
+
+// actor is one transfer in this process, over as many sessions as it takes. Its fields
+// belong to the goroutine of run.
+type actor struct {
+	e      *Endpoint
+	key    journal.Key
+	opener opener
+	life   context.Context // of all its sessions
+}
+
+// run takes one session after the other.
+func (a *actor) run() {
+	for more := true; more; {
+		c, x, err := a.opener.Open()
+		if err == nil && x != nil {
+			err = converse(c, x)
+		}
+		if c != nil {
+			c.close()
+		}
+		more = a.opener.After(causeOf(a.life, err))
+	}
+}
+
+// converse takes a session to its end: it agrees on what it carries, finds the path, moves
+// and confirms. An error goes to the peer before the path ends, so that it knows why.
+func converse(c *conversation, x end) error {
+	s, err := x.Accept(c)
+	if err == nil {
+		err = c.connect()
+	}
+	if err == nil {
+		err = x.Move(c, s)
+	}
+	if err == nil {
+		err = x.Confirm(c, s)
+	}
+	if err != nil {
+		c.terminate(err)
+	}
+	return err
+}
+
+// connect finds the path.
+func (c *conversation) connect() error {
+	if c.found != nil {
+		defer c.found()
+	}
+	for _, ev := range c.early {
+		c.route.Hear(ev)
+	}
+	c.early, c.looking = nil, true
+	defer func() { c.looking = false }()
+	return c.step(needs{server: true}, func(ctx context.Context) (err error) {
+		c.path, err = c.route.Connect(ctx, c.sess, c.remote)
+		return err
+	})
+}

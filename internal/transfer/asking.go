@@ -1,0 +1,293 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"jetsend/internal/clean"
+	"jetsend/internal/crypto"
+	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
+	"jetsend/internal/jid"
+	"jetsend/internal/jingle"
+	"jetsend/internal/journal"
+	"jetsend/internal/omemo"
+	"jetsend/internal/xmltree"
+)
+
+// requestTime is how long a contact's jetsend may take to answer a request, beside
+// the time for reading what we have already: it may have a directory to look through.
+const requestTime = 5 * time.Minute
+
+// question asks the contact for the rest of a file that it had offered: XEP-0391,
+// encrypted ranged transfers.
+type question struct {
+	down  *download
+	paths RouteOptions
+	need  needs // of the run that asks
+	wake  <-chan struct{}
+	woken func() error
+}
+
+// ask asks one client of the contact after the other, as long as they have not
+// what is asked for, or cannot read the question: which of them offered it is not
+// known, and one that has just joined the account may not be known yet. An error is the
+// one that says most.
+func (q *question) ask(to []*peer) (c *conversation, err error) {
+	for _, p := range to {
+		next, nextErr := q.askOne(p)
+		if !unread(err) {
+			c, err = next, nextErr
+		}
+		if !refused(nextErr) && !unread(nextErr) && !unanswered(nextErr) {
+			return next, nextErr
+		}
+	}
+	return c, err
+}
+
+// refused reports whether the contact's client does not hand out what was asked for,
+// and has not proven to know why.
+func refused(err error) bool { return endedFor(err, jingle.Decline) }
+
+// unread reports whether the contact's client could not open the envelope.
+func unread(err error) bool { return endedFor(err, jingle.SecurityError) }
+
+func endedFor(err error, condition string) bool {
+	k := fault.Of(err)
+	return k.Said(condition) && !k.Proven()
+}
+
+// askOne asks one client, and once more in new OMEMO sessions when it could not open the
+// envelope.
+func (q *question) askOne(p *peer) (c *conversation, err error) {
+	q.down.head.Peer = p.JID.String()
+	c, err = q.put(p)
+	if unopened(err) && q.down.e.rebuilt(q.down.life, p.JID) {
+		c, err = q.put(p)
+	}
+	return c, err
+}
+
+// put opens a session for the question and waits for the accept, in c.agreed.
+func (q *question) put(to *peer) (c *conversation, err error) {
+	d := q.down
+	c = d.e.converseIn(d.life, d.head)
+	c.wake, c.woken = q.wake, q.woken
+	defer func() {
+		if err != nil {
+			if c.sess != nil {
+				c.terminate(notBegun(err))
+			}
+			c.close()
+			c = nil
+		}
+	}()
+	patience := requestTime + checkTime(d.file.Size)
+	err = c.step(q.need, func(ctx context.Context) error {
+		prefix, err := d.prefix(ctx)
+		if err != nil {
+			return err
+		}
+		sid := jingle.NewSID()
+		content, err := q.prepare(ctx, c, to, sid, prefix)
+		if err != nil {
+			return err
+		}
+		if err := d.row.Offer(ctx, to.JID.Resource()); err != nil {
+			return err
+		}
+		c.lost = d.e.sess.Lost()
+		c.sess, err = d.e.reach(ctx, to, sid, content, patience)
+		return err
+	})
+	if err != nil {
+		return c, err
+	}
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	n := q.need
+	n.server, n.alive = true, true
+	nothing := func(*xmltree.Element) (bool, error) { return false, nil }
+	return c, inUse(c.awaitAccept(n, late.C, errSilent, nothing))
+}
+
+// prepare makes the route, the envelope and the content.
+func (q *question) prepare(ctx context.Context, c *conversation, to *peer, sid, prefix string) (content jingle.Content, err error) {
+	e, row := q.down.e, q.down.row.Row()
+	c.ts, c.encryption = crypto.NewSecret(crypto.AES256GCM), encryptionJET
+	if c.route, err = e.offerRoute(ctx, to, q.paths); err != nil {
+		return content, err
+	}
+	r := &jingle.Range{Offset: q.down.offset(), Length: -1}
+	if limit := e.sessionLimit(); row.Size-r.Offset > limit {
+		r.Length = limit
+	}
+	content = jingle.Content{
+		Creator: jingle.SenderInitiator, Name: contentName, Senders: jingle.SenderResponder,
+		Description: jingle.Description(&jingle.File{Size: row.Size, Range: r, HashUsed: []string{"sha-256"}}), Transport: c.route.Element(),
+	}
+	c.offer = &offer{
+		Transfer: row.ID, SID: sid, Content: content.Name, Senders: content.Senders, Cipher: c.ts.Suite().URN(),
+		Initiator: e.sess.JID(), Responder: to.JID, Device: e.omemo.DeviceID(), Digest: contentDigest(content),
+		File: &jingle.File{Size: row.Size}, Prefix: prefix,
+	}
+	payload := c.offer.Payload(c.ts)
+	defer clear(payload)
+	env, err := e.omemo.WrapPayload(ctx, e.sess, to.JID.Bare(), payload, omemo.Kept)
+	if err != nil {
+		return content, wrapFailed(to, err)
+	}
+	c.devices = env.Devices
+	content.Security = (&jingle.Security{Name: content.Name, Cipher: c.offer.Cipher, Type: envelopeType, Envelope: env.Element}).Element()
+	return content, nil
+}
+
+// notServed is a refusal as whoever asked for the rest can use it: to ask once more
+// brings the same.
+func notServed(who jid.JID) *Failure {
+	return &Failure{
+		Code: exitcode.Declined, Reason: clean.Text(who.String()) + " refuses to send the rest of the file",
+		Hints: []string{"ask " + clean.Text(who.String()) + " to run `jetsend resume`, or to send it again"},
+	}
+}
+
+// servants are the clients of the contact that could hand out the rest of a file,
+// at least one.
+func (e *Endpoint) servants(ctx context.Context, who jid.JID, wait time.Duration) ([]*peer, error) {
+	online, cancel := context.WithTimeout(ctx, max(wait, e.timing.retries.Last))
+	err := e.sess.WaitOnline(online)
+	cancel()
+	if err != nil {
+		return nil, errors.Join(errStreamLost, context.Cause(ctx), err)
+	}
+	peers, err := e.await(ctx, SendOptions{To: who, Wait: wait}, formJetsend)
+	switch {
+	case err != nil && context.Cause(ctx) != nil:
+		return nil, context.Cause(ctx)
+	case errors.Is(err, errStreamLost):
+		return nil, err
+	case err != nil:
+		who := clean.Text(who.String())
+		return nil, &Failure{
+			Code: exitcode.Offline, Reason: "no `jetsend receive` of " + who + " is online to send the rest", Err: err,
+			Hints: []string{"ask " + who + " to run `jetsend resume`, or `jetsend receive`", longer("wait", longWait, wait)},
+		}
+	}
+	return peers, nil
+}
+
+// asking opens the sessions of one received transfer that the user resumes: it asks the
+// contact for the rest, until it is there.
+type asking struct {
+	e     *Endpoint
+	life  context.Context
+	row   journal.Row // as it is between the sessions
+	opt   ResumeOptions
+	retry retry
+	wait  time.Duration // for the contact's client to appear
+	head  Head
+	asked bool      // before
+	from  int64     // where in the file the session of the moment began
+	down  *download // of the moment
+	code  exitcode.Code
+}
+
+// Open implements opener.
+func (q *asking) Open() (*conversation, end, error) {
+	q.down, q.from = nil, q.row.Durable
+	to, err := q.e.servants(q.life, q.row.Peer, q.wait)
+	if q.asked {
+		err = away(err)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	d := newDownload(q.e, q.row, to[0].JID, keeping{})
+	d.life, d.taken = q.life, true // the sender knows it from before
+	d.judge, d.told = func(omemo.Device) error { return nil }, func() {}
+	dir, err := openDir(&q.row)
+	if err != nil {
+		return nil, nil, &sinkError{Err: err}
+	}
+	if err := d.open(q.life, q.row, dir); err != nil {
+		return nil, nil, errors.Join(err, dir.Close()) // the contact's own session may have come before
+	}
+	d.own = true
+	q.down = d
+	if d.final != "" { // a crash had hidden it
+		d.report()
+		return nil, nil, nil
+	}
+	c, err := (&question{down: d, paths: q.opt.Route}).ask(to)
+	q.head = d.head
+	return c, d, err
+}
+
+// After implements opener.
+func (q *asking) After(err error) bool {
+	asked := q.asked
+	q.asked = true
+	if d := q.down; d != nil {
+		if d.leave(leaving(d, err)).done {
+			return false
+		}
+		if d.agreed {
+			q.from = d.from
+		} else if refused(err) {
+			err = notServed(q.row.Peer)
+		}
+	}
+	if errors.Is(err, journal.ErrRunning) && !q.opt.Named && !asked {
+		return false
+	}
+	if now, lerr := q.e.rowNow(q.life, q.row); lerr == nil {
+		q.row = now
+	}
+	if q.row.Released { // the contact's own session brought the rest, maybe to another process
+		q.e.reportReleased(q.head, q.row)
+		return false
+	}
+	if over := overSince(q.row); over != nil && (q.row.State == journal.Forgotten || errors.Is(err, journal.ErrOver)) {
+		err = over
+	}
+	if came := q.retry.advance(q.from, q.row.Durable); !came && err == nil {
+		err = errNoProgress
+	}
+	if err == nil {
+		return true
+	}
+	pause, more := q.retry.next(time.Now(), err)
+	if err = causeOf(q.life, err); !more || !fault.Of(err).Again(fault.Standing{Receiving: true, Started: true, Accepted: asked}) {
+		return q.fail(err)
+	}
+	q.e.cfg.Report(Interrupted{Head: q.head, Bytes: q.row.Durable, Reason: clean.Error(err), RetryIn: pause.Seconds()})
+	if err := q.e.sleep(q.life, pause); err != nil {
+		q.code = q.e.notResumed(q.row, err)
+		return false
+	}
+	q.wait = min(max(q.retry.left(time.Now()), time.Second), q.e.timing.retries.Last)
+	return true
+}
+
+// leaving is the error of a request as its row is told it.
+func leaving(d *download, err error) error {
+	if d.agreed {
+		return err
+	}
+	return notBegun(err)
+}
+
+// fail reports that the rest is not there.
+func (q *asking) fail(err error) (more bool) {
+	if errors.Is(err, ErrInterrupted) {
+		q.e.pause(q.row.Key)
+	}
+	f := failureOf(err, q.row.Durable > 0)
+	q.code = f.Code
+	q.e.cfg.Report(Failed{
+		Head: q.head, Code: int(f.Code), Reason: clean.Error(f), Resumable: q.row.State == journal.Interrupted, Hints: f.Hints,
+	})
+	return false
+}

@@ -1,0 +1,110 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"jetsend/internal/clean"
+	"jetsend/internal/jid"
+	"jetsend/internal/jingle"
+	"jetsend/internal/journal"
+	"jetsend/internal/omemo"
+)
+
+// serves reports whether requests of somebody are looked at. It is called on the
+// stream's dispatcher and touches no key.
+func (r *receiver) serves(from jid.JID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return !r.closed && r.waiting < maxWaiting && r.e.isContact(from.Bare())
+}
+
+// ungranted logs a request that came to nothing.
+func (in *incoming) ungranted(err error) {
+	in.e.log.Info("request refused", "peer", in.sess.Peer(), "error", notBegun(err))
+}
+
+// grant checks a request for the rest of a file that was offered to the contact, and
+// takes the transfer that it is for. What cannot be had is refused in one and the same
+// way, so that nobody learns which transfers there are; only the device that a transfer
+// was offered to is told, under seal, that it is over or paused.
+func (in *incoming) grant(ctx context.Context) (done bool, err error) {
+	public, sec, err := in.public(jingle.SenderResponder)
+	if err != nil {
+		return false, errRefused
+	}
+	var distrusted *omemo.TrustError
+	if err := in.open(ctx, public, sec); errors.As(err, &distrusted) {
+		return false, errRefused
+	} else if err != nil {
+		return false, err
+	}
+	o := in.held.offer
+	if o == nil || in.terms.NoServe {
+		return false, errRefused
+	}
+	row, err := in.e.journal.Offered(ctx, o.Transfer, in.dev.JID, in.dev.IdentityKey)
+	switch {
+	case err != nil && !errors.Is(err, journal.ErrUnknown):
+		in.e.log.Error("journal", "error", err)
+		return false, errRefused
+	case err != nil, row.Size != o.File.Size:
+		return false, errRefused
+	case row.State.Over(): // who was offered it knows that it was
+		return false, errGone
+	case row.State.Live():
+		return false, errRunning // our own session for it wins
+	case row.Paused == journal.PausedHere:
+		return false, errPaused
+	}
+	src, err := in.reopen(ctx, &row)
+	if errors.Is(err, errSourceChanged) {
+		in.e.failRow(row, err)
+		return false, fmt.Errorf("%w: %w", errGone, err)
+	}
+	if err != nil {
+		in.e.log.Info("the file that was offered is not there any more", "transfer", row.ID, "error", err)
+		return false, errRefused
+	}
+	handle, err := in.e.journal.Begin(ctx, row)
+	if err != nil {
+		closeSources([]*source{src})
+		if !errors.Is(err, journal.ErrRunning) {
+			in.e.log.Error("journal", "error", err)
+			err = errRefused
+		}
+		return false, err
+	}
+	in.head = Head{Transfer: row.ID, Direction: Send, Peer: in.sess.Peer().String(), Name: clean.Text(row.Name)}
+	in.talk.head = in.head
+	in.up = &upload{
+		e: in.e, src: src, row: handle, form: formJetsend, begun: in.begun, head: in.head, accepted: true,
+		reader: in.reader, marks: &in.r.readings,
+	}
+	in.looked()
+	return false, nil
+}
+
+// reader reads for the contact, whose sessions take turns and who is charged for it.
+func (in *incoming) reader(ctx context.Context, f func(payment) error) error {
+	return in.r.readings.turn(ctx, in.sess.Peer().Bare(), f)
+}
+
+// reopen opens the source of a transfer for the contact. A directory is looked through
+// each time.
+func (in *incoming) reopen(ctx context.Context, row *journal.Row) (src *source, err error) {
+	err = in.reader(ctx, func(pay payment) error {
+		if err := pay(ctx, 1); err != nil {
+			return err
+		}
+		if src, err = in.e.reopen(ctx, row); err != nil || src.Tree == nil {
+			return err
+		}
+		return pay(ctx, src.Tree.Files/filesPerChunk) // more was not known before
+	})
+	if err != nil && src != nil {
+		closeSources([]*source{src})
+	}
+	return src, err
+}

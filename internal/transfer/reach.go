@@ -1,0 +1,68 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"jetsend/internal/jid"
+	"jetsend/internal/jingle"
+	"jetsend/internal/stanza"
+)
+
+// ackTime bounds the acknowledgement of an offer, which no person has to give. It
+// is as long as a path may be silent: where the line is slow, what an in-band stream
+// has under way is in front of the offer, for half a minute on a modem's.
+const ackTime = idle
+
+// initiate delivers an offer. A client that does not even acknowledge it is not
+// there.
+func (e *Endpoint) initiate(ctx context.Context, to jid.JID, sid string, content jingle.Content, patience time.Duration) (*jingle.Session, error) {
+	late := errNotThere
+	if patience > 0 && patience < ackTime {
+		late = errNoAnswer
+	} else {
+		patience = ackTime
+	}
+	wait, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	s, err := e.jingle.Initiate(wait, to, sid, content)
+	switch {
+	case err == nil:
+		return s, nil
+	case context.Cause(ctx) != nil:
+		return nil, context.Cause(ctx)
+	case errors.Is(err, context.DeadlineExceeded):
+		return nil, late
+	}
+	var answer *stanza.Error
+	if errors.As(err, &answer) {
+		err = &offerRefused{Answer: answer}
+	}
+	return nil, fmt.Errorf("offer to %s: %w", to, err)
+}
+
+// reach is initiate with a client that was chosen. Once its receiver has come back with
+// another resource, as after it was killed, the client is not there, and not waited for.
+func (e *Endpoint) reach(ctx context.Context, to *peer, sid string, content jingle.Content, patience time.Duration) (*jingle.Session, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		for {
+			changed := e.sess.PresenceChanged()
+			if to.ReplacedAmong(e.sess.Resources(to.JID.Bare())) {
+				cancel(errNotThere)
+				return
+			}
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	defer func() { cancel(nil); <-watched }()
+	return e.initiate(ctx, to.JID, sid, content, patience)
+}

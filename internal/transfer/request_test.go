@@ -1,0 +1,31 @@
+package transfer
+
+import (
+	"context"
+
+	"jetsend/internal/journal"
+	"jetsend/internal/omemo"
+)
+
+// request1 asks a client of the contact for the rest of a file, in one session, as a run
+// does; begun is told of its conversation.
+func request1(ctx context.Context, e *Endpoint, row journal.Row, to *peer, paths RouteOptions, begun func(*conversation)) error {
+	dir, err := openDir(&row)
+	if err != nil {
+		return err
+	}
+	d := newDownload(e, row, to.JID, keeping{})
+	d.life, d.taken, d.judge, d.told = ctx, true, func(omemo.Device) error { return nil }, func() {}
+	if err := d.open(ctx, row, dir); err != nil {
+		return causeOf(ctx, err)
+	}
+	d.own = true
+	c, err := (&question{down: d, paths: paths}).ask([]*peer{to})
+	if err == nil {
+		begun(c)
+		err = converse(c, d)
+		c.close()
+	}
+	d.leave(leaving(d, err))
+	return causeOf(ctx, err)
+}

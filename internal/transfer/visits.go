@@ -1,0 +1,438 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"jetsend/internal/clean"
+	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
+	"jetsend/internal/inbox"
+	"jetsend/internal/jingle"
+	"jetsend/internal/journal"
+	"jetsend/internal/omemo"
+)
+
+// visits are the sessions of one transfer in a run of Receive: the contact opens them, or
+// we do, when the keeper wants the rest. Between them the row is let go of, so that
+// another process can take the transfer up; its end in this run is reported when they
+// have come to a good one, or when none has come for too long.
+type visits struct {
+	r   *receiver
+	key journal.Key
+
+	// Under the lock of the table.
+	told []input
+	wake chan struct{} // something is in told
+
+	// Of run.
+	next  []input // told while a session was under way
+	visit visit   // of the moment
+	end   leaver  // of the moment
+	begun bool    // it has begun in this run, and its end has not been reported
+	head  Head    // as it has begun
+	terms *terms
+	until time.Time // when it is given up, while no session is at it
+	err   error     // how the last one ended
+}
+
+// visit is what brings a session.
+type visit interface {
+	input
+	// over is told how the session ended.
+	over(err error)
+}
+
+// leaver is an end whose row is let go of after each session.
+type leaver interface {
+	end
+	leave(err error) left
+}
+
+func newVisits(r *receiver, key journal.Key) *visits {
+	return &visits{r: r, key: key, wake: make(chan struct{}, 1)}
+}
+
+// run is the life of the actor.
+func (v *visits) run() { (&actor{v.r.e, v.key, v, v.r.ctx}).run() }
+
+// begin notes that the transfer has begun in this run: its end will be reported.
+func (v *visits) begin(head Head, t *terms) {
+	v.begun, v.head, v.terms = true, head, t
+}
+
+// Open implements opener: it waits for a session of the contact or the word to ask for
+// one, and deals with what else it is told.
+func (v *visits) Open() (c *conversation, x end, err error) {
+	for {
+		in, ok := v.await()
+		if !ok {
+			v.visit, v.end = nil, nil
+			return nil, nil, nil
+		}
+		switch in := in.(type) {
+		case *incoming:
+			v.visit, v.end = in, nil
+			return v.welcome(in)
+		case *request:
+			v.visit, v.end = in, nil
+			return v.ask(in)
+		case *notice:
+			v.hear(in)
+		}
+		if !v.begun && len(v.next) == 0 {
+			v.visit, v.end = nil, nil
+			return nil, nil, nil
+		}
+	}
+}
+
+// await returns what the actor is told; not ok, when the transfer has been given up.
+func (v *visits) await() (in input, ok bool) {
+	for {
+		if len(v.next) > 0 {
+			in, v.next = v.next[0], v.next[1:]
+			return in, true
+		}
+		if in := v.r.actors.heard(v); in != nil {
+			return in, true
+		}
+		if !v.begun {
+			return nil, false
+		}
+		late := time.NewTimer(time.Until(v.until))
+		select {
+		case <-v.wake:
+		case <-late.C:
+			if v.giveUp() {
+				return nil, false
+			}
+		case <-v.r.last:
+			v.giveUpLast()
+			return nil, false
+		}
+		late.Stop()
+	}
+}
+
+// woken looks at what the actor is told while a session is under way: a newer one of the
+// contact's takes its place, and nothing is asked for meanwhile.
+func (v *visits) woken() (err error) {
+	for in := v.r.actors.heard(v); in != nil; in = v.r.actors.heard(v) {
+		switch in := in.(type) {
+		case *request:
+			in.over(journal.ErrRunning)
+		case *notice: // it is about a transfer that nobody is at
+			in.ignored(v.begun)
+		case *incoming:
+			if d, ok := v.end.(*download); ok && d.row != nil && !in.sharesKey(d.row.Row().Keys) {
+				in.refuse(refuse(errors.Join(errDeclined, journal.ErrForeign), jingle.Reason{Condition: jingle.SecurityError}), v.begun, true)
+				break
+			}
+			v.next = append(v.next, in)
+			err = errSuperseded
+		}
+	}
+	return err
+}
+
+// welcome takes a session that the contact has opened, for a file of theirs or for the
+// rest of one of ours.
+func (v *visits) welcome(in *incoming) (c *conversation, x end, err error) {
+	in.talk.wake, in.talk.woken = v.wake, v.woken
+	if in.up != nil {
+		in.up.told = func() { v.begin(in.up.head, in.terms) }
+		v.end = in.up
+	} else {
+		done, err := v.receive(in)
+		in.looked()
+		if err != nil && in.refuse(in.withdrawn(err), v.begun, false) {
+			v.begun = false
+		}
+		if done || err != nil {
+			return in.talk, nil, nil
+		}
+		v.end = in.down
+	}
+	if err = in.enter(); err != nil {
+		in.talk.terminate(err)
+	}
+	return in.talk, v.end, err
+}
+
+// receive takes the row and the partial file of an offer. done says that there was
+// nothing left to take: the file had been released before.
+func (v *visits) receive(in *incoming) (done bool, err error) {
+	if !in.claim() { // what is claimed is what --once waits for
+		return false, refuse(errTaken, jingle.Reason{Condition: jingle.Busy})
+	}
+	defer func() {
+		if err != nil {
+			in.unclaim()
+		}
+	}()
+	d := in.down
+	err = in.deciding(func(ctx context.Context) error {
+		dir, err := in.r.folder(in.terms, in.sess.Peer())
+		if err != nil {
+			return &sinkError{Err: err}
+		}
+		err = d.take(ctx, in.row(), dir)
+		in.r.settleFolder(d, dir, err)
+		return err
+	})
+	switch {
+	case errors.Is(err, inbox.ErrNoSpace):
+		return false, refuse(err, declined(detailNoSpace))
+	case errors.Is(err, journal.ErrOver): // while it waited for another process
+		row, kerr := in.known(in.talk.ctx)
+		if kerr == nil { // which has ended it: this run still has no file
+			in.unclaim()
+			in.r.missed(in, exitcode.OK)
+			if v.begun {
+				v.giveUp()
+			}
+		}
+		return row.Released, kerr
+	case errors.Is(err, journal.ErrForeign), errors.Is(err, journal.ErrDiffers):
+		return false, refuse(errors.Join(errDeclined, err), jingle.Reason{Condition: jingle.SecurityError})
+	case err != nil:
+		return false, err
+	}
+	if d.final != "" { // a crash had hidden it
+		in.again(d.row.Row())
+		d.report()
+		if d.past {
+			in.unclaim()
+		} else {
+			v.complete(in.head)
+		}
+		return true, d.close()
+	}
+	if in.held.offer != nil && in.held.offer.Restart && d.offset() > 0 {
+		if err = d.restart(in.talk.ctx); err != nil {
+			return false, errors.Join(err, d.leave(err).lost)
+		}
+	}
+	v.begin(in.head, in.terms)
+	return false, nil
+}
+
+// request is the keeper's word to ask the contact for the rest of a file.
+type request struct {
+	terms *terms
+	row   journal.Row // as it was found
+	to    []*peer
+	done  chan error // how that ended; room for it
+}
+
+func (*request) isInput() {}
+
+// over implements visit.
+func (q *request) over(err error) { q.done <- err }
+
+// ask opens a session for the rest of the file.
+func (v *visits) ask(q *request) (c *conversation, x end, err error) {
+	dir, err := openDir(&q.row)
+	if err != nil {
+		return nil, nil, &sinkError{Err: err}
+	}
+	d := newDownload(v.r.e, q.row, q.to[0].JID, v.r.keeping(q.terms))
+	d.life, d.taken = v.r.ctx, true // the sender knows it from before
+	d.judge = func(of omemo.Device) error { return q.terms.judge(of, true) }
+	d.told = func() { v.begin(d.head, q.terms) }
+	if err := d.open(v.r.ctx, q.row, dir); err != nil {
+		return nil, nil, errors.Join(err, dir.Close())
+	}
+	d.own = true
+	v.end = d
+	if d.final != "" { // a crash had hidden it
+		d.report()
+		return nil, nil, nil
+	}
+	ask := &question{down: d, paths: q.terms.Route, need: needs{run: v.r.deciding}, wake: v.wake, woken: v.woken}
+	c, err = ask.ask(q.to)
+	return c, d, err
+}
+
+// After implements opener.
+func (v *visits) After(err error) bool {
+	if v.visit != nil {
+		v.settle(err)
+	}
+	return v.begun || len(v.next) > 0 || !v.r.actors.leave(v)
+}
+
+// settle writes down how the session of the moment ended, and reports it.
+func (v *visits) settle(err error) {
+	visit, end := v.visit, v.end
+	v.visit, v.end = nil, nil
+	if end == nil { // the session has not come to anything
+		visit.over(err)
+		return
+	}
+	d, asked := end.(*download)
+	_, ours := visit.(*request)
+	asked = asked && ours
+	if asked && !d.agreed {
+		l := d.leave(notBegun(err))
+		switch {
+		case l.done && !d.past: // a crash had hidden it
+			v.complete(d.head)
+		case overThere(err):
+			v.over(d.head, err)
+		}
+		visit.over(err)
+		return
+	}
+	l := end.leave(err)
+	if in, theirs := visit.(*incoming); theirs && in.up != nil && !v.begun {
+		in.e.log.Info("request came to nothing", "transfer", v.key.ID, "peer", in.sess.Peer(), "error", err)
+	} else {
+		v.left(l)
+	}
+	visit.over(err)
+}
+
+// left reports how a session ended. What was interrupted waits for the next session, of the
+// contact or of ours; everything else is reported as the end.
+func (v *visits) left(l left) {
+	switch {
+	case l.done:
+		v.complete(v.head)
+		return
+	case !v.begun: // its end has been reported
+		return
+	}
+	k, patience := fault.Of(l.err), v.terms.Retry.For
+	if v.r.isClosed() || v.terms.Retry.Retries == 0 {
+		patience = 0
+	}
+	if k.Quiet { // what comes next needs time to begin
+		patience = max(patience, 2*v.r.e.timing.takeTime)
+	}
+	if patience == 0 || !k.Waits(l.resumable) {
+		v.failed(v.head, failureOf(l.err, true), l.resumable)
+		return
+	}
+	v.err, v.until = l.err, time.Now().Add(patience)
+	v.r.look()
+	if !k.Quiet {
+		v.r.e.cfg.Report(Interrupted{Head: v.head, Bytes: l.moved, Reason: clean.Error(l.err)})
+	}
+}
+
+// complete notes that the transfer has come to its good end, which has been reported.
+func (v *visits) complete(head Head) {
+	v.begun = false
+	if head.Direction == Receive {
+		v.r.end(head.Transfer, exitcode.OK)
+	}
+}
+
+// failed reports the end of a transfer that has begun.
+func (v *visits) failed(head Head, f *Failure, resumable bool) {
+	v.begun = false
+	v.r.e.cfg.Report(Failed{Head: head, Code: int(f.Code), Reason: clean.Error(f), Resumable: resumable, Hints: f.Hints})
+	if head.Direction == Receive {
+		v.r.end(head.Transfer, f.Code)
+	}
+}
+
+// over reports a transfer that no session can bring any more, as the sender has said
+// when it was asked for the rest.
+func (v *visits) over(head Head, err error) {
+	if v.begun {
+		v.failed(head, failureOf(err, true), false)
+		return
+	}
+	v.r.over(head, err)
+}
+
+// over reports such a transfer that has not begun in this run.
+func (r *receiver) over(head Head, err error) {
+	f := failureOf(err, true)
+	r.e.cfg.Report(Failed{Head: head, Code: int(f.Code), Reason: clean.Error(f), Hints: f.Hints})
+}
+
+// giveUp reports the end of a transfer that has waited too long, unless another process
+// is at it.
+func (v *visits) giveUp() (over bool) {
+	row, err := v.r.e.rowNow(v.r.ctx, journal.Row{Key: v.key})
+	if err != nil {
+		v.r.e.log.Warn("journal", "transfer", v.key.ID, "error", err)
+	}
+	if err != nil || row.State.Live() {
+		v.until = time.Now().Add(v.r.e.timing.lookAtLeast)
+		return false
+	}
+	v.part(row)
+	return true
+}
+
+// giveUpLast reports the end of a transfer that waits, at the end of the run. That a user
+// stopped it by hand is a pause for those that wait, as it is for those that run.
+func (v *visits) giveUpLast() {
+	if errors.Is(v.r.why, ErrInterrupted) {
+		v.r.e.pause(v.key)
+	}
+	row, err := v.r.e.rowNow(context.Background(), journal.Row{Key: v.key})
+	if err != nil {
+		v.r.e.log.Warn("journal", "transfer", v.key.ID, "error", err)
+	}
+	v.part(row)
+}
+
+// part reports the end of a transfer that no session is at, as its row has it:
+// another process may have brought it to its good end, or forgotten it.
+func (v *visits) part(row journal.Row) {
+	switch {
+	case !row.Released:
+		v.failed(v.head, failureOf(v.err, true), row.State == journal.Interrupted || row.State.Live())
+	case v.head.Direction == Receive:
+		v.r.e.reportReleased(v.head, row)
+		v.complete(v.head)
+	default:
+		v.r.e.cfg.Report(Sent{Head: v.head, Size: row.Size, VerifiedByPeer: row.Profile})
+		v.complete(v.head)
+	}
+}
+
+// notice tells an actor that something has become of its transfer without a session of it,
+// if none is under way: what, unless it says more, stands in the row.
+type notice struct {
+	// err is why the transfer is over, and head how it is to be called.
+	err  error
+	head Head
+	// missed, of an offer that was refused, is called with whether the transfer has begun, and
+	// whether a session is at it; it reports whether that was the end.
+	missed func(begun, busy bool) (over bool)
+	// heard is closed when it has been dealt with.
+	heard chan struct{}
+}
+
+func (*notice) isInput() {}
+
+// ignored ends a notice about a transfer that a session is at.
+func (n *notice) ignored(begun bool) {
+	if n.missed != nil {
+		n.missed(begun, true)
+	}
+	close(n.heard)
+}
+
+// hear deals with a notice.
+func (v *visits) hear(n *notice) {
+	defer close(n.heard)
+	switch {
+	case n.missed != nil:
+		if n.missed(v.begun, false) {
+			v.begun = false
+		}
+	case n.err != nil:
+		v.over(n.head, n.err)
+	case v.begun: // and somebody else has come to its end
+		v.giveUp()
+	}
+}
