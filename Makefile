@@ -10,7 +10,7 @@ DEBDIR  ?= bin
 VERSION ?= $(shell git describe --tags --dirty 2>/dev/null)
 # SQLite, translated from C, is not looked into for races: it would take ten times as
 # long, and what we do with it is seen all the same.
-RACE = CGO_ENABLED=1 $(GO) test -race -gcflags='modernc.org/...=-race=false'
+RACE = CGO_ENABLED=1 scripts/in-memory $(GO) test -race -gcflags='modernc.org/...=-race=false'
 # Seconds for all fuzz targets together in `make test`.
 FUZZ_BUDGET ?= 45
 # What `make bench` sends, in bytes, and how often.
@@ -21,6 +21,9 @@ BENCH_RUNS ?= 3
 TORTURE_ROUNDS ?= 25
 TORTURE_SIZE ?= 10737418240
 SOAK_MINUTES ?= 2
+# What `make flakes` runs, and for how long at most.
+FLAKES ?= ./internal/transfer
+FLAKES_MINUTES ?= 30
 
 # How many runs `make simulate` makes, and the seed of the first.
 SEEDS ?= 2000
@@ -36,7 +39,7 @@ export GOFLAGS += -buildvcs=$(shell git rev-parse HEAD >/dev/null 2>&1 && echo t
 
 .NOTPARALLEL:
 .DEFAULT_GOAL = build
-.PHONY: build test check unit race fuzz lint demo interop bench torture soak simulate install uninstall deb clean help
+.PHONY: build test check unit race flakes fuzz lint demo interop bench torture soak simulate install uninstall deb clean help
 
 build: ## build the static binary bin/jetsend
 	$(GO) build -trimpath -ldflags '-s -w $(if $(VERSION),-X main.version=$(VERSION))' -o bin/jetsend ./cmd/jetsend
@@ -50,13 +53,18 @@ check: ## formatting, go vet, go.mod
 
 unit: ## unit, script and end-to-end tests (TESTFLAGS=-short for less)
 	@scripts/need prosody prosody
-	$(GO) test -shuffle=on -parallel 6 -timeout 9m $(TESTFLAGS) ./...
+	scripts/in-memory $(GO) test -shuffle=on -parallel 6 -timeout 9m $(TESTFLAGS) ./...
 
 race: ## unit tests under the race detector, the thousand rounds among them
 	@scripts/need prosody prosody
 	@scripts/need gcc gcc libc6-dev
 	$(RACE) -short -shuffle=on -timeout 8m $$($(GO) list ./... | grep -v /cmd/)
 	$(RACE) -timeout 4m -run 'TestMany|TestServer|TestExactlyOnce|TestTraceHoldsNoSecret' ./internal/session ./internal/transfer
+
+flakes: ## the tests of FLAKES=PACKAGES again and again, under the race detector beside a load
+	@scripts/need prosody prosody
+	@scripts/need gcc gcc libc6-dev
+	@GO='$(GO)' scripts/in-memory scripts/flakes $(FLAKES_MINUTES) $(FLAKES)
 
 fuzz: ## every fuzz target for a few seconds (FUZZ_BUDGET=600 for more)
 	@GO='$(GO)' scripts/fuzz $(FUZZ_BUDGET)
