@@ -77,7 +77,7 @@ func makeRow(path string, row journal.Row, to journal.State, durable int64) (end
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	end = func() error { return errors.Join(h.Release(ctx), db.Close()) }
+	end = func() error { return errors.Join(h.Release(), db.Close()) }
 	steps := []func() error{
 		func() error { return h.Run(ctx) },
 		func() error { return h.Progress(ctx, durable) },
@@ -91,14 +91,14 @@ func makeRow(path string, row journal.Row, to journal.State, durable int64) (end
 		steps = nil
 	case journal.Running:
 	case journal.Interrupted:
-		steps = append(steps, func() error { return h.Interrupt(ctx, errors.New("transport lost")) }, func() error { return h.Release(ctx) })
+		steps = append(steps, func() error { return h.Interrupt(errors.New("transport lost")) }, h.Release)
 	case journal.Failed:
-		steps = append(steps, func() error { return h.Fail(ctx, errors.New("tag is wrong\x1b[2J")) }, func() error { return h.Release(ctx) })
+		steps = append(steps, func() error { return h.Fail(errors.New("tag is wrong\x1b[2J")) }, h.Release)
 	case journal.Complete:
 		if row.Direction == journal.Receive {
-			steps = append(steps, func() error { return h.Place(ctx, filepath.Join(row.Dir, "placed"), nil) })
+			steps = append(steps, func() error { return h.Place(filepath.Join(row.Dir, "placed"), nil) })
 		}
-		steps = append(steps, func() error { return h.Complete(ctx) }, func() error { return h.Release(ctx) })
+		steps = append(steps, h.Complete, h.Release)
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {

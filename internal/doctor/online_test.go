@@ -212,7 +212,7 @@ func TestDryRunOfInterrupted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(h.Run(t.Context()), h.Progress(t.Context(), 4), h.Interrupt(t.Context(), fault.ErrStreamLost), h.Release(t.Context())); err != nil {
+	if err := errors.Join(h.Run(t.Context()), h.Progress(t.Context(), 4), h.Interrupt(fault.ErrStreamLost), h.Release()); err != nil {
 		t.Fatal(err)
 	}
 	plans, err := DryRun(t.Context(), romeo, opt)

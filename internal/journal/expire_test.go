@@ -124,7 +124,7 @@ func TestExpireSparesWhole(t *testing.T) {
 	row := received(newID(), t.TempDir())
 	h := k.begin(row)
 	ctx := t.Context()
-	err := errors.Join(h.Run(ctx), h.Place(ctx, filepath.Join(row.Dir, "f"), nil), h.Interrupt(ctx, nil), h.Release(ctx))
+	err := errors.Join(h.Run(ctx), h.Place(filepath.Join(row.Dir, "f"), nil), h.Interrupt(nil), h.Release())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +155,7 @@ func TestExpireRefused(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := errors.Join(h.Interrupt(ctx, nil), h.Release(ctx)); err != nil {
+		if err := errors.Join(h.Interrupt(nil), h.Release()); err != nil {
 			t.Fatal(err)
 		}
 		last := k.clock.now().Truncate(time.Millisecond)
@@ -165,12 +165,12 @@ func TestExpireRefused(t *testing.T) {
 				t.Fatalf("%s: expired early", row.Direction)
 			}
 			h := k.begin(row)
-			if err := errors.Join(h.Offer(ctx, "x"), h.Interrupt(ctx, errors.New("refused")), h.Release(ctx)); err != nil {
+			if err := errors.Join(h.Offer(ctx, "x"), h.Interrupt(errors.New("refused")), h.Release()); err != nil {
 				t.Fatal(err)
 			}
 			if row.Direction == Receive { // a session that carries nothing
 				h = k.begin(row)
-				if err := errors.Join(h.Run(ctx), h.Progress(ctx, 500), h.Release(ctx)); err != nil {
+				if err := errors.Join(h.Run(ctx), h.Progress(ctx, 500), h.Release()); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -196,7 +196,7 @@ func TestDiscard(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := k.begin(r)
-	if err := errors.Join(h.Run(ctx), h.Progress(ctx, 500), h.Interrupt(ctx, nil), h.Release(ctx)); err != nil {
+	if err := errors.Join(h.Run(ctx), h.Progress(ctx, 500), h.Interrupt(nil), h.Release()); err != nil {
 		t.Fatal(err)
 	}
 	stuck := errors.New("disk")
@@ -248,7 +248,7 @@ func TestExpireTakenUp(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		return errors.Join(h.Run(ctx), h.Progress(ctx, 600), h.Interrupt(ctx, nil), h.Release(ctx))
+		return errors.Join(h.Run(ctx), h.Progress(ctx, 600), h.Interrupt(nil), h.Release())
 	})
 	if len(gone) != 1 {
 		t.Errorf("gone: %v", gone)

@@ -21,8 +21,8 @@ var ErrBytes = errors.New("durable bytes")
 // Handle is the right to work on a transfer: the lock that is held. It is safe
 // for concurrent use; the order of calls is the caller's.
 //
-// Interrupt, Pause, Complete, Fail, Rewind and Release are not stopped by the end of
-// their context: the last word about a transfer has to be written.
+// What ends an attempt or throws bytes away takes no context: the last word about a
+// transfer has to be written, and waits no longer than [state.LastWord] for its turn.
 type Handle struct {
 	j *Journal
 
@@ -96,8 +96,8 @@ func (h *Handle) Progress(ctx context.Context, durable int64) error {
 
 // Rewind records that only the first durable bytes still count, and that the file
 // is not verified. It comes before the partial file is cut or removed.
-func (h *Handle) Rewind(ctx context.Context, durable int64) error {
-	return h.finally(ctx, "rewind", func(r *Row) error {
+func (h *Handle) Rewind(durable int64) error {
+	return h.finally("rewind", func(r *Row) error {
 		if r.State.Over() {
 			return fmt.Errorf("%w: %s", ErrState, r.State)
 		}
@@ -136,8 +136,8 @@ func (h *Handle) Hash(ctx context.Context, sum []byte) error {
 // gets next: an absolute path in the row's directory. It comes before the name
 // is made, and again before the next name is tried. sum is the SHA-256 of the
 // file, or nil when it was not computed.
-func (h *Handle) Place(ctx context.Context, path string, sum []byte) error {
-	return h.update(ctx, "place", func(r *Row) error {
+func (h *Handle) Place(path string, sum []byte) error {
+	return h.finally("place", func(r *Row) error {
 		if err := r.verified(PhaseVerified, path, sum, h.j.at()); err != nil {
 			return err
 		}
@@ -150,8 +150,8 @@ func (h *Handle) Place(ctx context.Context, path string, sum []byte) error {
 
 // Pour records that the file is whole, verified and synced, and that all of it was
 // written to an output. It comes before the partial file is removed. sum is as for Place.
-func (h *Handle) Pour(ctx context.Context, sum []byte) error {
-	return h.update(ctx, "pour", func(r *Row) error { return r.verified(PhasePoured, "", sum, h.j.at()) })
+func (h *Handle) Pour(sum []byte) error {
+	return h.finally("pour", func(r *Row) error { return r.verified(PhasePoured, "", sum, h.j.at()) })
 }
 
 // verified notes that all of the file is here and right.
@@ -191,8 +191,8 @@ func (j *Journal) Pause(ctx context.Context, k Key, by Pause) error {
 // Complete records the good end: when receiving, after Place, when the file has
 // its final name and the directory is synced, or after Pour; when sending, after a valid
 // receipt, or what passes for one with other clients.
-func (h *Handle) Complete(ctx context.Context) error {
-	return h.finally(ctx, "complete", func(r *Row) error {
+func (h *Handle) Complete() error {
+	return h.finally("complete", func(r *Row) error {
 		switch {
 		case r.Direction == Send:
 			r.Durable = r.Size
@@ -206,14 +206,14 @@ func (h *Handle) Complete(ctx context.Context) error {
 
 // Interrupt records that the attempt ended and that another one may go on. The
 // lock stays with the handle, for Offer or for Release.
-func (h *Handle) Interrupt(ctx context.Context, cause error) error {
-	return h.Pause(ctx, NotPaused, cause)
+func (h *Handle) Interrupt(cause error) error {
+	return h.Pause(NotPaused, cause)
 }
 
 // Pause is Interrupt for an attempt that somebody stopped by hand, at this end or at
 // the other. The next attempt, whoever makes it, ends the pause.
-func (h *Handle) Pause(ctx context.Context, by Pause, cause error) error {
-	return h.finally(ctx, "interrupt", func(r *Row) error {
+func (h *Handle) Pause(by Pause, cause error) error {
+	return h.finally("interrupt", func(r *Row) error {
 		r.LastError = line(cause)
 		err := r.change(Interrupted, h.j.at())
 		r.Paused = by
@@ -223,13 +223,13 @@ func (h *Handle) Pause(ctx context.Context, by Pause, cause error) error {
 
 // Fail records that the transfer ended without its file, for good. No byte of
 // it counts any more: the caller then removes the partial file, before Release.
-func (h *Handle) Fail(ctx context.Context, cause error) error { return h.fail(ctx, cause, false) }
+func (h *Handle) Fail(cause error) error { return h.fail(cause, false) }
 
 // Decline is Fail for a file that the receiver did not want.
-func (h *Handle) Decline(ctx context.Context, cause error) error { return h.fail(ctx, cause, true) }
+func (h *Handle) Decline(cause error) error { return h.fail(cause, true) }
 
-func (h *Handle) fail(ctx context.Context, cause error, declined bool) error {
-	return h.finally(ctx, "fail", func(r *Row) error {
+func (h *Handle) fail(cause error, declined bool) error {
+	return h.finally("fail", func(r *Row) error {
 		r.LastError = line(cause)
 		r.rewind(0)
 		err := r.change(Failed, h.j.at())
@@ -249,13 +249,13 @@ func line(err error) string {
 // Release gives the lock back. What is still offered or running then is
 // interrupted. Further calls do nothing. When the database cannot be written
 // the lock is free all the same, and the next one to look settles the row.
-func (h *Handle) Release(ctx context.Context) error {
+func (h *Handle) Release() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.lock == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), state.LastWord)
+	ctx, cancel := context.WithTimeout(context.Background(), state.LastWord)
 	defer cancel()
 	err := h.j.write(ctx, func(tx *sql.Tx) error {
 		r, err := load(ctx, tx, h.row.Key)
@@ -279,9 +279,9 @@ func (h *Handle) Release(ctx context.Context) error {
 	return nil
 }
 
-// finally is update for what has to be written even when ctx has ended.
-func (h *Handle) finally(ctx context.Context, what string, f func(*Row) error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), state.LastWord)
+// finally is update for what has to be written, whoever has stopped waiting for it.
+func (h *Handle) finally(what string, f func(*Row) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), state.LastWord)
 	defer cancel()
 	return h.update(ctx, what, f)
 }

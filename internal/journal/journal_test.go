@@ -305,7 +305,7 @@ func TestOverMeanwhile(t *testing.T) {
 		"forgotten": func(k *kit, r Row) error { return k.Forget(ctx, r.Key, keep) },
 		"failed": func(k *kit, r Row) error {
 			h := k.begin(r)
-			return errors.Join(h.Fail(ctx, nil), h.Release(ctx))
+			return errors.Join(h.Fail(nil), h.Release())
 		},
 		"expired": func(k *kit, _ Row) error {
 			k.clock.add(31 * day)
@@ -366,7 +366,7 @@ func TestKeys(t *testing.T) {
 	if err := k.db.QueryRowContext(t.Context(), `SELECT count(*) FROM transfer_keys`).Scan(&n); err != nil || n != 0 {
 		t.Errorf("%d keys without a row: %v", n, err)
 	}
-	wantErr(t, "a row that is gone", h.Release(t.Context()), ErrUnknown)
+	wantErr(t, "a row that is gone", h.Release(), ErrUnknown)
 	if l, err := state.LockFile(k.lockPath(r.Key)); err != nil {
 		t.Error(err)
 	} else if err := l.Release(); err != nil {
@@ -385,13 +385,13 @@ func TestLastWord(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	ends := map[State]func(*Handle) error{
-		Interrupted: func(h *Handle) error { return h.Interrupt(ctx, errors.New("bad\x1b[31m\nline")) },
-		Failed:      func(h *Handle) error { return h.Fail(ctx, errors.New("bad\x1b[31m\nline")) },
-		Complete:    func(h *Handle) error { return h.Complete(ctx) },
+		Interrupted: func(h *Handle) error { return h.Interrupt(errors.New("bad\x1b[31m\nline")) },
+		Failed:      func(h *Handle) error { return h.Fail(errors.New("bad\x1b[31m\nline")) },
+		Complete:    (*Handle).Complete,
 	}
 	for want, end := range ends {
 		h := k.begin(sent(newID()))
-		if err := errors.Join(end(h), h.Release(ctx)); err != nil {
+		if err := errors.Join(end(h), h.Release()); err != nil {
 			t.Error(err)
 		}
 		got := k.load(h.Row().Key)
@@ -416,7 +416,7 @@ func TestSweep(t *testing.T) {
 	k := newKit(t)
 	h := k.begin(sent(newID()))
 	dead := k.begin(sent(newID()))
-	if err := errors.Join(dead.Complete(t.Context()), os.WriteFile(filepath.Join(k.dir, "notes"), nil, 0o600)); err != nil {
+	if err := errors.Join(dead.Complete(), os.WriteFile(filepath.Join(k.dir, "notes"), nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	k.crash(dead) // after the last commit, before the lock was given back

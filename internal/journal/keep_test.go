@@ -23,16 +23,16 @@ func TestPhase(t *testing.T) {
 	}
 	run := func(want Phase) step { return step{"run", func(h *Handle) error { return h.Run(ctx) }, want} }
 	interrupt := func(want Phase) step {
-		return step{"interrupt", func(h *Handle) error { return h.Interrupt(ctx, nil) }, want}
+		return step{"interrupt", func(h *Handle) error { return h.Interrupt(nil) }, want}
 	}
-	rewind := step{"rewind", func(h *Handle) error { return h.Rewind(ctx, 0) }, PhaseKnown}
-	place := step{"place", func(h *Handle) error { return h.Place(ctx, filepath.Join(dir, "f"), nil) }, PhaseVerified}
-	pour := step{"pour", func(h *Handle) error { return h.Pour(ctx, nil) }, PhasePoured}
+	rewind := step{"rewind", func(h *Handle) error { return h.Rewind(0) }, PhaseKnown}
+	place := step{"place", func(h *Handle) error { return h.Place(filepath.Join(dir, "f"), nil) }, PhaseVerified}
+	pour := step{"pour", func(h *Handle) error { return h.Pour(nil) }, PhasePoured}
 	complete := func(want Phase) step {
-		return step{"complete", func(h *Handle) error { return h.Complete(ctx) }, want}
+		return step{"complete", (*Handle).Complete, want}
 	}
 	fail := func(want Phase) step {
-		return step{"fail", func(h *Handle) error { return h.Fail(ctx, nil) }, want}
+		return step{"fail", func(h *Handle) error { return h.Fail(nil) }, want}
 	}
 	const first, known = PhaseOffered, PhaseKnown
 	for _, steps := range [][]step{
@@ -78,9 +78,9 @@ func TestPhaseAfterCrash(t *testing.T) {
 		err := h.Run(t.Context())
 		switch before {
 		case PhaseVerified:
-			err = errors.Join(err, h.Place(t.Context(), filepath.Join(row.Dir, "f"), nil))
+			err = errors.Join(err, h.Place(filepath.Join(row.Dir, "f"), nil))
 		case PhasePoured:
-			err = errors.Join(err, h.Pour(t.Context(), nil))
+			err = errors.Join(err, h.Pour(nil))
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -100,20 +100,20 @@ func TestPhaseAfterCrash(t *testing.T) {
 func TestPourAndPlace(t *testing.T) {
 	k := newKit(t)
 	ctx := t.Context()
-	wantErr(t, "a sender pours nothing", k.begin(sent(newID())).Pour(ctx, nil), ErrState)
+	wantErr(t, "a sender pours nothing", k.begin(sent(newID())).Pour(nil), ErrState)
 	row := received(newID(), t.TempDir())
 	h := k.begin(row)
-	if err := h.Interrupt(ctx, nil); err != nil {
+	if err := h.Interrupt(nil); err != nil {
 		t.Fatal(err)
 	}
-	wantErr(t, "an interrupted one", h.Pour(ctx, nil), ErrState)
-	if err := errors.Join(h.Offer(ctx, "x"), h.Run(ctx), h.Place(ctx, filepath.Join(row.Dir, "f"), nil), h.Pour(ctx, keyA[:32])); err != nil {
+	wantErr(t, "an interrupted one", h.Pour(nil), ErrState)
+	if err := errors.Join(h.Offer(ctx, "x"), h.Run(ctx), h.Place(filepath.Join(row.Dir, "f"), nil), h.Pour(keyA[:32])); err != nil {
 		t.Fatal(err)
 	}
 	if got := k.load(row.Key); got.Path != "" || got.Durable != got.Size || len(got.SHA256) != 32 {
 		t.Errorf("poured: %+v", got)
 	}
-	if err := h.Pour(ctx, keyA); err == nil {
+	if err := h.Pour(keyA); err == nil {
 		t.Error("poured with a hash of 33 bytes")
 	}
 }

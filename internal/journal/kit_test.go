@@ -2,7 +2,6 @@ package journal
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -102,7 +101,7 @@ func (k *kit) begin(r Row) *Handle {
 
 func (k *kit) release(h *Handle) {
 	k.t.Helper()
-	if err := h.Release(context.Background()); err != nil {
+	if err := h.Release(); err != nil {
 		k.t.Error(err)
 	}
 }
@@ -151,15 +150,15 @@ func (k *kit) drive(r Row, to State) Row {
 		k.crash(h)
 		return h.Row()
 	case Interrupted:
-		err = errors.Join(h.Run(ctx), h.Interrupt(ctx, errors.New("lost")))
+		err = errors.Join(h.Run(ctx), h.Interrupt(errors.New("lost")))
 	case Complete, Forgotten:
 		err = h.Run(ctx)
 		if r.Direction == Receive {
-			err = errors.Join(err, h.Place(ctx, filepath.Join(r.Dir, "a.iso"), nil))
+			err = errors.Join(err, h.Place(filepath.Join(r.Dir, "a.iso"), nil))
 		}
-		err = errors.Join(err, h.Complete(ctx))
+		err = errors.Join(err, h.Complete())
 	case Failed:
-		err = h.Fail(ctx, errors.New("no"))
+		err = h.Fail(errors.New("no"))
 	}
 	if err != nil {
 		k.t.Fatal(err)

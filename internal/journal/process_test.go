@@ -93,7 +93,7 @@ func contend(k *kit, id string) {
 		if got := k.load(h.Row().Key); got.State != Running {
 			k.t.Fatalf("somebody made it %s", got.State)
 		}
-		if err := errors.Join(os.Remove(mark), h.Release(ctx)); err != nil {
+		if err := errors.Join(os.Remove(mark), h.Release()); err != nil {
 			k.t.Fatal(err)
 		}
 	}
@@ -163,7 +163,7 @@ func receive(ctx context.Context, k *kit, id string) error {
 			err = place(ctx, h, filepath.Join(row.Dir, row.Name))
 		}
 	}
-	return errors.Join(err, h.Release(ctx))
+	return errors.Join(err, h.Release())
 }
 
 // recoverPlaced decides what a crash after Place has left.
@@ -182,9 +182,9 @@ func recoverPlaced(ctx context.Context, h *Handle) (done bool, err error) {
 			return false, err
 		}
 	case ferr != nil || final.Size() != r.Size:
-		return false, h.Rewind(ctx, 0)
+		return false, h.Rewind(0)
 	}
-	return true, errors.Join(syncDir(r.Dir), h.Complete(ctx))
+	return true, errors.Join(syncDir(r.Dir), h.Complete())
 }
 
 // fill writes what is missing.
@@ -222,7 +222,7 @@ func fill(ctx context.Context, h *Handle) error {
 // place gives the file its name.
 func place(ctx context.Context, h *Handle, path string) error {
 	r := h.Row()
-	if err := h.Place(ctx, path, nil); err != nil {
+	if err := h.Place(path, nil); err != nil {
 		return err
 	}
 	fmt.Println("to be placed")
@@ -234,7 +234,7 @@ func place(ctx context.Context, h *Handle, path string) error {
 		return err
 	}
 	fmt.Println("renamed")
-	if err := errors.Join(syncDir(r.Dir), h.Complete(ctx)); err != nil {
+	if err := errors.Join(syncDir(r.Dir), h.Complete()); err != nil {
 		return err
 	}
 	fmt.Println("complete")

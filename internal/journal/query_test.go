@@ -113,7 +113,7 @@ func TestFindAtWork(t *testing.T) {
 	steps := map[State]func() error{
 		Offered:     func() error { return nil },
 		Running:     func() error { return h.Run(ctx) },
-		Interrupted: func() error { return h.Interrupt(ctx, nil) }, // a pause
+		Interrupted: func() error { return h.Interrupt(nil) }, // a pause
 	}
 	for _, s := range []State{Offered, Running, Interrupted} {
 		if err := steps[s](); err != nil {

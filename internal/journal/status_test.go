@@ -15,13 +15,13 @@ func TestStateChanges(t *testing.T) {
 	}{
 		"Offer":     {func(h *Handle) error { return h.Offer(t.Context(), "y") }, map[State]State{Offered: Offered, Interrupted: Offered}},
 		"Run":       {func(h *Handle) error { return h.Run(t.Context()) }, map[State]State{Offered: Running}},
-		"Interrupt": {func(h *Handle) error { return h.Interrupt(t.Context(), nil) }, map[State]State{Offered: Interrupted, Running: Interrupted, Interrupted: Interrupted}},
-		"Complete":  {func(h *Handle) error { return h.Complete(t.Context()) }, map[State]State{Offered: Complete, Running: Complete}},
-		"Fail":      {func(h *Handle) error { return h.Fail(t.Context(), nil) }, map[State]State{Offered: Failed, Running: Failed, Interrupted: Failed}},
+		"Interrupt": {func(h *Handle) error { return h.Interrupt(nil) }, map[State]State{Offered: Interrupted, Running: Interrupted, Interrupted: Interrupted}},
+		"Complete":  {(*Handle).Complete, map[State]State{Offered: Complete, Running: Complete}},
+		"Fail":      {func(h *Handle) error { return h.Fail(nil) }, map[State]State{Offered: Failed, Running: Failed, Interrupted: Failed}},
 		"Progress":  {func(h *Handle) error { return h.Progress(t.Context(), 1) }, map[State]State{Running: Running}},
-		"Rewind":    {func(h *Handle) error { return h.Rewind(t.Context(), 0) }, map[State]State{Offered: Offered, Running: Running, Interrupted: Interrupted}},
+		"Rewind":    {func(h *Handle) error { return h.Rewind(0) }, map[State]State{Offered: Offered, Running: Running, Interrupted: Interrupted}},
 		"Hash":      {func(h *Handle) error { return h.Hash(t.Context(), keyA[:32]) }, map[State]State{Offered: Offered, Running: Running, Interrupted: Interrupted}},
-		"Release":   {func(h *Handle) error { return h.Release(t.Context()) }, map[State]State{Offered: Interrupted, Running: Interrupted, Interrupted: Interrupted, Complete: Complete, Failed: Failed}},
+		"Release":   {(*Handle).Release, map[State]State{Offered: Interrupted, Running: Interrupted, Interrupted: Interrupted, Complete: Complete, Failed: Failed}},
 	}
 	k := newKit(t)
 	for name, c := range calls {
@@ -30,9 +30,9 @@ func TestStateChanges(t *testing.T) {
 			if from != Offered {
 				err := map[State]func() error{
 					Running:     func() error { return h.Run(t.Context()) },
-					Interrupted: func() error { return h.Interrupt(t.Context(), nil) },
-					Complete:    func() error { return h.Complete(t.Context()) },
-					Failed:      func() error { return h.Fail(t.Context(), nil) },
+					Interrupted: func() error { return h.Interrupt(nil) },
+					Complete:    h.Complete,
+					Failed:      func() error { return h.Fail(nil) },
 				}[from]()
 				if err != nil {
 					t.Fatal(err)
@@ -122,36 +122,36 @@ func TestDurable(t *testing.T) {
 	check("forward", h.Progress(ctx, 500), nil, 500, "")
 	check("backward", h.Progress(ctx, 499), ErrBytes, 500, "")
 	check("beyond", h.Progress(ctx, 1001), ErrBytes, 500, "")
-	check("complete too early", h.Complete(ctx), ErrState, 500, "")
-	check("rewind forward", h.Rewind(ctx, 501), ErrBytes, 500, "")
-	check("rewind to before the file", h.Rewind(ctx, -1), ErrBytes, 500, "")
-	check("rewind", h.Rewind(ctx, 100), nil, 100, "")
-	if err := h.Place(ctx, "/else/a.iso", nil); err == nil {
+	check("complete too early", h.Complete(), ErrState, 500, "")
+	check("rewind forward", h.Rewind(501), ErrBytes, 500, "")
+	check("rewind to before the file", h.Rewind(-1), ErrBytes, 500, "")
+	check("rewind", h.Rewind(100), nil, 100, "")
+	if err := h.Place("/else/a.iso", nil); err == nil {
 		t.Error("placed in another directory")
 	}
-	if err := h.Place(ctx, final, []byte("short")); err == nil {
+	if err := h.Place(final, []byte("short")); err == nil {
 		t.Error("placed with half a hash")
 	}
-	check("place", h.Place(ctx, final, keyA[:32]), nil, 1000, final)
-	check("next name", h.Place(ctx, final+"1", nil), nil, 1000, final+"1")
-	check("thrown away", h.Rewind(ctx, 0), nil, 0, "")
-	check("complete without a file", h.Complete(ctx), ErrState, 0, "")
-	check("place again", h.Place(ctx, final, nil), nil, 1000, final)
-	check("cut after it", h.Interrupt(ctx, nil), nil, 1000, final)
+	check("place", h.Place(final, keyA[:32]), nil, 1000, final)
+	check("next name", h.Place(final+"1", nil), nil, 1000, final+"1")
+	check("thrown away", h.Rewind(0), nil, 0, "")
+	check("complete without a file", h.Complete(), ErrState, 0, "")
+	check("place again", h.Place(final, nil), nil, 1000, final)
+	check("cut after it", h.Interrupt(nil), nil, 1000, final)
 	k.release(h)
 	h = k.begin(received(h.Row().ID, dir))
-	check("complete after all", h.Complete(ctx), nil, 1000, final)
+	check("complete after all", h.Complete(), nil, 1000, final)
 	if got := h.Row(); len(got.SHA256) != 32 || !got.Released {
 		t.Errorf("%+v", got)
 	}
 
 	s := k.begin(sent(newID()))
-	wantErr(t, "a sender places nothing", s.Place(ctx, "/home/x", nil), ErrState)
-	if err := errors.Join(s.Run(ctx), s.Progress(ctx, 10), s.Rewind(ctx, 0)); err != nil || s.Row().Path == "" {
+	wantErr(t, "a sender places nothing", s.Place("/home/x", nil), ErrState)
+	if err := errors.Join(s.Run(ctx), s.Progress(ctx, 10), s.Rewind(0)); err != nil || s.Row().Path == "" {
 		t.Errorf("a source without a path: %v", err)
 	}
 	f := k.begin(received(newID(), dir))
-	if err := errors.Join(f.Run(ctx), f.Progress(ctx, 10), f.Fail(ctx, nil)); err != nil || f.Row().Durable != 0 {
+	if err := errors.Join(f.Run(ctx), f.Progress(ctx, 10), f.Fail(nil)); err != nil || f.Row().Durable != 0 {
 		t.Errorf("failed with %d durable bytes: %v", f.Row().Durable, err)
 	}
 }
@@ -163,7 +163,7 @@ func TestPause(t *testing.T) {
 	for _, by := range []Pause{PausedHere, PausedThere, NotPaused} {
 		for name, next := range map[string]func(*Handle) error{
 			"Offer": func(h *Handle) error { return h.Offer(t.Context(), "y") },
-			"Fail":  func(h *Handle) error { return h.Fail(t.Context(), nil) },
+			"Fail":  func(h *Handle) error { return h.Fail(nil) },
 			"Begin": func(h *Handle) error {
 				k.release(h)
 				k.begin(h.Row())
@@ -171,7 +171,7 @@ func TestPause(t *testing.T) {
 			},
 		} {
 			h := k.begin(sent(newID()))
-			if err := h.Pause(t.Context(), by, errors.New("stopped")); err != nil {
+			if err := h.Pause(by, errors.New("stopped")); err != nil {
 				t.Fatal(err)
 			}
 			if r := k.load(h.Row().Key); r.Paused != by || r.State != Interrupted || r.LastError != "stopped" {

@@ -89,9 +89,9 @@ func TestVersion4(t *testing.T) {
 		}
 		err = errors.Join(err, h.Run(t.Context()))
 		if want.direction == Receive && !row.Phase.Verified() { // before all of it is there
-			err = errors.Join(err, h.Progress(t.Context(), row.Size), h.Place(t.Context(), "/home/romeo/in/f", make([]byte, 32)))
+			err = errors.Join(err, h.Progress(t.Context(), row.Size), h.Place("/home/romeo/in/f", make([]byte, 32)))
 		}
-		if err = errors.Join(err, h.Complete(t.Context())); err != nil {
+		if err = errors.Join(err, h.Complete()); err != nil {
 			t.Errorf("%s: %v", want.name, err)
 		}
 		k.release(h)

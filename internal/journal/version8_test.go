@@ -127,9 +127,9 @@ func TestVersion8GoesOn(t *testing.T) {
 		case was.direction == Send:
 			err = errors.Join(h.Offer(ctx, "x", keyA), h.Run(ctx))
 		default:
-			err = errors.Join(h.Run(ctx), h.Progress(ctx, 900), h.Place(ctx, "/home/romeo/in/f", nil))
+			err = errors.Join(h.Run(ctx), h.Progress(ctx, 900), h.Place("/home/romeo/in/f", nil))
 		}
-		if err = errors.Join(err, h.Complete(ctx), h.Release(ctx)); err != nil {
+		if err = errors.Join(err, h.Complete(), h.Release()); err != nil {
 			t.Errorf("%s: %v", was.name, err)
 		}
 	}

@@ -87,7 +87,7 @@ func TestInput(t *testing.T) {
 
 	src = d.read(t, "more words")
 	h := d.begin(t, src)
-	if err := errors.Join(h.Interrupt(t.Context(), errors.New("cut")), h.Release(t.Context())); err != nil {
+	if err := errors.Join(h.Interrupt(errors.New("cut")), h.Release()); err != nil {
 		t.Fatal(err)
 	}
 	row := h.Row()
@@ -147,7 +147,7 @@ func TestSweep(t *testing.T) {
 	d.Sweep(t.Context(), d.journal) // there is no directory yet
 	lost, kept := d.read(t, "lost"), d.read(t, "kept")
 	h := d.begin(t, kept)
-	if err := errors.Join(h.Interrupt(t.Context(), errors.New("cut")), h.Release(t.Context())); err != nil {
+	if err := errors.Join(h.Interrupt(errors.New("cut")), h.Release()); err != nil {
 		t.Fatal(err)
 	}
 	old := time.Now().Add(-time.Hour)

@@ -1,7 +1,6 @@
 package transfer
 
 import (
-	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -24,11 +23,11 @@ func TestSendWhileServed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = h.Release(context.Background()) }()
+	defer func() { _ = h.Release() }()
 	for _, step := range []func() error{
 		func() error { return nil }, // offered
 		func() error { return h.Run(t.Context()) },
-		func() error { return h.Interrupt(t.Context(), errStreamLost) },
+		func() error { return h.Interrupt(errStreamLost) },
 	} {
 		if err := step(); err != nil {
 			t.Fatal(err)
@@ -43,7 +42,7 @@ func TestSendWhileServed(t *testing.T) {
 	if n := count[Offer](&st.out); n != 0 {
 		t.Errorf("%d offers", n)
 	}
-	if err := h.Release(t.Context()); err != nil {
+	if err := h.Release(); err != nil {
 		t.Fatal(err)
 	}
 	if err := st.send(t, RetryOptions{}); err != nil {

@@ -47,7 +47,7 @@ func parked(t *testing.T, e *Endpoint, dir string, size int64) journal.Row {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(h.Interrupt(t.Context(), errStreamLost), h.Release(t.Context())); err != nil {
+	if err := errors.Join(h.Interrupt(errStreamLost), h.Release()); err != nil {
 		t.Fatal(err)
 	}
 	return h.Row()

@@ -116,7 +116,7 @@ func TestTakenUpElsewhere(t *testing.T) {
 		})
 	}()
 	eventually(t, func() bool { return count[Interrupted](&st.in) > 0 }) // answered with conflict
-	if err := errors.Join(h.Interrupt(t.Context(), errRunning), h.Release(t.Context())); err != nil {
+	if err := errors.Join(h.Interrupt(errRunning), h.Release()); err != nil {
 		t.Fatal(err)
 	}
 	st.through(t)

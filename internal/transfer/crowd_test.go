@@ -114,7 +114,7 @@ func TestInterruptedAreBounded(t *testing.T) {
 			}
 		}
 		if err == nil {
-			err = h.Release(ctx)
+			err = h.Release()
 		}
 		if err != nil {
 			t.Fatal(err)

@@ -181,7 +181,7 @@ func cutRelease(t *testing.T, e *Endpoint, row journal.Row, data []byte) {
 		t.Fatal(err)
 	}
 	for _, step := range []error{
-		h.Run(t.Context()), h.Place(t.Context(), filepath.Join(row.Dir, row.Name), nil), h.Release(t.Context()),
+		h.Run(t.Context()), h.Place(filepath.Join(row.Dir, row.Name), nil), h.Release(),
 	} {
 		if step != nil {
 			t.Fatal(step)

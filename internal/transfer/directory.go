@@ -66,14 +66,13 @@ func (d *download) spare(row *journal.Row) int64 {
 
 // unpack is release for a directory.
 func (d *download) unpack(ctx context.Context, sum []byte) error {
-	done := context.Background()
-	final, tree, err := d.part.Unpack(ctx, d.name, d.how.conflict, func(path string) error { return d.row.Place(done, path, sum) })
+	final, tree, err := d.part.Unpack(ctx, d.name, d.how.conflict, func(path string) error { return d.row.Place(path, sum) })
 	if err != nil {
 		return unpackError(ctx, err)
 	}
 	d.final = final
 	d.released(tree)
-	return d.row.Complete(done)
+	return d.row.Complete()
 }
 
 // unpackError tells whose fault it is that a directory cannot be unpacked.

@@ -355,7 +355,7 @@ func (d *download) restart(ctx context.Context) error { return d.rewind(ctx, 0) 
 // rewind throws away what is behind the first n bytes. The row goes first: see
 // package journal.
 func (d *download) rewind(ctx context.Context, n int64) error {
-	if err := d.row.Rewind(ctx, n); err != nil {
+	if err := d.row.Rewind(n); err != nil {
 		return err
 	}
 	d.sum.Reset()

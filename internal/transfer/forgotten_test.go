@@ -1,7 +1,6 @@
 package transfer
 
 import (
-	"context"
 	"errors"
 	"os"
 	"strings"
@@ -78,7 +77,7 @@ func TestForgottenMeanwhile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = h.Release(context.Background()) }()
+	defer func() { _ = h.Release() }()
 	resumed := make(chan error, 1)
 	go func() {
 		resumed <- st.juliet.Resume(t.Context(), ResumeOptions{
@@ -87,7 +86,7 @@ func TestForgottenMeanwhile(t *testing.T) {
 	}()
 	eventually(t, func() bool { return count[Interrupted](&st.in) > 0 }) // answered with conflict
 	eventually(t, func() bool { return st.juliet.journal.Forget(t.Context(), key, Discard) == nil })
-	if err := errors.Join(h.Interrupt(t.Context(), errRunning), h.Release(t.Context())); err != nil {
+	if err := errors.Join(h.Interrupt(errRunning), h.Release()); err != nil {
 		t.Fatal(err)
 	}
 	wantCode(t, <-resumed, exitcode.Usage)

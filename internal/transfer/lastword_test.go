@@ -146,9 +146,9 @@ func crash(t *testing.T, st *stage, leave func(part, final string) error) journa
 		func() error { return err },
 		func() error { return h.Run(t.Context()) },
 		func() error { return h.Progress(t.Context(), row.Size) },
-		func() error { return h.Place(t.Context(), final, sum[:]) },
+		func() error { return h.Place(final, sum[:]) },
 		func() error { return leave(part, final) },
-		func() error { return h.Release(t.Context()) },
+		h.Release,
 	} {
 		if err := step(); err != nil {
 			t.Fatal(err)

@@ -197,7 +197,7 @@ func (o *offering) After(err error) bool {
 		err = errNoProgress
 	}
 	if err == nil && !o.released {
-		if err = o.row.Interrupt(context.Background(), errNextPart); err == nil {
+		if err = o.row.Interrupt(errNextPart); err == nil {
 			return true
 		}
 		return o.fail(err)
@@ -212,7 +212,7 @@ func (o *offering) After(err error) bool {
 		if !more || !fault.Of(err).Again(o.standing()) {
 			return o.fail(err)
 		}
-		if jerr := o.row.Interrupt(context.Background(), err); jerr != nil {
+		if jerr := o.row.Interrupt(err); jerr != nil {
 			return o.fail(jerr)
 		}
 		if !o.profile() { // nothing of what went out counts

@@ -42,7 +42,7 @@ func TestParked(t *testing.T) {
 	if f, ok := last[Failed](&st.in); ok {
 		t.Fatalf("%+v", f)
 	}
-	if err := errors.Join(h.Interrupt(t.Context(), errRunning), h.Release(t.Context())); err != nil {
+	if err := errors.Join(h.Interrupt(errRunning), h.Release()); err != nil {
 		t.Fatal(err)
 	}
 

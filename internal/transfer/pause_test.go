@@ -345,7 +345,7 @@ func TestGoneIsLookedFor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = h.Release(context.Background()) }()
+	defer func() { _ = h.Release() }()
 	in := &incoming{e: juliet}
 	in.held.offer = &offer{Gone: []string{uuid.NewString()}}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)

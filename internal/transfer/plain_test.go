@@ -346,7 +346,7 @@ func TestPlainIsOfNoKey(t *testing.T) {
 	o.form = formInsecurePlaintext
 	h, err := st.romeo.journal.Begin(t.Context(), o.rowOf())
 	if err == nil {
-		err = errors.Join(h.Interrupt(t.Context(), errStreamLost), h.Release(t.Context()))
+		err = errors.Join(h.Interrupt(errStreamLost), h.Release())
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -367,7 +367,7 @@ func TestPlainIsOfNoKey(t *testing.T) {
 	}
 	h, err = st.juliet.journal.Begin(t.Context(), row)
 	if err == nil {
-		err = errors.Join(h.Interrupt(t.Context(), errStreamLost), h.Release(t.Context()))
+		err = errors.Join(h.Interrupt(errStreamLost), h.Release())
 	}
 	if err != nil {
 		t.Fatal(err)

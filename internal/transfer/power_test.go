@@ -37,7 +37,7 @@ func (l *loss) steps(h *journal.Handle) []func() error {
 		func() error { return h.Progress(ctx, int64(half)) },
 		func() error { return os.WriteFile(l.part, l.data, 0o600) },
 		func() error { l.synced = all; return nil },
-		func() error { return h.Place(ctx, l.final, nil) },
+		func() error { return h.Place(l.final, nil) },
 		func() error {
 			l.undo = append(l.undo, func() { _ = os.Remove(l.final) })
 			return os.Link(l.part, l.final)
@@ -47,7 +47,7 @@ func (l *loss) steps(h *journal.Handle) []func() error {
 			return os.Rename(l.part, spare)
 		},
 		func() error { l.undo = nil; return os.Remove(spare) }, // the directory is synced
-		func() error { return h.Complete(ctx) },
+		h.Complete,
 	}
 }
 
@@ -105,7 +105,7 @@ func TestPowerLoss(t *testing.T) {
 					t.Fatalf("step %d: %v", i, err)
 				}
 			}
-			if err := h.Release(t.Context()); err != nil { // as the lock goes with the process
+			if err := h.Release(); err != nil { // as the lock goes with the process
 				t.Fatal(err)
 			}
 			l.strike(t, keep)
@@ -141,7 +141,7 @@ func TestAlteredBeforeRelease(t *testing.T) {
 		}
 		final := filepath.Join(dir, "f")
 		err = errors.Join(h.Run(t.Context()), os.WriteFile(filepath.Join(dir, ".jetsend-"+row.ID+".part"), have, 0o600),
-			h.Place(t.Context(), final, sum[:]), h.Release(t.Context()), goOn(t, e, load(t, e, row.Key), data))
+			h.Place(final, sum[:]), h.Release(), goOn(t, e, load(t, e, row.Key), data))
 		if got, rerr := os.ReadFile(final); err != nil || rerr != nil || !bytes.Equal(got, data) {
 			t.Errorf("altered %v: %q, %v, %v", altered, got, err, rerr)
 		}

@@ -185,8 +185,8 @@ func TestOnceEndedByAnother(t *testing.T) {
 	}()
 	go func() { sent <- offeredBy(t, romeo, &source{Name: row.Name}, []byte("abc"), row.ID) }()
 	eventually(t, func() bool { return claimed(juliet) == row.ID })
-	err = errors.Join(other.Run(t.Context()), other.Place(t.Context(), filepath.Join(row.Dir, row.Name), nil),
-		other.Complete(t.Context()), other.Release(t.Context()))
+	err = errors.Join(other.Run(t.Context()), other.Place(filepath.Join(row.Dir, row.Name), nil),
+		other.Complete(), other.Release())
 	if code := <-sent; err != nil || code != exitcode.OK { // by the receipt
 		t.Fatalf("%v, the sender ended with %d", err, code)
 	}

@@ -31,7 +31,7 @@ func offeredRow(t *testing.T, e *Endpoint, id string, to jid.JID, path string, k
 		Key: journal.Key{ID: id, Direction: journal.Send}, Peer: to, Profile: true, Name: "f", Path: path,
 		Size: info.Size(), Source: journal.SourceFile, MTime: info.ModTime(), Keys: keys,
 	})
-	for _, step := range append(steps, func(h *journal.Handle) error { return h.Release(t.Context()) }) {
+	for _, step := range append(steps, (*journal.Handle).Release) {
 		if err == nil {
 			err = step(h)
 		}
@@ -115,7 +115,7 @@ func TestOneRefusal(t *testing.T) {
 		offeredRow(t, romeo, id, of, path, keys, steps...)
 		return id
 	}
-	stop := func(h *journal.Handle) error { return h.Interrupt(t.Context(), errStreamLost) }
+	stop := func(h *journal.Handle) error { return h.Interrupt(errStreamLost) }
 	fine := row(theirs, path, stop)
 	refused := map[string]string{
 		"unknown":            "ffffffff-1b2c-4d3e-8f90-a1b2c3d4e5f6",
@@ -126,8 +126,8 @@ func TestOneRefusal(t *testing.T) {
 	over := map[string]string{
 		row(theirs, changed, stop): detailSourceChanged,
 		row(theirs, grown, stop):   detailSourceChanged,
-		row(theirs, path, func(h *journal.Handle) error { return h.Fail(t.Context(), errStreamLost) }): detailGone,
-		row(theirs, path, func(h *journal.Handle) error { return h.Complete(t.Context()) }):            detailGone,
+		row(theirs, path, func(h *journal.Handle) error { return h.Fail(errStreamLost) }): detailGone,
+		row(theirs, path, (*journal.Handle).Complete):                                     detailGone,
 		forgotten: detailGone,
 	}
 	key2 := journal.Key{ID: forgotten, Direction: journal.Send}
@@ -264,7 +264,7 @@ func TestConflict(t *testing.T) {
 	for _, pausing := range []bool{false, true} { // the sender's run, between two attempts or in one
 		offeredRow(t, romeo, id, jid.MustParse("juliet@jet.test"), path, [][]byte{juliet.omemo.IdentityKey()}, func(h *journal.Handle) error {
 			if pausing {
-				if err := h.Interrupt(t.Context(), errStreamLost); err != nil {
+				if err := h.Interrupt(errStreamLost); err != nil {
 					return err
 				}
 			}

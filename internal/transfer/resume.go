@@ -154,12 +154,12 @@ func (e *Endpoint) failRow(row journal.Row, cause error) (failed bool) {
 	ctx := context.Background()
 	h, err := e.journal.Begin(ctx, row)
 	if err == nil {
-		err = h.Fail(ctx, cause)
+		err = h.Fail(cause)
 		failed = err == nil
 		if failed {
 			err = Discard(row)
 		}
-		err = errors.Join(err, h.Release(ctx))
+		err = errors.Join(err, h.Release())
 	}
 	if err != nil {
 		e.log.Error("journal", "transfer", row.ID, "error", err)

@@ -138,7 +138,7 @@ func TestInUse(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- resume(1) }()
 	eventually(t, func() bool { return count[Interrupted](&st.in) > 2 || count[Failed](&st.in) > 0 })
-	if err := held.Release(t.Context()); err != nil {
+	if err := held.Release(); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-ended; err != nil {

@@ -162,7 +162,7 @@ func TestOfferWhileHeld(t *testing.T) {
 	if _, reported := last[Failed](&st.in); !reported {
 		t.Error("the receiver says nothing of the offer")
 	}
-	if err := h.Release(t.Context()); err != nil {
+	if err := h.Release(); err != nil {
 		t.Fatal(err)
 	}
 	st.in.reset()
@@ -170,7 +170,7 @@ func TestOfferWhileHeld(t *testing.T) {
 	sent := make(chan error, 1)
 	go func() { sent <- st.send(t, RetryOptions{}) }()
 	eventually(t, func() bool { return count[Offer](&st.in) > 0 })
-	if err := h.Release(t.Context()); err != nil {
+	if err := h.Release(); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-sent; err != nil {

@@ -26,14 +26,14 @@ func (d *download) pour(ctx context.Context, sum []byte) error {
 	}
 	// A release that is cut from here on is settled as what it is, done, whether the
 	// partial file is still there or not.
-	if err := d.row.Pour(context.Background(), sum); err != nil {
+	if err := d.row.Pour(sum); err != nil {
 		return err
 	}
 	if err := d.part.Discard(); err != nil {
 		return &sinkError{Err: err}
 	}
 	d.final = StandardOutput
-	return d.row.Complete(context.Background())
+	return d.row.Complete()
 }
 
 // writeOut writes the file to the output. When ctx ends it returns without waiting
@@ -64,7 +64,7 @@ func (d *download) settlePoured(row *journal.Row) error {
 		return &sinkError{Err: err}
 	}
 	d.final, d.past = StandardOutput, true
-	return d.row.Complete(context.Background())
+	return d.row.Complete()
 }
 
 // ending is a reader that ends with its context.

@@ -53,11 +53,11 @@ func TestPourCut(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			err = errors.Join(b.Run(t.Context()), b.Pour(t.Context(), nil))
+			err = errors.Join(b.Run(t.Context()), b.Pour(nil))
 			if tt.complete {
-				err = errors.Join(err, b.Complete(t.Context()))
+				err = errors.Join(err, b.Complete())
 			}
-			if err = errors.Join(err, b.Release(t.Context())); err != nil {
+			if err = errors.Join(err, b.Release()); err != nil {
 				t.Fatal(err)
 			}
 			rows = append(rows, row)

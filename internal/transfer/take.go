@@ -67,11 +67,11 @@ func (d *download) openPart(ctx context.Context, dir *inbox.Dir) (err error) {
 	var short *inbox.ShortError
 	switch {
 	case errors.As(err, &short):
-		if err = d.row.Rewind(ctx, short.Have); err == nil {
+		if err = d.row.Rewind(short.Have); err == nil {
 			d.part, err = d.dir.Reopen(row.ID, row.Size, short.Have, minFree)
 		}
 	case errors.Is(err, inbox.ErrGone):
-		if err = d.row.Rewind(ctx, 0); err == nil {
+		if err = d.row.Rewind(0); err == nil {
 			d.part, err = d.dir.Create(row.ID, row.Size, minFree)
 		}
 	}
@@ -93,11 +93,11 @@ func (d *download) settle(ctx context.Context, row journal.Row) (done bool, err 
 	switch outcome {
 	case inbox.Released:
 		d.final = row.Path
-		return true, d.row.Complete(ctx)
+		return true, d.row.Complete()
 	case inbox.NotReleased:
 		return d.releaseAgain(ctx, row)
 	}
-	return false, d.row.Rewind(ctx, 0)
+	return false, d.row.Rewind(0)
 }
 
 // releaseAgain releases a file that was verified before a crash, if it is still
@@ -106,7 +106,7 @@ func (d *download) releaseAgain(ctx context.Context, row journal.Row) (done bool
 	d.part, err = d.dir.Reopen(row.ID, row.Size, row.Size, 0)
 	var short *inbox.ShortError
 	if errors.As(err, &short) { // somebody cut it
-		return false, d.row.Rewind(ctx, short.Have)
+		return false, d.row.Rewind(short.Have)
 	}
 	if err == nil && row.SHA256 != nil {
 		err = d.sum.Advance(ctx, d.part, row.Size)
@@ -132,12 +132,12 @@ func (d *download) release(ctx context.Context, sum []byte) error {
 		return d.unpack(ctx, sum)
 	}
 	d.part.Permit(row.Mode)
-	final, err := d.part.Release(d.name, d.how.conflict, d.file.Date, func(path string) error { return d.row.Place(context.Background(), path, sum) })
+	final, err := d.part.Release(d.name, d.how.conflict, d.file.Date, func(path string) error { return d.row.Place(path, sum) })
 	if err != nil {
 		return &sinkError{Err: err}
 	}
 	d.final = final
-	return d.row.Complete(context.Background())
+	return d.row.Complete()
 }
 
 // left is how a session left its transfer.
@@ -151,12 +151,11 @@ type left struct {
 
 // leave writes down how the session ended and lets go of row and partial file.
 func (d *download) leave(err error) left {
-	ctx := context.Background()
 	l := left{err: err, done: err == nil && d.final != ""}
 	switch {
 	case d.row.Row().State.Over():
 	case err == nil:
-		l.err, l.lost = errNextPart, d.row.Interrupt(ctx, errNextPart)
+		l.err, l.lost = errNextPart, d.row.Interrupt(errNextPart)
 	default:
 		l.lost = d.writeDown(err)
 	}
@@ -178,7 +177,7 @@ func (d *download) writeDown(cause error) (err error) {
 		}
 	}
 	if !k.Resumable(d.standing()) {
-		return errors.Join(err, d.row.Fail(ctx, cause), d.discard())
+		return errors.Join(err, d.row.Fail(cause), d.discard())
 	}
 	if d.part != nil && k.Spoils != fault.Nothing {
 		err = d.rewind(ctx, k.Sound(d.from, d.part.Written()))
@@ -189,7 +188,7 @@ func (d *download) writeDown(cause error) (err error) {
 // park records that a transfer was interrupted and may go on. One that somebody has
 // stopped by hand, at this end or at the other, goes on when they say so.
 func park(row *journal.Handle, cause error) error {
-	return row.Pause(context.Background(), fault.Of(cause).Paused, cause)
+	return row.Pause(fault.Of(cause).Paused, cause)
 }
 
 // discard removes the partial file.
@@ -214,7 +213,7 @@ func (d *download) close() error {
 	if d.own {
 		err = errors.Join(err, d.dir.Close())
 	}
-	return errors.Join(err, d.row.Release(context.Background()))
+	return errors.Join(err, d.row.Release())
 }
 
 // standing is how the transfer stands, for package fault.

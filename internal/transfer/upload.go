@@ -193,7 +193,7 @@ func (c *conversation) holdsTag() bool { return c.offer == nil && c.insecure == 
 // confirm records what the receiver says that it has.
 func (u *upload) confirm(ctx context.Context, durable int64) error {
 	if durable < u.row.Row().Durable {
-		return u.row.Rewind(ctx, durable)
+		return u.row.Rewind(durable)
 	}
 	return u.row.Progress(ctx, durable)
 }
@@ -257,7 +257,7 @@ func (u *upload) Confirm(c *conversation, s span) (err error) {
 // sent writes down and reports that the file is there.
 func (u *upload) sent(c *conversation) {
 	u.released = true
-	if err := u.row.Complete(context.Background()); err != nil {
+	if err := u.row.Complete(); err != nil {
 		u.e.log.Error("journal", "transfer", u.head.Transfer, "error", err)
 	}
 	if err := u.e.omemo.MarkUsed(context.Background(), c.devices); err != nil {
@@ -356,7 +356,7 @@ func (u *upload) leave(err error) left {
 	switch {
 	case u.released:
 	case err == nil:
-		l.err, l.lost = errNextPart, u.row.Interrupt(context.Background(), errNextPart)
+		l.err, l.lost = errNextPart, u.row.Interrupt(errNextPart)
 	default:
 		u.writeDown(err)
 	}
@@ -376,9 +376,9 @@ func (u *upload) writeDown(err error) (resumable bool) {
 	case resumable:
 		jerr = park(u.row, err)
 	case k.Declined:
-		jerr = u.row.Decline(context.Background(), err)
+		jerr = u.row.Decline(err)
 	default:
-		jerr = u.row.Fail(context.Background(), err)
+		jerr = u.row.Fail(err)
 	}
 	if jerr != nil {
 		u.e.log.Error("journal", "transfer", u.head.Transfer, "error", jerr)
@@ -388,7 +388,7 @@ func (u *upload) writeDown(err error) (resumable bool) {
 
 // close lets go of the row, and of what is not needed of the source.
 func (u *upload) close() error {
-	err := u.row.Release(context.Background())
+	err := u.row.Release()
 	if err != nil {
 		u.e.log.Error("journal", "transfer", u.head.Transfer, "error", err)
 	}
