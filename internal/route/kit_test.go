@@ -228,6 +228,9 @@ func negotiate(t *testing.T, a, b *account, opt, theirs Options) (ours, peers ou
 	go func() {
 		defer close(done)
 		peers = connect(ctx, answer, r, r.Content().Transport)
+		if peers.err != nil { // its proposal may come only now
+			_ = r.Terminate(ctx, jingle.Reason{Condition: jingle.FailedTransport})
+		}
 	}()
 	ours = connect(ctx, offer, s, accepted.Content.Transport)
 	<-done
