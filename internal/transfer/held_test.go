@@ -35,7 +35,7 @@ func TestFalseSuccess(t *testing.T) {
 				p.tagHold = usual.tagHold
 				says := func() { time.AfterFunc(tt.late, func() { p.ends(jingle.Success) }) }
 				if size == 0 {
-					says()
+					p.begun = says
 				}
 				p.block = func(p *scripted, last bool, answered func(error)) {
 					answered(nil)

@@ -35,6 +35,8 @@ type scripted struct {
 	block func(p *scripted, last bool, answered func(error))
 	// hears is what she does with an action of ours; nil: nothing but acknowledge it.
 	hears func(p *scripted, a jingle.Action, x *xmltree.Element)
+	// begun is called when the file begins to flow; nil: nobody is told.
+	begun func()
 	size  int // bytes on the path that are all of the file
 	// tagHold is how long the tag is held back from her.
 	tagHold time.Duration
@@ -140,6 +142,9 @@ func (p *scripted) send(path *bytestream) error {
 	err := c.step(needs{path: true}, func(ctx context.Context) error {
 		if err := p.sess.BeginStream(); err != nil {
 			return err
+		}
+		if p.begun != nil {
+			p.begun()
 		}
 		err := streamOut(ctx, path, bytes.NewReader(make([]byte, n)), n, func() error { return waitFor(ctx, p.tagHold) }, crypto.NewSecret(crypto.AES128GCM), new(throttle), nil, meterFor(p.t))
 		if err == nil {
