@@ -27,6 +27,7 @@ func program(t *testing.T) string {
 	if testing.Short() {
 		t.Skip("builds the program and starts a server")
 	}
+	t.Parallel() // each has a server of its own, and most of the time is waiting
 	path := filepath.Join(t.TempDir(), "jetsend")
 	cmd := exec.Command("go", "build", "-o", path, "jetsend/cmd/jetsend")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
