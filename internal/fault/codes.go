@@ -13,10 +13,10 @@ type usual struct {
 	condition, detail string
 }
 
-// ruleOf is what holds for an exit code, for the kinds that say nothing else. A sender
+// usually is what holds for an exit code, for the kinds that say nothing else. A sender
 // goes on after every loss, and after anything else once the receiver has accepted the
 // file.
-func ruleOf(code exitcode.Code) usual {
+func usually(code exitcode.Code) usual {
 	switch code {
 	case exitcode.Interrupted:
 		return usual{always, always, jingle.ConnectivityError, ""}

@@ -148,7 +148,7 @@ func (e *Ended) kind() Kind {
 		k.Hints = []string{d.Hint}
 	}
 	if e.Reason.Condition == jingle.Busy {
-		k.retry = ifKnown
+		k.retry = ifOffer
 	}
 	return k
 }

@@ -89,14 +89,12 @@ type Standing struct {
 	// Resumes: a transfer in the form of the offer can be taken up again by this end.
 	Resumes bool
 	// Accepted: the receiver has said yes in this run, or, at the receiver, may be known
-	// to have. Of a request for the rest, whether another was made in this run.
+	// to have. Of a request for the rest: another one was made in this run.
 	Accepted bool
-	// Retried: the row has been offered to the other end more than once.
-	Retried bool
+	// Phase is that of the row.
+	Phase journal.Phase
 	// Started: a byte of the file has been handed to a transport in this run.
 	Started bool
-	// Verified: the receiver has all of the file, and its release was cut.
-	Verified bool
 	// Durable is how many bytes of the file are recorded as being at the receiver.
 	Durable int64
 	// Remains reports whether the partial file is in its directory, and that is there;
@@ -118,7 +116,7 @@ func (k Kind) Again(s Standing) bool {
 	if k.retry != byCode {
 		return k.retry.holds(s)
 	}
-	return ruleOf(k.CodeAt(s.Started)).retry.holds(s)
+	return usually(k.CodeAt(s.Started)).retry.holds(s)
 }
 
 // Resumable reports whether the transfer may be taken up again, in this run or a later
@@ -131,14 +129,14 @@ func (k Kind) Resumable(s Standing) bool {
 	switch {
 	case !s.Resumes, rule == never:
 		return false
-	case s.Receiving && s.Verified:
-		return true // its release needs nobody
+	case s.Receiving && s.Phase.Verified():
+		return true // its release was cut
 	case k.Over:
 		return false
 	case rule == byCode && s.Receiving:
 		return true
 	case rule == byCode:
-		rule = ruleOf(k.CodeAt(s.Started)).sender
+		rule = usually(k.CodeAt(s.Started)).sender
 	}
 	return rule.holds(s)
 }
@@ -185,12 +183,14 @@ func (k Kind) Answered(condition string) bool {
 type rule int
 
 const (
-	byCode  rule = iota // as with every error of that exit code; see ruleOf
+	byCode  rule = iota // as with every error of that exit code; see usually
 	never               // no
 	always              // yes
 	ifBegun             // once a byte went out, or another session was tried before: the path broke, rather than there being none
 	ifKnown             // once the other end knows the transfer
-	ifNoted             // once the row was offered to the other end more than once
+	ifOffer             // of an offer, as ifKnown: that of a request is ErrInUse
+	ifAsked             // of a request, once another was made in this run: somebody came to the transfer since
+	ifNoted             // once the row says that the other end may know the transfer
 	ifSome              // when some of it has come, or as ifNoted
 	ifLeft              // when some of it has come, and is still there
 	ifTaken             // when some of it has come, or the other end knows the transfer from this run
@@ -201,13 +201,17 @@ func (r rule) holds(s Standing) bool {
 	case always:
 		return true
 	case ifBegun:
-		return s.Started || s.Retried
+		return s.Started || s.Phase.Known()
 	case ifKnown:
-		return s.Accepted || s.Retried
+		return s.Accepted || s.Phase.Known()
+	case ifOffer:
+		return !s.Receiving && ifKnown.holds(s)
+	case ifAsked:
+		return s.Receiving && s.Accepted
 	case ifNoted:
-		return s.Retried
+		return s.Phase.Known()
 	case ifSome:
-		return s.Durable > 0 || s.Retried
+		return s.Durable > 0 || s.Phase.Known()
 	case ifLeft:
 		return s.Durable > 0 && s.Remains != nil && s.Remains()
 	case ifTaken:

@@ -16,13 +16,12 @@ import (
 )
 
 // Kinds are the rows of the table, in its order. What an error itself adds is not in
-// them: the codes of what a contact's client says depend on what it is.
+// them: the code of what a contact's client says depends on what it says.
 func Kinds() []Kind {
-	var kinds []Kind
-	for _, rows := range table() {
-		for i := range rows {
-			kinds = append(kinds, rows[i].complete())
-		}
+	kinds := make([]Kind, len(table))
+	for i := range table {
+		kinds[i] = table[i].Kind
+		kinds[i].complete()
 	}
 	return kinds
 }
@@ -52,30 +51,23 @@ func Of(err error) Kind {
 	return k
 }
 
-// lookUp finds the row of err.
+// lookUp is the row of err, completed.
 func lookUp(err error) Kind {
-	for _, rows := range table() {
-		for i := range rows {
-			if r := &rows[i]; r.matches(err) {
-				if r.of != nil {
-					r.of(err, &r.Kind)
-				}
-				return r.complete()
-			}
-		}
+	i := slices.IndexFunc(table, func(r row) bool { return r.matches(err) })
+	k := table[i].Kind
+	if of := table[i].of; of != nil {
+		of(err, &k)
 	}
-	panic("unreachable: the last row is of every error")
+	k.complete()
+	return k
 }
 
-// complete is the kind of the row, with the reason that its exit code has where it has
-// none of its own.
-func (r *row) complete() Kind {
-	k := r.Kind
+// complete gives the kind the reason that its exit code has, where it has none of its own.
+func (k *Kind) complete() {
 	if k.Condition == "" {
-		usual := ruleOf(k.Code)
+		usual := usually(k.Code)
 		k.Condition, k.Detail = usual.condition, cmp.Or(k.Detail, usual.detail)
 	}
-	return k
 }
 
 // where is the rule for the receiver. What it depends on is at which place a transfer met

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"slices"
 
 	"jetsend/internal/archive"
 	"jetsend/internal/crypto"
@@ -34,7 +35,7 @@ type row struct {
 }
 
 // matches reports whether err is of the kind.
-func (r *row) matches(err error) bool {
+func (r row) matches(err error) bool {
 	for _, e := range r.errs {
 		if errors.Is(err, e) {
 			return true
@@ -44,10 +45,8 @@ func (r *row) matches(err error) bool {
 }
 
 // table is every row, in the order in which they are looked at: an error that is of
-// several kinds is of the first one.
-func table() [][]row {
-	return [][]row{stops(), statefile(), words(), keys(), integrity(), refusals(), files(), incapable(), losses(), rest()}
-}
+// several kinds is of the first one. The last row is of every error.
+var table = slices.Concat(stops(), statefile(), words(), keys(), integrity(), refusals(), files(), incapable(), losses(), rest())
 
 // stops are the ends that somebody wanted. They come first: whatever that did to a call.
 func stops() []row {
@@ -138,7 +137,8 @@ func files() []row {
 		{Kind: Kind{Name: "source", Code: exitcode.LocalFile, Detail: DetailSource}, is: as[*source.Error]},
 		{Kind: Kind{Name: "output", Code: exitcode.LocalFile, Detail: DetailOutput}, errs: []error{ErrOutput}},
 		{Kind: Kind{Name: "sink", Code: exitcode.LocalFile, Detail: DetailDisk, receiver: ifLeft}, is: as[*stream.SinkError]},
-		{Kind: Kind{Name: "running", Code: exitcode.LocalFile, Condition: jingle.Busy, Detail: DetailConflict, retry: ifKnown}, errs: []error{ErrRunning, journal.ErrRunning}},
+		{Kind: Kind{Name: "running", Code: exitcode.LocalFile, Condition: jingle.Busy, Detail: DetailConflict}, errs: []error{ErrRunning}},
+		{Kind: Kind{Name: "row in use", Code: exitcode.LocalFile, Condition: jingle.Busy, Detail: DetailConflict, retry: ifAsked}, errs: []error{journal.ErrRunning}},
 	}
 }
 
@@ -171,10 +171,7 @@ func losses() []row {
 // rest is what is known by its type only, after all that has a name.
 func rest() []row {
 	return []row{
-		{Kind: Kind{Name: "offer refused"}, is: as[*OfferError], of: func(err error, k *Kind) {
-			k.answer = found[*OfferError](err).Answer
-			k.Code = CodeOfAnswer(k.answer)
-		}},
+		{Kind: Kind{Name: "offer refused"}, is: as[*OfferError], of: func(err error, k *Kind) { k.Code = CodeOfAnswer(found[*OfferError](err).Answer) }},
 		{Kind: Kind{Name: "stanza error", Code: exitcode.Interrupted}, is: as[*stanza.Error]}, // of a later phase: the path or the server, not the offer
 		{Kind: Kind{Name: "path", Code: exitcode.LocalFile}, is: as[*fs.PathError]},           // of the state directory, or of another place of ours
 		{Kind: Kind{Name: "session ended", Code: exitcode.Interrupted}, errs: []error{ErrEnded, jingle.ErrEnded}},

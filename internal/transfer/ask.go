@@ -3,6 +3,8 @@ package transfer
 import (
 	"context"
 	"fmt"
+
+	"jetsend/internal/fault"
 )
 
 // maxBatches bounds the remembered answers.
@@ -45,17 +47,17 @@ func (r *receiver) ask(ctx context.Context, put func(context.Context, Question) 
 		key = q.Peer.Bare().String() + " " + q.Batch.ID
 		switch a := r.answers[key]; {
 		case a.refuses(q.Device.ID):
-			return errDeclined
+			return fault.ErrDeclined
 		case a.covers(q.Device.ID, q.Batch, q.Size):
 			return nil
 		}
 	}
 	if put == nil {
-		return errDeclined
+		return fault.ErrDeclined
 	}
 	yes, err := put(ctx, q)
 	if err != nil {
-		return fmt.Errorf("%w: %w", errDeclined, err)
+		return fmt.Errorf("%w: %w", fault.ErrDeclined, err)
 	}
 	if q.Batch != nil && len(r.answers) < maxBatches {
 		a := &answer{device: q.Device.ID, no: !yes, batch: *q.Batch, left: q.Batch.Bytes, seen: map[int]bool{}}
@@ -64,7 +66,7 @@ func (r *receiver) ask(ctx context.Context, put func(context.Context, Question) 
 		}
 	}
 	if !yes {
-		return errDeclined
+		return fault.ErrDeclined
 	}
 	return nil
 }

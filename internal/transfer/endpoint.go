@@ -24,6 +24,7 @@ import (
 	"jetsend/internal/contact"
 	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/jingle/ibb"
@@ -79,7 +80,7 @@ func Connect(ctx context.Context, cfg Config) (*Endpoint, error) {
 	}
 	e.cfg.Report = event.Logged(e.log, e.cfg.Report)
 	if err := s5b.CheckProxies(e.cfg.S5B.Proxies); err != nil {
-		return nil, &Failure{Code: exitcode.Config, Reason: "transports.s5b.proxies", Err: err}
+		return nil, &fault.Failure{Code: exitcode.Config, Reason: "transports.s5b.proxies", Err: err}
 	}
 	if err := e.open(ctx); err != nil {
 		return nil, errors.Join(err, e.closeState())
@@ -101,9 +102,9 @@ func LockReceiver(stateDir string, account jid.JID, hint string) (*state.Lock, e
 	lock, err := state.LockFile(state.Path(stateDir, account.Bare()) + ".receive.lock")
 	switch {
 	case errors.Is(err, state.ErrLocked):
-		return nil, &Failure{Code: exitcode.Config, Reason: "another `jetsend receive` uses the state directory " + stateDir, Hints: []string{hint}}
+		return nil, &fault.Failure{Code: exitcode.Config, Reason: "another `jetsend receive` uses the state directory " + stateDir, Hints: []string{hint}}
 	case err != nil:
-		return nil, &Failure{Code: exitcode.Config, Reason: "state directory", Err: err}
+		return nil, &fault.Failure{Code: exitcode.Config, Reason: "state directory", Err: err}
 	}
 	return lock, nil
 }
@@ -119,17 +120,17 @@ func (e *Endpoint) open(ctx context.Context) (err error) {
 		}
 	}
 	if e.db, err = state.Open(ctx, path); err != nil {
-		return &Failure{Code: exitcode.Config, Reason: "state", Err: err}
+		return &fault.Failure{Code: exitcode.Config, Reason: "state", Err: err}
 	}
 	if e.journal, err = journal.Open(ctx, e.db, time.Now); err != nil {
-		return &Failure{Code: exitcode.Config, Reason: "state", Err: err}
+		return &fault.Failure{Code: exitcode.Config, Reason: "state", Err: err}
 	}
 	e.sweepSpools(ctx)
 	if e.cfg.Session.BestMechanism, err = lastMechanism(ctx, e.db); err != nil {
-		return &Failure{Code: exitcode.Config, Reason: "state", Err: err}
+		return &fault.Failure{Code: exitcode.Config, Reason: "state", Err: err}
 	}
 	if e.resource, err = ownResource(ctx, e.db); err != nil {
-		return &Failure{Code: exitcode.Config, Reason: "state", Err: err}
+		return &fault.Failure{Code: exitcode.Config, Reason: "state", Err: err}
 	}
 	e.omemo, err = omemo.Open(ctx, e.db, self, omemo.Config{
 		Log: e.log, Trust: e.cfg.Trust, ManyDevices: e.cfg.ManyDevices,
@@ -251,12 +252,12 @@ func (e *Endpoint) gone() bool {
 // no more, when it was to be logged in to again, has refused a login like any other.
 // A receiver's resource belongs to its state: who has taken it has a copy of that,
 // and to come back would only take it from them in turn.
-func (e *Endpoint) unreachable() *Failure {
+func (e *Endpoint) unreachable() *fault.Failure {
 	err := e.sess.Err()
 	if err == nil {
-		err = errStreamLost
+		err = fault.ErrStreamLost
 	}
-	f := &Failure{Code: exitcode.Unreachable, Reason: err.Error(), Err: err}
+	f := &fault.Failure{Code: exitcode.Unreachable, Reason: err.Error(), Err: err}
 	var (
 		auth   *session.AuthError
 		stream *session.StreamError

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"jetsend/internal/clean"
+	"jetsend/internal/fault"
 	"jetsend/internal/hook"
 	"jetsend/internal/jid"
 )
@@ -55,7 +56,7 @@ func (r *receiver) finishHooks() {
 	select {
 	case <-done:
 	case <-time.After(t.Drain):
-		r.unhook(ErrTerminated)
+		r.unhook(fault.ErrTerminated)
 		<-done
 	}
 }

@@ -2,10 +2,8 @@ package transfer
 
 import (
 	"context"
-	"errors"
 	"time"
 
-	"jetsend/internal/archive"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
 	"jetsend/internal/jingle"
@@ -45,7 +43,6 @@ var (
 	errUnfit       = fault.ErrUnfit
 	errNoTransport = fault.ErrNoTransport
 	errStreamLost  = fault.ErrStreamLost
-	errEnded       = fault.ErrEnded
 	errPeerGone    = fault.ErrPeerGone
 	errNoProgress  = fault.ErrNoProgress
 	errUnconfirmed = fault.ErrUnconfirmed
@@ -68,9 +65,6 @@ const (
 	detailOutput        = fault.DetailOutput
 	detailPaused        = fault.DetailPaused
 	detailGone          = fault.DetailGone
-
-	declinedByPeer = fault.DeclinedByPeer
-	noOMEMO        = fault.NoOMEMO
 )
 
 func refuse(err error, reason jingle.Reason) *refusal     { return fault.Refuse(err, reason) }
@@ -79,11 +73,9 @@ func causeOf(ctx context.Context, err error) error        { return fault.Cause(c
 func notBegun(err error) error                            { return fault.NotBegun(err) }
 func away(err error) error                                { return fault.Away(err) }
 func inUse(err error) error                               { return fault.InUse(err) }
-func detailed(condition, detail string) jingle.Reason     { return fault.Reason(condition, detail) }
 func declined(detail string) jingle.Reason                { return fault.Reason(jingle.Decline, detail) }
 func detailOf(r jingle.Reason) string                     { return fault.DetailOf(r) }
 func codeOfIQ(e *stanza.Error) exitcode.Code              { return fault.CodeOfAnswer(e) }
-func reasonFor(err error) jingle.Reason                   { return fault.Of(err).Reason() }
 func saysSuccess(err error) bool                          { return fault.Of(err).Said(jingle.Success) }
 func saysNo(err error) bool                               { return fault.Of(err).Declined }
 func overThere(err error) bool                            { return fault.Of(err).Over }
@@ -100,9 +92,4 @@ func classify(err error, started bool) (exitcode.Code, []string) {
 
 func codeOfReason(r jingle.Reason, started bool) exitcode.Code {
 	return fault.Of(&fault.Ended{Reason: r}).CodeAt(started)
-}
-
-func refusedArchive(err error) bool {
-	var refused *archive.RefusedError
-	return errors.As(err, &refused)
 }

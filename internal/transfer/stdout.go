@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"jetsend/internal/fault"
 	"jetsend/internal/inbox"
 	"jetsend/internal/journal"
 )
@@ -22,7 +23,7 @@ func (d *download) pour(ctx context.Context, sum []byte) error {
 		if cause := context.Cause(ctx); cause != nil {
 			return cause
 		}
-		return &sinkError{Err: fmt.Errorf("%w: %w", errOutput, err)}
+		return &sinkError{Err: fmt.Errorf("%w: %w", fault.ErrOutput, err)}
 	}
 	// A release that is cut from here on is settled as what it is, done, whether the
 	// partial file is still there or not.

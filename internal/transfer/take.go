@@ -221,7 +221,7 @@ func (d *download) standing() fault.Standing {
 	row := d.row.Row()
 	return fault.Standing{
 		Receiving: true, Resumes: row.Profile, // other clients begin anew, under another id
-		Accepted: d.taken, Retried: row.Phase.Known(), Verified: row.Phase.Verified(), Durable: row.Durable,
+		Accepted: d.taken, Phase: row.Phase, Durable: row.Durable,
 		Remains: func() bool {
 			if d.dir == nil {
 				return false

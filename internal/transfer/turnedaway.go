@@ -58,9 +58,9 @@ func (r *receiver) noteAway(bare jid.JID, now time.Time) bool {
 }
 
 // away says why offers of a contact are turned away.
-func (t *terms) away(bare jid.JID) *Failure {
+func (t *terms) away(bare jid.JID) *fault.Failure {
 	who := clean.Text(bare.String())
-	f := &Failure{Code: exitcode.Declined, Reason: fmt.Sprintf("an offer was turned away: %s is not among those named with --from", who)}
+	f := &fault.Failure{Code: exitcode.Declined, Reason: fmt.Sprintf("an offer was turned away: %s is not among those named with --from", who)}
 	if t.Accept == AcceptVerified && t.names(bare) {
 		f.Reason = fmt.Sprintf("an offer was turned away: no key of %s is verified", who)
 		f.Hints = fault.TrustHints(&omemo.TrustError{JID: bare, Kind: omemo.Unverified})

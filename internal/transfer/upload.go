@@ -399,6 +399,6 @@ func (u *upload) close() error {
 // standing is how the transfer stands, for package fault.
 func (u *upload) standing() fault.Standing {
 	return fault.Standing{
-		Resumes: u.form != formInsecurePlaintext, Accepted: u.accepted, Retried: u.row.Row().Phase.Known(), Started: u.marked,
+		Resumes: u.form != formInsecurePlaintext, Accepted: u.accepted, Phase: u.row.Row().Phase, Started: u.marked,
 	}
 }
