@@ -43,7 +43,7 @@ func TestTestsAreThere(t *testing.T) {
 // TestReplaysAreCited: docs/conformance.md has a row for every file that is replayed, and
 // none for one that is not there.
 func TestReplaysAreCited(t *testing.T) {
-	files, err := filepath.Glob("../../internal/transfer/testdata/replay/*.xml")
+	files, err := filepath.Glob("../../internal/dialect/testdata/replay/*.xml")
 	if err != nil || len(files) == 0 {
 		t.Fatal(files, err)
 	}
@@ -52,7 +52,7 @@ func TestReplaysAreCited(t *testing.T) {
 		cited = append(cited, strings.Split(strings.TrimPrefix(list, "replay/"), ", ")...)
 	}
 	for _, pattern := range cited {
-		found, _ := filepath.Glob("../../internal/transfer/testdata/replay/" + pattern + ".xml")
+		found, _ := filepath.Glob("../../internal/dialect/testdata/replay/" + pattern + ".xml")
 		if len(found) == 0 && pattern != "NAME" {
 			t.Errorf("there is no replay/%s", pattern)
 		}

@@ -1,11 +1,15 @@
-// Package dialect says in which forms a file can be offered, and what those who read
-// them can take (docs/protocol.md).
+// Package dialect is how a file is offered in each form that a client may know: how the
+// offer is written and read, what the bytes go through, and how their receipt is confirmed
+// (docs/protocol.md). A [Form] says what holds for every session of it, a [Dialect] is one
+// session.
 package dialect
 
 import (
 	"math"
 
 	"jetsend/internal/crypto"
+	"jetsend/internal/fault"
+	"jetsend/internal/profile"
 )
 
 // Form is a way to put an offer of a file. Larger is better.
@@ -66,6 +70,47 @@ func (f Form) Suite(cipher string) crypto.Suite {
 		return crypto.AES256GCM
 	}
 	return crypto.AES128GCM // all that an OMEMO key transport can carry
+}
+
+// Seals reports whether both ends seal what they say to each other, as in our profile
+// alone. Then the other end is a jetsend, a transfer outlives its session, and a receipt
+// is proof; in the other forms a session that ends with success is all the word there is.
+func (f Form) Seals() bool { return f == FormJetsend }
+
+// Misfit is the error of an answer that does not fit the offer: where all is sealed the
+// answer was changed on its way, and elsewhere the client is strange.
+func (f Form) Misfit() error {
+	if f.Seals() {
+		return profile.ErrSealed
+	}
+	return fault.ErrUnfit
+}
+
+// HoldsTag reports whether the tag is held back for a while from the receiver.
+// Conversations that could not open the envelope takes what comes for the file, ends at
+// <size/> bytes and says success: before the tag that is known to be false. One that
+// decrypts waits for the tag.
+func (f Form) HoldsTag() bool { return !f.Seals() && f != FormPlaintext }
+
+// WritesBack reports whether a receiver of that kind may write something back over the
+// path, as Dino writes the tag of an empty message. Clients built on Dino
+// have names of their own; Conversations is known not to.
+func (f Form) WritesBack(of Software) bool {
+	return (f == FormJET || f == FormDraft) && of != Conversations && of != Conversations1
+}
+
+// First says whether the in-band transport, or SOCKS5, has to be offered first for a file
+// of that size, and why; "" when any may be. Conversations before 2.5.3 answers an in-band
+// offer with SOCKS5, and takes in-band only after that has failed; Libervia does not see
+// the end of an empty file over SOCKS5, and leaves the session open.
+func (f Form) First(to Software, size int64) (inband bool, why string) {
+	switch {
+	case f == FormConversations:
+		return false, "Conversations before 2.5.8 takes in-band only after SOCKS5 has failed"
+	case to == Libervia && size == 0:
+		return true, "Libervia takes an empty file in-band alone"
+	}
+	return false, ""
 }
 
 // Software is what a client claims to be, where that matters.

@@ -104,7 +104,7 @@ func FuzzSafe(f *testing.F) {
 	for _, s := range []string{"../a", "CON", strings.Repeat("é", 130) + ".x", ". .", "\u202e.\x00", "com¹.", "\u0344\u0344"} {
 		f.Add(s)
 	}
-	files, err := filepath.Glob("../transfer/testdata/replay/*.xml") // what other clients say
+	files, err := filepath.Glob("../dialect/testdata/replay/*.xml") // what other clients say
 	if err != nil || len(files) == 0 {
 		f.Fatal(files, err)
 	}

@@ -164,7 +164,7 @@ func FuzzSealedElements(f *testing.F) {
 func FuzzSealedOffer(f *testing.F) {
 	f.Add(testOffer().Payload(crypto.NewSecret(crypto.AES256GCM))[SecretSize:])
 	f.Add([]byte("<offer xmlns='jetsend:1'/>"))
-	files, err := filepath.Glob("../transfer/testdata/replay/*.xml")
+	files, err := filepath.Glob("../dialect/testdata/replay/*.xml")
 	if err != nil || len(files) == 0 {
 		f.Fatal(files, err)
 	}

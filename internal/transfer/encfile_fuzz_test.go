@@ -15,7 +15,7 @@ import (
 
 // replayed are the exchanges of testdata/replay that begin with an offer to us.
 func replayed(f *testing.F) (out []*xmltree.Element) {
-	files, err := filepath.Glob("testdata/replay/*.xml")
+	files, err := filepath.Glob("../dialect/testdata/replay/*.xml")
 	if err != nil || len(files) == 0 {
 		f.Fatal(files, err)
 	}

@@ -82,7 +82,7 @@ func (r *replay) want(name string) (string, bool) {
 // one who is offered a file and as the one who offers it. testdata/replay/README.md
 // tells where the stanzas are from and how the files are read.
 func TestReplay(t *testing.T) {
-	files, err := filepath.Glob("testdata/replay/*.xml")
+	files, err := filepath.Glob("../dialect/testdata/replay/*.xml")
 	if err != nil || len(files) == 0 {
 		t.Fatal(files, err)
 	}

@@ -93,7 +93,7 @@ func TestBlockSizeAgreement(t *testing.T) {
 func FuzzParseTransport(f *testing.F) {
 	f.Add([]byte(`<transport xmlns='urn:xmpp:jingle:transports:ibb:1' block-size='4096' sid='a' stanza='iq'/>`))
 	f.Add([]byte(`<transport xmlns='urn:xmpp:jingle:transports:ibb:1' sid='&amp;'/>`))
-	files, err := filepath.Glob("../../transfer/testdata/replay/*.xml") // what other clients say
+	files, err := filepath.Glob("../../dialect/testdata/replay/*.xml") // what other clients say
 	if err != nil || len(files) == 0 {
 		f.Fatal(files, err)
 	}
