@@ -96,12 +96,12 @@ func (in *incoming) deciding(f func(context.Context) error) error {
 // enter waits for a place among the running transfers.
 func (in *incoming) enter() error {
 	bare := in.sess.Peer().Bare()
-	err := in.talk.step(needs{}, func(ctx context.Context) error { return in.r.places.wait(ctx, bare) })
+	err := in.talk.step(needs{}, func(ctx context.Context) error { return in.r.places.Enter(ctx, bare) })
 	if err != nil && in.up != nil {
 		return notBegun(err)
 	}
 	if err == nil {
-		in.talk.leave = func() { in.r.places.leave(bare) }
+		in.talk.leave = func() { in.r.places.Leave(bare) }
 	}
 	return err
 }

@@ -5,53 +5,15 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 
+	"jetsend/internal/charge"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
 )
-
-// TestCrowded exceeds what is kept interrupted of a contact, and of strangers together.
-func TestCrowded(t *testing.T) {
-	contact, honest := jid.MustParse("romeo@jet.test"), jid.MustParse("nurse@jet.test")
-	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	var rows []journal.Row
-	add := func(of jid.JID, id string, n int, change func(*journal.Row)) {
-		for i := range n {
-			row := journal.Row{Key: journal.Key{ID: fmt.Sprint(id, i)}, Peer: of, Moved: begin.Add(time.Duration(len(rows)) * time.Second)}
-			change(&row)
-			rows = append(rows, row)
-		}
-	}
-	none := func(*journal.Row) {}
-	bytes := func(r *journal.Row) { r.Durable = 1 }
-	add(contact, "verified", 5, func(r *journal.Row) { r.Durable, r.Phase = 1, journal.PhaseVerified })
-	add(contact, "old", 2, bytes)
-	add(contact, "empty", 10, none)
-	add(honest, "few", maxInterruptedContact, none)
-	add(contact, "moved", maxInterruptedContact-1, bytes)
-	for i := range maxInterruptedContact + 1 {
-		add(jid.MustParse(fmt.Sprintf("s%d@jet.test", i)), fmt.Sprint("stranger", i, "-"), 1, none)
-	}
-	var gone []string
-	for _, row := range crowded(rows, func(who jid.JID) jid.JID {
-		if who == contact || who == honest {
-			return who
-		}
-		return jid.JID{}
-	}) {
-		gone = append(gone, row.ID)
-	}
-	slices.Sort(gone)
-	want := []string{"empty0", "empty1", "empty2", "empty3", "empty4", "empty5", "empty6", "empty7", "empty8", "empty9", "old0", "stranger0-0"}
-	if !slices.Equal(gone, want) {
-		t.Errorf("gone: %q", gone)
-	}
-}
 
 // TestCrowdOfStrangers: strangers are one crowd where they are let in; else a server that
 // gives no list of contacts has nothing thrown away by that.
@@ -81,11 +43,11 @@ func TestManyRowsAtALook(t *testing.T) {
 	begun := time.Now()
 	busy := k.forget(rows)
 	online, _ := k.clients(rows)
-	out := crowded(rows, func(who jid.JID) jid.JID { return who })
+	out := charge.Crowded(rows, func(who jid.JID) jid.JID { return who })
 	if took := time.Since(begun); took > 10*time.Second { // each with each is minutes
 		t.Errorf("a look at %d rows took %v", many, took)
 	}
-	if busy != 1 || len(k.asks) != many+1 || len(online) != 100 || len(out) != many-100*maxInterruptedContact {
+	if busy != 1 || len(k.asks) != many+1 || len(online) != 100 || len(out) != many-100*charge.MaxInterruptedContact {
 		t.Errorf("%d busy, %d known, %d contacts, %d beyond the bound", busy, len(k.asks), len(online), len(out))
 	}
 }
@@ -146,7 +108,7 @@ func TestInterruptedAreBounded(t *testing.T) {
 	if err := juliet.Alive(alive); err != nil {
 		t.Errorf("alive: %v", err)
 	}
-	if n := rows(`peer = 'nurse@jet.test'`); n != maxInterruptedContact {
+	if n := rows(`peer = 'nurse@jet.test'`); n != charge.MaxInterruptedContact {
 		t.Errorf("%d rows are kept", n)
 	}
 	if rows(`durable > 0 AND peer = 'nurse@jet.test'`) != 3 || rows(`id = '`+honest+`'`) != 1 {

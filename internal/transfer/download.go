@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"jetsend/internal/charge"
 	"jetsend/internal/clean"
 	"jetsend/internal/filename"
 	"jetsend/internal/inbox"
@@ -28,7 +29,7 @@ const (
 	syncBytes = 1 << 20
 	// checkRate is how slowly, in bytes per second, either end may read what the
 	// receiver has already, before its answer or its first byte of the rest is missed.
-	checkRate = 20 << 20
+	checkRate = charge.ReadRate
 )
 
 // checkTime is how long that may take for so many bytes.
@@ -57,7 +58,7 @@ type download struct {
 	life context.Context
 	// reader reads what is here for a contact who offers the rest, at that contact's
 	// expense; nil when we ask for it.
-	reader func(ctx context.Context, f func(payment) error) error
+	reader func(ctx context.Context, f func(charge.Payment) error) error
 	judge  func(omemo.Device) error // of the device that hands the rest out, when we ask
 	told   func()                   // called when the contact has said yes to our request
 
@@ -142,7 +143,7 @@ func (d *download) chargedPrefix(c *conversation) (prefix string, err error) {
 			prefix, err = d.prefix(ctx)
 			return err
 		}
-		return d.reader(ctx, func(pay payment) error {
+		return d.reader(ctx, func(pay charge.Payment) error {
 			d.sum.Pay = pay
 			defer func() { d.sum.Pay = nil }()
 			prefix, err = d.prefix(ctx)

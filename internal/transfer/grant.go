@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"jetsend/internal/charge"
 	"jetsend/internal/clean"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
@@ -87,21 +88,21 @@ func (in *incoming) grant(ctx context.Context) (done bool, err error) {
 }
 
 // reader reads for the contact, whose sessions take turns and who is charged for it.
-func (in *incoming) reader(ctx context.Context, f func(payment) error) error {
-	return in.r.readings.turn(ctx, in.sess.Peer().Bare(), f)
+func (in *incoming) reader(ctx context.Context, f func(charge.Payment) error) error {
+	return in.r.readings.Turn(ctx, in.sess.Peer().Bare(), f)
 }
 
 // reopen opens the source of a transfer for the contact. A directory is looked through
 // each time.
 func (in *incoming) reopen(ctx context.Context, row *journal.Row) (src *source, err error) {
-	err = in.reader(ctx, func(pay payment) error {
+	err = in.reader(ctx, func(pay charge.Payment) error {
 		if err := pay(ctx, 1); err != nil {
 			return err
 		}
 		if src, err = in.e.reopen(ctx, row); err != nil || src.Tree == nil {
 			return err
 		}
-		return pay(ctx, src.Tree.Files/filesPerChunk) // more was not known before
+		return pay(ctx, src.Tree.Files/charge.FilesPerChunk) // more was not known before
 	})
 	if err != nil && src != nil {
 		closeSources([]*source{src})

@@ -1,16 +1,11 @@
 package transfer
 
 import (
-	"encoding/json"
-	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
 
 	"jetsend/internal/clean"
 	"jetsend/internal/fault"
 	"jetsend/internal/hook"
-	"jetsend/internal/jid"
 )
 
 // runHook runs the hook for a file that was released. It takes a place among
@@ -27,9 +22,9 @@ func (r *receiver) runHook(h *hook.Config, of Received) {
 	go func() {
 		defer r.tasks.Done()
 		result := hook.Result{Status: -1}
-		if result.Err = r.places.enterHook(r.hooks); result.Err == nil {
-			result = h.Run(r.hooks, hookCall(of))
-			r.places.leave(jid.JID{})
+		if result.Err = r.places.EnterHook(r.hooks); result.Err == nil {
+			result = h.Run(r.hooks, hook.For(of))
+			r.places.LeaveHook()
 		}
 		event := Hook{Head: of.Head, Status: result.Status, Seconds: result.Seconds}
 		if result.Err != nil {
@@ -59,26 +54,4 @@ func (r *receiver) finishHooks() {
 		r.unhook(fault.ErrTerminated)
 		<-done
 	}
-}
-
-// hookCall tells a hook what was received. The text of others has been cleaned.
-func hookCall(of Received) hook.Call {
-	kind := "file"
-	if of.Directory {
-		kind = "directory"
-	}
-	from := of.Peer
-	if j, err := jid.Parse(of.Peer); err == nil {
-		from = j.Bare().String()
-	}
-	vars := []string{
-		"JETSEND_TRANSFER=" + of.Transfer, "JETSEND_FROM=" + from, "JETSEND_PEER=" + of.Peer, "JETSEND_NAME=" + of.Name,
-		"JETSEND_PATH=" + of.Path, "JETSEND_SIZE=" + strconv.FormatInt(of.Size, 10), "JETSEND_SHA256=" + of.SHA256,
-		"JETSEND_VERIFIED=" + strings.Join(of.Verified, ","), "JETSEND_KIND=" + kind, "JETSEND_DESCRIPTION=" + of.Description,
-	}
-	stdin, _ := json.Marshal(struct { // cannot fail: strings, numbers and bools
-		Event string `json:"event"`
-		Received
-	}{of.Kind(), of})
-	return hook.Call{Dir: filepath.Dir(of.Path), Vars: vars, Stdin: append(stdin, '\n')}
 }

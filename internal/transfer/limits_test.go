@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"testing"
 
+	"jetsend/internal/charge"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
@@ -46,16 +47,17 @@ func TestWaitingOffers(t *testing.T) {
 
 // TestStrangers exceeds what strangers, all together, may make us look at.
 func TestStrangers(t *testing.T) {
-	r := &receiver{e: unconnected(), strang: newStrangers()}
+	r := &receiver{e: unconnected(), strang: charge.Strangers()}
+	burst := r.strang.Burst()
 	under := &terms{ReceiveOptions: ReceiveOptions{Accept: AcceptAll}, e: r.e}
 	admitted := 0
-	for i := range 10 * strangerBurst {
+	for i := range 10 * burst {
 		if r.admits(under, jid.MustParse(fmt.Sprintf("s%d@jet.test/x", i))) {
 			admitted++
 		}
 	}
-	if admitted < strangerBurst || admitted > strangerBurst+5 { // the clock goes on
-		t.Errorf("%d of %d offers of strangers were let in", admitted, 10*strangerBurst)
+	if admitted < burst || admitted > burst+5 { // the clock goes on
+		t.Errorf("%d of %d offers of strangers were let in", admitted, 10*burst)
 	}
 	if !r.admits(under, jid.MustParse("juliet@jet.test/other")) {
 		t.Error("one of our own devices counts as a stranger")

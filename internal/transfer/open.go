@@ -69,7 +69,7 @@ func (in *incoming) public(senders string) (*jingle.File, *jingle.Security, erro
 // open opens the envelope, judges the device that wrapped it, and holds the
 // sealed offer against the stanza.
 func (in *incoming) open(ctx context.Context, public *jingle.File, sec *jingle.Security) error {
-	if err := in.r.paces.wait(ctx, in.sess.Peer().Bare()); err != nil {
+	if err := in.r.paces.Wait(ctx, in.sess.Peer().Bare()); err != nil {
 		return err
 	}
 	if in.form == formInsecurePlaintext {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"jetsend/internal/charge"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
@@ -205,8 +206,8 @@ func TestStopBeforeServing(t *testing.T) {
 	go func() { ended <- st.romeo.Receive(ctx, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts}) }()
 	takesOffers(t, st.romeo)
 	r := st.romeo.receiver.Load()
-	for range maxRunningContact { // the request has to wait
-		if err := r.places.wait(t.Context(), jid.MustParse("juliet@jet.test")); err != nil {
+	for range charge.MaxRunningContact { // the request has to wait
+		if err := r.places.Enter(t.Context(), jid.MustParse("juliet@jet.test")); err != nil {
 			t.Fatal(err)
 		}
 	}

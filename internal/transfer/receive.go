@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"jetsend/internal/charge"
 	"jetsend/internal/clean"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/inbox"
@@ -16,14 +17,8 @@ import (
 	"jetsend/internal/omemo"
 )
 
-const (
-	// maxWaiting bounds the offers that are looked at or asked about at once.
-	maxWaiting = 64
-	// strangerOffers and strangerBurst bound how often somebody who is neither
-	// a contact nor named may make us open an envelope, all of them together.
-	strangerOffers = rate.Limit(1)
-	strangerBurst  = 30
-)
+// maxWaiting bounds the offers that are looked at or asked about at once.
+const maxWaiting = 64
 
 // receiver is one run of Receive.
 type receiver struct {
@@ -36,16 +31,16 @@ type receiver struct {
 	sessions sync.WaitGroup  // of contacts; among the tasks
 	deciding context.Context // of what is not decided yet; ends with the run's taking new offers
 	refuse   context.CancelCauseFunc
-	places   places // of running transfers
+	places   charge.Places // of running transfers
 	strang   *rate.Limiter
-	paces    paces              // of the offers of each contact
-	readings readings           // of what they have us read
+	paces    charge.Offers      // of the offers of each contact
+	readings charge.Readings    // of what they have us read
 	alive    chan chan struct{} // closed after a look of the keeper
 	actors   table
 	last     chan struct{} // closed when there will be no more sessions
 	why      error         // by then, the cause of the end of the run
 
-	away     map[jid.JID]time.Time // when it was told that an offer of a contact was turned away; under mu
+	away     charge.Reports        // that offers of a contact were turned away
 	inForce  atomic.Pointer[terms] // see terms
 	renewing sync.Mutex            // of inForce
 
@@ -58,9 +53,6 @@ type receiver struct {
 	kick    chan struct{}      // something for the keeper to look at
 	once    once               // what --once takes
 }
-
-// newStrangers bounds the offers of strangers.
-func newStrangers() *rate.Limiter { return rate.NewLimiter(strangerOffers, strangerBurst) }
 
 // openInbox opens the download directory of a run that can take files.
 func (e *Endpoint) openInbox(path string) (*inbox.Dir, error) {
@@ -91,7 +83,7 @@ func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
 	defer cancel(nil)
 	r := &receiver{
 		e: e, dir: dir, ctx: run,
-		strang: newStrangers(),
+		strang: charge.Strangers(),
 		asking: make(chan struct{}, 1), answers: map[string]*answer{},
 		kick: make(chan struct{}, 1), alive: make(chan chan struct{}), last: make(chan struct{}),
 	}

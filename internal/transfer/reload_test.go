@@ -3,13 +3,10 @@ package transfer
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/uuid"
@@ -204,120 +201,4 @@ func TestImpatientDrain(t *testing.T) {
 	if err := <-sent; err == nil {
 		t.Error("the sender did not notice")
 	}
-}
-
-// TestPace exceeds what one contact may offer in a minute, and how many contacts
-// have a pace of their own.
-func TestPace(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var p paces
-		romeo, begun := jid.MustParse("romeo@jet.test"), time.Now()
-		const flood = contactBurst + 50
-		for range flood {
-			if err := p.wait(t.Context(), romeo); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if took, want := time.Since(begun), time.Duration(float64(flood-contactBurst)/float64(contactOffers)*float64(time.Second)); took < want {
-			t.Errorf("%d offers took %v, want %v", flood, took, want)
-		}
-		begun = time.Now()
-		if err := p.wait(t.Context(), jid.MustParse("nurse@jet.test")); err != nil || time.Since(begun) > 0 {
-			t.Errorf("another contact: %v after %v", err, time.Since(begun))
-		}
-		for i := range 2 * maxPaces {
-			p.limiter(jid.MustParse(fmt.Sprintf("u%d@jet.test", i)))
-		}
-		if p.of.Len() > maxPaces {
-			t.Errorf("%d paces are remembered", p.of.Len())
-		}
-		ctx, cancel := context.WithTimeoutCause(t.Context(), 10*time.Millisecond, errPeerGone)
-		defer cancel()
-		for range contactBurst {
-			_ = p.wait(t.Context(), romeo) // uses up what has come in meanwhile
-		}
-		<-ctx.Done()
-		if err := p.wait(ctx, romeo); !errors.Is(err, errPeerGone) {
-			t.Errorf("of a session that has ended: %v", err)
-		}
-	})
-}
-
-// TestPlaces exceeds the transfers that may run at once, of one contact and of
-// all.
-func TestPlaces(t *testing.T) {
-	var p places
-	who := func(n int) jid.JID { return jid.MustParse(fmt.Sprintf("u%d@jet.test", n)) }
-	for n := range maxRunning / maxRunningContact {
-		for range maxRunningContact {
-			if p.take(who(n)) != nil {
-				t.Fatalf("no place for contact %d", n)
-			}
-		}
-		if n == 0 && (p.take(who(0)) == nil || p.take(who(1)) != nil) {
-			t.Fatal("a contact has more than its share, or leaves nothing for others")
-		}
-		if n == 0 {
-			p.leave(who(1))
-		}
-	}
-	freed := p.take(who(99))
-	if freed == nil {
-		t.Fatal("more run than may")
-	}
-	p.leave(who(0))
-	<-freed
-	if p.take(who(99)) != nil {
-		t.Error("the place that was freed is not to be had")
-	}
-	for n := range maxRunning / maxRunningContact {
-		for range maxRunningContact {
-			if n > 0 {
-				p.leave(who(n))
-			}
-		}
-	}
-	if p.leave(who(99)); p.all != maxRunningContact-1 || len(p.of) != 1 {
-		t.Errorf("%d places are taken, by %v", p.all, p.of)
-	}
-}
-
-// TestHooksWaiting exceeds the hooks that may wait: no transfer begins until one of
-// them has its turn, or all are given up.
-func TestHooksWaiting(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var p places
-		ctx, cancel := context.WithCancel(t.Context())
-		var entered atomic.Int64
-		for range maxRunningContact + maxHooksWaiting {
-			go func() {
-				if p.enterHook(ctx) == nil {
-					entered.Add(1)
-				}
-			}()
-		}
-		synctest.Wait()
-		romeo := jid.MustParse("romeo@jet.test")
-		var transfers atomic.Int64
-		for range 2 {
-			go func() {
-				_ = p.wait(t.Context(), romeo)
-				transfers.Add(1)
-			}()
-			synctest.Wait()
-			if n := transfers.Load(); n != 0 {
-				t.Fatalf("%d transfers run beside %d hooks that wait", n, p.hooks)
-			}
-		}
-		p.leave(jid.JID{})
-		synctest.Wait()
-		if n := entered.Load(); n != maxRunningContact+1 || transfers.Load() != 2 {
-			t.Errorf("%d hooks, %d transfers after one hook has ended", n, transfers.Load())
-		}
-		cancel()
-		synctest.Wait()
-		if p.hooks != 0 || p.all != maxRunningContact+2 {
-			t.Errorf("%d hooks wait, %d places are taken", p.hooks, p.all)
-		}
-	})
 }

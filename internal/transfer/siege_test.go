@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/charge"
 	"jetsend/internal/jid"
 	"jetsend/internal/session"
 	"jetsend/internal/xmpptest"
@@ -57,7 +58,7 @@ func TestSiege(t *testing.T) {
 	var crowd sync.WaitGroup
 	defer crowd.Wait()
 	defer cancel(ErrInterrupted)
-	for range maxRunning {
+	for range charge.MaxRunning {
 		path := testFile(t, strings.Repeat("x", 1<<20))
 		crowd.Go(func() {
 			if err := tybalt.Send(ctx, SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: path}}, Wait: time.Minute, LimitRate: 100}); err == nil {
@@ -65,7 +66,7 @@ func TestSiege(t *testing.T) {
 			}
 		})
 	}
-	for slow.count("negotiated") < maxRunningContact {
+	for slow.count("negotiated") < charge.MaxRunningContact {
 		time.Sleep(10 * time.Millisecond)
 	}
 	siege, err := xmpptest.Besiege(t.Context(), s, "tybalt", "tybaltpw", juliet.JID().String(), addrOf(port), devices)
@@ -98,7 +99,7 @@ func TestSiege(t *testing.T) {
 	if err != nil || stanzas < 100 || conns == 0 {
 		t.Errorf("no siege: %d stanzas, %d connections: %v", stanzas, conns, err)
 	}
-	if n := slow.count("negotiated"); n > maxRunningContact {
+	if n := slow.count("negotiated"); n > charge.MaxRunningContact {
 		t.Errorf("%d transfers of one contact ran at once", n)
 	}
 }

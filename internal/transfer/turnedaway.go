@@ -12,14 +12,6 @@ import (
 	"jetsend/internal/omemo"
 )
 
-const (
-	// awayEvery is how often it is told of one contact that its offers are turned away:
-	// a sender that tries each of its files would fill the log.
-	awayEvery = time.Minute
-	// maxAway bounds the contacts of whom that is told within this time.
-	maxAway = 100
-)
-
 // turnedAway tells that an offer of a contact did not get past the accept policy, which
 // looks to the contact as if nobody were there. Strangers are not worth a line: there
 // may be as many as somebody likes. It is called on the stream's dispatcher.
@@ -28,7 +20,7 @@ func (r *receiver) turnedAway(t *terms, from jid.JID) {
 		r.e.log.Debug("offer turned away", "peer", from)
 		return
 	}
-	if !r.noteAway(from.Bare(), time.Now()) {
+	if !r.away.Due(from.Bare(), time.Now()) {
 		return
 	}
 	f := t.away(from.Bare())
@@ -36,25 +28,6 @@ func (r *receiver) turnedAway(t *terms, from jid.JID) {
 		r.e.cfg.Report(FailedEarly{Direction: Receive, Peer: from.String(), Code: int(f.Code), Reason: clean.Error(f), Hints: f.Hints})
 		return nil
 	})
-}
-
-// noteAway reports whether it is to be told of the contact now.
-func (r *receiver) noteAway(bare jid.JID, now time.Time) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for who, told := range r.away {
-		if now.Sub(told) >= awayEvery || now.Before(told) {
-			delete(r.away, who)
-		}
-	}
-	if _, told := r.away[bare]; told || len(r.away) >= maxAway {
-		return false
-	}
-	if r.away == nil {
-		r.away = map[jid.JID]time.Time{}
-	}
-	r.away[bare] = now
-	return true
 }
 
 // away says why offers of a contact are turned away.

@@ -2,7 +2,6 @@ package transfer
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -59,22 +58,5 @@ func TestTurnedAway(t *testing.T) {
 			t.Errorf("told %+v", all)
 		}
 		stop()
-	}
-}
-
-// TestTurnedAwayIsBounded exceeds how often that is told, of one contact and of all.
-func TestTurnedAwayIsBounded(t *testing.T) {
-	r, now := &receiver{}, time.Now()
-	told := 0
-	for i := range 10 * maxAway {
-		if r.noteAway(jid.MustParse(fmt.Sprintf("u%d@jet.test", i%(2*maxAway))), now) {
-			told++
-		}
-	}
-	if told != maxAway || len(r.away) != maxAway {
-		t.Errorf("%d told, %d remembered", told, len(r.away))
-	}
-	if !r.noteAway(jid.MustParse("u0@jet.test"), now.Add(awayEvery)) || len(r.away) != 1 {
-		t.Errorf("a minute later: %d remembered", len(r.away))
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"time"
 
+	"jetsend/internal/charge"
 	"jetsend/internal/fault"
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
@@ -33,8 +34,8 @@ type upload struct {
 	begun time.Time
 	// reader reads the source for a contact who asked for it, at that contact's expense;
 	// nil when we offer.
-	reader func(ctx context.Context, f func(payment) error) error
-	marks  *readings // how far the source was read before; with reader
+	reader func(ctx context.Context, f func(charge.Payment) error) error
+	marks  *charge.Readings // how far the source was read before; with reader
 	// told is called when a session has been agreed on that the contact opened.
 	told func()
 
@@ -95,12 +96,12 @@ func (u *upload) wanted(ctx context.Context, c *conversation) (s span, err error
 	if offset == 0 { // nothing is read
 		return u.e.spanFrom(0, u.src.Size, offered(c.sess.Content())), nil
 	}
-	err = u.reader(ctx, func(pay payment) error {
-		u.sum = u.marks.resume(u.head.Transfer, offset)
+	err = u.reader(ctx, func(pay charge.Payment) error {
+		u.sum = u.marks.Resume(u.head.Transfer, offset)
 		u.sum.Pay = pay
 		defer func() { u.sum.Pay = nil }()
 		err := u.checkPrefix(ctx, offset, c.offer.Prefix)
-		u.marks.mark(u.head.Transfer, &u.sum)
+		u.marks.Mark(u.head.Transfer, &u.sum)
 		return err
 	})
 	if errors.Is(err, errPrefix) {
