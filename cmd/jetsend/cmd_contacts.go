@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"jetsend/internal/clean"
+	"jetsend/internal/config"
 	"jetsend/internal/contact"
 	"jetsend/internal/jid"
 )
@@ -95,28 +96,15 @@ on this machine: no change of the list, which is the server's word, moves it.
 }
 
 func runContactsChange(cmd *cobra.Command, a *app, do change, args []string) error {
-	ctx := cmd.Context()
 	c, err := a.loadConfig(cmd)
 	if err != nil {
 		return err
 	}
-	j, err := resolveContact(c, args[0])
+	j, err := a.changed(c, do, args)
 	if err != nil {
 		return err
 	}
-	if len(args) > 1 {
-		if err := newName(c, args[1], j); err != nil {
-			return err
-		}
-	}
-	account, err := c.Choose(a.selection())
-	if err != nil {
-		return err
-	}
-	if j.Bare() == account.Addr && do.verb != "remove" {
-		return usagef("%s is your own address: your devices see each other without that", clean.Text(j.Bare().String()))
-	}
-	return a.online(ctx, c, func(ctx context.Context, e endpoint) error {
+	return a.online(cmd.Context(), c, func(ctx context.Context, e endpoint) error {
 		if len(args) > 1 {
 			if err := errors.Join(e.Roster().Name(ctx, j.Bare(), args[1]), a.remember(ctx, c, args[1], j)); err != nil {
 				return fmt.Errorf("name %s: %w", j.Bare(), err)
@@ -134,6 +122,23 @@ func runContactsChange(cmd *cobra.Command, a *app, do change, args []string) err
 		a.print.Note(done, clean.Text(j.Bare().String()))
 		return nil
 	})
+}
+
+// changed is the contact that the arguments name, if the change can be made of it.
+func (a *app) changed(c *config.Config, do change, args []string) (of jid.JID, err error) {
+	if of, err = resolveContact(c, args[0]); err != nil {
+		return of, err
+	}
+	if len(args) > 1 {
+		if err := newName(c, args[1], of); err != nil {
+			return of, err
+		}
+	}
+	account, err := c.Choose(a.selection())
+	if err == nil && of.Bare() == account.Addr && do.verb != "remove" {
+		err = usagef("%s is your own address: your devices see each other without that", clean.Text(of.Bare().String()))
+	}
+	return of, err
 }
 
 func add(ctx context.Context, r roster, j jid.JID) (done string, err error) {

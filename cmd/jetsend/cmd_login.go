@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"path/filepath"
@@ -179,16 +180,19 @@ func (l *login) choose(ctx context.Context, args []string) (err error) {
 	if l.chosen, err = l.config.Choose(sel); err != nil {
 		return err
 	}
-	switch {
-	case name != "" && !known:
-		l.chosen.Name = name
-	case l.chosen.Name == "":
-		l.chosen.Name = l.chosen.Addr.String()
+	if known {
+		name = ""
 	}
+	l.chosen.Ephemeral = false
+	return l.name(name)
+}
+
+// name gives the account that was chosen a name, if it has none: name, or else its address.
+func (l *login) name(name string) error {
+	l.chosen.Name = cmp.Or(name, l.chosen.Name, l.chosen.Addr.String())
 	if !config.ValidName(l.chosen.Name) {
 		return usagef("%q cannot be the name of an account", clean.Text(l.chosen.Name)).hint("give it another one with --account NAME")
 	}
-	l.chosen.Ephemeral = false
 	return nil
 }
 

@@ -148,29 +148,8 @@ func sendArgs(cmd *cobra.Command, args []string, flags sendFlags) error {
 func runSend(cmd *cobra.Command, a *app, args []string, flags sendFlags) error {
 	args, command := flags.split(args)
 	files, who := args[:len(args)-1], args[len(args)-1]
-	if err := checkFileArgs(files); err != nil {
-		return err
-	}
-	if slices.Contains(files, stdinArg) {
-		if err := a.claim(theData, stdinArg); err != nil {
-			return err
-		}
-	}
-	c, to, err := a.findTarget(cmd, args)
+	c, to, o, err := a.prepareSend(cmd, args, files)
 	if err != nil {
-		return err
-	}
-	o, err := a.sendOptions(c, to.jid, files)
-	if err == nil {
-		err = insecureSend(cmd, c.Send, &o)
-	}
-	if err != nil {
-		return err
-	}
-	if _, err := c.Choose(a.selection()); err != nil {
-		return err
-	}
-	if err := checkReadable(files); err != nil {
 		return err
 	}
 	o.AllowEmpty = flags.empty
@@ -289,6 +268,31 @@ func checkFileArgs(files []string) error {
 	return nil
 }
 
+// prepareSend is what can be known to be wrong before anything is begun.
+func (a *app) prepareSend(cmd *cobra.Command, args, files []string) (c *config.Config, to target, o transfer.SendOptions, err error) {
+	if err := checkFileArgs(files); err != nil {
+		return nil, to, o, err
+	}
+	if slices.Contains(files, stdinArg) {
+		if err := a.claim(theData, stdinArg); err != nil {
+			return nil, to, o, err
+		}
+	}
+	if c, to, err = a.findTarget(cmd, args); err != nil {
+		return nil, to, o, err
+	}
+	if o, err = a.sendOptions(c, to.jid, files); err == nil {
+		err = insecureSend(cmd, c.Send, &o)
+	}
+	if err != nil {
+		return nil, to, o, err
+	}
+	if _, err := c.Choose(a.selection()); err != nil {
+		return nil, to, o, err
+	}
+	return c, to, o, checkReadable(files)
+}
+
 // checkReadable opens every file once, so that a typing error does not cost a
 // login and a question to the contact. Pipes and devices are not opened.
 func checkReadable(files []string) error {
@@ -298,19 +302,9 @@ func checkReadable(files []string) error {
 		if f == stdinArg {
 			continue
 		}
-		info, err := os.Stat(f)
-		if err == nil && !info.Mode().IsRegular() && !info.IsDir() {
-			err = errNotRegular
-		}
-		if err == nil {
-			err = checkOpens(f, info)
-		}
+		err := readable(f)
 		if errors.Is(err, errNotRegular) && hints == nil {
 			hints = []string{"to send what can be read from it, run `jetsend send --name NAME - CONTACT < " + clean.Argument(clean.Text(f)) + "`"}
-		}
-		var failed *fs.PathError
-		if errors.As(err, &failed) { // which call it was is nobody's business
-			err = failed.Err
 		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", f, err))
@@ -320,6 +314,22 @@ func checkReadable(files []string) error {
 		return nil
 	}
 	return &fault.Failure{Code: exitcode.LocalFile, Reason: "nothing was sent", Err: errors.Join(errs...), Hints: hints}
+}
+
+// readable reports why a file cannot be sent.
+func readable(file string) error {
+	info, err := os.Stat(file)
+	if err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		err = errNotRegular
+	}
+	if err == nil {
+		err = checkOpens(file, info)
+	}
+	var failed *fs.PathError
+	if errors.As(err, &failed) { // which call it was is nobody's business
+		err = failed.Err
+	}
+	return err
 }
 
 // errNotRegular: not a file whose size says how much there is to read.

@@ -98,15 +98,24 @@ func runTrustList(cmd *cobra.Command, a *app, args []string, qr bool) (err error
 	}
 	rows := a.deviceRows(account.Addr, k, list, of)
 	a.print.Rows(rows)
-	if len(rows) > 0 {
-		if own, ok := rows[0].(deviceRecord); ok && own.URI != "" {
-			a.print.Note("to verify this device elsewhere: %s", own.URI)
-			if qr {
-				a.console.line("%s", drawn(own.URI))
-			}
-		}
-	}
+	a.showAddress(rows, qr)
 	return nil
+}
+
+// showAddress shows the address of this device for others to verify it, if it is among
+// the rows: it is the first of them.
+func (a *app) showAddress(rows []record, qr bool) {
+	if len(rows) == 0 {
+		return
+	}
+	own, ok := rows[0].(deviceRecord)
+	if !ok || own.URI == "" {
+		return
+	}
+	a.print.Note("to verify this device elsewhere: %s", own.URI)
+	if qr {
+		a.console.line("%s", drawn(own.URI))
+	}
 }
 
 // drawn is a text as a QR code, in half blocks: a fingerprint's address takes 49 by 25

@@ -65,15 +65,7 @@ func fit(cells [][]string, names []int, columns int) {
 	for _, name := range names {
 		wide, total := widths(cells), 0
 		for _, row := range cells {
-			n := 0
-			for i, cell := range row {
-				if i < len(row)-1 {
-					n += wide[i] + columnGap
-				} else {
-					n += columnsOf(cell)
-				}
-			}
-			total = max(total, n)
+			total = max(total, lineOf(row, wide))
 		}
 		if total <= columns || name >= len(wide) {
 			continue
@@ -83,6 +75,18 @@ func fit(cells [][]string, names []int, columns int) {
 			row[name] = shorten(row[name], room)
 		}
 	}
+}
+
+// lineOf is how many columns of the terminal a row takes, in a table that is so wide.
+func lineOf(row []string, wide []int) (n int) {
+	for i, cell := range row {
+		if i < len(row)-1 {
+			n += wide[i] + columnGap
+		} else {
+			n += columnsOf(cell)
+		}
+	}
+	return n
 }
 
 // aligned are the lines of a table, with nothing behind the last column.

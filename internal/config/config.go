@@ -190,44 +190,65 @@ func (e *Error) Unwrap() error { return e.Err }
 // validate checks what concerns several keys at once; single values have been
 // checked by the walk over the file and by the flags.
 func (c *Config) validate() error {
+	for _, check := range []func() error{c.validateAccounts, c.validateContacts, c.validateReceive, c.validateTransports} {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wrong is an error of the file.
+func (c *Config) wrong(format string, args ...any) error {
+	return &Error{File: c.File, Msg: fmt.Sprintf(format, args...)}
+}
+
+func (c *Config) validateAccounts() error {
 	for name, a := range c.Accounts {
 		if a.JID == "" {
-			return &Error{File: c.File, Msg: fmt.Sprintf("account %s has no jid", name)}
+			return c.wrong("account %s has no jid", name)
 		}
 		if n := a.sources(); n > 1 {
-			return &Error{
-				File: c.File,
-				Msg:  fmt.Sprintf("account %s has %d of password, password_file, password_command and keyring; one is enough", name, n),
-			}
+			return c.wrong("account %s has %d of password, password_file, password_command and keyring; one is enough", name, n)
 		}
 	}
-	if c.DefaultAccount != "" {
-		if _, ok := c.Accounts[strings.ToLower(c.DefaultAccount)]; !ok {
-			return &Error{File: c.File, Msg: fmt.Sprintf("default_account %s is not among the accounts", c.DefaultAccount)}
-		}
+	if _, ok := c.Accounts[strings.ToLower(c.DefaultAccount)]; !ok && c.DefaultAccount != "" {
+		return c.wrong("default_account %s is not among the accounts", c.DefaultAccount)
 	}
+	return nil
+}
+
+func (c *Config) validateContacts() error {
 	for name := range c.Contacts {
 		if strings.ContainsAny(name, "@/") {
-			return &Error{File: c.File, Msg: fmt.Sprintf("contact name %q: a name has neither @ nor /", name)}
+			return c.wrong("contact name %q: a name has neither @ nor /", name)
 		}
 	}
+	return nil
+}
+
+func (c *Config) validateReceive() error {
 	if c.Receive.Dir == "" {
 		return &Error{File: c.File, Msg: "receive.dir is empty", Hints: []string{"name a directory, or leave the key out for the current one"}}
 	}
 	// A session takes 0 as "not said"; nobody needs it beside -1 and 1.
 	if p := c.Receive.Priority; p < -128 || p > 127 || p == 0 {
-		return &Error{File: c.File, Msg: fmt.Sprintf("receive.priority %d is not between -128 and 127, without 0", p)}
+		return c.wrong("receive.priority %d is not between -128 and 127, without 0", p)
 	}
+	return nil
+}
+
+func (c *Config) validateTransports() error {
 	if o := c.Transports.Order; len(o) == 0 || len(o) > 2 || len(o) == 2 && o[0] == o[1] ||
 		slices.ContainsFunc(o, func(t string) bool { return t != "s5b" && t != "ibb" }) {
-		return &Error{File: c.File, Msg: fmt.Sprintf("transports.order %q: name s5b, ibb or both, each once", strings.Join(o, ","))}
+		return c.wrong("transports.order %q: name s5b, ibb or both, each once", strings.Join(o, ","))
 	}
 	if n := c.Transports.IBB.BlockSize; n < 256 || n > 65535 {
-		return &Error{File: c.File, Msg: fmt.Sprintf("transports.ibb.block_size %d is not between 256 and 65535", n)}
+		return c.wrong("transports.ibb.block_size %d is not between 256 and 65535", n)
 	}
 	for _, port := range c.Transports.S5B.ListenPorts {
 		if port < 1 || port > 65535 {
-			return &Error{File: c.File, Msg: fmt.Sprintf("transports.s5b.listen_ports: %d is not a port", port)}
+			return c.wrong("transports.s5b.listen_ports: %d is not a port", port)
 		}
 	}
 	return nil

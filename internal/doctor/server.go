@@ -109,35 +109,19 @@ func connectFinding(in *session.Inspection) Finding {
 	var failures []string
 	failed := 0
 	for _, a := range in.Attempts {
-		h := HostInfo{Address: clean.Text(a.Address), Seconds: a.Took.Seconds()}
-		for _, addr := range a.Addrs {
-			h.Addresses = append(h.Addresses, addr.String())
-		}
-		if a.Err != nil {
-			h.Error = clean.Text(session.Plainly(a.Err))
-			failure := h.Address + ": " + h.Error
-			if dns := (*net.DNSError)(nil); errors.As(a.Err, &dns) {
-				failure = h.Error // which has the name, and is so for each port
-			}
+		h, failure := triedHost(a)
+		if failure != "" {
+			failed++
 			if !slices.Contains(failures, failure) {
 				failures = append(failures, failure)
 			}
-			failed++
 		}
 		d.Tried = append(d.Tried, h)
 	}
 	f := Finding{Area: AreaServer, Check: "connect", Status: StatusOK}
 	switch {
 	case in.Link != nil:
-		d.Address = clean.Text(in.Link.Address)
-		f.Text = d.Address + " answers through the proxy of `socks5`"
-		if tcp, ok := in.Link.Remote.(*net.TCPAddr); ok {
-			d.Remote, d.Family = tcp.String(), "ipv6"
-			if tcp.IP.To4() != nil {
-				d.Family = "ipv4"
-			}
-			f.Text = fmt.Sprintf("%s answers (%s, %s)", d.Address, d.Remote, d.Family)
-		}
+		f.Text = d.answers(in.Link)
 		if len(failures) > 0 {
 			f.Status, f.Text = StatusWarn, f.Text+"; not "+strings.Join(failures, ", ")
 		}
@@ -150,6 +134,36 @@ func connectFinding(in *session.Inspection) Finding {
 	}
 	f.Details = d
 	return f
+}
+
+// triedHost says what became of a host, and how it failed, if it did.
+func triedHost(a session.Attempt) (h HostInfo, failure string) {
+	h = HostInfo{Address: clean.Text(a.Address), Seconds: a.Took.Seconds()}
+	for _, addr := range a.Addrs {
+		h.Addresses = append(h.Addresses, addr.String())
+	}
+	if a.Err == nil {
+		return h, ""
+	}
+	h.Error = clean.Text(session.Plainly(a.Err))
+	if dns := (*net.DNSError)(nil); errors.As(a.Err, &dns) {
+		return h, h.Error // which has the name, and is so for each port
+	}
+	return h, h.Address + ": " + h.Error
+}
+
+// answers notes where the connection leads, and says it.
+func (d *ConnectDetails) answers(link *session.Link) string {
+	d.Address = clean.Text(link.Address)
+	tcp, ok := link.Remote.(*net.TCPAddr)
+	if !ok {
+		return d.Address + " answers through the proxy of `socks5`"
+	}
+	d.Remote, d.Family = tcp.String(), "ipv6"
+	if tcp.IP.To4() != nil {
+		d.Family = "ipv4"
+	}
+	return fmt.Sprintf("%s answers (%s, %s)", d.Address, d.Remote, d.Family)
 }
 
 func tlsFinding(in *session.Inspection, now time.Time) Finding {

@@ -73,14 +73,12 @@ func selectCells(all []cell, patterns string) ([]cell, error) {
 	for pattern := range strings.SplitSeq(patterns, ",") {
 		hit := false
 		for i, c := range all {
-			for _, s := range []string{c.id(), c.name, c.kind.name} {
-				ok, err := path.Match(pattern, s)
-				if err != nil {
-					return nil, fmt.Errorf("pattern %q: %w", pattern, err)
-				}
-				if ok {
-					wanted[i], hit = true, true
-				}
+			ok, err := c.matches(pattern)
+			if err != nil {
+				return nil, fmt.Errorf("pattern %q: %w", pattern, err)
+			}
+			if ok {
+				wanted[i], hit = true, true
 			}
 		}
 		if !hit {
@@ -94,6 +92,16 @@ func selectCells(all []cell, patterns string) ([]cell, error) {
 		}
 	}
 	return selected, nil
+}
+
+// matches reports whether the pattern accepts the cell by its id, its name, or its server.
+func (c cell) matches(pattern string) (ok bool, err error) {
+	for _, s := range []string{c.id(), c.name, c.kind.name} {
+		if ok, err = path.Match(pattern, s); ok || err != nil {
+			break
+		}
+	}
+	return ok, err
 }
 
 // runCells runs the cells, server by server, and reports each as it ends.

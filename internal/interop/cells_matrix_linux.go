@@ -103,15 +103,8 @@ func (p *pair) sendToDino(ctx context.Context, via string, size int, click bool)
 	}
 	defer tx.close()
 	if click {
-		e, err := tx.wait(ctx, "", "offer", "failed")
-		if err == nil && e.Event == "failed" {
-			err = fmt.Errorf("jetsend send failed with %d, %q; %s", e.Code, e.Reason, tx.complaint())
-		}
-		if err != nil {
+		if err := p.click(ctx, tx, filepath.Base(path)); err != nil {
 			return "", err
-		}
-		if err := p.dino.accept(ctx, filepath.Base(path)); err != nil {
-			return "", fmt.Errorf("%w; jetsend's %s", err, tx.complaint())
 		}
 	}
 	code, err := tx.exit(ctx)
@@ -138,6 +131,21 @@ func (p *pair) sendToDino(ctx context.Context, via string, size int, click bool)
 		return "", fmt.Errorf("the sent event says %+v; Dino verifies nothing", sent)
 	}
 	return took, nil
+}
+
+// click accepts the file in Dino once jetsend has offered it.
+func (p *pair) click(ctx context.Context, tx *command, name string) error {
+	e, err := tx.wait(ctx, "", "offer", "failed")
+	if err == nil && e.Event == "failed" {
+		err = fmt.Errorf("jetsend send failed with %d, %q; %s", e.Code, e.Reason, tx.complaint())
+	}
+	if err != nil {
+		return err
+	}
+	if err := p.dino.accept(ctx, name); err != nil {
+		return fmt.Errorf("%w; jetsend's %s", err, tx.complaint())
+	}
+	return nil
 }
 
 // sendFromDino sends a file with Dino and checks jetsend's copy and the events.

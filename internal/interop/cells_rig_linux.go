@@ -62,16 +62,21 @@ func dinoToDino(size int, direct, click bool) func(context.Context, *world) (str
 			return "", errDiffers
 		}
 		took := since(start)
-		text, err := c.a.logSince(before)
-		if err != nil {
-			return "", err
-		}
-		// Only a proxy is activated (XEP-0260 section 2.4).
-		if activated := strings.Contains(string(text), ":activated"); activated == direct {
-			return "", fmt.Errorf("direct is %v, but a proxy was activated: %v", direct, activated)
-		}
-		return took, nil
+		return took, c.a.wentDirect(before, direct)
 	}
+}
+
+// wentDirect checks by the log that the path was a direct one, or none: only a proxy is
+// activated (XEP-0260 section 2.4).
+func (d *desktop) wentDirect(before int64, direct bool) error {
+	text, err := d.logSince(before)
+	if err != nil {
+		return err
+	}
+	if activated := strings.Contains(string(text), ":activated"); activated == direct {
+		return fmt.Errorf("direct is %v, but a proxy was activated: %v", direct, activated)
+	}
+	return nil
 }
 
 // knows checks that the other Dino's device, as the rig reads it, is the one

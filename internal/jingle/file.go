@@ -116,6 +116,13 @@ func ParseFile(e *xmltree.Element) (*File, error) {
 	return f, nil
 }
 
+// uses notes that a hash of that algorithm follows; "" is none.
+func (f *File) uses(algo string) {
+	if algo != "" {
+		f.HashUsed = append(f.HashUsed, algo)
+	}
+}
+
 func (f *File) parseChild(c *xmltree.Element) error {
 	text := strings.TrimSpace(c.Text)
 	switch c.Name.Local {
@@ -147,13 +154,11 @@ func (f *File) parseChild(c *xmltree.Element) error {
 	case "hash":
 		if h, ok := parseHash(c); ok {
 			f.Hashes = append(f.Hashes, h)
-		} else if a := c.Attr("algo"); a != "" && text == "" {
-			f.HashUsed = append(f.HashUsed, a)
+		} else if text == "" {
+			f.uses(c.Attr("algo"))
 		}
 	case "hash-used":
-		if a := c.Attr("algo"); a != "" {
-			f.HashUsed = append(f.HashUsed, a)
-		}
+		f.uses(c.Attr("algo"))
 	default:
 		f.Extra = append(f.Extra, c)
 	}

@@ -131,17 +131,13 @@ func (j *Journal) removeSome(ctx context.Context, rows []Row, discard Discard, o
 			case err != nil:
 				return err
 			}
-			if ok(r) {
-				if err := r.clear(discard); err != nil {
-					errs = append(errs, fmt.Errorf("expire transfer %s: %w", r.Key, err))
-				} else if err := j.remove(ctx, tx, r); err != nil {
-					return errors.Join(err, j.unlock(tx, r.Key, l))
-				} else {
-					gone = append(gone, *r)
-				}
-			}
-			if err := j.unlock(tx, r.Key, l); err != nil {
+			removed, kept, err := j.removeHeld(ctx, tx, r, discard, ok)
+			if err := errors.Join(err, j.unlock(tx, r.Key, l)); err != nil {
 				return err
+			}
+			errs = append(errs, kept)
+			if removed {
+				gone = append(gone, *r)
 			}
 		}
 		return nil
@@ -150,6 +146,19 @@ func (j *Journal) removeSome(ctx context.Context, rows []Row, discard Discard, o
 		return nil, fmt.Errorf("expire transfers: %w", err)
 	}
 	return gone, errors.Join(errs...)
+}
+
+// removeHeld removes a row whose lock is held, if it still answers to ok. kept says why
+// its remains could not be discarded; then it stays.
+func (j *Journal) removeHeld(ctx context.Context, tx *sql.Tx, r *Row, discard Discard, ok func(*Row) bool) (removed bool, kept, err error) {
+	if !ok(r) {
+		return false, nil, nil
+	}
+	if err := r.clear(discard); err != nil {
+		return false, fmt.Errorf("expire transfer %s: %w", r.Key, err), nil
+	}
+	err = j.remove(ctx, tx, r)
+	return err == nil, nil, err
 }
 
 // held reads a row and takes the lock of its transfer.

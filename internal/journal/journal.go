@@ -283,6 +283,11 @@ func (j *Journal) begin(ctx context.Context, tx *sql.Tx, old *Row, row Row) (Row
 	case old.differs(&row):
 		return row, ErrDiffers
 	}
+	return j.takeUp(ctx, tx, old, row)
+}
+
+// takeUp begins another attempt of a transfer, for row.
+func (j *Journal) takeUp(ctx context.Context, tx *sql.Tx, old *Row, row Row) (Row, error) {
 	if err := old.change(Offered, j.at()); err != nil {
 		return row, err
 	}

@@ -76,48 +76,64 @@ func (a *Account) announce(ctx context.Context, p PEP, keep bool) (wait time.Dur
 				return err
 			}
 		}
-		list, err := a.ownList(ctx, p, renew)
-		if err != nil {
-			return err
-		}
-		listed, err := a.mayJoin(ctx, list)
-		if err != nil {
-			return err
-		}
-		if err := a.publishBundle(ctx, p, renew); err != nil {
-			return fmt.Errorf("publish bundle: %w", err)
-		}
-		if !listed { // that took a while, in which another device may have joined
-			if list, err = a.ownList(ctx, p, renew); err != nil {
-				return err
-			}
-			if listed, err = a.mayJoin(ctx, list); err != nil {
-				return err
-			}
-		}
-		if !listed && keep {
-			if wait, err = a.takeRelist(ctx); err != nil {
-				return err
-			}
-		}
-		if !listed && wait == 0 {
-			list = mergeList(list, a.deviceID)
-			err := a.call(ctx, renew, func(ctx context.Context) error {
-				return p.Publish(ctx, NodeDevices, itemCurrent, list, true)
-			})
-			if err != nil {
-				return fmt.Errorf("publish device list: %w", err)
-			}
-		}
-		if err := a.takeList(ctx, a.self, list); err != nil {
-			return err
-		}
-		return a.update(ctx, `UPDATE publication SET announced = 1`)
+		wait, err = a.join(ctx, p, renew, keep)
+		return err
 	})
 	if err != nil {
 		return 0, fmt.Errorf("announce device %d: %w", a.deviceID, err)
 	}
 	return wait, nil
+}
+
+// join publishes our bundle, and then our device in the list, if it is not there.
+func (a *Account) join(ctx context.Context, p PEP, renew func(context.Context) error, keep bool) (wait time.Duration, err error) {
+	list, listed, err := a.joined(ctx, p, renew)
+	if err != nil {
+		return 0, err
+	}
+	if err := a.publishBundle(ctx, p, renew); err != nil {
+		return 0, fmt.Errorf("publish bundle: %w", err)
+	}
+	if !listed { // that took a while, in which another device may have joined
+		if list, listed, err = a.joined(ctx, p, renew); err != nil {
+			return 0, err
+		}
+	}
+	if !listed && keep {
+		if wait, err = a.takeRelist(ctx); err != nil {
+			return 0, err
+		}
+	}
+	if !listed && wait == 0 {
+		list = mergeList(list, a.deviceID)
+		if err := a.publishList(ctx, p, renew, list); err != nil {
+			return 0, err
+		}
+	}
+	if err := a.takeList(ctx, a.self, list); err != nil {
+		return 0, err
+	}
+	return wait, a.update(ctx, `UPDATE publication SET announced = 1`)
+}
+
+// joined fetches the device list of our account, and reports whether our device is in it;
+// the error says that it must not be.
+func (a *Account) joined(ctx context.Context, p PEP, renew func(context.Context) error) (list *xmltree.Element, listed bool, err error) {
+	if list, err = a.ownList(ctx, p, renew); err == nil {
+		listed, err = a.mayJoin(ctx, list)
+	}
+	return list, listed, err
+}
+
+// publishList publishes the device list of our account.
+func (a *Account) publishList(ctx context.Context, p PEP, renew func(context.Context) error, list *xmltree.Element) error {
+	err := a.call(ctx, renew, func(ctx context.Context) error {
+		return p.Publish(ctx, NodeDevices, itemCurrent, list, true)
+	})
+	if err != nil {
+		return fmt.Errorf("publish device list: %w", err)
+	}
+	return nil
 }
 
 // Withdraw takes our id off the account's device list and deletes our bundle:
@@ -187,19 +203,9 @@ func (a *Account) mayJoin(ctx context.Context, list *xmltree.Element) (listed bo
 // publishBundle publishes our bundle from the newest state until the server has
 // it. It never replaces the bundle of another device that has our id.
 func (a *Account) publishBundle(ctx context.Context, p PEP, renew func(context.Context) error) error {
-	var there *bundle
-	err := a.call(ctx, renew, func(ctx context.Context) (err error) {
-		there, err = fetchBundle(ctx, p, address{a.self, a.deviceID})
-		if notFound(err) || errors.Is(err, ErrBundle) { // none, or none that is of use
-			err = nil
-		}
-		return err
-	})
+	there, err := a.publishedBundle(ctx, p, renew)
 	if err != nil {
 		return err
-	}
-	if there != nil && !bytes.Equal(there.identityKey, a.id.public) {
-		return fmt.Errorf("device id %d belongs to a device with another identity key", a.deviceID)
 	}
 	for range publishAttempts {
 		ours, generation, err := a.checkedBundle(ctx)
@@ -224,6 +230,22 @@ func (a *Account) publishBundle(ctx context.Context, p PEP, renew func(context.C
 		}
 	}
 	return nil
+}
+
+// publishedBundle fetches our own bundle, nil when there is none that is of use. The error
+// may be that another device has our id.
+func (a *Account) publishedBundle(ctx context.Context, p PEP, renew func(context.Context) error) (there *bundle, err error) {
+	err = a.call(ctx, renew, func(ctx context.Context) (err error) {
+		there, err = fetchBundle(ctx, p, address{a.self, a.deviceID})
+		if notFound(err) || errors.Is(err, ErrBundle) {
+			err = nil
+		}
+		return err
+	})
+	if err == nil && there != nil && !bytes.Equal(there.identityKey, a.id.public) {
+		err = fmt.Errorf("device id %d belongs to a device with another identity key", a.deviceID)
+	}
+	return there, err
 }
 
 // checkedBundle reads our bundle, tops its prekeys up and renews an old signed

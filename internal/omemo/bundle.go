@@ -102,8 +102,14 @@ func readBundle(e *xmltree.Element) (*bundle, error) {
 	if b.signature, err = decodeBase64(signature.Text, signatureSize); err != nil || len(b.signature) != signatureSize {
 		return nil, fmt.Errorf("signature of %d bytes", len(b.signature))
 	}
-	for _, k := range e.Child(NS, "prekeys").All(NS, "preKeyPublic") {
-		if len(b.prekeys) == maxBundlePrekeys {
+	b.prekeys, err = readPrekeys(e.Child(NS, "prekeys"))
+	return b, err
+}
+
+// readPrekeys reads the first prekeys of a bundle, without one whose id is 0.
+func readPrekeys(e *xmltree.Element) (prekeys []prekeyPublic, err error) {
+	for _, k := range e.All(NS, "preKeyPublic") {
+		if len(prekeys) == maxBundlePrekeys {
 			break
 		}
 		id, err := parseID(k.Attr("preKeyId"), 0)
@@ -115,10 +121,10 @@ func readBundle(e *xmltree.Element) (*bundle, error) {
 			return nil, fmt.Errorf("prekey %d: %w", id, err)
 		}
 		if id != 0 {
-			b.prekeys = append(b.prekeys, prekeyPublic{id, key})
+			prekeys = append(prekeys, prekeyPublic{id, key})
 		}
 	}
-	return b, nil
+	return prekeys, nil
 }
 
 // verify checks the points and the signature.

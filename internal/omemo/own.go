@@ -54,22 +54,9 @@ func (a *Account) RemoveOwnDevice(ctx context.Context, p PEP, id uint32) error {
 		return fmt.Errorf("remove own device %d: %w", id, ErrThisDevice)
 	}
 	err := a.leased(ctx, func(renew func(context.Context) error) error {
-		list, err := a.ownList(ctx, p, renew)
+		listed, err := a.unlist(ctx, p, renew, id)
 		if err != nil {
 			return err
-		}
-		listed := false
-		if rest := withoutDevice(list, id); list != nil && len(rest.Children) < len(list.Children) {
-			listed = true
-			err := a.call(ctx, renew, func(ctx context.Context) error {
-				return p.Publish(ctx, NodeDevices, itemCurrent, rest, true)
-			})
-			if err != nil {
-				return fmt.Errorf("publish device list: %w", err)
-			}
-			if err := a.takeList(ctx, a.self, rest); err != nil {
-				return err
-			}
 		}
 		err = a.call(ctx, renew, func(ctx context.Context) error { return p.DeleteNode(ctx, nodeBundles+formatID(id)) })
 		switch {
@@ -84,6 +71,22 @@ func (a *Account) RemoveOwnDevice(ctx context.Context, p PEP, id uint32) error {
 		return fmt.Errorf("remove own device %d: %w", id, err)
 	}
 	return nil
+}
+
+// unlist takes a device of our account off its list, and reports whether it was there.
+func (a *Account) unlist(ctx context.Context, p PEP, renew func(context.Context) error, id uint32) (listed bool, err error) {
+	list, err := a.ownList(ctx, p, renew)
+	if err != nil {
+		return false, err
+	}
+	rest := withoutDevice(list, id)
+	if list == nil || len(rest.Children) == len(list.Children) {
+		return false, nil
+	}
+	if err := a.publishList(ctx, p, renew, rest); err != nil {
+		return true, err
+	}
+	return true, a.takeList(ctx, a.self, rest)
 }
 
 // KeepAnnounced is Announce for a device that was announced before: it publishes

@@ -67,18 +67,7 @@ func (a *Account) prime(ctx context.Context, p PEP, to jid.JID, device uint32, j
 			return err
 		}
 		for _, d := range todo {
-			addr := address{of, d.ID}
-			if has, err := a.hasSession(ctx, tx, addr); err != nil {
-				return err
-			} else if !has { // its bundle is of no use
-				continue
-			}
-			if err := k.add(ctx, a, tx, d); err != nil { // does not stop the others
-				trouble[d.ID] = err
-				a.log.WarnContext(ctx, "device not primed", "jid", of, "device", d.ID, "error", clean.Error(err))
-				continue
-			}
-			if err := a.markPrimed(ctx, tx, addr, to.Resource()); err != nil {
+			if err := a.primeDevice(ctx, tx, k, to, d, trouble); err != nil {
 				return err
 			}
 		}
@@ -91,6 +80,22 @@ func (a *Account) prime(ctx context.Context, p PEP, to jid.JID, device uint32, j
 		return nil, noDevice(trouble)
 	}
 	return k.children(a.deviceID, junk), nil
+}
+
+// primeDevice adds the key for a device, and notes that the envelope makes it known there.
+// What is in the way of that one is noted in trouble, and does not stop the others.
+func (a *Account) primeDevice(ctx context.Context, tx *sql.Tx, k *keyTransport, to jid.JID, d Device, trouble map[uint32]error) error {
+	addr := address{to.Bare(), d.ID}
+	has, err := a.hasSession(ctx, tx, addr)
+	if err != nil || !has { // its bundle is of no use
+		return err
+	}
+	if err := k.add(ctx, a, tx, d); err != nil {
+		trouble[d.ID] = err
+		a.log.WarnContext(ctx, "device not primed", "jid", addr.jid, "device", d.ID, "error", clean.Error(err))
+		return nil
+	}
+	return a.markPrimed(ctx, tx, addr, to.Resource())
 }
 
 // knownList fetches a contact's device list when it was never had, or does not

@@ -186,27 +186,34 @@ func (u *unwrapping) try(ctx context.Context, m *message) (d Device, plain []byt
 		}
 		return d, nil, &unopened{fmt.Errorf("%w: %w", ErrEnvelope, err)}
 	}
-	err = a.step(ctx, func(tx *sql.Tx) error {
-		now, _, err := a.device(ctx, tx, u.addr.jid, u.addr.device)
-		if err != nil {
-			return err
-		}
-		if err := admit(now, m); err != nil {
-			return err
-		}
-		if !bytes.Equal(now.IdentityKey, r.key) {
-			return errMoved
-		}
-		d = now
-		if err := errors.Join(r.still(ctx, tx), ctx.Err()); err != nil {
-			return err
-		}
-		if err := r.store(ctx, tx); err != nil {
-			return err
-		}
-		return a.heard(ctx, tx, u.addr, u.from.Resource(), r.began)
+	err = a.step(ctx, func(tx *sql.Tx) (err error) {
+		d, err = u.keep(ctx, tx, m, r)
+		return err
 	})
 	return d, plain, err
+}
+
+// keep makes the step of the ratchet that has opened a message, if all still is as it was
+// then. It returns the device as it is now.
+func (u *unwrapping) keep(ctx context.Context, tx *sql.Tx, m *message, r *ratchet) (Device, error) {
+	a := u.account
+	now, _, err := a.device(ctx, tx, u.addr.jid, u.addr.device)
+	if err != nil {
+		return now, err
+	}
+	if err := admit(now, m); err != nil {
+		return now, err
+	}
+	if !bytes.Equal(now.IdentityKey, r.key) {
+		return now, errMoved
+	}
+	if err := errors.Join(r.still(ctx, tx), ctx.Err()); err != nil {
+		return now, err
+	}
+	if err := r.store(ctx, tx); err != nil {
+		return now, err
+	}
+	return now, a.heard(ctx, tx, u.addr, u.from.Resource(), r.began)
 }
 
 // admit decides whether a message of a device may be given to its session.

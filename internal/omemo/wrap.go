@@ -51,57 +51,75 @@ func (a *Account) WrapPayload(ctx context.Context, p PEP, to jid.JID, payload []
 // wrap fetches what is missing, then makes one ratchet step with every usable
 // device of the bare JID of at, all in one transaction.
 func (a *Account) wrap(ctx context.Context, p PEP, at jid.JID, key, iv, payload []byte, in Sessions) (*Envelope, error) {
+	keys, got, err := a.wrapKey(ctx, p, at, key, in)
+	if err != nil {
+		return nil, fmt.Errorf("wrap for %s: %w", at.Bare(), err)
+	}
+	return &Envelope{Element: envelopeElement(a.deviceID, keys, iv, payload), Devices: got}, nil
+}
+
+// wrapKey wraps a key for every usable device, and returns which those are.
+func (a *Account) wrapKey(ctx context.Context, p PEP, at jid.JID, key []byte, in Sessions) (keys []wrappedKey, got []Device, err error) {
 	to := at.Bare()
 	if err := a.currentList(ctx, p, to); err != nil {
-		return nil, fmt.Errorf("wrap for %s: %w", to, err)
+		return nil, nil, err
 	}
-	changed := make(map[uint32]error)
+	changed := make(map[uint32]error) // devices that are no more what they were
 	if in == Renewed {
-		var err error
 		if changed, err = a.renew(ctx, p, at); err != nil {
-			return nil, fmt.Errorf("wrap for %s: %w", to, err)
+			return nil, nil, err
 		}
 	}
 	trouble, err := a.completeDevices(ctx, p, to)
 	if err != nil {
-		return nil, fmt.Errorf("wrap for %s: %w", to, err)
+		return nil, nil, err
 	}
 	maps.Copy(trouble, changed)
-	var keys []wrappedKey
-	var got []Device
 	err = a.step(ctx, func(tx *sql.Tx) error {
 		active, err := a.activeDevices(ctx, tx, to)
 		if err != nil {
 			return err
 		}
-		for _, d := range active {
-			if changed[d.ID] != nil {
-				continue
-			}
-			k, err := a.wrapFor(ctx, tx, d, key)
-			if err != nil {
-				if trouble[d.ID] == nil {
-					trouble[d.ID] = err
-					a.log.WarnContext(ctx, "device left out", "jid", to, "device", d.ID, "error", clean.Error(err))
-				}
-				continue
-			}
-			keys, got = append(keys, k), append(got, d)
-			if in == Renewed && k.prekey && !at.IsBare() { // the envelope makes it known there
-				if err := a.markPrimed(ctx, tx, address{d.JID, d.ID}, at.Resource()); err != nil {
-					return err
-				}
-			}
+		active = slices.DeleteFunc(active, func(d Device) bool { return changed[d.ID] != nil })
+		if keys, got, err = a.wrapForAll(ctx, tx, active, key, trouble); err != nil || in != Renewed || at.IsBare() {
+			return err
 		}
-		return ctx.Err() // and not the errors that it made of the devices
+		return a.markRenewed(ctx, tx, keys, got, at.Resource())
 	})
-	if err != nil {
-		return nil, fmt.Errorf("wrap for %s: %w", to, err)
+	if err == nil && len(got) == 0 {
+		err = noDevice(trouble)
 	}
-	if len(got) == 0 {
-		return nil, fmt.Errorf("wrap for %s: %w", to, noDevice(trouble))
+	return keys, got, err
+}
+
+// wrapForAll wraps a key for those of the devices for which that can be done, and notes in
+// trouble what is in the way of the others.
+func (a *Account) wrapForAll(ctx context.Context, tx *sql.Tx, devices []Device, key []byte, trouble map[uint32]error) (keys []wrappedKey, got []Device, err error) {
+	for _, d := range devices {
+		k, err := a.wrapFor(ctx, tx, d, key)
+		switch {
+		case err == nil:
+			keys, got = append(keys, k), append(got, d)
+		case trouble[d.ID] == nil:
+			trouble[d.ID] = err
+			a.log.WarnContext(ctx, "device left out", "jid", d.JID, "device", d.ID, "error", clean.Error(err))
+		}
 	}
-	return &Envelope{Element: envelopeElement(a.deviceID, keys, iv, payload), Devices: got}, nil
+	return keys, got, ctx.Err() // and not the errors that it made of the devices
+}
+
+// markRenewed notes that the envelope makes the new sessions known to the client of that
+// resource.
+func (a *Account) markRenewed(ctx context.Context, tx *sql.Tx, keys []wrappedKey, of []Device, resource string) error {
+	for i, d := range of {
+		if !keys[i].prekey {
+			continue
+		}
+		if err := a.markPrimed(ctx, tx, address{d.JID, d.ID}, resource); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // noDevice is ErrNoDevice with the reasons why each device was left out, unless one

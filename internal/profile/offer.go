@@ -129,55 +129,71 @@ func ParsePayload(s crypto.Suite, payload []byte) (*crypto.Secret, *Offer, error
 // ParseOffer reads a sealed offer. It is not held against a stanza yet: see Check.
 func ParseOffer(b []byte) (*Offer, error) {
 	x, err := xmltree.Parse(b)
+	if err == nil && !x.Is(NS, "offer") {
+		err = fmt.Errorf("unexpected element %q", x.Name.Local)
+	}
+	o := new(Offer)
+	if err == nil {
+		err = o.parseSession(x)
+	}
+	if err == nil {
+		err = o.parseFile(x)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("sealed offer: %w", err)
 	}
-	if !x.Is(NS, "offer") {
-		return nil, fmt.Errorf("sealed offer: unexpected element %q", x.Name.Local)
-	}
-	o := &Offer{
-		SID: x.Attr("sid"), Content: x.Attr("content"), Senders: x.Attr("senders"),
-		Cipher: x.Attr("cipher"), Digest: x.Attr("digest"), Restart: x.Attr("restart") == "true", Prefix: x.Attr("prefix"),
-	}
+	return o, nil
+}
+
+// parseSession reads what binds the offer to its session and to the devices at its ends.
+func (o *Offer) parseSession(x *xmltree.Element) (err error) {
+	o.SID, o.Content, o.Senders = x.Attr("sid"), x.Attr("content"), x.Attr("senders")
+	o.Cipher, o.Digest = x.Attr("cipher"), x.Attr("digest")
 	if o.Transfer, err = parseUUID(x.Attr("transfer")); err != nil {
-		return nil, fmt.Errorf("sealed offer: %w", err)
+		return err
 	}
 	if o.Initiator, err = jid.Parse(x.Attr("initiator")); err != nil {
-		return nil, fmt.Errorf("sealed offer: %w", err)
+		return err
 	}
 	if o.Responder, err = jid.Parse(x.Attr("responder")); err != nil {
-		return nil, fmt.Errorf("sealed offer: %w", err)
+		return err
 	}
 	device, err := strconv.ParseUint(x.Attr("device"), 10, 31)
 	if err != nil {
-		return nil, fmt.Errorf("sealed offer: device: %w", err)
+		return fmt.Errorf("device: %w", err)
 	}
 	o.Device = uint32(device)
+	return nil
+}
+
+// parseFile reads what is offered, beside what, and what is not offered any more.
+func (o *Offer) parseFile(x *xmltree.Element) (err error) {
+	o.Restart, o.Prefix = x.Attr("restart") == "true", x.Attr("prefix")
 	description := xmltree.New(jingle.NSFile, "description", x.Child(jingle.NSFile, "file"))
 	if o.File, err = jingle.ParseDescription(description); err != nil {
-		return nil, fmt.Errorf("sealed offer: %w", err)
+		return err
 	}
 	if o.Mode, err = parseMode(x.Attr("mode")); err != nil {
-		return nil, fmt.Errorf("sealed offer: %w", err)
+		return err
 	}
 	if d := x.Child(NS, "directory"); d != nil {
 		if o.Directory, err = parseDirectory(d); err != nil {
-			return nil, fmt.Errorf("sealed offer: %w", err)
+			return err
+		}
+	}
+	if b := x.Child(NS, "batch"); b != nil {
+		if o.Batch, err = parseBatch(b); err != nil {
+			return err
 		}
 	}
 	for _, g := range x.All(NS, "gone") {
 		id, err := parseUUID(g.Attr("transfer"))
 		if err != nil || len(o.Gone) == MaxGone {
-			return nil, fmt.Errorf("sealed offer: gone: %w", cmp.Or(err, errors.New("too many")))
+			return fmt.Errorf("gone: %w", cmp.Or(err, errors.New("too many")))
 		}
 		o.Gone = append(o.Gone, id)
 	}
-	if b := x.Child(NS, "batch"); b != nil {
-		if o.Batch, err = parseBatch(b); err != nil {
-			return nil, fmt.Errorf("sealed offer: %w", err)
-		}
-	}
-	return o, nil
+	return nil
 }
 
 // Session is what an offer says of the Jingle session that it opens: a *jingle.Session.

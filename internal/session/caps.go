@@ -150,34 +150,43 @@ func verify(d *DiscoInfo, ver string) error {
 	if hashCaps(verification(d)) != ver {
 		return errors.New("capabilities do not match their hash")
 	}
-	ids := map[Identity]bool{}
-	for _, id := range d.Identities {
-		if ids[id] || strings.ContainsRune(id.Category+id.Type+id.Lang+id.Name, '<') {
-			return errIllFormed
-		}
-		ids[id] = true
+	identity := func(id Identity) string { return id.Category + id.Type + id.Lang + id.Name }
+	feature := func(f string) string { return f }
+	if !wellFormed(d.Identities, identity) || !wellFormed(d.Features, feature) || !wellFormedForms(d.Forms) {
+		return errIllFormed
 	}
-	seen := map[string]bool{}
-	for _, f := range d.Features {
-		if seen[f] || strings.ContainsRune(f, '<') {
-			return errIllFormed
+	return nil
+}
+
+// wellFormed reports whether no two of the list are the same, and none has what separates
+// them in the hash.
+func wellFormed[T comparable](list []T, text func(T) string) bool {
+	seen := map[T]bool{}
+	for _, v := range list {
+		if seen[v] || strings.ContainsRune(text(v), '<') {
+			return false
 		}
-		seen[f] = true
+		seen[v] = true
 	}
+	return true
+}
+
+// wellFormedForms is wellFormed for forms, of which no two may have the same type.
+func wellFormedForms(forms []*xmltree.Element) bool {
 	types := map[string]bool{}
-	for _, x := range d.Forms {
+	for _, x := range forms {
 		f := parseForm(x)
 		if f.typ != "" && (types[f.typ] || f.multiple) {
-			return errIllFormed
+			return false
 		}
 		types[f.typ] = true
 		for _, fd := range f.fields {
 			if strings.ContainsRune(fd.name+strings.Join(fd.values, ""), '<') {
-				return errIllFormed
+				return false
 			}
 		}
 	}
-	return nil
+	return true
 }
 
 // capsCache holds verified capabilities by hash.

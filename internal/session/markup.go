@@ -41,20 +41,7 @@ func (m *markup) next(c byte) error {
 			m.at = atMarkup
 		}
 	case atMarkup:
-		if m.depth == 0 {
-			m.name = m.name[:0]
-		}
-		switch c {
-		case '/':
-			m.at = inEnd
-		case '!':
-			m.at = atSection
-		case '?':
-			return errRestricted
-		default:
-			m.at = inName
-			m.tag(c)
-		}
+		return m.open(c)
 	case inName, inStart:
 		m.tag(c)
 	case inValue:
@@ -72,16 +59,40 @@ func (m *markup) next(c byte) error {
 		}
 		m.at, m.ends = inSection, 0
 	case inSection:
-		switch {
-		case c == ']':
-			m.ends++
-		case c == '>' && m.ends >= 2:
-			m.at = inText
-		default:
-			m.ends = 0
-		}
+		m.section(c)
 	}
 	return nil
+}
+
+// open takes the first byte behind a '<', which says what kind of markup it is.
+func (m *markup) open(c byte) error {
+	if m.depth == 0 {
+		m.name = m.name[:0]
+	}
+	switch c {
+	case '/':
+		m.at = inEnd
+	case '!':
+		m.at = atSection
+	case '?':
+		return errRestricted
+	default:
+		m.at = inName
+		m.tag(c)
+	}
+	return nil
+}
+
+// section takes a byte of a CDATA section, which ends with "]]>".
+func (m *markup) section(c byte) {
+	switch {
+	case c == ']':
+		m.ends++
+	case c == '>' && m.ends >= 2:
+		m.at = inText
+	default:
+		m.ends = 0
+	}
 }
 
 // tag takes a byte of a start tag that is in no attribute value.

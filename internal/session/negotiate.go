@@ -107,6 +107,11 @@ func (s *Session) reach(ctx context.Context, prev *binding) (*transport, *xmltre
 		}
 		return nil, nil, err
 	}
+	return s.firstOf(ctx, domain, targets)
+}
+
+// firstOf tries hosts in turn.
+func (s *Session) firstOf(ctx context.Context, domain string, targets []target) (*transport, *xmltree.Element, error) {
 	var errs []error
 	for i, tg := range targets {
 		if ctx.Err() != nil {

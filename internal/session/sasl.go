@@ -190,23 +190,9 @@ func (s *Session) runSASL(t *transport, mech string, x exchange) error {
 	}
 	challenged := false
 	for range maxSASLSteps {
-		el, err := s.hear(t)
-		if err != nil {
+		data, over, err := s.hearSASL(t, mech, x)
+		if over || err != nil {
 			return err
-		}
-		data, err := decodeSASL(el)
-		switch {
-		case err != nil:
-			return s.abortSASL(t, mech, err)
-		case el.Is(gstanza.NSSASL, "failure"):
-			return saslFailure(mech, el)
-		case el.Is(gstanza.NSSASL, "success"):
-			if err := x.finish(data); err != nil {
-				return &AuthError{Mechanism: mech, Err: err}
-			}
-			return nil
-		case !el.Is(gstanza.NSSASL, "challenge"):
-			return s.abortSASL(t, mech, ErrChallenge)
 		}
 		answer := ""
 		if !challenged {
@@ -223,6 +209,30 @@ func (s *Session) runSASL(t *transport, mech string, x exchange) error {
 		}
 	}
 	return s.abortSASL(t, mech, ErrChallenge)
+}
+
+// hearSASL waits for the server's next word. It returns what is in a challenge, or, over,
+// that the exchange came to its good end.
+func (s *Session) hearSASL(t *transport, mech string, x exchange) (challenge string, over bool, err error) {
+	el, err := s.hear(t)
+	if err != nil {
+		return "", false, err
+	}
+	data, err := decodeSASL(el)
+	switch {
+	case err != nil:
+		return "", false, s.abortSASL(t, mech, err)
+	case el.Is(gstanza.NSSASL, "failure"):
+		return "", false, saslFailure(mech, el)
+	case el.Is(gstanza.NSSASL, "success"):
+		if err := x.finish(data); err != nil {
+			return "", false, &AuthError{Mechanism: mech, Err: err}
+		}
+		return "", true, nil
+	case !el.Is(gstanza.NSSASL, "challenge"):
+		return "", false, s.abortSASL(t, mech, ErrChallenge)
+	}
+	return data, false, nil
 }
 
 // abortSASL tells the server that we do not go on.

@@ -25,28 +25,8 @@ func pump(ctx context.Context, fill func([]byte) (int, error), drain func([]byte
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		defer close(full)
-		for {
-			var b []byte
-			select {
-			case b = <-empty:
-			case <-ctx.Done():
-				return
-			}
-			n, err := fill(b[:cap(b)])
-			if n > 0 {
-				select {
-				case full <- b[:n]:
-				case <-ctx.Done():
-					return
-				}
-			}
-			if err == io.EOF { //nolint:errorlint // only the bare io.EOF means a verified end
-				return
-			}
-			if err != nil {
-				cancel(err)
-				return
-			}
+		if err := fillAll(ctx, fill, empty, full); err != nil {
+			cancel(err)
 		}
 	})
 	defer wg.Wait()
@@ -58,6 +38,32 @@ func pump(ctx context.Context, fill func([]byte) (int, error), drain func([]byte
 		empty <- b[:cap(b)] // never blocks: as many places as buffers
 	}
 	return context.Cause(ctx)
+}
+
+// fillAll fills empty buffers until the end of the data, or of ctx.
+func fillAll(ctx context.Context, fill func([]byte) (int, error), empty <-chan []byte, full chan<- []byte) error {
+	for {
+		var b []byte
+		select {
+		case b = <-empty:
+		case <-ctx.Done():
+			return nil
+		}
+		n, err := fill(b[:cap(b)])
+		if n > 0 {
+			select {
+			case full <- b[:n]:
+			case <-ctx.Done():
+				return nil
+			}
+		}
+		if err == io.EOF { //nolint:errorlint // only the bare io.EOF means a verified end
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // Out encrypts size bytes of src under ts into conn, and the tag after them. It

@@ -195,22 +195,32 @@ func Parse(b []byte) (*Element, error) {
 		if err != nil {
 			return nil, fmt.Errorf("parse xml: %w", err)
 		}
-		switch t := t.(type) {
-		case xml.StartElement:
-			if root != nil {
-				return nil, errors.New("parse xml: more than one element")
-			}
-			if root, err = Decode(d, t); err != nil {
+		start, is := t.(xml.StartElement)
+		if !is {
+			if err := onlySpace(t); err != nil {
 				return nil, err
 			}
-		case xml.CharData:
-			if len(bytes.TrimSpace(t)) > 0 {
-				return nil, errors.New("parse xml: text outside the element")
-			}
-		default:
-			return nil, ErrRestricted
+			continue
+		}
+		if root != nil {
+			return nil, errors.New("parse xml: more than one element")
+		}
+		if root, err = Decode(d, start); err != nil {
+			return nil, err
 		}
 	}
+}
+
+// onlySpace refuses what must not stand beside an element.
+func onlySpace(t xml.Token) error {
+	text, is := t.(xml.CharData)
+	switch {
+	case !is:
+		return ErrRestricted
+	case len(bytes.TrimSpace(text)) > 0:
+		return errors.New("parse xml: text outside the element")
+	}
+	return nil
 }
 
 // CheckNames returns [ErrName] for a start tag whose names are none of Namespaces in

@@ -104,18 +104,29 @@ func (s *splitter) tag() (tagKind, error) {
 	case '?':
 		return tagDecl, s.until("?>")
 	case '!':
-		for _, want := range []byte("[CDATA[") {
-			if c, err = s.take(); err != nil {
-				return 0, err
-			}
-			if c != want {
-				return 0, fmt.Errorf("%w: declaration inside", errNotXML)
-			}
-		}
-		return tagData, s.until("]]>")
+		return tagData, s.data()
 	case '/':
 		return tagEnd, s.until(">")
 	}
+	return s.start(c)
+}
+
+// data reads a CDATA section from behind its "<!".
+func (s *splitter) data() error {
+	for _, want := range []byte("[CDATA[") {
+		c, err := s.take()
+		if err != nil {
+			return err
+		}
+		if c != want {
+			return fmt.Errorf("%w: declaration inside", errNotXML)
+		}
+	}
+	return s.until("]]>")
+}
+
+// start reads a start tag, or that of an empty element, from behind its first byte c.
+func (s *splitter) start(c byte) (_ tagKind, err error) {
 	for {
 		prev := c
 		if c, err = s.take(); err != nil {

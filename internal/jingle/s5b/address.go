@@ -74,19 +74,25 @@ func localAddrs(names []string, local bool) ([]netip.Addr, error) {
 		if err != nil {
 			return nil, fmt.Errorf("list addresses of %s: %w", i.Name, err)
 		}
-		for _, a := range addrs {
-			p, err := netip.ParsePrefix(a.String())
-			if err != nil {
-				continue // not an IP address
-			}
-			ip := p.Addr().Unmap().WithZone("")
-			if mayDial(ip, local) && !(ip.Is6() && ip.IsLinkLocalUnicast()) {
-				out = append(out, ip)
-			}
-		}
+		out = append(out, reachable(addrs, local)...)
 	}
 	slices.SortStableFunc(out, func(a, b netip.Addr) int { return rank(a) - rank(b) })
 	return slices.Compact(out), nil
+}
+
+// reachable are the addresses of an interface that are of use to a peer.
+func reachable(addrs []net.Addr, local bool) (out []netip.Addr) {
+	for _, a := range addrs {
+		p, err := netip.ParsePrefix(a.String())
+		if err != nil {
+			continue // not an IP address
+		}
+		ip := p.Addr().Unmap().WithZone("")
+		if mayDial(ip, local) && !(ip.Is6() && ip.IsLinkLocalUnicast()) {
+			out = append(out, ip)
+		}
+	}
+	return out
 }
 
 // rank orders our addresses: those that more peers can reach first.

@@ -162,7 +162,8 @@ func (r *run) loop(ctx context.Context, remote *Transport, infos <-chan *xmltree
 	defer timer.Stop()
 	for {
 		wait := r.progress(ctx)
-		if c, err := r.conclude(); c != nil || err != nil {
+		c, err := r.conclude()
+		if c != nil || err != nil {
 			return c, err
 		}
 		timer.Reset(wait)
@@ -170,33 +171,43 @@ func (r *run) loop(ctx context.Context, remote *Transport, infos <-chan *xmltree
 		case <-ctx.Done():
 			return nil, r.stopped(ctx)
 		case e := <-infos:
-			t, err := r.n.parse(e)
-			if err != nil {
-				r.n.cfg.Log.Debug("transport-info ignored", "error", err)
-				continue
-			}
-			if err := r.take(t); err != nil {
-				return nil, err
-			}
+			err = r.heard(e)
 		case res := <-r.d.results:
 			r.d.done(res)
 			r.win(res)
 		case a := <-r.activated:
-			if r.activated = nil; a.err != nil && ctx.Err() != nil {
-				return nil, r.stopped(ctx)
-			}
-			if a.err != nil {
-				return nil, a.err
-			}
-			r.mediated = a.conn
-		case err := <-r.sent:
+			err = r.proxied(ctx, a)
+		case err = <-r.sent:
 			if r.sent = nil; err != nil {
-				return nil, fmt.Errorf("report candidate: %w", err)
+				err = fmt.Errorf("report candidate: %w", err)
 			}
 		case <-r.n.srv.ready:
 		case <-timer.C:
 		}
+		if err != nil {
+			return nil, err
+		}
 	}
+}
+
+// heard takes a transport-info. One that makes no sense is nobody's end.
+func (r *run) heard(e *xmltree.Element) error {
+	t, err := r.n.parse(e)
+	if err != nil {
+		r.n.cfg.Log.Debug("transport-info ignored", "error", err)
+		return nil
+	}
+	return r.take(t)
+}
+
+// proxied takes the outcome of an activation.
+func (r *run) proxied(ctx context.Context, a activation) error {
+	r.activated = nil
+	if a.err != nil && ctx.Err() != nil {
+		return r.stopped(ctx)
+	}
+	r.mediated = a.conn
+	return a.err
 }
 
 // stopped says why the context ended.
@@ -280,13 +291,7 @@ func (r *run) progress(ctx context.Context) time.Duration {
 	if !r.mine.said {
 		sooner(r.d.start(now))
 		if r.d.idle() && ctx.Err() == nil {
-			grace := r.trickle.Sub(now)
-			hopeless := r.n.cfg.NoDirect && len(r.n.cfg.Proxies) == 0
-			if r.offered || hopeless || r.peers.used != nil || grace <= 0 {
-				r.say(report{said: true}, r.n.failedReport())
-			} else {
-				sooner(grace)
-			}
+			sooner(r.lose(now))
 		}
 	}
 	switch {
@@ -337,6 +342,18 @@ func (r *run) awaitActivation() {
 	}
 }
 
+// lose reports that nothing was reached, unless more candidates may come: then it
+// returns for how long.
+func (r *run) lose(now time.Time) time.Duration {
+	grace := r.trickle.Sub(now)
+	hopeless := r.n.cfg.NoDirect && len(r.n.cfg.Proxies) == 0
+	if !r.offered && !hopeless && r.peers.used == nil && grace > 0 {
+		return grace
+	}
+	r.say(report{said: true}, r.n.failedReport())
+	return 0
+}
+
 // conclude returns the nominated connection once it can be used.
 func (r *run) conclude() (*Conn, error) {
 	switch nominate(r.n.initiator, r.mine, r.peers) {
@@ -348,19 +365,7 @@ func (r *run) conclude() (*Conn, error) {
 		}
 		return r.peersProxy()
 	case theirs:
-		if r.chosen.Type == Mediated {
-			if err := r.proxyError(r.chosen.CID); err != nil {
-				return nil, err
-			}
-			return r.mediated, nil
-		}
-		if c := r.n.srv.take(r.chosen.listener); c != nil {
-			c.CID, c.Kind = r.chosen.CID, kind(r.chosen.Type)
-			return c, nil
-		}
-		if time.Now().After(r.arrival) {
-			return nil, fmt.Errorf("peer never made the connection that it reported: %w", ErrProtocol)
-		}
+		return r.theirChoice()
 	case undecided:
 		// Conversations as an initiator activates its proxy and reports nothing.
 		if r.won != nil && r.won.Kind == Mediated {
@@ -369,6 +374,25 @@ func (r *run) conclude() (*Conn, error) {
 		if until, ok := r.silence(); ok && !time.Now().Before(until) {
 			return nil, fmt.Errorf("the peer does not report: %w", ErrNoCandidate)
 		}
+	}
+	return nil, nil
+}
+
+// theirChoice returns the connection by that candidate of ours which the peer has chosen,
+// nil until it is there.
+func (r *run) theirChoice() (*Conn, error) {
+	if r.chosen.Type == Mediated {
+		if err := r.proxyError(r.chosen.CID); err != nil {
+			return nil, err
+		}
+		return r.mediated, nil
+	}
+	if c := r.n.srv.take(r.chosen.listener); c != nil {
+		c.CID, c.Kind = r.chosen.CID, kind(r.chosen.Type)
+		return c, nil
+	}
+	if time.Now().After(r.arrival) {
+		return nil, fmt.Errorf("peer never made the connection that it reported: %w", ErrProtocol)
 	}
 	return nil, nil
 }

@@ -237,22 +237,8 @@ func isProxy(info *xmltree.Element) bool {
 func parseStreamhosts(q *xmltree.Element, proxy jid.JID) []Proxy {
 	var out []Proxy
 	for _, s := range q.All(NSBytestreams, "streamhost") {
-		p := Proxy{JID: proxy, Host: strings.TrimSpace(s.Attr("host")), Port: defaultPort}
-		if a, ok := s.LookupAttr("port"); ok {
-			n, err := strconv.ParseUint(a, 10, 16)
-			if err != nil {
-				continue
-			}
-			p.Port = int(n)
-		}
-		if a, ok := s.LookupAttr("jid"); ok {
-			j, err := jid.Parse(a)
-			if err != nil {
-				continue
-			}
-			p.JID = j
-		}
-		if p.valid() && !slices.ContainsFunc(out, func(o Proxy) bool { return o.at(p.Host, p.Port) }) {
+		p, err := parseStreamhost(s, proxy)
+		if err == nil && p.valid() && !slices.ContainsFunc(out, func(o Proxy) bool { return o.at(p.Host, p.Port) }) {
 			out = append(out, p)
 		}
 		if len(out) == maxStreamhosts {
@@ -260,4 +246,19 @@ func parseStreamhosts(q *xmltree.Element, proxy jid.JID) []Proxy {
 		}
 	}
 	return out
+}
+
+func parseStreamhost(s *xmltree.Element, proxy jid.JID) (p Proxy, err error) {
+	p = Proxy{JID: proxy, Host: strings.TrimSpace(s.Attr("host")), Port: defaultPort}
+	if a, ok := s.LookupAttr("port"); ok {
+		n, err := strconv.ParseUint(a, 10, 16)
+		if err != nil {
+			return p, err
+		}
+		p.Port = int(n)
+	}
+	if a, ok := s.LookupAttr("jid"); ok {
+		p.JID, err = jid.Parse(a)
+	}
+	return p, err
 }

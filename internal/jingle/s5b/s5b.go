@@ -20,6 +20,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -217,16 +218,9 @@ func (n *Negotiation) preference(i int) uint32 {
 
 // listen opens the listeners and makes the candidates for them, at most so many.
 func (n *Negotiation) listen(ctx context.Context, most int) error {
-	hosts := []string{""} // all addresses
-	if len(n.cfg.Advertise) == 0 || len(n.cfg.Interfaces) > 0 {
-		addrs, err := localAddrs(n.cfg.Interfaces, n.cfg.AllowLoopback)
-		if err != nil {
-			return err
-		}
-		hosts = hosts[:0]
-		for _, a := range addrs {
-			hosts = append(hosts, a.String())
-		}
+	hosts, err := n.listenHosts()
+	if err != nil {
+		return err
 	}
 	var ports []int
 	for _, h := range hosts {
@@ -243,18 +237,38 @@ func (n *Negotiation) listen(ctx context.Context, most int) error {
 			n.offer(h, port, i, most)
 		}
 	}
+	n.advertise(slices.Compact(ports), most)
+	return nil
+}
+
+// listenHosts are what to listen on: the addresses that the peer is told, or "" for all.
+func (n *Negotiation) listenHosts() ([]string, error) {
+	if len(n.cfg.Advertise) > 0 && len(n.cfg.Interfaces) == 0 {
+		return []string{""}, nil
+	}
+	addrs, err := localAddrs(n.cfg.Interfaces, n.cfg.AllowLoopback)
+	if err != nil {
+		return nil, err
+	}
+	var hosts []string
+	for _, a := range addrs {
+		hosts = append(hosts, a.String())
+	}
+	return hosts, nil
+}
+
+// advertise makes candidates of the addresses that are told in the place of our own: with
+// the port that is forwarded there, or with those of the listeners.
+func (n *Negotiation) advertise(ports []int, most int) {
 	for _, h := range n.cfg.Advertise {
 		if host, port, ok := forwarded(h); ok {
 			n.offer(host, port, anyListener, most)
 			continue
 		}
-		for i, p := range ports {
-			if i == 0 || p != ports[i-1] {
-				n.offer(h, p, anyListener, most)
-			}
+		for _, p := range ports {
+			n.offer(h, p, anyListener, most)
 		}
 	}
-	return nil
 }
 
 // forwarded takes an advertised host:port apart: a port of another machine that

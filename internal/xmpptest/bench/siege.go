@@ -190,35 +190,14 @@ func (f *fort) besiege(ctx context.Context) (end func() (stanzas, conns int64, e
 	if err := fill(file); err != nil {
 		return nil, err
 	}
-	var crowd []*pair.Process
-	disband := func() {
-		for _, p := range crowd {
-			_ = p.Stop(stopTime) // killed at the latest; its exit code means nothing here
-		}
-	}
+	var crowd stalling
 	defer func() {
 		if err != nil {
-			disband()
+			crowd.disband()
 		}
 	}()
-	running := make(chan struct{}, stallers)
-	for range stallers {
-		p, err := f.attacker.Start("", func(e pair.Event) {
-			if e.Event == "negotiated" && len(running) < cap(running) {
-				running <- struct{}{}
-			}
-		}, "send", "--json", "--limit-rate", "100", "--no-resume", file.path, f.server.JID("juliet"))
-		if err != nil {
-			return nil, err
-		}
-		crowd = append(crowd, p)
-	}
-	for range stalled {
-		select {
-		case <-running:
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		}
+	if err := crowd.gather(ctx, f, file); err != nil {
+		return nil, err
 	}
 	user, _, _ := strings.Cut(f.attacker.JID, "@")
 	siege, err := xmpptest.Besiege(ctx, f.server, user, f.attacker.Password, f.target(), net.JoinHostPort("127.0.0.1", f.port), xmpptest.Devices{})
@@ -227,7 +206,40 @@ func (f *fort) besiege(ctx context.Context) (end func() (stanzas, conns int64, e
 	}
 	return func() (int64, int64, error) {
 		stanzas, conns, err := siege.End()
-		disband()
+		crowd.disband()
 		return stanzas, conns, err
 	}, nil
+}
+
+// stalling are processes that send a file as slowly as they may.
+type stalling []*pair.Process
+
+// gather starts them, and waits until so many have a path that all places are taken.
+func (c *stalling) gather(ctx context.Context, f *fort, file source) error {
+	running := make(chan struct{}, stallers)
+	for range stallers {
+		p, err := f.attacker.Start("", func(e pair.Event) {
+			if e.Event == "negotiated" && len(running) < cap(running) {
+				running <- struct{}{}
+			}
+		}, "send", "--json", "--limit-rate", "100", "--no-resume", file.path, f.server.JID("juliet"))
+		if err != nil {
+			return err
+		}
+		*c = append(*c, p)
+	}
+	for range stalled {
+		select {
+		case <-running:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+func (c *stalling) disband() {
+	for _, p := range *c {
+		_ = p.Stop(stopTime) // killed at the latest; its exit code means nothing here
+	}
 }

@@ -69,6 +69,16 @@ func allowed(a *actor, code int, silent bool, c circumstances) bool {
 	return false
 }
 
+// last is the last event of a kind, nil when there is none.
+func last(events []pair.Event, kind string) *pair.Event {
+	for i := len(events) - 1; i >= 0; i-- {
+		if events[i].Event == kind {
+			return &events[i]
+		}
+	}
+	return nil
+}
+
 // judgeEnd says what is wrong with the end of a process, given what it said.
 func judgeEnd(a *actor, code int, events []pair.Event, c circumstances) (problems []string) {
 	wrong := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
@@ -76,24 +86,16 @@ func judgeEnd(a *actor, code int, events []pair.Event, c circumstances) (problem
 		wrong("exit code %d is not allowed here", code)
 	}
 	ends := map[string]string{} // transfer -> terminal event
-	var failed *pair.Event
-	negotiated := false
-	for i := range events {
-		e := &events[i]
+	for _, e := range events {
 		key := e.Transfer + " " + e.Direction
 		if before, over := ends[key]; over && a.role == command {
 			wrong("%s after the terminal %s of its transfer", e.Event, before)
 		}
-		switch e.Event {
-		case "sent", "received", "failed":
+		if slices.Contains([]string{"sent", "received", "failed"}, e.Event) {
 			ends[key] = e.Event
-			if e.Event == "failed" {
-				failed = e
-			}
-		case "negotiated":
-			negotiated = true
 		}
 	}
+	failed, negotiated := last(events, "failed"), last(events, "negotiated") != nil
 	if a.role != command || code == codeKilled {
 		return problems
 	}
@@ -132,32 +134,36 @@ func (r *round) check(a *actor, e pair.Event) {
 			r.blame("%s says failed with %d after the transfer was complete", a.name, e.Code)
 		}
 	case "sent":
-		r.noteComplete(a, e)
-		if a.end != sender {
-			r.blame("%s says sent", a.name)
-		}
-		if !r.released() {
-			r.blame("%s says sent, but the file is not there", a.name)
-		}
+		r.checkDone(a, e, sender)
 		if !e.ByPeer {
 			r.blame("%s says sent without the receiver's proof", a.name)
 		}
 	case "received":
-		r.noteComplete(a, e)
-		if a.end != receiver {
-			r.blame("%s says received", a.name)
-		}
-		if !r.released() {
-			r.blame("%s says received, but the file is not there", a.name)
-		}
-		r.mu.Lock()
-		r.received[a.name+" "+e.Transfer]++ // each process tells its own end
-		n := r.received[a.name+" "+e.Transfer]
-		r.mu.Unlock()
-		if n > 1 {
+		r.checkDone(a, e, receiver)
+		if n := r.countReceived(a, e); n > 1 {
 			r.blame("%s says received for the %d. time", a.name, n)
 		}
 	}
+}
+
+// checkDone looks at the good end of a transfer, which is for that end to say.
+func (r *round) checkDone(a *actor, e pair.Event, is end) {
+	r.noteComplete(a, e)
+	if a.end != is {
+		r.blame("%s says %s", a.name, e.Event)
+	}
+	if !r.released() {
+		r.blame("%s says %s, but the file is not there", a.name, e.Event)
+	}
+}
+
+// countReceived counts how often a process says that it received a file: each of them
+// speaks of its own end.
+func (r *round) countReceived(a *actor, e pair.Event) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.received[a.name+" "+e.Transfer]++
+	return r.received[a.name+" "+e.Transfer]
 }
 
 // noteComplete remembers when an end of a transfer first said that it is complete.

@@ -49,22 +49,9 @@ func layWires(dir string, s *xmpptest.Server, p plan) (w *wires, err error) {
 			return nil, err
 		}
 	}
-	s5b := "advertise: ['" + nowhere + "'], proxies: [none]"
-	listens := map[role]string{command: s5b, daemon: s5b}
-	switch p.route {
-	case direct:
-		for r := range listens {
-			if listens[r], err = w.listener(p.rate); err != nil {
-				return nil, err
-			}
-		}
-	case proxy:
-		relay, err := w.relay(s.ProxyAddr, p.rate)
-		if err != nil {
-			return nil, err
-		}
-		s5b = fmt.Sprintf("advertise: ['%s'], proxies: [none, '%s=%s']", nowhere, s.ProxyJID, relay.Addr)
-		listens = map[role]string{command: s5b, daemon: s5b}
+	s5b, listens, err := w.paths(s, p)
+	if err != nil {
+		return nil, err
 	}
 	for _, r := range []role{command, daemon} {
 		if err := errors.Join(w.write(sender, r, s5b, p), w.write(receiver, r, listens[r], p)); err != nil {
@@ -72,6 +59,29 @@ func layWires(dir string, s *xmpptest.Server, p plan) (w *wires, err error) {
 		}
 	}
 	return w, nil
+}
+
+// paths are the settings of s5b for the sender and for the receivers, with relays on
+// the way that the plan has.
+func (w *wires) paths(s *xmpptest.Server, p plan) (sends string, listens map[role]string, err error) {
+	sends = "advertise: ['" + nowhere + "'], proxies: [none]"
+	listens = map[role]string{command: sends, daemon: sends}
+	switch p.route {
+	case direct:
+		for r := range listens {
+			if listens[r], err = w.listener(p.rate); err != nil {
+				return "", nil, err
+			}
+		}
+	case proxy:
+		relay, err := w.relay(s.ProxyAddr, p.rate)
+		if err != nil {
+			return "", nil, err
+		}
+		sends = fmt.Sprintf("advertise: ['%s'], proxies: [none, '%s=%s']", nowhere, s.ProxyJID, relay.Addr)
+		listens = map[role]string{command: sends, daemon: sends}
+	}
+	return sends, listens, nil
 }
 
 // listener starts a relay to a free port and returns what makes a jetsend listen
