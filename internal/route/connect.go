@@ -179,19 +179,34 @@ func (r *Route) awaitOpen(ctx context.Context) (*Path, error) {
 	return Inband(conn), nil
 }
 
+// finding is a search for a path that goes on, and gives its outcome once; nil when it has.
+type finding chan searched
+
+type searched struct {
+	b   *Path
+	err error
+}
+
+// drop waits for the end of a search that was cancelled, which may have come to a path just
+// then.
+func (f finding) drop() {
+	if f == nil {
+		return
+	}
+	if o := <-f; o.b != nil {
+		_ = o.b.Close()
+	}
+}
+
 // answerAny is a responder's part: SOCKS5 until it works or the initiator
 // proposes something else, which it may do at any time before the first byte.
 func (r *Route) answerAny(ctx context.Context, s Signals, remote *xmltree.Element) (*Path, error) {
-	type outcome struct {
-		b   *Path
-		err error
-	}
 	socks, cancel := context.WithCancel(ctx)
 	defer cancel()
-	found := make(chan outcome, 1)
+	found := make(finding, 1)
 	go func() { // found is received from before answerAny returns
 		b, err := r.viaSocks(socks, s, remote)
-		found <- outcome{b, err}
+		found <- searched{b, err}
 	}()
 	var late <-chan time.Time
 	for {
@@ -206,20 +221,12 @@ func (r *Route) answerAny(ctx context.Context, s Signals, remote *xmltree.Elemen
 			late = t.C
 		case proposed := <-r.replaces:
 			cancel()
-			if found != nil {
-				if o := <-found; o.b != nil { // just then
-					_ = o.b.Close()
-				}
-			}
+			found.drop()
 			return r.acceptReplacement(ctx, s, proposed)
 		case <-late:
 			return nil, s5b.ErrNoCandidate
 		case <-ctx.Done():
-			if found != nil {
-				if o := <-found; o.b != nil {
-					_ = o.b.Close()
-				}
-			}
+			found.drop()
 			return nil, ctx.Err()
 		}
 	}

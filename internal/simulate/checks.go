@@ -143,7 +143,7 @@ func (e *end) checkDurable(synced map[string]int64) {
 		e.w.violated("%s: the journal after a crash: %v", e.name, err)
 	}
 	for _, r := range rows {
-		if r.State != journal.Interrupted || r.Path != "" || r.Durable == 0 {
+		if r.State != journal.Interrupted || r.Phase.Verified() || r.Durable == 0 {
 			continue
 		}
 		path := filepath.Join(r.Dir, ".jetsend-"+r.ID+".part")
@@ -244,6 +244,21 @@ func (s *streams) offset(at int64) {
 // sample is how many bytes of two key streams have to be equal.
 const sample = 16
 
+// keyStreams adds to keys what has to have been the key stream, if block is the plain text
+// at one of the offsets.
+func keyStreams(keys map[[sample]byte]bool, block, plain []byte, offsets map[int64]bool) {
+	for at := range offsets {
+		if at+sample > int64(len(plain)) {
+			continue
+		}
+		var key [sample]byte
+		for i := range key {
+			key[i] = block[i] ^ plain[at+int64(i)]
+		}
+		keys[key] = true
+	}
+}
+
 // twice finds bytestreams that were encrypted with the same key stream. Since nobody
 // tells which part of which file one has carried, all that can be are tried.
 func (s *streams) twice(sources []*source) (found []string) {
@@ -261,16 +276,7 @@ func (s *streams) twice(sources []*source) (found []string) {
 		own := map[[sample]byte]bool{}
 		for _, src := range sources {
 			for _, v := range src.versions {
-				for at := range offsets {
-					if at+sample > int64(len(v)) {
-						continue
-					}
-					var key [sample]byte
-					for i := range key {
-						key[i] = block[i] ^ v[at+int64(i)]
-					}
-					own[key] = true
-				}
+				keyStreams(own, block, v, offsets)
 			}
 		}
 		for key := range own {

@@ -172,16 +172,7 @@ func (d *disk) note(s machine.Step) error {
 			d.rename(s, f, func() error { return os.Rename(s.To, s.Path) })
 		}
 	case machine.Replace:
-		restore, err := d.bury(s.To)
-		if err != nil {
-			return err
-		}
-		d.rename(s, f, func() error {
-			if err := os.Rename(s.To, s.Path); err != nil || restore == nil {
-				return err
-			}
-			return restore()
-		})
+		return d.replace(s, f)
 	case machine.Link:
 		d.files[s.To] = f
 		d.naming = append(d.naming, naming{"link " + s.To, func() error { return os.Remove(s.To) }})
@@ -195,6 +186,21 @@ func (d *disk) note(s machine.Step) error {
 		d.naming = nil
 	case machine.Reserve, machine.Commit, machine.Committed:
 	}
+	return nil
+}
+
+// replace notes a rename over a file, which comes back when the rename is lost.
+func (d *disk) replace(s machine.Step, f *file) error {
+	restore, err := d.bury(s.To)
+	if err != nil {
+		return err
+	}
+	d.rename(s, f, func() error {
+		if err := os.Rename(s.To, s.Path); err != nil || restore == nil {
+			return err
+		}
+		return restore()
+	})
 	return nil
 }
 

@@ -3,6 +3,7 @@ package simulate
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"path/filepath"
 	"strings"
 	"time"
@@ -67,15 +68,7 @@ func (e *end) receives() {
 		err := e.live("receive", true, func(ctx context.Context, ep *transfer.Endpoint) error {
 			go func() { // ends with the run, or with the restart
 				defer close(stop)
-				var until <-chan time.Time
-				if e.w.plan.restarts && !e.w.calm() {
-					until = time.After(between(r, time.Second, 10*time.Minute))
-				}
-				select {
-				case <-e.w.over:
-				case <-until:
-				case <-ctx.Done():
-				}
+				e.untilRestart(ctx, r)
 			}()
 			return ep.Receive(ctx, e.receiveOptions(stop))
 		})
@@ -88,6 +81,20 @@ func (e *end) receives() {
 		case <-e.w.over:
 		case <-time.After(between(r, 0, 2*time.Minute)):
 		}
+	}
+}
+
+// untilRestart waits until a run is to end: for a restart, where the plan has such, with the
+// simulation, or with ctx.
+func (e *end) untilRestart(ctx context.Context, r *rand.Rand) {
+	var until <-chan time.Time
+	if e.w.plan.restarts && !e.w.calm() {
+		until = time.After(between(r, time.Second, 10*time.Minute))
+	}
+	select {
+	case <-e.w.over:
+	case <-until:
+	case <-ctx.Done():
 	}
 }
 
