@@ -167,7 +167,7 @@ func TestNoXMPP(t *testing.T) {
 		return true
 	}}}
 	var ue *UnreachableError
-	if err := f.login(t, noPassword(t)); !errors.As(err, &ue) || !strings.Contains(err.Error(), "no xmpp server") {
+	if err := f.login(t, noPassword(t)); !errors.As(err, &ue) || !strings.Contains(err.Error(), "not that of an xmpp server") {
 		t.Error(err)
 	}
 }
