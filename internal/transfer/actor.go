@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"jetsend/internal/journal"
+	"jetsend/internal/profile"
 )
 
 // Who owns what:
@@ -22,11 +23,11 @@ import (
 // end is one end of a transfer, as far as a session of it goes.
 type end interface {
 	// Accept agrees with the other end on what of the transfer the session carries.
-	Accept(c *conversation) (span, error)
+	Accept(c *conversation) (profile.Span, error)
 	// Move brings that over the path, which stands.
-	Move(c *conversation, s span) error
+	Move(c *conversation, s profile.Span) error
 	// Confirm has both ends know that it is there.
-	Confirm(c *conversation, s span) error
+	Confirm(c *conversation, s profile.Span) error
 }
 
 // opener brings about the sessions of a transfer: we open them, or the contact does.

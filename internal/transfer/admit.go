@@ -10,11 +10,13 @@ import (
 
 	"jetsend/internal/clean"
 	"jetsend/internal/crypto"
+	"jetsend/internal/dialect"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/inbox"
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
+	"jetsend/internal/profile"
 )
 
 // incoming is a session that a contact opened, for a file of theirs or for the
@@ -29,9 +31,8 @@ type incoming struct {
 	talk    *conversation
 	sess    *jingle.Session // that of talk
 	head    Head
-	file    *jingle.File // as offered: the sealed one, or else the public one
-	form    form         // of the offer, as far as it shows in the clear
-	held    content      // of the envelope
+	file    *jingle.File  // as offered: the sealed one, or else the public one
+	clear   dialect.Clear // what it says for all to see
 	dev     omemo.Device
 	down    *download // of an offer that could be read
 	up      *upload   // of a request that is granted
@@ -165,14 +166,13 @@ func (in *incoming) withdrawn(err error) error {
 // most telling first. done says that there is nothing left to take: the file had been
 // released before.
 func (in *incoming) decide(ctx context.Context) (done bool, err error) {
-	public, sec, err := in.public(jingle.SenderInitiator)
-	if err != nil {
+	if err := in.public(jingle.SenderInitiator); err != nil {
 		return false, err
 	}
-	if err := in.open(ctx, public, sec); err != nil {
+	if err := in.open(ctx); err != nil {
 		return false, err
 	}
-	in.identify(public)
+	in.identify()
 	known, err := in.known(ctx)
 	if err != nil {
 		return false, err
@@ -187,7 +187,7 @@ func (in *incoming) decide(ctx context.Context) (done bool, err error) {
 		known.Paused != journal.PausedHere // whoever stopped it by hand is asked
 	in.e.cfg.Report(Offer{
 		Head: in.head, Size: in.file.Size, ResumedFrom: known.Durable,
-		Description: clean.Text(in.file.Description), Directory: in.held.offer.Manifest() != nil,
+		Description: clean.Text(in.file.Description), Directory: in.talk.d.Sealed().Manifest() != nil,
 	})
 	no := in.barred()
 	if in.terms.Accept == AcceptAsk && !resumed { // a yes is for the file under that name, however often it is cut
@@ -222,7 +222,7 @@ func (in *incoming) join(known journal.Row) {
 // so long ago that only that is known, and a secret under which a file was received
 // before, is refused.
 func (in *incoming) known(ctx context.Context) (row journal.Row, err error) {
-	if in.form == formInsecurePlaintext {
+	if in.clear.Form == dialect.FormPlaintext {
 		return row, nil
 	}
 	row, err = in.e.journal.Load(ctx, rowKey(in.head))
@@ -237,9 +237,9 @@ func (in *incoming) known(ctx context.Context) (row journal.Row, err error) {
 		return row, err
 	case row.Peer != in.sess.Peer().Bare() || !row.HasKey(in.dev.IdentityKey):
 		return journal.Row{}, nil
-	case in.held.offer == nil && row.Released:
+	case !in.seals() && row.Released:
 		return journal.Row{}, in.received()
-	case in.held.offer == nil:
+	case !in.seals():
 		return journal.Row{}, nil
 	case !row.Released:
 		return row, nil
@@ -258,7 +258,7 @@ func (in *incoming) known(ctx context.Context) (row journal.Row, err error) {
 // received is the error for an offer of what was received before, and has no receipt. A
 // jetsend that never heard of that may ask; another client makes each offer but once.
 func (in *incoming) received() error {
-	if in.held.offer == nil {
+	if !in.seals() {
 		return errReplayed
 	}
 	return fmt.Errorf("%w: %w", errDeclined, journal.ErrOver)
@@ -267,10 +267,10 @@ func (in *incoming) received() error {
 // again answers an offer of a file that was released before: no byte is sent, no
 // second file made.
 func (in *incoming) again(row journal.Row) {
-	rec := receipt{Transfer: row.ID, Size: row.Size, Stored: row.Size, SHA256: hex.EncodeToString(row.SHA256)}
-	sealed, err := in.talk.seal(kindReceipt, rec.Element())
+	rec := profile.Receipt{Transfer: row.ID, Size: row.Size, Stored: row.Size, SHA256: hex.EncodeToString(row.SHA256)}
+	word, err := in.talk.d.Receipt(in.sess.Content(), rec)
 	if err == nil {
-		err = in.talk.tell(in.r.ctx, receivedElement(in.sess.Content().Name, sealed))
+		err = in.talk.tell(in.r.ctx, word)
 	}
 	reason := jingle.Reason{Condition: jingle.Success}
 	if err != nil { // without the receipt nobody believes it
@@ -295,12 +295,12 @@ func (r *receiver) notify(key journal.Key, n *notice) bool {
 func (in *incoming) row() journal.Row {
 	row := journal.Row{
 		Key:  rowKey(in.head),
-		Peer: in.sess.Peer().Bare(), Resource: in.sess.Peer().Resource(), Profile: in.held.offer != nil,
+		Peer: in.sess.Peer().Bare(), Resource: in.sess.Peer().Resource(), Profile: in.seals(),
 		Name: in.file.Name, Description: clean.Text(in.file.Description), Size: in.file.Size, MTime: in.file.Date, Keys: [][]byte{in.dev.IdentityKey},
-		Source: sourceOf(in.held.offer.Manifest()), Manifest: in.held.offer.Manifest(),
+		Source: sourceOf(in.talk.d.Sealed().Manifest()), Manifest: in.talk.d.Sealed().Manifest(),
 	}
-	if in.held.offer != nil {
-		row.Mode = in.held.offer.Mode
+	if in.seals() {
+		row.Mode = in.talk.d.Sealed().Mode
 	}
 	if b := in.batch(); b != nil {
 		row.Batch = b.ID
@@ -325,7 +325,7 @@ func (in *incoming) ask(ctx context.Context, no *refusal) error {
 	err := in.r.ask(ctx, put, Question{
 		Peer: in.sess.Peer(), Name: in.head.Name, Size: in.file.Size,
 		Description: clean.Text(in.file.Description), Device: deviceInfo(in.dev), Batch: in.batch(),
-		Insecure: in.form == formInsecurePlaintext, Directory: in.held.offer.Manifest() != nil,
+		Insecure: in.clear.Form == dialect.FormPlaintext, Directory: in.talk.d.Sealed().Manifest() != nil,
 	})
 	if no != nil && errors.Is(err, errDeclined) {
 		return no.Err
@@ -393,7 +393,7 @@ func (in *incoming) impossible(known journal.Row) *refusal {
 
 // tooBig is the refusal of what does not fit our rules or one session.
 func (in *incoming) tooBig() error {
-	if in.held.offer == nil && in.file.Size > crypto.MaxPlaintext {
+	if !in.seals() && in.file.Size > crypto.MaxPlaintext {
 		return fmt.Errorf("%w: %d bytes are more than one session carries", errDeclined, in.file.Size)
 	}
 	if m := in.terms.MaxSize; m > 0 && in.file.Size > m {

@@ -56,8 +56,7 @@ func TestPatience(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			c := unconnected().converseIn(t.Context(), Head{})
-			c.sess = s
+			c := talkIn(t, s, tt.form)
 			late := make(chan time.Time, 1)
 			late <- time.Now()
 			err = o.awaitAccept(c, late)
@@ -82,11 +81,7 @@ func TestSuccessForAnswer(t *testing.T) {
 			t.Fatal(err)
 		}
 		o := &offering{upload: upload{src: &source{}, row: &journal.Handle{}, form: f}}
-		c := unconnected().converseIn(t.Context(), Head{})
-		c.sess = s
-		if f == formJetsend {
-			c.offer = &offer{}
-		}
+		c := talkIn(t, s, f)
 		done := xmltree.New(jingle.NS, "jingle", jingle.Reason{Condition: jingle.Success}.Element()).
 			Set("action", string(jingle.SessionTerminate)).Set("sid", s.ID())
 		if _, err := m.HandleIQ(t.Context(), stanza.IQ{From: peer, Type: stanza.Set, Payload: done}); err != nil {

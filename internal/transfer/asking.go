@@ -6,13 +6,14 @@ import (
 	"time"
 
 	"jetsend/internal/clean"
-	"jetsend/internal/crypto"
+	"jetsend/internal/dialect"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
+	"jetsend/internal/profile"
 	"jetsend/internal/xmltree"
 )
 
@@ -116,31 +117,20 @@ func (q *question) put(to *peer) (c *conversation, err error) {
 // prepare makes the route, the envelope and the content.
 func (q *question) prepare(ctx context.Context, c *conversation, to *peer, sid, prefix string) (content jingle.Content, err error) {
 	e, row := q.down.e, q.down.row.Row()
-	c.ts, c.encryption = crypto.NewSecret(crypto.AES256GCM), encryptionJET
+	c.d = dialect.New(dialect.FormJetsend, "", to.Software)
 	if c.route, err = e.offerRoute(ctx, to, q.paths); err != nil {
 		return content, err
 	}
-	r := &jingle.Range{Offset: q.down.offset(), Length: -1}
-	if limit := e.sessionLimit(); row.Size-r.Offset > limit {
-		r.Length = limit
-	}
-	content = jingle.Content{
-		Creator: jingle.SenderInitiator, Name: contentName, Senders: jingle.SenderResponder,
-		Description: jingle.Description(&jingle.File{Size: row.Size, Range: r, HashUsed: []string{"sha-256"}}), Transport: c.route.Element(),
-	}
-	c.offer = &offer{
-		Transfer: row.ID, SID: sid, Content: content.Name, Senders: content.Senders, Cipher: c.ts.Suite().URN(),
-		Initiator: e.sess.JID(), Responder: to.JID, Device: e.omemo.DeviceID(), Digest: contentDigest(content),
+	content = jingle.Content{Creator: jingle.SenderInitiator, Name: dialect.ContentName, Senders: jingle.SenderResponder, Transport: c.route.Element()}
+	asked := profile.Offer{
+		Transfer: row.ID, SID: sid, Initiator: e.sess.JID(), Responder: to.JID, Device: e.omemo.DeviceID(),
 		File: &jingle.File{Size: row.Size}, Prefix: prefix,
 	}
-	payload := c.offer.Payload(c.ts)
-	defer clear(payload)
-	env, err := e.omemo.WrapPayload(ctx, e.sess, to.JID.Bare(), payload, omemo.Kept)
+	env, err := c.d.Write(ctx, e.omemo, e.sess, dialect.Terms{Offer: asked, Offset: q.down.offset(), Limit: e.sessionLimit()}, &content)
 	if err != nil {
 		return content, wrapFailed(to, err)
 	}
 	c.devices = env.Devices
-	content.Security = (&jingle.Security{Name: content.Name, Cipher: c.offer.Cipher, Type: envelopeType, Envelope: env.Element}).Element()
 	return content, nil
 }
 

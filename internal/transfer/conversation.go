@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"jetsend/internal/crypto"
+	"jetsend/internal/dialect"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
 	"jetsend/internal/jingle"
@@ -27,20 +27,9 @@ type conversation struct {
 	e    *Endpoint
 	head Head
 	sess *jingle.Session // nil until the peer has our offer
-	ts   *crypto.Secret
+	d    dialect.Dialect // nil before the offer of a contact is read
 	// devices are those of the other end that have the secret.
-	devices    []omemo.Device
-	encryption string // the word for it
-	offer      *offer // of our profile; nil towards other clients
-	// writesBack: the receiver may write something back over the path. See writtenBack.
-	writesBack bool
-	// wire hashes what goes over the path; of the encrypted file element only, and
-	// of a plain file.
-	wire     *wireSum
-	libervia bool // the blocks of an in-band stream are counted as Libervia does it
-	// insecure says that the file goes without encryption; nil in every form that
-	// has one. See plain.go.
-	insecure *plainSum
+	devices []omemo.Device
 
 	paths   RouteOptions // of the answer to an offer of the contact
 	route   *route.Route
@@ -89,8 +78,8 @@ func (c *conversation) close() {
 	if c.route != nil {
 		c.route.Close()
 	}
-	if c.ts != nil {
-		c.ts.Wipe()
+	if c.d != nil {
+		c.d.Secret().Wipe()
 	}
 	if c.found != nil {
 		c.found()
@@ -213,7 +202,6 @@ type listener struct {
 	grace   <-chan time.Time // after an end of the session that may be followed by acknowledgements
 	late    <-chan time.Time // that long the session's own word on failed is waited for
 	failed  error            // how the step ended
-	ticker  *time.Ticker
 	tick    <-chan time.Time
 	asked   chan error // the answer of the contact's client
 	hangUp  context.CancelFunc
@@ -234,7 +222,7 @@ func (c *conversation) listen(n needs) *listener {
 	if n.server || n.path && c.path.Transport == IBB {
 		l.lost = c.lost
 	}
-	if n.alive && c.offer != nil {
+	if n.alive && c.d.Form().Seals() {
 		t := time.NewTicker(c.e.timing.watchEvery)
 		l.tick = t.C
 		l.stopped = append(l.stopped, t.Stop)
@@ -378,10 +366,8 @@ func (c *conversation) endError() error {
 		return c.endedWith(c.reason)
 	case c.e.gone():
 		return errStreamLost
-	case c.offer != nil:
-		return fmt.Errorf("%w: the answer does not fit the offer (%s)", errSealed, c.reason.Condition)
 	}
-	return fmt.Errorf("%w: the answer does not fit the offer (%s)", errUnfit, c.reason.Condition)
+	return fmt.Errorf("%w: the answer does not fit the offer (%s)", c.d.Form().Misfit(), c.reason.Condition)
 }
 
 // await gives the infos of the session to look until that says that it has what
@@ -412,5 +398,3 @@ func (c *conversation) await(patience time.Duration, late error, look func(info 
 		}
 	})
 }
-
-type talk = conversation

@@ -17,7 +17,7 @@ import (
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
 	"jetsend/internal/profile"
-	"jetsend/internal/xmltree"
+	"jetsend/internal/stream"
 )
 
 const (
@@ -112,7 +112,7 @@ func (d *download) prefix(ctx context.Context) (string, error) {
 }
 
 // Accept implements end: we say what we want, in our answer to an offer or in a request.
-func (d *download) Accept(c *conversation) (s span, err error) {
+func (d *download) Accept(c *conversation) (s profile.Span, err error) {
 	if c.sess.Initiator() {
 		return d.agree(c)
 	}
@@ -120,11 +120,8 @@ func (d *download) Accept(c *conversation) (s span, err error) {
 	if err != nil {
 		return s, err
 	}
-	s = d.e.spanFrom(d.offset(), d.file.Size, offered(c.sess.Content()))
-	if c.offer == nil {
-		s = span{0, d.file.Size, d.file.Size}
-	}
-	if !s.valid(s.size) { // a part of no bytes would go on for ever
+	s = c.d.Span(c.sess.Content(), d.offset(), d.file.Size, d.e.sessionLimit())
+	if !s.Valid(s.Size) { // a part of no bytes would go on for ever
 		return s, refuse(fmt.Errorf("%w: an offer of no bytes", errOffer), jingle.Reason{Condition: jingle.IncompatibleParameters})
 	}
 	d.taken = true // the sender may know it even if we never learn that
@@ -135,7 +132,7 @@ func (d *download) Accept(c *conversation) (s span, err error) {
 // chargedPrefix is prefix for the accept of an offer. Reading takes its turn among the
 // contact's sessions; where nothing is here, nobody is waited for.
 func (d *download) chargedPrefix(c *conversation) (prefix string, err error) {
-	if c.offer == nil {
+	if !c.d.Form().Seals() {
 		return "", nil
 	}
 	err = c.step(needs{server: true}, func(ctx context.Context) error {
@@ -154,26 +151,26 @@ func (d *download) chargedPrefix(c *conversation) (prefix string, err error) {
 }
 
 // agree takes the contact's accept of our request.
-func (d *download) agree(c *conversation) (s span, err error) {
+func (d *download) agree(c *conversation) (s profile.Span, err error) {
 	if s, err = d.checkAccept(c); err != nil {
 		return s, err
 	}
 	row := d.row.Row()
-	d.agreed, d.from = true, s.offset
+	d.agreed, d.from = true, s.Offset
 	d.told()
-	d.e.cfg.Report(Offer{Head: d.head, Size: row.Size, ResumedFrom: s.offset, Description: row.Description, Directory: row.Source == journal.SourceTree})
-	c.reportAccepted(s.offset)
+	d.e.cfg.Report(Offer{Head: d.head, Size: row.Size, ResumedFrom: s.Offset, Description: row.Description, Directory: row.Source == journal.SourceTree})
+	c.reportAccepted(s.Offset)
 	return s, nil
 }
 
 // Move implements end: it reads the span. When it returns nil what came is authentic.
-func (d *download) Move(c *conversation, s span) error {
+func (d *download) Move(c *conversation, s profile.Span) error {
 	c.reportPath()
-	d.from = s.offset
+	d.from = s.Offset
 	return c.step(needs{path: true}, func(ctx context.Context) error { return d.stream(ctx, c, s) })
 }
 
-func (d *download) stream(ctx context.Context, c *conversation, s span) error {
+func (d *download) stream(ctx context.Context, c *conversation, s profile.Span) error {
 	if err := c.sess.BeginStream(); err != nil {
 		return err
 	}
@@ -181,23 +178,18 @@ func (d *download) stream(ctx context.Context, c *conversation, s span) error {
 		return err
 	}
 	var sum io.Writer
-	if d.how.checksum || !s.whole() || c.offer != nil && slices.Contains(d.file.HashUsed, "sha-256") {
+	if d.how.checksum || !s.Whole() || c.d.Form().Seals() && slices.Contains(d.file.HashUsed, "sha-256") {
 		sum = &d.sum
 	}
-	m := startMeter(d.head, s.offset, s.size, d.e.cfg.Report)
+	m := startMeter(d.head, s.Offset, s.Size, d.e.cfg.Report)
 	defer func() {
 		m.End()
 		d.moved = m.Bytes()
 	}()
 	defer d.keepSyncing(ctx)()
-	if c.insecure != nil {
-		return insecureIn(ctx, c.tapped(c.path), d.part, s.length, &d.e.receiving, sum, m)
-	}
-	// Other clients do not all end the stream after the tag, and not every
-	// path hands the end on: then the bytes are counted.
-	ends := c.offer != nil && c.path.Ends
-	err := streamIn(ctx, c.tapped(c.path), ends, checkTime(s.offset), d.part, s.length, c.ts, &d.e.receiving, sum, m)
-	return untagged(err, m.Bytes(), s)
+	return c.d.In(ctx, c.path, d.part, s, stream.Incoming{
+		Options: stream.Options{Rate: &d.e.receiving, Meter: m, Sum: sum}, Ends: c.path.Ends, Patience: checkTime(s.Offset),
+	})
 }
 
 // keepSyncing makes what comes durable from time to time, until its result is
@@ -237,14 +229,14 @@ func (d *download) sync(ctx context.Context) error {
 // Confirm implements end: it releases the file, or makes the part durable, and says so.
 // From here on the sender's leaving changes nothing any more, but for a checksum that it
 // has to tell.
-func (d *download) Confirm(c *conversation, s span) error {
+func (d *download) Confirm(c *conversation, s profile.Span) error {
 	if err := d.keep(c, s); err != nil {
 		return err
 	}
-	if s.last() {
+	if s.Last() {
 		d.report()
 	}
-	if err := d.receipt(c, s.end()); err != nil {
+	if err := d.receipt(c, s.End()); err != nil {
 		d.e.log.Warn("receipt", "transfer", d.head.Transfer, "error", err)
 	}
 	_ = c.sess.Terminate(context.Background(), jingle.Reason{Condition: jingle.Success})
@@ -255,74 +247,31 @@ func (d *download) Confirm(c *conversation, s span) error {
 }
 
 // keep makes what came durable, and releases the file when it is whole and verified.
-func (d *download) keep(c *conversation, s span) error {
-	if !s.last() {
+func (d *download) keep(c *conversation, s profile.Span) error {
+	if !s.Last() {
 		if err := d.part.Sync(); err != nil {
 			return &sinkError{Err: err}
 		}
-		return d.row.Progress(d.life, s.end())
+		return d.row.Progress(d.life, s.End())
 	}
-	sum := d.sum.Of(s.size)
-	if !s.whole() {
-		if err := d.awaitChecksum(c, sum); err != nil {
-			return err
-		}
-	}
-	if err := c.awaitWireSum(d.life); err != nil {
-		return err
-	}
-	if c.insecure != nil {
-		sum, d.plain = c.wire.sums[hashAlgo].Sum(nil), c.insecure.verified()
-	}
-	return d.release(d.life, sum)
-}
-
-// awaitChecksum waits for the sealed SHA-256 of the whole file and compares it.
-// Without the right one nothing of the file is kept.
-func (d *download) awaitChecksum(c *conversation, sum []byte) error {
-	want := ""
-	err := c.await(receiptTime, errIdle, func(info *xmltree.Element) (bool, error) {
-		if !info.Is(jingle.NSFile, "checksum") {
-			return false, nil
-		}
-		x, err := c.unseal(kindChecksum, info.Children...)
-		if err != nil {
-			return false, err
-		}
-		told, err := parseChecksum(x)
-		if err != nil {
-			return false, err
-		}
-		if told.Transfer != c.offer.Transfer || told.Size != d.file.Size || info.Attr("name") != c.offer.Content {
-			return false, fmt.Errorf("%w: the checksum is for something else", errSealed)
-		}
-		want = told.SHA256
-		return true, nil
-	})
+	proof, err := c.d.Verify(d.life, c.awaitTrailer, s, d.sum.Of(s.Size))
 	if err != nil {
 		return err
 	}
-	if sum == nil || want != hex.EncodeToString(sum) {
-		return errChecksum
-	}
-	return nil
+	d.plain = proof.Hashes
+	return d.release(d.life, proof.SHA256)
 }
 
 // receipt says to a jetsend what is durable, and to others that the file arrived.
 func (d *download) receipt(c *conversation, stored int64) error {
-	var sealed *xmltree.Element
-	if c.offer != nil {
-		rec := receipt{Transfer: d.head.Transfer, Size: d.file.Size, Stored: stored}
-		if stored == rec.Size {
-			rec.SHA256, rec.Differs = hex.EncodeToString(d.row.Row().SHA256), (*profile.Differences)(d.difference())
-		}
-		var err error
-		if sealed, err = c.seal(kindReceipt, rec.Element()); err != nil {
-			return err
-		}
+	rec := profile.Receipt{Transfer: d.head.Transfer, Size: d.file.Size, Stored: stored}
+	if stored == rec.Size {
+		rec.SHA256, rec.Differs = hex.EncodeToString(d.row.Row().SHA256), (*profile.Differences)(d.difference())
 	}
-	word := receivedElement(c.sess.Content().Name, sealed)
-	word.Name.Space = c.sess.Content().Description.Name.Space // of the form of the offer
+	word, err := c.d.Receipt(c.sess.Content(), rec)
+	if err != nil {
+		return err
+	}
 	return c.tell(d.life, word)
 }
 

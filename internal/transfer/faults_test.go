@@ -166,7 +166,7 @@ func onDisk(t *testing.T) *Endpoint {
 }
 
 // talkPair are the two ends of a session in our profile.
-func talkPair(t *testing.T) (initiator, responder *talk) {
+func talkPair(t *testing.T) (initiator, responder *conversation) {
 	t.Helper()
 	romeo, juliet := jid.MustParse("romeo@jet.test/a"), jid.MustParse("juliet@jet.test/b")
 	m := jingle.NewManager(jingle.Config{Port: agreeable{}, Self: func() jid.JID { return romeo }})
@@ -178,9 +178,10 @@ func talkPair(t *testing.T) (initiator, responder *talk) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ts := crypto.NewSecret(crypto.AES256GCM)
-	o := &offer{Transfer: uuid.NewString(), SID: s.ID(), Content: contentName, Senders: jingle.SenderInitiator, Cipher: ts.Suite().URN(), Initiator: romeo, Responder: juliet, Device: 7}
-	return &talk{e: unconnected(), sess: s, ts: ts, offer: o}, &talk{e: unconnected(), sess: &jingle.Session{}, ts: ts, offer: o}
+	d := offeredIn(t, formJetsend, offer{Transfer: uuid.NewString(), SID: s.ID(), Initiator: romeo, Responder: juliet, Device: 7})
+	initiator, responder = unconnected().converseIn(t.Context(), Head{}), unconnected().converseIn(t.Context(), Head{})
+	initiator.sess, initiator.d, responder.sess, responder.d = s, d, &jingle.Session{}, d
+	return initiator, responder
 }
 
 // TestReasonReflected: a server cannot turn the word of one end back on it, nor use it
@@ -191,11 +192,12 @@ func TestReasonReflected(t *testing.T) {
 	if !overThere(there.endedWith(told)) || overThere(here.endedWith(told)) {
 		t.Error("a word is taken from who said it")
 	}
-	other := *there.offer
-	other.Transfer = uuid.NewString()
-	if overThere((&talk{e: there.e, sess: there.sess, ts: there.ts, offer: &other}).endedWith(told)) {
+	this := there.d.Sealed().Transfer
+	there.d.Sealed().Transfer = uuid.NewString()
+	if overThere(there.endedWith(told)) {
 		t.Error("it ends another transfer")
 	}
+	there.d.Sealed().Transfer = this
 	told.Detail.Children[0] = xmltree.New(NS, detailSourceChanged)
 	if overThere(there.endedWith(told)) {
 		t.Error("it is taken for another detail")

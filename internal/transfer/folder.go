@@ -82,7 +82,7 @@ func (in *incoming) taken() error {
 			return inbox.ErrCrowded
 		}
 		return nil
-	case in.terms.OnConflict == inbox.Overwrite && in.held.offer.Manifest() == nil:
+	case in.terms.OnConflict == inbox.Overwrite && in.talk.d.Sealed().Manifest() == nil:
 		return nil
 	}
 	if _, err := os.Lstat(filepath.Join(dir, in.down.name)); err == nil {

@@ -81,7 +81,7 @@ func TestFreshSecrets(t *testing.T) {
 		}
 		defer closeSources([]*source{src})
 		o := st.romeo.offering(opt, src)
-		look.secret = func() []byte { return o.talk.ts.Serialize() }
+		look.secret = func() []byte { return o.talk.d.Secret().Serialize() }
 		defer func() { id = o.head.Transfer }()
 		return o.start(t.Context(), peers, id)
 	}
@@ -117,7 +117,7 @@ func TestFreshSecrets(t *testing.T) {
 			t.Fatal(err)
 		}
 		var talk *conversation
-		look.secret = func() []byte { return talk.ts.Serialize() }
+		look.secret = func() []byte { return talk.d.Secret().Serialize() }
 		cut := n >= 8 && n < 10
 		if err := request1(t.Context(), st.juliet, row, to[0], opt.Route, func(c *conversation) { talk = c }); (err != nil) != cut {
 			t.Fatalf("request %d: %v", n, err)

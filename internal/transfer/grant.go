@@ -31,18 +31,17 @@ func (in *incoming) ungranted(err error) {
 // way, so that nobody learns which transfers there are; only the device that a transfer
 // was offered to is told, under seal, that it is over or paused.
 func (in *incoming) grant(ctx context.Context) (done bool, err error) {
-	public, sec, err := in.public(jingle.SenderResponder)
-	if err != nil {
+	if err := in.public(jingle.SenderResponder); err != nil {
 		return false, errRefused
 	}
 	var distrusted *omemo.TrustError
-	if err := in.open(ctx, public, sec); errors.As(err, &distrusted) {
+	if err := in.open(ctx); errors.As(err, &distrusted) {
 		return false, errRefused
 	} else if err != nil {
 		return false, err
 	}
-	o := in.held.offer
-	if o == nil || in.terms.NoServe {
+	o := in.talk.d.Sealed()
+	if !in.seals() || in.terms.NoServe {
 		return false, errRefused
 	}
 	row, err := in.e.journal.Offered(ctx, o.Transfer, in.dev.JID, in.dev.IdentityKey)

@@ -98,13 +98,10 @@ func TestFalseSuccessOverSockets(t *testing.T) {
 
 // TestTagNotHeld: between jetsends and of a plain file nothing is held back.
 func TestTagNotHeld(t *testing.T) {
-	for name, tk := range map[string]*talk{"jetsend": {offer: &offer{}}, "plain": {insecure: &plainSum{}}} {
-		if tk.holdsTag() {
-			t.Errorf("%s: held back", name)
+	for f, held := range map[form]bool{formJetsend: false, formInsecurePlaintext: false, formJET: true, formDraft: true, formEncryptedFile: true, formConversations: true} {
+		if f.HoldsTag() != held {
+			t.Errorf("form %d: held back: %t", f, !held)
 		}
-	}
-	if !new(talk).holdsTag() {
-		t.Error("not held back from other clients")
 	}
 	st := newFormStage(t)
 	st.romeo.timing.tagHold = time.Hour

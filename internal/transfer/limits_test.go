@@ -90,8 +90,7 @@ func TestRefusedAreBounded(t *testing.T) {
 	r.once.begin()
 	sess := new(jingle.Session)
 	refuse := func(batch, transfer string) {
-		in := &incoming{r: r, sess: sess, lot: batch, head: Head{Transfer: transfer}}
-		in.held.offer = &offer{Batch: &Batch{ID: batch, Count: maxBatch}}
+		in := &incoming{r: r, sess: sess, lot: batch, head: Head{Transfer: transfer}, talk: sealedIn(t, offer{Batch: &Batch{ID: batch, Count: maxBatch}})}
 		r.missed(in, exitcode.Declined)
 	}
 	remembered := func() (n int) {

@@ -55,9 +55,3 @@ func unacknowledged(path *bytestream, err error) error {
 	}
 	return fmt.Errorf("the end of the file was never acknowledged: %w", err)
 }
-
-// writesBack reports whether a client may write something back. Clients built on
-// Dino have names of their own; Conversations is known not to.
-func writesBack(f form, c client) bool {
-	return (f == formJET || f == formDraft) && c != conversations && c != conversations1
-}

@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"jetsend/internal/clean"
-	"jetsend/internal/crypto"
+	"jetsend/internal/dialect"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
+	"jetsend/internal/profile"
 	"jetsend/internal/xmltree"
 )
 
@@ -146,7 +147,7 @@ func (o *offering) patience() time.Duration {
 // awaitAccept waits for the answer, until late.
 func (o *offering) awaitAccept(c *conversation, late <-chan time.Time) error {
 	look := func(info *xmltree.Element) (_ bool, err error) {
-		if c.offer != nil { // other clients seal no receipt
+		if c.d.Form().Seals() { // other clients seal no receipt
 			o.released, err = o.checkReceipt(c, info, o.src.Size)
 		}
 		return o.released, err
@@ -159,7 +160,7 @@ func (o *offering) awaitAccept(c *conversation, late <-chan time.Time) error {
 	switch {
 	case err == nil && o.released:
 		c.goodbye()
-	case c.offer != nil && saysSuccess(err): // and does not prove it
+	case c.d.Form().Seals() && saysSuccess(err): // and does not prove it
 		return errUnconfirmed
 	}
 	return err
@@ -276,11 +277,8 @@ func (o *offering) fail(err error) (more bool) {
 // prepare makes the route, the envelope and the content.
 func (o *offering) prepare(ctx context.Context, c *conversation) (content jingle.Content, sid string, err error) {
 	sid = jingle.NewSID()
-	c.ts = crypto.NewSecret(o.form.Suite(o.opt.Cipher))
-	c.writesBack, c.encryption = writesBack(o.form, o.to.Software), o.form.Word()
-	if o.form == formEncryptedFile {
-		c.wire = newWireSum(&jingle.File{})
-	}
+	c.d = dialect.New(o.form, o.opt.Cipher, o.to.Software)
+	o.readsBack = o.form.WritesBack(o.to.Software)
 	paths, err := o.paths()
 	if err != nil {
 		return content, sid, err
@@ -288,53 +286,53 @@ func (o *offering) prepare(ctx context.Context, c *conversation) (content jingle
 	if c.route, err = o.e.offerRoute(ctx, o.to, paths); err != nil {
 		return content, sid, err
 	}
-	content = jingle.Content{
-		Creator: jingle.SenderInitiator, Name: contentName, Senders: jingle.SenderInitiator,
-		Description: jingle.Description(o.publicFile()), Transport: c.route.Element(),
-	}
-	var env *omemo.Envelope
-	if !o.profile() {
-		env, err = o.dress(ctx, c, &content)
-	} else {
-		c.offer = o.sealedOffer(c, sid, content, o.e.abandoned(ctx, o.to.JID))
-		payload := c.offer.Payload(c.ts)
-		env, err = o.e.omemo.WrapPayload(ctx, o.e.sess, o.to.JID.Bare(), payload, omemo.Kept)
-		clear(payload)
+	content = jingle.Content{Creator: jingle.SenderInitiator, Name: dialect.ContentName, Senders: jingle.SenderInitiator, Transport: c.route.Element()}
+	env, err := c.d.Write(ctx, o.e.omemo, o.e.sess, dialect.Terms{Offer: o.sealedOffer(ctx, sid), Limit: o.e.sessionLimit()}, &content)
+	if err == nil && !o.profile() && o.opt.Encryption == EncryptionAuto { // what was really wrapped decides
+		err = o.e.guardKeys(ctx, o.to.JID.Bare(), env.Devices, o.form)
 	}
 	if err != nil {
 		return content, sid, wrapFailed(o.to, err)
 	}
 	c.devices = env.Devices
-	if o.profile() {
-		content.Security = (&jingle.Security{Name: content.Name, Cipher: c.offer.Cipher, Type: envelopeType, Envelope: env.Element}).Element()
-	}
 	return content, sid, nil
 }
 
-// publicFile is what the servers get to see. Other clients need the name there.
-func (o *offering) publicFile() *jingle.File {
-	f := &jingle.File{Size: o.src.Size, HashUsed: []string{"sha-256"}}
-	if !o.profile() {
-		f.Name, f.Date, f.Description = o.src.Name, o.src.MTime, o.opt.Description
-		return f
-	}
-	f.Range = &jingle.Range{Length: -1} // the receiver says from where
-	if limit := o.e.sessionLimit(); o.src.Size > limit {
-		f.Range.Length = limit
-	}
-	return f
-}
-
-func (o *offering) sealedOffer(c *conversation, sid string, content jingle.Content, gone []string) *offer {
+// sealedOffer is what is told of the file; only a jetsend gets all of it.
+func (o *offering) sealedOffer(ctx context.Context, sid string) profile.Offer {
 	f := &jingle.File{Name: o.src.Name, Size: o.src.Size, Date: o.src.MTime, Description: o.opt.Description}
 	if o.check {
 		f.HashUsed = []string{"sha-256"} // asks for it in the receipt
 	}
-	return &offer{
-		Transfer: o.head.Transfer, SID: sid, Content: content.Name, Senders: content.Senders, Cipher: c.ts.Suite().URN(),
-		Initiator: o.e.sess.JID(), Responder: o.to.JID, Device: o.e.omemo.DeviceID(), Digest: contentDigest(content),
-		File: f, Batch: o.batch, Restart: o.restart, Directory: directoryOf(o.src), Mode: o.src.Mode, Gone: gone,
+	told := profile.Offer{
+		Transfer: o.head.Transfer, SID: sid, Initiator: o.e.sess.JID(), Responder: o.to.JID, Device: o.e.omemo.DeviceID(),
+		File: f, Batch: o.batch, Restart: o.restart, Directory: directoryOf(o.src), Mode: o.src.Mode,
 	}
+	if o.profile() {
+		told.Gone = o.e.abandoned(ctx, o.to.JID)
+	}
+	return told
+}
+
+// paths are the ways that the bytes may take in the form of the offer and with the
+// client.
+func (o *offering) paths() (RouteOptions, error) {
+	r := o.opt.Route
+	inband, why := o.form.First(o.to.Software, o.src.Size)
+	if why == "" {
+		return r, nil
+	}
+	first := S5B
+	if inband {
+		first = IBB
+	}
+	order := slices.Clone(r.Order())
+	i := slices.Index(order, first)
+	if i < 0 {
+		return r, fmt.Errorf("%w: %s", errNoTransport, why)
+	}
+	r.Transports = slices.Insert(slices.Delete(order, i, i+1), 0, first)
+	return r, nil
 }
 
 // keysOf are the identity keys of devices.

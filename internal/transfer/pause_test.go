@@ -320,8 +320,7 @@ func TestForgetIsToldLater(t *testing.T) {
 	if err := st.romeo.journal.Forget(t.Context(), sent.Key, Discard); err != nil {
 		t.Fatal(err)
 	}
-	in := &incoming{r: st.juliet.receiver.Load(), e: st.juliet}
-	in.held.offer = &offer{Gone: []string{sent.ID}}
+	in := &incoming{r: st.juliet.receiver.Load(), e: st.juliet, talk: sealedIn(t, offer{Gone: []string{sent.ID}})}
 	in.dev.JID, in.dev.IdentityKey = received.Peer, make([]byte, 33)
 	in.dropAbandoned(t.Context())
 	if row := load(t, st.juliet, received.Key); row.State != journal.Interrupted {
@@ -347,8 +346,7 @@ func TestGoneIsLookedFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = h.Release() }()
-	in := &incoming{e: juliet}
-	in.held.offer = &offer{Gone: []string{uuid.NewString()}}
+	in := &incoming{e: juliet, talk: sealedIn(t, offer{Gone: []string{uuid.NewString()}})}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	err = state.Write(ctx, juliet.db, func(*sql.Tx) error {

@@ -1,9 +1,5 @@
 package transfer
 
-import (
-	"jetsend/internal/crypto"
-)
-
 // Plain files: an offer of XEP-0234 without any envelope, as clients make and take
 // it that have no encryption. Both ends do it only when their user says
 // --insecure-plaintext. Nothing leads here from an encrypted form:
@@ -11,9 +7,9 @@ import (
 //   - an offer is without an envelope when its form is formInsecurePlaintext, which
 //     EncryptionInsecurePlaintext alone asks for;
 //   - one is taken when ReceiveOptions.InsecurePlaintext is set;
-//   - bytes go out or come in as they are when talk.insecure is set, which
-//     insecurely does. The transport secret of such a talk is of no suite, so
-//     whatever would encrypt or seal with it is refused;
+//   - bytes go out or come in as they are in the dialect of that form alone, which
+//     an envelope never leads to. Its transport secret is of no suite, so whatever
+//     would encrypt or seal with it is refused;
 //   - its row in the journal belongs to journal.NoKey, so no other offer goes on
 //     with it, and it with no other.
 
@@ -21,17 +17,3 @@ const (
 	sendsPlaintext    = "the files go UNENCRYPTED: the servers, proxies and everybody on the way between can read and change them"
 	receivesPlaintext = "files that are offered UNENCRYPTED are taken, too: the servers, proxies and everybody on the way between can read, change and forge them"
 )
-
-// insecurely makes the talk one without encryption.
-func (t *talk) insecurely(sum *plainSum) {
-	t.ts = crypto.NewSecret(formInsecurePlaintext.Suite(""))
-	t.insecure, t.wire = sum, sum.wireSum
-}
-
-// undress makes the content that o is about to offer one without an envelope: it
-// is one.
-func (o *offering) undress(t *conversation) {
-	sum := newPlainSum(nil)
-	sum.libervia = o.to.Software == libervia
-	t.insecurely(sum)
-}

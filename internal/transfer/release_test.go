@@ -17,6 +17,7 @@ import (
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
+	"jetsend/internal/profile"
 	"jetsend/internal/xmltree"
 	"jetsend/internal/xmpptest"
 )
@@ -73,8 +74,8 @@ func cut(t *testing.T) (*stage, *insider, func() exitcode.Code) {
 	st.romeo = online(t, st.server, tap.Addr, "romeo", false, func(ev Event) {
 		if _, is := ev.(Offer); is {
 			in.mu.Lock()
-			in.ts, _ = crypto.SecretFrom(crypto.AES256GCM, o.talk.ts.Key(), o.talk.ts.IV())
-			in.offer = o.talk.offer
+			in.ts, _ = crypto.SecretFrom(crypto.AES256GCM, o.talk.d.Secret().Key(), o.talk.d.Secret().IV())
+			in.offer = o.talk.d.Sealed()
 			in.mu.Unlock()
 		}
 		st.out.report(ev)
@@ -335,11 +336,11 @@ func TestLyingAccept(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			u := &upload{e: &Endpoint{cfg: Config{SessionLimit: limit}}, src: &source{Size: size}}
-			talk := &conversation{e: u.e, ts: crypto.NewSecret(crypto.AES256GCM), offer: &offer{
-				Restart:  tt.restart,
-				Transfer: honest.Transfer, SID: "s", Content: contentName, Senders: jingle.SenderInitiator, Cipher: crypto.AES256GCM.URN(),
+			talk := sealedIn(t, offer{
+				Restart: tt.restart, Transfer: honest.Transfer, SID: "s",
 				Initiator: jid.MustParse("romeo@jet.test/a"), Responder: jid.MustParse("juliet@jet.test/b"), Device: 7,
-			}}
+			})
+			talk.e = u.e
 			a, r := honest, wire(400, -1)
 			if tt.change != nil {
 				tt.change(&a, &r)
@@ -353,7 +354,7 @@ func TestLyingAccept(t *testing.T) {
 			for name, value := range tt.attrs {
 				x.Set(name, value)
 			}
-			sealed, err := talk.seal(kindAccept, x)
+			sealed, err := seal(talk.d.Secret(), kindAccept, talk.d.Sealed().Context(), x)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -362,7 +363,7 @@ func TestLyingAccept(t *testing.T) {
 			s, err := u.checkAccept(talk)
 			got := talk.prefix
 			if tt.ok {
-				if err != nil || got != prefix || s != (span{a.Offset, a.Length, size}) {
+				if err != nil || got != prefix || s != (profile.Span{Offset: a.Offset, Length: a.Length, Size: size}) {
 					t.Errorf("%+v %q %v", s, got, err)
 				}
 				return

@@ -135,8 +135,8 @@ func (p *scripted) BulkIQ(_ context.Context, _ jid.JID, encode func([]byte, stri
 // send sends a file of size bytes, less the tag, over path, as an offer in a form of
 // other clients does it.
 func (p *scripted) send(path *bytestream) error {
-	c := unconnected().converseIn(p.t.Context(), Head{})
-	c.sess, c.path, c.lost = p.sess, path, p.lost
+	c := talkIn(p.t, p.sess, formJET)
+	c.path, c.lost = path, p.lost
 	defer c.close()
 	n := int64(p.size - crypto.TagSize)
 	err := c.step(needs{path: true}, func(ctx context.Context) error {
@@ -297,12 +297,12 @@ func TestWritesBack(t *testing.T) {
 		formJET: true, formDraft: true, formJetsend: false, formEncryptedFile: false, formConversations: false, formInsecurePlaintext: false,
 	} {
 		for _, c := range []client{dino, otherClient, libervia} {
-			if got := writesBack(f, c); got != want {
+			if got := f.WritesBack(c); got != want {
 				t.Errorf("form %d, client %d: %t", f, c, got)
 			}
 		}
 	}
-	if writesBack(formJET, conversations) {
+	if formJET.WritesBack(conversations) {
 		t.Error("Conversations writes nothing back")
 	}
 }

@@ -28,7 +28,7 @@ func TestTellsGone(t *testing.T) {
 	} {
 		e := &Endpoint{timing: usual}
 		e.back.Store(tt.back)
-		if got := (&talk{e: e}).tellsGone(tt.err); got != tt.want {
+		if got := (&conversation{e: e}).tellsGone(tt.err); got != tt.want {
 			t.Errorf("%s: %v", tt.what, got)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"jetsend/internal/fault"
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
+	"jetsend/internal/profile"
 	"jetsend/internal/xmltree"
 )
 
@@ -24,14 +25,16 @@ const (
 // upload is the sending end of one transfer, over as many sessions as it takes,
 // whoever opens them. It holds the row of the transfer.
 type upload struct {
-	e     *Endpoint
-	head  Head
-	src   *source
-	sum   digest
-	row   *journal.Handle
-	form  form // of the offer
-	check bool // SHA-256 also of what goes in one session
-	begun time.Time
+	e    *Endpoint
+	head Head
+	src  *source
+	sum  digest
+	row  *journal.Handle
+	form form // of the offer
+	// readsBack: the receiver's client may write something back over the path.
+	readsBack bool
+	check     bool // SHA-256 also of what goes in one session
+	begun     time.Time
 	// reader reads the source for a contact who asked for it, at that contact's expense;
 	// nil when we offer.
 	reader func(ctx context.Context, f func(charge.Payment) error) error
@@ -51,7 +54,7 @@ type upload struct {
 
 // Accept implements end: the receiver says what it wants, in its answer to our offer or in
 // its own request.
-func (u *upload) Accept(c *conversation) (span, error) {
+func (u *upload) Accept(c *conversation) (profile.Span, error) {
 	if !c.sess.Initiator() {
 		return u.grant(c)
 	}
@@ -59,13 +62,13 @@ func (u *upload) Accept(c *conversation) (span, error) {
 	if err != nil {
 		return s, err
 	}
-	u.accepted, u.restart, u.from = true, false, s.offset
-	c.reportAccepted(s.offset)
+	u.accepted, u.restart, u.from = true, false, s.Offset
+	c.reportAccepted(s.Offset)
 	return s, nil
 }
 
 // grant accepts a request for the rest of the file.
-func (u *upload) grant(c *conversation) (s span, err error) {
+func (u *upload) grant(c *conversation) (s profile.Span, err error) {
 	err = c.step(needs{server: true}, func(ctx context.Context) (err error) {
 		s, err = u.wanted(ctx, c)
 		return err
@@ -73,15 +76,15 @@ func (u *upload) grant(c *conversation) (s span, err error) {
 	if err != nil {
 		return s, notBegun(err)
 	}
-	u.accepted, u.from = true, s.offset
+	u.accepted, u.from = true, s.Offset
 	u.told()
-	u.e.cfg.Report(Offer{Head: u.head, Size: s.size, ResumedFrom: s.offset, Directory: u.src.Tree != nil})
+	u.e.cfg.Report(Offer{Head: u.head, Size: s.Size, ResumedFrom: s.Offset, Directory: u.src.Tree != nil})
 	return s, c.answer(s, "")
 }
 
 // wanted is the span that answers a request: what it asks for, or the file from
 // its beginning when the bytes before that are not those of the file.
-func (u *upload) wanted(ctx context.Context, c *conversation) (s span, err error) {
+func (u *upload) wanted(ctx context.Context, c *conversation) (s profile.Span, err error) {
 	public, err := jingle.ParseDescription(c.sess.Content().Description)
 	if err != nil {
 		return s, err
@@ -90,17 +93,17 @@ func (u *upload) wanted(ctx context.Context, c *conversation) (s span, err error
 	if public.Range != nil {
 		offset = public.Range.Offset
 	}
-	if offset > u.src.Size || (offset > 0) != (c.offer.Prefix != "") {
+	if offset > u.src.Size || (offset > 0) != (c.d.Sealed().Prefix != "") {
 		return s, fmt.Errorf("%w: a request from byte %d", errOffer, offset)
 	}
 	if offset == 0 { // nothing is read
-		return u.e.spanFrom(0, u.src.Size, offered(c.sess.Content())), nil
+		return c.d.Span(c.sess.Content(), 0, u.src.Size, u.e.sessionLimit()), nil
 	}
 	err = u.reader(ctx, func(pay charge.Payment) error {
 		u.sum = u.marks.Resume(u.head.Transfer, offset)
 		u.sum.Pay = pay
 		defer func() { u.sum.Pay = nil }()
-		err := u.checkPrefix(ctx, offset, c.offer.Prefix)
+		err := u.checkPrefix(ctx, offset, c.d.Sealed().Prefix)
 		u.marks.Mark(u.head.Transfer, &u.sum)
 		return err
 	})
@@ -108,7 +111,7 @@ func (u *upload) wanted(ctx context.Context, c *conversation) (s span, err error
 		offset, err = 0, nil
 		u.sum.Reset()
 	}
-	return u.e.spanFrom(offset, u.src.Size, offered(c.sess.Content())), err
+	return c.d.Span(c.sess.Content(), offset, u.src.Size, u.e.sessionLimit()), err
 }
 
 // checkPrefix compares what the receiver has with the first bytes of the file.
@@ -130,50 +133,50 @@ func (u *upload) checkPrefix(ctx context.Context, offset int64, prefix string) e
 }
 
 // Move implements end: it sends the span and says what has to be said after it.
-func (u *upload) Move(c *conversation, s span) error {
+func (u *upload) Move(c *conversation, s profile.Span) error {
 	if c.sess.Initiator() {
-		err := c.step(needs{server: true}, func(ctx context.Context) error { return u.checkPrefix(ctx, s.offset, c.prefix) })
+		err := c.step(needs{server: true}, func(ctx context.Context) error { return u.checkPrefix(ctx, s.Offset, c.prefix) })
 		if err != nil {
 			return err
 		}
 	}
 	c.reportPath()
-	c.path.ReadBack(c.writesBack)
+	c.path.ReadBack(u.readsBack)
 	err := c.step(needs{path: true}, func(ctx context.Context) error {
 		err := u.stream(ctx, c, s)
 		if err == nil {
 			err = c.endStream(ctx)
 		}
 		if err == nil {
-			c.tellWireSum(ctx)
+			c.tellTrailer(ctx)
 		}
 		return err
 	})
 	return unacknowledged(c.path, err)
 }
 
-func (u *upload) stream(ctx context.Context, c *conversation, s span) error {
+func (u *upload) stream(ctx context.Context, c *conversation, s profile.Span) error {
 	if err := c.sess.BeginStream(); err != nil {
 		return err
 	}
 	if err := u.row.Run(ctx); err != nil {
 		return err
 	}
-	if err := u.confirm(ctx, s.offset); err != nil {
+	if err := u.confirm(ctx, s.Offset); err != nil {
 		return err
 	}
 	u.marked = true
 	var sum io.Writer
-	if u.check || !s.whole() {
+	if u.check || !s.Whole() {
 		sum = &u.sum
 	}
-	m := startMeter(u.head, s.offset, u.src.Size, u.e.cfg.Report)
+	m := startMeter(u.head, s.Offset, u.src.Size, u.e.cfg.Report)
 	defer func() {
 		m.End()
 		u.moved = m.Bytes()
 	}()
 	unchanged := func() error { return u.src.Unchanged(ctx) }
-	if c.holdsTag() {
+	if c.d.Form().HoldsTag() { // for timing.tagHold
 		unchanged = func() error {
 			if err := waitFor(ctx, u.e.timing.tagHold); err != nil {
 				return err
@@ -181,15 +184,9 @@ func (u *upload) stream(ctx context.Context, c *conversation, s span) error {
 			return u.src.Unchanged(ctx)
 		}
 	}
-	src := io.NewSectionReader(u.src.Data, s.offset, s.length)
-	if c.insecure != nil {
-		return insecureOut(ctx, c.tapped(c.path), src, s.length, unchanged, &u.e.sending, sum, m)
-	}
-	return streamOut(ctx, c.tapped(c.path), src, s.length, unchanged, c.ts, &u.e.sending, sum, m)
+	src := io.NewSectionReader(u.src.Data, s.Offset, s.Length)
+	return c.d.Out(ctx, c.path, src, s.Length, outgoingOver(c.path, unchanged, &u.e.sending, sum, m))
 }
-
-// holdsTag reports whether the tag is held back from the other end.
-func (c *conversation) holdsTag() bool { return c.offer == nil && c.insecure == nil }
 
 // confirm records what the receiver says that it has.
 func (u *upload) confirm(ctx context.Context, durable int64) error {
@@ -213,7 +210,7 @@ func (c *conversation) endStream(ctx context.Context) error {
 	if err == nil {
 		return nil
 	}
-	if c.path.Transport != IBB || c.offer != nil {
+	if c.path.Transport != IBB || c.d.Form().Seals() {
 		select {
 		case <-c.sess.Done():
 			return nil
@@ -227,25 +224,22 @@ func (c *conversation) endStream(ctx context.Context) error {
 }
 
 // Confirm implements end: the receiver's word is the only thing that becomes sent.
-func (u *upload) Confirm(c *conversation, s span) (err error) {
-	if c.offer == nil {
+func (u *upload) Confirm(c *conversation, s profile.Span) (err error) {
+	if !c.d.Form().Seals() {
 		err = c.await(receiptTime, errUnconfirmed, func(*xmltree.Element) (bool, error) { return false, nil }) // a <received/> proves nothing
 		if !saysSuccess(err) {
 			return err
 		}
 	} else {
-		if s.last() && !s.whole() {
-			err = u.tellChecksum(c)
-		}
-		if err == nil {
+		if err = u.tellChecksum(c, s); err == nil {
 			err = u.awaitReceipt(c, s)
 		}
 		if err != nil {
 			return err
 		}
 	}
-	u.released = s.last()
-	if err = u.confirm(context.Background(), s.end()); err != nil && u.released { // the receipt counts
+	u.released = s.Last()
+	if err = u.confirm(context.Background(), s.End()); err != nil && u.released { // the receipt counts
 		u.e.log.Error("journal", "transfer", u.head.Transfer, "error", err)
 		err = nil
 	}
@@ -286,23 +280,19 @@ func (u *upload) shown() string {
 	return u.digest()
 }
 
-// tellChecksum says what the receiver must have in all.
-func (u *upload) tellChecksum(c *conversation) error {
-	if u.sum.Len() != u.src.Size {
-		return fmt.Errorf("checksum of %d of %d bytes", u.sum.Len(), u.src.Size)
-	}
-	sum := checksum{Transfer: c.offer.Transfer, Size: u.src.Size, SHA256: u.digest()}
-	sealed, err := c.seal(kindChecksum, sum.Element())
-	if err != nil {
+// tellChecksum says what the receiver must have in all of a file that was put together.
+func (u *upload) tellChecksum(c *conversation, s profile.Span) error {
+	word, err := c.d.Checksum(s, u.digest())
+	if err != nil || word == nil {
 		return err
 	}
-	return c.step(needs{}, func(ctx context.Context) error { return c.tell(ctx, checksumElement(c.offer.Content, sealed)) })
+	return c.step(needs{}, func(ctx context.Context) error { return c.tell(ctx, word) })
 }
 
 // awaitReceipt waits for the sealed receipt. Nothing else is success.
-func (u *upload) awaitReceipt(c *conversation, s span) error {
+func (u *upload) awaitReceipt(c *conversation, s profile.Span) error {
 	err := c.await(u.receiptPatience(), errUnconfirmed, func(info *xmltree.Element) (bool, error) {
-		return u.checkReceipt(c, info, s.end())
+		return u.checkReceipt(c, info, s.End())
 	})
 	switch {
 	case saysSuccess(err):
@@ -314,26 +304,11 @@ func (u *upload) awaitReceipt(c *conversation, s span) error {
 	return nil
 }
 
-// checkReceipt reports whether info is the receipt for so many bytes. A <received/>
-// that does not open is a lie about one and ends the transfer.
+// checkReceipt reports whether info is the receipt for so many bytes.
 func (u *upload) checkReceipt(c *conversation, info *xmltree.Element, stored int64) (bool, error) {
-	if !info.Is(jingle.NSFile, "received") {
-		return false, nil
-	}
-	if info.Attr("creator") != jingle.SenderInitiator || info.Attr("name") != c.offer.Content {
-		return false, fmt.Errorf("%w: the receipt was changed on its way", errSealed)
-	}
-	x, err := c.unseal(kindReceipt, info.Children...)
-	if err != nil {
-		return false, fmt.Errorf("%w: %w", errUnconfirmed, err)
-	}
-	r, err := parseReceipt(x)
-	if err != nil {
-		return false, fmt.Errorf("%w: %w", errUnconfirmed, err)
-	}
-	digest := u.digest()
-	if r.Transfer != c.offer.Transfer || r.Size != u.src.Size || r.Stored != stored || r.Stored == r.Size && digest != "" && r.SHA256 != digest {
-		return false, fmt.Errorf("%w: the receipt is for something else", errSealed)
+	r, err := c.d.ReadReceipt(info, profile.Receipt{Size: u.src.Size, Stored: stored, SHA256: u.digest()})
+	if err != nil || r == nil {
+		return false, err
 	}
 	u.differs = (*Differences)(r.Differs)
 	return true, nil

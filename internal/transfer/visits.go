@@ -210,7 +210,7 @@ func (v *visits) receive(in *incoming) (done bool, err error) {
 		}
 		return true, d.close()
 	}
-	if in.held.offer != nil && in.held.offer.Restart && d.offset() > 0 {
+	if in.talk.d.Sealed().Restart && d.offset() > 0 {
 		if err = d.restart(in.talk.ctx); err != nil {
 			return false, errors.Join(err, d.leave(err).lost)
 		}

@@ -3,11 +3,12 @@ package transfer
 import (
 	"context"
 	"errors"
+	"time"
 
+	"jetsend/internal/dialect"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
 	"jetsend/internal/jingle"
-	"jetsend/internal/profile"
 	"jetsend/internal/stanza"
 	"jetsend/internal/xmltree"
 )
@@ -20,16 +21,6 @@ const (
 	watchMisses = 3
 )
 
-// seal wraps x for the other end.
-func (c *conversation) seal(kind string, x *xmltree.Element) (*xmltree.Element, error) {
-	return seal(c.ts, kind, c.offer.Context(), x)
-}
-
-// unseal opens the sealed element of that kind.
-func (c *conversation) unseal(kind string, elements ...*xmltree.Element) (*xmltree.Element, error) {
-	return unseal(c.ts, kind, c.offer.Context(), elements...)
-}
-
 // reportAccepted says that the receiver has said yes, and from where on.
 func (c *conversation) reportAccepted(offset int64) {
 	c.e.cfg.Report(Accepted{Head: c.head})
@@ -41,8 +32,8 @@ func (c *conversation) reportAccepted(offset int64) {
 // reportPath says that a bytestream stands, and what protects it.
 func (c *conversation) reportPath() {
 	c.e.cfg.Report(Negotiated{
-		Head: c.head, Transport: c.path.Transport, Candidate: c.path.Candidate, Cipher: c.ts.Suite().Name(),
-		Encryption: c.encryption, Devices: deviceInfos(c.devices),
+		Head: c.head, Transport: c.path.Transport, Candidate: c.path.Candidate, Cipher: c.d.Secret().Suite().Name(),
+		Encryption: c.d.Form().Word(), Devices: deviceInfos(c.devices),
 	})
 }
 
@@ -92,33 +83,61 @@ func (c *conversation) terminate(err error) {
 func (c *conversation) reasonFor(err error) jingle.Reason {
 	k := fault.Of(err)
 	r := k.Reason()
-	if c.offer == nil || c.ts == nil || !k.Sealed() {
+	if c.d == nil || !k.Sealed() {
 		return r
 	}
-	sealed, serr := c.seal(kindReason, c.word(k.Detail, c.sess.Initiator()).Element())
+	sealed, serr := c.d.Reason(k.Detail, role(c.sess.Initiator()))
 	if serr != nil {
-		c.e.log.Warn("seal reason", "transfer", c.offer.Transfer, "error", serr)
-		return r
+		c.e.log.Warn("seal reason", "transfer", c.d.Sealed().Transfer, "error", serr)
+	} else if sealed != nil {
+		r.Detail.Add(sealed)
 	}
-	r.Detail.Add(sealed)
 	return r
 }
 
-// word is the detail as it is sealed: who says it, about which transfer.
-func (c *conversation) word(detail string, initiator bool) profile.Reason {
-	by := jingle.SenderResponder
+// role is the one of an end of a session.
+func role(initiator bool) string {
 	if initiator {
-		by = jingle.SenderInitiator
+		return jingle.SenderInitiator
 	}
-	return profile.Reason{Transfer: c.offer.Transfer, By: by, Detail: detail}
+	return jingle.SenderResponder
 }
 
 // endedWith is the peer's end of the session as an error.
 func (c *conversation) endedWith(r jingle.Reason) *fault.Ended {
 	ended := &fault.Ended{Reason: r}
-	if name := fault.DetailOf(r); name != "" && c.offer != nil && c.ts != nil {
-		x, err := c.unseal(kindReason, r.Detail.Children...)
-		ended.Proven = err == nil && c.word(name, !c.sess.Initiator()).Is(x)
+	if name := fault.DetailOf(r); name != "" && c.d != nil {
+		ended.Proven = c.d.Proves(name, role(!c.sess.Initiator()), r.Detail.Children)
 	}
 	return ended
+}
+
+// tellTrailer tells the receiver the checksum of what was sent. A receiver that
+// has left by then does without.
+func (c *conversation) tellTrailer(life context.Context) {
+	word := c.d.Trailer()
+	if word == nil {
+		return
+	}
+	if err := c.tell(life, word); err != nil {
+		c.e.log.Debug("checksum behind the bytes", "peer", c.sess.Peer(), "error", err)
+	}
+}
+
+// awaitTrailer is await for a checksum of the sender, which need not come in every form.
+func (c *conversation) awaitTrailer(patience time.Duration, late error, look func(*xmltree.Element) (bool, error)) error {
+	if patience == 0 {
+		if found, err := c.lookNow(look); found || err != nil {
+			return err
+		}
+		return late
+	}
+	if patience <= dialect.ChecksumTime { // for what need not come
+		patience = min(patience, c.e.timing.checksumTime)
+	}
+	err := c.await(patience, late, look)
+	if err != nil {
+		c.e.log.Debug("no checksum", "peer", c.sess.Peer(), "error", err)
+	}
+	return err
 }

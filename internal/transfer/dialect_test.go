@@ -1,0 +1,93 @@
+package transfer
+
+import (
+	"context"
+	"encoding/base64"
+	"testing"
+
+	"jetsend/internal/crypto"
+	"jetsend/internal/dialect"
+	"jetsend/internal/jid"
+	"jetsend/internal/jingle"
+	"jetsend/internal/omemo"
+	"jetsend/internal/xmltree"
+)
+
+// The addresses of scripted sessions: romeo offers, juliet is offered to.
+var (
+	replayRomeo  = jid.MustParse("romeo@montague.lit/orchard")
+	replayJuliet = jid.MustParse("juliet@capulet.lit/balcony")
+)
+
+const (
+	replaySID = "851ba2"
+)
+
+// noDevices makes envelopes for nobody.
+type noDevices struct{}
+
+func (noDevices) WrapKey(context.Context, omemo.PEP, jid.JID, *crypto.Secret, omemo.Sessions) (*omemo.Envelope, error) {
+	return &omemo.Envelope{}, nil
+}
+
+func (noDevices) WrapPayload(context.Context, omemo.PEP, jid.JID, []byte, omemo.Sessions) (*omemo.Envelope, error) {
+	return &omemo.Envelope{}, nil
+}
+
+// offeredIn is the dialect of a session that was opened in that form with the offer.
+func offeredIn(t *testing.T, f form, o offer) dialect.Dialect {
+	t.Helper()
+	d := dialect.New(f, "", otherClient)
+	c := jingle.Content{
+		Creator: jingle.SenderInitiator, Name: contentName, Senders: jingle.SenderInitiator, Transport: xmltree.New("urn:t", "transport"),
+	}
+	if o.File == nil {
+		o.File = &jingle.File{}
+	}
+	if _, err := d.Write(t.Context(), noDevices{}, nil, dialect.Terms{Offer: o, Limit: 1 << 40}, &c); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// talkIn is a conversation over a session in such a dialect.
+func talkIn(t *testing.T, s *jingle.Session, f form) *conversation {
+	t.Helper()
+	c := unconnected().converseIn(t.Context(), Head{})
+	c.sess, c.d = s, offeredIn(t, f, offer{})
+	return c
+}
+
+// sealedIn is a dialect as it is when the envelope of an offer in our profile is open.
+func sealedIn(t *testing.T, o offer) *conversation {
+	t.Helper()
+	return &conversation{d: offeredIn(t, formJetsend, o)}
+}
+
+func unbase64(t testing.TB, s string) []byte {
+	t.Helper()
+	b, err := base64.StdEncoding.DecodeString(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// TestTakesPlaintext: an offer without an envelope is looked at when the user says so, from
+// whom no key has to be verified; a request for a file of ours never is.
+func TestTakesPlaintext(t *testing.T) {
+	for _, tt := range []struct {
+		opt     ReceiveOptions
+		senders string
+		want    bool
+	}{
+		{ReceiveOptions{Accept: AcceptAll}, jingle.SenderInitiator, false},
+		{ReceiveOptions{Accept: AcceptVerified, InsecurePlaintext: true}, jingle.SenderInitiator, false},
+		{ReceiveOptions{Accept: AcceptContacts, InsecurePlaintext: true}, jingle.SenderInitiator, true},
+		{ReceiveOptions{Accept: AcceptContacts, InsecurePlaintext: true}, jingle.SenderResponder, false},
+	} {
+		if got := (&terms{ReceiveOptions: tt.opt}).takesPlaintext(tt.senders); got != tt.want {
+			t.Errorf("%+v from the %s: %t", tt.opt, tt.senders, got)
+		}
+	}
+}
