@@ -16,11 +16,13 @@ import (
 	"testing"
 
 	"jetsend/internal/archive"
+	"jetsend/internal/crypto"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/inbox"
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
+	"jetsend/internal/profile"
 	"jetsend/internal/source"
 	"jetsend/internal/stanza"
 	"jetsend/internal/stream"
@@ -241,5 +243,17 @@ func TestOwnCode(t *testing.T) {
 	}
 	if k := Of(nil); k.Name != "" || k.Code != exitcode.OK || k.Said(jingle.Success) || k.Over || k.Cut {
 		t.Errorf("nil is %+v", k)
+	}
+}
+
+// TestForgedElement: a sealed element that a server has broken costs no byte of the file,
+// as a tag that does not fit does.
+func TestForgedElement(t *testing.T) {
+	forged := fmt.Errorf("%w: checksum: %w", profile.ErrSealed, crypto.ErrAuthentication)
+	if k := Of(forged); k.Spoils != Nothing || k.CodeAt(true) != exitcode.Integrity {
+		t.Errorf("%s spoils %v", k.Name, k.Spoils)
+	}
+	if k := Of(crypto.ErrAuthentication); k.Spoils != Session {
+		t.Errorf("%s spoils %v", k.Name, k.Spoils)
 	}
 }

@@ -69,11 +69,9 @@ func (c *conversation) tellOnce(payload *xmltree.Element) error {
 // terminate ends the session because of err, and says so to the peer. The session is over
 // at once, whatever the peer gets to know; its answer is awaited for a moment.
 func (c *conversation) terminate(err error) {
-	reason := jingle.Reason{}
-	if no := (*fault.Refusal)(nil); errors.As(err, &no) {
+	reason := c.reasonFor(err)
+	if no := fault.Of(err).Refusal; no != nil && !c.sess.Initiator() { // of the contact's offer, which it answers
 		reason = no.Reason
-	} else {
-		reason = c.reasonFor(err)
 	}
 	_ = c.sess.Terminate(context.Background(), reason)
 }
