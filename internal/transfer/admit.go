@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"jetsend/internal/batch"
 	"jetsend/internal/clean"
 	"jetsend/internal/crypto"
 	"jetsend/internal/dialect"
@@ -24,10 +25,10 @@ import (
 type incoming struct {
 	r       *receiver
 	e       *Endpoint
-	terms   *terms // under which it was admitted
-	lot     string // what --once takes as one; see lotKey
-	unclaim func() // takes back that it was claimed for --once; nil before
-	looked  func() // it is decided
+	terms   *terms    // under which it was admitted
+	lot     batch.Key // what --once takes as one; see join
+	unclaim func()    // takes back that it was claimed for --once; nil before
+	looked  func()    // it is decided
 	talk    *conversation
 	sess    *jingle.Session // that of talk
 	head    Head
@@ -131,9 +132,9 @@ func (in *incoming) missed(err error, begun, busy bool) (over bool) {
 	var ours *refusal
 	switch {
 	case !begun:
-		in.r.missed(in, in.fail(err))
+		in.r.once.Missed(in.fileOf(), in.fail(err))
 	case !busy && errors.As(err, &ours):
-		in.r.end(in.head.Transfer, in.fail(err))
+		in.r.once.End(in.head.Transfer, in.fail(err))
 		return true
 	}
 	return false
@@ -179,8 +180,8 @@ func (in *incoming) decide(ctx context.Context) (done bool, err error) {
 	}
 	in.join(known)
 	if known.Released {
-		in.r.notify(rowKey(in.head), &notice{}) // another process may have brought it to its end
-		in.r.missed(in, exitcode.OK)            // it is here
+		in.r.notify(rowKey(in.head), &notice{})    // another process may have brought it to its end
+		in.r.once.Missed(in.fileOf(), exitcode.OK) // it is here
 		return true, nil
 	}
 	resumed := (known.State == journal.Interrupted || known.State.Live()) && known.Size == in.file.Size && known.Name == in.file.Name &&
@@ -210,11 +211,11 @@ func (in *incoming) decide(ctx context.Context) (done bool, err error) {
 // join says which batch the offer is of: that of its transfer, when a sender goes on with
 // it alone.
 func (in *incoming) join(known journal.Row) {
-	batch := known.Batch
+	id := known.Batch
 	if b := in.batch(); b != nil {
-		batch = b.ID
+		id = b.ID
 	}
-	in.lot = lotKey(in.sess.Peer(), batch, in.head.Transfer)
+	in.lot = batch.KeyOf(in.sess.Peer(), id, in.head.Transfer)
 }
 
 // known is what the journal has about the transfer, if it is that contact's and
@@ -312,59 +313,6 @@ func (in *incoming) row() journal.Row {
 func (in *incoming) sharesKey(keys [][]byte) bool {
 	row := journal.Row{Keys: keys}
 	return row.HasKey(in.dev.IdentityKey)
-}
-
-// ask asks the user, unless our rules refuse the file anyway. Whether it would fit is
-// looked at after the yes: what there is on this machine, and how much room, is nobody's
-// business who only offers, and how soon a no comes would tell it as well.
-func (in *incoming) ask(ctx context.Context, no *refusal) error {
-	put := in.question
-	if no != nil || in.terms.Ask == nil {
-		put = nil
-	}
-	err := in.r.ask(ctx, put, Question{
-		Peer: in.sess.Peer(), Name: in.head.Name, Size: in.file.Size,
-		Description: clean.Text(in.file.Description), Device: deviceInfo(in.dev), Batch: in.batch(),
-		Insecure: in.clear.Form == dialect.FormPlaintext, Directory: in.talk.d.Sealed().Manifest() != nil,
-	})
-	if no != nil && errors.Is(err, errDeclined) {
-		return no.Err
-	}
-	return err
-}
-
-// unasked is what comes of an offer without a yes: that it was declined, unless the
-// question came to nothing.
-func unasked(ctx context.Context, err error) error {
-	no := refuse(err, jingle.Reason{Condition: jingle.Decline})
-	switch {
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
-	case errors.Is(err, errTaken):
-		no.Reason.Condition = jingle.Busy
-	}
-	return no
-}
-
-// question puts a question, unless --once has taken something else while it had to wait.
-// With a yes it takes this.
-func (in *incoming) question(ctx context.Context, q Question) (yes bool, err error) {
-	if !in.r.open(in) {
-		return false, errTaken
-	}
-	if yes, err = in.terms.Ask(ctx, q); yes {
-		in.claim()
-	}
-	return yes, err
-}
-
-// claim is that of --once, for the offer.
-func (in *incoming) claim() (ours bool) {
-	if in.unclaim == nil {
-		ours, in.unclaim = in.r.claim(in)
-		return ours
-	}
-	return true
 }
 
 // barred is the refusal of what our rules do not take, whatever there is here; nil for

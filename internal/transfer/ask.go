@@ -2,71 +2,90 @@ package transfer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
-	"jetsend/internal/fault"
+	"jetsend/internal/batch"
+	"jetsend/internal/clean"
+	"jetsend/internal/dialect"
+	"jetsend/internal/jingle"
 )
 
-// maxBatches bounds the remembered answers.
-const maxBatches = 1000
+// errTaken: the run has taken what --once lets it take.
+var errTaken = fmt.Errorf("%w: this run takes one batch", errDeclined)
 
-// answer is what was said to several files: a yes to these many of this size from
-// this device, each once, or a no to all that comes of them.
-type answer struct {
-	device uint32
-	no     bool
-	batch  Batch // as it was asked about
-	left   int64 // bytes
-	seen   map[int]bool
-}
+// errOneFile: a batch was offered where one file can be taken.
+var errOneFile = fmt.Errorf("%w: one file goes to standard output, and no batch", errDeclined)
 
-// covers takes one file off the answer, if it is one of those asked about.
-func (a *answer) covers(device uint32, b *Batch, size int64) bool {
-	if a == nil || a.device != device || a.batch.Count != b.Count || a.batch.Bytes != b.Bytes || a.seen[b.Index] || size > a.left {
-		return false
+// ask asks the user, unless our rules refuse the file anyway. Whether it would fit is
+// looked at after the yes: what there is on this machine, and how much room, is nobody's
+// business who only offers, and how soon a no comes would tell it as well.
+func (in *incoming) ask(ctx context.Context, no *refusal) error {
+	put := in.question
+	if no != nil || in.terms.Ask == nil {
+		put = nil
 	}
-	a.seen[b.Index] = true
-	a.left -= size
-	return true
+	q := batch.Question{From: in.sess.Peer(), Device: in.dev.ID, Size: in.file.Size}
+	if b := in.batch(); b != nil {
+		q.Batch, q.Index, q.Count, q.Bytes = b.ID, b.Index, b.Count, b.Bytes
+	}
+	yes, err := in.r.answers.Ask(ctx, q, put)
+	switch {
+	case err != nil || yes:
+		return err
+	case no != nil:
+		return no.Err
+	}
+	return errDeclined
 }
 
-// refuses reports whether the answer was a no to that device.
-func (a *answer) refuses(device uint32) bool { return a != nil && a.no && a.device == device }
-
-// ask puts the question of an offer, once for all files of a batch and one at
-// a time. Without put, only what was said yes to before is not declined.
-func (r *receiver) ask(ctx context.Context, put func(context.Context, Question) (bool, error), q Question) error {
-	select {
-	case r.asking <- struct{}{}:
-		defer func() { <-r.asking }()
-	case <-ctx.Done():
+// unasked is what comes of an offer without a yes: that it was declined, unless the
+// question came to nothing.
+func unasked(ctx context.Context, err error) error {
+	no := refuse(err, jingle.Reason{Condition: jingle.Decline})
+	switch {
+	case ctx.Err() != nil:
 		return context.Cause(ctx)
+	case errors.Is(err, errTaken):
+		no.Reason.Condition = jingle.Busy
 	}
-	key := ""
-	if q.Batch != nil {
-		key = q.Peer.Bare().String() + " " + q.Batch.ID
-		switch a := r.answers[key]; {
-		case a.refuses(q.Device.ID):
-			return fault.ErrDeclined
-		case a.covers(q.Device.ID, q.Batch, q.Size):
-			return nil
-		}
+	return no
+}
+
+// question puts the question, unless --once has taken something else while it had to wait.
+// With a yes it takes this. An error counts as a no.
+func (in *incoming) question(ctx context.Context) (yes bool, err error) {
+	err = errTaken
+	if in.r.once.Open(in.lot) {
+		yes, err = in.terms.Ask(ctx, Question{
+			Peer: in.sess.Peer(), Name: in.head.Name, Size: in.file.Size,
+			Description: clean.Text(in.file.Description), Device: deviceInfo(in.dev), Batch: in.batch(),
+			Insecure: in.clear.Form == dialect.FormPlaintext, Directory: in.talk.d.Sealed().Manifest() != nil,
+		})
 	}
-	if put == nil {
-		return fault.ErrDeclined
+	if yes {
+		in.claim()
 	}
-	yes, err := put(ctx, q)
 	if err != nil {
-		return fmt.Errorf("%w: %w", fault.ErrDeclined, err)
+		return false, fmt.Errorf("%w: %w", errDeclined, err)
 	}
-	if q.Batch != nil && len(r.answers) < maxBatches {
-		a := &answer{device: q.Device.ID, no: !yes, batch: *q.Batch, left: q.Batch.Bytes, seen: map[int]bool{}}
-		if a.no || a.covers(q.Device.ID, q.Batch, q.Size) {
-			r.answers[key] = a
-		}
+	return yes, nil
+}
+
+// fileOf is the file as --once knows it.
+func (in *incoming) fileOf() batch.File {
+	f := batch.File{Key: in.lot, Transfer: in.head.Transfer}
+	if b := in.batch(); b != nil {
+		f.Count = b.Count
 	}
-	if !yes {
-		return fault.ErrDeclined
+	return f
+}
+
+// claim is that of --once, for the offer.
+func (in *incoming) claim() (ours bool) {
+	if in.unclaim == nil {
+		ours, in.unclaim = in.r.once.Claim(in.fileOf())
+		return ours
 	}
-	return nil
+	return true
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"jetsend/internal/backoff"
+	"jetsend/internal/batch"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/inbox"
 	"jetsend/internal/jid"
@@ -100,7 +101,7 @@ func (k *keeper) settle(ctx context.Context) {
 			k.r.e.log.Warn("release that was cut", "transfer", row.ID, "error", err)
 		}
 		if released && t.Out == nil && row.Phase != journal.PhasePoured {
-			k.r.end(row.ID, exitcode.OK) // it is one that has arrived
+			k.r.once.End(row.ID, exitcode.OK) // it is one that has arrived
 		}
 	}
 }
@@ -292,12 +293,7 @@ func Discard(row journal.Row) error {
 
 // wants reports whether the run would take the file.
 func (r *receiver) wants(t *terms, row journal.Row) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.closed || !r.waitsFor(&row) {
-		return false
-	}
-	return t.admits(row.Peer)
+	return !r.isClosed() && r.once.WaitsFor(batch.KeyOf(row.Peer, row.Batch, row.ID)) && t.admits(row.Peer)
 }
 
 // request asks for the rest of a file, in one session of its actor. The error says that

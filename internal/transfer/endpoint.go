@@ -86,11 +86,11 @@ func Connect(ctx context.Context, cfg Config) (*Endpoint, error) {
 		return nil, errors.Join(err, e.closeState())
 	}
 	e.assemble()
-	run, stop := context.WithCancel(context.WithoutCancel(ctx))
+	run, stop := context.WithCancel(context.Background()) // ends with the endpoint
 	e.stop = stop
 	e.upkeep.Begin(run)
 	if err := e.login(ctx); err != nil {
-		return nil, errors.Join(err, e.Close(context.WithoutCancel(ctx)))
+		return nil, errors.Join(err, e.Close(context.Background()))
 	}
 	e.routes.Start()
 	return e, nil

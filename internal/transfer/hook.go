@@ -38,11 +38,7 @@ func (r *receiver) runHook(h *hook.Config, of Received) {
 // finishHooks waits for what a run that is over has left: its hooks. After Stop
 // they have no longer than the drain.
 func (r *receiver) finishHooks() {
-	t, done := r.terms(), make(chan struct{})
-	go func() { // ends with the tasks, which are waited for in any case
-		r.tasks.Wait()
-		close(done)
-	}()
+	t, done := r.terms(), ended(&r.tasks)
 	select {
 	case <-done:
 		return

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/batch"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/inbox"
 	"jetsend/internal/jid"
@@ -124,18 +125,14 @@ func TestOnceTakesNoOther(t *testing.T) {
 	}
 }
 
-// TestOnceLacks: a batch of which files are missing, and nothing is under way, is given
-// up; one that is under way is not.
+// TestOnceLacks: a batch of which files are missing is given up when nothing is looked
+// at, and the run says how many.
 func TestOnceLacks(t *testing.T) {
-	r := &receiver{}
-	r.once.begin()
-	l := &lot{count: 3, live: map[string]bool{"x": true}, ended: map[string]exitcode.Code{"y": exitcode.OK}}
-	r.once.taken = l
-	if n := r.lacks(); n != 0 {
-		t.Errorf("lacks %d while one is under way", n)
-	}
-	r.end("another", exitcode.Integrity)
-	r.end("x", exitcode.OK)
+	r := &receiver{once: batch.NewOnce()}
+	key := batch.KeyOf(jid.MustParse("romeo@jet.test"), "b", "")
+	r.once.Claim(batch.File{Key: key, Transfer: "x", Count: 3})
+	r.once.Missed(batch.File{Key: key, Transfer: "y", Count: 3}, exitcode.OK)
+	r.once.End("x", exitcode.OK)
 	r.waiting = 1
 	if n := r.lacks(); n != 0 {
 		t.Errorf("lacks %d while one is looked at", n)
@@ -145,11 +142,6 @@ func TestOnceLacks(t *testing.T) {
 	var f *Failure
 	if err := r.incomplete(n); n != 1 || !errors.As(err, &f) || f.Code != exitcode.Interrupted || f.Reported {
 		t.Errorf("lacks %d: %v", n, err)
-	}
-	l.live["z"] = true
-	r.end("z", exitcode.LocalFile)
-	if code := <-r.once.over; code != exitcode.LocalFile {
-		t.Errorf("ends with %d", code)
 	}
 }
 

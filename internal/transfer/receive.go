@@ -2,15 +2,19 @@ package transfer
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
 
+	"jetsend/internal/batch"
 	"jetsend/internal/charge"
 	"jetsend/internal/clean"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/inbox"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
@@ -24,10 +28,11 @@ const maxWaiting = 64
 type receiver struct {
 	e        *Endpoint
 	dir      *inbox.Dir
-	ctx      context.Context // of the transfers; ends after the drain
+	ctx      context.Context // of the transfers; ends with that of Receive, or after the drain
+	end      context.CancelCauseFunc
 	hooks    context.Context // of the hooks; ends with the signals, and after the drain
 	unhook   context.CancelCauseFunc
-	tasks    sync.WaitGroup
+	tasks    sync.WaitGroup  // all but the keeper and the priming; Receive waits for them
 	sessions sync.WaitGroup  // of contacts; among the tasks
 	deciding context.Context // of what is not decided yet; ends with the run's taking new offers
 	refuse   context.CancelCauseFunc
@@ -45,13 +50,12 @@ type receiver struct {
 	renewing sync.Mutex            // of inForce
 
 	mu      sync.Mutex
-	closed  bool               // no new offers
-	waiting int                // offers not decided yet
-	active  int                // offers and transfers not ended yet
-	asking  chan struct{}      // one question at a time
-	answers map[string]*answer // to batches; under asking
-	kick    chan struct{}      // something for the keeper to look at
-	once    once               // what --once takes
+	closed  bool          // no new offers
+	waiting int           // offers not decided yet
+	active  int           // offers and transfers not ended yet
+	kick    chan struct{} // something for the keeper to look at
+	answers *batch.Answers
+	once    *batch.Once // what --once takes; nil without it
 }
 
 // openInbox opens the download directory of a run that can take files.
@@ -79,19 +83,17 @@ func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
 		return err
 	}
 	defer func() { _ = dir.Close() }()
-	run, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer cancel(nil)
 	r := &receiver{
-		e: e, dir: dir, ctx: run,
-		strang: charge.Strangers(),
-		asking: make(chan struct{}, 1), answers: map[string]*answer{},
+		e: e, dir: dir, strang: charge.Strangers(), answers: batch.NewAnswers(),
 		kick: make(chan struct{}, 1), alive: make(chan chan struct{}), last: make(chan struct{}),
 	}
 	e.limitRate(opt.LimitRate)
 	if opt.Once {
-		r.once.begin()
+		r.once = batch.NewOnce()
 	}
-	r.deciding, r.refuse = context.WithCancelCause(run)
+	r.ctx, r.end = context.WithCancelCause(ctx)
+	defer r.end(nil)
+	r.deciding, r.refuse = context.WithCancelCause(r.ctx)
 	defer r.refuse(nil)
 	r.hooks, r.unhook = context.WithCancelCause(ctx)
 	defer r.unhook(nil)
@@ -113,23 +115,10 @@ func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
 	if err := e.sess.Appear(ctx); err != nil && e.gone() {
 		return e.unreachable()
 	}
-	priming, stop := context.WithCancel(run)
-	done := make(chan struct{})
-	go func() { // waited for right below
-		defer close(done)
-		r.prime(priming)
-	}()
-	defer func() { stop(); <-done }()
 	e.cfg.Report(Online{JID: e.sess.JID().String()})
-	keeping, stopKeeping := context.WithCancel(run)
-	var kept sync.WaitGroup
-	kept.Go(func() { r.keep(keeping) })
-	err = r.wait(ctx, cancel)
-	stopKeeping()
-	kept.Wait()
-	r.close(errStreamLost)
+	err = r.run(ctx)
 	e.receiver.Store(nil)
-	cancel(errStreamLost)
+	r.end(errStreamLost)
 	r.finishHooks()
 	r.why = context.Cause(ctx)
 	close(r.last)
@@ -137,83 +126,146 @@ func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
 	return err
 }
 
+// run has the keeper and the priming at work until the run is over, and takes nothing new
+// when it returns.
+func (r *receiver) run(ctx context.Context) error {
+	keeping, stop := context.WithCancel(r.ctx)
+	defer stop()
+	var children sync.WaitGroup
+	children.Go(func() { r.prime(r.deciding) })
+	children.Go(func() { r.keep(keeping) })
+	err := r.wait(ctx)
+	stop()
+	r.close(errStreamLost)
+	children.Wait()
+	return err
+}
+
 // wait blocks until the run is over, and ends what is running as it should be.
-func (r *receiver) wait(ctx context.Context, cancel context.CancelCauseFunc) error {
+func (r *receiver) wait(ctx context.Context) error {
 	run := r.terms() // Changes and Stop stay what they are
 	late := time.NewTimer(r.e.timing.nextOffer)
 	defer late.Stop()
 	for {
 		select {
-		case code := <-r.once.over:
-			r.finish(ctx, cancel)
+		case code := <-r.once.Over():
+			r.finish(ctx)
 			return onceFailure(code)
-		case <-r.once.changed:
+		case <-r.once.Changed():
 			late.Reset(r.e.timing.nextOffer)
 		case <-late.C:
 			if lacks := r.lacks(); lacks > 0 {
-				r.finish(ctx, cancel)
+				r.finish(ctx)
 				return r.incomplete(lacks)
 			}
 			late.Reset(r.e.timing.nextOffer)
 		case c := <-run.Changes:
 			r.change(ctx, c)
 		case <-ctx.Done():
-			return r.halt(context.Cause(ctx), cancel)
+			return r.halt(context.Cause(ctx))
 		case <-run.Stop:
-			r.close(errDrained)
-			return r.drain(ctx, cancel)
+			return r.stop(ctx)
 		case <-r.e.sess.Done():
-			cancel(errStreamLost)
-			r.close(errStreamLost)
-			r.tasks.Wait()
-			if ended, err := r.ended(); ended {
-				return err
-			}
-			return r.e.unreachable()
+			return r.cut(errStreamLost, r.e.unreachable())
 		}
 	}
 }
 
-// halt ends what is running because of cause, the end of the run.
-func (r *receiver) halt(cause error, cancel context.CancelCauseFunc) error {
-	cancel(cause) // each transfer tells its peer
+// halt ends the run because of cause: each transfer tells its peer.
+func (r *receiver) halt(cause error) error {
+	return r.cut(cause, &Failure{Code: failureOf(cause, false).Code, Reason: cause.Error()})
+}
+
+// cut ends what is running because of cause, and waits for that. It returns how the batch
+// of --once has ended, if it has, and else what the end of the run is called.
+func (r *receiver) cut(cause, called error) error {
+	r.end(cause)
 	r.close(cause)
 	r.tasks.Wait()
-	if ended, err := r.ended(); ended {
-		return err
-	}
-	f := failureOf(cause, false)
-	return &Failure{Code: f.Code, Reason: cause.Error()}
-}
-
-// ended is how the accepted transfer of --once ended, if it did.
-func (r *receiver) ended() (is bool, err error) {
 	select {
-	case code := <-r.once.over:
-		return true, onceFailure(code)
+	case code := <-r.once.Over():
+		return onceFailure(code)
 	default:
-		return false, nil
+		return called
 	}
 }
 
-// drain lets the running transfers finish for a while, unless ctx ends.
-func (r *receiver) drain(ctx context.Context, cancel context.CancelCauseFunc) error {
-	done := make(chan struct{})
-	go func() { // ends with the tasks, which Receive waits for
+// finish ends a run whose batch is over, or given up: what was accepted beside it, the
+// rest of a file that is sent, gets the drain. Hooks are waited for by Receive.
+func (r *receiver) finish(ctx context.Context) {
+	r.close(refuse(errTaken, jingle.Reason{Condition: jingle.Busy}))
+	if cause := r.drain(ctx, &r.sessions); cause != nil {
+		r.end(cause)
+		r.sessions.Wait()
+	}
+}
+
+// stop ends a run that was told to: what is running gets the drain.
+func (r *receiver) stop(ctx context.Context) error {
+	r.close(errDrained)
+	switch cause := r.drain(ctx, &r.tasks); {
+	case errors.Is(cause, errDrained):
+		r.end(cause)
+		r.unhook(fault.ErrTerminated)
 		r.tasks.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-	case <-time.After(r.terms().Drain):
-		cancel(errDrained)
-		r.unhook(ErrTerminated)
-		<-done
-	case <-r.e.sess.Done():
-	case <-ctx.Done():
-		return r.halt(context.Cause(ctx), cancel)
+	case cause != nil && ctx.Err() != nil:
+		return r.halt(context.Cause(ctx))
 	}
 	return nil
+}
+
+// drain lets what is running finish for a while, unless the server is lost or ctx ends. It
+// returns what cut it short.
+func (r *receiver) drain(ctx context.Context, running *sync.WaitGroup) error {
+	select {
+	case <-ended(running):
+		return nil
+	case <-time.After(r.terms().Drain):
+		return errDrained
+	case <-r.e.sess.Done():
+		return errStreamLost
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// ended is closed when a group is done, which its owner waits for in any case.
+func ended(group *sync.WaitGroup) <-chan struct{} {
+	done := make(chan struct{})
+	go func() { // ends with the group
+		group.Wait()
+		close(done)
+	}()
+	return done
+}
+
+// lacks is how many files of the batch have not been offered, when nothing of it is
+// under way and nothing is being decided.
+func (r *receiver) lacks() int {
+	r.mu.Lock()
+	waiting := r.waiting
+	r.mu.Unlock()
+	if waiting > 0 { // who has decided has claimed before
+		return 0
+	}
+	return r.once.Lacks()
+}
+
+// incomplete is the end of a run whose batch did not come as a whole.
+func (r *receiver) incomplete(lacks int) error {
+	count, code := r.once.GiveUp()
+	return &Failure{
+		Code: code, Reason: fmt.Sprintf("%d of the %d files were not offered", lacks, count),
+		Hints: []string{"run `jetsend receive` again, and ask the contact for the rest"},
+	}
+}
+
+// onceFailure is the outcome of a batch that came to its end.
+func onceFailure(code exitcode.Code) error {
+	if code == exitcode.OK {
+		return nil
+	}
+	return &Failure{Code: code, Reason: "not every file was received", Reported: true}
 }
 
 // close has the run take nothing new. What is not decided yet ends with cause.
@@ -230,13 +282,18 @@ func (r *receiver) isClosed() bool {
 	return r.closed
 }
 
+// hasRoom reports whether another offer or request may be looked at.
+func (r *receiver) hasRoom() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return !r.closed && r.waiting < maxWaiting
+}
+
 // admits is the first check of every offer: it costs nothing, touches no key
 // and tells a stranger nothing. It is called on the stream's dispatcher.
 func (r *receiver) admits(t *terms, from jid.JID) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	bare := from.Bare()
-	if r.closed || r.waiting >= maxWaiting || r.once.taken != nil && r.once.taken.from != bare {
+	if !r.hasRoom() || !r.once.Admits(bare) {
 		return false
 	}
 	if t.admits(from) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"jetsend/internal/batch"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/inbox"
 	"jetsend/internal/jid"
@@ -18,70 +19,6 @@ import (
 	"jetsend/internal/xmltree"
 	"jetsend/internal/xmpptest"
 )
-
-// TestAskOnce: a yes is for the files that were asked about and no others, a no for
-// all that come with them.
-func TestAskOnce(t *testing.T) {
-	asked, says := 0, true
-	r := &receiver{asking: make(chan struct{}, 1), answers: map[string]*answer{}}
-	put := func(context.Context, Question) (bool, error) { asked++; return says, nil }
-	peer := jid.MustParse("romeo@jet.test/a")
-	question := func(device uint32, index int, size int64, total int64) Question {
-		return Question{Peer: peer, Size: size, Device: DeviceInfo{ID: device}, Batch: &Batch{ID: "b", Index: index, Count: 3, Bytes: total}}
-	}
-	for _, tt := range []struct {
-		what  string
-		q     Question
-		asked int
-	}{
-		{"the first", question(1, 1, 10, 100), 1},
-		{"the second", question(1, 2, 10, 100), 1},
-		{"the second again", question(1, 2, 10, 100), 2},
-		{"the third, larger than what is left", question(1, 3, 1000, 100), 3},
-		{"another total", question(1, 3, 10, 1000), 4},
-		{"another device", question(2, 3, 10, 1000), 5},
-	} {
-		if err := r.ask(t.Context(), put, tt.q); err != nil || asked != tt.asked {
-			t.Errorf("%s: asked %d times, want %d (%v)", tt.what, asked, tt.asked, err)
-		}
-	}
-	says = false
-	other := func(device uint32, index int) Question {
-		q := question(device, index, 10, 100)
-		q.Batch.ID = "c"
-		return q
-	}
-	for _, tt := range []struct {
-		what  string
-		q     Question
-		asked int
-	}{
-		{"the first that is not wanted", other(1, 1), 6},
-		{"the second of those", other(1, 2), 6},
-		{"the first once more", other(1, 1), 6},
-		{"another device, another no", other(2, 2), 7},
-	} {
-		if err := r.ask(t.Context(), put, tt.q); !errors.Is(err, errDeclined) || asked != tt.asked {
-			t.Errorf("%s: asked %d times, want %d (%v)", tt.what, asked, tt.asked, err)
-		}
-	}
-	r.asking <- struct{}{} // another question is being asked
-	ctx, cancel := context.WithCancelCause(t.Context())
-	cancel(ErrInterrupted)
-	if err := r.ask(ctx, put, question(3, 1, 1, 1)); !errors.Is(err, ErrInterrupted) {
-		t.Errorf("interrupted while waiting: %v", err)
-	}
-	<-r.asking
-	// Where nobody is asked, what was said before holds.
-	says = true
-	more := question(4, 1, 10, 50)
-	if err := errors.Join(r.ask(t.Context(), put, more), r.ask(t.Context(), nil, question(4, 2, 10, 50))); err != nil {
-		t.Errorf("of a batch that was said yes to: %v", err)
-	}
-	if err := r.ask(t.Context(), nil, question(5, 3, 10, 50)); !errors.Is(err, errDeclined) {
-		t.Errorf("never said yes to: %v", err)
-	}
-}
 
 // TestNothingToldBeforeTheYes: who offers a file to somebody who is asked is told one and
 // the same, and not before the answer, whether or not it is there already or would fit.
@@ -162,7 +99,7 @@ func TestOnceAfterNoSpace(t *testing.T) {
 			t.Fatalf("%v", err)
 		}
 	}
-	eventually(t, func() bool { return claimed(juliet) == "" })
+	eventually(t, func() bool { return free(juliet) })
 }
 
 // TestOnceEndedByAnother: what another process brings to its end, while an offer of it
@@ -184,13 +121,15 @@ func TestOnceEndedByAnother(t *testing.T) {
 		ended <- juliet.Receive(t.Context(), ReceiveOptions{Dir: row.Dir, Accept: AcceptContacts, Once: true})
 	}()
 	go func() { sent <- offeredBy(t, romeo, &source{Name: row.Name}, []byte("abc"), row.ID) }()
-	eventually(t, func() bool { return claimed(juliet) == row.ID })
+	eventually(t, func() bool {
+		return !free(juliet) && juliet.receiver.Load().once.Open(batch.KeyOf(row.Peer, "", row.ID))
+	})
 	err = errors.Join(other.Run(t.Context()), other.Place(filepath.Join(row.Dir, row.Name), nil),
 		other.Complete(), other.Release())
 	if code := <-sent; err != nil || code != exitcode.OK { // by the receipt
 		t.Fatalf("%v, the sender ended with %d", err, code)
 	}
-	eventually(t, func() bool { return claimed(juliet) == "" })
+	eventually(t, func() bool { return free(juliet) })
 	if code := offeredBy(t, romeo, &source{Name: "g"}, []byte("abc"), ""); code != exitcode.OK {
 		t.Errorf("the next one: %d", code)
 	}
@@ -199,20 +138,10 @@ func TestOnceEndedByAnother(t *testing.T) {
 	}
 }
 
-// claimed is the id of what the run of --once waits for.
-func claimed(e *Endpoint) string {
+// free reports whether --once can still take any batch; else it waits for one.
+func free(e *Endpoint) bool {
 	r := e.receiver.Load()
-	if r == nil {
-		return ""
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.once.taken != nil {
-		for id := range r.once.taken.live {
-			return id
-		}
-	}
-	return ""
+	return r == nil || r.once.Open(batch.Key{})
 }
 
 // TestInbandSuccess: a client that says success before the blocks were

@@ -189,7 +189,7 @@ func (v *visits) receive(in *incoming) (done bool, err error) {
 		row, kerr := in.known(in.talk.ctx)
 		if kerr == nil { // which has ended it: this run still has no file
 			in.unclaim()
-			in.r.missed(in, exitcode.OK)
+			in.r.once.Missed(in.fileOf(), exitcode.OK)
 			if v.begun {
 				v.giveUp()
 			}
@@ -327,7 +327,7 @@ func (v *visits) left(l left) {
 func (v *visits) complete(head Head) {
 	v.begun = false
 	if head.Direction == Receive {
-		v.r.end(head.Transfer, exitcode.OK)
+		v.r.once.End(head.Transfer, exitcode.OK)
 	}
 }
 
@@ -336,7 +336,7 @@ func (v *visits) failed(head Head, f *Failure, resumable bool) {
 	v.begun = false
 	v.r.e.cfg.Report(Failed{Head: head, Code: int(f.Code), Reason: clean.Error(f), Resumable: resumable, Hints: f.Hints})
 	if head.Direction == Receive {
-		v.r.end(head.Transfer, f.Code)
+		v.r.once.End(head.Transfer, f.Code)
 	}
 }
 
