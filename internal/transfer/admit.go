@@ -333,7 +333,7 @@ func (in *incoming) impossible(known journal.Row) *refusal {
 	if in.full(known) {
 		return refuse(fmt.Errorf("%d bytes: %w", in.file.Size, inbox.ErrNoSpace), declined(detailNoSpace))
 	}
-	if err := in.taken(); err != nil {
+	if err := in.down.how.Taken(in.r.dir, in.sess.Peer(), in.down.name, in.talk.d.Sealed().Manifest() != nil); err != nil {
 		return refuse(err, declined(detailExists))
 	}
 	return nil
@@ -358,5 +358,5 @@ func (in *incoming) full(known journal.Row) bool {
 		return false
 	}
 	row := in.row()
-	return errors.Is(in.r.dir.Fits(row.Size, in.down.spare(&row)), inbox.ErrNoSpace)
+	return errors.Is(in.down.how.Fits(in.r.dir, &row), inbox.ErrNoSpace)
 }

@@ -40,7 +40,7 @@ func (d *download) checkAccept(c *conversation) (s profile.Span, err error) {
 	}
 	s = a.Span
 	i := slices.IndexFunc(c.devices, func(d omemo.Device) bool { return d.ID == a.Device })
-	if row := d.row.Row(); i < 0 || !row.HasKey(c.devices[i].IdentityKey) {
+	if row := d.sink.Row(); i < 0 || !row.HasKey(c.devices[i].IdentityKey) {
 		return s, fmt.Errorf("%w: an accept of another device", errSealed)
 	}
 	d.sender = c.devices[i : i+1]
@@ -48,10 +48,10 @@ func (d *download) checkAccept(c *conversation) (s profile.Span, err error) {
 		return s, err
 	}
 	switch s.Offset {
-	case d.offset():
+	case d.sink.Have():
 		return s, nil
 	case 0:
-		return s, d.restart(c.ctx)
+		return s, d.sink.Restart()
 	}
 	return s, fmt.Errorf("%w: an accept from byte %d", errSealed, s.Offset)
 }

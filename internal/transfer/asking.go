@@ -14,6 +14,7 @@ import (
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
 	"jetsend/internal/profile"
+	"jetsend/internal/sink"
 	"jetsend/internal/xmltree"
 )
 
@@ -87,7 +88,7 @@ func (q *question) put(to *peer) (c *conversation, err error) {
 	}()
 	patience := requestTime + checkTime(d.file.Size)
 	err = c.step(q.need, func(ctx context.Context) error {
-		prefix, err := d.prefix(ctx)
+		prefix, err := d.sink.Prefix(ctx, nil)
 		if err != nil {
 			return err
 		}
@@ -96,7 +97,7 @@ func (q *question) put(to *peer) (c *conversation, err error) {
 		if err != nil {
 			return err
 		}
-		if err := d.row.Offer(ctx, to.JID.Resource()); err != nil {
+		if err := d.sink.Offer(ctx, to.JID.Resource()); err != nil {
 			return err
 		}
 		c.lost = d.e.sess.Lost()
@@ -116,7 +117,7 @@ func (q *question) put(to *peer) (c *conversation, err error) {
 
 // prepare makes the route, the envelope and the content.
 func (q *question) prepare(ctx context.Context, c *conversation, to *peer, sid, prefix string) (content jingle.Content, err error) {
-	e, row := q.down.e, q.down.row.Row()
+	e, row := q.down.e, q.down.sink.Row()
 	c.d = dialect.New(dialect.FormJetsend, "", to.Software)
 	if c.route, err = e.offerRoute(ctx, to, q.paths); err != nil {
 		return content, err
@@ -126,7 +127,7 @@ func (q *question) prepare(ctx context.Context, c *conversation, to *peer, sid, 
 		Transfer: row.ID, SID: sid, Initiator: e.sess.JID(), Responder: to.JID, Device: e.omemo.DeviceID(),
 		File: &jingle.File{Size: row.Size}, Prefix: prefix,
 	}
-	env, err := c.d.Write(ctx, e.omemo, e.sess, dialect.Terms{Offer: asked, Offset: q.down.offset(), Limit: e.sessionLimit()}, &content)
+	env, err := c.d.Write(ctx, e.omemo, e.sess, dialect.Terms{Offer: asked, Offset: q.down.sink.Have(), Limit: e.sessionLimit()}, &content)
 	if err != nil {
 		return content, wrapFailed(to, err)
 	}
@@ -194,19 +195,14 @@ func (q *asking) Open() (*conversation, end, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	d := newDownload(q.e, q.row, to[0].JID, keeping{})
-	d.life, d.taken = q.life, true // the sender knows it from before
+	d := newDownload(q.e, q.row, to[0].JID, keeping{Options: sink.Options{Known: true}})
+	d.life = q.life
 	d.judge, d.told = func(omemo.Device) error { return nil }, func() {}
-	dir, err := openDir(&q.row)
-	if err != nil {
-		return nil, nil, &sinkError{Err: err}
+	if err := d.resume(q.life, q.row); err != nil {
+		return nil, nil, err // the contact's own session may have come before
 	}
-	if err := d.open(q.life, q.row, dir); err != nil {
-		return nil, nil, errors.Join(err, dir.Close()) // the contact's own session may have come before
-	}
-	d.own = true
 	q.down = d
-	if d.final != "" { // a crash had hidden it
+	if d.released() { // a crash had hidden it
 		d.report()
 		return nil, nil, nil
 	}
@@ -236,7 +232,7 @@ func (q *asking) After(err error) bool {
 		q.row = now
 	}
 	if q.row.Released { // the contact's own session brought the rest, maybe to another process
-		q.e.reportReleased(q.head, q.row)
+		q.e.cfg.Report(sink.Received(q.head, &q.row))
 		return false
 	}
 	if over := overSince(q.row); over != nil && (q.row.State == journal.Forgotten || errors.Is(err, journal.ErrOver)) {

@@ -2,17 +2,15 @@ package transfer
 
 import (
 	"context"
-	"errors"
-	"io/fs"
 	"maps"
 	"time"
 
 	"jetsend/internal/backoff"
 	"jetsend/internal/batch"
 	"jetsend/internal/exitcode"
-	"jetsend/internal/inbox"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
+	"jetsend/internal/sink"
 )
 
 const (
@@ -91,12 +89,12 @@ func (r *receiver) keep(ctx context.Context) {
 func (k *keeper) settle(ctx context.Context) {
 	t := k.r.terms()
 	how := k.r.keeping(t)
-	how.out = nil // that is for the one transfer of the run
+	how.Out = nil // that is for the one transfer of the run
 	for _, row := range k.interrupted(ctx) {
 		if !row.Phase.Verified() {
 			continue
 		}
-		released, err := k.r.e.settle(ctx, row, how, k.r.dir)
+		released, err := k.r.e.settle(ctx, row, how)
 		if err != nil {
 			k.r.e.log.Warn("release that was cut", "transfer", row.ID, "error", err)
 		}
@@ -104,20 +102,6 @@ func (k *keeper) settle(ctx context.Context) {
 			k.r.once.End(row.ID, exitcode.OK) // it is one that has arrived
 		}
 	}
-}
-
-// settle ends the release of a verified file that a crash has cut, which needs
-// nobody. It tells whether the file is released now.
-func (e *Endpoint) settle(ctx context.Context, row journal.Row, how keeping, dir *inbox.Dir) (released bool, err error) {
-	d := newDownload(e, row, row.Peer, how)
-	if err := d.open(ctx, row, dir); err != nil {
-		return false, err
-	}
-	if d.final == "" {
-		return false, d.leave(errors.New(row.LastError)).lost
-	}
-	d.report()
-	return true, d.close()
 }
 
 // interrupted are the received transfers that could go on.
@@ -246,7 +230,7 @@ func (k *keeper) tidy(ctx context.Context) {
 	if keep <= 0 {
 		return
 	}
-	if err := k.r.tidyParts(ctx, keep, now); err != nil {
+	if err := k.r.e.sinks().Sweep(ctx, k.r.dir, keep, now); err != nil {
 		k.r.e.log.Warn("old partial files", "error", err)
 	}
 }
@@ -262,18 +246,6 @@ func (e *Endpoint) expire(ctx context.Context, keep time.Duration) {
 	}
 }
 
-// tidyParts removes old partial files that no row knows of.
-func (r *receiver) tidyParts(ctx context.Context, keep time.Duration, now time.Time) error {
-	stale, err := r.dir.Stale(keep, now)
-	for _, id := range stale {
-		_, lerr := r.e.journal.Load(ctx, journal.Key{ID: id, Direction: journal.Receive})
-		if errors.Is(lerr, journal.ErrUnknown) {
-			err = errors.Join(err, inbox.Remove(r.dir.Path(""), id))
-		}
-	}
-	return err
-}
-
 // Discard removes what an interrupted transfer has on the disk: the partial file
 // of a received one, what was read from an input for a sent one. Other sources
 // are the user's.
@@ -281,14 +253,7 @@ func Discard(row journal.Row) error {
 	if row.Source == journal.SourceSpool {
 		return discardSpool(&row)
 	}
-	if row.Direction != journal.Receive || row.Dir == "" {
-		return nil
-	}
-	err := inbox.Remove(row.Dir, row.ID)
-	if errors.Is(err, fs.ErrNotExist) { // the directory is gone, and the file with it
-		return nil
-	}
-	return err
+	return sink.Discard(&row)
 }
 
 // wants reports whether the run would take the file.
@@ -313,7 +278,7 @@ func (r *receiver) request(t *terms, row journal.Row) error {
 // keeping says how this run keeps the files that it takes under t.
 func (r *receiver) keeping(t *terms) keeping {
 	return keeping{
-		minFree: t.MinFree, conflict: t.OnConflict, checksum: t.Checksum,
-		out: t.Out, released: func(of Received) { r.runHook(t.Hook, of) },
+		Options:  sink.Options{MinFree: t.MinFree, Conflict: t.OnConflict, PerSender: t.PerSender, Out: t.Out},
+		checksum: t.Checksum, released: func(of Received) { r.runHook(t.Hook, of) },
 	}
 }

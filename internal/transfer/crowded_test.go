@@ -10,7 +10,8 @@ import (
 	"jetsend/internal/exitcode"
 	"jetsend/internal/filename"
 	"jetsend/internal/inbox"
-	"jetsend/internal/jingle"
+	"jetsend/internal/jid"
+	"jetsend/internal/sink"
 )
 
 // TestNoNameLeft: a file that could get no name is declined before a byte of it comes,
@@ -31,8 +32,7 @@ func TestNoNameLeft(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	in := &incoming{r: &receiver{dir: dir}, file: &jingle.File{}, down: &download{name: "f.txt"}, terms: &terms{}}
-	err = in.taken()
+	err = sink.Options{}.Taken(dir, jid.MustParse("romeo@jet.test"), "f.txt", false)
 	f := failureOf(err, false)
 	if !errors.Is(err, inbox.ErrCrowded) || f.Code != exitcode.LocalFile || len(f.Hints) != 1 {
 		t.Errorf("%v: %+v", err, f)

@@ -17,7 +17,6 @@ import (
 
 	"jetsend/internal/archive"
 	"jetsend/internal/exitcode"
-	"jetsend/internal/filename"
 	"jetsend/internal/hook"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
@@ -297,26 +296,5 @@ func TestManyAtOnce(t *testing.T) {
 	}
 	if len(under) > 0 || most > sendingAtOnce {
 		t.Errorf("%d at once, %d without an end", most, len(under))
-	}
-}
-
-func TestFolderName(t *testing.T) {
-	seen := map[string]string{}
-	for _, j := range []string{
-		"romeo@jet.test", "romeo@jet.test.example", `d\27artagnan@jet.test`, `\27artagnan@jet.test`, ".hidden@jet.test", "hidden@jet.test",
-		"a|b@jet.test", "a?b@jet.test", "a_b@jet.test", "con@jet.test", strings.Repeat("a", 400) + "@jet.test", strings.Repeat("a", 401) + "@jet.test",
-		strings.Repeat("é", 300) + "@jet.test", "jet.test",
-	} {
-		name := folderName(jid.MustParse(j))
-		if seen[name] != "" {
-			t.Errorf("%s and %s share %q", j, seen[name], name)
-		}
-		seen[name] = j
-		if filename.Component(name) != name || strings.ContainsAny(name, `/\`) || name[0] == '.' || len(name) > filename.MaxBytes {
-			t.Errorf("%s: %q", j, name)
-		}
-	}
-	if folderName(jid.MustParse("romeo@jet.test/orchard")) != "romeo@jet.test" {
-		t.Error("an ordinary address is its own folder")
 	}
 }

@@ -1,14 +1,9 @@
 package transfer
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"strings"
 	"time"
 
-	"jetsend/internal/archive"
-	"jetsend/internal/inbox"
 	"jetsend/internal/journal"
 )
 
@@ -53,46 +48,4 @@ func sourceOf(manifest []byte) journal.Source {
 		return journal.SourceFile
 	}
 	return journal.SourceTree
-}
-
-// spare is what must stay free beside the partial file of a row: a directory is
-// there twice while it is unpacked.
-func (d *download) spare(row *journal.Row) int64 {
-	if row.Source != journal.SourceTree {
-		return d.how.minFree
-	}
-	return d.how.minFree + row.Size
-}
-
-// unpack is release for a directory.
-func (d *download) unpack(ctx context.Context, sum []byte) error {
-	final, tree, err := d.part.Unpack(ctx, d.name, d.how.conflict, func(path string) error { return d.row.Place(path, sum) })
-	if err != nil {
-		return unpackError(ctx, err)
-	}
-	d.final = final
-	d.released(tree)
-	return d.row.Complete()
-}
-
-// unpackError tells whose fault it is that a directory cannot be unpacked.
-func unpackError(ctx context.Context, err error) error {
-	var refused *archive.RefusedError
-	switch {
-	case errors.As(err, &refused): // an honest jetsend sends nothing of the kind
-		return fmt.Errorf("%w: %w", errDeclined, err)
-	case context.Cause(ctx) != nil:
-		return context.Cause(ctx)
-	case errors.Is(err, inbox.ErrExists), errors.Is(err, inbox.ErrNoSpace):
-		return err
-	}
-	return &sinkError{Err: err}
-}
-
-// settleRelease asks the directory what became of a release that was cut.
-func (d *download) settleRelease(row *journal.Row, name string) (inbox.Outcome, error) {
-	if row.Source == journal.SourceTree {
-		return d.dir.SettleTree(row.ID, name)
-	}
-	return d.dir.Settle(row.ID, name, row.Size)
 }

@@ -128,14 +128,13 @@ func leftBy(t *testing.T, e *Endpoint, cause error) journal.State {
 		Name: "f", Dir: dir.Path(""), Size: 100, Source: journal.SourceFile, Keys: [][]byte{make([]byte, 33)},
 	}
 	d := newDownload(e, row, row.Peer, keeping{})
-	if err := d.open(t.Context(), row, dir); err != nil {
+	if err := d.resume(t.Context(), row); err != nil {
 		t.Fatal(err)
 	}
-	_, err = d.part.Write(make([]byte, 50))
-	if err = errors.Join(err, d.row.Run(t.Context()), d.row.Progress(t.Context(), 50)); err != nil {
+	_, err = d.sink.Write(make([]byte, 50))
+	if err = errors.Join(err, d.sink.Run(t.Context(), 50), d.sink.Sync(t.Context())); err != nil { // all was here before the session
 		t.Fatal(err)
 	}
-	d.from = 50 // what was here before the session
 	if err := d.leave(cause).lost; err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"jetsend/internal/exitcode"
-	"jetsend/internal/inbox"
 	"jetsend/internal/journal"
 )
 
@@ -105,12 +104,7 @@ func TestForgottenInHand(t *testing.T) {
 	if err := st.juliet.journal.Forget(t.Context(), key, Discard); err != nil {
 		t.Fatal(err)
 	}
-	dir, err := inbox.Open(row.Dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = dir.Close() }()
-	err = newDownload(st.juliet, row, row.Peer, keeping{}).open(t.Context(), row, dir)
+	err := newDownload(st.juliet, row, row.Peer, keeping{}).resume(t.Context(), row)
 	if !errors.Is(err, journal.ErrOver) {
 		t.Error(err)
 	}

@@ -1,19 +1,14 @@
 package transfer
 
 import (
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"jetsend/internal/inbox"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
-	"jetsend/internal/journal"
 	"jetsend/internal/stanza"
 )
 
@@ -57,26 +52,4 @@ func TestHintsOfTheSender(t *testing.T) {
 			}
 		})
 	}
-}
-
-// TestFolderOfTheRow: a transfer that is resumed finds the folder of its contact by
-// the same rules.
-func TestFolderOfTheRow(t *testing.T) {
-	row := journal.Row{Peer: jid.MustParse("romeo@jet.test"), Dir: filepath.Join(t.TempDir(), "romeo@jet.test")}
-	if err := errors.Join(os.Mkdir(row.Dir, 0o700), os.Chmod(row.Dir, 0o777)); err != nil {
-		t.Fatal(err)
-	}
-	var folder *inbox.FolderError
-	if _, err := openDir(&row); !errors.As(err, &folder) {
-		t.Errorf("%v", err)
-	}
-	row.Peer = jid.MustParse("juliet@jet.test") // so that it is the user's own directory
-	dir, err := openDir(&row)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if why := dir.Exposed(); why == "" {
-		t.Error("not known for exposed")
-	}
-	_ = dir.Close()
 }

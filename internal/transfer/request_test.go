@@ -5,21 +5,17 @@ import (
 
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
+	"jetsend/internal/sink"
 )
 
 // request1 asks a client of the contact for the rest of a file, in one session, as a run
 // does; begun is told of its conversation.
 func request1(ctx context.Context, e *Endpoint, row journal.Row, to *peer, paths RouteOptions, begun func(*conversation)) error {
-	dir, err := openDir(&row)
-	if err != nil {
-		return err
-	}
-	d := newDownload(e, row, to.JID, keeping{})
-	d.life, d.taken, d.judge, d.told = ctx, true, func(omemo.Device) error { return nil }, func() {}
-	if err := d.open(ctx, row, dir); err != nil {
+	d := newDownload(e, row, to.JID, keeping{Options: sink.Options{Known: true}})
+	d.life, d.judge, d.told = ctx, func(omemo.Device) error { return nil }, func() {}
+	if err := d.resume(ctx, row); err != nil {
 		return causeOf(ctx, err)
 	}
-	d.own = true
 	c, err := (&question{down: d, paths: paths}).ask([]*peer{to})
 	if err == nil {
 		begun(c)

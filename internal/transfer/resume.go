@@ -2,7 +2,6 @@ package transfer
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 
@@ -184,33 +183,12 @@ func (e *Endpoint) resumeReceive(ctx context.Context, row journal.Row, opt Resum
 	return q.code
 }
 
-// settleHere is settle in the directory of the row. What goes wrong shows again
+// settleHere is settle for one transfer. What goes wrong shows again
 // when the rest is asked for.
 func (e *Endpoint) settleHere(ctx context.Context, row journal.Row) bool {
-	dir, err := openDir(&row)
+	released, err := e.settle(ctx, row, keeping{})
 	if err != nil {
-		return false
-	}
-	released, err := e.settle(ctx, row, keeping{}, dir)
-	if err = errors.Join(err, dir.Close()); err != nil {
 		e.log.Warn("release that was cut", "transfer", row.ID, "error", err)
 	}
 	return released
-}
-
-// reportReleased says of a transfer that others brought to its end that its file
-// is there.
-func (e *Endpoint) reportReleased(head Head, row journal.Row) {
-	verified := []string{"gcm-tag"}
-	if row.SHA256 != nil {
-		verified = append(verified, "sha-256")
-	}
-	path := row.Path
-	if row.Phase == journal.PhasePoured {
-		path = StandardOutput
-	}
-	e.cfg.Report(Received{
-		Head: head, Path: path, Size: row.Size, Verified: verified, SHA256: hex.EncodeToString(row.SHA256),
-		Description: row.Description, Directory: row.Source == journal.SourceTree,
-	})
 }

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"jetsend/internal/exitcode"
-	"jetsend/internal/inbox"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
 )
@@ -19,19 +18,15 @@ func TestOfferDuringSettle(t *testing.T) {
 	row := journal.Row{Key: journal.Key{ID: "0a3c1d5e-1b2c-4d3e-8f90-a1b2c3d4e5f6", Direction: journal.Receive}, Keys: [][]byte{make([]byte, 33)}}
 	row.Peer, row.Profile, row.Name = jid.MustParse("romeo@jet.test"), true, "f"
 	row.Source = journal.SourceFile
-	dir, err := inbox.Open(st.dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = dir.Close() }()
+	row.Dir = st.dir
 	d := newDownload(st.juliet, row, row.Peer, keeping{})
-	if err := d.open(t.Context(), row, dir); err != nil {
+	if err := d.resume(t.Context(), row); err != nil {
 		t.Fatal(err)
 	}
-	if err := newDownload(st.juliet, row, row.Peer, keeping{}).open(t.Context(), row, dir); !errors.Is(err, journal.ErrRunning) {
+	if err := newDownload(st.juliet, row, row.Peer, keeping{}).resume(t.Context(), row); !errors.Is(err, journal.ErrRunning) {
 		t.Error(err)
 	}
-	if err := d.close(); err != nil {
+	if err := d.sink.Close(); err != nil {
 		t.Error(err)
 	}
 }

@@ -350,7 +350,7 @@ func (u *upload) writeDown(err error) (resumable bool) {
 	jerr := error(nil)
 	switch {
 	case resumable:
-		jerr = park(u.row, err)
+		jerr = u.row.Pause(k.Paused, err)
 	case k.Declined:
 		jerr = u.row.Decline(err)
 	default:

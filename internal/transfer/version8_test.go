@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"jetsend/internal/inbox"
 	"jetsend/internal/journal"
 	sending "jetsend/internal/source"
 	"jetsend/internal/state"
@@ -76,12 +75,8 @@ func TestVersion8Releases(t *testing.T) {
 		5: "in/verified", 6: ".in/in a hidden directory", 7: "", 21: "in/received tree", 28: "in/placed (1)", 29: "",
 	} {
 		row := load(t, e, journal.Key{ID: version8ID(n), Direction: journal.Receive})
-		dir, err := inbox.Open(row.Dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		released, err := e.settle(t.Context(), row, keeping{}, dir)
-		if err = errors.Join(err, dir.Close()); err != nil || !released {
+		released, err := e.settle(t.Context(), row, keeping{})
+		if err != nil || !released {
 			t.Errorf("%s: %v, %v", row.Name, released, err)
 		}
 		row = load(t, e, row.Key)
@@ -129,4 +124,19 @@ func TestVersion8Sources(t *testing.T) {
 			t.Errorf("%s was discarded: %v", strings.TrimPrefix(row.Path, home), err)
 		}
 	}
+}
+
+// offline is an endpoint with a journal and no account.
+func offline(t *testing.T, report func(Event)) *Endpoint {
+	t.Helper()
+	db, err := state.Open(t.Context(), filepath.Join(t.TempDir(), "state.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	j, err := journal.Open(t.Context(), db, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Endpoint{timing: usual, cfg: Config{Report: report}, log: slog.New(slog.DiscardHandler), db: db, journal: j}
 }

@@ -12,6 +12,8 @@ import (
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
+	"jetsend/internal/sink"
+	"jetsend/internal/stream"
 )
 
 // visits are the sessions of one transfer in a run of Receive: the contact opens them, or
@@ -126,7 +128,7 @@ func (v *visits) woken() (err error) {
 		case *notice: // it is about a transfer that nobody is at
 			in.ignored(v.begun)
 		case *incoming:
-			if d, ok := v.end.(*download); ok && d.row != nil && !in.sharesKey(d.row.Row().Keys) {
+			if d, ok := v.end.(*download); ok && d.sink != nil && !in.sharesKey(d.sink.Row().Keys) {
 				in.refuse(refuse(errors.Join(errDeclined, journal.ErrForeign), jingle.Reason{Condition: jingle.SecurityError}), v.begun, true)
 				break
 			}
@@ -174,13 +176,11 @@ func (v *visits) receive(in *incoming) (done bool, err error) {
 	}()
 	d := in.down
 	err = in.deciding(func(ctx context.Context) error {
-		dir, err := in.r.folder(in.terms, in.sess.Peer())
+		dir, err := d.how.Open(in.r.dir, in.sess.Peer())
 		if err != nil {
-			return &sinkError{Err: err}
+			return &stream.SinkError{Err: err}
 		}
-		err = d.take(ctx, in.row(), dir)
-		in.r.settleFolder(d, dir, err)
-		return err
+		return d.take(ctx, in.row(), dir)
 	})
 	switch {
 	case errors.Is(err, inbox.ErrNoSpace):
@@ -200,18 +200,18 @@ func (v *visits) receive(in *incoming) (done bool, err error) {
 	case err != nil:
 		return false, err
 	}
-	if d.final != "" { // a crash had hidden it
-		in.again(d.row.Row())
+	if d.released() { // a crash had hidden it
+		in.again(d.sink.Row())
 		d.report()
-		if d.past {
+		if d.sink.Past() {
 			in.unclaim()
 		} else {
 			v.complete(in.head)
 		}
-		return true, d.close()
+		return true, d.sink.Close()
 	}
-	if in.talk.d.Sealed().Restart && d.offset() > 0 {
-		if err = d.restart(in.talk.ctx); err != nil {
+	if in.talk.d.Sealed().Restart && d.sink.Have() > 0 {
+		if err = d.sink.Restart(); err != nil {
 			return false, errors.Join(err, d.leave(err).lost)
 		}
 	}
@@ -234,20 +234,15 @@ func (q *request) over(err error) { q.done <- err }
 
 // ask opens a session for the rest of the file.
 func (v *visits) ask(q *request) (c *conversation, x end, err error) {
-	dir, err := openDir(&q.row)
-	if err != nil {
-		return nil, nil, &sinkError{Err: err}
-	}
 	d := newDownload(v.r.e, q.row, q.to[0].JID, v.r.keeping(q.terms))
-	d.life, d.taken = v.r.ctx, true // the sender knows it from before
+	d.life, d.how.Known = v.r.ctx, true
 	d.judge = func(of omemo.Device) error { return q.terms.judge(of, true) }
 	d.told = func() { v.begin(d.head, q.terms) }
-	if err := d.open(v.r.ctx, q.row, dir); err != nil {
-		return nil, nil, errors.Join(err, dir.Close())
+	if err := d.resume(v.r.ctx, q.row); err != nil {
+		return nil, nil, err
 	}
-	d.own = true
 	v.end = d
-	if d.final != "" { // a crash had hidden it
+	if d.released() { // a crash had hidden it
 		d.report()
 		return nil, nil, nil
 	}
@@ -278,7 +273,7 @@ func (v *visits) settle(err error) {
 	if asked && !d.agreed {
 		l := d.leave(notBegun(err))
 		switch {
-		case l.done && !d.past: // a crash had hidden it
+		case l.done && !d.sink.Past(): // a crash had hidden it
 			v.complete(d.head)
 		case overThere(err):
 			v.over(d.head, err)
@@ -391,7 +386,7 @@ func (v *visits) part(row journal.Row) {
 	case !row.Released:
 		v.failed(v.head, failureOf(v.err, true), row.State == journal.Interrupted || row.State.Live())
 	case v.head.Direction == Receive:
-		v.r.e.reportReleased(v.head, row)
+		v.r.e.cfg.Report(sink.Received(v.head, &row))
 		v.complete(v.head)
 	default:
 		v.r.e.cfg.Report(Sent{Head: v.head, Size: row.Size, VerifiedByPeer: row.Profile})

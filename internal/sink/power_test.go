@@ -1,4 +1,4 @@
-package transfer
+package sink
 
 import (
 	"bytes"
@@ -6,15 +6,11 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
-	"jetsend/internal/inbox"
 	"jetsend/internal/journal"
-	"jetsend/internal/state"
 )
 
 // loss is a download directory of which power loss takes what was not synced.
@@ -69,21 +65,6 @@ func (l *loss) strike(t *testing.T, keep int) {
 	_ = os.Remove(l.part + ".lost")
 }
 
-// offline is an endpoint with a journal and no account.
-func offline(t *testing.T, report func(Event)) *Endpoint {
-	t.Helper()
-	db, err := state.Open(t.Context(), filepath.Join(t.TempDir(), "state.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	j, err := journal.Open(t.Context(), db, time.Now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &Endpoint{timing: usual, cfg: Config{Report: report}, log: slog.New(slog.DiscardHandler), db: db, journal: j}
-}
-
 // TestPowerLoss: power is lost between any two steps of a download, and any part of
 // the names that were not synced survives. What goes on from there finds no byte
 // that was lost, and brings exactly the right file.
@@ -93,9 +74,9 @@ func TestPowerLoss(t *testing.T) {
 	_, _ = rand.Read(data)
 	for cut := range steps + 1 {
 		for keep := range chances {
-			e, dir := offline(t, func(Event) {}), t.TempDir()
-			row := parked(t, e, dir, int64(len(data)))
-			h, err := e.journal.Begin(t.Context(), row)
+			k, dir := newKit(t), t.TempDir()
+			row := k.parked(dir, int64(len(data)))
+			h, err := k.Journal.Begin(t.Context(), row)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -109,14 +90,14 @@ func TestPowerLoss(t *testing.T) {
 				t.Fatal(err)
 			}
 			l.strike(t, keep)
-			if err := goOn(t, e, load(t, e, row.Key), data); err != nil {
+			if err := k.goOn(k.load(row.Key), data); err != nil {
 				t.Errorf("cut at %d, %b: %v", cut, keep, err)
 			}
 			entries, err := os.ReadDir(dir)
 			if b, rerr := os.ReadFile(l.final); err != nil || rerr != nil || len(entries) != 1 || !bytes.Equal(b, data) {
 				t.Errorf("cut at %d, %b: %v, %v, %v", cut, keep, entries, err, rerr)
 			}
-			if got := load(t, e, row.Key); got.State != journal.Complete {
+			if got := k.load(row.Key); got.State != journal.Complete {
 				t.Errorf("cut at %d, %b: in the end %s", cut, keep, got.State)
 			}
 		}
@@ -129,9 +110,9 @@ func TestAlteredBeforeRelease(t *testing.T) {
 	data := []byte("verified before the crash")
 	sum := sha256.Sum256(data)
 	for _, altered := range []bool{false, true} {
-		e, dir := offline(t, func(Event) {}), t.TempDir()
-		row := parked(t, e, dir, int64(len(data)))
-		h, err := e.journal.Begin(t.Context(), row)
+		k, dir := newKit(t), t.TempDir()
+		row := k.parked(dir, int64(len(data)))
+		h, err := k.Journal.Begin(t.Context(), row)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -141,35 +122,31 @@ func TestAlteredBeforeRelease(t *testing.T) {
 		}
 		final := filepath.Join(dir, "f")
 		err = errors.Join(h.Run(t.Context()), os.WriteFile(filepath.Join(dir, ".jetsend-"+row.ID+".part"), have, 0o600),
-			h.Place(final, sum[:]), h.Release(), goOn(t, e, load(t, e, row.Key), data))
+			h.Place(final, sum[:]), h.Release(), k.goOn(k.load(row.Key), data))
 		if got, rerr := os.ReadFile(final); err != nil || rerr != nil || !bytes.Equal(got, data) {
 			t.Errorf("altered %v: %q, %v, %v", altered, got, err, rerr)
 		}
 	}
 }
 
-// goOn takes a download up and brings it to its end, as a session would.
-func goOn(t *testing.T, e *Endpoint, row journal.Row, data []byte) error {
-	t.Helper()
-	dir, err := inbox.Open(row.Dir)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = dir.Close() }()
-	d := newDownload(e, row, row.Peer, keeping{})
-	switch err := d.open(t.Context(), row, dir); {
+// goOn takes a transfer up and brings it to its end, as a session would.
+func (k *kit) goOn(row journal.Row, data []byte) error {
+	k.t.Helper()
+	ctx := k.t.Context()
+	f, err := k.Resume(ctx, row, Options{})
+	switch {
 	case errors.Is(err, journal.ErrOver) && row.Released:
 		return nil
 	case err != nil:
 		return err
 	}
-	if d.final == "" {
-		have := make([]byte, d.offset())
-		if _, err := d.part.ReadAt(have, 0); err != nil || !bytes.Equal(have, data[:len(have)]) {
-			t.Errorf("%d bytes are said to be there and were lost: %v", len(have), err)
+	if f.Path() == "" {
+		have := make([]byte, f.Have())
+		if _, err := f.part.ReadAt(have, 0); err != nil || !bytes.Equal(have, data[:len(have)]) {
+			k.t.Errorf("%d bytes are said to be there and were lost: %v", len(have), err)
 		}
-		_, err = d.part.Write(data[d.offset():])
-		err = errors.Join(err, d.row.Run(t.Context()), d.release(t.Context(), nil))
+		_, err = f.Write(data[f.Have():])
+		err = errors.Join(err, f.Run(ctx, 0), f.Release(ctx, nil))
 	}
-	return errors.Join(err, d.close())
+	return errors.Join(err, f.Close())
 }

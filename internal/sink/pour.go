@@ -1,49 +1,51 @@
-package transfer
+package sink
 
 import (
 	"context"
 	"fmt"
 	"io"
 
+	"jetsend/internal/event"
 	"jetsend/internal/fault"
 	"jetsend/internal/inbox"
 	"jetsend/internal/journal"
+	"jetsend/internal/stream"
 )
 
-// pour is release for a run that writes its one file to an output: all of it was
+// pour is Release for a run that writes its one file to an output: all of it was
 // verified before the first byte goes out. When it is cut, by whoever reads the
 // output too, the partial file stays whole, and a later run gets it again: nothing
 // is lost, but what was written is written once more.
-func (d *download) pour(ctx context.Context, sum []byte) error {
-	size := d.row.Row().Size
-	if err := d.part.Sync(); err != nil {
-		return &sinkError{Err: err}
+func (f *File) pour(ctx context.Context, sum []byte) error {
+	size := f.row.Row().Size
+	if err := f.part.Sync(); err != nil {
+		return &stream.SinkError{Err: err}
 	}
-	if err := d.writeOut(ctx, size); err != nil {
+	if err := f.writeOut(ctx, size); err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			return cause
 		}
-		return &sinkError{Err: fmt.Errorf("%w: %w", fault.ErrOutput, err)}
+		return &stream.SinkError{Err: fmt.Errorf("%w: %w", fault.ErrOutput, err)}
 	}
 	// A release that is cut from here on is settled as what it is, done, whether the
 	// partial file is still there or not.
-	if err := d.row.Pour(sum); err != nil {
+	if err := f.row.Pour(sum); err != nil {
 		return err
 	}
-	if err := d.part.Discard(); err != nil {
-		return &sinkError{Err: err}
+	if err := f.part.Discard(); err != nil {
+		return &stream.SinkError{Err: err}
 	}
-	d.final = StandardOutput
-	return d.row.Complete()
+	f.final = event.StandardOutput
+	return f.row.Complete()
 }
 
 // writeOut writes the file to the output. When ctx ends it returns without waiting
 // for a Write that blocks: nothing wakes one of a pipe that nobody reads. The
 // goroutine that writes ends with it.
-func (d *download) writeOut(ctx context.Context, size int64) error {
+func (f *File) writeOut(ctx context.Context, size int64) error {
 	written := make(chan error, 1)
 	go func() {
-		_, err := io.Copy(d.how.out, &ending{ctx, io.NewSectionReader(d.part, 0, size)})
+		_, err := io.Copy(f.opt.Out, &ending{ctx, io.NewSectionReader(f.part, 0, size)})
 		written <- err
 	}()
 	select {
@@ -60,12 +62,12 @@ func (d *download) writeOut(ctx context.Context, size int64) error {
 }
 
 // settlePoured ends a pour that was cut after its last byte.
-func (d *download) settlePoured(row *journal.Row) error {
+func (f *File) settlePoured(row *journal.Row) error {
 	if err := inbox.Remove(row.Dir, row.ID); err != nil {
-		return &sinkError{Err: err}
+		return &stream.SinkError{Err: err}
 	}
-	d.final, d.past = StandardOutput, true
-	return d.row.Complete()
+	f.final, f.past = event.StandardOutput, true
+	return f.row.Complete()
 }
 
 // ending is a reader that ends with its context.
