@@ -32,8 +32,14 @@ func (in *incoming) identify() {
 	}
 }
 
-// batch is what an offer of several files belongs to, or nil.
-func (in *incoming) batch() *Batch { return in.talk.d.Sealed().Batch }
+// batch is what an offer of several files belongs to, or nil, as for one that could not
+// be read.
+func (in *incoming) batch() *Batch {
+	if in.talk.d == nil {
+		return nil
+	}
+	return in.talk.d.Sealed().Batch
+}
 
 // public reads what the stanza says in the clear.
 func (in *incoming) public(senders string) (err error) {
