@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"jetsend/internal/backoff"
 	"jetsend/internal/clean"
 	"jetsend/internal/dialect"
 	"jetsend/internal/exitcode"
@@ -176,7 +177,7 @@ type asking struct {
 	life  context.Context
 	row   journal.Row // as it is between the sessions
 	opt   ResumeOptions
-	retry retry
+	retry backoff.Attempts
 	wait  time.Duration // for the contact's client to appear
 	head  Head
 	asked bool      // before
@@ -238,13 +239,15 @@ func (q *asking) After(err error) bool {
 	if over := overSince(q.row); over != nil && (q.row.State == journal.Forgotten || errors.Is(err, journal.ErrOver)) {
 		err = over
 	}
-	if came := q.retry.advance(q.from, q.row.Durable); !came && err == nil {
+	if came := q.retry.Advance(q.from, q.row.Durable); !came && err == nil {
 		err = errNoProgress
 	}
 	if err == nil {
 		return true
 	}
-	pause, more := q.retry.next(time.Now(), err)
+	// What meets the contact's own session for the transfer does not count: that may hang
+	// for longer than the retries last, until the contact notices.
+	pause, more := q.retry.Next(time.Now(), !errors.Is(err, errInUse))
 	if err = causeOf(q.life, err); !more || !fault.Of(err).Again(fault.Standing{Receiving: true, Started: true, Accepted: asked}) {
 		return q.fail(err)
 	}
@@ -253,7 +256,7 @@ func (q *asking) After(err error) bool {
 		q.code = q.e.notResumed(q.row, err)
 		return false
 	}
-	q.wait = min(max(q.retry.left(time.Now()), time.Second), q.e.timing.retries.Last)
+	q.wait = min(max(q.retry.Left(time.Now()), time.Second), q.e.timing.retries.Last)
 	return true
 }
 

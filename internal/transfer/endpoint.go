@@ -9,9 +9,7 @@ package transfer
 
 import (
 	"context"
-	"crypto/rand"
 	"database/sql"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -30,6 +28,7 @@ import (
 	"jetsend/internal/jingle/ibb"
 	"jetsend/internal/jingle/s5b"
 	"jetsend/internal/journal"
+	"jetsend/internal/login"
 	"jetsend/internal/omemo"
 	"jetsend/internal/route"
 	"jetsend/internal/session"
@@ -126,10 +125,10 @@ func (e *Endpoint) open(ctx context.Context) (err error) {
 		return &fault.Failure{Code: exitcode.Config, Reason: "state", Err: err}
 	}
 	e.sweepSpools(ctx)
-	if e.cfg.Session.BestMechanism, err = lastMechanism(ctx, e.db); err != nil {
+	if e.cfg.Session.BestMechanism, err = login.Mechanism(ctx, e.db); err != nil {
 		return &fault.Failure{Code: exitcode.Config, Reason: "state", Err: err}
 	}
-	if e.resource, err = ownResource(ctx, e.db); err != nil {
+	if e.resource, err = login.OwnResource(ctx, e.db); err != nil {
 		return &fault.Failure{Code: exitcode.Config, Reason: "state", Err: err}
 	}
 	e.omemo, err = omemo.Open(ctx, e.db, self, omemo.Config{
@@ -150,7 +149,7 @@ func (e *Endpoint) assemble() {
 		c.Visible = e.visible
 	}
 	c.Priority = e.cfg.Priority
-	c.Resource = newResource()
+	c.Resource = login.NewResource()
 	if e.cfg.Receiver {
 		c.Resource = e.resource
 	}
@@ -197,7 +196,7 @@ func (e *Endpoint) login(ctx context.Context) error {
 	if err := e.sess.Start(ctx); err != nil {
 		return err
 	}
-	if err := rememberMechanism(ctx, e.db, e.sess.Mechanism()); err != nil {
+	if err := login.Remember(ctx, e.db, e.sess.Mechanism()); err != nil {
 		return err
 	}
 	if err := e.omemo.Announce(ctx, e.sess); err != nil {
@@ -245,6 +244,20 @@ func (e *Endpoint) gone() bool {
 		return true
 	default:
 		return false
+	}
+}
+
+// sleep waits, unless ctx or the endpoint ends before.
+func (e *Endpoint) sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-e.sess.Done():
+		return errStreamLost
 	}
 }
 
@@ -300,13 +313,6 @@ func (e *Endpoint) advertise(ctx context.Context, route RouteOptions) error {
 		return nil
 	}
 	return e.sess.SetFeatures(ctx, features(true, route))
-}
-
-// newResource draws a resource that tells nothing about us.
-func newResource() string {
-	var b [4]byte
-	_, _ = rand.Read(b[:]) // never fails
-	return "jetsend." + hex.EncodeToString(b[:])
 }
 
 // admit is called on the stream's dispatcher. A stranger learns no more than

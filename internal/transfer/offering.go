@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"jetsend/internal/backoff"
 	"jetsend/internal/clean"
 	"jetsend/internal/dialect"
 	"jetsend/internal/exitcode"
@@ -35,7 +36,7 @@ type offering struct {
 	peers    []*peer // clients of the contact, the best first
 	to       *peer   // of the session of the moment
 	talk     *conversation
-	retry    retry
+	retry    backoff.Attempts
 	restarts int
 	code     exitcode.Code // how it ended
 }
@@ -43,7 +44,7 @@ type offering struct {
 // run sends the file. The row of the transfer is held.
 func (o *offering) run(ctx context.Context, peers []*peer) {
 	o.life, o.peers = ctx, peers
-	o.retry = retry{opt: o.opt.Retry, pauses: o.e.timing.retries, farthest: o.row.Row().Durable}
+	o.retry = o.opt.Retry.attempts(o.e.timing.retries, o.row.Row().Durable)
 	(&actor{o.e, rowKey(o.head), o, ctx}).run()
 }
 
@@ -194,7 +195,7 @@ func (c *conversation) awaitAccept(n needs, late <-chan time.Time, silent error,
 // After implements opener: it decides whether the file is offered again, and waits for
 // the time and the contact.
 func (o *offering) After(err error) bool {
-	if came := o.retry.advance(o.from, o.row.Row().Durable); !came && err == nil && !o.released {
+	if came := o.retry.Advance(o.from, o.row.Row().Durable); !came && err == nil && !o.released {
 		err = errNoProgress
 	}
 	if err == nil && !o.released {
@@ -204,12 +205,12 @@ func (o *offering) After(err error) bool {
 		return o.fail(err)
 	}
 	for err != nil {
-		if errors.Is(err, errPrefix) && o.restarts < maxRestarts {
+		if errors.Is(err, errPrefix) && o.restarts < backoff.MaxRestarts {
 			o.restart = true
 			o.restarts++
 			return true
 		}
-		pause, more := o.retry.next(time.Now(), err)
+		pause, more := o.retry.Next(time.Now(), !errors.Is(err, errInUse)) // see asking
 		if !more || !fault.Of(err).Again(o.standing()) {
 			return o.fail(err)
 		}
@@ -222,7 +223,7 @@ func (o *offering) After(err error) bool {
 		}
 		o.e.cfg.Report(Interrupted{Head: o.head, Bytes: o.moved, Reason: clean.Error(err), RetryIn: pause.Seconds()})
 		if err = o.e.sleep(o.life, pause); err == nil {
-			o.peers, err = o.findAgain(o.retry.left(time.Now()))
+			o.peers, err = o.findAgain(o.retry.Left(time.Now()))
 		}
 		switch {
 		case o.e.gone():

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"jetsend/internal/backoff"
 	"jetsend/internal/hook"
 	"jetsend/internal/inbox"
 	"jetsend/internal/jid"
@@ -96,6 +97,11 @@ type RetryOptions struct {
 	Retries int
 	// For is how long the run goes on trying after an interruption.
 	For time.Duration
+}
+
+// attempts are those of a transfer of which so many bytes are there.
+func (o RetryOptions) attempts(pauses backoff.Backoff, durable int64) backoff.Attempts {
+	return backoff.Attempts{Retries: o.Retries, For: o.For, Pauses: pauses, Farthest: durable}
 }
 
 // ResumeOptions are the choices of one `resume`.

@@ -12,9 +12,6 @@ const (
 	contentName = "file"
 	// envelopeType is the type attribute of our <security/>.
 	envelopeType = omemo.NS
-	// maxRestarts bounds how often one run begins again at 0 because the receiver
-	// has other bytes than the file.
-	maxRestarts = 2
 )
 
 // rebuilt begins new OMEMO sessions with the devices of a contact and reports whether

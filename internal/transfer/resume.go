@@ -176,7 +176,7 @@ func (e *Endpoint) resumeReceive(ctx context.Context, row journal.Row, opt Resum
 	}
 	q := &asking{
 		e: e, life: ctx, row: row, opt: opt, wait: opt.Wait,
-		retry: retry{pauses: e.timing.retries, opt: opt.Retry, farthest: row.Durable},
+		retry: opt.Retry.attempts(e.timing.retries, row.Durable),
 		head:  Head{Transfer: row.ID, Direction: Receive, Peer: row.Peer.String(), Name: clean.Text(row.Name)},
 	}
 	(&actor{e, row.Key, q, ctx}).run()

@@ -15,31 +15,6 @@ import (
 	"jetsend/internal/xmpptest"
 )
 
-// TestAdvance: a session that brings bytes is progress, also after the receiver
-// has lost what it had; but not for ever.
-func TestAdvance(t *testing.T) {
-	r := retry{farthest: 500}
-	for i, tt := range []struct {
-		from, durable int64
-		want          bool
-	}{
-		{500, 500, false}, // nothing came
-		{500, 600, true},
-		{600, 600, false},
-		{0, 128, true}, // it was lost, and comes again
-		{128, 256, true},
-		{256, 256, false},
-		{0, 0, false}, // lost again, and nothing came
-		{0, 128, true},
-		{0, 128, false}, // the same once more is going round in circles
-		{0, 256, true},
-	} {
-		if got := r.advance(tt.from, tt.durable); got != tt.want {
-			t.Errorf("step %d, from %d to %d: %v", i, tt.from, tt.durable, got)
-		}
-	}
-}
-
 // TestLostPart: a receiver that has lost what it had of a file of several sessions
 // gets it anew, whoever opens the sessions, and without a failure in between.
 func TestLostPart(t *testing.T) {
@@ -84,34 +59,6 @@ func TestLostPart(t *testing.T) {
 			}
 			st.whole(t)
 		})
-	}
-}
-
-// TestNextInUse: attempts that meet the contact's own session are bounded by time
-// alone, and by a run that tries nothing again.
-func TestNextInUse(t *testing.T) {
-	now := time.Now()
-	r := retry{pauses: usual.retries, opt: RetryOptions{Retries: 2, For: 10 * time.Minute}}
-	for i := range 20 {
-		pause, more := r.next(now, errInUse)
-		if !more || pause <= 0 || pause > usual.retries.Last {
-			t.Fatalf("after %d: %v %v", i, pause, more)
-		}
-	}
-	for i := range r.opt.Retries { // what breaks counts as ever
-		if _, more := r.next(now, errStreamLost); !more {
-			t.Fatalf("%d failures were too many", i+1)
-		}
-	}
-	if _, more := r.next(now, errStreamLost); more {
-		t.Error("more failures than retries")
-	}
-	if _, more := r.next(now.Add(r.opt.For), errInUse); more {
-		t.Error("for longer than it may try")
-	}
-	r = retry{pauses: usual.retries, opt: RetryOptions{For: 10 * time.Minute}}
-	if _, more := r.next(now, errInUse); more {
-		t.Error("tried again without retries")
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"jetsend/internal/backoff"
 	"jetsend/internal/crypto"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
@@ -146,7 +147,7 @@ func (p *scripted) send(path *bytestream) error {
 		if p.begun != nil {
 			p.begun()
 		}
-		err := streamOut(ctx, path, bytes.NewReader(make([]byte, n)), n, func() error { return waitFor(ctx, p.tagHold) }, crypto.NewSecret(crypto.AES128GCM), new(throttle), nil, meterFor(p.t))
+		err := streamOut(ctx, path, bytes.NewReader(make([]byte, n)), n, func() error { return backoff.Wait(ctx, p.tagHold) }, crypto.NewSecret(crypto.AES128GCM), new(throttle), nil, meterFor(p.t))
 		if err == nil {
 			err = c.endStream(ctx)
 		}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"time"
 
+	"jetsend/internal/backoff"
 	"jetsend/internal/charge"
 	"jetsend/internal/fault"
 	"jetsend/internal/jingle"
@@ -178,7 +179,7 @@ func (u *upload) stream(ctx context.Context, c *conversation, s profile.Span) er
 	unchanged := func() error { return u.src.Unchanged(ctx) }
 	if c.d.Form().HoldsTag() { // for timing.tagHold
 		unchanged = func() error {
-			if err := waitFor(ctx, u.e.timing.tagHold); err != nil {
+			if err := backoff.Wait(ctx, u.e.timing.tagHold); err != nil {
 				return err
 			}
 			return u.src.Unchanged(ctx)

@@ -1,8 +1,12 @@
-package transfer
+// Package login remembers, in the state of an account, what the logins after the first one
+// go by: the SASL mechanism of the one before, and the resource of the receiver.
+package login
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
+	"encoding/hex"
 	"errors"
 	"fmt"
 
@@ -10,8 +14,8 @@ import (
 	"jetsend/internal/state"
 )
 
-// loginSchema holds what is remembered of the server and of contacts' clients.
-var loginSchema = []string{
+// schema holds what is remembered of the server and of contacts' clients.
+var schema = []string{
 	`CREATE TABLE login (id INTEGER PRIMARY KEY CHECK (id = 1), mechanism TEXT NOT NULL) STRICT`,
 	// Identity keys that used our profile: they never silently get less.
 	contact.Schema,
@@ -21,11 +25,12 @@ var loginSchema = []string{
 	`CREATE TABLE resource (id INTEGER PRIMARY KEY CHECK (id = 1), name TEXT NOT NULL) STRICT`,
 }
 
-// lastMechanism returns the SASL mechanism of the last login, or "". A server
+// Mechanism returns the SASL mechanism of the last login, or "". It is called before the
+// other functions, and brings the tables up to date. A server
 // that offers less the next time is not believed (design of the login): what
 // is between us and it may want our password.
-func lastMechanism(ctx context.Context, db *sql.DB) (m string, err error) {
-	if err := state.Migrate(ctx, db, "login", loginSchema); err != nil {
+func Mechanism(ctx context.Context, db *sql.DB) (m string, err error) {
+	if err := state.Migrate(ctx, db, "login", schema); err != nil {
 		return "", err
 	}
 	err = db.QueryRowContext(ctx, `SELECT mechanism FROM login`).Scan(&m)
@@ -35,9 +40,9 @@ func lastMechanism(ctx context.Context, db *sql.DB) (m string, err error) {
 	return m, err
 }
 
-// rememberMechanism stores it. After a downgrade that the user allowed the
+// Remember stores the mechanism of a login. After a downgrade that the user allowed the
 // lesser one is what later logins are held to.
-func rememberMechanism(ctx context.Context, db *sql.DB, m string) error {
+func Remember(ctx context.Context, db *sql.DB, m string) error {
 	const set = `INSERT INTO login (id, mechanism) VALUES (1, ?)
 		ON CONFLICT (id) DO UPDATE SET mechanism = excluded.mechanism`
 	if err := state.Exec(ctx, db, set, m); err != nil {
@@ -46,15 +51,22 @@ func rememberMechanism(ctx context.Context, db *sql.DB, m string) error {
 	return nil
 }
 
-// ownResource returns the resource of the receiver of this state, which is
+// OwnResource returns the resource of the receiver of this state, which is
 // drawn the first time.
-func ownResource(ctx context.Context, db *sql.DB) (name string, err error) {
+func OwnResource(ctx context.Context, db *sql.DB) (name string, err error) {
 	const draw = `INSERT INTO resource (id, name) VALUES (1, ?) ON CONFLICT DO NOTHING`
-	if err := state.Exec(ctx, db, draw, newResource()); err != nil {
+	if err := state.Exec(ctx, db, draw, NewResource()); err != nil {
 		return "", fmt.Errorf("draw resource: %w", err)
 	}
 	if err := db.QueryRowContext(ctx, `SELECT name FROM resource`).Scan(&name); err != nil {
 		return "", fmt.Errorf("read resource: %w", err)
 	}
 	return name, nil
+}
+
+// NewResource draws a resource that tells nothing about us.
+func NewResource() string {
+	var b [4]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return "jetsend." + hex.EncodeToString(b[:])
 }

@@ -1,0 +1,42 @@
+package login
+
+import (
+	"path/filepath"
+	"testing"
+
+	"jetsend/internal/state"
+)
+
+func TestMechanism(t *testing.T) {
+	db, err := state.Open(t.Context(), filepath.Join(t.TempDir(), "x.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	for _, want := range []string{"", "SCRAM-SHA-1", "SCRAM-SHA-256"} {
+		if want != "" {
+			if err := Remember(t.Context(), db, want); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, err := Mechanism(t.Context(), db); err != nil || got != want {
+			t.Errorf("%q %v, want %q", got, err, want)
+		}
+	}
+}
+
+// TestOwnResource: one for each state, whatever is drawn later.
+func TestOwnResource(t *testing.T) {
+	db, err := state.Open(t.Context(), filepath.Join(t.TempDir(), "x.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	if _, err := Mechanism(t.Context(), db); err != nil {
+		t.Fatal(err)
+	}
+	first, err := OwnResource(t.Context(), db)
+	if again, aerr := OwnResource(t.Context(), db); err != nil || aerr != nil || again != first || first == NewResource() {
+		t.Errorf("%q and %q: %v, %v", first, again, err, aerr)
+	}
+}
