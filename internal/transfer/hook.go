@@ -6,6 +6,7 @@ import (
 	"jetsend/internal/clean"
 	"jetsend/internal/fault"
 	"jetsend/internal/hook"
+	"jetsend/internal/sink"
 )
 
 // runHook runs the hook for a file that was released. It takes a place among
@@ -49,5 +50,13 @@ func (r *receiver) finishHooks() {
 	case <-time.After(t.Drain):
 		r.unhook(fault.ErrTerminated)
 		<-done
+	}
+}
+
+// keeping says how this run keeps the files that it takes under t.
+func (r *receiver) keeping(t *terms) keeping {
+	return keeping{
+		Options:  sink.Options{MinFree: t.MinFree, Conflict: t.OnConflict, PerSender: t.PerSender, Out: t.Out},
+		checksum: t.Checksum, released: func(of Received) { r.runHook(t.Hook, of) },
 	}
 }

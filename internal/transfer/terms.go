@@ -79,6 +79,16 @@ func (t *terms) learnVerified(ctx context.Context) {
 	t.verified = verified
 }
 
+// crowd is whose interrupted transfers are counted together. Who is a contact the server
+// says: where no strangers are let in, its word must not make one crowd of them all, and
+// have what is here of their files thrown away.
+func (t *terms) crowd(who jid.JID) jid.JID {
+	if t.Accept == AcceptAll && !t.known(who) {
+		return jid.JID{}
+	}
+	return who
+}
+
 // prime makes our sessions known to those contacts whose files would be taken.
 func (r *receiver) prime(ctx context.Context) {
 	on := func() bool { return r.terms().Prime }

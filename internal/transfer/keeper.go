@@ -7,18 +7,12 @@ import (
 
 	"jetsend/internal/backoff"
 	"jetsend/internal/batch"
-	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
-	"jetsend/internal/sink"
 )
 
-const (
-	// maxAsking bounds the requests at one time.
-	maxAsking = 4
-	// tidyEvery is the pace of throwing away what is too old.
-	tidyEvery = 24 * time.Hour
-)
+// maxAsking bounds the requests at one time.
+const maxAsking = 4
 
 // asked is what a receiver knows about its requests for one transfer.
 type asked struct {
@@ -81,25 +75,6 @@ func (r *receiver) keep(ctx context.Context) {
 		timer.Stop()
 		if r.e.sleep(ctx, r.e.timing.lookPause) != nil {
 			break
-		}
-	}
-}
-
-// settle ends the releases that a crash has cut.
-func (k *keeper) settle(ctx context.Context) {
-	t := k.r.terms()
-	how := k.r.keeping(t)
-	how.Out = nil // that is for the one transfer of the run
-	for _, row := range k.interrupted(ctx) {
-		if !row.Phase.Verified() {
-			continue
-		}
-		released, err := k.r.e.settle(ctx, row, how)
-		if err != nil {
-			k.r.e.log.Warn("release that was cut", "transfer", row.ID, "error", err)
-		}
-		if released && t.Out == nil && row.Phase != journal.PhasePoured {
-			k.r.once.End(row.ID, exitcode.OK) // it is one that has arrived
 		}
 	}
 }
@@ -218,44 +193,6 @@ func (k *keeper) note(end requested) {
 	k.r.e.log.Info("request for the rest of a file", "transfer", end.id, "error", end.err, "next", pause)
 }
 
-// tidy throws away what is too old, at the start of a run and then once a day.
-func (k *keeper) tidy(ctx context.Context) {
-	now := time.Now()
-	if now.Sub(k.tidied) < tidyEvery {
-		return
-	}
-	k.tidied = now
-	keep := k.r.terms().KeepFor
-	k.r.e.expire(ctx, keep)
-	if keep <= 0 {
-		return
-	}
-	if err := k.r.e.sinks().Sweep(ctx, k.r.dir, keep, now); err != nil {
-		k.r.e.log.Warn("old partial files", "error", err)
-	}
-}
-
-// expire throws the transfers away that are too old.
-func (e *Endpoint) expire(ctx context.Context, keep time.Duration) {
-	gone, err := e.journal.Expire(ctx, keep, Discard)
-	for _, row := range gone {
-		e.log.Info("transfer expired", "transfer", row.ID, "peer", row.Peer, "state", string(row.State))
-	}
-	if err != nil {
-		e.log.Warn("expire transfers", "error", err)
-	}
-}
-
-// Discard removes what an interrupted transfer has on the disk: the partial file
-// of a received one, what was read from an input for a sent one. Other sources
-// are the user's.
-func Discard(row journal.Row) error {
-	if row.Source == journal.SourceSpool {
-		return discardSpool(&row)
-	}
-	return sink.Discard(&row)
-}
-
 // wants reports whether the run would take the file.
 func (r *receiver) wants(t *terms, row journal.Row) bool {
 	return !r.isClosed() && r.once.WaitsFor(batch.KeyOf(row.Peer, row.Batch, row.ID)) && t.admits(row.Peer)
@@ -273,12 +210,4 @@ func (r *receiver) request(t *terms, row journal.Row) error {
 		return errStreamLost
 	}
 	return <-q.done
-}
-
-// keeping says how this run keeps the files that it takes under t.
-func (r *receiver) keeping(t *terms) keeping {
-	return keeping{
-		Options:  sink.Options{MinFree: t.MinFree, Conflict: t.OnConflict, PerSender: t.PerSender, Out: t.Out},
-		checksum: t.Checksum, released: func(of Received) { r.runHook(t.Hook, of) },
-	}
 }

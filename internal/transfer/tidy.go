@@ -1,0 +1,94 @@
+package transfer
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"jetsend/internal/charge"
+	"jetsend/internal/exitcode"
+	"jetsend/internal/journal"
+	"jetsend/internal/sink"
+)
+
+// tidyEvery is the pace of throwing away what is too old.
+const tidyEvery = 24 * time.Hour
+
+// thin drops what a contact has interrupted beyond the bound, and returns the rest: first
+// goes that of which nothing is here, then that whose bytes moved the longest ago. The
+// sender has the file, and when it goes on with it, it begins anew. What is verified stays.
+func (k *keeper) thin(ctx context.Context, t *terms, rows []journal.Row) []journal.Row {
+	crowd := charge.Crowded(rows, t.crowd)
+	if len(crowd) == 0 {
+		return rows
+	}
+	gone, err := k.r.e.journal.Drop(ctx, crowd, Discard)
+	if err != nil {
+		k.r.e.log.Warn("too many interrupted transfers", "error", err)
+	}
+	dropped := make(map[journal.Key]bool, len(gone))
+	for _, row := range gone {
+		dropped[row.Key] = true
+		k.r.e.log.Info("transfer dropped, its contact has too many interrupted ones", "transfer", row.ID, "peer", row.Peer, "bytes", row.Durable)
+		row.State = journal.Forgotten
+		k.r.notify(row.Key, &notice{})
+	}
+	return slices.DeleteFunc(rows, func(row journal.Row) bool { return dropped[row.Key] })
+}
+
+// settle ends the releases that a crash has cut.
+func (k *keeper) settle(ctx context.Context) {
+	t := k.r.terms()
+	how := k.r.keeping(t)
+	how.Out = nil // that is for the one transfer of the run
+	for _, row := range k.interrupted(ctx) {
+		if !row.Phase.Verified() {
+			continue
+		}
+		released, err := k.r.e.settle(ctx, row, how)
+		if err != nil {
+			k.r.e.log.Warn("release that was cut", "transfer", row.ID, "error", err)
+		}
+		if released && t.Out == nil && row.Phase != journal.PhasePoured {
+			k.r.once.End(row.ID, exitcode.OK) // it is one that has arrived
+		}
+	}
+}
+
+// tidy throws away what is too old, at the start of a run and then once a day.
+func (k *keeper) tidy(ctx context.Context) {
+	now := time.Now()
+	if now.Sub(k.tidied) < tidyEvery {
+		return
+	}
+	k.tidied = now
+	keep := k.r.terms().KeepFor
+	k.r.e.expire(ctx, keep)
+	if keep <= 0 {
+		return
+	}
+	if err := k.r.e.sinks().Sweep(ctx, k.r.dir, keep, now); err != nil {
+		k.r.e.log.Warn("old partial files", "error", err)
+	}
+}
+
+// expire throws the transfers away that are too old.
+func (e *Endpoint) expire(ctx context.Context, keep time.Duration) {
+	gone, err := e.journal.Expire(ctx, keep, Discard)
+	for _, row := range gone {
+		e.log.Info("transfer expired", "transfer", row.ID, "peer", row.Peer, "state", string(row.State))
+	}
+	if err != nil {
+		e.log.Warn("expire transfers", "error", err)
+	}
+}
+
+// Discard removes what an interrupted transfer has on the disk: the partial file
+// of a received one, what was read from an input for a sent one. Other sources
+// are the user's.
+func Discard(row journal.Row) error {
+	if row.Source == journal.SourceSpool {
+		return discardSpool(&row)
+	}
+	return sink.Discard(&row)
+}
