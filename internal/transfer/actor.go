@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 
+	"jetsend/internal/conversation"
 	"jetsend/internal/journal"
 	"jetsend/internal/profile"
 )
@@ -12,7 +13,7 @@ import (
 //  1. The endpoint owns the table of actors. Every goroutine of the package belongs to
 //     an actor, to the endpoint or to a run, or is a child that one of these joins.
 //  2. An actor has two contexts: its life, which ends with a cause by stop, and that of
-//     its session of the moment, a child that [conversation.step] cancels. Nobody else
+//     its session of the moment, a child that [[Conversation.Step] of package conversation] cancels. Nobody else
 //     derives one; deadlines are timers of step.
 //  3. What ends a row takes no context: nothing may keep it from being written down.
 //  4. What the dispatcher of the stream calls hands sessions over and does nothing else.
@@ -23,18 +24,18 @@ import (
 // end is one end of a transfer, as far as a session of it goes.
 type end interface {
 	// Accept agrees with the other end on what of the transfer the session carries.
-	Accept(c *conversation) (profile.Span, error)
+	Accept(c *conversation.Conversation) (profile.Span, error)
 	// Move brings that over the path, which stands.
-	Move(c *conversation, s profile.Span) error
+	Move(c *conversation.Conversation, s profile.Span) error
 	// Confirm has both ends know that it is there.
-	Confirm(c *conversation, s profile.Span) error
+	Confirm(c *conversation.Conversation, s profile.Span) error
 }
 
 // opener brings about the sessions of a transfer: we open them, or the contact does.
 type opener interface {
 	// Open returns the next session, and the end that it is for: nil when there is nothing
 	// left to be done in one.
-	Open() (*conversation, end, error)
+	Open() (*conversation.Conversation, end, error)
 	// After is told how that ended: nil, when it has carried what was agreed. It writes
 	// that down, and reports whether there may be another session; else the end of the
 	// transfer in this run has been reported.
@@ -58,7 +59,7 @@ func (a *actor) run() {
 			err = converse(c, x)
 		}
 		if c != nil {
-			c.close()
+			c.Close()
 		}
 		more = a.opener.After(causeOf(a.life, err))
 	}
@@ -66,10 +67,10 @@ func (a *actor) run() {
 
 // converse takes a session to its end: it agrees on what it carries, finds the path, moves
 // and confirms. An error goes to the peer before the path ends, so that it knows why.
-func converse(c *conversation, x end) error {
+func converse(c *conversation.Conversation, x end) error {
 	s, err := x.Accept(c)
 	if err == nil {
-		err = c.connect()
+		err = c.Connect()
 	}
 	if err == nil {
 		err = x.Move(c, s)
@@ -78,23 +79,7 @@ func converse(c *conversation, x end) error {
 		err = x.Confirm(c, s)
 	}
 	if err != nil {
-		c.terminate(err)
+		c.Terminate(err)
 	}
 	return err
-}
-
-// connect finds the path.
-func (c *conversation) connect() error {
-	if c.found != nil {
-		defer c.found()
-	}
-	for _, ev := range c.early {
-		c.route.Hear(ev)
-	}
-	c.early, c.looking = nil, true
-	defer func() { c.looking = false }()
-	return c.step(needs{server: true}, func(ctx context.Context) (err error) {
-		c.path, err = c.route.Connect(ctx, c.sess, c.remote)
-		return err
-	})
 }

@@ -10,6 +10,7 @@ import (
 
 	"jetsend/internal/batch"
 	"jetsend/internal/clean"
+	"jetsend/internal/conversation"
 	"jetsend/internal/crypto"
 	"jetsend/internal/dialect"
 	"jetsend/internal/exitcode"
@@ -29,7 +30,7 @@ type incoming struct {
 	lot     batch.Key // what --once takes as one; see join
 	unclaim func()    // takes back that it was claimed for --once; nil before
 	looked  func()    // it is decided
-	talk    *conversation
+	talk    *conversation.Conversation
 	sess    *jingle.Session // that of talk
 	head    Head
 	file    *jingle.File  // as offered: the sealed one, or else the public one
@@ -49,8 +50,8 @@ func (in *incoming) over(error) { close(in.ended) }
 // arrive takes a session, which was admitted under t, to its end.
 func (r *receiver) arrive(s *jingle.Session, t *terms) {
 	head := Head{Direction: Receive, Peer: s.Peer().String()}
-	talk := r.e.converseIn(r.ctx, head)
-	talk.sess, talk.lost, talk.paths = s, r.e.sess.Lost(), t.Route
+	talk := r.e.converse(r.ctx, head)
+	talk.Session, talk.Lost = s, r.e.sess.Lost()
 	in := &incoming{
 		r: r, e: r.e, terms: t, sess: s, talk: talk, head: head, looked: sync.OnceFunc(r.looked), begun: time.Now(), ended: make(chan struct{}),
 	}
@@ -73,13 +74,13 @@ func (r *receiver) arrive(s *jingle.Session, t *terms) {
 	in.looked()
 	if err != nil {
 		err = in.withdrawn(err)
-		talk.terminate(notBegun(err))
+		talk.Terminate(notBegun(err))
 		if in.up != nil {
 			in.up.leave(notBegun(err))
 		}
 		fail(err)
 	}
-	talk.close()
+	talk.Close()
 }
 
 // key is the transfer of what was admitted.
@@ -92,18 +93,18 @@ func (in *incoming) key() journal.Key {
 
 // deciding runs a step of what is not decided yet.
 func (in *incoming) deciding(f func(context.Context) error) error {
-	return in.talk.step(needs{server: true, run: in.r.deciding}, f)
+	return in.talk.Step(conversation.Needs{Server: true, Run: in.r.deciding}, f)
 }
 
 // enter waits for a place among the running transfers.
 func (in *incoming) enter() error {
 	bare := in.sess.Peer().Bare()
-	err := in.talk.step(needs{}, func(ctx context.Context) error { return in.r.places.Enter(ctx, bare) })
+	err := in.talk.Step(conversation.Needs{}, func(ctx context.Context) error { return in.r.places.Enter(ctx, bare) })
 	if err != nil && in.up != nil {
 		return notBegun(err)
 	}
 	if err == nil {
-		in.talk.leave = func() { in.r.places.Leave(bare) }
+		in.talk.Leave = func() { in.r.places.Leave(bare) }
 	}
 	return err
 }
@@ -123,7 +124,7 @@ func (in *incoming) unbegun(err error) {
 // end of a transfer that has begun.
 func (in *incoming) refuse(err error, begun, busy bool) (over bool) {
 	in.looked()
-	in.talk.terminate(notBegun(err))
+	in.talk.Terminate(notBegun(err))
 	return in.missed(err, begun, busy)
 }
 
@@ -156,9 +157,8 @@ func (in *incoming) fail(err error) exitcode.Code {
 // withdrawn prefers the peer's end of the session over what it did to our
 // looking at the offer.
 func (in *incoming) withdrawn(err error) error {
-	in.talk.hearAll()
-	if in.talk.ended && in.talk.byPeer {
-		return in.talk.endError()
+	if ended := in.talk.Withdrawn(); ended != nil {
+		return ended
 	}
 	return err
 }
@@ -188,7 +188,7 @@ func (in *incoming) decide(ctx context.Context) (done bool, err error) {
 		known.Paused != journal.PausedHere // whoever stopped it by hand is asked
 	in.e.cfg.Report(Offer{
 		Head: in.head, Size: in.file.Size, ResumedFrom: known.Durable,
-		Description: clean.Text(in.file.Description), Directory: in.talk.d.Sealed().Manifest() != nil,
+		Description: clean.Text(in.file.Description), Directory: in.talk.Dialect.Sealed().Manifest() != nil,
 	})
 	no := in.barred()
 	if in.terms.Accept == AcceptAsk && !resumed { // a yes is for the file under that name, however often it is cut
@@ -269,9 +269,9 @@ func (in *incoming) received() error {
 // second file made.
 func (in *incoming) again(row journal.Row) {
 	rec := profile.Receipt{Transfer: row.ID, Size: row.Size, Stored: row.Size, SHA256: hex.EncodeToString(row.SHA256)}
-	word, err := in.talk.d.Receipt(in.sess.Content(), rec)
+	word, err := in.talk.Dialect.Receipt(in.sess.Content(), rec)
 	if err == nil {
-		err = in.talk.tell(in.r.ctx, word)
+		err = in.talk.Tell(in.r.ctx, word)
 	}
 	reason := jingle.Reason{Condition: jingle.Success}
 	if err != nil { // without the receipt nobody believes it
@@ -298,10 +298,10 @@ func (in *incoming) row() journal.Row {
 		Key:  rowKey(in.head),
 		Peer: in.sess.Peer().Bare(), Resource: in.sess.Peer().Resource(), Profile: in.seals(),
 		Name: in.file.Name, Description: clean.Text(in.file.Description), Size: in.file.Size, MTime: in.file.Date, Keys: [][]byte{in.dev.IdentityKey},
-		Source: sourceOf(in.talk.d.Sealed().Manifest()), Manifest: in.talk.d.Sealed().Manifest(),
+		Source: sourceOf(in.talk.Dialect.Sealed().Manifest()), Manifest: in.talk.Dialect.Sealed().Manifest(),
 	}
 	if in.seals() {
-		row.Mode = in.talk.d.Sealed().Mode
+		row.Mode = in.talk.Dialect.Sealed().Mode
 	}
 	if b := in.batch(); b != nil {
 		row.Batch = b.ID
@@ -333,7 +333,7 @@ func (in *incoming) impossible(known journal.Row) *refusal {
 	if in.full(known) {
 		return refuse(fmt.Errorf("%d bytes: %w", in.file.Size, inbox.ErrNoSpace), declined(detailNoSpace))
 	}
-	if err := in.down.how.Taken(in.r.dir, in.sess.Peer(), in.down.name, in.talk.d.Sealed().Manifest() != nil); err != nil {
+	if err := in.down.how.Taken(in.r.dir, in.sess.Peer(), in.down.name, in.talk.Dialect.Sealed().Manifest() != nil); err != nil {
 		return refuse(err, declined(detailExists))
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 
 	"jetsend/internal/backoff"
 	"jetsend/internal/clean"
+	"jetsend/internal/conversation"
 	"jetsend/internal/dialect"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
@@ -28,7 +29,7 @@ const requestTime = 5 * time.Minute
 type question struct {
 	down  *download
 	paths RouteOptions
-	need  needs // of the run that asks
+	need  conversation.Needs // of the run that asks
 	wake  <-chan struct{}
 	woken func() error
 }
@@ -37,7 +38,7 @@ type question struct {
 // what is asked for, or cannot read the question: which of them offered it is not
 // known, and one that has just joined the account may not be known yet. An error is the
 // one that says most.
-func (q *question) ask(to []*peer) (c *conversation, err error) {
+func (q *question) ask(to []*peer) (c *conversation.Conversation, err error) {
 	for _, p := range to {
 		next, nextErr := q.askOne(p)
 		if !unread(err) {
@@ -64,7 +65,7 @@ func endedFor(err error, condition string) bool {
 
 // askOne asks one client, and once more in new OMEMO sessions when it could not open the
 // envelope.
-func (q *question) askOne(p *peer) (c *conversation, err error) {
+func (q *question) askOne(p *peer) (c *conversation.Conversation, err error) {
 	q.down.head.Peer = p.JID.String()
 	c, err = q.put(p)
 	if unopened(err) && q.down.e.rebuilt(q.down.life, p.JID) {
@@ -73,22 +74,22 @@ func (q *question) askOne(p *peer) (c *conversation, err error) {
 	return c, err
 }
 
-// put opens a session for the question and waits for the accept, in c.agreed.
-func (q *question) put(to *peer) (c *conversation, err error) {
+// put opens a session for the question and waits for the accept, in c.Agreed.
+func (q *question) put(to *peer) (c *conversation.Conversation, err error) {
 	d := q.down
-	c = d.e.converseIn(d.life, d.head)
-	c.wake, c.woken = q.wake, q.woken
+	c = d.e.converse(d.life, d.head)
+	c.Wake, c.Woken = q.wake, q.woken
 	defer func() {
 		if err != nil {
-			if c.sess != nil {
-				c.terminate(notBegun(err))
+			if c.Session != nil {
+				c.Terminate(notBegun(err))
 			}
-			c.close()
+			c.Close()
 			c = nil
 		}
 	}()
 	patience := requestTime + checkTime(d.file.Size)
-	err = c.step(q.need, func(ctx context.Context) error {
+	err = c.Step(q.need, func(ctx context.Context) error {
 		prefix, err := d.sink.Prefix(ctx, nil)
 		if err != nil {
 			return err
@@ -101,8 +102,8 @@ func (q *question) put(to *peer) (c *conversation, err error) {
 		if err := d.sink.Offer(ctx, to.JID.Resource()); err != nil {
 			return err
 		}
-		c.lost = d.e.sess.Lost()
-		c.sess, err = d.e.reach(ctx, to, sid, content, patience)
+		c.Lost = d.e.sess.Lost()
+		c.Session, err = d.e.reach(ctx, to, sid, content, patience)
 		return err
 	})
 	if err != nil {
@@ -111,28 +112,28 @@ func (q *question) put(to *peer) (c *conversation, err error) {
 	late := time.NewTimer(patience)
 	defer late.Stop()
 	n := q.need
-	n.server, n.alive = true, true
+	n.Server, n.Alive = true, true
 	nothing := func(*xmltree.Element) (bool, error) { return false, nil }
-	return c, inUse(c.awaitAccept(n, late.C, errSilent, nothing))
+	return c, inUse(c.AwaitAccept(n, late.C, errSilent, nothing))
 }
 
 // prepare makes the route, the envelope and the content.
-func (q *question) prepare(ctx context.Context, c *conversation, to *peer, sid, prefix string) (content jingle.Content, err error) {
+func (q *question) prepare(ctx context.Context, c *conversation.Conversation, to *peer, sid, prefix string) (content jingle.Content, err error) {
 	e, row := q.down.e, q.down.sink.Row()
-	c.d = dialect.New(dialect.FormJetsend, "", to.Software)
-	if c.route, err = e.offerRoute(ctx, to, q.paths); err != nil {
+	c.Dialect = dialect.New(dialect.FormJetsend, "", to.Software)
+	if c.Route, err = e.offerRoute(ctx, to, q.paths); err != nil {
 		return content, err
 	}
-	content = jingle.Content{Creator: jingle.SenderInitiator, Name: dialect.ContentName, Senders: jingle.SenderResponder, Transport: c.route.Element()}
+	content = jingle.Content{Creator: jingle.SenderInitiator, Name: dialect.ContentName, Senders: jingle.SenderResponder, Transport: c.Route.Element()}
 	asked := profile.Offer{
 		Transfer: row.ID, SID: sid, Initiator: e.sess.JID(), Responder: to.JID, Device: e.omemo.DeviceID(),
 		File: &jingle.File{Size: row.Size}, Prefix: prefix,
 	}
-	env, err := c.d.Write(ctx, e.omemo, e.sess, dialect.Terms{Offer: asked, Offset: q.down.sink.Have(), Limit: e.sessionLimit()}, &content)
+	env, err := c.Dialect.Write(ctx, e.omemo, e.sess, dialect.Terms{Offer: asked, Offset: q.down.sink.Have(), Limit: e.sessionLimit()}, &content)
 	if err != nil {
 		return content, wrapFailed(to, err)
 	}
-	c.devices = env.Devices
+	c.Devices = env.Devices
 	return content, nil
 }
 
@@ -187,7 +188,7 @@ type asking struct {
 }
 
 // Open implements opener.
-func (q *asking) Open() (*conversation, end, error) {
+func (q *asking) Open() (*conversation.Conversation, end, error) {
 	q.down, q.from = nil, q.row.Durable
 	to, err := q.e.servants(q.life, q.row.Peer, q.wait)
 	if q.asked {

@@ -65,7 +65,7 @@ func TestNothingInTheClear(t *testing.T) {
 	juliet := online(t, s, tap.Addr, "juliet", true, in.report)
 	romeo := online(t, s, tap.Addr, "romeo", false, func(ev Event) {
 		if _, ok := ev.(Negotiated); ok {
-			key, iv = o.talk.d.Secret().Key(), o.talk.d.Secret().IV() // on the goroutine of the transfer
+			key, iv = o.talk.Dialect.Secret().Key(), o.talk.Dialect.Secret().IV() // on the goroutine of the transfer
 		}
 	})
 	// The path of the bytes leads through a relay that keeps them.

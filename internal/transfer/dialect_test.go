@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"testing"
 
+	"jetsend/internal/conversation"
 	"jetsend/internal/crypto"
 	"jetsend/internal/dialect"
 	"jetsend/internal/jid"
@@ -51,17 +52,17 @@ func offeredIn(t *testing.T, f form, o offer) dialect.Dialect {
 }
 
 // talkIn is a conversation over a session in such a dialect.
-func talkIn(t *testing.T, s *jingle.Session, f form) *conversation {
+func talkIn(t *testing.T, s *jingle.Session, f form) *conversation.Conversation {
 	t.Helper()
-	c := unconnected().converseIn(t.Context(), Head{})
-	c.sess, c.d = s, offeredIn(t, f, offer{})
+	c := unconnected().converse(t.Context(), Head{})
+	c.Session, c.Dialect = s, offeredIn(t, f, offer{})
 	return c
 }
 
 // sealedIn is a dialect as it is when the envelope of an offer in our profile is open.
-func sealedIn(t *testing.T, o offer) *conversation {
+func sealedIn(t *testing.T, o offer) *conversation.Conversation {
 	t.Helper()
-	return &conversation{d: offeredIn(t, formJetsend, o)}
+	return &conversation.Conversation{Dialect: offeredIn(t, formJetsend, o)}
 }
 
 func unbase64(t testing.TB, s string) []byte {

@@ -11,6 +11,7 @@ import (
 
 	"jetsend/internal/charge"
 	"jetsend/internal/clean"
+	"jetsend/internal/conversation"
 	"jetsend/internal/event"
 	"jetsend/internal/fault"
 	"jetsend/internal/filename"
@@ -51,6 +52,7 @@ type download struct {
 	life context.Context
 	// reader reads what is here for a contact who offers the rest, at that contact's
 	// expense; nil when we ask for it.
+	paths  RouteOptions // that an answer may take
 	reader func(ctx context.Context, f func(charge.Payment) error) error
 	judge  func(omemo.Device) error // of the device that hands the rest out, when we ask
 	told   func()                   // called when the contact has said yes to our request
@@ -96,30 +98,30 @@ func (d *download) resume(ctx context.Context, row journal.Row) (err error) {
 func (d *download) released() bool { return d.sink.Path() != "" }
 
 // Accept implements end: we say what we want, in our answer to an offer or in a request.
-func (d *download) Accept(c *conversation) (s profile.Span, err error) {
-	if c.sess.Initiator() {
+func (d *download) Accept(c *conversation.Conversation) (s profile.Span, err error) {
+	if c.Session.Initiator() {
 		return d.agree(c)
 	}
 	prefix, err := d.chargedPrefix(c)
 	if err != nil {
 		return s, err
 	}
-	s = c.d.Span(c.sess.Content(), d.sink.Have(), d.file.Size, d.e.sessionLimit())
+	s = c.Dialect.Span(c.Session.Content(), d.sink.Have(), d.file.Size, d.e.sessionLimit())
 	if !s.Valid(s.Size) { // a part of no bytes would go on for ever
 		return s, refuse(fmt.Errorf("%w: an offer of no bytes", errOffer), jingle.Reason{Condition: jingle.IncompatibleParameters})
 	}
 	d.sink.Accepted() // the sender may know it even if we never learn that
-	d.sender = c.devices
-	return s, c.answer(s, prefix)
+	d.sender = c.Devices
+	return s, d.e.answer(c, d.paths, s, prefix)
 }
 
 // chargedPrefix is prefix for the accept of an offer. Reading takes its turn among the
 // contact's sessions; where nothing is here, nobody is waited for.
-func (d *download) chargedPrefix(c *conversation) (prefix string, err error) {
-	if !c.d.Form().Seals() {
+func (d *download) chargedPrefix(c *conversation.Conversation) (prefix string, err error) {
+	if !c.Dialect.Form().Seals() {
 		return "", nil
 	}
-	err = c.step(needs{server: true}, func(ctx context.Context) error {
+	err = c.Step(conversation.Needs{Server: true}, func(ctx context.Context) error {
 		if d.sink.Have() == 0 {
 			prefix, err = d.sink.Prefix(ctx, nil)
 			return err
@@ -133,7 +135,7 @@ func (d *download) chargedPrefix(c *conversation) (prefix string, err error) {
 }
 
 // agree takes the contact's accept of our request.
-func (d *download) agree(c *conversation) (s profile.Span, err error) {
+func (d *download) agree(c *conversation.Conversation) (s profile.Span, err error) {
 	if s, err = d.checkAccept(c); err != nil {
 		return s, err
 	}
@@ -141,40 +143,40 @@ func (d *download) agree(c *conversation) (s profile.Span, err error) {
 	d.agreed, d.from = true, s.Offset
 	d.told()
 	d.e.cfg.Report(event.Offer{Head: d.head, Size: row.Size, ResumedFrom: s.Offset, Description: row.Description, Directory: row.Source == journal.SourceTree})
-	c.reportAccepted(s.Offset)
+	c.ReportAccepted(s.Offset)
 	return s, nil
 }
 
 // Move implements end: it reads the span. When it returns nil what came is authentic.
-func (d *download) Move(c *conversation, s profile.Span) error {
-	c.reportPath()
+func (d *download) Move(c *conversation.Conversation, s profile.Span) error {
+	c.ReportPath()
 	d.from = s.Offset
-	return c.step(needs{path: true}, func(ctx context.Context) error { return d.stream(ctx, c, s) })
+	return c.Step(conversation.Needs{Path: true}, func(ctx context.Context) error { return d.stream(ctx, c, s) })
 }
 
-func (d *download) stream(ctx context.Context, c *conversation, s profile.Span) error {
-	if err := c.sess.BeginStream(); err != nil {
+func (d *download) stream(ctx context.Context, c *conversation.Conversation, s profile.Span) error {
+	if err := c.Session.BeginStream(); err != nil {
 		return err
 	}
 	if err := d.sink.Run(ctx, s.Offset); err != nil {
 		return err
 	}
 	var sum io.Writer
-	if d.how.checksum || !s.Whole() || c.d.Form().Seals() && slices.Contains(d.file.HashUsed, "sha-256") {
+	if d.how.checksum || !s.Whole() || c.Dialect.Form().Seals() && slices.Contains(d.file.HashUsed, "sha-256") {
 		sum = d.sink.Hash()
 	}
 	m := startMeter(d.head, s.Offset, s.Size, d.e.cfg.Report)
 	defer m.End()
 	defer d.sink.KeepSyncing(ctx)()
-	return c.d.In(ctx, c.path, d.sink, s, stream.Incoming{
-		Options: stream.Options{Rate: &d.e.receiving, Meter: m, Sum: sum}, Ends: c.path.Ends, Patience: checkTime(s.Offset),
+	return c.Dialect.In(ctx, c.Path, d.sink, s, stream.Incoming{
+		Options: stream.Options{Rate: &d.e.receiving, Meter: m, Sum: sum}, Ends: c.Path.Ends, Patience: checkTime(s.Offset),
 	})
 }
 
 // Confirm implements end: it releases the file, or makes the part durable, and says so.
 // From here on the sender's leaving changes nothing any more, but for a checksum that it
 // has to tell.
-func (d *download) Confirm(c *conversation, s profile.Span) error {
+func (d *download) Confirm(c *conversation.Conversation, s profile.Span) error {
 	if err := d.keep(c, s); err != nil {
 		return err
 	}
@@ -184,7 +186,7 @@ func (d *download) Confirm(c *conversation, s profile.Span) error {
 	if err := d.receipt(c, s.End()); err != nil {
 		d.e.log.Warn("receipt", "transfer", d.head.Transfer, "error", err)
 	}
-	_ = c.sess.Terminate(context.Background(), jingle.Reason{Condition: jingle.Success})
+	_ = c.Session.Terminate(context.Background(), jingle.Reason{Condition: jingle.Success})
 	if err := d.e.omemo.MarkUsed(context.Background(), d.sender); err != nil {
 		d.e.log.Warn("remember device", "error", err)
 	}
@@ -192,11 +194,11 @@ func (d *download) Confirm(c *conversation, s profile.Span) error {
 }
 
 // keep makes what came durable, and releases the file when it is whole and verified.
-func (d *download) keep(c *conversation, s profile.Span) error {
+func (d *download) keep(c *conversation.Conversation, s profile.Span) error {
 	if !s.Last() {
 		return d.sink.Sync(d.life)
 	}
-	proof, err := c.d.Verify(d.life, c.awaitTrailer, s, d.sink.SHA256())
+	proof, err := c.Dialect.Verify(d.life, c.AwaitTrailer, s, d.sink.SHA256())
 	if err != nil {
 		return err
 	}
@@ -205,16 +207,16 @@ func (d *download) keep(c *conversation, s profile.Span) error {
 }
 
 // receipt says to a jetsend what is durable, and to others that the file arrived.
-func (d *download) receipt(c *conversation, stored int64) error {
+func (d *download) receipt(c *conversation.Conversation, stored int64) error {
 	rec := profile.Receipt{Transfer: d.head.Transfer, Size: d.file.Size, Stored: stored}
 	if stored == rec.Size {
 		rec.SHA256, rec.Differs = hex.EncodeToString(d.sink.Row().SHA256), (*profile.Differences)(d.sink.Differences())
 	}
-	word, err := c.d.Receipt(c.sess.Content(), rec)
+	word, err := c.Dialect.Receipt(c.Session.Content(), rec)
 	if err != nil {
 		return err
 	}
-	return c.tell(d.life, word)
+	return c.Tell(d.life, word)
 }
 
 // report says that the file is there, and what of a directory is not as it was sent.

@@ -195,7 +195,7 @@ func TestFormsInTheClear(t *testing.T) {
 			}
 			st.romeo.cfg.Report = func(ev Event) {
 				if _, ok := ev.(Negotiated); ok {
-					key = o.talk.d.Secret().Key()
+					key = o.talk.Dialect.Secret().Key()
 				}
 			}
 			if code := o.start(t.Context(), peers, ""); code != 0 {

@@ -69,11 +69,11 @@ func (st *formStage) lie(rewrite func(*xmltree.Element)) {
 func (st *formStage) expectsNoChecksum(t *testing.T) {
 	t.Helper()
 	waitIdle(t, st.juliet)
-	before := st.juliet.timing.checksumTime
-	st.juliet.timing.checksumTime = 50 * time.Millisecond
+	before := st.juliet.timing.Checksum
+	st.juliet.timing.Checksum = 50 * time.Millisecond
 	t.Cleanup(func() {
 		waitIdle(t, st.juliet)
-		st.juliet.timing.checksumTime = before
+		st.juliet.timing.Checksum = before
 	})
 }
 

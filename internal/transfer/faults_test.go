@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"jetsend/internal/archive"
+	"jetsend/internal/conversation"
 	"jetsend/internal/crypto"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
@@ -71,11 +72,11 @@ func TestFaults(t *testing.T) {
 			if f := failureOf(tt.err, true); f.Code != tt.here {
 				t.Errorf("code here %d, want %d", f.Code, tt.here)
 			}
-			told := here.reasonFor(tt.err)
+			told := here.ReasonFor(tt.err)
 			if told.Condition != tt.condition || detailOf(told) != tt.word {
 				t.Errorf("on the wire %s %q, want %s %q", told.Condition, detailOf(told), tt.condition, tt.word)
 			}
-			heard := there.endedWith(jingle.ParseReason(told.Element()))
+			heard := there.EndedWith(jingle.ParseReason(told.Element()))
 			if f := failureOf(heard, true); f.Code != tt.there {
 				t.Errorf("code there %d, want %d", f.Code, tt.there)
 			}
@@ -98,7 +99,7 @@ func TestFaults(t *testing.T) {
 			if got := fault.Of(heard).Resumable(o.standing()); got == (tt.theirs == over) {
 				t.Errorf("a sender there may go on: %v", got)
 			}
-			forged := there.endedWith(jingle.Reason{Condition: told.Condition, Detail: stripped(told.Detail)})
+			forged := there.EndedWith(jingle.Reason{Condition: told.Condition, Detail: stripped(told.Detail)})
 			if got := leftBy(t, e, forged); got != goesOn {
 				t.Errorf("who has no key can leave it %s", got)
 			}
@@ -165,7 +166,7 @@ func onDisk(t *testing.T) *Endpoint {
 }
 
 // talkPair are the two ends of a session in our profile.
-func talkPair(t *testing.T) (initiator, responder *conversation) {
+func talkPair(t *testing.T) (initiator, responder *conversation.Conversation) {
 	t.Helper()
 	romeo, juliet := jid.MustParse("romeo@jet.test/a"), jid.MustParse("juliet@jet.test/b")
 	m := jingle.NewManager(jingle.Config{Port: agreeable{}, Self: func() jid.JID { return romeo }})
@@ -178,8 +179,8 @@ func talkPair(t *testing.T) (initiator, responder *conversation) {
 		t.Fatal(err)
 	}
 	d := offeredIn(t, formJetsend, offer{Transfer: uuid.NewString(), SID: s.ID(), Initiator: romeo, Responder: juliet, Device: 7})
-	initiator, responder = unconnected().converseIn(t.Context(), Head{}), unconnected().converseIn(t.Context(), Head{})
-	initiator.sess, initiator.d, responder.sess, responder.d = s, d, &jingle.Session{}, d
+	initiator, responder = unconnected().converse(t.Context(), Head{}), unconnected().converse(t.Context(), Head{})
+	initiator.Session, initiator.Dialect, responder.Session, responder.Dialect = s, d, &jingle.Session{}, d
 	return initiator, responder
 }
 
@@ -187,18 +188,18 @@ func talkPair(t *testing.T) (initiator, responder *conversation) {
 // for another transfer or for another detail.
 func TestReasonReflected(t *testing.T) {
 	here, there := talkPair(t)
-	told := here.reasonFor(errGone)
-	if !overThere(there.endedWith(told)) || overThere(here.endedWith(told)) {
+	told := here.ReasonFor(errGone)
+	if !overThere(there.EndedWith(told)) || overThere(here.EndedWith(told)) {
 		t.Error("a word is taken from who said it")
 	}
-	this := there.d.Sealed().Transfer
-	there.d.Sealed().Transfer = uuid.NewString()
-	if overThere(there.endedWith(told)) {
+	this := there.Dialect.Sealed().Transfer
+	there.Dialect.Sealed().Transfer = uuid.NewString()
+	if overThere(there.EndedWith(told)) {
 		t.Error("it ends another transfer")
 	}
-	there.d.Sealed().Transfer = this
+	there.Dialect.Sealed().Transfer = this
 	told.Detail.Children[0] = xmltree.New(NS, detailSourceChanged)
-	if overThere(there.endedWith(told)) {
+	if overThere(there.EndedWith(told)) {
 		t.Error("it is taken for another detail")
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/conversation"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
@@ -81,7 +82,7 @@ func TestFreshSecrets(t *testing.T) {
 		}
 		defer closeSources([]*source{src})
 		o := st.romeo.offering(opt, src)
-		look.secret = func() []byte { return o.talk.d.Secret().Serialize() }
+		look.secret = func() []byte { return o.talk.Dialect.Secret().Serialize() }
 		defer func() { id = o.head.Transfer }()
 		return o.start(t.Context(), peers, id)
 	}
@@ -116,10 +117,10 @@ func TestFreshSecrets(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var talk *conversation
-		look.secret = func() []byte { return talk.d.Secret().Serialize() }
+		var talk *conversation.Conversation
+		look.secret = func() []byte { return talk.Dialect.Secret().Serialize() }
 		cut := n >= 8 && n < 10
-		if err := request1(t.Context(), st.juliet, row, to[0], opt.Route, func(c *conversation) { talk = c }); (err != nil) != cut {
+		if err := request1(t.Context(), st.juliet, row, to[0], opt.Route, func(c *conversation.Conversation) { talk = c }); (err != nil) != cut {
 			t.Fatalf("request %d: %v", n, err)
 		}
 		waitIdle(t, st.romeo)

@@ -38,7 +38,7 @@ func (in *incoming) grant(ctx context.Context) (done bool, err error) {
 	} else if err != nil {
 		return false, err
 	}
-	o := in.talk.d.Sealed()
+	o := in.talk.Dialect.Sealed()
 	if !in.seals() || in.terms.NoServe {
 		return false, errRefused
 	}
@@ -75,10 +75,10 @@ func (in *incoming) grant(ctx context.Context) (done bool, err error) {
 		return false, err
 	}
 	in.head = Head{Transfer: row.ID, Direction: Send, Peer: in.sess.Peer().String(), Name: clean.Text(row.Name)}
-	in.talk.head = in.head
+	in.talk.Head = in.head
 	in.up = &upload{
 		e: in.e, src: src, row: handle, form: formJetsend, begun: in.begun, head: in.head, accepted: true,
-		reader: in.reader, marks: &in.r.readings,
+		reader: in.reader, paths: in.terms.Route, marks: &in.r.readings,
 	}
 	in.looked()
 	return false, nil

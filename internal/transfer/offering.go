@@ -9,6 +9,7 @@ import (
 
 	"jetsend/internal/backoff"
 	"jetsend/internal/clean"
+	"jetsend/internal/conversation"
 	"jetsend/internal/dialect"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
@@ -35,7 +36,7 @@ type offering struct {
 
 	peers    []*peer // clients of the contact, the best first
 	to       *peer   // of the session of the moment
-	talk     *conversation
+	talk     *conversation.Conversation
 	retry    backoff.Attempts
 	restarts int
 	code     exitcode.Code // how it ended
@@ -50,7 +51,7 @@ func (o *offering) run(ctx context.Context, peers []*peer) {
 
 // Open implements opener: it offers the file to one client after the other, until one
 // answers.
-func (o *offering) Open() (c *conversation, _ end, err error) {
+func (o *offering) Open() (c *conversation.Conversation, _ end, err error) {
 	o.from = o.row.Row().Durable
 	for _, p := range prefer(o.peers, o.row.Row().Resource) {
 		if p.Form != o.form {
@@ -78,9 +79,9 @@ func (o *offering) Open() (c *conversation, _ end, err error) {
 	return c, &o.upload, nil
 }
 
-// offer makes one offer and waits for the answer: an accept, in c.agreed, or the receipt
+// offer makes one offer and waits for the answer: an accept, in c.Agreed, or the receipt
 // of a file that the receiver has released already.
-func (o *offering) offer() (c *conversation, err error) {
+func (o *offering) offer() (c *conversation.Conversation, err error) {
 	if o.life.Err() != nil {
 		return nil, context.Cause(o.life)
 	}
@@ -88,19 +89,19 @@ func (o *offering) offer() (c *conversation, err error) {
 	if err != nil {
 		return nil, err
 	}
-	c = o.e.converseIn(o.life, o.head)
-	c.found, o.talk = found, c
+	c = o.e.converse(o.life, o.head)
+	c.Found, o.talk = found, c
 	defer func() {
 		if err != nil {
-			if c.sess != nil {
-				c.terminate(err)
+			if c.Session != nil {
+				c.Terminate(err)
 			}
-			c.close()
+			c.Close()
 			c = nil
 		}
 	}()
 	var late <-chan time.Time // never
-	err = c.step(needs{}, func(ctx context.Context) error {
+	err = c.Step(conversation.Needs{}, func(ctx context.Context) error {
 		content, sid, err := o.prepare(ctx, c)
 		if err != nil {
 			return err
@@ -108,16 +109,16 @@ func (o *offering) offer() (c *conversation, err error) {
 		if err := o.src.Unchanged(ctx); err != nil {
 			return err
 		}
-		if err := o.row.Offer(ctx, o.to.JID.Resource(), keysOf(c.devices)...); err != nil {
+		if err := o.row.Offer(ctx, o.to.JID.Resource(), keysOf(c.Devices)...); err != nil {
 			return err
 		}
-		c.lost = o.e.sess.Lost()
+		c.Lost = o.e.sess.Lost()
 		o.e.cfg.Report(Offer{Head: o.head, Size: o.src.Size, ResumedFrom: o.row.Row().Durable, Directory: o.src.Tree != nil})
 		patience := o.patience()
 		if patience > 0 {
 			late = time.After(patience)
 		}
-		c.sess, err = o.e.reach(ctx, o.to, sid, content, patience)
+		c.Session, err = o.e.reach(ctx, o.to, sid, content, patience)
 		return err
 	})
 	if err == nil {
@@ -146,9 +147,9 @@ func (o *offering) patience() time.Duration {
 }
 
 // awaitAccept waits for the answer, until late.
-func (o *offering) awaitAccept(c *conversation, late <-chan time.Time) error {
+func (o *offering) awaitAccept(c *conversation.Conversation, late <-chan time.Time) error {
 	look := func(info *xmltree.Element) (_ bool, err error) {
-		if c.d.Form().Seals() { // other clients seal no receipt
+		if c.Dialect.Form().Seals() { // other clients seal no receipt
 			o.released, err = o.checkReceipt(c, info, o.src.Size)
 		}
 		return o.released, err
@@ -157,39 +158,14 @@ func (o *offering) awaitAccept(c *conversation, late <-chan time.Time) error {
 	if o.asksNobody() {
 		silent = errSilent
 	}
-	err := c.awaitAccept(needs{server: true, alive: true}, late, silent, look)
+	err := c.AwaitAccept(conversation.Needs{Server: true, Alive: true}, late, silent, look)
 	switch {
 	case err == nil && o.released:
-		c.goodbye()
-	case c.d.Form().Seals() && saysSuccess(err): // and does not prove it
+		c.Goodbye()
+	case c.Dialect.Form().Seals() && saysSuccess(err): // and does not prove it
 		return errUnconfirmed
 	}
 	return err
-}
-
-// awaitAccept waits for the contact's accept, until late, which is the error silent, or
-// until look has found what it looks for.
-func (c *conversation) awaitAccept(n needs, late <-chan time.Time, silent error, look func(*xmltree.Element) (bool, error)) error {
-	return c.step(n, func(ctx context.Context) error {
-		for {
-			if found, err := c.words.look(look); found || err != nil {
-				return err
-			}
-			select {
-			case c.agreed = <-c.accepted:
-				c.remote = c.agreed.Transport
-				return nil
-			case <-c.words.filled:
-			case <-late:
-				return silent
-			case <-ctx.Done():
-				if found, err := c.words.look(look); found || err != nil {
-					return err
-				}
-				return context.Cause(ctx)
-			}
-		}
-	})
 }
 
 // After implements opener: it decides whether the file is offered again, and waits for
@@ -276,26 +252,26 @@ func (o *offering) fail(err error) (more bool) {
 }
 
 // prepare makes the route, the envelope and the content.
-func (o *offering) prepare(ctx context.Context, c *conversation) (content jingle.Content, sid string, err error) {
+func (o *offering) prepare(ctx context.Context, c *conversation.Conversation) (content jingle.Content, sid string, err error) {
 	sid = jingle.NewSID()
-	c.d = dialect.New(o.form, o.opt.Cipher, o.to.Software)
+	c.Dialect = dialect.New(o.form, o.opt.Cipher, o.to.Software)
 	o.readsBack = o.form.WritesBack(o.to.Software)
 	paths, err := o.paths()
 	if err != nil {
 		return content, sid, err
 	}
-	if c.route, err = o.e.offerRoute(ctx, o.to, paths); err != nil {
+	if c.Route, err = o.e.offerRoute(ctx, o.to, paths); err != nil {
 		return content, sid, err
 	}
-	content = jingle.Content{Creator: jingle.SenderInitiator, Name: dialect.ContentName, Senders: jingle.SenderInitiator, Transport: c.route.Element()}
-	env, err := c.d.Write(ctx, o.e.omemo, o.e.sess, dialect.Terms{Offer: o.sealedOffer(ctx, sid), Limit: o.e.sessionLimit()}, &content)
+	content = jingle.Content{Creator: jingle.SenderInitiator, Name: dialect.ContentName, Senders: jingle.SenderInitiator, Transport: c.Route.Element()}
+	env, err := c.Dialect.Write(ctx, o.e.omemo, o.e.sess, dialect.Terms{Offer: o.sealedOffer(ctx, sid), Limit: o.e.sessionLimit()}, &content)
 	if err == nil && !o.profile() && o.opt.Encryption == EncryptionAuto { // what was really wrapped decides
 		err = o.e.guardKeys(ctx, o.to.JID.Bare(), env.Devices, o.form)
 	}
 	if err != nil {
 		return content, sid, wrapFailed(o.to, err)
 	}
-	c.devices = env.Devices
+	c.Devices = env.Devices
 	return content, sid, nil
 }
 

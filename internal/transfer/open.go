@@ -14,31 +14,31 @@ import (
 )
 
 // seals reports whether the offer is made in our profile.
-func (in *incoming) seals() bool { return in.talk.d.Form().Seals() }
+func (in *incoming) seals() bool { return in.talk.Dialect.Form().Seals() }
 
 // identify fills in what the transfer is called. Other clients have no ids: what
 // tells one of their offers from another is the secret.
 func (in *incoming) identify() {
-	in.file = in.talk.d.File()
-	in.head.Transfer = in.talk.d.Transfer(in.sess.Peer())
+	in.file = in.talk.Dialect.File()
+	in.head.Transfer = in.talk.Dialect.Transfer(in.sess.Peer())
 	name := filename.Safe(in.file.Name)
 	in.head.Name = clean.Text(in.file.Name)
 	if in.file.Name == "" {
 		in.head.Name = name
 	}
-	in.talk.head = in.head
+	in.talk.Head = in.head
 	in.down = &download{
-		e: in.e, head: in.head, file: in.file, name: name, begun: in.begun, how: in.r.keeping(in.terms), life: in.r.ctx, reader: in.reader,
+		e: in.e, head: in.head, file: in.file, name: name, begun: in.begun, how: in.r.keeping(in.terms), life: in.r.ctx, reader: in.reader, paths: in.terms.Route,
 	}
 }
 
 // batch is what an offer of several files belongs to, or nil, as for one that could not
 // be read.
 func (in *incoming) batch() *Batch {
-	if in.talk.d == nil {
+	if in.talk.Dialect == nil {
 		return nil
 	}
-	return in.talk.d.Sealed().Batch
+	return in.talk.Dialect.Sealed().Batch
 }
 
 // public reads what the stanza says in the clear.
@@ -64,7 +64,7 @@ func (in *incoming) open(ctx context.Context) error {
 		return err
 	}
 	if in.clear.Form == dialect.FormPlaintext { // there is no device to judge, and nothing that binds the offer to anybody
-		in.talk.d = in.clear.OpenPlaintext(in.sess.Content())
+		in.talk.Dialect = in.clear.OpenPlaintext(in.sess.Content())
 		in.dev = omemo.Device{IdentityKey: journal.NoKey()}
 		return nil
 	}
@@ -86,7 +86,7 @@ func (in *incoming) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	in.talk.d, in.talk.devices = d, []omemo.Device{in.dev}
+	in.talk.Dialect, in.talk.Devices = d, []omemo.Device{in.dev}
 	if !in.seals() {
 		return nil
 	}

@@ -174,14 +174,14 @@ func TestPlainNeverByItself(t *testing.T) {
 		}
 	}
 	tk := talkIn(t, nil, formInsecurePlaintext)
-	if _, err := seal(tk.d.Secret(), kindReceipt, crypto.Context{}, xmltree.New(NS, kindReceipt)); err == nil {
+	if _, err := seal(tk.Dialect.Secret(), kindReceipt, crypto.Context{}, xmltree.New(NS, kindReceipt)); err == nil {
 		t.Error("sealed with no key")
 	}
 	a, _ := pair(t)
-	if err := streamOut(t.Context(), a, bytes.NewReader(nil), 0, same, tk.d.Secret(), new(throttle), nil, meterFor(t)); !errors.Is(err, crypto.ErrUnknownSuite) {
+	if err := streamOut(t.Context(), a, bytes.NewReader(nil), 0, same, tk.Dialect.Secret(), new(throttle), nil, meterFor(t)); !errors.Is(err, crypto.ErrUnknownSuite) {
 		t.Errorf("encrypted with no key: %v", err)
 	}
-	if err := streamIn(t.Context(), a, false, 0, io.Discard, 0, tk.d.Secret(), new(throttle), nil, meterFor(t)); !errors.Is(err, crypto.ErrUnknownSuite) {
+	if err := streamIn(t.Context(), a, false, 0, io.Discard, 0, tk.Dialect.Secret(), new(throttle), nil, meterFor(t)); !errors.Is(err, crypto.ErrUnknownSuite) {
 		t.Errorf("decrypted with no key: %v", err)
 	}
 }

@@ -6,10 +6,25 @@ import (
 	"fmt"
 	"time"
 
+	"jetsend/internal/conversation"
+	"jetsend/internal/event"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
+	"jetsend/internal/profile"
 	"jetsend/internal/stanza"
 )
+
+// converse is a conversation that has no session yet. life is the context of its actor.
+func (e *Endpoint) converse(life context.Context, head event.Head) *conversation.Conversation {
+	return conversation.New(life, conversation.World{
+		Account: e.sess, Timing: e.timing.Timing, Back: e.back.Load, Report: e.cfg.Report, Log: e.log,
+	}, head)
+}
+
+// answer accepts what the contact offers or asks for.
+func (e *Endpoint) answer(c *conversation.Conversation, paths RouteOptions, s profile.Span, prefix string) error {
+	return c.Answer(e.routes, paths, s, prefix, e.omemo.DeviceID())
+}
 
 // ackTime bounds the acknowledgement of an offer, which no person has to give. It
 // is as long as a path may be silent: where the line is slow, what an in-band stream

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 
+	"jetsend/internal/conversation"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
@@ -43,9 +44,9 @@ func TestReasoned(t *testing.T) {
 	if !errors.Is(err, jingle.ErrEnded) {
 		t.Fatal(err)
 	}
-	c := unconnected().converseIn(t.Context(), Head{})
-	c.sess = s
-	if f := failureOf(c.step(needs{}, func(context.Context) error { return err }), false); f.Code != exitcode.Interrupted {
+	c := unconnected().converse(t.Context(), Head{})
+	c.Session = s
+	if f := failureOf(c.Step(conversation.Needs{}, func(context.Context) error { return err }), false); f.Code != exitcode.Interrupted {
 		t.Errorf("%v: code %d", f, f.Code)
 	}
 }

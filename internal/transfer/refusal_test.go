@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/conversation"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
@@ -48,7 +49,7 @@ func askFor(t *testing.T, e *Endpoint, id string, size int64, to *peer, key []by
 		Key: journal.Key{ID: id, Direction: journal.Receive}, Peer: to.JID.Bare(), Profile: true, Name: "f",
 		Size: size, Source: journal.SourceFile, Dir: t.TempDir(), Keys: [][]byte{key},
 	}
-	return request1(t.Context(), e, row, to, RouteOptions{Transports: []string{IBB}}, func(*conversation) {})
+	return request1(t.Context(), e, row, to, RouteOptions{Transports: []string{IBB}}, func(*conversation.Conversation) {})
 }
 
 // acquaint has e ask for what nobody knows until that is what the answer says. Two who

@@ -74,8 +74,8 @@ func cut(t *testing.T) (*stage, *insider, func() exitcode.Code) {
 	st.romeo = online(t, st.server, tap.Addr, "romeo", false, func(ev Event) {
 		if _, is := ev.(Offer); is {
 			in.mu.Lock()
-			in.ts, _ = crypto.SecretFrom(crypto.AES256GCM, o.talk.d.Secret().Key(), o.talk.d.Secret().IV())
-			in.offer = o.talk.d.Sealed()
+			in.ts, _ = crypto.SecretFrom(crypto.AES256GCM, o.talk.Dialect.Secret().Key(), o.talk.Dialect.Secret().IV())
+			in.offer = o.talk.Dialect.Sealed()
 			in.mu.Unlock()
 		}
 		st.out.report(ev)
@@ -340,7 +340,6 @@ func TestLyingAccept(t *testing.T) {
 				Restart: tt.restart, Transfer: honest.Transfer, SID: "s",
 				Initiator: jid.MustParse("romeo@jet.test/a"), Responder: jid.MustParse("juliet@jet.test/b"), Device: 7,
 			})
-			talk.e = u.e
 			a, r := honest, wire(400, -1)
 			if tt.change != nil {
 				tt.change(&a, &r)
@@ -354,14 +353,14 @@ func TestLyingAccept(t *testing.T) {
 			for name, value := range tt.attrs {
 				x.Set(name, value)
 			}
-			sealed, err := seal(talk.d.Secret(), kindAccept, talk.d.Sealed().Context(), x)
+			sealed, err := seal(talk.Dialect.Secret(), kindAccept, talk.Dialect.Sealed().Context(), x)
 			if err != nil {
 				t.Fatal(err)
 			}
 			c.Extra = []*xmltree.Element{sealed}
-			talk.agreed = c
+			talk.Agreed = c
 			s, err := u.checkAccept(talk)
-			got := talk.prefix
+			got := talk.Prefix
 			if tt.ok {
 				if err != nil || got != prefix || s != (profile.Span{Offset: a.Offset, Length: a.Length, Size: size}) {
 					t.Errorf("%+v %q %v", s, got, err)

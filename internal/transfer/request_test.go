@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 
+	"jetsend/internal/conversation"
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
 	"jetsend/internal/sink"
@@ -10,7 +11,7 @@ import (
 
 // request1 asks a client of the contact for the rest of a file, in one session, as a run
 // does; begun is told of its conversation.
-func request1(ctx context.Context, e *Endpoint, row journal.Row, to *peer, paths RouteOptions, begun func(*conversation)) error {
+func request1(ctx context.Context, e *Endpoint, row journal.Row, to *peer, paths RouteOptions, begun func(*conversation.Conversation)) error {
 	d := newDownload(e, row, to.JID, keeping{Options: sink.Options{Known: true}})
 	d.life, d.judge, d.told = ctx, func(omemo.Device) error { return nil }, func() {}
 	if err := d.resume(ctx, row); err != nil {
@@ -20,7 +21,7 @@ func request1(ctx context.Context, e *Endpoint, row journal.Row, to *peer, paths
 	if err == nil {
 		begun(c)
 		err = converse(c, d)
-		c.close()
+		c.Close()
 	}
 	d.leave(leaving(d, err))
 	return causeOf(ctx, err)

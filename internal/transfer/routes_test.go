@@ -12,10 +12,12 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/jingle/ibb"
+	"jetsend/internal/jingle/s5b"
+
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
-	"jetsend/internal/jingle/s5b"
 	"jetsend/internal/xmltree"
 	"jetsend/internal/xmpptest"
 )
@@ -83,6 +85,11 @@ func TestRoutes(t *testing.T) {
 				received <- juliet.Receive(t.Context(), ReceiveOptions{Dir: dir, Accept: AcceptContacts, Drain: 10 * time.Second, Stop: stop, Route: tt.receiver})
 			}()
 			takesOffers(t, juliet)
+			eventually(t, func() bool { // what the run before could do is forgotten
+				info, err := romeo.sess.DiscoInfo(t.Context(), juliet.JID(), "")
+				takes := tt.receiver.Order()
+				return err == nil && info.Has(s5b.NS) == slices.Contains(takes, S5B) && info.Has(ibb.NSTransport) == slices.Contains(takes, IBB)
+			})
 			err := romeo.Send(t.Context(), SendOptions{
 				To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: path}}, Wait: time.Minute, Route: tt.sender, Encryption: tt.encryption,
 			})

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/conversation"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
 	"jetsend/internal/journal"
@@ -96,7 +97,7 @@ func TestSupersededAtOnce(t *testing.T) {
 	row := load(t, st.juliet, journal.Key{ID: id, Direction: journal.Receive})
 	ctx, stop := context.WithCancelCause(t.Context())
 	stop(errSuperseded)
-	err := request1(ctx, st.juliet, row, &peer{JID: st.romeo.sess.JID()}, RouteOptions{}, func(*conversation) {})
+	err := request1(ctx, st.juliet, row, &peer{JID: st.romeo.sess.JID()}, RouteOptions{}, func(*conversation.Conversation) {})
 	if !errors.Is(err, errSuperseded) || !fault.Of(err).Again(fault.Standing{Receiving: true, Started: true}) {
 		t.Errorf("%v", err)
 	}

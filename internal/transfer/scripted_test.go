@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"jetsend/internal/backoff"
+	"jetsend/internal/conversation"
 	"jetsend/internal/crypto"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
@@ -137,10 +138,10 @@ func (p *scripted) BulkIQ(_ context.Context, _ jid.JID, encode func([]byte, stri
 // other clients does it.
 func (p *scripted) send(path *bytestream) error {
 	c := talkIn(p.t, p.sess, formJET)
-	c.path, c.lost = path, p.lost
-	defer c.close()
+	c.Path, c.Lost = path, p.lost
+	defer c.Close()
 	n := int64(p.size - crypto.TagSize)
-	err := c.step(needs{path: true}, func(ctx context.Context) error {
+	err := c.Step(conversation.Needs{Path: true}, func(ctx context.Context) error {
 		if err := p.sess.BeginStream(); err != nil {
 			return err
 		}
@@ -149,7 +150,7 @@ func (p *scripted) send(path *bytestream) error {
 		}
 		err := streamOut(ctx, path, bytes.NewReader(make([]byte, n)), n, func() error { return backoff.Wait(ctx, p.tagHold) }, crypto.NewSecret(crypto.AES128GCM), new(throttle), nil, meterFor(p.t))
 		if err == nil {
-			err = c.endStream(ctx)
+			err = c.EndStream(ctx)
 		}
 		return err
 	})

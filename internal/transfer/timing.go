@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"jetsend/internal/backoff"
+	"jetsend/internal/conversation"
 )
 
 // timing holds the waits of a transfer, apart so that tests can do without them. Each is
@@ -16,24 +17,7 @@ type timing struct {
 	// process, to let go of a transfer; takePause is the pace of looking.
 	takeTime, takePause time.Duration
 
-	// wordTime bounds one try to bring the peer a word of ours, and words are the pauses
-	// between the tries while one of us cannot be reached.
-	wordTime time.Duration
-	words    backoff.Backoff
-	// watchEvery is the pace of asking whether the peer still knows the session.
-	watchEvery time.Duration
-	// lostWordTime is how long a word is awaited that the peer may have sent while we
-	// were away; it tries again for about as long.
-	lostWordTime time.Duration
-	// reasonTime is how long a lost path waits for the peer's own word on it.
-	reasonTime time.Duration
-	// goodbyeTime is how long a sender waits for the receiver's terminate after the
-	// receipt, before it ends the session itself.
-	goodbyeTime time.Duration
-	// checksumTime is how long a receiver that has the whole file, its tag verified, waits
-	// for a checksum that the offer announced. The document does not oblige the sender to
-	// tell it.
-	checksumTime time.Duration
+	conversation.Timing
 	// tagHold is how long the tag of a file is held back from a client that seals no
 	// receipt. Conversations that could not open the envelope takes what comes for the
 	// file, ends at <size/> bytes and says success: before the tag that is known to be
@@ -62,14 +46,16 @@ var usual = timing{
 	takeTime:  10 * time.Second,
 	takePause: 250 * time.Millisecond,
 
-	wordTime:     5 * time.Second,
-	words:        backoff.Backoff{First: 2 * time.Second, Last: 8 * time.Second},
-	watchEvery:   5 * time.Second,
-	lostWordTime: 40 * time.Second,
-	reasonTime:   2 * time.Second,
-	goodbyeTime:  5 * time.Second,
-	checksumTime: 5 * time.Second,
-	tagHold:      time.Second,
+	Timing: conversation.Timing{
+		Word:     5 * time.Second,
+		Words:    backoff.Backoff{First: 2 * time.Second, Last: 8 * time.Second},
+		Watch:    5 * time.Second,
+		LostWord: 40 * time.Second,
+		Reason:   2 * time.Second,
+		Goodbye:  5 * time.Second,
+		Checksum: 5 * time.Second,
+	},
+	tagHold: time.Second,
 
 	lookAtLeast: time.Minute,
 	lookPause:   500 * time.Millisecond,
@@ -84,10 +70,10 @@ var quick = func() timing {
 	t := usual
 	t.retries.First = 50 * time.Millisecond
 	t.takePause = 10 * time.Millisecond
-	t.words.First = 100 * time.Millisecond
-	t.watchEvery = 500 * time.Millisecond
-	t.reasonTime = 500 * time.Millisecond
-	t.goodbyeTime = time.Second
+	t.Words.First = 100 * time.Millisecond
+	t.Watch = 500 * time.Millisecond
+	t.Reason = 500 * time.Millisecond
+	t.Goodbye = time.Second
 	t.tagHold = time.Millisecond
 	t.lookPause = 20 * time.Millisecond
 	t.firstAsk = 300 * time.Millisecond

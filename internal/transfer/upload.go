@@ -10,6 +10,7 @@ import (
 
 	"jetsend/internal/backoff"
 	"jetsend/internal/charge"
+	"jetsend/internal/conversation"
 	"jetsend/internal/fault"
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
@@ -38,6 +39,7 @@ type upload struct {
 	begun     time.Time
 	// reader reads the source for a contact who asked for it, at that contact's expense;
 	// nil when we offer.
+	paths  RouteOptions // that an answer may take
 	reader func(ctx context.Context, f func(charge.Payment) error) error
 	marks  *charge.Readings // how far the source was read before; with reader
 	// told is called when a session has been agreed on that the contact opened.
@@ -55,8 +57,8 @@ type upload struct {
 
 // Accept implements end: the receiver says what it wants, in its answer to our offer or in
 // its own request.
-func (u *upload) Accept(c *conversation) (profile.Span, error) {
-	if !c.sess.Initiator() {
+func (u *upload) Accept(c *conversation.Conversation) (profile.Span, error) {
+	if !c.Session.Initiator() {
 		return u.grant(c)
 	}
 	s, err := u.checkAccept(c)
@@ -64,13 +66,13 @@ func (u *upload) Accept(c *conversation) (profile.Span, error) {
 		return s, err
 	}
 	u.accepted, u.restart, u.from = true, false, s.Offset
-	c.reportAccepted(s.Offset)
+	c.ReportAccepted(s.Offset)
 	return s, nil
 }
 
 // grant accepts a request for the rest of the file.
-func (u *upload) grant(c *conversation) (s profile.Span, err error) {
-	err = c.step(needs{server: true}, func(ctx context.Context) (err error) {
+func (u *upload) grant(c *conversation.Conversation) (s profile.Span, err error) {
+	err = c.Step(conversation.Needs{Server: true}, func(ctx context.Context) (err error) {
 		s, err = u.wanted(ctx, c)
 		return err
 	})
@@ -80,13 +82,13 @@ func (u *upload) grant(c *conversation) (s profile.Span, err error) {
 	u.accepted, u.from = true, s.Offset
 	u.told()
 	u.e.cfg.Report(Offer{Head: u.head, Size: s.Size, ResumedFrom: s.Offset, Directory: u.src.Tree != nil})
-	return s, c.answer(s, "")
+	return s, u.e.answer(c, u.paths, s, "")
 }
 
 // wanted is the span that answers a request: what it asks for, or the file from
 // its beginning when the bytes before that are not those of the file.
-func (u *upload) wanted(ctx context.Context, c *conversation) (s profile.Span, err error) {
-	public, err := jingle.ParseDescription(c.sess.Content().Description)
+func (u *upload) wanted(ctx context.Context, c *conversation.Conversation) (s profile.Span, err error) {
+	public, err := jingle.ParseDescription(c.Session.Content().Description)
 	if err != nil {
 		return s, err
 	}
@@ -94,17 +96,17 @@ func (u *upload) wanted(ctx context.Context, c *conversation) (s profile.Span, e
 	if public.Range != nil {
 		offset = public.Range.Offset
 	}
-	if offset > u.src.Size || (offset > 0) != (c.d.Sealed().Prefix != "") {
+	if offset > u.src.Size || (offset > 0) != (c.Dialect.Sealed().Prefix != "") {
 		return s, fmt.Errorf("%w: a request from byte %d", errOffer, offset)
 	}
 	if offset == 0 { // nothing is read
-		return c.d.Span(c.sess.Content(), 0, u.src.Size, u.e.sessionLimit()), nil
+		return c.Dialect.Span(c.Session.Content(), 0, u.src.Size, u.e.sessionLimit()), nil
 	}
 	err = u.reader(ctx, func(pay charge.Payment) error {
 		u.sum = u.marks.Resume(u.head.Transfer, offset)
 		u.sum.Pay = pay
 		defer func() { u.sum.Pay = nil }()
-		err := u.checkPrefix(ctx, offset, c.d.Sealed().Prefix)
+		err := u.checkPrefix(ctx, offset, c.Dialect.Sealed().Prefix)
 		u.marks.Mark(u.head.Transfer, &u.sum)
 		return err
 	})
@@ -112,7 +114,7 @@ func (u *upload) wanted(ctx context.Context, c *conversation) (s profile.Span, e
 		offset, err = 0, nil
 		u.sum.Reset()
 	}
-	return c.d.Span(c.sess.Content(), offset, u.src.Size, u.e.sessionLimit()), err
+	return c.Dialect.Span(c.Session.Content(), offset, u.src.Size, u.e.sessionLimit()), err
 }
 
 // checkPrefix compares what the receiver has with the first bytes of the file.
@@ -134,30 +136,30 @@ func (u *upload) checkPrefix(ctx context.Context, offset int64, prefix string) e
 }
 
 // Move implements end: it sends the span and says what has to be said after it.
-func (u *upload) Move(c *conversation, s profile.Span) error {
-	if c.sess.Initiator() {
-		err := c.step(needs{server: true}, func(ctx context.Context) error { return u.checkPrefix(ctx, s.Offset, c.prefix) })
+func (u *upload) Move(c *conversation.Conversation, s profile.Span) error {
+	if c.Session.Initiator() {
+		err := c.Step(conversation.Needs{Server: true}, func(ctx context.Context) error { return u.checkPrefix(ctx, s.Offset, c.Prefix) })
 		if err != nil {
 			return err
 		}
 	}
-	c.reportPath()
-	c.path.ReadBack(u.readsBack)
-	err := c.step(needs{path: true}, func(ctx context.Context) error {
+	c.ReportPath()
+	c.Path.ReadBack(u.readsBack)
+	err := c.Step(conversation.Needs{Path: true}, func(ctx context.Context) error {
 		err := u.stream(ctx, c, s)
 		if err == nil {
-			err = c.endStream(ctx)
+			err = c.EndStream(ctx)
 		}
 		if err == nil {
-			c.tellTrailer(ctx)
+			c.TellTrailer(ctx)
 		}
 		return err
 	})
-	return unacknowledged(c.path, err)
+	return unacknowledged(c.Path, err)
 }
 
-func (u *upload) stream(ctx context.Context, c *conversation, s profile.Span) error {
-	if err := c.sess.BeginStream(); err != nil {
+func (u *upload) stream(ctx context.Context, c *conversation.Conversation, s profile.Span) error {
+	if err := c.Session.BeginStream(); err != nil {
 		return err
 	}
 	if err := u.row.Run(ctx); err != nil {
@@ -177,7 +179,7 @@ func (u *upload) stream(ctx context.Context, c *conversation, s profile.Span) er
 		u.moved = m.Bytes()
 	}()
 	unchanged := func() error { return u.src.Unchanged(ctx) }
-	if c.d.Form().HoldsTag() { // for timing.tagHold
+	if c.Dialect.Form().HoldsTag() { // for timing.tagHold
 		unchanged = func() error {
 			if err := backoff.Wait(ctx, u.e.timing.tagHold); err != nil {
 				return err
@@ -186,7 +188,7 @@ func (u *upload) stream(ctx context.Context, c *conversation, s profile.Span) er
 		}
 	}
 	src := io.NewSectionReader(u.src.Data, s.Offset, s.Length)
-	return c.d.Out(ctx, c.path, src, s.Length, outgoingOver(c.path, unchanged, &u.e.sending, sum, m))
+	return c.Dialect.Out(ctx, c.Path, src, s.Length, outgoingOver(c.Path, unchanged, &u.e.sending, sum, m))
 }
 
 // confirm records what the receiver says that it has.
@@ -197,37 +199,10 @@ func (u *upload) confirm(ctx context.Context, durable int64) error {
 	return u.row.Progress(ctx, durable)
 }
 
-// endStream ends our half of the path after the tag. A receiver that counts
-// bytes may be done, and gone, before that: then what it said counts. But
-// in-band nothing has been sent before its blocks are acknowledged, and a client
-// that seals no receipt must not get away with saying success before: it has
-// lateAcks to acknowledge them, which is when ctx ends.
-func (c *conversation) endStream(ctx context.Context) error {
-	c.path.BeforeEnd(c.sess.Done())
-	stop := context.AfterFunc(ctx, func() { _ = c.path.Close() }) // wakes an in-band wait
-	defer stop()
-	_ = c.path.SetWriteDeadline(time.Now().Add(idle)) // for what is still on its way
-	err := c.path.CloseWrite()
-	if err == nil {
-		return nil
-	}
-	if c.path.Transport != IBB || c.d.Form().Seals() {
-		select {
-		case <-c.sess.Done():
-			return nil
-		default:
-		}
-	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return err
-}
-
 // Confirm implements end: the receiver's word is the only thing that becomes sent.
-func (u *upload) Confirm(c *conversation, s profile.Span) (err error) {
-	if !c.d.Form().Seals() {
-		err = c.await(receiptTime, errUnconfirmed, func(*xmltree.Element) (bool, error) { return false, nil }) // a <received/> proves nothing
+func (u *upload) Confirm(c *conversation.Conversation, s profile.Span) (err error) {
+	if !c.Dialect.Form().Seals() {
+		err = c.Await(receiptTime, errUnconfirmed, func(*xmltree.Element) (bool, error) { return false, nil }) // a <received/> proves nothing
 		if !saysSuccess(err) {
 			return err
 		}
@@ -251,12 +226,12 @@ func (u *upload) Confirm(c *conversation, s profile.Span) (err error) {
 }
 
 // sent writes down and reports that the file is there.
-func (u *upload) sent(c *conversation) {
+func (u *upload) sent(c *conversation.Conversation) {
 	u.released = true
 	if err := u.row.Complete(); err != nil {
 		u.e.log.Error("journal", "transfer", u.head.Transfer, "error", err)
 	}
-	if err := u.e.omemo.MarkUsed(context.Background(), c.devices); err != nil {
+	if err := u.e.omemo.MarkUsed(context.Background(), c.Devices); err != nil {
 		u.e.log.Warn("remember devices", "error", err)
 	}
 	u.reportSent(Sent{
@@ -282,17 +257,17 @@ func (u *upload) shown() string {
 }
 
 // tellChecksum says what the receiver must have in all of a file that was put together.
-func (u *upload) tellChecksum(c *conversation, s profile.Span) error {
-	word, err := c.d.Checksum(s, u.digest())
+func (u *upload) tellChecksum(c *conversation.Conversation, s profile.Span) error {
+	word, err := c.Dialect.Checksum(s, u.digest())
 	if err != nil || word == nil {
 		return err
 	}
-	return c.step(needs{}, func(ctx context.Context) error { return c.tell(ctx, word) })
+	return c.Step(conversation.Needs{}, func(ctx context.Context) error { return c.Tell(ctx, word) })
 }
 
 // awaitReceipt waits for the sealed receipt. Nothing else is success.
-func (u *upload) awaitReceipt(c *conversation, s profile.Span) error {
-	err := c.await(u.receiptPatience(), errUnconfirmed, func(info *xmltree.Element) (bool, error) {
+func (u *upload) awaitReceipt(c *conversation.Conversation, s profile.Span) error {
+	err := c.Await(u.receiptPatience(), errUnconfirmed, func(info *xmltree.Element) (bool, error) {
 		return u.checkReceipt(c, info, s.End())
 	})
 	switch {
@@ -301,30 +276,18 @@ func (u *upload) awaitReceipt(c *conversation, s profile.Span) error {
 	case err != nil:
 		return err
 	}
-	c.goodbye()
+	c.Goodbye()
 	return nil
 }
 
 // checkReceipt reports whether info is the receipt for so many bytes.
-func (u *upload) checkReceipt(c *conversation, info *xmltree.Element, stored int64) (bool, error) {
-	r, err := c.d.ReadReceipt(info, profile.Receipt{Size: u.src.Size, Stored: stored, SHA256: u.digest()})
+func (u *upload) checkReceipt(c *conversation.Conversation, info *xmltree.Element, stored int64) (bool, error) {
+	r, err := c.Dialect.ReadReceipt(info, profile.Receipt{Size: u.src.Size, Stored: stored, SHA256: u.digest()})
 	if err != nil || r == nil {
 		return false, err
 	}
 	u.differs = (*Differences)(r.Differs)
 	return true, nil
-}
-
-// goodbye leaves the end of the session to the receiver, for a while.
-func (c *conversation) goodbye() {
-	timer := time.NewTimer(c.e.timing.goodbyeTime)
-	defer timer.Stop()
-	select {
-	case <-c.sess.Done():
-	case <-c.e.sess.Done():
-	case <-timer.C:
-		_ = c.sess.Terminate(context.Background(), jingle.Reason{Condition: jingle.Success})
-	}
 }
 
 // leave writes down how a session that the contact opened ended, and lets go of the row.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"jetsend/internal/clean"
+	"jetsend/internal/conversation"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
 	"jetsend/internal/inbox"
@@ -66,7 +67,7 @@ func (v *visits) begin(head Head, t *terms) {
 
 // Open implements opener: it waits for a session of the contact or the word to ask for
 // one, and deals with what else it is told.
-func (v *visits) Open() (c *conversation, x end, err error) {
+func (v *visits) Open() (c *conversation.Conversation, x end, err error) {
 	for {
 		in, ok := v.await()
 		if !ok {
@@ -141,8 +142,8 @@ func (v *visits) woken() (err error) {
 
 // welcome takes a session that the contact has opened, for a file of theirs or for the
 // rest of one of ours.
-func (v *visits) welcome(in *incoming) (c *conversation, x end, err error) {
-	in.talk.wake, in.talk.woken = v.wake, v.woken
+func (v *visits) welcome(in *incoming) (c *conversation.Conversation, x end, err error) {
+	in.talk.Wake, in.talk.Woken = v.wake, v.woken
 	if in.up != nil {
 		in.up.told = func() { v.begin(in.up.head, in.terms) }
 		v.end = in.up
@@ -158,7 +159,7 @@ func (v *visits) welcome(in *incoming) (c *conversation, x end, err error) {
 		v.end = in.down
 	}
 	if err = in.enter(); err != nil {
-		in.talk.terminate(err)
+		in.talk.Terminate(err)
 	}
 	return in.talk, v.end, err
 }
@@ -186,7 +187,7 @@ func (v *visits) receive(in *incoming) (done bool, err error) {
 	case errors.Is(err, inbox.ErrNoSpace):
 		return false, refuse(err, declined(detailNoSpace))
 	case errors.Is(err, journal.ErrOver): // while it waited for another process
-		row, kerr := in.known(in.talk.ctx)
+		row, kerr := in.known(in.talk.Context)
 		if kerr == nil { // which has ended it: this run still has no file
 			in.unclaim()
 			in.r.once.Missed(in.fileOf(), exitcode.OK)
@@ -210,7 +211,7 @@ func (v *visits) receive(in *incoming) (done bool, err error) {
 		}
 		return true, d.sink.Close()
 	}
-	if in.talk.d.Sealed().Restart && d.sink.Have() > 0 {
+	if in.talk.Dialect.Sealed().Restart && d.sink.Have() > 0 {
 		if err = d.sink.Restart(); err != nil {
 			return false, errors.Join(err, d.leave(err).lost)
 		}
@@ -233,7 +234,7 @@ func (*request) isInput() {}
 func (q *request) over(err error) { q.done <- err }
 
 // ask opens a session for the rest of the file.
-func (v *visits) ask(q *request) (c *conversation, x end, err error) {
+func (v *visits) ask(q *request) (c *conversation.Conversation, x end, err error) {
 	d := newDownload(v.r.e, q.row, q.to[0].JID, v.r.keeping(q.terms))
 	d.life, d.how.Known = v.r.ctx, true
 	d.judge = func(of omemo.Device) error { return q.terms.judge(of, true) }
@@ -246,7 +247,7 @@ func (v *visits) ask(q *request) (c *conversation, x end, err error) {
 		d.report()
 		return nil, nil, nil
 	}
-	ask := &question{down: d, paths: q.terms.Route, need: needs{run: v.r.deciding}, wake: v.wake, woken: v.woken}
+	ask := &question{down: d, paths: q.terms.Route, need: conversation.Needs{Run: v.r.deciding}, wake: v.wake, woken: v.woken}
 	c, err = ask.ask(q.to)
 	return c, d, err
 }

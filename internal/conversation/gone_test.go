@@ -1,9 +1,11 @@
-package transfer
+package conversation
 
 import (
 	"errors"
 	"testing"
 	"time"
+
+	"jetsend/internal/event"
 
 	"jetsend/internal/stanza"
 )
@@ -11,7 +13,8 @@ import (
 // TestTellsGone: a client that the server does not know is gone, but not right
 // after the server itself was.
 func TestTellsGone(t *testing.T) {
-	just, before := time.Now(), time.Now().Add(-2*usual.lostWordTime)
+	const lostWord = 40 * time.Second
+	just, before := time.Now(), time.Now().Add(-2*lostWord)
 	for _, tt := range []struct {
 		what string
 		err  error
@@ -26,9 +29,8 @@ func TestTellsGone(t *testing.T) {
 		{"online, and does not know the session", stanza.NewError(stanza.ItemNotFound), &just, true},
 		{"online, and knows no such question", stanza.NewError(stanza.FeatureNotImplemented), nil, false},
 	} {
-		e := &Endpoint{timing: usual}
-		e.back.Store(tt.back)
-		if got := (&conversation{e: e}).tellsGone(tt.err); got != tt.want {
+		c := New(t.Context(), World{Timing: Timing{LostWord: lostWord}, Back: func() *time.Time { return tt.back }}, event.Head{})
+		if got := c.tellsGone(tt.err); got != tt.want {
 			t.Errorf("%s: %v", tt.what, got)
 		}
 	}
