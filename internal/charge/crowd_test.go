@@ -47,3 +47,20 @@ func TestCrowded(t *testing.T) {
 		t.Errorf("gone: %q", gone)
 	}
 }
+
+// TestManyRows: what is done for each row does not grow with the rows.
+func TestManyRows(t *testing.T) {
+	const many = 200_000
+	rows := make([]journal.Row, many)
+	for i := range rows {
+		rows[i] = journal.Row{Key: journal.Key{ID: fmt.Sprintf("%036d", i)}, Peer: jid.MustParse(fmt.Sprintf("u%d@jet.test", i%100))}
+	}
+	begun := time.Now()
+	out := Crowded(rows, func(who jid.JID) jid.JID { return who })
+	if took := time.Since(begun); took > 10*time.Second { // each with each is minutes
+		t.Errorf("%d rows took %v", many, took)
+	}
+	if len(out) != many-100*MaxInterruptedContact {
+		t.Errorf("%d beyond the bound", len(out))
+	}
+}

@@ -2,7 +2,6 @@ package transfer
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -28,27 +27,6 @@ func TestCrowdOfStrangers(t *testing.T) {
 		if got := (&terms{ReceiveOptions: ReceiveOptions{Accept: accept}, e: e}).crowd(who); got != want {
 			t.Errorf("%v: counted with %q", accept, got)
 		}
-	}
-}
-
-// TestManyRowsAtALook: what a look does for each row does not grow with the rows.
-func TestManyRowsAtALook(t *testing.T) {
-	const many = 200_000
-	k := &keeper{r: &receiver{e: unconnected()}, asks: map[string]*asked{"gone": {}, "gone, but asked for": {busy: true}}}
-	rows := make([]journal.Row, many)
-	for i := range rows {
-		rows[i] = journal.Row{Key: journal.Key{ID: fmt.Sprintf("%036d", i)}, Peer: jid.MustParse(fmt.Sprintf("u%d@jet.test", i%100))}
-		k.asks[rows[i].ID] = &asked{}
-	}
-	begun := time.Now()
-	busy := k.forget(rows)
-	online, _ := k.clients(rows)
-	out := charge.Crowded(rows, func(who jid.JID) jid.JID { return who })
-	if took := time.Since(begun); took > 10*time.Second { // each with each is minutes
-		t.Errorf("a look at %d rows took %v", many, took)
-	}
-	if busy != 1 || len(k.asks) != many+1 || len(online) != 100 || len(out) != many-100*charge.MaxInterruptedContact {
-		t.Errorf("%d busy, %d known, %d contacts, %d beyond the bound", busy, len(k.asks), len(online), len(out))
 	}
 }
 

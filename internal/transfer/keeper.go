@@ -2,11 +2,10 @@ package transfer
 
 import (
 	"context"
-	"maps"
 	"time"
 
-	"jetsend/internal/backoff"
 	"jetsend/internal/batch"
+	"jetsend/internal/due"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
 )
@@ -14,19 +13,11 @@ import (
 // maxAsking bounds the requests at one time.
 const maxAsking = 4
 
-// asked is what a receiver knows about its requests for one transfer.
-type asked struct {
-	next   time.Time
-	pauses backoff.Backoff
-	busy   bool
-}
-
 // keeper looks after the interrupted transfers of a run: those parked in it and
 // those that the journal has from before. Its fields belong to its goroutine.
 type keeper struct {
 	r      *receiver
-	asks   map[string]*asked
-	online map[jid.JID]uint64 // the arrivals of clients at the last look
+	plan   due.Plan
 	ended  chan requested
 	tidied time.Time
 	// settling is closed when the releases that a crash has cut are ended, and nil
@@ -42,7 +33,9 @@ type requested struct {
 
 // keep looks after the interrupted transfers until ctx ends.
 func (r *receiver) keep(ctx context.Context) {
-	k := &keeper{r: r, asks: map[string]*asked{}, online: map[jid.JID]uint64{}, ended: make(chan requested, maxAsking)}
+	k := &keeper{
+		r: r, plan: due.Plan{First: r.e.timing.firstAsk, Pauses: r.e.timing.requests}, ended: make(chan requested, maxAsking),
+	}
 	// A task, since it may run hooks, and not waited for: to read large files or to
 	// unpack directories takes longer than whoever asks whether we are alive waits.
 	settled := make(chan struct{})
@@ -99,8 +92,8 @@ func (k *keeper) look(ctx context.Context) time.Duration {
 	if t.AutoResume <= 0 {
 		return idle
 	}
-	online, fresh := k.clients(rows)
-	busy := k.forget(rows)
+	online, fresh := k.plan.Clients(rows, k.arrivals)
+	busy := k.plan.Forget(rows)
 	for _, row := range rows {
 		if !row.Profile || row.Paused != journal.NotPaused || now.Sub(row.Moved) > t.AutoResume || !online[row.Peer] || !k.r.wants(t, row) {
 			continue
@@ -108,89 +101,36 @@ func (k *keeper) look(ctx context.Context) time.Duration {
 		if row.Phase.Verified() && k.settling != nil { // nothing of it is missing, as far as is known
 			continue
 		}
-		a := k.asks[row.ID]
-		if a == nil {
-			a = &asked{pauses: k.r.e.timing.requests}
-			k.asks[row.ID] = a
-		}
-		if fresh[row.Peer] {
-			a.next = now
-			a.pauses.Reset()
-		}
-		due := row.Updated.Add(k.r.e.timing.firstAsk)
-		if due.Sub(now) > 2*k.r.e.timing.firstAsk { // the clock was set back since
-			due = now
-		}
-		due = later(a.next, due)
+		wait, free := k.plan.Wait(row, fresh[row.Peer], now)
 		switch {
-		case a.busy:
-		case now.Before(due):
-			idle = min(idle, due.Sub(now))
+		case !free:
+		case wait > 0:
+			idle = min(idle, wait)
 		case busy < maxAsking:
+			if k.r.spawn(func() { k.ended <- requested{row.ID, k.r.request(t, row)} }) { // ended has room for all of them
+				k.plan.Begun(row.ID)
+			}
 			busy++
-			a.busy = k.r.spawn(func() { k.ended <- requested{row.ID, k.r.request(t, row)} }) // ended has room for all of them
 		}
 	}
 	return idle
 }
 
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
+// arrivals are the clients of a contact that are online, with the number of their arrival.
+func (k *keeper) arrivals(who jid.JID) map[jid.JID]uint64 {
+	clients := map[jid.JID]uint64{}
+	for _, res := range k.r.e.sess.Resources(who) {
+		clients[res.JID] = res.Arrival
 	}
-	return b
-}
-
-// forget drops what is known about requests for transfers that are interrupted no
-// more, and returns how many requests are under way.
-func (k *keeper) forget(rows []journal.Row) (busy int) {
-	interrupted := make(map[string]bool, len(rows))
-	for _, row := range rows {
-		interrupted[row.ID] = true
-	}
-	maps.DeleteFunc(k.asks, func(id string, a *asked) bool {
-		if a.busy {
-			busy++
-		}
-		return !a.busy && !interrupted[id]
-	})
-	return busy
-}
-
-// clients are the contacts of the rows that have a client online, and those with one
-// that was not there at the last look, or has been away since, however shortly.
-func (k *keeper) clients(rows []journal.Row) (online, fresh map[jid.JID]bool) {
-	online, fresh = map[jid.JID]bool{}, map[jid.JID]bool{}
-	arrivals := map[jid.JID]uint64{}
-	for _, row := range rows {
-		if _, seen := online[row.Peer]; seen {
-			continue
-		}
-		clients := k.r.e.sess.Resources(row.Peer)
-		online[row.Peer] = len(clients) > 0
-		for _, res := range clients {
-			arrivals[res.JID] = res.Arrival
-			if k.online[res.JID] != res.Arrival {
-				fresh[row.Peer] = true
-			}
-		}
-	}
-	k.online = arrivals
-	return online, fresh
+	return clients
 }
 
 // note plans the next request after one has ended.
 func (k *keeper) note(end requested) {
-	a := k.asks[end.id]
-	a.busy = false
-	if end.err == nil {
-		a.next = time.Time{}
-		a.pauses.Reset()
-		return
+	pause := k.plan.Ended(end.id, end.err == nil, time.Now())
+	if end.err != nil {
+		k.r.e.log.Info("request for the rest of a file", "transfer", end.id, "error", end.err, "next", pause)
 	}
-	pause := a.pauses.Next()
-	a.next = time.Now().Add(pause)
-	k.r.e.log.Info("request for the rest of a file", "transfer", end.id, "error", end.err, "next", pause)
 }
 
 // wants reports whether the run would take the file.

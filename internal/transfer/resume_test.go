@@ -213,7 +213,7 @@ func TestNewcomers(t *testing.T) {
 	k := &keeper{r: &receiver{e: juliet}}
 	rows := []journal.Row{{Peer: peer}}
 	stop := daemon()
-	fresh := func() bool { _, fresh := k.clients(rows); return fresh[peer] }
+	fresh := func() bool { _, fresh := k.plan.Clients(rows, k.arrivals); return fresh[peer] }
 	if !fresh() || fresh() {
 		t.Error("the first time is once")
 	}

@@ -126,7 +126,7 @@ func TestTermsAreTakenOnce(t *testing.T) {
 		"Endpoint.admit", "Endpoint.visible", // an offer or request, a look at our presence
 		"keeper.settle", "keeper.look", "keeper.tidy",
 		"receiver.prime", "receiver.contacts", // a round of priming
-		"receiver.wait", "receiver.drain", "receiver.finish", "receiver.finishHooks", // the end of a run
+		"receiver.wait", "receiver.drain", "receiver.finishHooks", // the end of a run
 		"receiver.renew",
 	}
 	files, err := filepath.Glob("*.go")
