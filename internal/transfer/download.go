@@ -255,15 +255,20 @@ func (d *download) leave(err error) left {
 }
 
 // settle ends the release of a verified file that a crash has cut, which needs
-// nobody. It reports whether the file is released now.
-func (e *Endpoint) settle(ctx context.Context, row journal.Row, how keeping) (released bool, err error) {
+// nobody. It reports whether the file is released now, and logs what went wrong.
+func (e *Endpoint) settle(ctx context.Context, row journal.Row, how keeping) (released bool) {
 	d := newDownload(e, row, row.Peer, how)
-	if err := d.resume(ctx, row); err != nil {
-		return false, err
+	err := d.resume(ctx, row)
+	switch {
+	case err != nil:
+	case d.released():
+		d.report()
+		released, err = true, d.sink.Close()
+	default:
+		err = d.leave(errors.New(row.LastError)).lost
 	}
-	if !d.released() {
-		return false, d.leave(errors.New(row.LastError)).lost
+	if err != nil {
+		e.log.Warn("release that was cut", "transfer", row.ID, "error", err)
 	}
-	d.report()
-	return true, d.sink.Close()
+	return released
 }

@@ -171,7 +171,7 @@ func (e *Endpoint) resumeReceive(ctx context.Context, row journal.Row, opt Resum
 	if !row.Profile {
 		return e.notResumed(row, fmt.Errorf("%w: the sender's client cannot resume a file", errRefused))
 	}
-	if row.Phase.Verified() && e.settleHere(ctx, row) {
+	if row.Phase.Verified() && e.settle(ctx, row, keeping{}) { // what goes wrong shows again when the rest is asked for
 		return exitcode.OK
 	}
 	q := &asking{
@@ -181,14 +181,4 @@ func (e *Endpoint) resumeReceive(ctx context.Context, row journal.Row, opt Resum
 	}
 	(&actor{e, row.Key, q, ctx}).run()
 	return q.code
-}
-
-// settleHere is settle for one transfer. What goes wrong shows again
-// when the rest is asked for.
-func (e *Endpoint) settleHere(ctx context.Context, row journal.Row) bool {
-	released, err := e.settle(ctx, row, keeping{})
-	if err != nil {
-		e.log.Warn("release that was cut", "transfer", row.ID, "error", err)
-	}
-	return released
 }

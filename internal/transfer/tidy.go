@@ -45,11 +45,7 @@ func (k *keeper) settle(ctx context.Context) {
 		if !row.Phase.Verified() {
 			continue
 		}
-		released, err := k.r.e.settle(ctx, row, how)
-		if err != nil {
-			k.r.e.log.Warn("release that was cut", "transfer", row.ID, "error", err)
-		}
-		if released && t.Out == nil && row.Phase != journal.PhasePoured {
+		if k.r.e.settle(ctx, row, how) && t.Out == nil && row.Phase != journal.PhasePoured {
 			k.r.once.End(row.ID, exitcode.OK) // it is one that has arrived
 		}
 	}

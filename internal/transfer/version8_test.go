@@ -75,9 +75,8 @@ func TestVersion8Releases(t *testing.T) {
 		5: "in/verified", 6: ".in/in a hidden directory", 7: "", 21: "in/received tree", 28: "in/placed (1)", 29: "",
 	} {
 		row := load(t, e, journal.Key{ID: version8ID(n), Direction: journal.Receive})
-		released, err := e.settle(t.Context(), row, keeping{})
-		if err != nil || !released {
-			t.Errorf("%s: %v, %v", row.Name, released, err)
+		if !e.settle(t.Context(), row, keeping{}) {
+			t.Errorf("%s is not released", row.Name)
 		}
 		row = load(t, e, row.Key)
 		if final != "" {
