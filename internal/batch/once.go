@@ -1,6 +1,6 @@
-// Package batch keeps what a run of a receiver knows of batches, the files of one `send`:
-// which of them `--once` takes and how its files ended, and what the user said to each. It
-// is told both and decides nothing else.
+// Package batch keeps what is known of the files of one `send` as one. A receiver knows
+// which batch `--once` takes, how its files ended, and what the user said to each batch; a
+// sender, whose turn it is. The package is told, and decides nothing else.
 package batch
 
 import (

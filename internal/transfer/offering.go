@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"jetsend/internal/backoff"
+	"jetsend/internal/batch"
 	"jetsend/internal/clean"
 	"jetsend/internal/conversation"
 	"jetsend/internal/dialect"
@@ -30,9 +31,9 @@ type offering struct {
 	// unnamed: nobody asked for this transfer by its id, so that somebody else may
 	// be at it.
 	unnamed bool
-	resumed bool  // by `resume`, which has not all flags of `send`
-	late    bool  // the run was stopped before the transfer existed
-	turn    *turn // among the files of the command, nil for a session alone
+	resumed bool        // by `resume`, which has not all flags of `send`
+	late    bool        // the run was stopped before the transfer existed
+	turn    *batch.Turn // among the files of the command, nil for a session alone
 
 	peers    []*peer // clients of the contact, the best first
 	to       *peer   // of the session of the moment
@@ -85,7 +86,7 @@ func (o *offering) offer() (c *conversation.Conversation, err error) {
 	if o.life.Err() != nil {
 		return nil, context.Cause(o.life)
 	}
-	found, err := o.turn.take(o.life)
+	found, err := o.turn.Take(o.life)
 	if err != nil {
 		return nil, err
 	}

@@ -24,7 +24,10 @@ import (
 // maxWaiting bounds the offers that are looked at or asked about at once.
 const maxWaiting = 64
 
-// receiver is one run of Receive.
+// receiver is one run of Receive. Of its goroutines the keeper and the priming are joined
+// by run, the tasks by whatever ends the run and in the end by finishHooks, and the actors
+// by the closing of their table. Its contexts are those of its fields; the keeper has one
+// more, since it is to be alive as long as the run and no longer.
 type receiver struct {
 	e        *Endpoint
 	dir      *inbox.Dir

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
+	"jetsend/internal/batch"
 	"jetsend/internal/clean"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/journal"
@@ -20,6 +21,11 @@ const (
 	maxDescription = 8 << 10
 	maxGivenName   = 4 << 10
 )
+
+// sendingAtOnce bounds the sessions of one `send`: enough that the line is not
+// idle while one file is being agreed on or confirmed, and few enough that one
+// large file gets most of it.
+const sendingAtOnce = 3
 
 // Send offers the files, sendingAtOnce at a time, and returns nil when every one is
 // complete at the other end, else a *Failure. Every file gets exactly one
@@ -59,7 +65,7 @@ func (e *Endpoint) Send(ctx context.Context, opt SendOptions) error {
 
 // sendAll sends everything, some of it at the same time.
 func (e *Endpoint) sendAll(ctx context.Context, opt SendOptions, sources []*source, peers []*peer) error {
-	batch, queue := newBatch(sources), newQueue()
+	several, queue := newBatch(sources), batch.NewQueue()
 	codes, all := make([]exitcode.Code, len(sources)), make([]*offering, len(sources))
 	var group errgroup.Group
 	group.SetLimit(sendingAtOnce)
@@ -68,14 +74,14 @@ func (e *Endpoint) sendAll(ctx context.Context, opt SendOptions, sources []*sour
 	}
 	for i, src := range sources {
 		o := e.offering(opt, src)
-		all[i], o.turn = o, queue.join()
-		if batch != nil {
-			b := *batch
+		all[i], o.turn = o, queue.Join()
+		if several != nil {
+			b := *several
 			b.Index = i + 1
 			o.batch = &b
 		}
 		group.Go(func() error {
-			defer o.turn.begin() // or the next one waits for a file that has ended
+			defer o.turn.Begin() // or the next one waits for a file that has ended
 			codes[i] = o.start(ctx, peers, "")
 			return nil
 		})
