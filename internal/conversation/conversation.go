@@ -24,7 +24,7 @@ type Conversation struct {
 	Head  event.Head
 	// Session is nil until the peer has our offer.
 	Session *jingle.Session
-	// Dialect is nil before the offer of a contact is read.
+	// Dialect is nil before the offer of a contact is read. It is set between two steps.
 	Dialect dialect.Dialect
 	// Devices are those of the other end that have the secret.
 	Devices []omemo.Device
@@ -77,7 +77,7 @@ func New(life context.Context, w World, head event.Head) *Conversation {
 func (c *Conversation) Withdrawn() error {
 	c.HearAll()
 	if c.ended && c.byPeer {
-		return c.EndError()
+		return c.endError(false)
 	}
 	return nil
 }

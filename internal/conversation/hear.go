@@ -85,14 +85,16 @@ func (c *Conversation) hear(ev jingle.Event) {
 	}
 }
 
-// EndError is the end of the session as an error. When we ended it ourselves, that
+// endError is the end of the session as an error. One that we made in an answer's place
 // was because of what the peer said in our back: an answer that does not fit.
-func (c *Conversation) EndError() error {
+func (c *Conversation) endError(answer bool) error {
 	switch {
 	case c.byPeer:
 		return c.EndedWith(c.reason)
 	case c.world.gone():
 		return fault.ErrStreamLost
+	case !answer:
+		return fault.ErrEnded
 	}
 	return fmt.Errorf("%w: the answer does not fit the offer (%s)", c.Dialect.Form().Misfit(), c.reason.Condition)
 }

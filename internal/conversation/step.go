@@ -20,7 +20,8 @@ type Needs struct {
 	Server bool
 	// Path: the path, over which the file goes: in-band, over that stream as well.
 	Path bool
-	// Alive: the contact's jetsend, which is asked whether it still knows the session.
+	// Alive: the contact's client, of which an answer is awaited. A jetsend is asked whether
+	// it still knows the session.
 	Alive bool
 }
 
@@ -58,7 +59,7 @@ func (c *Conversation) Step(n Needs, f func(ctx context.Context) error) error {
 			}
 			l.end()
 		case <-l.grace:
-			c.cancel(c.EndError())
+			c.cancel(c.endError(l.answer))
 		case <-l.lost:
 			l.lost = nil
 			c.cancel(fault.ErrStreamLost)
@@ -98,6 +99,7 @@ type listener struct {
 	hangUp  context.CancelFunc
 	misses  int
 	moves   bool // the file is under way
+	answer  bool // an answer of the peer is awaited
 	stopped []func()
 }
 
@@ -109,7 +111,7 @@ func (c *Conversation) listen(n Needs) *listener {
 	if n.Run != nil {
 		l.over = n.Run.Done()
 	}
-	l.moves = n.Path
+	l.moves, l.answer = n.Path, n.Alive
 	if n.Server || n.Path && c.Path.Transport == route.IBB {
 		l.lost = c.Lost
 	}
@@ -148,14 +150,14 @@ func (l *listener) end() {
 		l.grace = l.after(route.LateAcks)
 		return
 	}
-	l.c.cancel(l.c.EndError())
+	l.c.cancel(l.c.endError(l.answer))
 }
 
 // explains reports whether the session may say more about what ended a step, and has
 // step wait for it: a peer that leaves closes its socket as well, and the socket is often
 // faster.
 func (l *listener) explains(err error) bool {
-	if err == nil || l.c.ended || l.c.Context.Err() != nil || !fault.Of(err).Cut {
+	if err == nil || l.c.Session == nil || l.c.ended || l.c.Context.Err() != nil || !fault.Of(err).Cut {
 		return false
 	}
 	l.failed, l.late = err, l.after(l.c.world.Timing.Reason)
@@ -166,7 +168,7 @@ func (l *listener) explains(err error) bool {
 // the step.
 func (l *listener) verdict(err error) error {
 	if err != nil && l.c.ended && l.c.byPeer && fault.Of(err).Cut {
-		return l.c.EndError()
+		return l.c.endError(l.answer)
 	}
 	return err
 }

@@ -145,8 +145,9 @@ func (c *Conversation) AwaitTrailer(patience time.Duration, late error, look fun
 }
 
 // Answer accepts an offer or request of the contact for the span, with a sealed accept
-// where that is understood. device is ours.
-func (c *Conversation) Answer(routes *route.Finder, paths route.Options, s profile.Span, prefix string, device uint32) error {
+// where that is understood. device is ours. accepting is called
+// right before the peer may come to know it.
+func (c *Conversation) Answer(routes *route.Finder, paths route.Options, s profile.Span, prefix string, device uint32, accepting func()) error {
 	return c.Step(Needs{Server: true}, func(ctx context.Context) error {
 		offered := c.Session.Content()
 		r, err := routes.Answer(ctx, route.Peer{JID: c.Session.Peer(), Modulo65535: c.Dialect.Libervia()}, paths, offered.Transport)
@@ -164,6 +165,7 @@ func (c *Conversation) Answer(routes *route.Finder, paths route.Options, s profi
 			return err
 		}
 		c.ReportAccepted(s.Offset)
+		accepting()
 		return c.Session.Accept(ctx, accepted)
 	})
 }

@@ -33,11 +33,15 @@ type incoming struct {
 	talk    *conversation.Conversation
 	sess    *jingle.Session // that of talk
 	head    Head
-	file    *jingle.File  // as offered: the sealed one, or else the public one
-	clear   dialect.Clear // what it says for all to see
+	file    *jingle.File    // as offered: the sealed one, or else the public one
+	clear   dialect.Clear   // what it says for all to see
+	d       dialect.Dialect // once it is read
 	dev     omemo.Device
-	down    *download // of an offer that could be read
-	up      *upload   // of a request that is granted
+	devices []omemo.Device // dev, when there is one
+	agreed  bool           // on what the session carries, of a request
+	no      error          // why its actor turned it away, unless that is nil
+	down    *download      // of an offer that could be read
+	up      *upload        // of a request that is granted
 	begun   time.Time
 	ended   chan struct{} // closed when the session is over
 }
@@ -64,9 +68,14 @@ func (r *receiver) arrive(s *jingle.Session, t *terms) {
 		done, err = decide(ctx)
 		return err
 	})
+	talk.Dialect, talk.Devices = in.d, in.devices
 	if err == nil && !done {
 		if r.actors.hand(in.key(), in, func() *visits { return newVisits(r, in.key()) }) {
 			<-in.ended
+			if in.no != nil {
+				talk.Terminate(notBegun(in.no))
+				talk.Close()
+			}
 			return
 		}
 		err = context.Cause(r.deciding)
@@ -105,6 +114,7 @@ func (in *incoming) enter() error {
 	}
 	if err == nil {
 		in.talk.Leave = func() { in.r.places.Leave(bare) }
+		in.talk.Lost = in.e.sess.Lost() // both ends know the session, whatever happened while it waited
 	}
 	return err
 }
@@ -122,10 +132,16 @@ func (in *incoming) unbegun(err error) {
 
 // refuse ends a session that its actor does not take, and reports whether that was the
 // end of a transfer that has begun.
-func (in *incoming) refuse(err error, begun, busy bool) (over bool) {
-	in.looked()
+func (in *incoming) refuse(err error, begun bool) (over bool) {
 	in.talk.Terminate(notBegun(err))
-	return in.missed(err, begun, busy)
+	return in.missed(err, begun, false)
+}
+
+// turnAway has arrive end a session that cannot be taken while another one is under way.
+func (in *incoming) turnAway(err error) {
+	in.looked()
+	in.no = err
+	close(in.ended)
 }
 
 // missed is unbegun, told whether the transfer has begun and whether a session is at it.
@@ -188,7 +204,7 @@ func (in *incoming) decide(ctx context.Context) (done bool, err error) {
 		known.Paused != journal.PausedHere // whoever stopped it by hand is asked
 	in.e.cfg.Report(Offer{
 		Head: in.head, Size: in.file.Size, ResumedFrom: known.Durable,
-		Description: clean.Text(in.file.Description), Directory: in.talk.Dialect.Sealed().Manifest() != nil,
+		Description: clean.Text(in.file.Description), Directory: in.d.Sealed().Manifest() != nil,
 	})
 	no := in.barred()
 	if in.terms.Accept == AcceptAsk && !resumed { // a yes is for the file under that name, however often it is cut
@@ -269,7 +285,7 @@ func (in *incoming) received() error {
 // second file made.
 func (in *incoming) again(row journal.Row) {
 	rec := profile.Receipt{Transfer: row.ID, Size: row.Size, Stored: row.Size, SHA256: hex.EncodeToString(row.SHA256)}
-	word, err := in.talk.Dialect.Receipt(in.sess.Content(), rec)
+	word, err := in.d.Receipt(in.sess.Content(), rec)
 	if err == nil {
 		err = in.talk.Tell(in.r.ctx, word)
 	}
@@ -298,21 +314,15 @@ func (in *incoming) row() journal.Row {
 		Key:  rowKey(in.head),
 		Peer: in.sess.Peer().Bare(), Resource: in.sess.Peer().Resource(), Profile: in.seals(),
 		Name: in.file.Name, Description: clean.Text(in.file.Description), Size: in.file.Size, MTime: in.file.Date, Keys: [][]byte{in.dev.IdentityKey},
-		Source: sourceOf(in.talk.Dialect.Sealed().Manifest()), Manifest: in.talk.Dialect.Sealed().Manifest(),
+		Source: sourceOf(in.d.Sealed().Manifest()), Manifest: in.d.Sealed().Manifest(),
 	}
 	if in.seals() {
-		row.Mode = in.talk.Dialect.Sealed().Mode
+		row.Mode = in.d.Sealed().Mode
 	}
 	if b := in.batch(); b != nil {
 		row.Batch = b.ID
 	}
 	return row
-}
-
-// sharesKey reports whether the transfer that belongs to these keys is that of the offer.
-func (in *incoming) sharesKey(keys [][]byte) bool {
-	row := journal.Row{Keys: keys}
-	return row.HasKey(in.dev.IdentityKey)
 }
 
 // barred is the refusal of what our rules do not take, whatever there is here; nil for
@@ -333,7 +343,7 @@ func (in *incoming) impossible(known journal.Row) *refusal {
 	if in.full(known) {
 		return refuse(fmt.Errorf("%d bytes: %w", in.file.Size, inbox.ErrNoSpace), declined(detailNoSpace))
 	}
-	if err := in.down.how.Taken(in.r.dir, in.sess.Peer(), in.down.name, in.talk.Dialect.Sealed().Manifest() != nil); err != nil {
+	if err := in.down.how.Taken(in.r.dir, in.sess.Peer(), in.down.name, in.d.Sealed().Manifest() != nil); err != nil {
 		return refuse(err, declined(detailExists))
 	}
 	return nil

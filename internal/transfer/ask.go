@@ -60,7 +60,7 @@ func (in *incoming) question(ctx context.Context) (yes bool, err error) {
 		yes, err = in.terms.Ask(ctx, Question{
 			Peer: in.sess.Peer(), Name: in.head.Name, Size: in.file.Size,
 			Description: clean.Text(in.file.Description), Device: deviceInfo(in.dev), Batch: in.batch(),
-			Insecure: in.clear.Form == dialect.FormPlaintext, Directory: in.talk.Dialect.Sealed().Manifest() != nil,
+			Insecure: in.clear.Form == dialect.FormPlaintext, Directory: in.d.Sealed().Manifest() != nil,
 		})
 	}
 	if yes {

@@ -39,15 +39,17 @@ type question struct {
 // known, and one that has just joined the account may not be known yet. An error is the
 // one that says most.
 func (q *question) ask(to []*peer) (c *conversation.Conversation, err error) {
+	said := q.down.head.Peer // who said what err says
 	for _, p := range to {
 		next, nextErr := q.askOne(p)
 		if !unread(err) {
-			c, err = next, nextErr
+			c, err, said = next, nextErr, q.down.head.Peer
 		}
 		if !refused(nextErr) && !unread(nextErr) && !unanswered(nextErr) {
 			return next, nextErr
 		}
 	}
+	q.down.head.Peer = said
 	return c, err
 }
 
@@ -198,7 +200,7 @@ func (q *asking) Open() (*conversation.Conversation, end, error) {
 		return nil, nil, err
 	}
 	d := newDownload(q.e, q.row, to[0].JID, keeping{Options: sink.Options{Known: true}})
-	d.life = q.life
+	d.life, q.head = q.life, d.head
 	d.judge, d.told = func(omemo.Device) error { return nil }, func() {}
 	if err := d.resume(q.life, q.row); err != nil {
 		return nil, nil, err // the contact's own session may have come before

@@ -110,9 +110,8 @@ func (d *download) Accept(c *conversation.Conversation) (s profile.Span, err err
 	if !s.Valid(s.Size) { // a part of no bytes would go on for ever
 		return s, refuse(fmt.Errorf("%w: an offer of no bytes", errOffer), jingle.Reason{Condition: jingle.IncompatibleParameters})
 	}
-	d.sink.Accepted() // the sender may know it even if we never learn that
 	d.sender = c.Devices
-	return s, d.e.answer(c, d.paths, s, prefix)
+	return s, d.e.answer(c, d.paths, s, prefix, d.sink.Accepted) // the sender may know it even if we never learn that
 }
 
 // chargedPrefix is prefix for the accept of an offer. Reading takes its turn among the

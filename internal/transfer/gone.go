@@ -25,7 +25,7 @@ func (e *Endpoint) abandoned(ctx context.Context, to jid.JID) (ids []string) {
 // they are of its own key, and removes what there is of them. What somebody is at is
 // settled by its own session.
 func (in *incoming) dropAbandoned(ctx context.Context) {
-	for _, id := range in.talk.Dialect.Sealed().Gone {
+	for _, id := range in.d.Sealed().Gone {
 		row, err := in.e.journal.Peek(ctx, journal.Key{ID: id, Direction: journal.Receive})
 		if err != nil || row.State != journal.Interrupted || row.Phase.Verified() || row.Peer != in.dev.JID.Bare() || !row.HasKey(in.dev.IdentityKey) {
 			continue

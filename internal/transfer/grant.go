@@ -38,7 +38,7 @@ func (in *incoming) grant(ctx context.Context) (done bool, err error) {
 	} else if err != nil {
 		return false, err
 	}
-	o := in.talk.Dialect.Sealed()
+	o := in.d.Sealed()
 	if !in.seals() || in.terms.NoServe {
 		return false, errRefused
 	}

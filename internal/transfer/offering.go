@@ -199,12 +199,13 @@ func (o *offering) After(err error) bool {
 			o.e.cfg.Report(Warning{Text: startsOver(o.head.Peer)})
 		}
 		o.e.cfg.Report(Interrupted{Head: o.head, Bytes: o.moved, Reason: clean.Error(err), RetryIn: pause.Seconds()})
-		if err = o.e.sleep(o.life, pause); err == nil {
+		if err = o.e.sleep(o.life, pause); o.e.gone() {
+			return o.fail(errStreamLost)
+		}
+		if err == nil {
 			o.peers, err = o.findAgain(o.retry.Left(time.Now()))
 		}
 		switch {
-		case o.e.gone():
-			return o.fail(errStreamLost)
 		case o.life.Err() != nil:
 			return o.fail(context.Cause(o.life))
 		case err == nil:

@@ -14,13 +14,13 @@ import (
 )
 
 // seals reports whether the offer is made in our profile.
-func (in *incoming) seals() bool { return in.talk.Dialect.Form().Seals() }
+func (in *incoming) seals() bool { return in.d.Form().Seals() }
 
 // identify fills in what the transfer is called. Other clients have no ids: what
 // tells one of their offers from another is the secret.
 func (in *incoming) identify() {
-	in.file = in.talk.Dialect.File()
-	in.head.Transfer = in.talk.Dialect.Transfer(in.sess.Peer())
+	in.file = in.d.File()
+	in.head.Transfer = in.d.Transfer(in.sess.Peer())
 	name := filename.Safe(in.file.Name)
 	in.head.Name = clean.Text(in.file.Name)
 	if in.file.Name == "" {
@@ -35,10 +35,10 @@ func (in *incoming) identify() {
 // batch is what an offer of several files belongs to, or nil, as for one that could not
 // be read.
 func (in *incoming) batch() *Batch {
-	if in.talk.Dialect == nil {
+	if in.d == nil {
 		return nil
 	}
-	return in.talk.Dialect.Sealed().Batch
+	return in.d.Sealed().Batch
 }
 
 // public reads what the stanza says in the clear.
@@ -64,7 +64,7 @@ func (in *incoming) open(ctx context.Context) error {
 		return err
 	}
 	if in.clear.Form == dialect.FormPlaintext { // there is no device to judge, and nothing that binds the offer to anybody
-		in.talk.Dialect = in.clear.OpenPlaintext(in.sess.Content())
+		in.d = in.clear.OpenPlaintext(in.sess.Content())
 		in.dev = omemo.Device{IdentityKey: journal.NoKey()}
 		return nil
 	}
@@ -86,7 +86,7 @@ func (in *incoming) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	in.talk.Dialect, in.talk.Devices = d, []omemo.Device{in.dev}
+	in.d, in.devices = d, []omemo.Device{in.dev}
 	if !in.seals() {
 		return nil
 	}

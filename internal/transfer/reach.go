@@ -22,8 +22,8 @@ func (e *Endpoint) converse(life context.Context, head event.Head) *conversation
 }
 
 // answer accepts what the contact offers or asks for.
-func (e *Endpoint) answer(c *conversation.Conversation, paths RouteOptions, s profile.Span, prefix string) error {
-	return c.Answer(e.routes, paths, s, prefix, e.omemo.DeviceID())
+func (e *Endpoint) answer(c *conversation.Conversation, paths RouteOptions, s profile.Span, prefix string, accepting func()) error {
+	return c.Answer(e.routes, paths, s, prefix, e.omemo.DeviceID(), accepting)
 }
 
 // ackTime bounds the acknowledgement of an offer, which no person has to give. It

@@ -57,6 +57,12 @@ func (t *table) heard(v *visits) input {
 	}
 	in := v.told[0]
 	v.told = v.told[1:]
+	if len(v.told) > 0 {
+		select {
+		case v.wake <- struct{}{}:
+		default: // it looks anyway
+		}
+	}
 	return in
 }
 

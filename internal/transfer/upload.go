@@ -82,7 +82,7 @@ func (u *upload) grant(c *conversation.Conversation) (s profile.Span, err error)
 	u.accepted, u.from = true, s.Offset
 	u.told()
 	u.e.cfg.Report(Offer{Head: u.head, Size: s.Size, ResumedFrom: s.Offset, Directory: u.src.Tree != nil})
-	return s, u.e.answer(c, u.paths, s, "")
+	return s, u.e.answer(c, u.paths, s, "", func() {})
 }
 
 // wanted is the span that answers a request: what it asks for, or the file from

@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"jetsend/internal/clean"
@@ -30,11 +31,12 @@ type visits struct {
 	wake chan struct{} // something is in told
 
 	// Of run.
-	next  []input // told while a session was under way
-	visit visit   // of the moment
-	end   leaver  // of the moment
-	begun bool    // it has begun in this run, and its end has not been reported
-	head  Head    // as it has begun
+	next  []input  // told while a session was under way
+	visit visit    // of the moment
+	end   leaver   // of the moment
+	keys  [][]byte // that the transfer of the moment belongs to
+	begun bool     // it has begun in this run, and its end has not been reported
+	head  Head     // as it has begun
 	terms *terms
 	until time.Time // when it is given up, while no session is at it
 	err   error     // how the last one ended
@@ -129,12 +131,18 @@ func (v *visits) woken() (err error) {
 		case *notice: // it is about a transfer that nobody is at
 			in.ignored(v.begun)
 		case *incoming:
-			if d, ok := v.end.(*download); ok && d.sink != nil && !in.sharesKey(d.sink.Row().Keys) {
-				in.refuse(refuse(errors.Join(errDeclined, journal.ErrForeign), jingle.Reason{Condition: jingle.SecurityError}), v.begun, true)
+			if row := (journal.Row{Keys: v.keys}); in.up == nil && len(v.keys) > 0 && !row.HasKey(in.dev.IdentityKey) {
+				err := refuse(fmt.Errorf("%w: %w", errDeclined, journal.ErrForeign), jingle.Reason{Condition: jingle.SecurityError})
+				in.missed(err, v.begun, true)
+				in.turnAway(err)
 				break
 			}
-			v.next = append(v.next, in)
-			err = errSuperseded
+			for _, older := range v.next { // which has waited for the same
+				if older, is := older.(*incoming); is {
+					older.turnAway(errSuperseded)
+				}
+			}
+			v.next, err = []input{in}, errSuperseded
 		}
 	}
 	return err
@@ -145,12 +153,16 @@ func (v *visits) woken() (err error) {
 func (v *visits) welcome(in *incoming) (c *conversation.Conversation, x end, err error) {
 	in.talk.Wake, in.talk.Woken = v.wake, v.woken
 	if in.up != nil {
-		in.up.told = func() { v.begin(in.up.head, in.terms) }
+		in.up.told = func() { in.agreed = true; v.begin(in.up.head, in.terms) }
 		v.end = in.up
 	} else {
+		v.keys = [][]byte{in.dev.IdentityKey}
 		done, err := v.receive(in)
 		in.looked()
-		if err != nil && in.refuse(in.withdrawn(err), v.begun, false) {
+		switch {
+		case done && err != nil:
+			in.e.log.Error("let go of a file that was released", "transfer", v.key.ID, "error", err)
+		case err != nil && in.refuse(in.withdrawn(err), v.begun):
 			v.begun = false
 		}
 		if done || err != nil {
@@ -197,21 +209,21 @@ func (v *visits) receive(in *incoming) (done bool, err error) {
 		}
 		return row.Released, kerr
 	case errors.Is(err, journal.ErrForeign), errors.Is(err, journal.ErrDiffers):
-		return false, refuse(errors.Join(errDeclined, err), jingle.Reason{Condition: jingle.SecurityError})
+		return false, refuse(fmt.Errorf("%w: %w", errDeclined, err), jingle.Reason{Condition: jingle.SecurityError})
 	case err != nil:
 		return false, err
 	}
 	if d.released() { // a crash had hidden it
 		in.again(d.sink.Row())
 		d.report()
-		if d.sink.Past() {
+		if v.begun = false; d.sink.Past() {
 			in.unclaim()
 		} else {
 			v.complete(in.head)
 		}
 		return true, d.sink.Close()
 	}
-	if in.talk.Dialect.Sealed().Restart && d.sink.Have() > 0 {
+	if in.d.Sealed().Restart && d.sink.Have() > 0 {
 		if err = d.sink.Restart(); err != nil {
 			return false, errors.Join(err, d.leave(err).lost)
 		}
@@ -239,6 +251,7 @@ func (v *visits) ask(q *request) (c *conversation.Conversation, x end, err error
 	d.life, d.how.Known = v.r.ctx, true
 	d.judge = func(of omemo.Device) error { return q.terms.judge(of, true) }
 	d.told = func() { v.begin(d.head, q.terms) }
+	v.keys = q.row.Keys
 	if err := d.resume(v.r.ctx, q.row); err != nil {
 		return nil, nil, err
 	}
@@ -263,7 +276,7 @@ func (v *visits) After(err error) bool {
 // settle writes down how the session of the moment ended, and reports it.
 func (v *visits) settle(err error) {
 	visit, end := v.visit, v.end
-	v.visit, v.end = nil, nil
+	v.visit, v.end, v.keys = nil, nil, nil
 	if end == nil { // the session has not come to anything
 		visit.over(err)
 		return
@@ -274,7 +287,9 @@ func (v *visits) settle(err error) {
 	if asked && !d.agreed {
 		l := d.leave(notBegun(err))
 		switch {
-		case l.done && !d.sink.Past(): // a crash had hidden it
+		case l.done && d.sink.Past():
+			v.begun = false
+		case l.done: // a crash had hidden it
 			v.complete(d.head)
 		case overThere(err):
 			v.over(d.head, err)
@@ -283,7 +298,7 @@ func (v *visits) settle(err error) {
 		return
 	}
 	l := end.leave(err)
-	if in, theirs := visit.(*incoming); theirs && in.up != nil && !v.begun {
+	if in, theirs := visit.(*incoming); theirs && in.up != nil && !in.agreed {
 		in.e.log.Info("request came to nothing", "transfer", v.key.ID, "peer", in.sess.Peer(), "error", err)
 	} else {
 		v.left(l)
