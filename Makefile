@@ -39,7 +39,7 @@ export GOFLAGS += -buildvcs=$(shell git rev-parse HEAD >/dev/null 2>&1 && echo t
 
 .NOTPARALLEL:
 .DEFAULT_GOAL = build
-.PHONY: build test check unit race flakes fuzz lint demo interop bench torture soak simulate install uninstall deb clean help
+.PHONY: build test check unit race flakes fuzz lint demo interop bench torture soak simulate simulate-faults install uninstall deb clean help
 
 build: ## build the static binary bin/jetsend
 	$(GO) build -trimpath -ldflags '-s -w $(if $(VERSION),-X main.version=$(VERSION))' -o bin/jetsend ./cmd/jetsend
@@ -104,6 +104,9 @@ soak: build ## two daemons under load, with faults, for SOAK_MINUTES
 
 simulate: ## two endpoints in memory under SEEDS schedules of faults (FIRST=N for others)
 	@GO='$(GO)' scripts/simulate $(FIRST) $(SEEDS)
+
+simulate-faults: ## how many of SEEDS runs it takes to find each planted fault
+	@GO='$(GO)' scripts/simulate-faults $(SEEDS)
 
 install: build ## install program, man pages, completion below $(DESTDIR)$(PREFIX)
 	@packaging/install install $(BIN) '$(DESTDIR)' '$(PREFIX)'

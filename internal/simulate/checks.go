@@ -146,7 +146,7 @@ func (e *end) checkDurable(synced map[string]int64) {
 		if r.State != journal.Interrupted || r.Phase.Verified() || r.Durable == 0 {
 			continue
 		}
-		path := filepath.Join(r.Dir, ".jetsend-"+r.ID+".part")
+		path := partOf(r)
 		if _, err := os.Lstat(path); err != nil {
 			e.w.violated("%s: %d bytes of %s count as durable: %v", e.name, r.Durable, r.ID, err)
 		}
@@ -198,7 +198,7 @@ func (w *world) checkOthers(rows []journal.Row, owned map[string]string) {
 	parts := map[string]bool{}
 	for _, r := range rows {
 		if r.State == journal.Interrupted {
-			parts[".jetsend-"+r.ID+".part"] = true
+			parts[filepath.Base(partOf(r))] = true
 		}
 	}
 	for _, name := range w.inDir() {

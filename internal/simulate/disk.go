@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,6 +29,7 @@ type trouble struct {
 	kind      string // crash, full, sync, commit
 	of        machine.Op
 	at, steps int
+	after     bool // at the step after that one
 }
 
 // disk is the machine of one end: what it does and does not do, and what a crash takes.
@@ -119,11 +121,7 @@ func (d *disk) step(s machine.Step) error {
 // fault draws from the schedule what goes wrong with a step.
 func (d *disk) fault(s machine.Step) error {
 	for i, t := range d.troubles {
-		n := d.steps
-		if t.of != "" {
-			n = d.ops[t.of]
-		}
-		if t.of != "" && t.of != s.Op || n < t.at || n >= t.at+t.steps || d.w.calm() {
+		if !d.due(&t, s.Op) || d.w.calm() {
 			continue
 		}
 		switch t.kind {
@@ -147,8 +145,27 @@ func (d *disk) fault(s machine.Step) error {
 	return nil
 }
 
+// due reports whether it is the step of a trouble.
+func (d *disk) due(t *trouble, op machine.Op) bool {
+	n, same := d.steps, true
+	if t.of != "" {
+		n, same = d.ops[t.of], t.of == op
+	}
+	if t.after && t.of != "" {
+		return n >= t.at && t.steps > 0 && !(same && n == t.at)
+	}
+	return same && n >= t.at && n < t.at+t.steps
+}
+
 // note notes what a step does.
 func (d *disk) note(s machine.Step) error {
+	switch s.Op {
+	case machine.Commit, machine.Committed, machine.Reserve:
+		return nil
+	case machine.SyncNames:
+		d.naming = nil
+		return nil
+	}
 	f := d.files[s.Path]
 	if f == nil {
 		f = &file{}
@@ -182,9 +199,6 @@ func (d *disk) note(s machine.Step) error {
 			return err
 		}
 		d.naming = append(d.naming, naming{"remove " + s.Path, restore})
-	case machine.SyncNames:
-		d.naming = nil
-	case machine.Reserve, machine.Commit, machine.Committed:
 	}
 	return nil
 }
@@ -233,6 +247,30 @@ func (d *disk) look(is bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.looking = is
+}
+
+// decay changes one of the synced bytes of a file that nobody has open.
+func (d *disk) decay(r *rand.Rand, path string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f := d.files[path]
+	if f == nil || f.synced == 0 {
+		return
+	}
+	h, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return
+	}
+	at, b := r.Int64N(f.synced), make([]byte, 1)
+	_, err = h.ReadAt(b, at)
+	b[0] ^= 1
+	if err == nil {
+		_, err = h.WriteAt(b, at)
+	}
+	if errors.Join(err, h.Close()) == nil {
+		d.w.count("byte changed on the disk")
+		d.w.trace(d.name, "byte %d of %s has changed on the disk", at, filepath.Base(path))
+	}
 }
 
 // isDead reports whether the machine has crashed and not begun again.

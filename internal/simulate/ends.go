@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"jetsend/internal/event"
+	"jetsend/internal/exitcode"
 	"jetsend/internal/journal"
 	"jetsend/internal/session"
 	"jetsend/internal/transfer"
@@ -50,6 +51,10 @@ func (e *end) report(ev transfer.Event) {
 		e.w.checkSent(ev)
 	case event.Received:
 		e.w.checkReceived(ev)
+	case event.Failed:
+		if ev.Code == int(exitcode.Integrity) && !e.w.mayNotice() {
+			e.w.violated("%s says that somebody has changed something on its way: %s", e.name, ev.Reason)
+		}
 	case event.Resumed:
 		e.w.streams.offset(ev.Offset)
 	}
@@ -77,6 +82,7 @@ func (e *end) receives() {
 			return
 		}
 		e.checkLocks("after receive")
+		e.between(n)
 		select {
 		case <-e.w.over:
 		case <-time.After(between(r, 0, 2*time.Minute)):
@@ -97,6 +103,33 @@ func (e *end) untilRestart(ctx context.Context, r *rand.Rand) {
 	case <-ctx.Done():
 	}
 }
+
+// between is what happens at the receiver between two runs of `receive`.
+func (e *end) between(n int) {
+	if !e.w.plan.rot && !e.w.plan.asks || e.w.calm() {
+		return
+	}
+	rows, err := e.rows(journal.Receive)
+	if err != nil {
+		e.w.violated("the simulation itself: %v", err)
+	}
+	r := e.w.dice.of("between", n)
+	var keys []journal.Key
+	for _, row := range rows {
+		if row.State != journal.Interrupted {
+			continue
+		}
+		if keys = append(keys, row.Key); e.w.plan.rot && !row.Phase.Verified() { // what is verified is released as it is
+			e.disk.decay(r, partOf(row))
+		}
+	}
+	if e.w.plan.asks && len(keys) > 0 {
+		e.resume(1000+n, keys)
+	}
+}
+
+// partOf is the partial file of a transfer.
+func partOf(row journal.Row) string { return filepath.Join(row.Dir, ".jetsend-"+row.ID+".part") }
 
 func (e *end) receiveOptions(stop <-chan struct{}) transfer.ReceiveOptions {
 	return transfer.ReceiveOptions{
@@ -137,6 +170,9 @@ func (e *end) sends() {
 		default:
 			e.send(n, left)
 		}
+		if e.w.plan.hopeless { // one command is to give up
+			e.w.calmed.Store(true)
+		}
 		e.checkLocks("after a command")
 		<-time.After(between(r, 0, 3*time.Minute))
 	}
@@ -176,7 +212,7 @@ func (e *end) send(n int, left []*source) {
 		defer done()
 		return ep.Send(ctx, transfer.SendOptions{
 			To: e.w.juliet.jid, Files: files, Wait: 5 * time.Minute, AnswerTimeout: 10 * time.Minute,
-			Route: inBand, Retry: e.w.plan.retry,
+			Route: inBand, Retry: e.w.plan.retry, Encryption: e.w.plan.form,
 		})
 	})
 }

@@ -25,6 +25,11 @@ type schedule struct {
 	stops    bool // the sender's user interrupts it
 	restarts bool // the receiver is stopped and started
 	serves   bool // the sender also runs `receive`, and hands out what is asked for
+	asks     bool // the receiver's user runs `resume`
+	rot      bool // bytes of a partial file change while nobody has it open
+	hopeless bool // streams are cut again and again
+	form     transfer.Encryption
+	tampering
 }
 
 // plan is what happens to one end.
@@ -55,11 +60,37 @@ func draw(d dice) *schedule {
 	if once(r, 2) {
 		s.limit = int64(4<<10 + r.IntN(60<<10))
 	}
+	if once(r, 10) { // large enough for being synced under way
+		s.sizes, s.block, s.limit = []int{1<<20 + r.IntN(3<<20)}, 32<<10, int64(r.IntN(2))<<20
+	}
 	s.romeo, s.juliet = drawPlan(d, "romeo"), drawPlan(d, "juliet")
 	for range r.IntN(8) / 6 {
 		s.changes = append(s.changes, change{r.IntN(len(s.sizes)), between(r, 0, 2*time.Minute)})
 	}
+	s.asks, s.rot, s.hopeless = s.serves && once(r, 2), once(r, 6), once(r, 30)
+	if s.hopeless {
+		s.despair(r)
+	}
+	if once(r, 12) {
+		s.flip = 1 + r.IntN(40)
+	}
+	if once(r, 12) {
+		s.success = 1 + r.IntN(20)
+	}
+	if once(r, 8) {
+		s.form = []transfer.Encryption{transfer.EncryptionJET, transfer.EncryptionDraft, transfer.EncryptionFile}[r.IntN(3)]
+	}
 	return s
+}
+
+// despair has nothing arrive for longer than any command may take.
+func (s *schedule) despair(r *rand.Rand) {
+	s.calmIn, s.retry = longest+time.Hour, transfer.RetryOptions{Retries: 1 + r.IntN(3), For: between(r, 0, 10*time.Minute)}
+	s.sizes, s.romeo.cuts = []int{1 + r.IntN(50<<10)}, nil
+	every := 8 + r.IntN(6)
+	for n := range 1000 {
+		s.romeo.cuts = append(s.romeo.cuts, cut{n: n, after: 10 + n*every, down: time.Second, login: time.Second})
+	}
 }
 
 func drawSize(r *rand.Rand) int {
@@ -108,7 +139,9 @@ func drawPlan(d dice, name string) *plan {
 	}
 	slices.SortFunc(p.cuts, func(a, b cut) int { return cmp.Compare(a.after, b.after) })
 	for range r.IntN(3) {
-		p.troubles = append(p.troubles, drawTrouble(r, "crash", crashes[name]))
+		t := drawTrouble(r, "crash", crashes[name])
+		t.after = once(r, 2)
+		p.troubles = append(p.troubles, t)
 	}
 	if once(r, 4) {
 		kinds := []string{"full", "fails"}
@@ -118,8 +151,14 @@ func drawPlan(d dice, name string) *plan {
 	return p
 }
 
+// String says what is to happen to an end.
+func (p *plan) String() string {
+	cuts := p.cuts[:min(len(p.cuts), 5)]
+	return fmt.Sprintf("packets take %v, one in %d is late; %d cuts, such as %+v; troubles %+v", p.base, p.slow, len(p.cuts), cuts, p.troubles)
+}
+
 // String says what is to happen.
 func (s *schedule) String() string {
-	return fmt.Sprintf("files of %v bytes, sessions of %d, blocks of %d, retry %+v, calm in %v, stops %v, restarts %v, serves %v, changes %v\nromeo %+v\njuliet %+v",
-		s.sizes, s.limit, s.block, s.retry, s.calmIn, s.stops, s.restarts, s.serves, s.changes, *s.romeo, *s.juliet)
+	return fmt.Sprintf("files of %v bytes, sessions of %d, blocks of %d, retry %+v, calm in %v, stops %v, restarts %v, serves %v, asks %v, rot %v, hopeless %v, form %q, tampering %+v, changes %v\nromeo %+v\njuliet %+v",
+		s.sizes, s.limit, s.block, s.retry, s.calmIn, s.stops, s.restarts, s.serves, s.asks, s.rot, s.hopeless, s.form, s.tampering, s.changes, s.romeo, s.juliet)
 }

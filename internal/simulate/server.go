@@ -18,6 +18,8 @@ type server struct {
 
 	mu    sync.Mutex
 	homes map[jid.JID]*home
+	// pass sees each request that is not to the server, and may have another one sent.
+	pass func(*packet) *packet
 }
 
 // home is an account at the server.
@@ -119,7 +121,14 @@ func (s *server) take(l *line, p packet) {
 		}
 		l.down.push(a)
 	default:
+		var more *packet
+		if p.kind == request && s.pass != nil {
+			more = s.pass(&p)
+		}
 		s.deliver(p)
+		if more != nil {
+			s.deliver(*more)
+		}
 	}
 }
 

@@ -15,6 +15,7 @@ var (
 	seeds = flag.Int("seeds", 60, "how many seeds TestSeeds runs")
 	first = flag.Uint64("first", 1, "the first of them")
 	step  = flag.Uint64("step", 1, "from one of them to the next")
+	until = flag.Bool("until-broken", false, "stop at the first that breaks a rule")
 )
 
 // slow is what makes a run worth a line.
@@ -41,7 +42,7 @@ func newTemplate(t *testing.T) (tpl *Template) {
 	synctest.Test(t, func(t *testing.T) {
 		var err error
 		if tpl, err = NewTemplate(dir); err != nil {
-			t.Fatal(err)
+			t.Fatalf("seed 0: %v", err)
 		}
 	})
 	return tpl
@@ -94,7 +95,9 @@ func TestSeeds(t *testing.T) {
 			t.Errorf("seed %d: %s (again by: go test ./internal/simulate -run TestSeed$ -v -seed=%d)", s, f, s)
 		}
 		if len(res.Faults) > 0 {
-			bad++
+			if bad++; *until {
+				break
+			}
 		}
 	}
 	counts["runs"], counts["runs that broke a rule"] = *seeds, bad

@@ -2,10 +2,11 @@ package simulate
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"maps"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -43,7 +44,7 @@ func NewTemplate(dir string) (*Template, error) {
 	w.srv.close()
 	w.srv.links.Wait()
 	if len(w.faults) > 0 {
-		return nil, fmt.Errorf("%v\n%v", w.faults, w.lines)
+		return nil, errors.New(strings.Join(w.faults, "; "))
 	}
 	t := &Template{at: time.Now(), nodes: map[jid.JID]map[string]*xmltree.Element{}, files: map[string]map[string][]byte{}}
 	for j, h := range w.srv.homes {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"jetsend/internal/jid"
@@ -34,6 +35,9 @@ type world struct {
 	counts  map[string]int
 	faults  []string // what was violated
 	over    chan struct{}
+	calmed  atomic.Bool // before its time
+	// isTampered: something was changed on its way, which may be noticed.
+	isTampered bool
 }
 
 // source is a file to send, in all the versions that it had.
@@ -67,6 +71,7 @@ func Run(seed uint64, dir string, t *Template) Result {
 
 func (w *world) run(t *Template) error {
 	w.srv = t.server()
+	w.srv.pass = (&tamperer{w: w, plan: w.plan.tampering}).pass
 	w.romeo, w.juliet = w.newEnd("romeo", w.plan.romeo), w.newEnd("juliet", w.plan.juliet)
 	for _, e := range []*end{w.romeo, w.juliet} {
 		if err := t.install(e); err != nil {
@@ -98,7 +103,7 @@ func (w *world) makeSources() error {
 		}
 	}
 	for _, c := range w.plan.changes {
-		time.AfterFunc(c.at, func() { w.change(w.sources[c.source]) })
+		time.AfterFunc(c.at, func() { w.change(w.sources[c.source%len(w.sources)]) })
 	}
 	return nil
 }
@@ -135,7 +140,7 @@ func (w *world) change(s *source) {
 }
 
 // calm reports whether everything works from now on.
-func (w *world) calm() bool { return time.Since(w.began) > w.plan.calmIn }
+func (w *world) calm() bool { return w.calmed.Load() || time.Since(w.began) > w.plan.calmIn }
 
 func (w *world) trace(who, format string, args ...any) {
 	line := fmt.Sprintf("%12s %-6s %s", time.Since(w.began).Round(time.Millisecond), who, fmt.Sprintf(format, args...))
@@ -202,7 +207,7 @@ func (e *end) crash() {
 var errCrashed = errors.New("crashed")
 
 // longest is how long one command may take, with all that it waits for.
-const longest = 8 * time.Hour
+const longest = 4 * time.Hour
 
 // live runs a command on the machine: it puts the account online, does the work, and
 // closes all. A machine that crashed meanwhile begins again; then the error is errCrashed.
