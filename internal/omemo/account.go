@@ -47,7 +47,7 @@ type Account struct {
 
 	// announcing serialises Announce and Withdraw of this Account; those of
 	// others are kept out by the lease.
-	announcing sync.Mutex
+	announcing chan struct{} // holds a token meanwhile
 
 	work     work                     // what is done for contacts
 	messages quota                    // what HandleMessage has opened lately
@@ -74,7 +74,8 @@ type address struct {
 func Open(ctx context.Context, db *sql.DB, self jid.JID, cfg Config) (*Account, error) {
 	silenceLibrary()
 	a := &Account{
-		db: db, self: self.Bare(), cfg: cfg, log: cfg.Log, draw: drawn,
+		announcing: make(chan struct{}, 1),
+		db:         db, self: self.Bare(), cfg: cfg, log: cfg.Log, draw: drawn,
 		lists: make(map[jid.JID]time.Time), bad: make(map[address]time.Time), renewed: make(map[address]begunSession),
 	}
 	if a.log == nil {

@@ -12,8 +12,12 @@ import (
 // happen inside a transaction; so it is kept apart by a row with a holder and
 // an end, which the holder renews before each call to the server.
 func (a *Account) leased(ctx context.Context, f func(renew func(context.Context) error) error) error {
-	a.announcing.Lock()
-	defer a.announcing.Unlock()
+	select {
+	case a.announcing <- struct{}{}:
+		defer func() { <-a.announcing }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	for {
 		ok, err := a.takeLease(ctx, true)
 		if err != nil {
