@@ -11,6 +11,9 @@
 //   - every run ends, and the locks of its transfers with it;
 //   - when everything works again, what was interrupted is resumed and arrives.
 //
+// testdata/faults has patches that break one of these; `make simulate-faults` plants each
+// in a copy of the tree, and says which seed finds it.
+//
 // Journal, inbox, OMEMO and the engine are the real ones; the server, the streams and the
 // clock are made up (testing/synctest), so that hours take milliseconds. Only the tests
 // import it.

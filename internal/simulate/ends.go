@@ -161,20 +161,24 @@ func (e *end) sends() {
 			e.w.violated("the simulation itself: %v", err)
 			return
 		}
-		keys := interrupted(rows, left)
-		switch {
-		case e.w.plan.serves && n > 0 && len(keys) > 0 && !e.w.calm() && once(r, 2):
-			e.serve(between(r, time.Minute, 20*time.Minute))
-		case len(keys) > 0 && (e.w.calm() && calm <= 2 || once(r, 2)):
-			e.resume(n, keys)
-		default:
-			e.send(n, left)
-		}
+		e.choose(r, n, calm, left, interrupted(rows, left))
 		if e.w.plan.hopeless { // one command is to give up
 			e.w.calmed.Store(true)
 		}
 		e.checkLocks("after a command")
 		<-time.After(between(r, 0, 3*time.Minute))
+	}
+}
+
+// choose draws the next command of the user, the n-th, and the calm-th when everything works.
+func (e *end) choose(r *rand.Rand, n, calm int, left []*source, keys []journal.Key) {
+	switch {
+	case e.w.plan.serves && n > 0 && len(keys) > 0 && !e.w.calm() && once(r, 2):
+		e.serve(between(r, time.Minute, 20*time.Minute))
+	case len(keys) > 0 && (e.w.calm() && calm <= 2 || once(r, 2)):
+		e.resume(n, keys)
+	default:
+		e.send(n, left)
 	}
 }
 

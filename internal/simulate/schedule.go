@@ -77,6 +77,10 @@ func draw(d dice) *schedule {
 	if once(r, 12) {
 		s.success = 1 + r.IntN(20)
 	}
+	s.restarts = s.restarts || s.rot
+	if (s.rot || s.flip > 0) && once(r, 3) { // what is thrown away then is thrown away in an order
+		s.juliet.troubles = append(s.juliet.troubles, trouble{kind: "crash", of: machine.Truncate, at: 1 + r.IntN(4), steps: 1, after: true})
+	}
 	if once(r, 8) {
 		s.form = []transfer.Encryption{transfer.EncryptionJET, transfer.EncryptionDraft, transfer.EncryptionFile}[r.IntN(3)]
 	}
