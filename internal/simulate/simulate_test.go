@@ -4,6 +4,8 @@ import (
 	"flag"
 	"maps"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -105,4 +107,24 @@ func TestSeeds(t *testing.T) {
 		t.Logf("%8d %s", counts[what], what)
 	}
 	t.Log(time.Since(began).Round(time.Millisecond))
+}
+
+// TestFaultsApply: a planted fault that no longer fits the tree is found by nobody.
+func TestFaultsApply(t *testing.T) {
+	if _, err := exec.LookPath("patch"); err != nil {
+		t.Skip("needs patch")
+	}
+	faults, err := filepath.Glob("testdata/faults/*.patch")
+	if err != nil || len(faults) < 10 {
+		t.Fatalf("%d planted faults: %v", len(faults), err)
+	}
+	for _, f := range faults {
+		abs, err := filepath.Abs(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out, err := exec.Command("patch", "--dry-run", "-f", "-p1", "-d", "../..", "-i", abs).CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", filepath.Base(f), err, out)
+		}
+	}
 }
