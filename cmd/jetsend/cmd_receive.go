@@ -19,6 +19,7 @@ import (
 	"jetsend/internal/fault"
 	"jetsend/internal/inbox"
 	"jetsend/internal/jid"
+	"jetsend/internal/route"
 	"jetsend/internal/transfer"
 )
 
@@ -153,7 +154,7 @@ func (a *app) receiveOptions(cmd *cobra.Command, c *config.Config) (o transfer.R
 		Retry: transfer.RetryOptions{Retries: r.Retries, For: r.RetryFor}, NoServe: r.NoServe, AutoResume: r.AutoResume, KeepFor: r.KeepInterrupted,
 		Trust: trustMode(c.Trust),
 		Once:  r.Once, PerSender: r.PerSender, MaxSize: int64(r.MaxSize), MinFree: int64(r.MinFree), LimitRate: int64(r.LimitRate),
-		Route: transfer.RouteOptions{Transports: c.Transports.Order, NoDirect: r.NoDirect}, Drain: r.Drain, Prime: r.Prime, OnConflict: conflict(r.OnConflict),
+		Route: route.Options{Transports: c.Transports.Order, NoDirect: r.NoDirect}, Drain: r.Drain, Prime: r.Prime, OnConflict: conflict(r.OnConflict),
 	}
 	for _, text := range r.From {
 		var j jid.JID

@@ -12,6 +12,7 @@ import (
 	"jetsend/internal/event"
 	"jetsend/internal/inbox"
 	"jetsend/internal/jid"
+	"jetsend/internal/profile"
 	"jetsend/internal/transfer"
 )
 
@@ -143,7 +144,7 @@ Accept a` + "\ufffd" + `[2J.iso (1.5 kB) from romeo@montague.example/orchard? [y
 func TestAskBatch(t *testing.T) {
 	q := transfer.Question{
 		Peer: jid.MustParse("romeo@montague.example/orchard"), Name: "note.txt", Size: 3,
-		Batch: &transfer.Batch{ID: "b", Index: 2, Count: 3, Bytes: 3e6},
+		Batch: &profile.Batch{ID: "b", Index: 2, Count: 3, Bytes: 3e6},
 	}
 	for directory, want := range map[bool]string{
 		false: "\nAccept 3 files (note.txt and 2 more, 3.0 MB) from romeo@montague.example/orchard? [y/N] ",

@@ -10,6 +10,7 @@ import (
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
 	"jetsend/internal/journal"
+	"jetsend/internal/route"
 	"jetsend/internal/transfer"
 )
 
@@ -85,7 +86,7 @@ func (a *app) resumeOptions(cmd *cobra.Command, c *config.Config) transfer.Resum
 	}
 	return transfer.ResumeOptions{
 		AnswerTimeout: a.answerTimeout(s), Wait: s.Wait, LimitRate: int64(s.LimitRate), Retry: transfer.RetryOptions{Retries: s.Retries, For: s.RetryFor},
-		Route: transfer.RouteOptions{Transports: c.Transports.Order, NoDirect: s.NoDirect}, Anew: a.anew,
+		Route: route.Options{Transports: c.Transports.Order, NoDirect: s.NoDirect}, Anew: a.anew,
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"jetsend/internal/fault"
 	"jetsend/internal/journal"
+	"jetsend/internal/route"
 	"jetsend/internal/transfer"
 )
 
@@ -78,7 +79,7 @@ func TestResumeWhat(t *testing.T) {
 func TestResumeOptions(t *testing.T) {
 	f := newFixture(t)
 	f.row(sentRow("aaaa0000"), journal.Interrupted, 450)
-	both := transfer.RouteOptions{Transports: []string{"s5b", "ibb"}}
+	both := route.Options{Transports: []string{"s5b", "ibb"}}
 	retry := transfer.RetryOptions{Retries: 5, For: 10 * time.Minute}
 	for _, tt := range []struct {
 		name, config string
@@ -88,12 +89,12 @@ func TestResumeOptions(t *testing.T) {
 		{name: "defaults", want: transfer.ResumeOptions{AnswerTimeout: 5 * time.Minute, Wait: 10 * time.Second, Route: both, Retry: retry}},
 		{
 			name: "configuration", config: "{send: {wait: 1m, retries: 0, limit_rate: 3MB}, receive: {no_direct: true, limit_rate: 2MB, retries: 9}}",
-			want: transfer.ResumeOptions{AnswerTimeout: 5 * time.Minute, Wait: time.Minute, LimitRate: 2e6, Route: transfer.RouteOptions{Transports: both.Transports, NoDirect: true}, Retry: transfer.RetryOptions{For: 10 * time.Minute}},
+			want: transfer.ResumeOptions{AnswerTimeout: 5 * time.Minute, Wait: time.Minute, LimitRate: 2e6, Route: route.Options{Transports: both.Transports, NoDirect: true}, Retry: transfer.RetryOptions{For: 10 * time.Minute}},
 		},
 		{
 			name: "flags", config: "{send: {wait: 1m}, receive: {no_direct: true, limit_rate: 2MB}}",
 			args: []string{"--no-direct=false", "--limit-rate=5MB", "--transport=ibb", "--wait=1d", "--retry-for=0"},
-			want: transfer.ResumeOptions{AnswerTimeout: 5 * time.Minute, Wait: 24 * time.Hour, LimitRate: 5e6, Route: transfer.RouteOptions{Transports: []string{"ibb"}}, Retry: transfer.RetryOptions{Retries: 5}},
+			want: transfer.ResumeOptions{AnswerTimeout: 5 * time.Minute, Wait: 24 * time.Hour, LimitRate: 5e6, Route: route.Options{Transports: []string{"ibb"}}, Retry: transfer.RetryOptions{Retries: 5}},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

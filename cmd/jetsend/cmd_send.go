@@ -18,9 +18,11 @@ import (
 
 	"jetsend/internal/clean"
 	"jetsend/internal/config"
+	"jetsend/internal/dialect"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
 	"jetsend/internal/jid"
+	"jetsend/internal/route"
 	"jetsend/internal/shortname"
 	"jetsend/internal/transfer"
 )
@@ -222,12 +224,12 @@ func (a *app) sendOptions(c *config.Config, to jid.JID, files []string) (o trans
 	s := c.Send
 	o = transfer.SendOptions{
 		To: to, Wait: s.Wait, Patient: s.Wait != config.Default().Send.Wait, LimitRate: int64(s.LimitRate), Description: s.Description,
-		Route: transfer.RouteOptions{Transports: c.Transports.Order, NoDirect: s.NoDirect},
+		Route: route.Options{Transports: c.Transports.Order, NoDirect: s.NoDirect},
 		Retry: transfer.RetryOptions{Retries: s.Retries, For: s.RetryFor}, NoResume: s.NoResume,
 		MaxSpool: int64(s.MaxSpool), HiddenName: s.RequireHiddenName, VerifiedReceipt: s.RequireVerifiedReceipt, Checksum: s.Checksum,
 	}
 	if s.Encryption != "auto" {
-		o.Encryption = transfer.Encryption(s.Encryption)
+		o.Encryption = dialect.Choice(s.Encryption)
 	}
 	if s.Cipher != "auto" {
 		o.Cipher = s.Cipher

@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"errors"
-	"jetsend/internal/clean"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"jetsend/internal/clean"
+	"jetsend/internal/route"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -35,7 +37,7 @@ func (f *fixture) file(name, text string) string {
 
 func TestSendOptions(t *testing.T) {
 	romeo := jid.MustParse("romeo@montague.example")
-	route := transfer.RouteOptions{Transports: []string{"s5b", "ibb"}}
+	paths := route.Options{Transports: []string{"s5b", "ibb"}}
 	retry := transfer.RetryOptions{Retries: 5, For: 10 * time.Minute}
 	for _, tt := range []struct {
 		name, config string
@@ -45,20 +47,20 @@ func TestSendOptions(t *testing.T) {
 	}{
 		{
 			name: "defaults, in a script", args: nil,
-			want: transfer.SendOptions{Wait: 10 * time.Second, AnswerTimeout: 5 * time.Minute, Route: route, Retry: retry},
+			want: transfer.SendOptions{Wait: 10 * time.Second, AnswerTimeout: 5 * time.Minute, Route: paths, Retry: retry},
 		},
 		{
 			name: "defaults, on a terminal", tty: true,
-			want: transfer.SendOptions{Wait: 10 * time.Second, Route: route, Retry: retry},
+			want: transfer.SendOptions{Wait: 10 * time.Second, Route: paths, Retry: retry},
 		},
 		{
 			name: "the configuration", config: "send: {wait: 1m, answer_timeout: 2m, limit_rate: 1MB, no_direct: true, checksum: true, description: hello, retries: 0, retry_for: 1d, no_resume: true}",
-			want: transfer.SendOptions{Wait: time.Minute, Patient: true, AnswerTimeout: 2 * time.Minute, LimitRate: 1e6, Route: transfer.RouteOptions{Transports: []string{"s5b", "ibb"}, NoDirect: true}, Checksum: true, Description: "hello", Retry: transfer.RetryOptions{For: 24 * time.Hour}, NoResume: true},
+			want: transfer.SendOptions{Wait: time.Minute, Patient: true, AnswerTimeout: 2 * time.Minute, LimitRate: 1e6, Route: route.Options{Transports: []string{"s5b", "ibb"}, NoDirect: true}, Checksum: true, Description: "hello", Retry: transfer.RetryOptions{For: 24 * time.Hour}, NoResume: true},
 		},
 		{
 			name: "flags over it", config: "send: {wait: 1m, answer_timeout: 2m, limit_rate: 1MB, no_direct: true, retries: 9, no_resume: true}",
 			args: []string{"--wait=0", "--answer-timeout=0", "--limit-rate=2MiB/s", "--no-direct=false", "--cipher=aes-256-gcm", "--retries=07", "--retry-for=30s", "--no-resume=false"},
-			want: transfer.SendOptions{Patient: true, LimitRate: 2 << 20, Cipher: "aes-256-gcm", Route: route, Retry: transfer.RetryOptions{Retries: 7, For: 30 * time.Second}},
+			want: transfer.SendOptions{Patient: true, LimitRate: 2 << 20, Cipher: "aes-256-gcm", Route: paths, Retry: transfer.RetryOptions{Retries: 7, For: 30 * time.Second}},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"jetsend/internal/config"
-	"jetsend/internal/transfer"
+	"jetsend/internal/route"
 )
 
 // keyAnnotation marks a flag with the configuration key of the same meaning,
@@ -151,7 +151,7 @@ func (t *transports) String() string { return "[" + strings.Join(t.names, ",") +
 func (t *transports) Set(s string) error {
 	names := strings.Split(s, ",")
 	for i, n := range names {
-		if n != transfer.S5B && n != transfer.IBB || slices.Contains(names[:i], n) {
+		if n != route.S5B && n != route.IBB || slices.Contains(names[:i], n) {
 			return errors.New("name s5b, ibb or both, each once")
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"jetsend/internal/config"
+	"jetsend/internal/dialect"
 	"jetsend/internal/transfer"
 )
 
@@ -35,7 +36,7 @@ func insecureSend(cmd *cobra.Command, s config.Send, o *transfer.SendOptions) er
 		}
 		return err.hint("leave one of them out")
 	}
-	o.Encryption, o.Cipher = transfer.EncryptionInsecurePlaintext, ""
+	o.Encryption, o.Cipher = dialect.ChoosePlaintext, ""
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"jetsend/internal/dialect"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
 	"jetsend/internal/transfer"
@@ -19,7 +20,7 @@ func TestInsecureFlag(t *testing.T) {
 	f.wants(0, nil, "send", "--insecure-plaintext", a, "romeo@montague.example")
 	f.wants(0, nil, "send", "--insecure-plaintext=false", a, "romeo@montague.example")
 	f.wants(0, nil, "send", a, "romeo@montague.example")
-	for i, want := range []transfer.Encryption{transfer.EncryptionInsecurePlaintext, transfer.EncryptionJET, transfer.EncryptionJET} {
+	for i, want := range []dialect.Choice{dialect.ChoosePlaintext, dialect.ChooseJET, dialect.ChooseJET} {
 		if o := f.endpoint.sent[i]; o.Encryption != want || (o.Cipher == "") != (i == 0) {
 			t.Errorf("send %d: %q, %q", i, o.Encryption, o.Cipher)
 		}

@@ -12,10 +12,11 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"jetsend/internal/clean"
+	"jetsend/internal/dialect"
 	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
-	"jetsend/internal/transfer"
+	"jetsend/internal/route"
 )
 
 // textPrinter writes sentences to standard error and data to standard output.
@@ -338,10 +339,10 @@ func seconds(s float64) string {
 // pathText names the path that the bytes take.
 func pathText(e event.Negotiated) string {
 	path := clean.Text(e.Candidate)
-	if e.Transport == transfer.IBB {
+	if e.Transport == route.IBB {
 		path = "in-band"
 	}
-	if e.Encryption == transfer.NotEncrypted {
+	if e.Encryption == dialect.WordNone {
 		path += ", " + unencrypted
 	}
 	return path
@@ -352,7 +353,7 @@ const unencrypted = "NOT ENCRYPTED"
 
 // cipherText names what encrypts a file.
 func cipherText(encryption, cipher string) string {
-	if encryption == transfer.NotEncrypted {
+	if encryption == dialect.WordNone {
 		return unencrypted
 	}
 	return clean.Text(cipher)

@@ -16,6 +16,7 @@ import (
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
+	"jetsend/internal/route"
 	"jetsend/internal/session"
 	"jetsend/internal/shortname"
 	"jetsend/internal/state"
@@ -35,7 +36,7 @@ func dial(ctx context.Context, o dialOptions) (endpoint, error) {
 	e, err := transfer.Connect(ctx, transfer.Config{
 		Session:  sessionConfig(o.Account, o.RootCAs, o.Password),
 		StateDir: o.StateDir, Trust: trustMode(o.Trust), Receiver: o.Receiver, Priority: o.Priority,
-		S5B:          transfer.S5BConfig{ListenPorts: o.Transports.S5B.ListenPorts, Advertise: o.Transports.S5B.Advertise, Interfaces: o.Transports.S5B.Interfaces, Proxies: o.Transports.S5B.Proxies},
+		S5B:          route.S5BConfig{ListenPorts: o.Transports.S5B.ListenPorts, Advertise: o.Transports.S5B.Advertise, Interfaces: o.Transports.S5B.Interfaces, Proxies: o.Transports.S5B.Proxies},
 		IBBBlockSize: o.Transports.IBB.BlockSize,
 		ManyDevices:  o.Login, KeepFor: o.KeepFor, Report: o.Report, Log: o.Log, Quick: quick,
 	})

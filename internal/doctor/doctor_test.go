@@ -20,8 +20,8 @@ import (
 	"jetsend/internal/jingle/ibb"
 	"jetsend/internal/jingle/s5b"
 	"jetsend/internal/omemo"
+	"jetsend/internal/route"
 	"jetsend/internal/session"
-	"jetsend/internal/transfer"
 	"jetsend/internal/xmltree"
 )
 
@@ -259,16 +259,16 @@ func TestMachineFindings(t *testing.T) {
 	direct := CandidateInfo{"direct", "192.0.2.1", 1}
 	for _, tt := range []struct {
 		offered []CandidateInfo
-		route   transfer.RouteOptions
+		route   route.Options
 		proxied bool
 		status  Status
 		text    string
 	}{
-		{[]CandidateInfo{direct}, transfer.RouteOptions{}, false, StatusOK, "192.0.2.1"},
-		{[]CandidateInfo{{"proxy", "192.0.2.2", 1}}, transfer.RouteOptions{}, false, StatusWarn, "no address"},
-		{[]CandidateInfo{{"proxy", "192.0.2.2", 1}}, transfer.RouteOptions{}, true, StatusOK, "through the proxy of `socks5`"},
-		{nil, transfer.RouteOptions{NoDirect: true}, false, StatusOK, "as it was asked for"},
-		{nil, transfer.RouteOptions{Transports: []string{ibb.Name}}, false, StatusOK, "only in-band"},
+		{[]CandidateInfo{direct}, route.Options{}, false, StatusOK, "192.0.2.1"},
+		{[]CandidateInfo{{"proxy", "192.0.2.2", 1}}, route.Options{}, false, StatusWarn, "no address"},
+		{[]CandidateInfo{{"proxy", "192.0.2.2", 1}}, route.Options{}, true, StatusOK, "through the proxy of `socks5`"},
+		{nil, route.Options{NoDirect: true}, false, StatusOK, "as it was asked for"},
+		{nil, route.Options{Transports: []string{ibb.Name}}, false, StatusOK, "only in-band"},
 	} {
 		if f := candidatesFinding(tt.offered, tt.route, tt.proxied); f.Status != tt.status || !strings.Contains(f.Text, tt.text) {
 			t.Errorf("%+v", f)

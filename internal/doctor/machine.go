@@ -15,7 +15,7 @@ import (
 	"jetsend/internal/clean"
 	"jetsend/internal/jingle/ibb"
 	"jetsend/internal/jingle/s5b"
-	"jetsend/internal/transfer"
+	"jetsend/internal/route"
 )
 
 // proxyTry bounds a try to talk to a proxy.
@@ -49,7 +49,7 @@ type InBandDetails struct {
 
 // machine looks at what this machine has to offer for the bytes of a file.
 func (d *doctor) machine(ctx context.Context) {
-	_, offered, err := d.paths(ctx, ownPeer(d.account.JID()), transfer.RouteOptions{NoDirect: d.opt.Route.NoDirect})
+	_, offered, err := d.paths(ctx, ownPeer(d.account.JID()), route.Options{NoDirect: d.opt.Route.NoDirect})
 	if err != nil {
 		d.add(AreaMachine, "candidates", StatusWarn, "no connection can be taken here: "+clean.Error(err), nil)
 	} else {
@@ -65,7 +65,7 @@ func (d *doctor) machine(ctx context.Context) {
 	}
 }
 
-func candidatesFinding(offered []CandidateInfo, route transfer.RouteOptions, proxied bool) Finding {
+func candidatesFinding(offered []CandidateInfo, route route.Options, proxied bool) Finding {
 	f := Finding{Area: AreaMachine, Check: "candidates", Status: StatusOK, Details: CandidatesDetails{offered}}
 	var direct []string
 	for _, c := range offered {

@@ -18,6 +18,7 @@ import (
 	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
+	"jetsend/internal/route"
 	"jetsend/internal/session"
 	"jetsend/internal/source"
 	"jetsend/internal/state"
@@ -297,7 +298,7 @@ func TestSOCKS5(t *testing.T) {
 			}
 			return (&net.Dialer{}).DialContext(ctx, network, address)
 		}
-		c.S5B = transfer.S5BConfig{Advertise: []string{"here.jet.test"}, Proxies: []string{"proxy.jet.test=" + proxyAt}}
+		c.S5B = route.S5BConfig{Advertise: []string{"here.jet.test"}, Proxies: []string{"proxy.jet.test=" + proxyAt}}
 	}
 	juliet := online(t, s, "", "juliet", func(c *transfer.Config) { hidden(c); c.Receiver = true })
 	romeo := online(t, s, "", "romeo", hidden)

@@ -16,6 +16,7 @@ import (
 	"jetsend/internal/jingle"
 	"jetsend/internal/jingle/s5b"
 	"jetsend/internal/journal"
+	"jetsend/internal/route"
 	"jetsend/internal/source"
 	"jetsend/internal/transfer"
 )
@@ -125,7 +126,7 @@ func (d *doctor) plan(ctx context.Context, sources []*source.Source) (*Plan, err
 
 // paths are the transports that an offer allows, and where this machine could
 // be reached.
-func (d *doctor) paths(ctx context.Context, to *contact.Peer, opt transfer.RouteOptions) ([]string, []CandidateInfo, error) {
+func (d *doctor) paths(ctx context.Context, to *contact.Peer, opt route.Options) ([]string, []CandidateInfo, error) {
 	transports, offered, err := d.e.Paths(ctx, to, opt)
 	if err != nil {
 		return nil, nil, err
@@ -175,5 +176,5 @@ func formNameOf(p *contact.Peer, has func(feature string) bool) (name, why strin
 
 // ownPeer stands for a client like this one, to see what it could be offered.
 func ownPeer(self jid.JID) *contact.Peer {
-	return &contact.Peer{JID: self, Form: dialect.FormJetsend, Transports: transfer.RouteOptions{}.Order()}
+	return &contact.Peer{JID: self, Form: dialect.FormJetsend, Transports: route.Options{}.Order()}
 }

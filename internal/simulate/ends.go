@@ -10,13 +10,15 @@ import (
 
 	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/journal"
+	"jetsend/internal/route"
 	"jetsend/internal/session"
 	"jetsend/internal/transfer"
 )
 
 // inBand is the only path of bytes.
-var inBand = transfer.RouteOptions{Transports: []string{transfer.IBB}}
+var inBand = route.Options{Transports: []string{route.IBB}}
 
 // config is that of the processes of a machine.
 func (e *end) config(receiver bool) transfer.Config {
@@ -33,13 +35,13 @@ func (e *end) config(receiver bool) transfer.Config {
 			return a
 		},
 		StateDir: filepath.Join(e.disk.dir, "state"), Receiver: receiver, Priority: -1,
-		S5B:          transfer.S5BConfig{Proxies: []string{"none"}},
+		S5B:          route.S5BConfig{Proxies: []string{"none"}},
 		IBBBlockSize: e.w.plan.block, SessionLimit: e.w.plan.limit, Report: e.report,
 	}
 }
 
 // report takes the events of a process. A dead one says nothing.
-func (e *end) report(ev transfer.Event) {
+func (e *end) report(ev event.Event) {
 	if e.disk.isDead() {
 		return
 	}
@@ -201,7 +203,7 @@ func (e *end) interrupting(ctx context.Context, n int) (context.Context, func())
 	r := e.w.dice.of("stop", n)
 	late := time.AfterFunc(between(r, 0, 3*time.Minute), func() {
 		e.w.count("interrupted by hand")
-		cancel(transfer.ErrInterrupted)
+		cancel(fault.ErrInterrupted)
 	})
 	return ctx, func() { late.Stop(); cancel(nil) }
 }

@@ -28,7 +28,7 @@ type schedule struct {
 	asks     bool // the receiver's user runs `resume`
 	rot      bool // bytes of a partial file change while nobody has it open
 	hopeless bool // streams are cut again and again
-	form     transfer.Encryption
+	form     dialect.Choice
 	tampering
 }
 
@@ -82,7 +82,7 @@ func draw(d dice) *schedule {
 		s.juliet.troubles = append(s.juliet.troubles, trouble{kind: "crash", of: machine.Truncate, at: 1 + r.IntN(4), steps: 1, after: true})
 	}
 	if once(r, 8) {
-		s.form = []transfer.Encryption{transfer.EncryptionJET, transfer.EncryptionDraft, transfer.EncryptionFile}[r.IntN(3)]
+		s.form = []dialect.Choice{dialect.ChooseJET, transfer.EncryptionDraft, transfer.EncryptionFile}[r.IntN(3)]
 	}
 	return s
 }

@@ -3,6 +3,8 @@ package transfer
 import (
 	"context"
 
+	"jetsend/internal/fault"
+
 	"jetsend/internal/conversation"
 	"jetsend/internal/journal"
 	"jetsend/internal/profile"
@@ -61,7 +63,7 @@ func (a *actor) run() {
 		if c != nil {
 			c.Close()
 		}
-		more = a.opener.After(causeOf(a.life, err))
+		more = a.opener.After(fault.Cause(a.life, err))
 	}
 }
 

@@ -8,6 +8,9 @@ import (
 	"sync"
 	"time"
 
+	"jetsend/internal/event"
+	"jetsend/internal/fault"
+
 	"jetsend/internal/batch"
 	"jetsend/internal/clean"
 	"jetsend/internal/conversation"
@@ -32,7 +35,7 @@ type incoming struct {
 	looked  func()    // it is decided
 	talk    *conversation.Conversation
 	sess    *jingle.Session // that of talk
-	head    Head
+	head    event.Head
 	file    *jingle.File    // as offered: the sealed one, or else the public one
 	clear   dialect.Clear   // what it says for all to see
 	d       dialect.Dialect // once it is read
@@ -53,7 +56,7 @@ func (in *incoming) over(error) { close(in.ended) }
 
 // arrive takes a session, which was admitted under t, to its end.
 func (r *receiver) arrive(s *jingle.Session, t *terms) {
-	head := Head{Direction: Receive, Peer: s.Peer().String()}
+	head := event.Head{Direction: event.Receive, Peer: s.Peer().String()}
 	talk := r.e.converse(r.ctx, head)
 	talk.Session, talk.Lost = s, r.e.sess.Lost()
 	in := &incoming{
@@ -73,7 +76,7 @@ func (r *receiver) arrive(s *jingle.Session, t *terms) {
 		if r.actors.hand(in.key(), in, func() *visits { return newVisits(r, in.key()) }) {
 			<-in.ended
 			if in.no != nil {
-				talk.Terminate(notBegun(in.no))
+				talk.Terminate(fault.NotBegun(in.no))
 				talk.Close()
 			}
 			return
@@ -83,9 +86,9 @@ func (r *receiver) arrive(s *jingle.Session, t *terms) {
 	in.looked()
 	if err != nil {
 		err = in.withdrawn(err)
-		talk.Terminate(notBegun(err))
+		talk.Terminate(fault.NotBegun(err))
 		if in.up != nil {
-			in.up.leave(notBegun(err))
+			in.up.leave(fault.NotBegun(err))
 		}
 		fail(err)
 	}
@@ -110,7 +113,7 @@ func (in *incoming) enter() error {
 	bare := in.sess.Peer().Bare()
 	err := in.talk.Step(conversation.Needs{}, func(ctx context.Context) error { return in.r.places.Enter(ctx, bare) })
 	if err != nil && in.up != nil {
-		return notBegun(err)
+		return fault.NotBegun(err)
 	}
 	if err == nil {
 		in.talk.Leave = func() { in.r.places.Leave(bare) }
@@ -133,7 +136,7 @@ func (in *incoming) unbegun(err error) {
 // refuse ends a session that its actor does not take, and reports whether that was the
 // end of a transfer that has begun.
 func (in *incoming) refuse(err error, begun bool) (over bool) {
-	in.talk.Terminate(notBegun(err))
+	in.talk.Terminate(fault.NotBegun(err))
 	return in.missed(err, begun, false)
 }
 
@@ -146,7 +149,7 @@ func (in *incoming) turnAway(err error) {
 
 // missed is unbegun, told whether the transfer has begun and whether a session is at it.
 func (in *incoming) missed(err error, begun, busy bool) (over bool) {
-	var ours *refusal
+	var ours *fault.Refusal
 	switch {
 	case !begun:
 		in.r.once.Missed(in.fileOf(), in.fail(err))
@@ -159,14 +162,14 @@ func (in *incoming) missed(err error, begun, busy bool) (over bool) {
 
 // fail reports that an offer came to nothing.
 func (in *incoming) fail(err error) exitcode.Code {
-	f := failureOf(err, false)
+	f := fault.New(err, false)
 	if in.head.Transfer == "" {
-		in.e.cfg.Report(FailedEarly{Direction: Receive, Peer: in.sess.Peer().String(), Code: int(f.Code), Reason: clean.Error(f), Hints: f.Hints})
+		in.e.cfg.Report(event.FailedEarly{Direction: event.Receive, Peer: in.sess.Peer().String(), Code: int(f.Code), Reason: clean.Error(f), Hints: f.Hints})
 		return f.Code
 	}
 	row, lerr := in.e.journal.Load(context.Background(), rowKey(in.head))
 	resumable := lerr == nil && row.State == journal.Interrupted && row.HasKey(in.dev.IdentityKey)
-	in.e.cfg.Report(Failed{Head: in.head, Code: int(f.Code), Reason: clean.Error(f), Resumable: resumable, Declined: saysNo(err), Hints: f.Hints})
+	in.e.cfg.Report(event.Failed{Head: in.head, Code: int(f.Code), Reason: clean.Error(f), Resumable: resumable, Declined: fault.Of(err).Declined, Hints: f.Hints})
 	return f.Code
 }
 
@@ -202,7 +205,7 @@ func (in *incoming) decide(ctx context.Context) (done bool, err error) {
 	}
 	resumed := (known.State == journal.Interrupted || known.State.Live()) && known.Size == in.file.Size && known.Name == in.file.Name &&
 		known.Paused != journal.PausedHere // whoever stopped it by hand is asked
-	in.e.cfg.Report(Offer{
+	in.e.cfg.Report(event.Offer{
 		Head: in.head, Size: in.file.Size, ResumedFrom: known.Durable,
 		Description: clean.Text(in.file.Description), Directory: in.d.Sealed().Manifest() != nil,
 	})
@@ -276,9 +279,9 @@ func (in *incoming) known(ctx context.Context) (row journal.Row, err error) {
 // jetsend that never heard of that may ask; another client makes each offer but once.
 func (in *incoming) received() error {
 	if !in.seals() {
-		return errReplayed
+		return fault.ErrReplayed
 	}
-	return fmt.Errorf("%w: %w", errDeclined, journal.ErrOver)
+	return fmt.Errorf("%w: %w", fault.ErrDeclined, journal.ErrOver)
 }
 
 // again answers an offer of a file that was released before: no byte is sent, no
@@ -327,24 +330,24 @@ func (in *incoming) row() journal.Row {
 
 // barred is the refusal of what our rules do not take, whatever there is here; nil for
 // everything else.
-func (in *incoming) barred() *refusal {
+func (in *incoming) barred() *fault.Refusal {
 	if b := in.batch(); b != nil && in.terms.Out != nil {
-		return refuse(errOneFile, declined(detailPolicy))
+		return fault.Refuse(errOneFile, fault.Reason(jingle.Decline, fault.DetailPolicy))
 	}
 	if err := in.tooBig(); err != nil {
-		return refuse(err, declined(detailTooBig))
+		return fault.Refuse(err, fault.Reason(jingle.Decline, fault.DetailTooBig))
 	}
 	return nil
 }
 
 // impossible is the refusal of what is known not to fit here before any of it has come;
 // nil for everything else.
-func (in *incoming) impossible(known journal.Row) *refusal {
+func (in *incoming) impossible(known journal.Row) *fault.Refusal {
 	if in.full(known) {
-		return refuse(fmt.Errorf("%d bytes: %w", in.file.Size, inbox.ErrNoSpace), declined(detailNoSpace))
+		return fault.Refuse(fmt.Errorf("%d bytes: %w", in.file.Size, inbox.ErrNoSpace), fault.Reason(jingle.Decline, fault.DetailNoSpace))
 	}
 	if err := in.down.how.Taken(in.r.dir, in.sess.Peer(), in.down.name, in.d.Sealed().Manifest() != nil); err != nil {
-		return refuse(err, declined(detailExists))
+		return fault.Refuse(err, fault.Reason(jingle.Decline, fault.DetailExists))
 	}
 	return nil
 }
@@ -352,10 +355,10 @@ func (in *incoming) impossible(known journal.Row) *refusal {
 // tooBig is the refusal of what does not fit our rules or one session.
 func (in *incoming) tooBig() error {
 	if !in.seals() && in.file.Size > crypto.MaxPlaintext {
-		return fmt.Errorf("%w: %d bytes are more than one session carries", errDeclined, in.file.Size)
+		return fmt.Errorf("%w: %d bytes are more than one session carries", fault.ErrDeclined, in.file.Size)
 	}
 	if m := in.terms.MaxSize; m > 0 && in.file.Size > m {
-		return fmt.Errorf("%w: %d bytes are more than --max-size", errDeclined, in.file.Size)
+		return fmt.Errorf("%w: %d bytes are more than --max-size", fault.ErrDeclined, in.file.Size)
 	}
 	return nil
 }

@@ -6,6 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/event"
+	"jetsend/internal/fault"
+
 	"jetsend/internal/crypto"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
@@ -27,19 +30,19 @@ func TestSendWhileServed(t *testing.T) {
 	for _, step := range []func() error{
 		func() error { return nil }, // offered
 		func() error { return h.Run(t.Context()) },
-		func() error { return h.Interrupt(errStreamLost) },
+		func() error { return h.Interrupt(fault.ErrStreamLost) },
 	} {
 		if err := step(); err != nil {
 			t.Fatal(err)
 		}
 		wantCode(t, st.send(t, RetryOptions{}), exitcode.LocalFile)
-		f, _ := last[Failed](&st.out)
+		f, _ := last[event.Failed](&st.out)
 		hinted := slices.ContainsFunc(f.Hints, func(s string) bool { return strings.Contains(s, "--no-resume") })
 		if f.Transfer != id || !hinted || f.Resumable || !strings.Contains(f.Reason, "running in another process") {
 			t.Errorf("%s: %+v", h.Row().State, f)
 		}
 	}
-	if n := count[Offer](&st.out); n != 0 {
+	if n := count[event.Offer](&st.out); n != 0 {
 		t.Errorf("%d offers", n)
 	}
 	if err := h.Release(); err != nil {
@@ -48,7 +51,7 @@ func TestSendWhileServed(t *testing.T) {
 	if err := st.send(t, RetryOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if s, _ := last[Sent](&st.out); s.Transfer != id {
+	if s, _ := last[event.Sent](&st.out); s.Transfer != id {
 		t.Errorf("another transfer went on: %s", s.Transfer)
 	}
 	st.arrived(t)
@@ -95,7 +98,7 @@ func TestPrekeyTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	st.arrived(t)
-	if n := count[Offer](&st.out); n != 2 {
+	if n := count[event.Offer](&st.out); n != 2 {
 		t.Errorf("%d offers", n)
 	}
 }

@@ -8,6 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/event"
+	"jetsend/internal/fault"
+
 	"github.com/google/uuid"
 
 	"jetsend/internal/exitcode"
@@ -27,7 +30,7 @@ func cutStage(t *testing.T) (st *stage, id string) {
 	wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
 	waitIdle(t, st.juliet)
 	stop()
-	failed, _ := last[Failed](&st.out)
+	failed, _ := last[event.Failed](&st.out)
 	st.through(t)
 	st.in.reset()
 	st.out.reset()
@@ -47,7 +50,7 @@ func parked(t *testing.T, e *Endpoint, dir string, size int64) journal.Row {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(h.Interrupt(errStreamLost), h.Release()); err != nil {
+	if err := errors.Join(h.Interrupt(fault.ErrStreamLost), h.Release()); err != nil {
 		t.Fatal(err)
 	}
 	return h.Row()

@@ -18,11 +18,11 @@ func (u *upload) checkAccept(c *conversation.Conversation) (s profile.Span, err 
 		return a.Span, err
 	}
 	if (a.Offset > 0) != (a.Prefix != "") || c.Dialect.Sealed().Restart && a.Offset > 0 {
-		return s, fmt.Errorf("%w: an accept from byte %d", errSealed, a.Offset)
+		return s, fmt.Errorf("%w: an accept from byte %d", profile.ErrSealed, a.Offset)
 	}
 	for _, d := range c.Devices {
 		if d.ID == a.Device {
-			u.e.rememberJetsend(context.Background(), d)
+			u.e.contacts().RememberJetsend(context.Background(), d)
 		}
 	}
 	c.Prefix = a.Prefix
@@ -40,7 +40,7 @@ func (d *download) checkAccept(c *conversation.Conversation) (s profile.Span, er
 	s = a.Span
 	i := slices.IndexFunc(c.Devices, func(d omemo.Device) bool { return d.ID == a.Device })
 	if row := d.sink.Row(); i < 0 || !row.HasKey(c.Devices[i].IdentityKey) {
-		return s, fmt.Errorf("%w: an accept of another device", errSealed)
+		return s, fmt.Errorf("%w: an accept of another device", profile.ErrSealed)
 	}
 	d.sender = c.Devices[i : i+1]
 	if err := d.judge(c.Devices[i]); err != nil {
@@ -52,5 +52,5 @@ func (d *download) checkAccept(c *conversation.Conversation) (s profile.Span, er
 	case 0:
 		return s, d.sink.Restart()
 	}
-	return s, fmt.Errorf("%w: an accept from byte %d", errSealed, s.Offset)
+	return s, fmt.Errorf("%w: an accept from byte %d", profile.ErrSealed, s.Offset)
 }

@@ -5,6 +5,13 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/dialect"
+	"jetsend/internal/event"
+	"jetsend/internal/fault"
+	"jetsend/internal/route"
+
+	"jetsend/internal/source"
+
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
@@ -29,21 +36,21 @@ func TestPatience(t *testing.T) {
 	self, peer := jid.MustParse("romeo@jet.test/a"), jid.MustParse("juliet@jet.test/b")
 	for name, tt := range map[string]struct {
 		timeout  time.Duration
-		form     form
+		form     dialect.Form
 		accepted bool
 		want     time.Duration
 		code     exitcode.Code
 	}{
-		"asked":                        {time.Minute, formJetsend, false, time.Minute, exitcode.Declined},
-		"asked, for ever":              {0, formJetsend, false, 0, exitcode.Declined},
-		"accepted before":              {time.Minute, formJetsend, true, work, exitcode.Interrupted},
-		"accepted before, more time":   {time.Hour, formJetsend, true, work - receiptTime + time.Hour, exitcode.Interrupted},
-		"accepted before, for ever":    {0, formJetsend, true, 0, exitcode.Interrupted},
-		"accepted by another's client": {time.Minute, formJET, true, time.Minute, exitcode.Declined},
+		"asked":                        {time.Minute, dialect.FormJetsend, false, time.Minute, exitcode.Declined},
+		"asked, for ever":              {0, dialect.FormJetsend, false, 0, exitcode.Declined},
+		"accepted before":              {time.Minute, dialect.FormJetsend, true, work, exitcode.Interrupted},
+		"accepted before, more time":   {time.Hour, dialect.FormJetsend, true, work - receiptTime + time.Hour, exitcode.Interrupted},
+		"accepted before, for ever":    {0, dialect.FormJetsend, true, 0, exitcode.Interrupted},
+		"accepted by another's client": {time.Minute, dialect.FormJET, true, time.Minute, exitcode.Declined},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := &offering{
-				upload: upload{src: &source{Size: size}, row: &journal.Handle{}, form: tt.form, accepted: tt.accepted},
+				upload: upload{src: &source.Source{Size: size}, row: &journal.Handle{}, form: tt.form, accepted: tt.accepted},
 				opt:    SendOptions{AnswerTimeout: tt.timeout},
 			}
 			if got := o.patience(); got != tt.want {
@@ -60,7 +67,7 @@ func TestPatience(t *testing.T) {
 			late := make(chan time.Time, 1)
 			late <- time.Now()
 			err = o.awaitAccept(c, late)
-			if code, _ := classify(err, false); code != tt.code {
+			if code := fault.Of(err).CodeAt(false); code != tt.code {
 				t.Errorf("code %d: %v", code, err)
 			}
 		})
@@ -72,7 +79,7 @@ func TestPatience(t *testing.T) {
 // was sent.
 func TestSuccessForAnswer(t *testing.T) {
 	self, peer := jid.MustParse("romeo@jet.test/a"), jid.MustParse("juliet@jet.test/b")
-	for f, want := range map[form]exitcode.Code{formJetsend: exitcode.Interrupted, formJET: exitcode.Integrity, formInsecurePlaintext: exitcode.Integrity} {
+	for f, want := range map[dialect.Form]exitcode.Code{dialect.FormJetsend: exitcode.Interrupted, dialect.FormJET: exitcode.Integrity, dialect.FormPlaintext: exitcode.Integrity} {
 		m := jingle.NewManager(jingle.Config{Port: mute{}, Self: func() jid.JID { return self }})
 		s, err := m.Initiate(t.Context(), peer, jingle.NewSID(), jingle.Content{
 			Creator: jingle.SenderInitiator, Name: contentName, Description: jingle.Description(&jingle.File{}), Transport: xmltree.New("urn:t", "transport"),
@@ -80,7 +87,7 @@ func TestSuccessForAnswer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		o := &offering{upload: upload{src: &source{}, row: &journal.Handle{}, form: f}}
+		o := &offering{upload: upload{src: &source.Source{}, row: &journal.Handle{}, form: f}}
 		c := talkIn(t, s, f)
 		done := xmltree.New(jingle.NS, "jingle", jingle.Reason{Condition: jingle.Success}.Element()).
 			Set("action", string(jingle.SessionTerminate)).Set("sid", s.ID())
@@ -88,7 +95,7 @@ func TestSuccessForAnswer(t *testing.T) {
 			t.Fatal(err)
 		}
 		err = o.awaitAccept(c, nil)
-		if code, _ := classify(err, false); code != want {
+		if code := fault.Of(err).CodeAt(false); code != want {
 			t.Errorf("form %d: code %d: %v", f, code, err)
 		}
 	}
@@ -101,7 +108,7 @@ func TestAnswerTimeoutResumed(t *testing.T) {
 	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
 	hasty := SendOptions{
 		To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: st.path}}, Wait: time.Minute, AnswerTimeout: time.Nanosecond,
-		Route: RouteOptions{Transports: []string{S5B}},
+		Route: route.Options{Transports: []string{route.S5B}},
 	}
 	wantCode(t, st.romeo.Send(t.Context(), hasty), exitcode.Declined)
 	wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
@@ -126,7 +133,7 @@ func TestServantGone(t *testing.T) {
 	wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
 	waitIdle(t, st.juliet)
 	stop()
-	failed, _ := last[Failed](&st.out)
+	failed, _ := last[event.Failed](&st.out)
 	tap.SetRewrite(losing("session-accept", "session-terminate"))
 	ended := make(chan error, 1)
 	go func() {
@@ -142,7 +149,7 @@ func TestServantGone(t *testing.T) {
 	}
 	stopServing()
 	wantCode(t, <-ended, exitcode.Interrupted)
-	if f, _ := last[Failed](&st.in); f.Reason != errPeerGone.Error() {
+	if f, _ := last[event.Failed](&st.in); f.Reason != fault.ErrPeerGone.Error() {
 		t.Errorf("%+v", f)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"jetsend/internal/fault"
+
 	"jetsend/internal/batch"
 	"jetsend/internal/clean"
 	"jetsend/internal/dialect"
@@ -12,15 +14,15 @@ import (
 )
 
 // errTaken: the run has taken what --once lets it take.
-var errTaken = fmt.Errorf("%w: this run takes one batch", errDeclined)
+var errTaken = fmt.Errorf("%w: this run takes one batch", fault.ErrDeclined)
 
 // errOneFile: a batch was offered where one file can be taken.
-var errOneFile = fmt.Errorf("%w: one file goes to standard output, and no batch", errDeclined)
+var errOneFile = fmt.Errorf("%w: one file goes to standard output, and no batch", fault.ErrDeclined)
 
 // ask asks the user, unless our rules refuse the file anyway. Whether it would fit is
 // looked at after the yes: what there is on this machine, and how much room, is nobody's
 // business who only offers, and how soon a no comes would tell it as well.
-func (in *incoming) ask(ctx context.Context, no *refusal) error {
+func (in *incoming) ask(ctx context.Context, no *fault.Refusal) error {
 	put := in.question
 	if no != nil || in.terms.Ask == nil {
 		put = nil
@@ -36,13 +38,13 @@ func (in *incoming) ask(ctx context.Context, no *refusal) error {
 	case no != nil:
 		return no.Err
 	}
-	return errDeclined
+	return fault.ErrDeclined
 }
 
 // unasked is what comes of an offer without a yes: that it was declined, unless the
 // question came to nothing.
 func unasked(ctx context.Context, err error) error {
-	no := refuse(err, jingle.Reason{Condition: jingle.Decline})
+	no := fault.Refuse(err, jingle.Reason{Condition: jingle.Decline})
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
@@ -67,7 +69,7 @@ func (in *incoming) question(ctx context.Context) (yes bool, err error) {
 		in.claim()
 	}
 	if err != nil {
-		return false, fmt.Errorf("%w: %w", errDeclined, err)
+		return false, fmt.Errorf("%w: %w", fault.ErrDeclined, err)
 	}
 	return yes, nil
 }

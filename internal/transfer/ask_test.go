@@ -10,6 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/route"
+
+	"jetsend/internal/source"
+
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 	"jetsend/internal/xmpptest"
@@ -27,16 +31,16 @@ func TestAskForAnotherName(t *testing.T) {
 		return yes.Load(), nil
 	}, Retry: RetryOptions{Retries: 9, For: time.Minute}})
 	opt := SendOptions{
-		To: jid.MustParse("juliet@jet.test"), Wait: time.Minute, AnswerTimeout: time.Minute, Route: RouteOptions{Transports: []string{S5B}},
+		To: jid.MustParse("juliet@jet.test"), Wait: time.Minute, AnswerTimeout: time.Minute, Route: route.Options{Transports: []string{route.S5B}},
 	}
 	id := ""
 	offer := func(name string, want exitcode.Code) {
 		t.Helper()
-		src, err := openSource(t.Context(), Source{Path: st.path, Name: name})
+		src, err := source.Open(t.Context(), Source{Path: st.path, Name: name}.Path, Source{Path: st.path, Name: name}.Name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer closeSources([]*source{src})
+		defer source.Close(src)
 		o := st.romeo.offering(opt, src)
 		peers, err := st.romeo.choose(t.Context(), opt)
 		if err != nil {

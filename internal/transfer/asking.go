@@ -5,6 +5,10 @@ import (
 	"errors"
 	"time"
 
+	"jetsend/internal/contact"
+	"jetsend/internal/event"
+	"jetsend/internal/route"
+
 	"jetsend/internal/backoff"
 	"jetsend/internal/clean"
 	"jetsend/internal/conversation"
@@ -28,7 +32,7 @@ const requestTime = 5 * time.Minute
 // encrypted ranged transfers.
 type question struct {
 	down  *download
-	paths RouteOptions
+	paths route.Options
 	need  conversation.Needs // of the run that asks
 	wake  <-chan struct{}
 	woken func() error
@@ -38,14 +42,14 @@ type question struct {
 // what is asked for, or cannot read the question: which of them offered it is not
 // known, and one that has just joined the account may not be known yet. An error is the
 // one that says most.
-func (q *question) ask(to []*peer) (c *conversation.Conversation, err error) {
+func (q *question) ask(to []*contact.Peer) (c *conversation.Conversation, err error) {
 	said := q.down.head.Peer // who said what err says
 	for _, p := range to {
 		next, nextErr := q.askOne(p)
 		if !unread(err) {
 			c, err, said = next, nextErr, q.down.head.Peer
 		}
-		if !refused(nextErr) && !unread(nextErr) && !unanswered(nextErr) {
+		if !refused(nextErr) && !unread(nextErr) && !fault.Of(nextErr).Unanswered {
 			return next, nextErr
 		}
 	}
@@ -67,24 +71,24 @@ func endedFor(err error, condition string) bool {
 
 // askOne asks one client, and once more in new OMEMO sessions when it could not open the
 // envelope.
-func (q *question) askOne(p *peer) (c *conversation.Conversation, err error) {
+func (q *question) askOne(p *contact.Peer) (c *conversation.Conversation, err error) {
 	q.down.head.Peer = p.JID.String()
 	c, err = q.put(p)
-	if unopened(err) && q.down.e.rebuilt(q.down.life, p.JID) {
+	if fault.Of(err).Unopened && q.down.e.rebuilt(q.down.life, p.JID) {
 		c, err = q.put(p)
 	}
 	return c, err
 }
 
 // put opens a session for the question and waits for the accept, in c.Agreed.
-func (q *question) put(to *peer) (c *conversation.Conversation, err error) {
+func (q *question) put(to *contact.Peer) (c *conversation.Conversation, err error) {
 	d := q.down
 	c = d.e.converse(d.life, d.head)
 	c.Wake, c.Woken = q.wake, q.woken
 	defer func() {
 		if err != nil {
 			if c.Session != nil {
-				c.Terminate(notBegun(err))
+				c.Terminate(fault.NotBegun(err))
 			}
 			c.Close()
 			c = nil
@@ -116,11 +120,11 @@ func (q *question) put(to *peer) (c *conversation.Conversation, err error) {
 	n := q.need
 	n.Server, n.Alive = true, true
 	nothing := func(*xmltree.Element) (bool, error) { return false, nil }
-	return c, inUse(c.AwaitAccept(n, late.C, errSilent, nothing))
+	return c, fault.InUse(c.AwaitAccept(n, late.C, fault.ErrSilent, nothing))
 }
 
 // prepare makes the route, the envelope and the content.
-func (q *question) prepare(ctx context.Context, c *conversation.Conversation, to *peer, sid, prefix string) (content jingle.Content, err error) {
+func (q *question) prepare(ctx context.Context, c *conversation.Conversation, to *contact.Peer, sid, prefix string) (content jingle.Content, err error) {
 	e, row := q.down.e, q.down.sink.Row()
 	c.Dialect = dialect.New(dialect.FormJetsend, "", to.Software)
 	if c.Route, err = e.offerRoute(ctx, to, q.paths); err != nil {
@@ -133,7 +137,7 @@ func (q *question) prepare(ctx context.Context, c *conversation.Conversation, to
 	}
 	env, err := c.Dialect.Write(ctx, e.omemo, e.sess, dialect.Terms{Offer: asked, Offset: q.down.sink.Have(), Limit: e.sessionLimit()}, &content)
 	if err != nil {
-		return content, wrapFailed(to, err)
+		return content, contact.NoKeys(to.JID, err)
 	}
 	c.Devices = env.Devices
 	return content, nil
@@ -141,8 +145,8 @@ func (q *question) prepare(ctx context.Context, c *conversation.Conversation, to
 
 // notServed is a refusal as whoever asked for the rest can use it: to ask once more
 // brings the same.
-func notServed(who jid.JID) *Failure {
-	return &Failure{
+func notServed(who jid.JID) *fault.Failure {
+	return &fault.Failure{
 		Code: exitcode.Declined, Reason: clean.Text(who.String()) + " refuses to send the rest of the file",
 		Hints: []string{"ask " + clean.Text(who.String()) + " to run `jetsend resume`, or to send it again"},
 	}
@@ -150,24 +154,24 @@ func notServed(who jid.JID) *Failure {
 
 // servants are the clients of the contact that could hand out the rest of a file,
 // at least one.
-func (e *Endpoint) servants(ctx context.Context, who jid.JID, wait time.Duration) ([]*peer, error) {
+func (e *Endpoint) servants(ctx context.Context, who jid.JID, wait time.Duration) ([]*contact.Peer, error) {
 	online, cancel := context.WithTimeout(ctx, max(wait, e.timing.retries.Last))
 	err := e.sess.WaitOnline(online)
 	cancel()
 	if err != nil {
-		return nil, errors.Join(errStreamLost, context.Cause(ctx), err)
+		return nil, errors.Join(fault.ErrStreamLost, context.Cause(ctx), err)
 	}
-	peers, err := e.await(ctx, SendOptions{To: who, Wait: wait}, formJetsend)
+	peers, err := e.await(ctx, SendOptions{To: who, Wait: wait}, dialect.FormJetsend)
 	switch {
 	case err != nil && context.Cause(ctx) != nil:
 		return nil, context.Cause(ctx)
-	case errors.Is(err, errStreamLost):
+	case errors.Is(err, fault.ErrStreamLost):
 		return nil, err
 	case err != nil:
 		who := clean.Text(who.String())
-		return nil, &Failure{
+		return nil, &fault.Failure{
 			Code: exitcode.Offline, Reason: "no `jetsend receive` of " + who + " is online to send the rest", Err: err,
-			Hints: []string{"ask " + who + " to run `jetsend resume`, or `jetsend receive`", longer("wait", longWait, wait)},
+			Hints: []string{"ask " + who + " to run `jetsend resume`, or `jetsend receive`", fault.Longer("wait", longWait, wait)},
 		}
 	}
 	return peers, nil
@@ -182,7 +186,7 @@ type asking struct {
 	opt   ResumeOptions
 	retry backoff.Attempts
 	wait  time.Duration // for the contact's client to appear
-	head  Head
+	head  event.Head
 	asked bool      // before
 	from  int64     // where in the file the session of the moment began
 	down  *download // of the moment
@@ -194,7 +198,7 @@ func (q *asking) Open() (*conversation.Conversation, end, error) {
 	q.down, q.from = nil, q.row.Durable
 	to, err := q.e.servants(q.life, q.row.Peer, q.wait)
 	if q.asked {
-		err = away(err)
+		err = fault.Away(err)
 	}
 	if err != nil {
 		return nil, nil, err
@@ -243,18 +247,18 @@ func (q *asking) After(err error) bool {
 		err = over
 	}
 	if came := q.retry.Advance(q.from, q.row.Durable); !came && err == nil {
-		err = errNoProgress
+		err = fault.ErrNoProgress
 	}
 	if err == nil {
 		return true
 	}
 	// What meets the contact's own session for the transfer does not count: that may hang
 	// for longer than the retries last, until the contact notices.
-	pause, more := q.retry.Next(time.Now(), !errors.Is(err, errInUse))
-	if err = causeOf(q.life, err); !more || !fault.Of(err).Again(fault.Standing{Receiving: true, Started: true, Accepted: asked}) {
+	pause, more := q.retry.Next(time.Now(), !errors.Is(err, fault.ErrInUse))
+	if err = fault.Cause(q.life, err); !more || !fault.Of(err).Again(fault.Standing{Receiving: true, Started: true, Accepted: asked}) {
 		return q.fail(err)
 	}
-	q.e.cfg.Report(Interrupted{Head: q.head, Bytes: q.row.Durable, Reason: clean.Error(err), RetryIn: pause.Seconds()})
+	q.e.cfg.Report(event.Interrupted{Head: q.head, Bytes: q.row.Durable, Reason: clean.Error(err), RetryIn: pause.Seconds()})
 	if err := q.e.sleep(q.life, pause); err != nil {
 		q.code = q.e.notResumed(q.row, err)
 		return false
@@ -268,17 +272,17 @@ func leaving(d *download, err error) error {
 	if d.agreed {
 		return err
 	}
-	return notBegun(err)
+	return fault.NotBegun(err)
 }
 
 // fail reports that the rest is not there.
 func (q *asking) fail(err error) (more bool) {
-	if errors.Is(err, ErrInterrupted) {
+	if errors.Is(err, fault.ErrInterrupted) {
 		q.e.pause(q.row.Key)
 	}
-	f := failureOf(err, q.row.Durable > 0)
+	f := fault.New(err, q.row.Durable > 0)
 	q.code = f.Code
-	q.e.cfg.Report(Failed{
+	q.e.cfg.Report(event.Failed{
 		Head: q.head, Code: int(f.Code), Reason: clean.Error(f), Resumable: q.row.State == journal.Interrupted, Hints: f.Hints,
 	})
 	return false

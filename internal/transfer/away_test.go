@@ -8,6 +8,13 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/dialect"
+	"jetsend/internal/event"
+	"jetsend/internal/profile"
+	"jetsend/internal/route"
+
+	"jetsend/internal/source"
+
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
 	"jetsend/internal/jid"
@@ -21,7 +28,7 @@ import (
 func TestContactAway(t *testing.T) {
 	s := prosody(t)
 	hash := regexp.MustCompile(` ver=['"][^'"]+['"]`) // or what is known of that hash is taken
-	profile := regexp.MustCompile(`var=['"]` + NS + `['"]`)
+	profile := regexp.MustCompile(`var=['"]` + profile.NS + `['"]`)
 	tap := xmpptest.StartTap(t, s, func(_ xmpptest.Direction, raw []byte) [][]byte {
 		raw = profile.ReplaceAll(raw, []byte("var='other'"))
 		if bytes.HasPrefix(raw, []byte("<presence")) {
@@ -40,8 +47,8 @@ func TestContactAway(t *testing.T) {
 	go func() { ended <- st.juliet.Receive(ctx, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts}) }()
 	sent := make(chan error, 1)
 	go func() { sent <- st.send(t, RetryOptions{Retries: 5, For: time.Minute}) }()
-	eventually(t, func() bool { return count[Interrupted](&st.out) > 0 })
-	cancel(ErrTerminated)
+	eventually(t, func() bool { return count[event.Interrupted](&st.out) > 0 })
+	cancel(fault.ErrTerminated)
 	stopped(t, ended)
 	if err := st.juliet.Close(t.Context()); err != nil {
 		t.Fatal(err)
@@ -65,7 +72,7 @@ func TestContactAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	st.arrived(t)
-	if r, ok := last[Resumed](&st.out); !ok || r.Offset < 1<<19 {
+	if r, ok := last[event.Resumed](&st.out); !ok || r.Offset < 1<<19 {
 		t.Errorf("%+v", r)
 	}
 }
@@ -75,14 +82,14 @@ func TestContactAway(t *testing.T) {
 func TestAwayTooLong(t *testing.T) {
 	s := prosody(t)
 	romeo := online(t, s, s.Addr, "romeo", false, nil)
-	o := romeo.offering(SendOptions{To: jid.MustParse("juliet@jet.test")}, &source{})
-	o.life, o.form, o.marked, o.accepted = t.Context(), formJetsend, true, true
+	o := romeo.offering(SendOptions{To: jid.MustParse("juliet@jet.test")}, &source.Source{})
+	o.life, o.form, o.marked, o.accepted = t.Context(), dialect.FormJetsend, true, true
 	o.row = &journal.Handle{}
 	_, err := o.findAgain(time.Second)
 	if !fault.Of(err).Again(o.standing()) {
 		t.Errorf("not tried again: %v", err)
 	}
-	if code, _ := classify(err, true); code != exitcode.Interrupted {
+	if code := fault.Of(err).CodeAt(true); code != exitcode.Interrupted {
 		t.Errorf("code %d: %v", code, err)
 	}
 }
@@ -96,7 +103,7 @@ func TestTakenUpElsewhere(t *testing.T) {
 	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
 	wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
 	waitIdle(t, st.juliet)
-	failed, _ := last[Failed](&st.out)
+	failed, _ := last[event.Failed](&st.out)
 	key := journal.Key{ID: failed.Transfer, Direction: journal.Receive}
 
 	// The sender holds its row, as if it were about to go on.
@@ -115,13 +122,13 @@ func TestTakenUpElsewhere(t *testing.T) {
 			Transfers: []journal.Key{key}, Named: true, Wait: time.Minute, Retry: RetryOptions{Retries: 5, For: time.Minute},
 		})
 	}()
-	eventually(t, func() bool { return count[Interrupted](&st.in) > 0 }) // answered with conflict
-	if err := errors.Join(h.Interrupt(errRunning), h.Release()); err != nil {
+	eventually(t, func() bool { return count[event.Interrupted](&st.in) > 0 }) // answered with conflict
+	if err := errors.Join(h.Interrupt(fault.ErrRunning), h.Release()); err != nil {
 		t.Fatal(err)
 	}
 	st.through(t)
 	if err := st.send(t, RetryOptions{Retries: 3, For: time.Minute}); err != nil {
-		var f *Failure
+		var f *fault.Failure
 		if !errors.As(err, &f) || f.Code != exitcode.LocalFile { // the request may have been first
 			t.Fatal(err)
 		}
@@ -143,7 +150,7 @@ func TestOneOfManyServes(t *testing.T) {
 			receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
 			wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
 			waitIdle(t, st.juliet)
-			failed, _ := last[Failed](&st.out)
+			failed, _ := last[event.Failed](&st.out)
 			st.through(t)
 			receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
 			var others []*Endpoint
@@ -171,7 +178,7 @@ func TestOneOfManyServes(t *testing.T) {
 			}
 			err := st.juliet.Resume(t.Context(), ResumeOptions{
 				Transfers: []journal.Key{{ID: failed.Transfer, Direction: journal.Receive}}, Named: true, Wait: time.Minute,
-				Route: RouteOptions{Transports: []string{S5B}},
+				Route: route.Options{Transports: []string{route.S5B}},
 			})
 			if err != nil {
 				t.Fatal(err)

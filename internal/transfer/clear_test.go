@@ -16,6 +16,9 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/event"
+	"jetsend/internal/source"
+
 	"jetsend/internal/jid"
 	"jetsend/internal/xmpptest"
 )
@@ -63,8 +66,8 @@ func TestNothingInTheClear(t *testing.T) {
 	var key, iv []byte
 	var o *offering
 	juliet := online(t, s, tap.Addr, "juliet", true, in.report)
-	romeo := online(t, s, tap.Addr, "romeo", false, func(ev Event) {
-		if _, ok := ev.(Negotiated); ok {
+	romeo := online(t, s, tap.Addr, "romeo", false, func(ev event.Event) {
+		if _, ok := ev.(event.Negotiated); ok {
 			key, iv = o.talk.Dialect.Secret().Key(), o.talk.Dialect.Secret().IV() // on the goroutine of the transfer
 		}
 	})
@@ -74,7 +77,7 @@ func TestNothingInTheClear(t *testing.T) {
 	juliet.cfg.S5B.Advertise = []string{relay.Addr}
 	romeo.cfg.S5B.Advertise = []string{"127.0.0.1:1"}
 	receiving(t, juliet, ReceiveOptions{Dir: dir, Accept: AcceptContacts})
-	src, err := openSource(t.Context(), Source{Path: path})
+	src, err := source.Open(t.Context(), Source{Path: path}.Path, Source{Path: path}.Name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +90,7 @@ func TestNothingInTheClear(t *testing.T) {
 		t.Fatalf("exit code %d", code)
 	}
 	waitIdle(t, juliet)
-	got, ok := last[Received](&in)
+	got, ok := last[event.Received](&in)
 	if !ok || got.Name != name {
 		t.Fatalf("received: %+v", got)
 	}
@@ -155,7 +158,7 @@ func TestHostileNames(t *testing.T) {
 			t.Fatalf("%q: %v", name, err)
 		}
 		waitIdle(t, juliet)
-		got, _ := last[Received](&in)
+		got, _ := last[event.Received](&in)
 		if want == "file" || want == "file (1)" { // whichever came first
 			want = filepath.Base(got.Path)
 			if !strings.HasPrefix(want, "file") {

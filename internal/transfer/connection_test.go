@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"jetsend/internal/event"
+
 	"jetsend/internal/jid"
 	"jetsend/internal/omemo"
 	"jetsend/internal/route"
@@ -40,11 +42,11 @@ func TestConnectionTold(t *testing.T) {
 		e.routes = route.NewFinder(route.Config{Account: searching{e.sess, &searches}, S5B: &e.cfg.S5B})
 		e.routes.Start()
 		defer e.routes.Close()
-		e.cfg.Report = func(ev Event) {
+		e.cfg.Report = func(ev event.Event) {
 			switch ev := ev.(type) {
-			case Warning:
+			case event.Warning:
 				told = append(told, ev.Text)
-			case Online:
+			case event.Online:
 				told = append(told, "online as "+ev.JID)
 			}
 		}

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/event"
+
 	"github.com/google/uuid"
 
 	"jetsend/internal/charge"
@@ -95,8 +97,8 @@ func TestInterruptedAreBounded(t *testing.T) {
 	// The next one drives out the oldest; that which has bytes keeps its partial file.
 	for range 2 {
 		cut, cancel := context.WithCancel(ctx)
-		romeo := online(t, s, s.Addr, "romeo", true, func(e Event) {
-			if _, ok := e.(Accepted); ok {
+		romeo := online(t, s, s.Addr, "romeo", true, func(e event.Event) {
+			if _, ok := e.(event.Accepted); ok {
 				cancel()
 			}
 		})

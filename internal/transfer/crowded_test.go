@@ -7,6 +7,10 @@ import (
 	"slices"
 	"testing"
 
+	"jetsend/internal/jingle"
+
+	"jetsend/internal/fault"
+
 	"jetsend/internal/exitcode"
 	"jetsend/internal/filename"
 	"jetsend/internal/inbox"
@@ -33,11 +37,11 @@ func TestNoNameLeft(t *testing.T) {
 		}
 	}
 	err = sink.Options{}.Taken(dir, jid.MustParse("romeo@jet.test"), "f.txt", false)
-	f := failureOf(err, false)
+	f := fault.New(err, false)
 	if !errors.Is(err, inbox.ErrCrowded) || f.Code != exitcode.LocalFile || len(f.Hints) != 1 {
 		t.Errorf("%v: %+v", err, f)
 	}
-	heard := failureOf(&endedByPeer{Reason: declined(detailExists)}, false)
+	heard := fault.New(&fault.Ended{Reason: fault.Reason(jingle.Decline, fault.DetailExists)}, false)
 	if heard.Code != exitcode.LocalFile || !slices.Equal(heard.Hints, []string{"send it under another name, with --name"}) {
 		t.Errorf("%+v", heard)
 	}

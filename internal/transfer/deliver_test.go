@@ -13,6 +13,10 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/event"
+
+	"jetsend/internal/source"
+
 	"github.com/google/uuid"
 
 	"jetsend/internal/archive"
@@ -46,7 +50,7 @@ func (fixed) Close() error                    { return nil }
 func (fixed) Unchanged(context.Context) error { return nil }
 
 // offering sends data as what the source says, under an id.
-func offeredBy(t *testing.T, e *Endpoint, src *source, data []byte, id string) exitcode.Code {
+func offeredBy(t *testing.T, e *Endpoint, src *source.Source, data []byte, id string) exitcode.Code {
 	t.Helper()
 	src.Data, src.Size, src.Path = fixed{bytes.NewReader(data)}, int64(len(data)), "/nowhere"
 	opt := SendOptions{To: jid.MustParse("juliet@jet.test"), Wait: time.Minute, AnswerTimeout: time.Minute}
@@ -68,10 +72,10 @@ func TestHookOnce(t *testing.T) {
 	receiving(t, juliet, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts, Hook: h})
 	id := uuid.NewString()
 	for range 3 {
-		if code := offeredBy(t, romeo, &source{Name: "f"}, []byte("abc"), id); code != exitcode.OK {
+		if code := offeredBy(t, romeo, &source.Source{Name: "f"}, []byte("abc"), id); code != exitcode.OK {
 			t.Fatalf("exit code %d", code)
 		}
-		eventually(t, func() bool { _, ok := last[Hook](&in); return ok })
+		eventually(t, func() bool { _, ok := last[event.Hook](&in); return ok })
 		waitIdle(t, juliet)
 		if _, err := romeo.db.ExecContext(t.Context(), `DELETE FROM transfers`); err != nil {
 			t.Fatal(err)
@@ -222,12 +226,12 @@ func TestHostileArchives(t *testing.T) {
 		"only a file": tarOf(t, tar.Header{Name: "tree/x", Typeflag: reg})[512:],
 	} {
 		in.reset()
-		src := &source{Name: "tree", Tree: &tree{Manifest: make([]byte, sha256.Size), Files: 1}}
+		src := &source.Source{Name: "tree", Tree: &source.Tree{Manifest: make([]byte, sha256.Size), Files: 1}}
 		if code := offeredBy(t, romeo, src, data, uuid.NewString()); code != exitcode.Declined {
 			t.Errorf("%s: the sender ended with %d", name, code)
 		}
 		waitIdle(t, juliet)
-		if f, ok := last[Failed](&in); !ok || f.Code != int(exitcode.Declined) || f.Resumable {
+		if f, ok := last[event.Failed](&in); !ok || f.Code != int(exitcode.Declined) || f.Resumable {
 			t.Errorf("%s: %+v", name, f)
 		}
 		if names := list(t, dir); len(names) > 0 {
@@ -241,7 +245,7 @@ func TestHostileArchives(t *testing.T) {
 		t.Errorf("beside the download directory: %v", names)
 	}
 	// What only looks hostile arrives, tamed.
-	src := &source{Name: "../.tree\u202e", Tree: &tree{Manifest: make([]byte, sha256.Size), Files: 1}}
+	src := &source.Source{Name: "../.tree\u202e", Tree: &source.Tree{Manifest: make([]byte, sha256.Size), Files: 1}}
 	data := tarOf(t, tar.Header{Name: "tree/$(x)\u202e;\x07", Typeflag: reg}, tar.Header{Name: "tree/" + strings.Repeat("n", 255), Typeflag: reg})
 	if code := offeredBy(t, romeo, src, data, uuid.NewString()); code != exitcode.OK {
 		t.Fatalf("exit code %d", code)
@@ -284,10 +288,10 @@ func TestManyAtOnce(t *testing.T) {
 	defer out.mu.Unlock()
 	for _, ev := range out.all {
 		switch ev := ev.(type) {
-		case Offer:
+		case event.Offer:
 			under[ev.Transfer] = true
 			most = max(most, len(under))
-		case Sent:
+		case event.Sent:
 			if !under[ev.Transfer] {
 				t.Errorf("%s ended without an offer, or twice", ev.Transfer)
 			}

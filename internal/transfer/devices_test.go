@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/event"
+
 	"jetsend/internal/jid"
 	"jetsend/internal/omemo"
 	"jetsend/internal/xmltree"
@@ -83,14 +85,14 @@ func TestAddedDevice(t *testing.T) {
 	romeo := online(t, s, tap.Addr, "romeo", false, out.report)
 	receiving(t, juliet, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
 	to := jid.MustParse("juliet@jet.test")
-	send := func(want ...DeviceInfo) {
+	send := func(want ...event.DeviceInfo) {
 		t.Helper()
 		err := romeo.Send(t.Context(), SendOptions{To: to, Files: []Source{{Path: testFile(t, "text")}}, Wait: time.Minute})
 		if err != nil {
 			t.Fatal(err)
 		}
 		waitIdle(t, juliet)
-		n, _ := last[Negotiated](&out)
+		n, _ := last[event.Negotiated](&out)
 		var rids []string
 		for i := range n.Devices {
 			n.Devices[i].Fingerprint = ""
@@ -98,7 +100,7 @@ func TestAddedDevice(t *testing.T) {
 		for _, d := range want {
 			rids = append(rids, strconv.Itoa(int(d.ID)))
 		}
-		byID := func(a, b DeviceInfo) int { return int(a.ID) - int(b.ID) }
+		byID := func(a, b event.DeviceInfo) int { return int(a.ID) - int(b.ID) }
 		slices.SortFunc(n.Devices, byID)
 		slices.SortFunc(want, byID)
 		if !slices.Equal(n.Devices, want) {
@@ -112,7 +114,7 @@ func TestAddedDevice(t *testing.T) {
 		}
 	}
 	hers, theirs := juliet.omemo.DeviceID(), tybalt.omemo.DeviceID()
-	send(DeviceInfo{ID: hers, Trust: "blind", New: true})
+	send(event.DeviceInfo{ID: hers, Trust: "blind", New: true})
 	if err := tap.Inject(xmpptest.ToClient, v.list(hers).Append(nil, "")); err != nil {
 		t.Fatal(err)
 	}
@@ -120,9 +122,9 @@ func TestAddedDevice(t *testing.T) {
 		devices, err := romeo.omemo.Devices(t.Context(), to)
 		return err == nil && len(devices) == 2
 	})
-	send(DeviceInfo{ID: hers, Trust: "blind"}, DeviceInfo{ID: theirs, Trust: "blind", New: true})
+	send(event.DeviceInfo{ID: hers, Trust: "blind"}, event.DeviceInfo{ID: theirs, Trust: "blind", New: true})
 	if err := romeo.omemo.Verify(t.Context(), to, juliet.omemo.Fingerprint()); err != nil {
 		t.Fatal(err)
 	}
-	send(DeviceInfo{ID: hers, Trust: "verified"})
+	send(event.DeviceInfo{ID: hers, Trust: "verified"})
 }

@@ -5,6 +5,9 @@ import (
 	"encoding/base64"
 	"testing"
 
+	"jetsend/internal/event"
+	"jetsend/internal/profile"
+
 	"jetsend/internal/conversation"
 	"jetsend/internal/crypto"
 	"jetsend/internal/dialect"
@@ -36,9 +39,9 @@ func (noDevices) WrapPayload(context.Context, omemo.PEP, jid.JID, []byte, omemo.
 }
 
 // offeredIn is the dialect of a session that was opened in that form with the offer.
-func offeredIn(t *testing.T, f form, o offer) dialect.Dialect {
+func offeredIn(t *testing.T, f dialect.Form, o profile.Offer) dialect.Dialect {
 	t.Helper()
-	d := dialect.New(f, "", otherClient)
+	d := dialect.New(f, "", dialect.OtherClient)
 	c := jingle.Content{
 		Creator: jingle.SenderInitiator, Name: contentName, Senders: jingle.SenderInitiator, Transport: xmltree.New("urn:t", "transport"),
 	}
@@ -52,17 +55,17 @@ func offeredIn(t *testing.T, f form, o offer) dialect.Dialect {
 }
 
 // talkIn is a conversation over a session in such a dialect.
-func talkIn(t *testing.T, s *jingle.Session, f form) *conversation.Conversation {
+func talkIn(t *testing.T, s *jingle.Session, f dialect.Form) *conversation.Conversation {
 	t.Helper()
-	c := unconnected().converse(t.Context(), Head{})
-	c.Session, c.Dialect = s, offeredIn(t, f, offer{})
+	c := unconnected().converse(t.Context(), event.Head{})
+	c.Session, c.Dialect = s, offeredIn(t, f, profile.Offer{})
 	return c
 }
 
 // sealedIn is a dialect as it is when the envelope of an offer in our profile is open.
-func sealedIn(t *testing.T, o offer) *conversation.Conversation {
+func sealedIn(t *testing.T, o profile.Offer) *conversation.Conversation {
 	t.Helper()
-	return &conversation.Conversation{Dialect: offeredIn(t, formJetsend, o)}
+	return &conversation.Conversation{Dialect: offeredIn(t, dialect.FormJetsend, o)}
 }
 
 func unbase64(t testing.TB, s string) []byte {

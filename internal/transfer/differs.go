@@ -3,6 +3,8 @@ package transfer
 import (
 	"fmt"
 
+	"jetsend/internal/event"
+
 	"jetsend/internal/clean"
 )
 
@@ -12,24 +14,24 @@ const maxChangesShown = 10
 // tellChanges warns of the first changes, and says how many more there are.
 func (e *Endpoint) tellChanges(name string, count int, texts []string) {
 	for _, text := range texts[:min(len(texts), maxChangesShown)] {
-		e.cfg.Report(Warning{Text: text})
+		e.cfg.Report(event.Warning{Text: text})
 	}
 	if more := count - maxChangesShown; more > 0 {
-		e.cfg.Report(Warning{Text: fmt.Sprintf("%s: %d more are not as they were sent", clean.Text(name), more)})
+		e.cfg.Report(event.Warning{Text: fmt.Sprintf("%s: %d more are not as they were sent", clean.Text(name), more)})
 	}
 }
 
 // reportSent says that the file is complete at the other end, and what is not as it
 // was sent: by the word of the receiver, or else by the rules for names.
-func (u *upload) reportSent(event Sent) {
+func (u *upload) reportSent(sent event.Sent) {
 	switch {
 	case u.differs != nil:
-		event.Differences = *u.differs
-	case event.VerifiedByPeer:
-		event.Renamed, _ = u.src.Renames()
+		sent.Differences = *u.differs
+	case sent.VerifiedByPeer:
+		sent.Renamed, _ = u.src.Renames()
 	}
-	if n := event.LeftOut; n > 0 {
-		u.e.cfg.Report(Warning{Text: fmt.Sprintf("%s: the receiver left out %d symbolic links, which its file system does not have", clean.Text(u.head.Name), n)})
+	if n := sent.LeftOut; n > 0 {
+		u.e.cfg.Report(event.Warning{Text: fmt.Sprintf("%s: the receiver left out %d symbolic links, which its file system does not have", clean.Text(u.head.Name), n)})
 	}
-	u.e.cfg.Report(event)
+	u.e.cfg.Report(sent)
 }

@@ -3,34 +3,38 @@ package transfer
 import (
 	"fmt"
 	"testing"
+
+	"jetsend/internal/event"
+
+	"jetsend/internal/source"
 )
 
 // collected are the events of an endpoint that is not online.
-func collected() (*Endpoint, *[]Event) {
-	events := new([]Event)
+func collected() (*Endpoint, *[]event.Event) {
+	events := new([]event.Event)
 	e := unconnected()
-	e.cfg.Report = func(ev Event) { *events = append(*events, ev) }
+	e.cfg.Report = func(ev event.Event) { *events = append(*events, ev) }
 	return e, events
 }
 
 // TestDifferencesOfSent: the receiver's word counts, else the rules for names, and
 // of other clients nothing is known.
 func TestDifferencesOfSent(t *testing.T) {
-	src := &source{Name: "verona", Tree: &tree{Renamed: 3}}
+	src := &source.Source{Name: "verona", Tree: &source.Tree{Renamed: 3}}
 	for name, tt := range map[string]struct {
-		said   *Differences
+		said   *event.Differences
 		sealed bool
-		want   Differences
+		want   event.Differences
 	}{
-		"said":           {&Differences{Renamed: 5, LeftOut: 2}, true, Differences{Renamed: 5, LeftOut: 2}},
-		"said none":      {&Differences{}, true, Differences{}},
-		"older receiver": {nil, true, Differences{Renamed: 3}},
-		"another client": {nil, false, Differences{}},
+		"said":           {&event.Differences{Renamed: 5, LeftOut: 2}, true, event.Differences{Renamed: 5, LeftOut: 2}},
+		"said none":      {&event.Differences{}, true, event.Differences{}},
+		"older receiver": {nil, true, event.Differences{Renamed: 3}},
+		"another client": {nil, false, event.Differences{}},
 	} {
 		e, events := collected()
 		u := &upload{e: e, src: src, differs: tt.said}
-		u.reportSent(Sent{VerifiedByPeer: tt.sealed})
-		sent, ok := (*events)[len(*events)-1].(Sent)
+		u.reportSent(event.Sent{VerifiedByPeer: tt.sealed})
+		sent, ok := (*events)[len(*events)-1].(event.Sent)
 		if !ok || sent.Differences != tt.want || (len(*events) == 2) != (tt.want.LeftOut > 0) {
 			t.Errorf("%s: %+v", name, *events)
 		}
@@ -49,7 +53,7 @@ func TestTellChanges(t *testing.T) {
 		t.Fatalf("%d warnings", len(*events))
 	}
 	for i, want := range map[int]string{0: texts[0], 1: texts[1], maxChangesShown: "verona: 90 more are not as they were sent"} {
-		if w, ok := (*events)[i].(Warning); !ok || w.Text != want {
+		if w, ok := (*events)[i].(event.Warning); !ok || w.Text != want {
 			t.Errorf("%+v", (*events)[i])
 		}
 	}

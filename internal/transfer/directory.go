@@ -4,6 +4,10 @@ import (
 	"strings"
 	"time"
 
+	"jetsend/internal/profile"
+
+	"jetsend/internal/source"
+
 	"jetsend/internal/journal"
 )
 
@@ -17,11 +21,11 @@ const (
 )
 
 // directoryOf is what a sealed offer says of a source, nil for a file.
-func directoryOf(s *source) *directory {
+func directoryOf(s *source.Source) *profile.Directory {
 	if s.Tree == nil {
 		return nil
 	}
-	return &directory{Manifest: s.Tree.Manifest, Files: s.Tree.Files}
+	return &profile.Directory{Manifest: s.Tree.Manifest, Files: s.Tree.Files}
 }
 
 // nameArchive gives a directory the name that it has towards a client which

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"time"
 
+	"jetsend/internal/route"
+
 	"jetsend/internal/charge"
 	"jetsend/internal/clean"
 	"jetsend/internal/conversation"
@@ -52,7 +54,7 @@ type download struct {
 	life context.Context
 	// reader reads what is here for a contact who offers the rest, at that contact's
 	// expense; nil when we ask for it.
-	paths  RouteOptions // that an answer may take
+	paths  route.Options // that an answer may take
 	reader func(ctx context.Context, f func(charge.Payment) error) error
 	judge  func(omemo.Device) error // of the device that hands the rest out, when we ask
 	told   func()                   // called when the contact has said yes to our request
@@ -108,7 +110,7 @@ func (d *download) Accept(c *conversation.Conversation) (s profile.Span, err err
 	}
 	s = c.Dialect.Span(c.Session.Content(), d.sink.Have(), d.file.Size, d.e.sessionLimit())
 	if !s.Valid(s.Size) { // a part of no bytes would go on for ever
-		return s, refuse(fmt.Errorf("%w: an offer of no bytes", errOffer), jingle.Reason{Condition: jingle.IncompatibleParameters})
+		return s, fault.Refuse(fmt.Errorf("%w: an offer of no bytes", profile.ErrOffer), jingle.Reason{Condition: jingle.IncompatibleParameters})
 	}
 	d.sender = c.Devices
 	return s, d.e.answer(c, d.paths, s, prefix, d.sink.Accepted) // the sender may know it even if we never learn that
@@ -164,7 +166,9 @@ func (d *download) stream(ctx context.Context, c *conversation.Conversation, s p
 	if d.how.checksum || !s.Whole() || c.Dialect.Form().Seals() && slices.Contains(d.file.HashUsed, "sha-256") {
 		sum = d.sink.Hash()
 	}
-	m := startMeter(d.head, s.Offset, s.Size, d.e.cfg.Report)
+	m := stream.StartMeter(s.Offset, func(bytes, rate int64) {
+		d.e.cfg.Report(event.Progress{Head: d.head, Bytes: bytes, Size: s.Size, Rate: rate})
+	})
 	defer m.End()
 	defer d.sink.KeepSyncing(ctx)()
 	return c.Dialect.In(ctx, c.Path, d.sink, s, stream.Incoming{

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/event"
+
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/session"
@@ -24,17 +26,17 @@ import (
 // events collects what an endpoint reports.
 type events struct {
 	mu  sync.Mutex
-	all []Event
+	all []event.Event
 }
 
-func (e *events) report(ev Event) {
+func (e *events) report(ev event.Event) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.all = append(e.all, ev)
 }
 
 // last returns the last event of type T.
-func last[T Event](e *events) (t T, ok bool) {
+func last[T event.Event](e *events) (t T, ok bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, ev := range e.all {
@@ -46,7 +48,7 @@ func last[T Event](e *events) (t T, ok bool) {
 }
 
 // online connects a user of the test server.
-func online(t *testing.T, s *xmpptest.Server, addr, user string, receiver bool, report func(Event)) *Endpoint {
+func online(t *testing.T, s *xmpptest.Server, addr, user string, receiver bool, report func(event.Event)) *Endpoint {
 	t.Helper()
 	return onlineAs(t, s, user, func(c *Config) { c.Session.Server, c.Receiver, c.Report = addr, receiver, report })
 }
@@ -69,7 +71,7 @@ func onlineAs(t *testing.T, s *xmpptest.Server, user string, change func(*Config
 }
 
 // onlineIn is online with a state directory of the caller's, who closes it too.
-func onlineIn(t *testing.T, dir string, s *xmpptest.Server, addr, user string, receiver bool, report func(Event)) *Endpoint {
+func onlineIn(t *testing.T, dir string, s *xmpptest.Server, addr, user string, receiver bool, report func(event.Event)) *Endpoint {
 	t.Helper()
 	c := configOf(t, dir, s, user)
 	c.Session.Server, c.Receiver, c.Report = addr, receiver, report
@@ -183,10 +185,10 @@ func TestOverProsody(t *testing.T) {
 			t.Errorf("file %d: %v (%d bytes of %d)", i, err, len(got), len(want))
 		}
 	}
-	if sent, ok := last[Sent](&out); !ok || !sent.VerifiedByPeer {
+	if sent, ok := last[event.Sent](&out); !ok || !sent.VerifiedByPeer {
 		t.Errorf("sent: %+v", sent)
 	}
-	if n, _ := last[Negotiated](&in); n.Cipher != "aes-256-gcm" || n.Candidate != "direct" || len(n.Devices) != 1 || n.Devices[0].Fingerprint != romeo.OMEMO().Fingerprint() {
+	if n, _ := last[event.Negotiated](&in); n.Cipher != "aes-256-gcm" || n.Candidate != "direct" || len(n.Devices) != 1 || n.Devices[0].Fingerprint != romeo.OMEMO().Fingerprint() {
 		t.Errorf("negotiated: %+v", n)
 	}
 }

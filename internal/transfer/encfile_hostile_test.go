@@ -12,6 +12,12 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/dialect"
+	"jetsend/internal/event"
+	"jetsend/internal/route"
+
+	"jetsend/internal/source"
+
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
@@ -57,8 +63,8 @@ func TestLyingChecksum(t *testing.T) {
 			}
 		}, false},
 	} {
-		for _, transport := range []string{S5B, IBB} {
-			if transport == IBB && name != "honest" && name != "one digit" {
+		for _, transport := range []string{route.S5B, route.IBB} {
+			if transport == route.IBB && name != "honest" && name != "one digit" {
 				continue
 			}
 			t.Run(name+" "+transport, func(t *testing.T) {
@@ -67,7 +73,7 @@ func TestLyingChecksum(t *testing.T) {
 				}
 				st.lie(tt.lie)
 				defer st.lie(nil)
-				err := st.send(t, SendOptions{Encryption: EncryptionFile, Route: RouteOptions{Transports: []string{transport}}})
+				err := st.send(t, SendOptions{Encryption: dialect.ChooseEncryptedFile, Route: route.Options{Transports: []string{transport}}})
 				if tt.ok {
 					if err != nil {
 						t.Fatal(err)
@@ -76,10 +82,10 @@ func TestLyingChecksum(t *testing.T) {
 					return
 				}
 				wantCode(t, err, exitcode.Integrity)
-				if f, ok := last[Failed](&st.in); !ok || f.Code != int(exitcode.Integrity) || f.Resumable {
+				if f, ok := last[event.Failed](&st.in); !ok || f.Code != int(exitcode.Integrity) || f.Resumable {
 					t.Errorf("receiver: %+v", f)
 				}
-				if _, ok := last[Sent](&st.out); ok {
+				if _, ok := last[event.Sent](&st.out); ok {
 					t.Error("sent")
 				}
 				st.nothing(t)
@@ -106,7 +112,7 @@ func dropFile(x *xmltree.Element) {
 func TestFormsDamaged(t *testing.T) {
 	st := newFormStage(t)
 	end := int64(len(st.data)) + 16
-	for name, how := range map[string]Encryption{"encrypted file": EncryptionFile, "draft": EncryptionDraft} {
+	for name, how := range map[string]dialect.Choice{"encrypted file": dialect.ChooseEncryptedFile, "draft": dialect.ChooseDraft} {
 		for what, tt := range map[string]struct {
 			fault xmpptest.Fault
 			code  exitcode.Code
@@ -121,14 +127,14 @@ func TestFormsDamaged(t *testing.T) {
 				relay := xmpptest.StartRelay(t, addrOf(port), xmpptest.Both(tt.fault))
 				st.juliet.cfg.S5B.ListenPorts, st.juliet.cfg.S5B.Advertise = []int{port}, []string{relay.Addr}
 				st.romeo.cfg.S5B.Advertise = []string{"127.0.0.1:1"}
-				wantCode(t, st.send(t, SendOptions{Encryption: how, Route: RouteOptions{Transports: []string{S5B}}}), tt.code)
-				if _, ok := last[Received](&st.in); ok {
+				wantCode(t, st.send(t, SendOptions{Encryption: how, Route: route.Options{Transports: []string{route.S5B}}}), tt.code)
+				if _, ok := last[event.Received](&st.in); ok {
 					t.Error("received")
 				}
-				if _, ok := last[Sent](&st.out); ok {
+				if _, ok := last[event.Sent](&st.out); ok {
 					t.Error("sent")
 				}
-				if f, _ := last[Failed](&st.in); what == "no tag" && !strings.Contains(f.Reason, "unauthenticated") {
+				if f, _ := last[event.Failed](&st.in); what == "no tag" && !strings.Contains(f.Reason, "unauthenticated") {
 					t.Errorf("%+v", f)
 				}
 				st.nothing(t)
@@ -145,7 +151,7 @@ func TestTagLostInband(t *testing.T) {
 	if err := os.WriteFile(st.path, st.data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, how := range []Encryption{EncryptionJET, EncryptionDraft, EncryptionFile} {
+	for _, how := range []dialect.Choice{dialect.ChooseJET, dialect.ChooseDraft, dialect.ChooseEncryptedFile} {
 		t.Run(string(how), func(t *testing.T) {
 			lost := 0
 			st.lie(func(x *xmltree.Element) {
@@ -154,15 +160,15 @@ func TestTagLostInband(t *testing.T) {
 					x.Set("type", "get").Children = []*xmltree.Element{xmltree.New("urn:xmpp:ping", "ping")}
 				}
 			})
-			wantCode(t, st.send(t, SendOptions{Encryption: how, Route: RouteOptions{Transports: []string{IBB}}}), exitcode.Interrupted)
+			wantCode(t, st.send(t, SendOptions{Encryption: how, Route: route.Options{Transports: []string{route.IBB}}}), exitcode.Interrupted)
 			st.lie(nil)
 			if lost != 24 { // 16 bytes in base64
 				t.Errorf("the block that was lost has %d characters", lost)
 			}
-			if f, _ := last[Failed](&st.in); f.Code != int(exitcode.Interrupted) || !strings.Contains(f.Reason, "unauthenticated") {
+			if f, _ := last[event.Failed](&st.in); f.Code != int(exitcode.Interrupted) || !strings.Contains(f.Reason, "unauthenticated") {
 				t.Errorf("receiver: %+v", f)
 			}
-			if r, s := count[Received](&st.in), count[Sent](&st.out); r+s > 0 {
+			if r, s := count[event.Received](&st.in), count[event.Sent](&st.out); r+s > 0 {
 				t.Errorf("%d received, %d sent", r, s)
 			}
 			st.nothing(t)
@@ -179,22 +185,22 @@ func TestFormsInTheClear(t *testing.T) {
 		t.Fatal(err)
 	}
 	h1, h256, h5 := sha1.Sum(plain), sha256.Sum256(plain), md5.Sum(plain)
-	for _, how := range []Encryption{EncryptionJET, EncryptionDraft, EncryptionFile} {
+	for _, how := range []dialect.Choice{dialect.ChooseJET, dialect.ChooseDraft, dialect.ChooseEncryptedFile} {
 		t.Run(string(how), func(t *testing.T) {
 			seen := len(st.tap.Stanzas())
 			var key []byte
-			src, err := openSource(t.Context(), Source{Path: st.path})
+			src, err := source.Open(t.Context(), Source{Path: st.path}.Path, Source{Path: st.path}.Name)
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer closeSources([]*source{src})
-			o := st.romeo.offering(SendOptions{To: jid.MustParse("juliet@jet.test"), Encryption: how, Checksum: true, Wait: time.Minute, Route: RouteOptions{Transports: []string{S5B}}}, src)
+			defer source.Close(src)
+			o := st.romeo.offering(SendOptions{To: jid.MustParse("juliet@jet.test"), Encryption: how, Checksum: true, Wait: time.Minute, Route: route.Options{Transports: []string{route.S5B}}}, src)
 			peers, err := st.romeo.choose(t.Context(), o.opt)
 			if err != nil {
 				t.Fatal(err)
 			}
-			st.romeo.cfg.Report = func(ev Event) {
-				if _, ok := ev.(Negotiated); ok {
+			st.romeo.cfg.Report = func(ev event.Event) {
+				if _, ok := ev.(event.Negotiated); ok {
 					key = o.talk.Dialect.Secret().Key()
 				}
 			}
@@ -227,10 +233,10 @@ func TestFormsInTheClear(t *testing.T) {
 // changes in the offer or the accept of one, what is released is the file, byte for
 // byte, and nobody says sent of what was not received.
 func TestLyingServerForms(t *testing.T) {
-	for _, how := range []Encryption{EncryptionJET, EncryptionDraft, EncryptionFile} {
+	for _, how := range []dialect.Choice{dialect.ChooseJET, dialect.ChooseDraft, dialect.ChooseEncryptedFile} {
 		t.Run(string(how), func(t *testing.T) {
 			st := newFormStage(t)
-			opt := SendOptions{Encryption: how, Route: RouteOptions{Transports: []string{S5B}}, Wait: time.Minute}
+			opt := SendOptions{Encryption: how, Route: route.Options{Transports: []string{route.S5B}}, Wait: time.Minute}
 			honest := map[string]*xmltree.Element{}
 			st.lie(func(x *xmltree.Element) { honest[kindOf(x)] = x.Clone() })
 			if err := st.send(t, opt); err != nil {
@@ -250,11 +256,11 @@ func TestLyingServerForms(t *testing.T) {
 						}
 					})
 					err := st.send(t, opt)
-					_, got := last[Received](&st.in)
+					_, got := last[event.Received](&st.in)
 					if (err == nil) != got {
 						t.Errorf("%s: %s: sent says %v, received is %t", kind, m.name, err, got)
 					}
-					if _, sent := last[Sent](&st.out); sent && !got {
+					if _, sent := last[event.Sent](&st.out); sent && !got {
 						t.Errorf("%s: %s: sent, and not received", kind, m.name)
 					}
 					if got {

@@ -8,6 +8,13 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/contact"
+	"jetsend/internal/dialect"
+	"jetsend/internal/event"
+	"jetsend/internal/fault"
+	"jetsend/internal/profile"
+	"jetsend/internal/route"
+
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
@@ -18,30 +25,30 @@ import (
 // TestFormStartsOver: in a form that knows no parts of a file a retry begins at 0
 // with a fresh secret and says so, in the run and by `resume`.
 func TestFormStartsOver(t *testing.T) {
-	for name, how := range map[string]Encryption{"jet": EncryptionJET, "draft": EncryptionDraft, "file": EncryptionFile} {
+	for name, how := range map[string]dialect.Choice{"jet": dialect.ChooseJET, "draft": dialect.ChooseDraft, "file": dialect.ChooseEncryptedFile} {
 		t.Run(name, func(t *testing.T) {
 			st := setStage(t, 1<<20, xmpptest.CutAt(300<<10))
 			receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
 			opt := SendOptions{
 				To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: st.path}}, Wait: time.Minute, Encryption: how,
-				AnswerTimeout: time.Minute, Route: RouteOptions{Transports: []string{S5B}}, Retry: RetryOptions{Retries: 1, For: time.Minute},
+				AnswerTimeout: time.Minute, Route: route.Options{Transports: []string{route.S5B}}, Retry: RetryOptions{Retries: 1, For: time.Minute},
 			}
 			wantCode(t, st.romeo.Send(t.Context(), opt), exitcode.Interrupted)
 			waitIdle(t, st.juliet)
-			w, ok := last[Warning](&st.out)
+			w, ok := last[event.Warning](&st.out)
 			if !ok || !strings.Contains(w.Text, "from the beginning") {
 				t.Errorf("warning %+v", w)
 			}
-			if i, ok := last[Interrupted](&st.out); !ok || i.Bytes != 0 {
+			if i, ok := last[event.Interrupted](&st.out); !ok || i.Bytes != 0 {
 				t.Errorf("%+v", i)
 			}
-			if o, _ := last[Offer](&st.out); o.ResumedFrom != 0 {
+			if o, _ := last[event.Offer](&st.out); o.ResumedFrom != 0 {
 				t.Errorf("%+v", o)
 			}
-			if _, ok := last[Resumed](&st.out); ok {
+			if _, ok := last[event.Resumed](&st.out); ok {
 				t.Error("resumed")
 			}
-			failed, _ := last[Failed](&st.out)
+			failed, _ := last[event.Failed](&st.out)
 			if names, _ := os.ReadDir(st.dir); len(names) > 0 {
 				t.Errorf("the receiver keeps %v", names)
 			}
@@ -53,7 +60,7 @@ func TestFormStartsOver(t *testing.T) {
 			}
 			st.arrived(t)
 			// Between jetsends it goes on as JET, never with the same key.
-			if n, _ := last[Negotiated](&st.in); n.Encryption != encryptionJET || n.Cipher != "aes-128-gcm" {
+			if n, _ := last[event.Negotiated](&st.in); n.Encryption != dialect.WordJET || n.Cipher != "aes-128-gcm" {
 				t.Errorf("%+v", n)
 			}
 			second := st.relay.Carried()
@@ -74,23 +81,23 @@ func TestGuardForms(t *testing.T) {
 	}
 	st.arrived(t)
 	for hint, hidden := range map[string][]string{
-		"--encryption jet`":            {NS},
-		"--encryption encrypted-file`": {NS, nsJETOMEMO},
+		"--encryption jet`":            {profile.NS},
+		"--encryption encrypted-file`": {profile.NS, contact.NSJETOMEMO},
 	} {
 		st.pretend("", hidden...)
 		err := st.send(t, SendOptions{})
 		wantCode(t, err, exitcode.Untrusted)
-		if hints := strings.Join(err.(*Failure).Hints, "\n"); !strings.Contains(hints, hint) {
+		if hints := strings.Join(err.(*fault.Failure).Hints, "\n"); !strings.Contains(hints, hint) {
 			t.Errorf("%v: %q", hidden, hints)
 		}
 		st.nothing(t)
 	}
 	// The draft goes to no client that has JET with OMEMO: it would keep the ciphertext.
-	st.pretend("", NS)
-	wantCode(t, st.send(t, SendOptions{Encryption: EncryptionDraft, Wait: time.Second}), exitcode.Incapable)
-	for _, how := range []Encryption{EncryptionJET, EncryptionDraft, EncryptionFile} {
-		if how == EncryptionDraft {
-			st.pretend("", NS, nsJETOMEMO)
+	st.pretend("", profile.NS)
+	wantCode(t, st.send(t, SendOptions{Encryption: dialect.ChooseDraft, Wait: time.Second}), exitcode.Incapable)
+	for _, how := range []dialect.Choice{dialect.ChooseJET, dialect.ChooseDraft, dialect.ChooseEncryptedFile} {
+		if how == dialect.ChooseDraft {
+			st.pretend("", profile.NS, contact.NSJETOMEMO)
 		}
 		if err := st.send(t, SendOptions{Encryption: how}); err != nil {
 			t.Errorf("%s: %v", how, err)
@@ -98,6 +105,6 @@ func TestGuardForms(t *testing.T) {
 		_ = os.Remove(filepath.Join(st.dir, "f"))
 	}
 	// And one that needs no form that was hidden.
-	st.pretend("Conversations 2.5.7", NS, nsJETOMEMO, jingle.NSJET, jingle.NSEncryptedFile)
+	st.pretend("Conversations 2.5.7", profile.NS, contact.NSJETOMEMO, jingle.NSJET, jingle.NSEncryptedFile)
 	wantCode(t, st.send(t, SendOptions{Wait: time.Second}), exitcode.Incapable)
 }

@@ -8,6 +8,13 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/contact"
+	"jetsend/internal/dialect"
+	"jetsend/internal/event"
+	"jetsend/internal/fault"
+	"jetsend/internal/profile"
+	"jetsend/internal/route"
+
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
@@ -133,53 +140,53 @@ func (st *formStage) nothing(t *testing.T) {
 // where the receiver has no better one, unasked.
 func TestFormsBetweenJetsends(t *testing.T) {
 	st := newFormStage(t)
-	all := []string{NS, nsJETOMEMO, jingle.NSJET}
+	all := []string{profile.NS, contact.NSJETOMEMO, jingle.NSJET}
 	for name, tt := range map[string]struct {
-		how        Encryption
+		how        dialect.Choice
 		cipher     string
 		name       string
 		hidden     []string
 		word, used string
 		form       func(c *xmltree.Element) bool
 	}{
-		"jet":        {how: EncryptionJET, word: "jet", used: "aes-128-gcm", form: literalJET("urn:xmpp:ciphers:aes-128-gcm-nopadding", false)},
-		"draft":      {how: EncryptionDraft, word: "jet-draft", used: "aes-256-gcm", form: literalJET("urn:xmpp:ciphers:aes-256-gcm-nopadding:0", true)},
-		"draft, 128": {how: EncryptionDraft, cipher: "aes-128-gcm", word: "jet-draft", used: "aes-128-gcm", form: literalJET("urn:xmpp:ciphers:aes-128-gcm-nopadding:0", true)},
+		"jet":        {how: dialect.ChooseJET, word: "jet", used: "aes-128-gcm", form: literalJET("urn:xmpp:ciphers:aes-128-gcm-nopadding", false)},
+		"draft":      {how: dialect.ChooseDraft, word: "jet-draft", used: "aes-256-gcm", form: literalJET("urn:xmpp:ciphers:aes-256-gcm-nopadding:0", true)},
+		"draft, 128": {how: dialect.ChooseDraft, cipher: "aes-128-gcm", word: "jet-draft", used: "aes-128-gcm", form: literalJET("urn:xmpp:ciphers:aes-128-gcm-nopadding:0", true)},
 		"draft to aTalk": {
-			how: EncryptionDraft, name: "aTalk", hidden: []string{NS, nsJETOMEMO}, word: "jet-draft", used: "aes-256-gcm",
+			how: dialect.ChooseDraft, name: "aTalk", hidden: []string{profile.NS, contact.NSJETOMEMO}, word: "jet-draft", used: "aes-256-gcm",
 		},
-		"encrypted file":          {how: EncryptionFile, word: "encrypted-file", used: "aes-128-gcm", form: literalEncryptedFile},
+		"encrypted file":          {how: dialect.ChooseEncryptedFile, word: "encrypted-file", used: "aes-128-gcm", form: literalEncryptedFile},
 		"encrypted file, unasked": {hidden: all, word: "encrypted-file", used: "aes-128-gcm", form: literalEncryptedFile},
 		"encrypted file, by FT:4": {
 			hidden: append(all, jingle.NSFile), word: "encrypted-file", used: "aes-128-gcm", form: literalEncryptedFile,
 		},
 		"in the file, as Conversations": {
-			how: EncryptionFile, name: "Conversations 2.5.7", hidden: append(all, jingle.NSEncryptedFile), word: "encrypted-file", used: "aes-128-gcm",
+			how: dialect.ChooseEncryptedFile, name: "Conversations 2.5.7", hidden: append(all, jingle.NSEncryptedFile), word: "encrypted-file", used: "aes-128-gcm",
 			form: literalConversations,
 		},
 	} {
-		for _, transport := range []string{S5B, IBB} {
-			if transport == IBB && strings.Contains(name, "Conversations") {
+		for _, transport := range []string{route.S5B, route.IBB} {
+			if transport == route.IBB && strings.Contains(name, "Conversations") {
 				continue // TestConversationsPaths
 			}
 			t.Run(name+" "+transport, func(t *testing.T) {
 				st.pretend(tt.name, tt.hidden...)
 				defer st.lie(nil)
 				seen := len(st.tap.Stanzas())
-				err := st.send(t, SendOptions{Encryption: tt.how, Cipher: tt.cipher, Checksum: true, Route: RouteOptions{Transports: []string{transport}}})
+				err := st.send(t, SendOptions{Encryption: tt.how, Cipher: tt.cipher, Checksum: true, Route: route.Options{Transports: []string{transport}}})
 				if err != nil {
 					t.Fatal(err)
 				}
 				st.arrived(t)
 				for who, e := range map[string]*events{"sender": &st.out, "receiver": &st.in} {
-					if n, _ := last[Negotiated](e); n.Encryption != tt.word || n.Cipher != tt.used || n.Transport != transport {
+					if n, _ := last[event.Negotiated](e); n.Encryption != tt.word || n.Cipher != tt.used || n.Transport != transport {
 						t.Errorf("%s: %+v", who, n)
 					}
 				}
-				if sent, _ := last[Sent](&st.out); sent.VerifiedByPeer || sent.Size != int64(len(st.data)) {
+				if sent, _ := last[event.Sent](&st.out); sent.VerifiedByPeer || sent.Size != int64(len(st.data)) {
 					t.Errorf("%+v", sent)
 				}
-				if got, _ := last[Received](&st.in); got.Size != int64(len(st.data)) {
+				if got, _ := last[event.Received](&st.in); got.Size != int64(len(st.data)) {
 					t.Errorf("%+v", got)
 				}
 				found := tt.form == nil
@@ -233,29 +240,29 @@ func literalConversations(c *xmltree.Element) bool {
 // TestFormRefused: what no form of the contact's can do is 7, and says what could.
 func TestFormRefused(t *testing.T) {
 	st := newFormStage(t)
-	old := []string{NS, nsJETOMEMO, jingle.NSJET, jingle.NSEncryptedFile}
+	old := []string{profile.NS, contact.NSJETOMEMO, jingle.NSJET, jingle.NSEncryptedFile}
 	for name, tt := range map[string]struct {
 		opt    SendOptions
 		name   string
 		hidden []string
 		hint   string
 	}{
-		"hidden name, file":    {opt: SendOptions{Encryption: EncryptionFile, HiddenName: true}, hint: "--require-hidden-name"},
-		"hidden name, draft":   {opt: SendOptions{Encryption: EncryptionDraft, HiddenName: true}, hint: "--require-hidden-name"},
-		"receipt, file":        {opt: SendOptions{Encryption: EncryptionFile, VerifiedReceipt: true}, hint: "--require-verified-receipt"},
-		"receipt, draft":       {opt: SendOptions{Encryption: EncryptionDraft, VerifiedReceipt: true}, hint: "--require-verified-receipt"},
-		"256 for a file":       {opt: SendOptions{Encryption: EncryptionFile, Cipher: "aes-256-gcm"}, hint: "--cipher"},
+		"hidden name, file":    {opt: SendOptions{Encryption: dialect.ChooseEncryptedFile, HiddenName: true}, hint: "--require-hidden-name"},
+		"hidden name, draft":   {opt: SendOptions{Encryption: dialect.ChooseDraft, HiddenName: true}, hint: "--require-hidden-name"},
+		"receipt, file":        {opt: SendOptions{Encryption: dialect.ChooseEncryptedFile, VerifiedReceipt: true}, hint: "--require-verified-receipt"},
+		"receipt, draft":       {opt: SendOptions{Encryption: dialect.ChooseDraft, VerifiedReceipt: true}, hint: "--require-verified-receipt"},
+		"256 for a file":       {opt: SendOptions{Encryption: dialect.ChooseEncryptedFile, Cipher: "aes-256-gcm"}, hint: "--cipher"},
 		"Conversations, auto":  {name: "Conversations 2.5.7", hidden: old, hint: "--encryption encrypted-file"},
-		"Conversations, draft": {opt: SendOptions{Encryption: EncryptionDraft}, name: "Conversations 2.5.7", hidden: old, hint: "--encryption jet-draft` out"},
-		"aTalk, auto":          {name: "aTalk", hidden: []string{NS, nsJETOMEMO, jingle.NSEncryptedFile}, hint: "--encryption jet-draft"},
-		"aTalk, jet":           {opt: SendOptions{Encryption: EncryptionJET}, name: "aTalk", hidden: []string{NS, nsJETOMEMO}, hint: "--encryption jet"},
+		"Conversations, draft": {opt: SendOptions{Encryption: dialect.ChooseDraft}, name: "Conversations 2.5.7", hidden: old, hint: "--encryption jet-draft` out"},
+		"aTalk, auto":          {name: "aTalk", hidden: []string{profile.NS, contact.NSJETOMEMO, jingle.NSEncryptedFile}, hint: "--encryption jet-draft"},
+		"aTalk, jet":           {opt: SendOptions{Encryption: dialect.ChooseJET}, name: "aTalk", hidden: []string{profile.NS, contact.NSJETOMEMO}, hint: "--encryption jet"},
 		"Psi":                  {name: "Psi", hidden: old, hint: "jetsend receive"},
-		"Psi, asked for":       {opt: SendOptions{Encryption: EncryptionFile}, name: "Psi", hidden: old, hint: "--encryption encrypted-file"},
-		"Libervia":             {name: "Libervia", hidden: []string{NS}, hint: "jetsend receive"},
-		"Libervia, asked for":  {opt: SendOptions{Encryption: EncryptionFile}, name: "Libervia", hidden: []string{NS}, hint: "jetsend receive"},
-		"Libervia, draft":      {opt: SendOptions{Encryption: EncryptionDraft}, name: "Libervia", hidden: []string{NS}, hint: "jetsend receive"},
+		"Psi, asked for":       {opt: SendOptions{Encryption: dialect.ChooseEncryptedFile}, name: "Psi", hidden: old, hint: "--encryption encrypted-file"},
+		"Libervia":             {name: "Libervia", hidden: []string{profile.NS}, hint: "jetsend receive"},
+		"Libervia, asked for":  {opt: SendOptions{Encryption: dialect.ChooseEncryptedFile}, name: "Libervia", hidden: []string{profile.NS}, hint: "jetsend receive"},
+		"Libervia, draft":      {opt: SendOptions{Encryption: dialect.ChooseDraft}, name: "Libervia", hidden: []string{profile.NS}, hint: "jetsend receive"},
 		"in-band first": {
-			opt:  SendOptions{Encryption: EncryptionFile, Route: RouteOptions{Transports: []string{IBB}}},
+			opt:  SendOptions{Encryption: dialect.ChooseEncryptedFile, Route: route.Options{Transports: []string{route.IBB}}},
 			name: "Conversations 1.23.8", hidden: old,
 		},
 	} {
@@ -265,7 +272,7 @@ func TestFormRefused(t *testing.T) {
 			tt.opt.Wait = time.Second
 			err := st.send(t, tt.opt)
 			wantCode(t, err, exitcode.Incapable)
-			hints := strings.Join(err.(*Failure).Hints, "\n")
+			hints := strings.Join(err.(*fault.Failure).Hints, "\n")
 			if !strings.Contains(hints, tt.hint) {
 				t.Errorf("hints %q", hints)
 			}
@@ -278,12 +285,12 @@ func TestFormRefused(t *testing.T) {
 // the order that the user gave.
 func TestConversationsPaths(t *testing.T) {
 	st := newFormStage(t)
-	st.pretend("Conversations 1.23.8", NS, nsJETOMEMO, jingle.NSJET, jingle.NSEncryptedFile)
-	if err := st.send(t, SendOptions{Encryption: EncryptionFile, Route: RouteOptions{Transports: []string{IBB, S5B}}}); err != nil {
+	st.pretend("Conversations 1.23.8", profile.NS, contact.NSJETOMEMO, jingle.NSJET, jingle.NSEncryptedFile)
+	if err := st.send(t, SendOptions{Encryption: dialect.ChooseEncryptedFile, Route: route.Options{Transports: []string{route.IBB, route.S5B}}}); err != nil {
 		t.Fatal(err)
 	}
 	st.arrived(t)
-	if n, _ := last[Negotiated](&st.out); n.Transport != S5B {
+	if n, _ := last[event.Negotiated](&st.out); n.Transport != route.S5B {
 		t.Errorf("%+v", n)
 	}
 }

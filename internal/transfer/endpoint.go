@@ -18,6 +18,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"jetsend/internal/crypto"
+	"jetsend/internal/profile"
+	"jetsend/internal/stream"
+
 	"jetsend/internal/clean"
 	"jetsend/internal/contact"
 	"jetsend/internal/event"
@@ -61,8 +65,8 @@ type Endpoint struct {
 	announced atomic.Bool               // the first login is done
 	back      atomic.Pointer[time.Time] // of the latest login after the first
 	upkeep    *upkeep.Upkeep
-	sending   throttle
-	receiving throttle
+	sending   stream.Rate
+	receiving stream.Rate
 	routes    *route.Finder
 	tasks     sync.WaitGroup
 	stop      context.CancelFunc
@@ -75,7 +79,7 @@ func Connect(ctx context.Context, cfg Config) (*Endpoint, error) {
 		e.log = slog.New(slog.DiscardHandler)
 	}
 	if e.cfg.Report == nil {
-		e.cfg.Report = func(Event) {}
+		e.cfg.Report = func(event.Event) {}
 	}
 	e.cfg.Report = event.Logged(e.log, e.cfg.Report)
 	if err := s5b.CheckProxies(e.cfg.S5B.Proxies); err != nil {
@@ -124,7 +128,7 @@ func (e *Endpoint) open(ctx context.Context) (err error) {
 	if e.journal, err = journal.Open(ctx, e.db, time.Now); err != nil {
 		return &fault.Failure{Code: exitcode.Config, Reason: "state", Err: err}
 	}
-	e.sweepSpools(ctx)
+	e.opener().Sweep(ctx, e.journal)
 	if e.cfg.Session.BestMechanism, err = login.Mechanism(ctx, e.db); err != nil {
 		return &fault.Failure{Code: exitcode.Config, Reason: "state", Err: err}
 	}
@@ -144,7 +148,7 @@ func (e *Endpoint) assemble() {
 	c.Log = e.log
 	c.Reconnect, c.Quick, c.State = true, e.cfg.Quick, e.connection
 	c.Hidden = e.cfg.Receiver // until Receive is ready for offers
-	c.Features = features(e.cfg.Receiver, RouteOptions{})
+	c.Features = features(e.cfg.Receiver, route.Options{})
 	if e.cfg.Receiver { // the others' resource is one that nobody knows
 		c.Visible = e.visible
 	}
@@ -172,15 +176,15 @@ func (e *Endpoint) connection(s session.State) {
 	switch {
 	case s.Err != nil:
 		e.upkeep.Chore("tell of the lost connection", func(context.Context) error {
-			e.cfg.Report(Warning{Text: fmt.Sprintf("connection to the server: %s; next try in %s", clean.Error(s.Err), s.RetryIn.Round(100*time.Millisecond))})
+			e.cfg.Report(event.Warning{Text: fmt.Sprintf("connection to the server: %s; next try in %s", clean.Error(s.Err), s.RetryIn.Round(100*time.Millisecond))})
 			return nil
 		})
 	case e.announced.Load():
 		e.upkeep.Chore("tell of being back", func(context.Context) error {
 			if s.Unacked > 0 {
-				e.cfg.Report(Warning{Text: fmt.Sprintf("the connection to the server took %d stanzas with it that may not have arrived", s.Unacked)})
+				e.cfg.Report(event.Warning{Text: fmt.Sprintf("the connection to the server took %d stanzas with it that may not have arrived", s.Unacked)})
 			}
-			e.cfg.Report(Online{JID: e.sess.JID().String()})
+			e.cfg.Report(event.Online{JID: e.sess.JID().String()})
 			return nil
 		})
 		if s.Fresh { // otherwise it was resumed, and nobody has missed anything
@@ -257,7 +261,7 @@ func (e *Endpoint) sleep(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-e.sess.Done():
-		return errStreamLost
+		return fault.ErrStreamLost
 	}
 }
 
@@ -288,7 +292,7 @@ func (e *Endpoint) unreachable() *fault.Failure {
 
 // features are what we advertise. Only a receiver advertises file transfer, nobody
 // shall offer a file to a `send`, and of the transports those that it allows.
-func features(receiver bool, route RouteOptions) []string {
+func features(receiver bool, route route.Options) []string {
 	f := []string{
 		"http://jabber.org/protocol/disco#info",
 		"http://jabber.org/protocol/caps",
@@ -301,14 +305,14 @@ func features(receiver bool, route RouteOptions) []string {
 				f = append(f, t.Feature)
 			}
 		}
-		f = append(f, jingle.NS, jingle.NSFile, jingle.NSJET, nsJETOMEMO,
-			jingle.NSEncryptedFile, "urn:xmpp:hashes:2", "urn:xmpp:hash-function-text-names:sha-256", NS)
+		f = append(f, jingle.NS, jingle.NSFile, jingle.NSJET, contact.NSJETOMEMO,
+			jingle.NSEncryptedFile, "urn:xmpp:hashes:2", "urn:xmpp:hash-function-text-names:sha-256", profile.NS)
 	}
 	return f
 }
 
 // advertise says by which transports a receiver can be reached from now on.
-func (e *Endpoint) advertise(ctx context.Context, route RouteOptions) error {
+func (e *Endpoint) advertise(ctx context.Context, route route.Options) error {
 	if !e.cfg.Receiver {
 		return nil
 	}
@@ -355,4 +359,24 @@ func (e *Endpoint) visible(from jid.JID) bool {
 func (e *Endpoint) admitInband(from jid.JID) *stanza.Error {
 	_, refused := e.admit(from, nil)
 	return refused
+}
+
+// sessionLimit is how many bytes of a file one session carries at most: what one
+// secret may encrypt.
+func (e *Endpoint) sessionLimit() int64 {
+	if e.cfg.SessionLimit > 0 {
+		return min(e.cfg.SessionLimit, crypto.MaxPlaintext)
+	}
+	return crypto.MaxPlaintext
+}
+
+// newFinder makes the finder of the endpoint, whose account exists.
+func (e *Endpoint) newFinder() *route.Finder {
+	return route.NewFinder(route.Config{Account: e.sess, Inband: e.ibb, S5B: &e.cfg.S5B, BlockSize: e.cfg.IBBBlockSize, Quick: e.cfg.Quick, Log: e.log})
+}
+
+// limitRate is the rate of both directions, each for itself.
+func (e *Endpoint) limitRate(bytesPerSecond int64) {
+	e.sending.Set(bytesPerSecond)
+	e.receiving.Set(bytesPerSecond)
 }

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"jetsend/internal/event"
+
 	"jetsend/internal/exitcode"
 	"jetsend/internal/journal"
 	"jetsend/internal/xmpptest"
@@ -68,7 +70,7 @@ func (st *stage) cutForGood(t *testing.T) journal.Row {
 	wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
 	waitIdle(t, st.juliet)
 	stop()
-	failed, _ := last[Failed](&st.out)
+	failed, _ := last[event.Failed](&st.out)
 	row, err := st.romeo.journal.Load(t.Context(), journal.Key{ID: failed.Transfer, Direction: journal.Send})
 	if err != nil {
 		t.Fatal(err)

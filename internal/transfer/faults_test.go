@@ -11,6 +11,12 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/dialect"
+	"jetsend/internal/event"
+	"jetsend/internal/profile"
+	"jetsend/internal/source"
+	"jetsend/internal/stream"
+
 	"github.com/google/uuid"
 
 	"jetsend/internal/archive"
@@ -39,53 +45,53 @@ func TestFaults(t *testing.T) {
 		there           exitcode.Code
 		ours, theirs    journal.State
 	}{
-		"SIGINT":                   {ErrInterrupted, 130, jingle.Cancel, detailPaused, 8, paused, paused},
-		"SIGTERM":                  {ErrTerminated, 143, jingle.Cancel, "", 8, goesOn, goesOn},
-		"drained":                  {errDrained, 143, jingle.Expired, "", 11, goesOn, goesOn},
-		"no space":                 {&sinkError{Err: inbox.ErrNoSpace}, 12, jingle.FailedApplication, detailNoSpace, 12, goesOn, goesOn},
-		"name taken at release":    {&sinkError{Err: inbox.ErrExists}, 12, jingle.FailedApplication, detailExists, 12, over, over},
-		"no file of that size":     {&sinkError{Err: inbox.ErrFileSize}, 12, jingle.FailedApplication, detailFileSize, 12, over, over},
-		"disk error":               {&sinkError{Err: syscall.EIO}, 12, jingle.FailedApplication, detailDisk, 12, goesOn, goesOn},
-		"reader of the output":     {&sinkError{Err: fmt.Errorf("%w: %w", errOutput, syscall.EPIPE)}, 12, jingle.FailedApplication, detailOutput, 12, goesOn, goesOn},
-		"archive refused":          {fmt.Errorf("%w: %w", errDeclined, &archive.RefusedError{}), 8, jingle.Decline, detailUnpack, 8, over, over},
-		"source changed":           {&sourceError{Err: errSourceChanged}, 12, jingle.FailedApplication, detailSourceChanged, 12, over, over},
-		"source unreadable":        {&sourceError{Err: syscall.EIO}, 12, jingle.FailedApplication, detailSource, 12, goesOn, goesOn},
-		"a path of ours":           {&fs.PathError{Op: "open", Path: "/x", Err: syscall.EMFILE}, 12, jingle.FailedApplication, detailDisk, 12, goesOn, goesOn},
-		"paused, when asked":       {errPaused, 8, jingle.Decline, detailPaused, 8, goesOn, paused},
-		"given up, when asked":     {errGone, 8, jingle.Decline, detailGone, 8, goesOn, over},
-		"changed, when asked":      {fmt.Errorf("%w: %w", errGone, errSourceChanged), 8, jingle.Decline, detailSourceChanged, 12, goesOn, over},
-		"not to be had":            {errRefused, 8, jingle.Decline, "", 8, goesOn, goesOn},
-		"another process":          {errRunning, 12, jingle.Busy, detailConflict, 8, goesOn, goesOn},
+		"SIGINT":                   {fault.ErrInterrupted, 130, jingle.Cancel, fault.DetailPaused, 8, paused, paused},
+		"SIGTERM":                  {fault.ErrTerminated, 143, jingle.Cancel, "", 8, goesOn, goesOn},
+		"drained":                  {fault.ErrDrained, 143, jingle.Expired, "", 11, goesOn, goesOn},
+		"no space":                 {&stream.SinkError{Err: inbox.ErrNoSpace}, 12, jingle.FailedApplication, fault.DetailNoSpace, 12, goesOn, goesOn},
+		"name taken at release":    {&stream.SinkError{Err: inbox.ErrExists}, 12, jingle.FailedApplication, fault.DetailExists, 12, over, over},
+		"no file of that size":     {&stream.SinkError{Err: inbox.ErrFileSize}, 12, jingle.FailedApplication, fault.DetailFileSize, 12, over, over},
+		"disk error":               {&stream.SinkError{Err: syscall.EIO}, 12, jingle.FailedApplication, fault.DetailDisk, 12, goesOn, goesOn},
+		"reader of the output":     {&stream.SinkError{Err: fmt.Errorf("%w: %w", fault.ErrOutput, syscall.EPIPE)}, 12, jingle.FailedApplication, fault.DetailOutput, 12, goesOn, goesOn},
+		"archive refused":          {fmt.Errorf("%w: %w", fault.ErrDeclined, &archive.RefusedError{}), 8, jingle.Decline, fault.DetailUnpack, 8, over, over},
+		"source changed":           {&source.Error{Err: source.ErrChanged}, 12, jingle.FailedApplication, fault.DetailSourceChanged, 12, over, over},
+		"source unreadable":        {&source.Error{Err: syscall.EIO}, 12, jingle.FailedApplication, fault.DetailSource, 12, goesOn, goesOn},
+		"a path of ours":           {&fs.PathError{Op: "open", Path: "/x", Err: syscall.EMFILE}, 12, jingle.FailedApplication, fault.DetailDisk, 12, goesOn, goesOn},
+		"paused, when asked":       {fault.ErrPaused, 8, jingle.Decline, fault.DetailPaused, 8, goesOn, paused},
+		"given up, when asked":     {fault.ErrGone, 8, jingle.Decline, fault.DetailGone, 8, goesOn, over},
+		"changed, when asked":      {fmt.Errorf("%w: %w", fault.ErrGone, source.ErrChanged), 8, jingle.Decline, fault.DetailSourceChanged, 12, goesOn, over},
+		"not to be had":            {fault.ErrRefused, 8, jingle.Decline, "", 8, goesOn, goesOn},
+		"another process":          {fault.ErrRunning, 12, jingle.Busy, fault.DetailConflict, 8, goesOn, goesOn},
 		"tag":                      {crypto.ErrAuthentication, 10, jingle.SecurityError, "", 10, goesOn, goesOn},
 		"more than announced":      {inbox.ErrTooLong, 10, jingle.SecurityError, "", 10, over, goesOn},
-		"hash of the whole":        {errChecksum, 10, jingle.SecurityError, "", 10, goesOn, goesOn},
-		"sealed element":           {errSealed, 10, jingle.SecurityError, "", 10, goesOn, goesOn},
-		"idle":                     {errIdle, 11, jingle.Timeout, "", 11, goesOn, goesOn},
+		"hash of the whole":        {fault.ErrChecksum, 10, jingle.SecurityError, "", 10, goesOn, goesOn},
+		"sealed element":           {profile.ErrSealed, 10, jingle.SecurityError, "", 10, goesOn, goesOn},
+		"idle":                     {stream.ErrIdle, 11, jingle.Timeout, "", 11, goesOn, goesOn},
 		"no candidate":             {s5b.ErrNoCandidate, 11, jingle.ConnectivityError, "", 11, goesOn, goesOn},
-		"unconfirmed":              {errUnconfirmed, 11, jingle.ConnectivityError, "", 11, goesOn, goesOn},
-		"other bytes":              {errPrefix, 11, jingle.AlternativeSession, "", 11, goesOn, goesOn},
-		"newer session":            {errSuperseded, 11, jingle.AlternativeSession, "", 11, goesOn, goesOn},
+		"unconfirmed":              {fault.ErrUnconfirmed, 11, jingle.ConnectivityError, "", 11, goesOn, goesOn},
+		"other bytes":              {fault.ErrPrefix, 11, jingle.AlternativeSession, "", 11, goesOn, goesOn},
+		"newer session":            {fault.ErrSuperseded, 11, jingle.AlternativeSession, "", 11, goesOn, goesOn},
 		"a fault of the programme": {errors.New("boom"), 1, jingle.GeneralError, "", 8, goesOn, goesOn},
 	} {
 		t.Run(name, func(t *testing.T) {
 			here, there := talkPair(t)
-			if f := failureOf(tt.err, true); f.Code != tt.here {
+			if f := fault.New(tt.err, true); f.Code != tt.here {
 				t.Errorf("code here %d, want %d", f.Code, tt.here)
 			}
 			told := here.ReasonFor(tt.err)
-			if told.Condition != tt.condition || detailOf(told) != tt.word {
-				t.Errorf("on the wire %s %q, want %s %q", told.Condition, detailOf(told), tt.condition, tt.word)
+			if told.Condition != tt.condition || fault.DetailOf(told) != tt.word {
+				t.Errorf("on the wire %s %q, want %s %q", told.Condition, fault.DetailOf(told), tt.condition, tt.word)
 			}
 			heard := there.EndedWith(jingle.ParseReason(told.Element()))
-			if f := failureOf(heard, true); f.Code != tt.there {
+			if f := fault.New(heard, true); f.Code != tt.there {
 				t.Errorf("code there %d, want %d", f.Code, tt.there)
 			}
-			if strings.Contains(heard.Error(), "\n") || tt.word != "" && tt.word != detailConflict && strings.HasPrefix(heard.Error(), "ended by") {
+			if strings.Contains(heard.Error(), "\n") || tt.word != "" && tt.word != fault.DetailConflict && strings.HasPrefix(heard.Error(), "ended by") {
 				t.Errorf("no sentence: %s", heard)
 			}
-			var source *sourceError
+			var source *source.Error
 			sends := errors.As(tt.err, &source) // what only a sender can meet
-			ours := &upload{row: &journal.Handle{}, form: formJetsend, accepted: true, marked: true}
+			ours := &upload{row: &journal.Handle{}, form: dialect.FormJetsend, accepted: true, marked: true}
 			if got := fault.Of(tt.err).Resumable(ours.standing()); sends && got == (tt.ours == over) {
 				t.Errorf("the sender may go on: %v", got)
 			}
@@ -95,7 +101,7 @@ func TestFaults(t *testing.T) {
 			if got := leftBy(t, e, heard); got != tt.theirs {
 				t.Errorf("leftBy %s there, want %s", got, tt.theirs)
 			}
-			o := &upload{row: &journal.Handle{}, form: formJetsend, accepted: true, marked: true}
+			o := &upload{row: &journal.Handle{}, form: dialect.FormJetsend, accepted: true, marked: true}
 			if got := fault.Of(heard).Resumable(o.standing()); got == (tt.theirs == over) {
 				t.Errorf("a sender there may go on: %v", got)
 			}
@@ -112,7 +118,7 @@ func stripped(x *xmltree.Element) *xmltree.Element {
 	if x == nil {
 		return nil
 	}
-	return xmltree.New(x.Name.Space, x.Name.Local, xmltree.New(NS, x.Children[0].Name.Local))
+	return xmltree.New(x.Name.Space, x.Name.Local, xmltree.New(profile.NS, x.Children[0].Name.Local))
 }
 
 // leftBy is how what ended its session leaves a received transfer of which something
@@ -178,8 +184,8 @@ func talkPair(t *testing.T) (initiator, responder *conversation.Conversation) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := offeredIn(t, formJetsend, offer{Transfer: uuid.NewString(), SID: s.ID(), Initiator: romeo, Responder: juliet, Device: 7})
-	initiator, responder = unconnected().converse(t.Context(), Head{}), unconnected().converse(t.Context(), Head{})
+	d := offeredIn(t, dialect.FormJetsend, profile.Offer{Transfer: uuid.NewString(), SID: s.ID(), Initiator: romeo, Responder: juliet, Device: 7})
+	initiator, responder = unconnected().converse(t.Context(), event.Head{}), unconnected().converse(t.Context(), event.Head{})
 	initiator.Session, initiator.Dialect, responder.Session, responder.Dialect = s, d, &jingle.Session{}, d
 	return initiator, responder
 }
@@ -188,18 +194,18 @@ func talkPair(t *testing.T) (initiator, responder *conversation.Conversation) {
 // for another transfer or for another detail.
 func TestReasonReflected(t *testing.T) {
 	here, there := talkPair(t)
-	told := here.ReasonFor(errGone)
-	if !overThere(there.EndedWith(told)) || overThere(here.EndedWith(told)) {
+	told := here.ReasonFor(fault.ErrGone)
+	if !fault.Of(there.EndedWith(told)).Over || fault.Of(here.EndedWith(told)).Over {
 		t.Error("a word is taken from who said it")
 	}
 	this := there.Dialect.Sealed().Transfer
 	there.Dialect.Sealed().Transfer = uuid.NewString()
-	if overThere(there.EndedWith(told)) {
+	if fault.Of(there.EndedWith(told)).Over {
 		t.Error("it ends another transfer")
 	}
 	there.Dialect.Sealed().Transfer = this
-	told.Detail.Children[0] = xmltree.New(NS, detailSourceChanged)
-	if overThere(there.EndedWith(told)) {
+	told.Detail.Children[0] = xmltree.New(profile.NS, fault.DetailSourceChanged)
+	if fault.Of(there.EndedWith(told)).Over {
 		t.Error("it is taken for another detail")
 	}
 }

@@ -3,6 +3,8 @@ package transfer
 import (
 	"slices"
 	"testing"
+
+	"jetsend/internal/route"
 )
 
 // TestFeatures: a receiver says what it knows, and which transports it allows; nothing
@@ -16,16 +18,16 @@ func TestFeatures(t *testing.T) {
 	const socks, inBand = "urn:xmpp:jingle:transports:s5b:1", "urn:xmpp:jingle:transports:ibb:1"
 	for _, tt := range []struct {
 		receives bool
-		route    RouteOptions
+		route    route.Options
 		want     []string
 	}{
-		{false, RouteOptions{}, base},
-		{false, RouteOptions{Transports: []string{IBB}}, base},
-		{true, RouteOptions{}, append(slices.Clone(receiver), socks, inBand)},
-		{true, RouteOptions{NoDirect: true}, append(slices.Clone(receiver), socks, inBand)},
-		{true, RouteOptions{Transports: []string{IBB, S5B}}, append(slices.Clone(receiver), socks, inBand)},
-		{true, RouteOptions{Transports: []string{IBB}}, append(slices.Clone(receiver), inBand)},
-		{true, RouteOptions{Transports: []string{S5B}}, append(slices.Clone(receiver), socks)},
+		{false, route.Options{}, base},
+		{false, route.Options{Transports: []string{route.IBB}}, base},
+		{true, route.Options{}, append(slices.Clone(receiver), socks, inBand)},
+		{true, route.Options{NoDirect: true}, append(slices.Clone(receiver), socks, inBand)},
+		{true, route.Options{Transports: []string{route.IBB, route.S5B}}, append(slices.Clone(receiver), socks, inBand)},
+		{true, route.Options{Transports: []string{route.IBB}}, append(slices.Clone(receiver), inBand)},
+		{true, route.Options{Transports: []string{route.S5B}}, append(slices.Clone(receiver), socks)},
 	} {
 		got := features(tt.receives, tt.route)
 		slices.Sort(got)

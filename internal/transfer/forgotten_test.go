@@ -7,6 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/event"
+	"jetsend/internal/fault"
+
 	"jetsend/internal/exitcode"
 	"jetsend/internal/journal"
 )
@@ -24,7 +27,7 @@ func (st *stage) gone(t *testing.T, key journal.Key) {
 	if _, err := os.Lstat("file"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("in the current directory: %v", err)
 	}
-	if n := count[Received](&st.in); n != 0 {
+	if n := count[event.Received](&st.in); n != 0 {
 		t.Errorf("%d received", n)
 	}
 }
@@ -42,12 +45,12 @@ func TestForgottenBefore(t *testing.T) {
 	if err := st.juliet.Resume(t.Context(), opt); err != nil {
 		t.Error(err)
 	}
-	if n := count[Failed](&st.in); n != 0 {
+	if n := count[event.Failed](&st.in); n != 0 {
 		t.Errorf("%d failed", n)
 	}
 	opt.Named = true
 	wantCode(t, st.juliet.Resume(t.Context(), opt), exitcode.Usage)
-	if f, _ := last[Failed](&st.in); !strings.Contains(f.Reason, "was forgotten") || f.Resumable || f.Transfer != id {
+	if f, _ := last[event.Failed](&st.in); !strings.Contains(f.Reason, "was forgotten") || f.Resumable || f.Transfer != id {
 		t.Errorf("%+v", f)
 	}
 	st.gone(t, opt.Transfers[0])
@@ -55,7 +58,7 @@ func TestForgottenBefore(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantCode(t, st.juliet.Resume(t.Context(), opt), exitcode.Usage)
-	if f, _ := last[Failed](&st.in); !strings.Contains(f.Reason, "was forgotten") || f.Resumable {
+	if f, _ := last[event.Failed](&st.in); !strings.Contains(f.Reason, "was forgotten") || f.Resumable {
 		t.Errorf("%+v", f)
 	}
 }
@@ -83,14 +86,14 @@ func TestForgottenMeanwhile(t *testing.T) {
 			Transfers: []journal.Key{key}, Wait: time.Minute, Retry: RetryOptions{Retries: 5, For: time.Minute},
 		})
 	}()
-	eventually(t, func() bool { return count[Interrupted](&st.in) > 0 }) // answered with conflict
+	eventually(t, func() bool { return count[event.Interrupted](&st.in) > 0 }) // answered with conflict
 	eventually(t, func() bool { return st.juliet.journal.Forget(t.Context(), key, Discard) == nil })
-	if err := errors.Join(h.Interrupt(errRunning), h.Release()); err != nil {
+	if err := errors.Join(h.Interrupt(fault.ErrRunning), h.Release()); err != nil {
 		t.Fatal(err)
 	}
 	wantCode(t, <-resumed, exitcode.Usage)
-	if f, _ := last[Failed](&st.in); !strings.Contains(f.Reason, "was forgotten") || f.Resumable || count[Failed](&st.in) != 1 {
-		t.Errorf("%d failed, %+v", count[Failed](&st.in), f)
+	if f, _ := last[event.Failed](&st.in); !strings.Contains(f.Reason, "was forgotten") || f.Resumable || count[event.Failed](&st.in) != 1 {
+		t.Errorf("%d failed, %+v", count[event.Failed](&st.in), f)
 	}
 	st.gone(t, key)
 }

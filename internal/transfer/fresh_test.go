@@ -10,6 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/event"
+	"jetsend/internal/profile"
+	"jetsend/internal/route"
+
+	"jetsend/internal/source"
+
 	"jetsend/internal/conversation"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
@@ -34,13 +40,13 @@ type spy struct {
 	all    []spied
 }
 
-func (s *spy) report(ev Event) {
+func (s *spy) report(ev event.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch ev := ev.(type) {
-	case Accepted: // no path stands yet
+	case event.Accepted: // no path stands yet
 		s.all = append(s.all, spied{secret: s.secret(), from: s.wire()})
-	case Resumed:
+	case event.Resumed:
 		s.all[len(s.all)-1].offset = ev.Offset
 	}
 }
@@ -69,18 +75,18 @@ func TestFreshSecrets(t *testing.T) {
 
 	// The sender's sessions: every one is cut, until parts of a session go through.
 	st.romeo.cfg.Report = look.report
-	opt := SendOptions{To: jid.MustParse("juliet@jet.test"), Wait: time.Minute, AnswerTimeout: time.Minute, Route: RouteOptions{Transports: []string{S5B}}}
+	opt := SendOptions{To: jid.MustParse("juliet@jet.test"), Wait: time.Minute, AnswerTimeout: time.Minute, Route: route.Options{Transports: []string{route.S5B}}}
 	peers, err := st.romeo.choose(t.Context(), opt)
 	if err != nil {
 		t.Fatal(err)
 	}
 	id := ""
 	send := func() exitcode.Code {
-		src, err := openSource(t.Context(), Source{Path: st.path})
+		src, err := source.Open(t.Context(), Source{Path: st.path}.Path, Source{Path: st.path}.Name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer closeSources([]*source{src})
+		defer source.Close(src)
 		o := st.romeo.offering(opt, src)
 		look.secret = func() []byte { return o.talk.Dialect.Secret().Serialize() }
 		defer func() { id = o.head.Transfer }()
@@ -97,7 +103,7 @@ func TestFreshSecrets(t *testing.T) {
 	// The receiver's requests, one session each.
 	stop()
 	st.juliet.cfg.Report = look.report
-	st.romeo.cfg.Report = func(Event) {}
+	st.romeo.cfg.Report = func(event.Event) {}
 	key := journal.Key{ID: id, Direction: journal.Receive}
 	for n := 0; ; n++ {
 		row, err := st.juliet.journal.Load(t.Context(), key)
@@ -132,7 +138,7 @@ func TestFreshSecrets(t *testing.T) {
 	}
 	seen := map[string]bool{}
 	for i, s := range look.all {
-		if len(s.secret) != secretSize || seen[string(s.secret)] || seen[string(s.secret[:32])] || seen[string(s.secret[32:])] {
+		if len(s.secret) != profile.SecretSize || seen[string(s.secret)] || seen[string(s.secret[:32])] || seen[string(s.secret[32:])] {
 			t.Fatalf("session %d: a secret came twice", i)
 		}
 		seen[string(s.secret)], seen[string(s.secret[:32])], seen[string(s.secret[32:])] = true, true, true

@@ -3,6 +3,10 @@ package transfer
 import (
 	"context"
 
+	"jetsend/internal/event"
+	"jetsend/internal/fault"
+	"jetsend/internal/profile"
+
 	"jetsend/internal/clean"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
@@ -11,7 +15,7 @@ import (
 // abandoned are the ids of the transfers to a contact that were given up here, which
 // the next offer tells: a receiver that was told of a pause asks for nothing by itself.
 func (e *Endpoint) abandoned(ctx context.Context, to jid.JID) (ids []string) {
-	rows, err := e.journal.Abandoned(ctx, to, maxGone)
+	rows, err := e.journal.Abandoned(ctx, to, profile.MaxGone)
 	if err != nil {
 		e.log.Warn("journal", "error", err)
 	}
@@ -30,12 +34,12 @@ func (in *incoming) dropAbandoned(ctx context.Context) {
 		if err != nil || row.State != journal.Interrupted || row.Phase.Verified() || row.Peer != in.dev.JID.Bare() || !row.HasKey(in.dev.IdentityKey) {
 			continue
 		}
-		if !in.e.failRow(row, errAbandoned) {
+		if !in.e.failRow(row, fault.ErrAbandoned) {
 			continue
 		}
-		head := Head{Transfer: id, Direction: Receive, Peer: in.sess.Peer().String(), Name: clean.Text(row.Name)}
-		if !in.r.notify(row.Key, &notice{head: head, err: errAbandoned}) {
-			in.r.over(head, errAbandoned)
+		head := event.Head{Transfer: id, Direction: event.Receive, Peer: in.sess.Peer().String(), Name: clean.Text(row.Name)}
+		if !in.r.notify(row.Key, &notice{head: head, err: fault.ErrAbandoned}) {
+			in.r.over(head, fault.ErrAbandoned)
 		}
 		in.e.log.Info("given up by the sender", "transfer", id, "peer", row.Peer)
 	}

@@ -5,6 +5,12 @@ import (
 	"errors"
 	"fmt"
 
+	"jetsend/internal/dialect"
+	"jetsend/internal/event"
+	"jetsend/internal/fault"
+
+	"jetsend/internal/source"
+
 	"jetsend/internal/charge"
 	"jetsend/internal/clean"
 	"jetsend/internal/jid"
@@ -21,7 +27,7 @@ func (r *receiver) serves(from jid.JID) bool {
 
 // ungranted logs a request that came to nothing.
 func (in *incoming) ungranted(err error) {
-	in.e.log.Info("request refused", "peer", in.sess.Peer(), "error", notBegun(err))
+	in.e.log.Info("request refused", "peer", in.sess.Peer(), "error", fault.NotBegun(err))
 }
 
 // grant checks a request for the rest of a file that was offered to the contact, and
@@ -30,54 +36,54 @@ func (in *incoming) ungranted(err error) {
 // was offered to is told, under seal, that it is over or paused.
 func (in *incoming) grant(ctx context.Context) (done bool, err error) {
 	if err := in.public(jingle.SenderResponder); err != nil {
-		return false, errRefused
+		return false, fault.ErrRefused
 	}
 	var distrusted *omemo.TrustError
 	if err := in.open(ctx); errors.As(err, &distrusted) {
-		return false, errRefused
+		return false, fault.ErrRefused
 	} else if err != nil {
 		return false, err
 	}
 	o := in.d.Sealed()
 	if !in.seals() || in.terms.NoServe {
-		return false, errRefused
+		return false, fault.ErrRefused
 	}
 	row, err := in.e.journal.Offered(ctx, o.Transfer, in.dev.JID, in.dev.IdentityKey)
 	switch {
 	case err != nil && !errors.Is(err, journal.ErrUnknown):
 		in.e.log.Error("journal", "error", err)
-		return false, errRefused
+		return false, fault.ErrRefused
 	case err != nil, row.Size != o.File.Size:
-		return false, errRefused
+		return false, fault.ErrRefused
 	case row.State.Over(): // who was offered it knows that it was
-		return false, errGone
+		return false, fault.ErrGone
 	case row.State.Live():
-		return false, errRunning // our own session for it wins
+		return false, fault.ErrRunning // our own session for it wins
 	case row.Paused == journal.PausedHere:
-		return false, errPaused
+		return false, fault.ErrPaused
 	}
 	src, err := in.reopen(ctx, &row)
-	if errors.Is(err, errSourceChanged) {
+	if errors.Is(err, source.ErrChanged) {
 		in.e.failRow(row, err)
-		return false, fmt.Errorf("%w: %w", errGone, err)
+		return false, fmt.Errorf("%w: %w", fault.ErrGone, err)
 	}
 	if err != nil {
 		in.e.log.Info("the file that was offered is not there any more", "transfer", row.ID, "error", err)
-		return false, errRefused
+		return false, fault.ErrRefused
 	}
 	handle, err := in.e.journal.Begin(ctx, row)
 	if err != nil {
-		closeSources([]*source{src})
+		source.Close(src)
 		if !errors.Is(err, journal.ErrRunning) {
 			in.e.log.Error("journal", "error", err)
-			err = errRefused
+			err = fault.ErrRefused
 		}
 		return false, err
 	}
-	in.head = Head{Transfer: row.ID, Direction: Send, Peer: in.sess.Peer().String(), Name: clean.Text(row.Name)}
+	in.head = event.Head{Transfer: row.ID, Direction: event.Send, Peer: in.sess.Peer().String(), Name: clean.Text(row.Name)}
 	in.talk.Head = in.head
 	in.up = &upload{
-		e: in.e, src: src, row: handle, form: formJetsend, begun: in.begun, head: in.head, accepted: true,
+		e: in.e, src: src, row: handle, form: dialect.FormJetsend, begun: in.begun, head: in.head, accepted: true,
 		reader: in.reader, paths: in.terms.Route, marks: &in.r.readings,
 	}
 	in.looked()
@@ -91,18 +97,18 @@ func (in *incoming) reader(ctx context.Context, f func(charge.Payment) error) er
 
 // reopen opens the source of a transfer for the contact. A directory is looked through
 // each time.
-func (in *incoming) reopen(ctx context.Context, row *journal.Row) (src *source, err error) {
+func (in *incoming) reopen(ctx context.Context, row *journal.Row) (src *source.Source, err error) {
 	err = in.reader(ctx, func(pay charge.Payment) error {
 		if err := pay(ctx, 1); err != nil {
 			return err
 		}
-		if src, err = in.e.reopen(ctx, row); err != nil || src.Tree == nil {
+		if src, err = in.e.opener().Reopen(ctx, row); err != nil || src.Tree == nil {
 			return err
 		}
 		return pay(ctx, src.Tree.Files/charge.FilesPerChunk) // more was not known before
 	})
 	if err != nil && src != nil {
-		closeSources([]*source{src})
+		source.Close(src)
 	}
 	return src, err
 }

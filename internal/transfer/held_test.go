@@ -8,6 +8,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"jetsend/internal/dialect"
+	"jetsend/internal/event"
+	"jetsend/internal/fault"
+
 	"jetsend/internal/crypto"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
@@ -58,7 +62,7 @@ func TestFalseSuccess(t *testing.T) {
 				err = p.send(route.Inband(conn))
 				code := exitcode.OK
 				if err != nil {
-					code = failureOf(err, true).Code
+					code = fault.New(err, true).Code
 				}
 				want, got := time.Duration(0), size
 				if want = tt.late; tt.code == exitcode.OK {
@@ -68,7 +72,7 @@ func TestFalseSuccess(t *testing.T) {
 					t.Errorf("%s, %d bytes: code %d after %v with %d bytes: %v", name, size, code, took, p.got, err)
 				}
 				mgr.Close()
-				time.Sleep(2 * lateAcks) // for the script to end
+				time.Sleep(2 * route.LateAcks) // for the script to end
 			})
 		}
 	}
@@ -88,7 +92,7 @@ func TestFalseSuccessOverSockets(t *testing.T) {
 		done <- errors.Join(err, b.Close())
 	}()
 	err := p.send(route.Socket(a, "direct", true))
-	if err == nil || failureOf(err, true).Code != exitcode.Integrity {
+	if err == nil || fault.New(err, true).Code != exitcode.Integrity {
 		t.Errorf("sent: %v", err)
 	}
 	if err := <-done; err != nil {
@@ -98,7 +102,7 @@ func TestFalseSuccessOverSockets(t *testing.T) {
 
 // TestTagNotHeld: between jetsends and of a plain file nothing is held back.
 func TestTagNotHeld(t *testing.T) {
-	for f, held := range map[form]bool{formJetsend: false, formInsecurePlaintext: false, formJET: true, formDraft: true, formEncryptedFile: true, formConversations: true} {
+	for f, held := range map[dialect.Form]bool{dialect.FormJetsend: false, dialect.FormPlaintext: false, dialect.FormJET: true, dialect.FormDraft: true, dialect.FormEncryptedFile: true, dialect.FormConversations: true} {
 		if f.HoldsTag() != held {
 			t.Errorf("form %d: held back: %t", f, !held)
 		}
@@ -125,9 +129,9 @@ func lose(t *testing.T, e *Endpoint) {
 func TestLostSession(t *testing.T) {
 	st := newFormStage(t)
 	for _, tt := range []struct {
-		how    Encryption
+		how    dialect.Choice
 		offers int
-	}{{EncryptionAuto, 2}, {EncryptionJET, 1}, {EncryptionDraft, 1}, {EncryptionFile, 1}} {
+	}{{dialect.ChooseBest, 2}, {dialect.ChooseJET, 1}, {dialect.ChooseDraft, 1}, {dialect.ChooseEncryptedFile, 1}} {
 		for range 2 {
 			// They have a session in which each has answered the other.
 			ts := crypto.NewSecret(crypto.AES128GCM)
@@ -145,7 +149,7 @@ func TestLostSession(t *testing.T) {
 				t.Fatalf("%s: %v", tt.how, err)
 			}
 			st.arrived(t)
-			if n := count[Offer](&st.out); n != tt.offers {
+			if n := count[event.Offer](&st.out); n != tt.offers {
 				t.Errorf("%s: %d offers", tt.how, n)
 			}
 		}
@@ -155,10 +159,10 @@ func TestLostSession(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantCode(t, st.send(t, SendOptions{}), exitcode.Untrusted)
-	if n := count[Offer](&st.out); n != 2 {
+	if n := count[event.Offer](&st.out); n != 2 {
 		t.Errorf("%d offers to one who refuses", n)
 	}
-	if f, _ := last[Failed](&st.out); !strings.Contains(f.Hints[0], "`jetsend trust reset juliet@jet.test`") {
+	if f, _ := last[event.Failed](&st.out); !strings.Contains(f.Hints[0], "`jetsend trust reset juliet@jet.test`") {
 		t.Errorf("%q", f.Hints)
 	}
 }

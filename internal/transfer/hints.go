@@ -4,6 +4,9 @@ import (
 	"errors"
 	"time"
 
+	"jetsend/internal/dialect"
+	"jetsend/internal/fault"
+
 	"jetsend/internal/clean"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jingle"
@@ -18,28 +21,28 @@ const (
 
 // hints are those that the journey of the file knows beside the error that ended it.
 func (o *offering) hints(err error) []string {
-	var ended *endedByPeer
-	var refused *offerRefused
+	var ended *fault.Ended
+	var refused *fault.OfferError
 	security := errors.As(err, &ended) && ended.Reason.Condition == jingle.SecurityError
-	plain := o.form == formInsecurePlaintext
+	plain := o.form == dialect.FormPlaintext
 	switch {
-	case errors.Is(err, errNoAnswer) && o.resumed: // its flags have none for that
+	case errors.Is(err, fault.ErrNoAnswer) && o.resumed: // its flags have none for that
 		return []string{"ask the contact to answer"}
-	case errors.Is(err, errNoAnswer):
-		return []string{"ask the contact to answer, or " + longer("answer-timeout", longAnswer, o.opt.AnswerTimeout)}
+	case errors.Is(err, fault.ErrNoAnswer):
+		return []string{"ask the contact to answer, or " + fault.Longer("answer-timeout", longAnswer, o.opt.AnswerTimeout)}
 	case errors.As(err, &refused) && refused.Answer.Condition == stanza.ResourceConstraint:
 		return []string{"the contact's client has no room for one more transfer: try again later, or name all files to one `jetsend send`"}
-	case errors.As(err, &refused) && codeOfIQ(refused.Answer) == exitcode.Offline:
+	case errors.As(err, &refused) && fault.CodeOfAnswer(refused.Answer) == exitcode.Offline:
 		return []string{"ask the contact to run `jetsend receive`, and whether it takes files from you"}
 	case security && plain && !o.marked:
 		return []string{
 			"a jetsend takes unencrypted files only with `jetsend receive --insecure-plaintext`",
 			"leave --insecure-plaintext out to send it encrypted",
 		}
-	case o.marked && !plain && !o.profile() && saysSuccess(err):
+	case o.marked && !plain && !o.profile() && fault.Of(err).Said(jingle.Success):
 		return []string{"the contact's client could not open the file, and may have kept what it cannot read: send it again, which begins a new OMEMO session"}
 	case o.marked || plain:
-	case security, notAcceptable(err):
+	case security, fault.Of(err).Answered(stanza.NotAcceptable):
 		return o.keyRefused()
 	}
 	return nil
@@ -55,7 +58,7 @@ func (o *offering) keyRefused() []string {
 	}
 	return []string{
 		"to begin new OMEMO sessions, as for a device that has lost its own, run `jetsend trust reset " + clean.Argument(clean.Text(o.opt.To.Bare().String())) + "` and try again",
-		"the contact's device may not accept the key of this one: " + grouped(key),
+		"the contact's device may not accept the key of this one: " + fault.Grouped(key),
 		"on the contact's device, compare it, and if it is the same " + accept,
 	}
 }

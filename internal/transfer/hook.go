@@ -3,6 +3,8 @@ package transfer
 import (
 	"time"
 
+	"jetsend/internal/event"
+
 	"jetsend/internal/clean"
 	"jetsend/internal/fault"
 	"jetsend/internal/hook"
@@ -15,8 +17,8 @@ import (
 //
 // Every file is reported as received once, so this is called once for it. When
 // the process dies between the two the hook is not run: once at most.
-func (r *receiver) runHook(h *hook.Config, of Received) {
-	if h == nil || of.Path == StandardOutput { // what another run wrote there is no file of this one
+func (r *receiver) runHook(h *hook.Config, of event.Received) {
+	if h == nil || of.Path == event.StandardOutput { // what another run wrote there is no file of this one
 		return
 	}
 	r.tasks.Add(1) // within a task, so the run waits for both
@@ -27,7 +29,7 @@ func (r *receiver) runHook(h *hook.Config, of Received) {
 			result = h.Run(r.hooks, hook.For(of))
 			r.places.LeaveHook()
 		}
-		event := Hook{Head: of.Head, Status: result.Status, Seconds: result.Seconds}
+		event := event.Hook{Head: of.Head, Status: result.Status, Seconds: result.Seconds}
 		if result.Err != nil {
 			event.Reason = clean.Error(result.Err)
 		}
@@ -57,6 +59,6 @@ func (r *receiver) finishHooks() {
 func (r *receiver) keeping(t *terms) keeping {
 	return keeping{
 		Options:  sink.Options{MinFree: t.MinFree, Conflict: t.OnConflict, PerSender: t.PerSender, Out: t.Out},
-		checksum: t.Checksum, released: func(of Received) { r.runHook(t.Hook, of) },
+		checksum: t.Checksum, released: func(of event.Received) { r.runHook(t.Hook, of) },
 	}
 }

@@ -8,6 +8,12 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/contact"
+	"jetsend/internal/dialect"
+	"jetsend/internal/event"
+	"jetsend/internal/fault"
+	"jetsend/internal/profile"
+
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
@@ -18,19 +24,19 @@ import (
 // the file. A contact who is known to use a jetsend may still start it.
 func TestIncapableAtOnce(t *testing.T) {
 	st := newFormStage(t)
-	secure := []string{NS, nsJETOMEMO, jingle.NSJET, jingle.NSEncryptedFile}
+	secure := []string{profile.NS, contact.NSJETOMEMO, jingle.NSJET, jingle.NSEncryptedFile}
 	for name, tt := range map[string]struct {
 		client string
 		hidden []string
-		how    Encryption
+		how    dialect.Choice
 		reason string
 		hint   string
 	}{
-		"Gajim":           {"Gajim", secure, EncryptionAuto, "is online with Gajim, which cannot receive encrypted files", "`jetsend send --insecure-plaintext " + st.path + " juliet@jet.test`"},
-		"Libervia":        {"Libervia", []string{NS}, EncryptionAuto, "is online with Libervia, which cannot receive encrypted files", "--insecure-plaintext"},
-		"Psi, asked for":  {"Psi", secure, EncryptionFile, "is online with Psi, which cannot receive files with `--encryption encrypted-file`", "leave `--encryption"},
-		"no Jingle":       {"Psi+", append([]string{jingle.NS, jingle.NSFile}, secure...), EncryptionAuto, "is online with Psi+, which cannot receive files (Jingle file transfer)", "jetsend receive"},
-		"no Jingle, flag": {"Psi+", append([]string{jingle.NS, jingle.NSFile}, secure...), EncryptionInsecurePlaintext, "is online with Psi+, which cannot receive files (Jingle file transfer)", "jetsend receive --insecure-plaintext"},
+		"Gajim":           {"Gajim", secure, dialect.ChooseBest, "is online with Gajim, which cannot receive encrypted files", "`jetsend send --insecure-plaintext " + st.path + " juliet@jet.test`"},
+		"Libervia":        {"Libervia", []string{profile.NS}, dialect.ChooseBest, "is online with Libervia, which cannot receive encrypted files", "--insecure-plaintext"},
+		"Psi, asked for":  {"Psi", secure, dialect.ChooseEncryptedFile, "is online with Psi, which cannot receive files with `--encryption encrypted-file`", "leave `--encryption"},
+		"no Jingle":       {"Psi+", append([]string{jingle.NS, jingle.NSFile}, secure...), dialect.ChooseBest, "is online with Psi+, which cannot receive files (Jingle file transfer)", "jetsend receive"},
+		"no Jingle, flag": {"Psi+", append([]string{jingle.NS, jingle.NSFile}, secure...), dialect.ChoosePlaintext, "is online with Psi+, which cannot receive files (Jingle file transfer)", "jetsend receive --insecure-plaintext"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			st.pretend(tt.client, tt.hidden...)
@@ -40,7 +46,7 @@ func TestIncapableAtOnce(t *testing.T) {
 			opt := SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: st.path}}, Encryption: tt.how, Wait: time.Hour}
 			err := st.romeo.Send(ctx, opt)
 			wantCode(t, err, exitcode.Incapable)
-			f := err.(*Failure)
+			f := err.(*fault.Failure)
 			hints := strings.Join(f.Hints, "\n")
 			if !strings.Contains(f.Reason, tt.reason) || !strings.Contains(hints, tt.hint) {
 				t.Errorf("%q, hints %q", f.Reason, hints)
@@ -66,12 +72,12 @@ func TestIncapableAtOnce(t *testing.T) {
 			chosen <- err
 		}()
 		eventually(t, func() bool {
-			w, ok := last[Warning](&st.out)
+			w, ok := last[event.Warning](&st.out)
 			return ok && strings.Contains(w.Text, "with Gajim, which cannot receive encrypted files from here; you wait for another client")
 		})
 		cancel()
-		if err := <-chosen; !errors.Is(err, context.Canceled) || count[Warning](&st.out) != 1 {
-			t.Errorf("%s: %v, warned %d times", why, err, count[Warning](&st.out))
+		if err := <-chosen; !errors.Is(err, context.Canceled) || count[event.Warning](&st.out) != 1 {
+			t.Errorf("%s: %v, warned %d times", why, err, count[event.Warning](&st.out))
 		}
 	}
 	waits("its jetsend is known", SendOptions{To: jid.MustParse("juliet@jet.test"), Wait: time.Hour})

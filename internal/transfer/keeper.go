@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"jetsend/internal/fault"
+
 	"jetsend/internal/batch"
 	"jetsend/internal/due"
 	"jetsend/internal/jid"
@@ -147,7 +149,7 @@ func (r *receiver) request(t *terms, row journal.Row) error {
 	}
 	q := &request{terms: t, row: row, to: to, done: make(chan error, 1)}
 	if !r.actors.hand(row.Key, q, func() *visits { return newVisits(r, row.Key) }) {
-		return errStreamLost
+		return fault.ErrStreamLost
 	}
 	return <-q.done
 }

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/event"
+
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
@@ -15,7 +17,7 @@ import (
 )
 
 // count is how many events of type T there were.
-func count[T Event](e *events) (n int) {
+func count[T event.Event](e *events) (n int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, ev := range e.all {
@@ -90,7 +92,7 @@ func TestLastWordLost(t *testing.T) {
 			st.arrived(t)
 			if !tt.known {
 				wantCode(t, err, exitcode.Interrupted)
-				if failed, _ := last[Failed](&st.out); !failed.Resumable || count[Sent](&st.out) > 0 {
+				if failed, _ := last[event.Failed](&st.out); !failed.Resumable || count[event.Sent](&st.out) > 0 {
 					t.Errorf("%+v", failed)
 				}
 				tap.SetRewrite(nil)
@@ -103,8 +105,8 @@ func TestLastWordLost(t *testing.T) {
 				}
 				st.arrived(t)
 			}
-			if count[Received](&st.in) != 1 || count[Sent](&st.out) != 1 {
-				t.Errorf("%d received, %d sent", count[Received](&st.in), count[Sent](&st.out))
+			if count[event.Received](&st.in) != 1 || count[event.Sent](&st.out) != 1 {
+				t.Errorf("%d received, %d sent", count[event.Received](&st.in), count[event.Sent](&st.out))
 			}
 		})
 	}
@@ -131,7 +133,7 @@ func crash(t *testing.T, st *stage, leave func(part, final string) error) journa
 	waitIdle(t, st.juliet)
 	stop()
 	st.in.reset()
-	failed, _ := last[Failed](&st.out)
+	failed, _ := last[event.Failed](&st.out)
 	row, err := st.juliet.journal.Load(t.Context(), journal.Key{ID: failed.Transfer, Direction: journal.Receive})
 	if err != nil {
 		t.Fatal(err)
@@ -177,19 +179,19 @@ func TestCrashInRelease(t *testing.T) {
 				}
 				receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
 				if first == "receiver" && !tt.again {
-					eventually(t, func() bool { return count[Received](&st.in) == 1 })
+					eventually(t, func() bool { return count[event.Received](&st.in) == 1 })
 				}
 				if err := st.send(t, RetryOptions{Retries: 1, For: time.Minute}); err != nil {
 					t.Fatal(err)
 				}
 				st.arrived(t)
 				// The contact may have the receipt before the end of the release is reported.
-				eventually(t, func() bool { return count[Received](&st.in) > 0 })
-				if n := count[Received](&st.in); n != 1 {
+				eventually(t, func() bool { return count[event.Received](&st.in) > 0 })
+				if n := count[event.Received](&st.in); n != 1 {
 					t.Errorf("received reported %d times", n)
 				}
-				sent, _ := last[Sent](&st.out)
-				if sent.Transfer != key.ID || !sent.VerifiedByPeer || count[Sent](&st.out) != 1 {
+				sent, _ := last[event.Sent](&st.out)
+				if sent.Transfer != key.ID || !sent.VerifiedByPeer || count[event.Sent](&st.out) != 1 {
 					t.Errorf("%+v", sent)
 				}
 				if n := carried(st.relay); (n > 0) != tt.again {

@@ -5,13 +5,17 @@ import (
 	"errors"
 	"fmt"
 
+	"jetsend/internal/dialect"
+	"jetsend/internal/fault"
+	"jetsend/internal/route"
+
 	"jetsend/internal/contact"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle/s5b"
 	"jetsend/internal/journal"
 	"jetsend/internal/session"
-	sending "jetsend/internal/source"
+	"jetsend/internal/source"
 	"jetsend/internal/xmltree"
 )
 
@@ -34,7 +38,7 @@ func (e *Endpoint) Contacts() *contact.Finder { return e.contacts() }
 // OpenSources opens what a Send with opt would send, and reports what of it will not
 // arrive as it is here. The caller closes them. An error is the *Failure that the Send
 // would end with.
-func (e *Endpoint) OpenSources(ctx context.Context, opt SendOptions) ([]*sending.Source, error) {
+func (e *Endpoint) OpenSources(ctx context.Context, opt SendOptions) ([]*source.Source, error) {
 	if err := checkTexts(opt); err != nil {
 		return nil, err
 	}
@@ -49,10 +53,10 @@ func (e *Endpoint) OpenSources(ctx context.Context, opt SendOptions) ([]*sending
 
 // Choose returns the client that a Send of the sources would offer them to first. Of an
 // error, Ended says what the Send would end with.
-func (e *Endpoint) Choose(ctx context.Context, opt SendOptions, sources []*sending.Source) (*contact.Peer, error) {
+func (e *Endpoint) Choose(ctx context.Context, opt SendOptions, sources []*source.Source) (*contact.Peer, error) {
 	peers, err := e.choose(ctx, opt)
 	if err == nil {
-		err = e.guardForm(ctx, peers[0], opt)
+		err = e.contacts().GuardForm(ctx, peers[0], contactOptions(opt))
 	}
 	if err == nil {
 		err = checkPeer(peers[0], opt, sources)
@@ -66,7 +70,7 @@ func (e *Endpoint) Choose(ctx context.Context, opt SendOptions, sources []*sendi
 // Paths are the transports that an offer to a client would allow, in the order of trying,
 // and the places at which this machine could be reached for it. Nothing listens there any
 // more when it returns.
-func (e *Endpoint) Paths(ctx context.Context, to *contact.Peer, opt RouteOptions) (transports []string, candidates []s5b.Candidate, err error) {
+func (e *Endpoint) Paths(ctx context.Context, to *contact.Peer, opt route.Options) (transports []string, candidates []s5b.Candidate, err error) {
 	r, err := e.offerRoute(ctx, to, opt)
 	if err != nil {
 		return nil, nil, err
@@ -89,9 +93,9 @@ func (e *Endpoint) Proxies(ctx context.Context) []s5b.Proxy { return e.routes.Pr
 
 // Earlier is the interrupted transfer that a Send of src in our profile would go on with;
 // journal.ErrUnknown: none.
-func (e *Endpoint) Earlier(ctx context.Context, opt SendOptions, src *sending.Source) (journal.Row, error) {
+func (e *Endpoint) Earlier(ctx context.Context, opt SendOptions, src *source.Source) (journal.Row, error) {
 	o := e.offering(opt, src)
-	o.form = formJetsend
+	o.form = dialect.FormJetsend
 	return e.journal.Find(ctx, o.rowOf())
 }
 
@@ -105,10 +109,10 @@ func (e *Endpoint) Ended(ctx context.Context, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, errStreamLost), errors.Is(err, session.ErrSessionLost):
+	case errors.Is(err, fault.ErrStreamLost), errors.Is(err, session.ErrSessionLost):
 		return e.unreachable()
 	}
-	return failureOf(causeOf(ctx, err), false)
+	return fault.New(fault.Cause(ctx, err), false)
 }
 
 // checkTexts refuses what does not fit into a sealed offer.
@@ -129,5 +133,5 @@ func checkText(what, text string, most int) error {
 	if n <= most {
 		return nil
 	}
-	return &Failure{Code: exitcode.Usage, Reason: fmt.Sprintf("a %s of %d bytes as XML; at most %d fit", what, n, most)}
+	return &fault.Failure{Code: exitcode.Usage, Reason: fmt.Sprintf("a %s of %d bytes as XML; at most %d fit", what, n, most)}
 }

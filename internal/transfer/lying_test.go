@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/event"
+
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/xmltree"
@@ -253,15 +255,15 @@ func (st *lyingStage) tries(t *testing.T, kind string, m mutation) {
 	if err == nil {
 		t.Errorf("%s: sent", m.name)
 	}
-	if _, ok := last[Sent](&st.out); ok {
+	if _, ok := last[event.Sent](&st.out); ok {
 		t.Errorf("%s: event sent", m.name)
 	}
 	waitIdle(t, st.juliet)
-	_, got := last[Received](&st.in)
+	_, got := last[event.Received](&st.in)
 	if kind != "receipt" && (got || len(list(t, st.dir)) > 0) {
 		t.Errorf("%s: received (%v)", m.name, list(t, st.dir))
 	}
-	if f, ok := last[Failed](&st.out); ok && testing.Verbose() {
+	if f, ok := last[event.Failed](&st.out); ok && testing.Verbose() {
 		fmt.Printf("%-16s %-80s %d %s\n", kind, m.name, f.Code, f.Reason)
 	}
 }

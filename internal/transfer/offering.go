@@ -7,6 +7,12 @@ import (
 	"slices"
 	"time"
 
+	"jetsend/internal/contact"
+	"jetsend/internal/event"
+	"jetsend/internal/route"
+
+	"jetsend/internal/source"
+
 	"jetsend/internal/backoff"
 	"jetsend/internal/batch"
 	"jetsend/internal/clean"
@@ -27,7 +33,7 @@ type offering struct {
 	upload
 	life  context.Context
 	opt   SendOptions
-	batch *Batch
+	batch *profile.Batch
 	// unnamed: nobody asked for this transfer by its id, so that somebody else may
 	// be at it.
 	unnamed bool
@@ -35,8 +41,8 @@ type offering struct {
 	late    bool        // the run was stopped before the transfer existed
 	turn    *batch.Turn // among the files of the command, nil for a session alone
 
-	peers    []*peer // clients of the contact, the best first
-	to       *peer   // of the session of the moment
+	peers    []*contact.Peer // clients of the contact, the best first
+	to       *contact.Peer   // of the session of the moment
 	talk     *conversation.Conversation
 	retry    backoff.Attempts
 	restarts int
@@ -44,7 +50,7 @@ type offering struct {
 }
 
 // run sends the file. The row of the transfer is held.
-func (o *offering) run(ctx context.Context, peers []*peer) {
+func (o *offering) run(ctx context.Context, peers []*contact.Peer) {
 	o.life, o.peers = ctx, peers
 	o.retry = o.opt.Retry.attempts(o.e.timing.retries, o.row.Row().Durable)
 	(&actor{o.e, rowKey(o.head), o, ctx}).run()
@@ -54,19 +60,19 @@ func (o *offering) run(ctx context.Context, peers []*peer) {
 // answers.
 func (o *offering) Open() (c *conversation.Conversation, _ end, err error) {
 	o.from = o.row.Row().Durable
-	for _, p := range prefer(o.peers, o.row.Row().Resource) {
+	for _, p := range contact.Prefer(o.peers, o.row.Row().Resource) {
 		if p.Form != o.form {
 			break
 		}
 		o.to, o.head.Peer = p, p.JID.String()
-		if err = checkPeer(p, o.opt, []*source{o.src}); err != nil {
+		if err = checkPeer(p, o.opt, []*source.Source{o.src}); err != nil {
 			break
 		}
 		c, err = o.offer()
-		if o.form != formInsecurePlaintext && unopened(err) && o.e.rebuilt(o.life, p.JID) { // once
+		if o.form != dialect.FormPlaintext && fault.Of(err).Unopened && o.e.rebuilt(o.life, p.JID) { // once
 			c, err = o.offer()
 		}
-		if !unanswered(err) {
+		if !fault.Of(err).Unanswered {
 			break
 		}
 	}
@@ -114,7 +120,7 @@ func (o *offering) offer() (c *conversation.Conversation, err error) {
 			return err
 		}
 		c.Lost = o.e.sess.Lost()
-		o.e.cfg.Report(Offer{Head: o.head, Size: o.src.Size, ResumedFrom: o.row.Row().Durable, Directory: o.src.Tree != nil})
+		o.e.cfg.Report(event.Offer{Head: o.head, Size: o.src.Size, ResumedFrom: o.row.Row().Durable, Directory: o.src.Tree != nil})
 		patience := o.patience()
 		if patience > 0 {
 			late = time.After(patience)
@@ -155,16 +161,16 @@ func (o *offering) awaitAccept(c *conversation.Conversation, late <-chan time.Ti
 		}
 		return o.released, err
 	}
-	silent := errNoAnswer
+	silent := fault.ErrNoAnswer
 	if o.asksNobody() {
-		silent = errSilent
+		silent = fault.ErrSilent
 	}
 	err := c.AwaitAccept(conversation.Needs{Server: true, Alive: true}, late, silent, look)
 	switch {
 	case err == nil && o.released:
 		c.Goodbye()
-	case c.Dialect.Form().Seals() && saysSuccess(err): // and does not prove it
-		return errUnconfirmed
+	case c.Dialect.Form().Seals() && fault.Of(err).Said(jingle.Success): // and does not prove it
+		return fault.ErrUnconfirmed
 	}
 	return err
 }
@@ -173,21 +179,21 @@ func (o *offering) awaitAccept(c *conversation.Conversation, late <-chan time.Ti
 // the time and the contact.
 func (o *offering) After(err error) bool {
 	if came := o.retry.Advance(o.from, o.row.Row().Durable); !came && err == nil && !o.released {
-		err = errNoProgress
+		err = fault.ErrNoProgress
 	}
 	if err == nil && !o.released {
-		if err = o.row.Interrupt(errNextPart); err == nil {
+		if err = o.row.Interrupt(fault.ErrNextPart); err == nil {
 			return true
 		}
 		return o.fail(err)
 	}
 	for err != nil {
-		if errors.Is(err, errPrefix) && o.restarts < backoff.MaxRestarts {
+		if errors.Is(err, fault.ErrPrefix) && o.restarts < backoff.MaxRestarts {
 			o.restart = true
 			o.restarts++
 			return true
 		}
-		pause, more := o.retry.Next(time.Now(), !errors.Is(err, errInUse)) // see asking
+		pause, more := o.retry.Next(time.Now(), !errors.Is(err, fault.ErrInUse)) // see asking
 		if !more || !fault.Of(err).Again(o.standing()) {
 			return o.fail(err)
 		}
@@ -196,11 +202,11 @@ func (o *offering) After(err error) bool {
 		}
 		if !o.profile() { // nothing of what went out counts
 			o.moved = 0
-			o.e.cfg.Report(Warning{Text: startsOver(o.head.Peer)})
+			o.e.cfg.Report(event.Warning{Text: contact.StartsOver(o.head.Peer)})
 		}
-		o.e.cfg.Report(Interrupted{Head: o.head, Bytes: o.moved, Reason: clean.Error(err), RetryIn: pause.Seconds()})
+		o.e.cfg.Report(event.Interrupted{Head: o.head, Bytes: o.moved, Reason: clean.Error(err), RetryIn: pause.Seconds()})
 		if err = o.e.sleep(o.life, pause); o.e.gone() {
-			return o.fail(errStreamLost)
+			return o.fail(fault.ErrStreamLost)
 		}
 		if err == nil {
 			o.peers, err = o.findAgain(o.retry.Left(time.Now()))
@@ -217,22 +223,22 @@ func (o *offering) After(err error) bool {
 
 // findAgain looks for the contact after an interruption, for as long as the run
 // goes on trying. Clients that take only another form of offer do not count.
-func (o *offering) findAgain(left time.Duration) ([]*peer, error) {
+func (o *offering) findAgain(left time.Duration) ([]*contact.Peer, error) {
 	end := time.Now().Add(max(left, time.Second))
 	online, cancel := context.WithDeadline(o.life, end)
 	defer cancel()
 	if err := o.e.sess.WaitOnline(online); err != nil {
-		return nil, fmt.Errorf("%w: %w", errStreamLost, err)
+		return nil, fmt.Errorf("%w: %w", fault.ErrStreamLost, err)
 	}
 	opt := o.opt
 	for {
 		opt.Wait = min(max(time.Until(end), time.Second), o.e.timing.retries.Last)
 		peers, err := o.e.chooseForm(o.life, opt, o.form)
-		peers = slices.DeleteFunc(peers, func(p *peer) bool { return p.Form != o.form })
+		peers = slices.DeleteFunc(peers, func(p *contact.Peer) bool { return p.Form != o.form })
 		if err == nil && len(peers) == 0 {
-			err = o.e.noResource(o.life, opt, 1, 0)
+			err = o.e.contacts().NoResource(o.life, contactOptions(opt), 1, 0)
 		}
-		if err = away(err); !errors.Is(err, errPeerGone) || !time.Now().Before(end) {
+		if err = fault.Away(err); !errors.Is(err, fault.ErrPeerGone) || !time.Now().Before(end) {
 			return peers, err
 		}
 		if err := o.e.sleep(o.life, o.e.timing.retries.First); err != nil {
@@ -243,11 +249,11 @@ func (o *offering) findAgain(left time.Duration) ([]*peer, error) {
 
 // fail reports that the file is not there.
 func (o *offering) fail(err error) (more bool) {
-	err = causeOf(o.life, err)
-	f := failureOf(err, o.marked)
+	err = fault.Cause(o.life, err)
+	f := fault.New(err, o.marked)
 	o.code = f.Code
-	o.e.cfg.Report(Failed{
-		Head: o.head, Code: int(f.Code), Reason: clean.Error(f), Resumable: o.writeDown(err), Declined: saysNo(err),
+	o.e.cfg.Report(event.Failed{
+		Head: o.head, Code: int(f.Code), Reason: clean.Error(f), Resumable: o.writeDown(err), Declined: fault.Of(err).Declined,
 		Hints: slices.Concat(f.Hints, o.hints(err)),
 	})
 	return false
@@ -267,11 +273,11 @@ func (o *offering) prepare(ctx context.Context, c *conversation.Conversation) (c
 	}
 	content = jingle.Content{Creator: jingle.SenderInitiator, Name: dialect.ContentName, Senders: jingle.SenderInitiator, Transport: c.Route.Element()}
 	env, err := c.Dialect.Write(ctx, o.e.omemo, o.e.sess, dialect.Terms{Offer: o.sealedOffer(ctx, sid), Limit: o.e.sessionLimit()}, &content)
-	if err == nil && !o.profile() && o.opt.Encryption == EncryptionAuto { // what was really wrapped decides
-		err = o.e.guardKeys(ctx, o.to.JID.Bare(), env.Devices, o.form)
+	if err == nil && !o.profile() && o.opt.Encryption == dialect.ChooseBest { // what was really wrapped decides
+		err = o.e.contacts().GuardKeys(ctx, o.to.JID.Bare(), env.Devices, o.form)
 	}
 	if err != nil {
-		return content, sid, wrapFailed(o.to, err)
+		return content, sid, contact.NoKeys(o.to.JID, err)
 	}
 	c.Devices = env.Devices
 	return content, sid, nil
@@ -295,20 +301,20 @@ func (o *offering) sealedOffer(ctx context.Context, sid string) profile.Offer {
 
 // paths are the ways that the bytes may take in the form of the offer and with the
 // client.
-func (o *offering) paths() (RouteOptions, error) {
+func (o *offering) paths() (route.Options, error) {
 	r := o.opt.Route
 	inband, why := o.form.First(o.to.Software, o.src.Size)
 	if why == "" {
 		return r, nil
 	}
-	first := S5B
+	first := route.S5B
 	if inband {
-		first = IBB
+		first = route.IBB
 	}
 	order := slices.Clone(r.Order())
 	i := slices.Index(order, first)
 	if i < 0 {
-		return r, fmt.Errorf("%w: %s", errNoTransport, why)
+		return r, fmt.Errorf("%w: %s", fault.ErrNoTransport, why)
 	}
 	r.Transports = slices.Insert(slices.Delete(order, i, i+1), 0, first)
 	return r, nil
@@ -333,7 +339,7 @@ func (o *offering) rowOf() journal.Row {
 	if o.batch != nil {
 		r.Batch = o.batch.ID
 	}
-	if o.form == formInsecurePlaintext {
+	if o.form == dialect.FormPlaintext {
 		r.Keys = [][]byte{journal.NoKey()}
 	}
 	return r

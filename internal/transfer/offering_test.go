@@ -7,6 +7,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"jetsend/internal/fault"
+	"jetsend/internal/stream"
+
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/stanza"
@@ -31,7 +34,7 @@ func TestSlowOffer(t *testing.T) {
 	for _, tt := range []struct {
 		takes time.Duration
 		want  error
-	}{{idle - time.Second, nil}, {idle + time.Second, errNotThere}} {
+	}{{stream.Idle - time.Second, nil}, {stream.Idle + time.Second, fault.ErrNotThere}} {
 		synctest.Test(t, func(t *testing.T) {
 			self, to := jid.MustParse("romeo@jet.test/a"), jid.MustParse("juliet@jet.test/b")
 			e := &Endpoint{jingle: jingle.NewManager(jingle.Config{Port: slowLine(tt.takes), Self: func() jid.JID { return self }})}

@@ -11,6 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/event"
+	"jetsend/internal/fault"
+
 	"jetsend/internal/batch"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/inbox"
@@ -64,7 +67,7 @@ func TestOnceIsOneBatch(t *testing.T) {
 		err, received := romeo.Send(t.Context(), send), <-ended
 		for who, err := range map[string]error{"sender": err, "receiver": received} {
 			code := exitcode.OK
-			var f *Failure
+			var f *fault.Failure
 			if errors.As(err, &f) {
 				code = f.Code
 			}
@@ -110,7 +113,7 @@ func TestOnceTakesNoOther(t *testing.T) {
 	}
 	refused := 0
 	for range 2 {
-		var f *Failure
+		var f *fault.Failure
 		if err := <-sent; errors.As(err, &f) && f.Code == exitcode.Declined {
 			refused++
 		} else if err != nil {
@@ -120,7 +123,7 @@ func TestOnceTakesNoOther(t *testing.T) {
 	if err := <-ended; err != nil || refused != 1 || asked.Load() != 1 {
 		t.Errorf("received: %v; %d refused, asked %d times", err, refused, asked.Load())
 	}
-	if f, ok := last[Failed](&in); !ok || !f.Declined || !strings.Contains(f.Reason, "one batch") {
+	if f, ok := last[event.Failed](&in); !ok || !f.Declined || !strings.Contains(f.Reason, "one batch") {
 		t.Errorf("the receiver says of the other %+v", f)
 	}
 }
@@ -139,7 +142,7 @@ func TestOnceLacks(t *testing.T) {
 	}
 	r.waiting = 0
 	n := r.lacks()
-	var f *Failure
+	var f *fault.Failure
 	if err := r.incomplete(n); n != 1 || !errors.As(err, &f) || f.Code != exitcode.Interrupted || f.Reported {
 		t.Errorf("lacks %d: %v", n, err)
 	}
@@ -160,7 +163,7 @@ func TestOutputIsForOneFile(t *testing.T) {
 	files := threeFiles(t)
 	send := SendOptions{To: jid.MustParse("juliet@jet.test"), Files: files, Wait: time.Minute}
 	wantCode(t, romeo.Send(t.Context(), send), exitcode.Declined)
-	if f, _ := last[Failed](&in); !strings.Contains(f.Reason, "standard output") || out.Len() != 0 {
+	if f, _ := last[event.Failed](&in); !strings.Contains(f.Reason, "standard output") || out.Len() != 0 {
 		t.Errorf("%+v, %d bytes", f, out.Len())
 	}
 	send.Files = files[:1]

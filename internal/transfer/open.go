@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"jetsend/internal/profile"
+
 	"jetsend/internal/clean"
 	"jetsend/internal/dialect"
 	"jetsend/internal/filename"
@@ -34,7 +36,7 @@ func (in *incoming) identify() {
 
 // batch is what an offer of several files belongs to, or nil, as for one that could not
 // be read.
-func (in *incoming) batch() *Batch {
+func (in *incoming) batch() *profile.Batch {
 	if in.d == nil {
 		return nil
 	}
@@ -90,7 +92,7 @@ func (in *incoming) open(ctx context.Context) error {
 	if !in.seals() {
 		return nil
 	}
-	in.e.rememberJetsend(ctx, in.dev)
+	in.e.contacts().RememberJetsend(ctx, in.dev)
 	in.dropAbandoned(ctx)
 	return nil
 }

@@ -6,6 +6,11 @@ import (
 	"log/slog"
 	"time"
 
+	"jetsend/internal/dialect"
+	"jetsend/internal/event"
+	"jetsend/internal/profile"
+	"jetsend/internal/route"
+
 	"jetsend/internal/backoff"
 	"jetsend/internal/hook"
 	"jetsend/internal/inbox"
@@ -32,7 +37,7 @@ type Config struct {
 	// Priority is the presence priority; -1 never takes a chat message away.
 	Priority int8
 	// S5B bounds what is offered and dialled.
-	S5B S5BConfig
+	S5B route.S5BConfig
 	// IBBBlockSize is what we offer for in-band bytestreams; 0 means 4096.
 	IBBBlockSize int
 	// ManyDevices lets a new OMEMO device be added to an account that already
@@ -49,7 +54,7 @@ type Config struct {
 	KeepFor time.Duration
 	// Report receives all events, in order for one transfer, from several
 	// goroutines at once.
-	Report func(Event)
+	Report func(event.Event)
 	// Log may be nil.
 	Log *slog.Logger
 }
@@ -74,8 +79,8 @@ type SendOptions struct {
 	AnswerTimeout time.Duration // 0: wait for ever
 	LimitRate     int64         // bytes per second, 0: none
 	Description   string
-	Route         RouteOptions
-	Encryption    Encryption
+	Route         route.Options
+	Encryption    dialect.Choice
 	Cipher        string // aes-128-gcm or aes-256-gcm; empty: what the form has
 	// HiddenName and VerifiedReceipt refuse clients that cannot do without
 	// showing the name to the servers, or cannot prove that the file arrived.
@@ -115,7 +120,7 @@ type ResumeOptions struct {
 	// AnswerTimeout is that of SendOptions, for what is offered again.
 	AnswerTimeout time.Duration
 	LimitRate     int64
-	Route         RouteOptions
+	Route         route.Options
 	Retry         RetryOptions
 	// Anew, unless nil, is the hint for a transfer that has to begin anew.
 	Anew func(*journal.Row) string
@@ -140,13 +145,13 @@ type Question struct {
 	Name        string
 	Size        int64
 	Description string
-	Device      DeviceInfo
+	Device      event.DeviceInfo
 	// Insecure means that the file is not encrypted; there is no Device then.
 	Insecure bool
 	// Directory means that it is a directory, and Size that of its archive.
 	Directory bool
 	// Batch says how many files of how many bytes a yes is for; nil is this one.
-	Batch *Batch
+	Batch *profile.Batch
 }
 
 // ReceiveOptions are the choices of one `receive`.
@@ -161,7 +166,7 @@ type ReceiveOptions struct {
 	MinFree    int64 // bytes that must stay free
 	OnConflict inbox.Conflict
 	LimitRate  int64
-	Route      RouteOptions
+	Route      route.Options
 	Checksum   bool
 	Drain      time.Duration
 	Retry      RetryOptions

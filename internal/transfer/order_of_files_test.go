@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/event"
+
 	"jetsend/internal/jid"
 )
 
@@ -36,7 +38,7 @@ func TestArgumentsInOrder(t *testing.T) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	for _, ev := range in.all {
-		if offer, ok := ev.(Offer); ok {
+		if offer, ok := ev.(event.Offer); ok {
 			got = append(got, offer.Name)
 		}
 	}

@@ -8,6 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/dialect"
+	"jetsend/internal/event"
+	"jetsend/internal/route"
+
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
@@ -86,11 +90,11 @@ func (st *orderStage) heard() (said, answers []string) {
 	return slices.Clone(st.said), slices.Clone(st.answers)
 }
 
-func (st *orderStage) send(t *testing.T, how Encryption, transport string) error {
+func (st *orderStage) send(t *testing.T, how dialect.Choice, transport string) error {
 	t.Helper()
 	err := st.romeo.Send(t.Context(), SendOptions{
 		To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: st.path}}, Wait: time.Minute, AnswerTimeout: time.Minute,
-		Encryption: how, Route: RouteOptions{Transports: []string{transport}},
+		Encryption: how, Route: route.Options{Transports: []string{transport}},
 	})
 	waitIdle(t, st.juliet)
 	return err
@@ -100,10 +104,10 @@ func (st *orderStage) send(t *testing.T, how Encryption, transport string) error
 func (st *orderStage) once(t *testing.T) {
 	t.Helper()
 	st.whole(t)
-	if r, s := count[Received](&st.in), count[Sent](&st.out); r != 1 || s != 1 {
+	if r, s := count[event.Received](&st.in), count[event.Sent](&st.out); r != 1 || s != 1 {
 		t.Errorf("%d received, %d sent", r, s)
 	}
-	if i, f := count[Interrupted](&st.out)+count[Interrupted](&st.in), count[Failed](&st.in); i+f > 0 {
+	if i, f := count[event.Interrupted](&st.out)+count[event.Interrupted](&st.in), count[event.Failed](&st.in); i+f > 0 {
 		t.Errorf("%d interrupted, %d failed", i, f)
 	}
 }
@@ -112,8 +116,8 @@ func (st *orderStage) once(t *testing.T) {
 // the offer, the accept, the checksum, the receipt and the end among them, changes
 // nothing: the file comes once, and is said once to have come.
 func TestEveryWordTwice(t *testing.T) {
-	for _, how := range []Encryption{EncryptionAuto, EncryptionJET, EncryptionDraft, EncryptionFile} {
-		for _, transport := range []string{S5B, IBB} {
+	for _, how := range []dialect.Choice{dialect.ChooseBest, dialect.ChooseJET, dialect.ChooseDraft, dialect.ChooseEncryptedFile} {
+		for _, transport := range []string{route.S5B, route.IBB} {
 			t.Run(cmp.Or(string(how), "auto")+" "+transport, func(t *testing.T) {
 				st := newOrderStage(t)
 				st.romeo.cfg.SessionLimit = 20_000 // so that there is a checksum
@@ -129,9 +133,9 @@ func TestEveryWordTwice(t *testing.T) {
 				st.once(t)
 				want := []string{"session-initiate", "session-accept", "session-terminate"}
 				switch how {
-				case EncryptionAuto:
+				case dialect.ChooseBest:
 					want = append(want, "checksum", "received")
-				case EncryptionFile:
+				case dialect.ChooseEncryptedFile:
 					want = append(want, "checksum")
 				}
 				said, _ := st.heard()
@@ -170,7 +174,7 @@ func TestMidStream(t *testing.T) {
 				}
 				return [][]byte{raw}
 			})
-			if err := st.send(t, EncryptionAuto, IBB); err != nil {
+			if err := st.send(t, dialect.ChooseBest, route.IBB); err != nil {
 				t.Fatal(err)
 			}
 			st.once(t)
@@ -194,15 +198,15 @@ func TestEndBeforeReceipt(t *testing.T) {
 		j.Children = []*xmltree.Element{jingle.Reason{Condition: jingle.Success}.Element()}
 		return [][]byte{end.Append(nil, ""), raw}
 	})
-	wantCode(t, st.send(t, EncryptionAuto, S5B), exitcode.Interrupted)
-	if _, ok := last[Sent](&st.out); ok {
+	wantCode(t, st.send(t, dialect.ChooseBest, route.S5B), exitcode.Interrupted)
+	if _, ok := last[event.Sent](&st.out); ok {
 		t.Error("sent")
 	}
-	if f, _ := last[Failed](&st.out); !f.Resumable {
+	if f, _ := last[event.Failed](&st.out); !f.Resumable {
 		t.Errorf("%+v", f)
 	}
 	st.lie(nil)
-	if err := st.send(t, EncryptionAuto, S5B); err != nil {
+	if err := st.send(t, dialect.ChooseBest, route.S5B); err != nil {
 		t.Fatal(err)
 	}
 	st.once(t)

@@ -6,6 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/event"
+	"jetsend/internal/fault"
+	"jetsend/internal/route"
+
 	"jetsend/internal/exitcode"
 	"jetsend/internal/journal"
 	"jetsend/internal/xmpptest"
@@ -25,7 +29,7 @@ func TestParked(t *testing.T) {
 	}()
 	wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
 	waitIdle(t, st.juliet)
-	failed, _ := last[Failed](&st.out)
+	failed, _ := last[event.Failed](&st.out)
 	key := journal.Key{ID: failed.Transfer, Direction: journal.Receive}
 	row, err := st.juliet.journal.Load(t.Context(), key)
 	if err != nil {
@@ -39,10 +43,10 @@ func TestParked(t *testing.T) {
 	}
 	r := st.juliet.receiver.Load()
 	r.notify(key, &notice{}) // its time is over
-	if f, ok := last[Failed](&st.in); ok {
+	if f, ok := last[event.Failed](&st.in); ok {
 		t.Fatalf("%+v", f)
 	}
-	if err := errors.Join(h.Interrupt(errRunning), h.Release()); err != nil {
+	if err := errors.Join(h.Interrupt(fault.ErrRunning), h.Release()); err != nil {
 		t.Fatal(err)
 	}
 
@@ -58,10 +62,10 @@ func TestParked(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Errorf("receive --once: %v", err)
 	}
-	if got, _ := last[Received](&st.in); got.Transfer != key.ID || got.Path == "" || got.Size != row.Size {
+	if got, _ := last[event.Received](&st.in); got.Transfer != key.ID || got.Path == "" || got.Size != row.Size {
 		t.Errorf("%+v", got)
 	}
-	if received, failed := count[Received](&st.in), count[Failed](&st.in); received != 1 || failed != 0 {
+	if received, failed := count[event.Received](&st.in), count[event.Failed](&st.in); received != 1 || failed != 0 {
 		t.Errorf("%d received, %d failed", received, failed)
 	}
 	st.whole(t)
@@ -76,14 +80,14 @@ func TestParkedEnd(t *testing.T) {
 			stop := receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts, Retry: patient})
 			wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
 			waitIdle(t, st.juliet)
-			failed, _ := last[Failed](&st.out)
+			failed, _ := last[event.Failed](&st.out)
 			if forget {
 				if err := st.juliet.journal.Forget(t.Context(), journal.Key{ID: failed.Transfer, Direction: journal.Receive}, Discard); err != nil {
 					t.Fatal(err)
 				}
 			}
 			stop()
-			if f, _ := last[Failed](&st.in); f.Transfer != failed.Transfer || f.Code != int(exitcode.Interrupted) || f.Resumable == forget {
+			if f, _ := last[event.Failed](&st.in); f.Transfer != failed.Transfer || f.Code != int(exitcode.Interrupted) || f.Resumable == forget {
 				t.Errorf("%+v", f)
 			}
 		})
@@ -98,12 +102,12 @@ func TestParkedSend(t *testing.T) {
 	wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
 	waitIdle(t, st.juliet)
 	stop()
-	failed, _ := last[Failed](&st.out)
+	failed, _ := last[event.Failed](&st.out)
 	st.out.reset()
 	st.through(t, xmpptest.CutAt(1<<18))
 	wantCode(t, st.juliet.Resume(t.Context(), ResumeOptions{
 		Transfers: []journal.Key{{ID: failed.Transfer, Direction: journal.Receive}}, Named: true, Wait: time.Minute,
-		Route: RouteOptions{Transports: []string{S5B}},
+		Route: route.Options{Transports: []string{route.S5B}},
 	}), exitcode.Interrupted)
 	waitIdle(t, st.romeo)
 	st.through(t)
@@ -118,7 +122,7 @@ func TestParkedSend(t *testing.T) {
 		t.Fatal(err)
 	}
 	stopSender()
-	if got, _ := last[Sent](&st.out); got.Transfer != failed.Transfer || !got.VerifiedByPeer || count[Failed](&st.out) > 0 {
+	if got, _ := last[event.Sent](&st.out); got.Transfer != failed.Transfer || !got.VerifiedByPeer || count[event.Failed](&st.out) > 0 {
 		t.Errorf("%+v", got)
 	}
 	st.arrived(t)

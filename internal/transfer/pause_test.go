@@ -10,6 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/event"
+	"jetsend/internal/fault"
+	"jetsend/internal/profile"
+	"jetsend/internal/route"
+
 	"github.com/google/uuid"
 
 	"jetsend/internal/charge"
@@ -21,11 +26,11 @@ import (
 )
 
 // midway calls do once, when bytes of a file are under way.
-func midway(to *events, do func()) func(Event) {
+func midway(to *events, do func()) func(event.Event) {
 	called := false
-	return func(e Event) {
+	return func(e event.Event) {
 		to.report(e)
-		if p, moves := e.(Progress); moves && p.Bytes > 0 && !called {
+		if p, moves := e.(event.Progress); moves && p.Bytes > 0 && !called {
 			called = true
 			do()
 		}
@@ -36,7 +41,7 @@ func midway(to *events, do func()) func(Event) {
 func (st *stage) slowly(ctx context.Context) error {
 	return st.romeo.Send(ctx, SendOptions{
 		To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: st.path}}, Wait: time.Minute, AnswerTimeout: time.Minute,
-		LimitRate: int64(len(st.data) / 10), Route: RouteOptions{Transports: []string{S5B}},
+		LimitRate: int64(len(st.data) / 10), Route: route.Options{Transports: []string{route.S5B}},
 	})
 }
 
@@ -77,14 +82,14 @@ func TestPauseBySender(t *testing.T) {
 	st := setStage(t, 4<<20)
 	stop := receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts, AutoResume: day})
 	ctx, interrupt := context.WithCancelCause(t.Context())
-	st.romeo.cfg.Report = midway(&st.out, func() { interrupt(ErrInterrupted) })
+	st.romeo.cfg.Report = midway(&st.out, func() { interrupt(fault.ErrInterrupted) })
 	wantCode(t, st.slowly(ctx), exitcode.Cancelled)
 	waitIdle(t, st.juliet)
 	sent, received := st.rows(t)
 	if sent.Paused != journal.PausedHere || received.Paused != journal.PausedThere || received.Durable == 0 {
 		t.Fatalf("%+v\n%+v", sent, received)
 	}
-	if f, _ := last[Failed](&st.in); f.Code != int(exitcode.Declined) || !f.Resumable || !strings.Contains(f.Reason, "by hand") || len(f.Hints) != 1 {
+	if f, _ := last[event.Failed](&st.in); f.Code != int(exitcode.Declined) || !f.Resumable || !strings.Contains(f.Reason, "by hand") || len(f.Hints) != 1 {
 		t.Errorf("%+v", f)
 	}
 	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
@@ -92,7 +97,7 @@ func TestPauseBySender(t *testing.T) {
 	stop()
 	st.in.reset()
 	wantCode(t, <-st.resume(t, st.juliet, sent.ID, journal.Receive), exitcode.Declined)
-	if f, _ := last[Failed](&st.in); !f.Resumable || !strings.Contains(f.Reason, "by hand") {
+	if f, _ := last[event.Failed](&st.in); !f.Resumable || !strings.Contains(f.Reason, "by hand") {
 		t.Errorf("%+v", f)
 	}
 	if _, received = st.rows(t); received.Paused != journal.PausedThere || received.Durable == 0 {
@@ -102,7 +107,7 @@ func TestPauseBySender(t *testing.T) {
 	if err := <-st.resume(t, st.romeo, sent.ID, journal.Send); err != nil {
 		t.Fatal(err)
 	}
-	if r, _ := last[Resumed](&st.out); r.Offset == 0 {
+	if r, _ := last[event.Resumed](&st.out); r.Offset == 0 {
 		t.Error("it began anew")
 	}
 	st.arrived(t)
@@ -114,7 +119,7 @@ func TestPauseByReceiver(t *testing.T) {
 	st := setStage(t, 4<<20)
 	ctx, interrupt := context.WithCancelCause(t.Context())
 	defer interrupt(nil)
-	st.juliet.cfg.Report = midway(&st.in, func() { interrupt(ErrInterrupted) })
+	st.juliet.cfg.Report = midway(&st.in, func() { interrupt(fault.ErrInterrupted) })
 	ended := make(chan error, 1)
 	go func() { ended <- st.juliet.Receive(ctx, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts}) }()
 	takesOffers(t, st.juliet)
@@ -124,7 +129,7 @@ func TestPauseByReceiver(t *testing.T) {
 	if sent.Paused != journal.PausedThere || received.Paused != journal.PausedHere || received.Durable == 0 {
 		t.Fatalf("%+v\n%+v", sent, received)
 	}
-	if f, _ := last[Failed](&st.out); !f.Resumable || !slices.Equal(f.Hints, []string{"ask the contact to run `jetsend resume`"}) {
+	if f, _ := last[event.Failed](&st.out); !f.Resumable || !slices.Equal(f.Hints, []string{"ask the contact to run `jetsend resume`"}) {
 		t.Errorf("%+v", f)
 	}
 	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
@@ -150,10 +155,10 @@ func TestPauseWhileWaiting(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := journal.NotPaused
-	for _, cause := range []error{ErrTerminated, ErrInterrupted} {
+	for _, cause := range []error{fault.ErrTerminated, fault.ErrInterrupted} {
 		ctx, cancel := context.WithCancelCause(t.Context())
-		st.juliet.cfg.Report = func(e Event) {
-			if _, waits := e.(Waiting); waits {
+		st.juliet.cfg.Report = func(e event.Event) {
+			if _, waits := e.(event.Waiting); waits {
 				cancel(cause)
 			}
 		}
@@ -173,9 +178,9 @@ func TestStopWhileRequesting(t *testing.T) {
 	ctx, interrupt := context.WithCancelCause(t.Context())
 	defer interrupt(nil)
 	ended, over := make(chan error, 1), make(chan struct{})
-	st.romeo.cfg.Report = func(e Event) {
-		if _, is := e.(Offer); is { // before the answer
-			interrupt(ErrInterrupted)
+	st.romeo.cfg.Report = func(e event.Event) {
+		if _, is := e.(event.Offer); is { // before the answer
+			interrupt(fault.ErrInterrupted)
 			<-over
 		}
 	}
@@ -213,7 +218,7 @@ func TestStopBeforeServing(t *testing.T) {
 	}
 	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts, AutoResume: day})
 	eventually(t, func() bool { return load(t, st.romeo, sent).State.Live() })
-	interrupt(ErrInterrupted)
+	interrupt(fault.ErrInterrupted)
 	wantCode(t, <-ended, exitcode.Cancelled)
 	waitIdle(t, st.juliet)
 	for e, key := range map[*Endpoint]journal.Key{st.juliet: {ID: id, Direction: journal.Receive}, st.romeo: sent} {
@@ -222,7 +227,7 @@ func TestStopBeforeServing(t *testing.T) {
 			t.Errorf("%+v", row)
 		}
 	}
-	if n := count[Failed](&st.out) + count[Failed](&st.in); n != 0 {
+	if n := count[event.Failed](&st.out) + count[event.Failed](&st.in); n != 0 {
 		t.Errorf("%d failed", n)
 	}
 }
@@ -236,7 +241,7 @@ func TestStopWhileAskedByHand(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() {
 		ended <- st.juliet.Receive(ctx, ReceiveOptions{Dir: st.dir, Accept: AcceptAsk, Ask: func(ctx context.Context, _ Question) (bool, error) {
-			interrupt(ErrInterrupted)
+			interrupt(fault.ErrInterrupted)
 			<-ctx.Done()
 			return false, context.Cause(ctx)
 		}})
@@ -244,7 +249,7 @@ func TestStopWhileAskedByHand(t *testing.T) {
 	takesOffers(t, st.juliet)
 	wantCode(t, st.send(t, RetryOptions{}), exitcode.Declined)
 	wantCode(t, <-ended, exitcode.Cancelled)
-	if f, _ := last[Failed](&st.out); f.Resumable || len(f.Hints) != 0 || strings.Contains(f.Reason, "by hand") {
+	if f, _ := last[event.Failed](&st.out); f.Resumable || len(f.Hints) != 0 || strings.Contains(f.Reason, "by hand") {
 		t.Errorf("%+v", f)
 	}
 }
@@ -256,10 +261,10 @@ func TestPauseAtTheAnswer(t *testing.T) {
 	age(t, st.juliet, id, time.Hour)
 	ctx, interrupt := context.WithCancelCause(t.Context())
 	defer interrupt(nil)
-	st.juliet.cfg.Report = func(e Event) {
-		if _, is := e.(Accepted); is {
+	st.juliet.cfg.Report = func(e event.Event) {
+		if _, is := e.(event.Accepted); is {
 			r := st.juliet.receiver.Load()
-			interrupt(ErrInterrupted)
+			interrupt(fault.ErrInterrupted)
 			<-r.ctx.Done()
 		}
 	}
@@ -296,10 +301,10 @@ func (st *stage) ended(t *testing.T, id string, code exitcode.Code) {
 	key := journal.Key{ID: id, Direction: journal.Receive}
 	eventually(t, func() bool { return load(t, st.juliet, key).State == journal.Failed })
 	waitIdle(t, st.juliet)
-	eventually(t, func() bool { return count[Failed](&st.in) > 0 })
-	f, _ := last[Failed](&st.in)
-	if f.Code != int(code) || f.Resumable || f.Transfer != id || count[Failed](&st.in) != 1 {
-		t.Errorf("%d failed, %+v", count[Failed](&st.in), f)
+	eventually(t, func() bool { return count[event.Failed](&st.in) > 0 })
+	f, _ := last[event.Failed](&st.in)
+	if f.Code != int(code) || f.Resumable || f.Transfer != id || count[event.Failed](&st.in) != 1 {
+		t.Errorf("%d failed, %+v", count[event.Failed](&st.in), f)
 	}
 	if _, err := os.Lstat(st.partOf(id)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the partial file is there: %v", err)
@@ -312,7 +317,7 @@ func TestForgetIsToldLater(t *testing.T) {
 	st := setStage(t, 4<<20)
 	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts, AutoResume: day})
 	ctx, interrupt := context.WithCancelCause(t.Context())
-	st.romeo.cfg.Report = midway(&st.out, func() { interrupt(ErrInterrupted) })
+	st.romeo.cfg.Report = midway(&st.out, func() { interrupt(fault.ErrInterrupted) })
 	wantCode(t, st.slowly(ctx), exitcode.Cancelled)
 	waitIdle(t, st.juliet)
 	sent, received := st.rows(t)
@@ -320,7 +325,7 @@ func TestForgetIsToldLater(t *testing.T) {
 	if err := st.romeo.journal.Forget(t.Context(), sent.Key, Discard); err != nil {
 		t.Fatal(err)
 	}
-	in := &incoming{r: st.juliet.receiver.Load(), e: st.juliet, talk: sealedIn(t, offer{Gone: []string{sent.ID}})}
+	in := &incoming{r: st.juliet.receiver.Load(), e: st.juliet, talk: sealedIn(t, profile.Offer{Gone: []string{sent.ID}})}
 	in.dev.JID, in.dev.IdentityKey = received.Peer, make([]byte, 33)
 	in.dropAbandoned(t.Context())
 	if row := load(t, st.juliet, received.Key); row.State != journal.Interrupted {
@@ -346,7 +351,7 @@ func TestGoneIsLookedFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = h.Release() }()
-	in := &incoming{e: juliet, talk: sealedIn(t, offer{Gone: []string{uuid.NewString()}})}
+	in := &incoming{e: juliet, talk: sealedIn(t, profile.Offer{Gone: []string{uuid.NewString()}})}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	err = state.Write(ctx, juliet.db, func(*sql.Tx) error {
@@ -372,10 +377,10 @@ func TestSourceChangedEndsBoth(t *testing.T) {
 		st.romeo.cfg.Report = midway(&st.out, func() { touch(st.path) })
 		opt := SendOptions{
 			To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: st.path}}, Wait: time.Minute, AnswerTimeout: time.Minute,
-			LimitRate: 4 << 20, Route: RouteOptions{Transports: []string{S5B}},
+			LimitRate: 4 << 20, Route: route.Options{Transports: []string{route.S5B}},
 		}
 		wantCode(t, st.romeo.Send(t.Context(), opt), exitcode.LocalFile)
-		f, _ := last[Failed](&st.out)
+		f, _ := last[event.Failed](&st.out)
 		if f.Resumable {
 			t.Errorf("%+v", f)
 		}

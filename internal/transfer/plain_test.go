@@ -15,6 +15,16 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/contact"
+	"jetsend/internal/dialect"
+	"jetsend/internal/event"
+	"jetsend/internal/fault"
+	"jetsend/internal/profile"
+	"jetsend/internal/route"
+	"jetsend/internal/stream"
+
+	"jetsend/internal/source"
+
 	"github.com/google/uuid"
 
 	"jetsend/internal/crypto"
@@ -40,26 +50,26 @@ func allow(t *testing.T, e *Endpoint, change func(*ReceiveOptions)) {
 }
 
 func plainly(transport string) SendOptions {
-	return SendOptions{Encryption: EncryptionInsecurePlaintext, Route: RouteOptions{Transports: []string{transport}}}
+	return SendOptions{Encryption: dialect.ChoosePlaintext, Route: route.Options{Transports: []string{transport}}}
 }
 
 // TestPlainToOthers: what a client without encryption is offered, and told behind
 // the data; over either transport, by that word alone.
 func TestPlainToOthers(t *testing.T) {
 	st := newPlainStage(t)
-	secure := []string{NS, nsJETOMEMO, jingle.NSJET, jingle.NSEncryptedFile}
+	secure := []string{profile.NS, contact.NSJETOMEMO, jingle.NSJET, jingle.NSEncryptedFile}
 	sum := sha256.Sum256(st.data)
 	for client, checksum := range map[string]string{
 		"Psi":      base64.StdEncoding.EncodeToString(sum[:]),
 		"Gajim":    base64.StdEncoding.EncodeToString(sum[:]),
 		"Libervia": base64.StdEncoding.EncodeToString([]byte(hex.EncodeToString(sum[:]))),
 	} {
-		for _, transport := range []string{S5B, IBB} {
+		for _, transport := range []string{route.S5B, route.IBB} {
 			t.Run(client+" "+transport, func(t *testing.T) {
 				st.pretend(client, secure...)
 				defer st.lie(nil)
 				wantCode(t, st.send(t, SendOptions{Wait: time.Second}), exitcode.Incapable)
-				if _, offered := last[Offer](&st.out); offered {
+				if _, offered := last[event.Offer](&st.out); offered {
 					t.Fatal("offered unasked")
 				}
 				seen := len(st.tap.Stanzas())
@@ -68,18 +78,18 @@ func TestPlainToOthers(t *testing.T) {
 				}
 				st.arrived(t)
 				for who, e := range map[string]*events{"sender": &st.out, "receiver": &st.in} {
-					n, _ := last[Negotiated](e)
+					n, _ := last[event.Negotiated](e)
 					if n.Encryption != "none" || n.Cipher != "" || n.Transport != transport || len(n.Devices) > 0 {
 						t.Errorf("%s: %+v", who, n)
 					}
 				}
-				if w, _ := last[Warning](&st.out); !strings.Contains(w.Text, "UNENCRYPTED") {
+				if w, _ := last[event.Warning](&st.out); !strings.Contains(w.Text, "UNENCRYPTED") {
 					t.Errorf("warned of %q", w.Text)
 				}
-				if sent, _ := last[Sent](&st.out); sent.VerifiedByPeer {
+				if sent, _ := last[event.Sent](&st.out); sent.VerifiedByPeer {
 					t.Errorf("%+v", sent)
 				}
-				got, _ := last[Received](&st.in)
+				got, _ := last[event.Received](&st.in)
 				if !slices.Equal(got.Verified, []string{"sha-256"}) || got.SHA256 != hex.EncodeToString(sum[:]) {
 					t.Errorf("%+v", got)
 				}
@@ -133,23 +143,23 @@ func TestPlainWhateverThePeerCan(t *testing.T) {
 			t.Fatal(err)
 		}
 		st.arrived(t)
-		if n, _ := last[Negotiated](&st.out); n.Encryption != "jet" || n.Cipher != "aes-256-gcm" {
+		if n, _ := last[event.Negotiated](&st.out); n.Encryption != "jet" || n.Cipher != "aes-256-gcm" {
 			t.Errorf("%+v", n)
 		}
-		if _, warned := last[Warning](&st.out); warned {
+		if _, warned := last[event.Warning](&st.out); warned {
 			t.Error("warned of an encrypted file")
 		}
-		if err := st.send(t, plainly(S5B)); err != nil {
+		if err := st.send(t, plainly(route.S5B)); err != nil {
 			t.Fatal(err)
 		}
 		st.arrived(t)
-		if n, _ := last[Negotiated](&st.out); n.Encryption != "none" {
+		if n, _ := last[event.Negotiated](&st.out); n.Encryption != "none" {
 			t.Errorf("%+v", n)
 		}
 	}
 	// Nobody who takes files.
 	st.pretend("", jingle.NSFile)
-	opt := plainly(S5B)
+	opt := plainly(route.S5B)
 	opt.Wait = time.Second
 	err := st.send(t, opt)
 	wantCode(t, err, exitcode.Incapable)
@@ -161,27 +171,27 @@ func TestPlainWhateverThePeerCan(t *testing.T) {
 // TestPlainNeverByItself: no other choice of form comes to no encryption, and where
 // none is chosen nothing can be encrypted or sealed with what stands for the key.
 func TestPlainNeverByItself(t *testing.T) {
-	all := []form{formNone, formInsecurePlaintext, formConversations, formDraft, formEncryptedFile, formJET, formJetsend}
-	for _, takes := range [][]form{all, {formInsecurePlaintext}, nil} {
-		p := &peer{Takes: takes}
-		for _, how := range []Encryption{EncryptionAuto, EncryptionJET, EncryptionDraft, EncryptionFile, encryptionOther, "none", "insecure"} {
-			if p.Best(how) == formInsecurePlaintext {
+	all := []dialect.Form{dialect.FormNone, dialect.FormPlaintext, dialect.FormConversations, dialect.FormDraft, dialect.FormEncryptedFile, dialect.FormJET, dialect.FormJetsend}
+	for _, takes := range [][]dialect.Form{all, {dialect.FormPlaintext}, nil} {
+		p := &contact.Peer{Takes: takes}
+		for _, how := range []dialect.Choice{dialect.ChooseBest, dialect.ChooseJET, dialect.ChooseDraft, dialect.ChooseEncryptedFile, dialect.ChooseOther, "none", "insecure"} {
+			if p.Best(how) == dialect.FormPlaintext {
 				t.Errorf("%q of %v is no encryption", how, takes)
 			}
 		}
-		if f := p.Best(EncryptionInsecurePlaintext); f != formNone && f != formInsecurePlaintext {
+		if f := p.Best(dialect.ChoosePlaintext); f != dialect.FormNone && f != dialect.FormPlaintext {
 			t.Errorf("insecure of %v is %d", takes, f)
 		}
 	}
-	tk := talkIn(t, nil, formInsecurePlaintext)
-	if _, err := seal(tk.Dialect.Secret(), kindReceipt, crypto.Context{}, xmltree.New(NS, kindReceipt)); err == nil {
+	tk := talkIn(t, nil, dialect.FormPlaintext)
+	if _, err := profile.Seal(tk.Dialect.Secret(), profile.KindReceipt, crypto.Context{}, xmltree.New(profile.NS, profile.KindReceipt)); err == nil {
 		t.Error("sealed with no key")
 	}
 	a, _ := pair(t)
-	if err := streamOut(t.Context(), a, bytes.NewReader(nil), 0, same, tk.Dialect.Secret(), new(throttle), nil, meterFor(t)); !errors.Is(err, crypto.ErrUnknownSuite) {
+	if err := stream.Out(t.Context(), a, bytes.NewReader(nil), 0, tk.Dialect.Secret(), outgoingOver(a, same, new(stream.Rate), nil, meterFor(t))); !errors.Is(err, crypto.ErrUnknownSuite) {
 		t.Errorf("encrypted with no key: %v", err)
 	}
-	if err := streamIn(t.Context(), a, false, 0, io.Discard, 0, tk.Dialect.Secret(), new(throttle), nil, meterFor(t)); !errors.Is(err, crypto.ErrUnknownSuite) {
+	if err := streamIn(t.Context(), a, false, 0, io.Discard, 0, tk.Dialect.Secret(), new(stream.Rate), nil, meterFor(t)); !errors.Is(err, crypto.ErrUnknownSuite) {
 		t.Errorf("decrypted with no key: %v", err)
 	}
 }
@@ -221,8 +231,8 @@ func TestPlainChecksum(t *testing.T) {
 		"wrong in the offer":   {inOffer(strings.Repeat("00", 32)), nil},
 		"no hash in the offer": {inOffer("yes"), nil},
 	} {
-		for _, transport := range []string{S5B, IBB} {
-			if transport == IBB && name != "honest" && name != "one digit" {
+		for _, transport := range []string{route.S5B, route.IBB} {
+			if transport == route.IBB && name != "honest" && name != "one digit" {
 				continue
 			}
 			t.Run(name+" "+transport, func(t *testing.T) {
@@ -237,13 +247,13 @@ func TestPlainChecksum(t *testing.T) {
 						t.Fatal(err)
 					}
 					st.arrived(t)
-					if got, _ := last[Received](&st.in); got.Verified == nil || !slices.Equal(got.Verified, tt.verified) {
+					if got, _ := last[event.Received](&st.in); got.Verified == nil || !slices.Equal(got.Verified, tt.verified) {
 						t.Errorf("verified by %q", got.Verified)
 					}
 					return
 				}
 				wantCode(t, err, exitcode.Integrity)
-				if f, ok := last[Failed](&st.in); !ok || f.Code != int(exitcode.Integrity) || f.Resumable {
+				if f, ok := last[event.Failed](&st.in); !ok || f.Code != int(exitcode.Integrity) || f.Resumable {
 					t.Errorf("receiver: %+v", f)
 				}
 				st.nothing(t)
@@ -278,7 +288,7 @@ func TestPlainPolicy(t *testing.T) {
 				tt.opt.Dir, tt.opt.Stop, tt.opt.Changes = o.Dir, o.Stop, o.Changes
 				*o = tt.opt
 			})
-			err := st.send(t, plainly(S5B))
+			err := st.send(t, plainly(route.S5B))
 			if tt.code == exitcode.OK {
 				if err != nil {
 					t.Fatal(err)
@@ -317,7 +327,7 @@ func TestPlainPolicy(t *testing.T) {
 // by nobody, and an id that a contact chooses leads from neither kind to the other.
 func TestPlainIsOfNoKey(t *testing.T) {
 	st := newPlainStage(t)
-	if err := st.send(t, plainly(S5B)); err != nil {
+	if err := st.send(t, plainly(route.S5B)); err != nil {
 		t.Fatal(err)
 	}
 	st.arrived(t)
@@ -341,11 +351,11 @@ func TestPlainIsOfNoKey(t *testing.T) {
 		}
 	}
 	// The sender's process died: nothing to go on with, encrypted or not.
-	o := st.romeo.offering(SendOptions{To: juliet, Encryption: EncryptionInsecurePlaintext}, &source{Name: "f", Path: st.path, Size: 1})
-	o.form = formInsecurePlaintext
+	o := st.romeo.offering(SendOptions{To: juliet, Encryption: dialect.ChoosePlaintext}, &source.Source{Name: "f", Path: st.path, Size: 1})
+	o.form = dialect.FormPlaintext
 	h, err := st.romeo.journal.Begin(t.Context(), o.rowOf())
 	if err == nil {
-		err = errors.Join(h.Interrupt(errStreamLost), h.Release())
+		err = errors.Join(h.Interrupt(fault.ErrStreamLost), h.Release())
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -353,10 +363,10 @@ func TestPlainIsOfNoKey(t *testing.T) {
 	st.out.reset()
 	err = st.romeo.Resume(t.Context(), ResumeOptions{Transfers: []journal.Key{{ID: o.head.Transfer, Direction: journal.Send}}, Named: true})
 	wantCode(t, err, exitcode.Declined)
-	if f, _ := last[Failed](&st.out); f.Resumable {
+	if f, _ := last[event.Failed](&st.out); f.Resumable {
 		t.Errorf("%+v", f)
 	}
-	if _, offered := last[Offer](&st.out); offered {
+	if _, offered := last[event.Offer](&st.out); offered {
 		t.Error("offered")
 	}
 	// A jetsend offers a transfer, encrypted, under the id of a plain one of the same contact.
@@ -366,17 +376,17 @@ func TestPlainIsOfNoKey(t *testing.T) {
 	}
 	h, err = st.juliet.journal.Begin(t.Context(), row)
 	if err == nil {
-		err = errors.Join(h.Interrupt(errStreamLost), h.Release())
+		err = errors.Join(h.Interrupt(fault.ErrStreamLost), h.Release())
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	st.in.reset()
-	if code := offeredBy(t, st.romeo, &source{Name: "f"}, []byte("abc"), id); code != exitcode.Untrusted {
+	if code := offeredBy(t, st.romeo, &source.Source{Name: "f"}, []byte("abc"), id); code != exitcode.Untrusted {
 		t.Errorf("exit code %d", code)
 	}
 	waitIdle(t, st.juliet)
-	if _, ok := last[Received](&st.in); ok {
+	if _, ok := last[event.Received](&st.in); ok {
 		t.Error("received")
 	}
 	st.nothing(t)
@@ -395,8 +405,8 @@ func TestPlainAfterCrash(t *testing.T) {
 	}
 	cutRelease(t, juliet, row, []byte("abc"))
 	receiving(t, juliet, ReceiveOptions{Dir: dir, Accept: AcceptContacts})
-	eventually(t, func() bool { _, ok := last[Received](&in); return ok })
-	if got, _ := last[Received](&in); got.Verified == nil || len(got.Verified) > 0 {
+	eventually(t, func() bool { _, ok := last[event.Received](&in); return ok })
+	if got, _ := last[event.Received](&in); got.Verified == nil || len(got.Verified) > 0 {
 		t.Errorf("%+v", got)
 	}
 	if b, err := os.ReadFile(filepath.Join(dir, "f")); err != nil || string(b) != "abc" {
@@ -414,7 +424,7 @@ func TestPlainStripped(t *testing.T) {
 			c.Children = slices.DeleteFunc(c.Children, func(k *xmltree.Element) bool { return k.Is(jingle.NSJET, "security") })
 		}
 	})
-	for _, how := range []Encryption{EncryptionAuto, EncryptionJET, EncryptionDraft} {
+	for _, how := range []dialect.Choice{dialect.ChooseBest, dialect.ChooseJET, dialect.ChooseDraft} {
 		wantCode(t, st.send(t, SendOptions{Encryption: how}), exitcode.Untrusted)
 		st.nothing(t)
 	}
@@ -422,10 +432,10 @@ func TestPlainStripped(t *testing.T) {
 	wantCode(t, st.send(t, SendOptions{}), exitcode.Integrity)
 	st.nothing(t)
 	st.expectsNoChecksum(t)
-	if err := st.send(t, SendOptions{Encryption: EncryptionJET}); err != nil {
+	if err := st.send(t, SendOptions{Encryption: dialect.ChooseJET}); err != nil {
 		t.Fatal(err)
 	}
-	got, _ := last[Received](&st.in)
+	got, _ := last[event.Received](&st.in)
 	b, err := os.ReadFile(got.Path)
 	if err != nil || len(b) != len(st.data) || bytes.Equal(b, st.data) || len(got.Verified) > 0 {
 		t.Errorf("%+v: %v", got, err)
@@ -448,7 +458,7 @@ func TestPlainRefusedOnce(t *testing.T) {
 			x.Children = nil // a busy sender may see it first, and then it counts
 		}
 	})
-	wantCode(t, st.send(t, plainly(S5B)), exitcode.Untrusted)
+	wantCode(t, st.send(t, plainly(route.S5B)), exitcode.Untrusted)
 	st.lie(nil)
 	if len(offered) != 1 {
 		t.Errorf("offered %d times", len(offered))

@@ -9,6 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/dialect"
+	"jetsend/internal/event"
+	"jetsend/internal/fault"
+	"jetsend/internal/route"
+
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
@@ -23,7 +28,7 @@ func TestBothAtOnce(t *testing.T) {
 	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
 	wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
 	waitIdle(t, st.juliet)
-	failed, _ := last[Failed](&st.out)
+	failed, _ := last[event.Failed](&st.out)
 	st.through(t)
 	st.in.reset()
 	st.out.reset()
@@ -34,7 +39,7 @@ func TestBothAtOnce(t *testing.T) {
 		wg.Go(func() {
 			err := e.Resume(t.Context(), ResumeOptions{
 				Transfers: []journal.Key{{ID: failed.Transfer, Direction: dir}}, Named: true, Wait: time.Minute,
-				Retry: RetryOptions{Retries: 5, For: time.Minute}, Route: RouteOptions{Transports: []string{S5B}},
+				Retry: RetryOptions{Retries: 5, For: time.Minute}, Route: route.Options{Transports: []string{route.S5B}},
 			})
 			mu.Lock()
 			defer mu.Unlock()
@@ -47,12 +52,12 @@ func TestBothAtOnce(t *testing.T) {
 	if err := errs[journal.Receive]; err != nil {
 		t.Errorf("receiver: %v", err)
 	}
-	var f *Failure
+	var f *fault.Failure
 	if err := errs[journal.Send]; err != nil && (!errors.As(err, &f) || f.Code != exitcode.LocalFile) { // it is being served
 		t.Errorf("sender: %v", err)
 	}
-	if count[Sent](&st.out) != 1 {
-		t.Errorf("sent reported %d times", count[Sent](&st.out))
+	if count[event.Sent](&st.out) != 1 {
+		t.Errorf("sent reported %d times", count[event.Sent](&st.out))
 	}
 	if n := carried(st.relay); n > 1<<19+1<<17 {
 		t.Errorf("%d bytes for the second half", n)
@@ -86,13 +91,13 @@ func TestSupersede(t *testing.T) {
 	old := onlineIn(t, state, s, tap.Addr, "romeo", false, nil)
 	opt := SendOptions{
 		To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: st.path}}, Wait: time.Minute, AnswerTimeout: time.Minute,
-		Route: RouteOptions{Transports: []string{IBB}},
+		Route: route.Options{Transports: []string{route.IBB}},
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- old.Send(ctx, opt) }()
 	eventually(t, dead.Load)
-	cancel(ErrTerminated)
+	cancel(fault.ErrTerminated)
 	stopped(t, ended)
 	// The stream of the dead process stays: nobody knows yet.
 	closed := make(chan struct{})
@@ -118,11 +123,11 @@ func TestSupersede(t *testing.T) {
 		t.Fatal(err)
 	}
 	st.arrived(t)
-	if r, ok := last[Resumed](&st.out); !ok || r.Offset < 1<<19 {
+	if r, ok := last[event.Resumed](&st.out); !ok || r.Offset < 1<<19 {
 		t.Errorf("%+v", r)
 	}
-	if count[Received](&st.in) != 1 || count[Failed](&st.in) != 0 {
-		t.Errorf("%d received, %d failed", count[Received](&st.in), count[Failed](&st.in))
+	if count[event.Received](&st.in) != 1 || count[event.Failed](&st.in) != 0 {
+		t.Errorf("%d received, %d failed", count[event.Received](&st.in), count[event.Failed](&st.in))
 	}
 }
 
@@ -144,13 +149,13 @@ func TestEchoedRange(t *testing.T) {
 	st.meet(t, s, tap.Addr, false)
 	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
 	err := st.romeo.Send(t.Context(), SendOptions{
-		To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: st.path}}, Wait: time.Minute, Encryption: EncryptionJET,
+		To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: st.path}}, Wait: time.Minute, Encryption: dialect.ChooseJET,
 	})
 	if err != nil || hits == 0 {
 		t.Fatal(hits, err)
 	}
 	st.arrived(t)
-	if r, ok := last[Resumed](&st.out); ok {
+	if r, ok := last[event.Resumed](&st.out); ok {
 		t.Errorf("%+v", r)
 	}
 }
@@ -172,7 +177,7 @@ func TestSessionLimitResumed(t *testing.T) {
 				stop := receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
 				wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
 				waitIdle(t, st.juliet)
-				failed, _ := last[Failed](&st.out)
+				failed, _ := last[event.Failed](&st.out)
 				st.through(t)
 				e := st.romeo
 				if by == journal.Receive {
@@ -183,7 +188,7 @@ func TestSessionLimitResumed(t *testing.T) {
 				st.out.reset()
 				err := e.Resume(t.Context(), ResumeOptions{
 					Transfers: []journal.Key{{ID: failed.Transfer, Direction: by}}, Named: true, Wait: time.Minute,
-					Retry: RetryOptions{Retries: 2, For: time.Minute}, Route: RouteOptions{Transports: []string{S5B}},
+					Retry: RetryOptions{Retries: 2, For: time.Minute}, Route: route.Options{Transports: []string{route.S5B}},
 				})
 				if err != nil {
 					t.Fatal(err)
@@ -194,7 +199,7 @@ func TestSessionLimitResumed(t *testing.T) {
 					stop()
 				}
 				st.whole(t)
-				if in, out := count[Received](&st.in), count[Sent](&st.out); in != 1 || out != 1 || count[Failed](&st.in)+count[Failed](&st.out) > 0 {
+				if in, out := count[event.Received](&st.in), count[event.Sent](&st.out); in != 1 || out != 1 || count[event.Failed](&st.in)+count[event.Failed](&st.out) > 0 {
 					t.Errorf("%d received, %d sent", in, out)
 				}
 				if n := st.relay.Connections(); n < 7 {

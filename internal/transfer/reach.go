@@ -4,7 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
+
+	"jetsend/internal/contact"
+	"jetsend/internal/dialect"
+	"jetsend/internal/fault"
+	"jetsend/internal/route"
+	"jetsend/internal/stream"
 
 	"jetsend/internal/conversation"
 	"jetsend/internal/event"
@@ -22,21 +29,21 @@ func (e *Endpoint) converse(life context.Context, head event.Head) *conversation
 }
 
 // answer accepts what the contact offers or asks for.
-func (e *Endpoint) answer(c *conversation.Conversation, paths RouteOptions, s profile.Span, prefix string, accepting func()) error {
+func (e *Endpoint) answer(c *conversation.Conversation, paths route.Options, s profile.Span, prefix string, accepting func()) error {
 	return c.Answer(e.routes, paths, s, prefix, e.omemo.DeviceID(), accepting)
 }
 
 // ackTime bounds the acknowledgement of an offer, which no person has to give. It
 // is as long as a path may be silent: where the line is slow, what an in-band stream
 // has under way is in front of the offer, for half a minute on a modem's.
-const ackTime = idle
+const ackTime = stream.Idle
 
 // initiate delivers an offer. A client that does not even acknowledge it is not
 // there.
 func (e *Endpoint) initiate(ctx context.Context, to jid.JID, sid string, content jingle.Content, patience time.Duration) (*jingle.Session, error) {
-	late := errNotThere
+	late := fault.ErrNotThere
 	if patience > 0 && patience < ackTime {
-		late = errNoAnswer
+		late = fault.ErrNoAnswer
 	} else {
 		patience = ackTime
 	}
@@ -53,14 +60,14 @@ func (e *Endpoint) initiate(ctx context.Context, to jid.JID, sid string, content
 	}
 	var answer *stanza.Error
 	if errors.As(err, &answer) {
-		err = &offerRefused{Answer: answer}
+		err = &fault.OfferError{Answer: answer}
 	}
 	return nil, fmt.Errorf("offer to %s: %w", to, err)
 }
 
 // reach is initiate with a client that was chosen. Once its receiver has come back with
 // another resource, as after it was killed, the client is not there, and not waited for.
-func (e *Endpoint) reach(ctx context.Context, to *peer, sid string, content jingle.Content, patience time.Duration) (*jingle.Session, error) {
+func (e *Endpoint) reach(ctx context.Context, to *contact.Peer, sid string, content jingle.Content, patience time.Duration) (*jingle.Session, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	watched := make(chan struct{})
 	go func() {
@@ -68,7 +75,7 @@ func (e *Endpoint) reach(ctx context.Context, to *peer, sid string, content jing
 		for {
 			changed := e.sess.PresenceChanged()
 			if to.ReplacedAmong(e.sess.Resources(to.JID.Bare())) {
-				cancel(errNotThere)
+				cancel(fault.ErrNotThere)
 				return
 			}
 			select {
@@ -80,4 +87,11 @@ func (e *Endpoint) reach(ctx context.Context, to *peer, sid string, content jing
 	}()
 	defer func() { cancel(nil); <-watched }()
 	return e.initiate(ctx, to.JID, sid, content, patience)
+}
+
+// offerRoute makes the transport for an offer to a peer.
+func (e *Endpoint) offerRoute(ctx context.Context, to *contact.Peer, opt route.Options) (*route.Route, error) {
+	return e.routes.Offer(ctx, route.Peer{
+		JID: to.JID, Transports: to.Transports, Reports: slices.Contains(to.Takes, dialect.FormJetsend), Modulo65535: to.Software == dialect.Libervia,
+	}, opt)
 }

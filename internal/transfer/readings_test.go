@@ -10,6 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/fault"
+	"jetsend/internal/stream"
+
+	"jetsend/internal/source"
+
 	"jetsend/internal/charge"
 )
 
@@ -30,9 +35,9 @@ func (c *counted) Unchanged(context.Context) error { return nil }
 // TestReadAgain: who asks for the rest of a file from the same byte again, or from a
 // later one, has nothing read again, and gets the same answer.
 func TestReadAgain(t *testing.T) {
-	content := bytes.Repeat([]byte("0123456789abcdef"), chunk/4) // four chunks
+	content := bytes.Repeat([]byte("0123456789abcdef"), stream.Chunk/4) // four chunks
 	file := &counted{ReaderAt: bytes.NewReader(content)}
-	src := &source{Data: file, Size: int64(len(content))}
+	src := &source.Source{Data: file, Size: int64(len(content))}
 	var s charge.Readings
 	ask := func(offset int64, right bool) {
 		t.Helper()
@@ -43,24 +48,24 @@ func TestReadAgain(t *testing.T) {
 		}
 		up := &upload{src: src, sum: s.Resume("x", offset)}
 		err := up.checkPrefix(t.Context(), offset, prefix)
-		if right && err != nil || !right && !errors.Is(err, errPrefix) {
+		if right && err != nil || !right && !errors.Is(err, fault.ErrPrefix) {
 			t.Errorf("from byte %d: %v", offset, err)
 		}
 		s.Mark("x", &up.sum)
 	}
 	ask(0, true)
-	ask(2*chunk, true)
+	ask(2*stream.Chunk, true)
 	for range 10 {
-		ask(2*chunk, false)
-		ask(2*chunk, true)
+		ask(2*stream.Chunk, false)
+		ask(2*stream.Chunk, true)
 	}
-	ask(3*chunk, true)
-	if file.read != 3*chunk {
-		t.Errorf("%d bytes were read, the furthest request was from %d", file.read, 3*chunk)
+	ask(3*stream.Chunk, true)
+	if file.read != 3*stream.Chunk {
+		t.Errorf("%d bytes were read, the furthest request was from %d", file.read, 3*stream.Chunk)
 	}
-	ask(chunk, true) // further back: from the beginning
-	ask(3*chunk, true)
-	if file.read != 4*chunk {
+	ask(stream.Chunk, true) // further back: from the beginning
+	ask(3*stream.Chunk, true)
+	if file.read != 4*stream.Chunk {
 		t.Errorf("%d bytes were read", file.read)
 	}
 }

@@ -5,6 +5,10 @@ import (
 	"errors"
 	"testing"
 
+	"jetsend/internal/event"
+	"jetsend/internal/fault"
+	"jetsend/internal/profile"
+
 	"jetsend/internal/conversation"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
@@ -40,13 +44,13 @@ func TestReasoned(t *testing.T) {
 	if _, err := m.HandleIQ(t.Context(), stanza.IQ{From: juliet, To: romeo, ID: "1", Type: stanza.Set, Payload: end}); err != nil {
 		t.Fatal(err)
 	}
-	err = s.Info(t.Context(), xmltree.New(NS, "x"))
+	err = s.Info(t.Context(), xmltree.New(profile.NS, "x"))
 	if !errors.Is(err, jingle.ErrEnded) {
 		t.Fatal(err)
 	}
-	c := unconnected().converse(t.Context(), Head{})
+	c := unconnected().converse(t.Context(), event.Head{})
 	c.Session = s
-	if f := failureOf(c.Step(conversation.Needs{}, func(context.Context) error { return err }), false); f.Code != exitcode.Interrupted {
+	if f := fault.New(c.Step(conversation.Needs{}, func(context.Context) error { return err }), false); f.Code != exitcode.Interrupted {
 		t.Errorf("%v: code %d", f, f.Code)
 	}
 }

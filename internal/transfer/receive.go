@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"jetsend/internal/event"
+
 	"golang.org/x/time/rate"
 
 	"jetsend/internal/batch"
@@ -64,14 +66,14 @@ type receiver struct {
 // openInbox opens the download directory of a run that can take files.
 func (e *Endpoint) openInbox(path string) (*inbox.Dir, error) {
 	if err := e.sess.RosterError(); err != nil { // nobody would be a contact
-		return nil, &Failure{
+		return nil, &fault.Failure{
 			Code: exitcode.Config, Reason: "cannot receive", Err: err,
 			Hints: []string{"use an account of its own for jetsend, or remove contacts"},
 		}
 	}
 	dir, err := inbox.Open(path)
 	if err != nil {
-		return nil, &Failure{Code: exitcode.LocalFile, Reason: "cannot receive", Err: err,
+		return nil, &fault.Failure{Code: exitcode.LocalFile, Reason: "cannot receive", Err: err,
 			Hints: []string{"name a directory that exists and can be written with --dir"}}
 	}
 	return dir, nil
@@ -102,14 +104,14 @@ func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
 	defer r.unhook(nil)
 	verified, err := e.verifiedContacts(ctx)
 	if err != nil {
-		return &Failure{Code: exitcode.Config, Reason: "state", Err: err}
+		return &fault.Failure{Code: exitcode.Config, Reason: "state", Err: err}
 	}
 	r.inForce.Store(&terms{ReceiveOptions: opt, e: e, verified: verified})
 	if opt.InsecurePlaintext {
-		e.cfg.Report(Warning{Text: receivesPlaintext})
+		e.cfg.Report(event.Warning{Text: receivesPlaintext})
 	}
 	if why := dir.Exposed(); why != "" && opt.Out == nil {
-		e.cfg.Report(Warning{Text: "other users of this machine can exchange received files in " + clean.Text(opt.Dir) + ": " + why})
+		e.cfg.Report(event.Warning{Text: "other users of this machine can exchange received files in " + clean.Text(opt.Dir) + ": " + why})
 	}
 	e.receiver.Store(r)
 	if err := e.advertise(ctx, opt.Route); err != nil && e.gone() {
@@ -118,10 +120,10 @@ func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
 	if err := e.sess.Appear(ctx); err != nil && e.gone() {
 		return e.unreachable()
 	}
-	e.cfg.Report(Online{JID: e.sess.JID().String()})
+	e.cfg.Report(event.Online{JID: e.sess.JID().String()})
 	err = r.run(ctx)
 	e.receiver.Store(nil)
-	r.end(errStreamLost)
+	r.end(fault.ErrStreamLost)
 	r.finishHooks()
 	r.why = context.Cause(ctx)
 	close(r.last)
@@ -139,7 +141,7 @@ func (r *receiver) run(ctx context.Context) error {
 	children.Go(func() { r.keep(keeping) })
 	err := r.wait(ctx)
 	stop()
-	r.close(errStreamLost)
+	r.close(fault.ErrStreamLost)
 	children.Wait()
 	return err
 }
@@ -169,14 +171,14 @@ func (r *receiver) wait(ctx context.Context) error {
 		case <-run.Stop:
 			return r.stop(ctx)
 		case <-r.e.sess.Done():
-			return r.cut(errStreamLost, r.e.unreachable())
+			return r.cut(fault.ErrStreamLost, r.e.unreachable())
 		}
 	}
 }
 
 // halt ends the run because of cause: each transfer tells its peer.
 func (r *receiver) halt(cause error) error {
-	return r.cut(cause, &Failure{Code: failureOf(cause, false).Code, Reason: cause.Error()})
+	return r.cut(cause, &fault.Failure{Code: fault.New(cause, false).Code, Reason: cause.Error()})
 }
 
 // cut ends what is running because of cause, and waits for that. It returns how the batch
@@ -196,7 +198,7 @@ func (r *receiver) cut(cause, called error) error {
 // finish ends a run whose batch is over, or given up: what was accepted beside it, the
 // rest of a file that is sent, gets the drain. Hooks are waited for by Receive.
 func (r *receiver) finish(ctx context.Context) {
-	r.close(refuse(errTaken, jingle.Reason{Condition: jingle.Busy}))
+	r.close(fault.Refuse(errTaken, jingle.Reason{Condition: jingle.Busy}))
 	if cause := r.drain(ctx, &r.sessions); cause != nil {
 		r.end(cause)
 		r.sessions.Wait()
@@ -205,9 +207,9 @@ func (r *receiver) finish(ctx context.Context) {
 
 // stop ends a run that was told to: what is running gets the drain.
 func (r *receiver) stop(ctx context.Context) error {
-	r.close(errDrained)
+	r.close(fault.ErrDrained)
 	switch cause := r.drain(ctx, &r.tasks); {
-	case errors.Is(cause, errDrained):
+	case errors.Is(cause, fault.ErrDrained):
 		r.end(cause)
 		r.unhook(fault.ErrTerminated)
 		r.tasks.Wait()
@@ -224,9 +226,9 @@ func (r *receiver) drain(ctx context.Context, running *sync.WaitGroup) error {
 	case <-ended(running):
 		return nil
 	case <-time.After(r.terms().Drain):
-		return errDrained
+		return fault.ErrDrained
 	case <-r.e.sess.Done():
-		return errStreamLost
+		return fault.ErrStreamLost
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
@@ -257,7 +259,7 @@ func (r *receiver) lacks() int {
 // incomplete is the end of a run whose batch did not come as a whole.
 func (r *receiver) incomplete(lacks int) error {
 	count, code := r.once.GiveUp()
-	return &Failure{
+	return &fault.Failure{
 		Code: code, Reason: fmt.Sprintf("%d of the %d files were not offered", lacks, count),
 		Hints: []string{"run `jetsend receive` again, and ask the contact for the rest"},
 	}
@@ -268,7 +270,7 @@ func onceFailure(code exitcode.Code) error {
 	if code == exitcode.OK {
 		return nil
 	}
-	return &Failure{Code: code, Reason: "not every file was received", Reported: true}
+	return &fault.Failure{Code: code, Reason: "not every file was received", Reported: true}
 }
 
 // close has the run take nothing new. What is not decided yet ends with cause.

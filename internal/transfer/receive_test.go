@@ -8,6 +8,13 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/dialect"
+	"jetsend/internal/event"
+	"jetsend/internal/fault"
+	"jetsend/internal/route"
+
+	"jetsend/internal/source"
+
 	"github.com/google/uuid"
 
 	"jetsend/internal/batch"
@@ -50,11 +57,11 @@ func TestNothingToldBeforeTheYes(t *testing.T) {
 	} {
 		allow(t, juliet, tt.change)
 		since := len(tap.Stanzas())
-		if code := offeredBy(t, romeo, &source{Name: "f"}, []byte("text"), ""); code != exitcode.Declined {
+		if code := offeredBy(t, romeo, &source.Source{Name: "f"}, []byte("text"), ""); code != exitcode.Declined {
 			t.Errorf("%s: the sender ends with %d", tt.what, code)
 		}
 		waitIdle(t, juliet)
-		if f, _ := last[Failed](&in); f.Code != int(tt.code) {
+		if f, _ := last[event.Failed](&in); f.Code != int(tt.code) {
 			t.Errorf("%s: here it is %+v", tt.what, f)
 		}
 		got := ""
@@ -72,7 +79,7 @@ func TestNothingToldBeforeTheYes(t *testing.T) {
 	}
 	says = true
 	allow(t, juliet, func(o *ReceiveOptions) { o.MaxSize, o.OnConflict = 0, inbox.Skip })
-	if code := offeredBy(t, romeo, &source{Name: "f"}, []byte("text"), ""); code != exitcode.LocalFile || asked != 4 {
+	if code := offeredBy(t, romeo, &source.Source{Name: "f"}, []byte("text"), ""); code != exitcode.LocalFile || asked != 4 {
 		t.Errorf("the name is taken, after a yes: the sender ends with %d; asked %d times", code, asked)
 	}
 }
@@ -87,7 +94,7 @@ func TestOnceAfterNoSpace(t *testing.T) {
 	opt := ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts, Once: true, MinFree: 1 << 60, PerSender: true}
 	stop := receiving(t, juliet, opt)
 	send := SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: path}}, Wait: time.Minute}
-	var f *Failure
+	var f *fault.Failure
 	for i := range 3 {
 		if i == 2 {
 			stop()
@@ -120,7 +127,7 @@ func TestOnceEndedByAnother(t *testing.T) {
 	go func() {
 		ended <- juliet.Receive(t.Context(), ReceiveOptions{Dir: row.Dir, Accept: AcceptContacts, Once: true})
 	}()
-	go func() { sent <- offeredBy(t, romeo, &source{Name: row.Name}, []byte("abc"), row.ID) }()
+	go func() { sent <- offeredBy(t, romeo, &source.Source{Name: row.Name}, []byte("abc"), row.ID) }()
 	eventually(t, func() bool {
 		return !free(juliet) && juliet.receiver.Load().once.Open(batch.KeyOf(row.Peer, "", row.ID))
 	})
@@ -130,7 +137,7 @@ func TestOnceEndedByAnother(t *testing.T) {
 		t.Fatalf("%v, the sender ended with %d", err, code)
 	}
 	eventually(t, func() bool { return free(juliet) })
-	if code := offeredBy(t, romeo, &source{Name: "g"}, []byte("abc"), ""); code != exitcode.OK {
+	if code := offeredBy(t, romeo, &source.Source{Name: "g"}, []byte("abc"), ""); code != exitcode.OK {
 		t.Errorf("the next one: %d", code)
 	}
 	if err := <-ended; err != nil {
@@ -166,13 +173,13 @@ func TestInbandSuccess(t *testing.T) {
 	})
 	err := romeo.Send(t.Context(), SendOptions{
 		To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: testFile(t, "something to keep")}}, Wait: time.Minute,
-		Encryption: EncryptionJET, Route: RouteOptions{Transports: []string{IBB}},
+		Encryption: dialect.ChooseJET, Route: route.Options{Transports: []string{route.IBB}},
 	})
-	var f *Failure
+	var f *fault.Failure
 	if !errors.As(err, &f) || f.Code != exitcode.Integrity {
 		t.Errorf("%v", err)
 	}
-	if _, ok := last[Sent](&out); ok {
+	if _, ok := last[event.Sent](&out); ok {
 		t.Error("event sent")
 	}
 }
@@ -189,14 +196,14 @@ func TestInterruptedAtTheEnd(t *testing.T) {
 	juliet := online(t, s, tap.Addr, "juliet", true, nil)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
-	romeo := online(t, s, s.Addr, "romeo", false, func(ev Event) {
-		if _, ok := ev.(Negotiated); ok {
-			time.AfterFunc(500*time.Millisecond, func() { cancel(ErrTerminated) })
+	romeo := online(t, s, s.Addr, "romeo", false, func(ev event.Event) {
+		if _, ok := ev.(event.Negotiated); ok {
+			time.AfterFunc(500*time.Millisecond, func() { cancel(fault.ErrTerminated) })
 		}
 	})
 	receiving(t, juliet, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
 	err := romeo.Send(ctx, SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: testFile(t, "x")}}, Wait: time.Minute})
-	var f *Failure
+	var f *fault.Failure
 	if !errors.As(err, &f) || f.Code != exitcode.Terminated {
 		t.Errorf("%v", err)
 	}

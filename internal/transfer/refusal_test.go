@@ -10,6 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/contact"
+	"jetsend/internal/fault"
+	"jetsend/internal/route"
+
 	"jetsend/internal/conversation"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
@@ -43,22 +47,22 @@ func offeredRow(t *testing.T, e *Endpoint, id string, to jid.JID, path string, k
 }
 
 // askFor is a request for the rest of a file that e has nothing of.
-func askFor(t *testing.T, e *Endpoint, id string, size int64, to *peer, key []byte) error {
+func askFor(t *testing.T, e *Endpoint, id string, size int64, to *contact.Peer, key []byte) error {
 	t.Helper()
 	row := journal.Row{
 		Key: journal.Key{ID: id, Direction: journal.Receive}, Peer: to.JID.Bare(), Profile: true, Name: "f",
 		Size: size, Source: journal.SourceFile, Dir: t.TempDir(), Keys: [][]byte{key},
 	}
-	return request1(t.Context(), e, row, to, RouteOptions{Transports: []string{IBB}}, func(*conversation.Conversation) {})
+	return request1(t.Context(), e, row, to, route.Options{Transports: []string{route.IBB}}, func(*conversation.Conversation) {})
 }
 
 // acquaint has e ask for what nobody knows until that is what the answer says. Two who
 // write for the first time may happen to take the same one-time key of the other end's:
 // the later one's envelope does not open, and its session is healed.
-func acquaint(t *testing.T, e *Endpoint, unknown string, to *peer, key []byte) {
+func acquaint(t *testing.T, e *Endpoint, unknown string, to *contact.Peer, key []byte) {
 	t.Helper()
 	eventually(t, func() bool {
-		var end *endedByPeer
+		var end *fault.Ended
 		err := askFor(t, e, unknown, 4, to, key)
 		return errors.As(err, &end) && end.Reason.Condition == jingle.Decline
 	})
@@ -116,7 +120,7 @@ func TestOneRefusal(t *testing.T) {
 		offeredRow(t, romeo, id, of, path, keys, steps...)
 		return id
 	}
-	stop := func(h *journal.Handle) error { return h.Interrupt(errStreamLost) }
+	stop := func(h *journal.Handle) error { return h.Interrupt(fault.ErrStreamLost) }
 	fine := row(theirs, path, stop)
 	refused := map[string]string{
 		"unknown":            "ffffffff-1b2c-4d3e-8f90-a1b2c3d4e5f6",
@@ -125,11 +129,11 @@ func TestOneRefusal(t *testing.T) {
 	}
 	forgotten := row(theirs, path, stop)
 	over := map[string]string{
-		row(theirs, changed, stop): detailSourceChanged,
-		row(theirs, grown, stop):   detailSourceChanged,
-		row(theirs, path, func(h *journal.Handle) error { return h.Fail(errStreamLost) }): detailGone,
-		row(theirs, path, (*journal.Handle).Complete):                                     detailGone,
-		forgotten: detailGone,
+		row(theirs, changed, stop): fault.DetailSourceChanged,
+		row(theirs, grown, stop):   fault.DetailSourceChanged,
+		row(theirs, path, func(h *journal.Handle) error { return h.Fail(fault.ErrStreamLost) }): fault.DetailGone,
+		row(theirs, path, (*journal.Handle).Complete):                                           fault.DetailGone,
+		forgotten: fault.DetailGone,
 	}
 	key2 := journal.Key{ID: forgotten, Direction: journal.Send}
 	err := errors.Join(romeo.journal.Forget(t.Context(), key2, func(journal.Row) error { return nil }),
@@ -161,7 +165,7 @@ func TestOneRefusal(t *testing.T) {
 		since := len(tap.Stanzas())
 		err := askFor(t, e, id, size, to[0], mine)
 		waitIdle(t, romeo)
-		var end *endedByPeer
+		var end *fault.Ended
 		if !errors.As(err, &end) || end.Reason.Condition != jingle.Decline || end.Reason.Detail != nil || end.Reason.Text != "" {
 			t.Errorf("%s: %v", what, err)
 		}
@@ -172,7 +176,7 @@ func TestOneRefusal(t *testing.T) {
 		if got != want || got == "" {
 			t.Errorf("%s:\n%s\nwant:\n%s", what, got, want)
 		}
-		if code, _ := classify(err, true); code != exitcode.Declined {
+		if code := fault.Of(err).CodeAt(true); code != exitcode.Declined {
 			t.Errorf("%s: code %d", what, code)
 		}
 	}
@@ -186,8 +190,8 @@ func TestOneRefusal(t *testing.T) {
 		if err := juliet.journal.Forget(t.Context(), journal.Key{ID: id, Direction: journal.Receive}, Discard); err != nil {
 			t.Fatal(err) // of the wrong size
 		}
-		var end *endedByPeer
-		if err := askFor(t, juliet, id, 4, to[0], mine); !errors.As(err, &end) || end.Reason.Condition != jingle.Decline || detailOf(end.Reason) != detail {
+		var end *fault.Ended
+		if err := askFor(t, juliet, id, 4, to[0], mine); !errors.As(err, &end) || end.Reason.Condition != jingle.Decline || fault.DetailOf(end.Reason) != detail {
 			t.Errorf("%s: %v", detail, err) // a decline: an older jetsend knows no detail
 		}
 		waitIdle(t, romeo)
@@ -265,13 +269,13 @@ func TestConflict(t *testing.T) {
 	for _, pausing := range []bool{false, true} { // the sender's run, between two attempts or in one
 		offeredRow(t, romeo, id, jid.MustParse("juliet@jet.test"), path, [][]byte{juliet.omemo.IdentityKey()}, func(h *journal.Handle) error {
 			if pausing {
-				if err := h.Interrupt(errStreamLost); err != nil {
+				if err := h.Interrupt(fault.ErrStreamLost); err != nil {
 					return err
 				}
 			}
 			err := askFor(t, juliet, id, 4, to[0], romeo.omemo.IdentityKey())
-			var end *endedByPeer
-			if !errors.As(err, &end) || end.Reason.Condition != jingle.Busy || detailOf(end.Reason) != detailConflict {
+			var end *fault.Ended
+			if !errors.As(err, &end) || end.Reason.Condition != jingle.Busy || fault.DetailOf(end.Reason) != fault.DetailConflict {
 				t.Errorf("pausing %v: %v", pausing, err)
 			}
 			err = askFor(t, other, id, 4, to[0], romeo.omemo.IdentityKey())

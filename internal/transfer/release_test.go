@@ -12,6 +12,12 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/event"
+	"jetsend/internal/fault"
+	"jetsend/internal/route"
+
+	"jetsend/internal/source"
+
 	"jetsend/internal/crypto"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
@@ -27,7 +33,7 @@ import (
 type insider struct {
 	mu    sync.Mutex
 	ts    *crypto.Secret
-	offer *offer
+	offer *profile.Offer
 	lie   func(in *insider, iq *xmltree.Element) bool // whether it changed something
 	lies  int
 }
@@ -51,12 +57,12 @@ func (in *insider) set(lie func(in *insider, iq *xmltree.Element) bool) {
 
 // replace seals x anew in place of the sealed element in parent.
 func (in *insider) replace(parent *xmltree.Element, kind string, x *xmltree.Element) {
-	sealed, err := seal(in.ts, kind, in.offer.Context(), x)
+	sealed, err := profile.Seal(in.ts, kind, in.offer.Context(), x)
 	if err != nil {
 		panic(err)
 	}
 	for i, c := range parent.Children {
-		if c.Is(NS, "sealed") {
+		if c.Is(profile.NS, "sealed") {
 			parent.Children[i] = sealed
 		}
 	}
@@ -71,8 +77,8 @@ func cut(t *testing.T) (*stage, *insider, func() exitcode.Code) {
 	tap := xmpptest.StartTap(t, st.server, in.rewrite)
 	cfg := st.romeo.cfg.S5B
 	var o *offering
-	st.romeo = online(t, st.server, tap.Addr, "romeo", false, func(ev Event) {
-		if _, is := ev.(Offer); is {
+	st.romeo = online(t, st.server, tap.Addr, "romeo", false, func(ev event.Event) {
+		if _, is := ev.(event.Offer); is {
 			in.mu.Lock()
 			in.ts, _ = crypto.SecretFrom(crypto.AES256GCM, o.talk.Dialect.Secret().Key(), o.talk.Dialect.Secret().IV())
 			in.offer = o.talk.Dialect.Sealed()
@@ -82,13 +88,13 @@ func cut(t *testing.T) (*stage, *insider, func() exitcode.Code) {
 	})
 	st.romeo.cfg.S5B = cfg
 	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
-	opt := SendOptions{To: jid.MustParse("juliet@jet.test"), Wait: time.Minute, AnswerTimeout: time.Minute, Route: RouteOptions{Transports: []string{S5B}}}
+	opt := SendOptions{To: jid.MustParse("juliet@jet.test"), Wait: time.Minute, AnswerTimeout: time.Minute, Route: route.Options{Transports: []string{route.S5B}}}
 	send := func() exitcode.Code {
-		src, err := openSource(t.Context(), Source{Path: st.path})
+		src, err := source.Open(t.Context(), Source{Path: st.path}.Path, Source{Path: st.path}.Name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer closeSources([]*source{src})
+		defer source.Close(src)
 		peers, err := st.romeo.choose(t.Context(), opt)
 		if err != nil {
 			t.Fatal(err)
@@ -107,7 +113,7 @@ func cut(t *testing.T) (*stage, *insider, func() exitcode.Code) {
 // unreleased fails when anything but a partial file is there.
 func (st *stage) unreleased(t *testing.T) {
 	t.Helper()
-	if names := list(t, st.dir); len(names) > 0 || count[Received](&st.in) > 0 {
+	if names := list(t, st.dir); len(names) > 0 || count[event.Received](&st.in) > 0 {
 		t.Errorf("released: %v", names)
 	}
 }
@@ -119,7 +125,7 @@ func TestWrongChecksum(t *testing.T) {
 	in.set(func(in *insider, iq *xmltree.Element) bool {
 		sum := iq.Children[0].Child(jingle.NSFile, "checksum")
 		if sum != nil {
-			in.replace(sum, kindChecksum, checksum{Transfer: in.offer.Transfer, Size: 1 << 20, SHA256: strings.Repeat("0", 64)}.Element())
+			in.replace(sum, profile.KindChecksum, profile.Checksum{Transfer: in.offer.Transfer, Size: 1 << 20, SHA256: strings.Repeat("0", 64)}.Element())
 		}
 		return sum != nil
 	})
@@ -127,7 +133,7 @@ func TestWrongChecksum(t *testing.T) {
 		t.Fatalf("code %d after %d lies", code, in.lies)
 	}
 	st.unreleased(t)
-	if f, _ := last[Failed](&st.in); f.Code != int(exitcode.Integrity) {
+	if f, _ := last[event.Failed](&st.in); f.Code != int(exitcode.Integrity) {
 		t.Errorf("%+v", f)
 	}
 	if entries, err := os.ReadDir(st.dir); err != nil || len(entries) > 0 {
@@ -138,7 +144,7 @@ func TestWrongChecksum(t *testing.T) {
 	if code := send(); code != exitcode.OK {
 		t.Fatalf("code %d", code)
 	}
-	if r, resumed := last[Resumed](&st.out); resumed {
+	if r, resumed := last[event.Resumed](&st.out); resumed {
 		t.Errorf("%+v", r)
 	}
 	st.arrived(t)
@@ -170,7 +176,7 @@ func TestDamagedPart(t *testing.T) {
 	if code := send(); code != exitcode.OK {
 		t.Fatalf("code %d", code)
 	}
-	if r, _ := last[Resumed](&st.out); r.Offset != before.Size() {
+	if r, _ := last[event.Resumed](&st.out); r.Offset != before.Size() {
 		t.Errorf("%+v", r)
 	}
 	st.arrived(t)
@@ -182,7 +188,7 @@ func TestChecksumLost(t *testing.T) {
 	st, _, _ := cut(t)
 	tap := xmpptest.StartTap(t, st.server, losing("checksum"))
 	cfg := st.romeo.cfg.S5B
-	failed, _ := last[Failed](&st.out)
+	failed, _ := last[event.Failed](&st.out)
 	if err := st.romeo.journal.Forget(t.Context(), journal.Key{ID: failed.Transfer, Direction: journal.Send}, func(journal.Row) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
@@ -214,7 +220,7 @@ func TestChecksumLost(t *testing.T) {
 		})
 	})
 	st.unreleased(t)
-	cancel(ErrInterrupted)
+	cancel(fault.ErrInterrupted)
 	wantCode(t, <-ended, exitcode.Cancelled)
 	waitIdle(t, st.juliet)
 	st.unreleased(t)
@@ -258,14 +264,14 @@ func TestTamperedPrefix(t *testing.T) {
 	lies := map[string]func(c *xmltree.Element){
 		"no sealed accept": func(c *xmltree.Element) {
 			for i, x := range c.Children {
-				if x.Is(NS, "sealed") {
+				if x.Is(profile.NS, "sealed") {
 					c.Children = append(c.Children[:i], c.Children[i+1:]...)
 					return
 				}
 			}
 		},
 		"another sealed accept": func(c *xmltree.Element) {
-			x := c.Child(NS, "sealed")
+			x := c.Child(profile.NS, "sealed")
 			x.Text = changed(x.Text)
 		},
 		"another range": func(c *xmltree.Element) {
@@ -305,38 +311,38 @@ func TestTamperedPrefix(t *testing.T) {
 func TestLyingAccept(t *testing.T) {
 	const size, limit = 1000, 600
 	prefix := strings.Repeat("ab", 32)
-	honest := accept{Transfer: "0a3c1d5e-1b2c-4d3e-8f90-a1b2c3d4e5f6", Offset: 400, Length: 600, Size: size, Prefix: prefix}
+	honest := profile.Accept{Transfer: "0a3c1d5e-1b2c-4d3e-8f90-a1b2c3d4e5f6", Offset: 400, Length: 600, Size: size, Prefix: prefix}
 	wire := func(offset, length int64) *jingle.Range { return &jingle.Range{Offset: offset, Length: length} }
 	for name, tt := range map[string]struct {
-		change  func(a *accept, r **jingle.Range)
+		change  func(a *profile.Accept, r **jingle.Range)
 		attrs   map[string]string
 		restart bool
 		ok      bool
 	}{
 		"honest":                 {ok: true},
-		"honest part":            {change: func(a *accept, r **jingle.Range) { a.Length, *r = 5, wire(400, 5) }, ok: true},
-		"all is there":           {change: func(a *accept, r **jingle.Range) { a.Offset, a.Length, *r = size, 0, wire(size, -1) }, ok: true},
-		"beyond the size":        {change: func(a *accept, r **jingle.Range) { a.Offset, a.Length, *r = size+1, 0, wire(size+1, -1) }},
-		"over the end":           {change: func(a *accept, r **jingle.Range) { a.Length, *r = 601, wire(400, -1) }},
-		"not to the end":         {change: func(a *accept, r **jingle.Range) { a.Length, *r = 599, wire(400, -1) }},
-		"nothing":                {change: func(a *accept, r **jingle.Range) { a.Length, *r = 0, wire(400, 0) }},
-		"more than a session":    {change: func(a *accept, r **jingle.Range) { a.Offset, a.Length, *r = 399, 601, wire(399, -1) }},
+		"honest part":            {change: func(a *profile.Accept, r **jingle.Range) { a.Length, *r = 5, wire(400, 5) }, ok: true},
+		"all is there":           {change: func(a *profile.Accept, r **jingle.Range) { a.Offset, a.Length, *r = size, 0, wire(size, -1) }, ok: true},
+		"beyond the size":        {change: func(a *profile.Accept, r **jingle.Range) { a.Offset, a.Length, *r = size+1, 0, wire(size+1, -1) }},
+		"over the end":           {change: func(a *profile.Accept, r **jingle.Range) { a.Length, *r = 601, wire(400, -1) }},
+		"not to the end":         {change: func(a *profile.Accept, r **jingle.Range) { a.Length, *r = 599, wire(400, -1) }},
+		"nothing":                {change: func(a *profile.Accept, r **jingle.Range) { a.Length, *r = 0, wire(400, 0) }},
+		"more than a session":    {change: func(a *profile.Accept, r **jingle.Range) { a.Offset, a.Length, *r = 399, 601, wire(399, -1) }},
 		"negative offset":        {attrs: map[string]string{"offset": "-1"}},
 		"negative length":        {attrs: map[string]string{"length": "-600"}},
 		"no offset":              {attrs: map[string]string{"offset": ""}},
 		"offset that overflows":  {attrs: map[string]string{"offset": "9223372036854775808"}},
-		"not the clear offset":   {change: func(_ *accept, r **jingle.Range) { *r = wire(0, -1) }},
-		"not the clear length":   {change: func(a *accept, r **jingle.Range) { a.Length, *r = 5, wire(400, 6) }},
-		"no clear range":         {change: func(_ *accept, r **jingle.Range) { *r = nil }},
-		"offset without a hash":  {change: func(a *accept, _ **jingle.Range) { a.Prefix = "" }},
-		"hash without an offset": {change: func(a *accept, r **jingle.Range) { a.Offset, a.Length, *r = 0, 5, wire(0, 5) }},
-		"another size":           {change: func(a *accept, _ **jingle.Range) { a.Size++ }},
-		"another transfer":       {change: func(a *accept, _ **jingle.Range) { a.Transfer = "1a3c1d5e-1b2c-4d3e-8f90-a1b2c3d4e5f6" }},
+		"not the clear offset":   {change: func(_ *profile.Accept, r **jingle.Range) { *r = wire(0, -1) }},
+		"not the clear length":   {change: func(a *profile.Accept, r **jingle.Range) { a.Length, *r = 5, wire(400, 6) }},
+		"no clear range":         {change: func(_ *profile.Accept, r **jingle.Range) { *r = nil }},
+		"offset without a hash":  {change: func(a *profile.Accept, _ **jingle.Range) { a.Prefix = "" }},
+		"hash without an offset": {change: func(a *profile.Accept, r **jingle.Range) { a.Offset, a.Length, *r = 0, 5, wire(0, 5) }},
+		"another size":           {change: func(a *profile.Accept, _ **jingle.Range) { a.Size++ }},
+		"another transfer":       {change: func(a *profile.Accept, _ **jingle.Range) { a.Transfer = "1a3c1d5e-1b2c-4d3e-8f90-a1b2c3d4e5f6" }},
 		"after a restart":        {restart: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			u := &upload{e: &Endpoint{cfg: Config{SessionLimit: limit}}, src: &source{Size: size}}
-			talk := sealedIn(t, offer{
+			u := &upload{e: &Endpoint{cfg: Config{SessionLimit: limit}}, src: &source.Source{Size: size}}
+			talk := sealedIn(t, profile.Offer{
 				Restart: tt.restart, Transfer: honest.Transfer, SID: "s",
 				Initiator: jid.MustParse("romeo@jet.test/a"), Responder: jid.MustParse("juliet@jet.test/b"), Device: 7,
 			})
@@ -348,12 +354,12 @@ func TestLyingAccept(t *testing.T) {
 				Creator: jingle.SenderInitiator, Name: contentName, Senders: jingle.SenderInitiator,
 				Description: jingle.Description(&jingle.File{Size: size, Range: r}), Transport: xmltree.New("urn:t", "transport"),
 			}
-			a.Digest = contentDigest(c)
+			a.Digest = profile.ContentDigest(c)
 			x := a.Element()
 			for name, value := range tt.attrs {
 				x.Set(name, value)
 			}
-			sealed, err := seal(talk.Dialect.Secret(), kindAccept, talk.Dialect.Sealed().Context(), x)
+			sealed, err := profile.Seal(talk.Dialect.Secret(), profile.KindAccept, talk.Dialect.Sealed().Context(), x)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -367,7 +373,7 @@ func TestLyingAccept(t *testing.T) {
 				}
 				return
 			}
-			if code, _ := classify(err, true); code != exitcode.Integrity {
+			if code := fault.Of(err).CodeAt(true); code != exitcode.Integrity {
 				t.Errorf("%+v code %s: %v", s, strconv.Itoa(int(code)), err)
 			}
 		})

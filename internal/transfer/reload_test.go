@@ -9,6 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/event"
+	"jetsend/internal/fault"
+
 	"github.com/google/uuid"
 
 	"jetsend/internal/exitcode"
@@ -56,7 +59,7 @@ func TestChange(t *testing.T) {
 	apply(ReceiveOptions{Dir: "/nowhere", Accept: AcceptContacts, MaxSize: 3})
 	declined := func(what string, err error) {
 		t.Helper()
-		var f *Failure
+		var f *fault.Failure
 		if !errors.As(err, &f) || f.Code != exitcode.Declined {
 			t.Errorf("%s: %v", what, err)
 		}
@@ -113,8 +116,8 @@ func (e *events) has(kind string) bool {
 func TestAliveWhileSettling(t *testing.T) {
 	s := prosody(t)
 	reported, release := make(chan struct{}), make(chan struct{})
-	juliet := online(t, s, s.Addr, "juliet", true, func(ev Event) {
-		if _, is := ev.(Received); is {
+	juliet := online(t, s, s.Addr, "juliet", true, func(ev event.Event) {
+		if _, is := ev.(event.Received); is {
 			close(reported)
 			<-release
 		}
@@ -190,12 +193,12 @@ func TestImpatientDrain(t *testing.T) {
 		t.Fatalf("not drained: %v", err)
 	case <-time.After(100 * time.Millisecond):
 	}
-	cancel(ErrTerminated)
-	var f *Failure
+	cancel(fault.ErrTerminated)
+	var f *fault.Failure
 	if err := <-ended; !errors.As(err, &f) || f.Code != exitcode.Terminated {
 		t.Errorf("received: %v", err)
 	}
-	if f, ok := last[Failed](&in); !ok || f.Code != int(exitcode.Terminated) {
+	if f, ok := last[event.Failed](&in); !ok || f.Code != int(exitcode.Terminated) {
 		t.Errorf("failed: %+v", f)
 	}
 	if err := <-sent; err == nil {

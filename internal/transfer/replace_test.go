@@ -5,6 +5,9 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/event"
+	"jetsend/internal/route"
+
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/jingle/ibb"
@@ -39,8 +42,8 @@ func TestReplaceToInitiator(t *testing.T) {
 	juliet := online(t, s, s.Addr, "juliet", true, in.report)
 	romeo := online(t, s, tap.Addr, "romeo", false, out.report)
 	receiving(t, juliet, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
-	nowhere := S5BConfig{Advertise: []string{"127.0.0.1:1"}, Proxies: []string{s5b.NoDiscovery}}
-	for want, cfg := range map[string]S5BConfig{S5B: {}, IBB: nowhere} {
+	nowhere := route.S5BConfig{Advertise: []string{"127.0.0.1:1"}, Proxies: []string{s5b.NoDiscovery}}
+	for want, cfg := range map[string]route.S5BConfig{route.S5B: {}, route.IBB: nowhere} {
 		useProxies(t, romeo, cfg)
 		useProxies(t, juliet, cfg)
 		rejected.Store(0)
@@ -48,13 +51,13 @@ func TestReplaceToInitiator(t *testing.T) {
 			To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: testFile(t, "text")}}, Wait: time.Minute, AnswerTimeout: time.Minute,
 		})
 		eventually(t, func() bool { return rejected.Load() > 0 }) // the file may be there before
-		n, _ := last[Negotiated](&out)
-		if err != nil || n.Transport != want || rejected.Load() != 1 || count[Interrupted](&out) > 0 {
+		n, _ := last[event.Negotiated](&out)
+		if err != nil || n.Transport != want || rejected.Load() != 1 || count[event.Interrupted](&out) > 0 {
 			t.Errorf("%s: %v, by %s, %d rejected", want, err, n.Transport, rejected.Load())
 		}
 		waitIdle(t, juliet)
 	}
-	if got := count[Received](&in); got != 2 {
+	if got := count[event.Received](&in); got != 2 {
 		t.Errorf("%d received", got)
 	}
 }

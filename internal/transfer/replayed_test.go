@@ -8,6 +8,11 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/dialect"
+	"jetsend/internal/event"
+	"jetsend/internal/fault"
+	"jetsend/internal/route"
+
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
@@ -55,7 +60,7 @@ func (v *taping) rewrite(dir xmpptest.Direction, raw []byte) [][]byte {
 // has. The envelope does not open; and should it ever open again, as it does when
 // the receiver's keys are put back to what they were, what was received is known.
 func TestReplayedOffer(t *testing.T) {
-	for _, how := range []Encryption{EncryptionAuto, EncryptionJET, EncryptionDraft, EncryptionFile} {
+	for _, how := range []dialect.Choice{dialect.ChooseBest, dialect.ChooseJET, dialect.ChooseDraft, dialect.ChooseEncryptedFile} {
 		t.Run(cmp.Or(string(how), "auto"), func(t *testing.T) {
 			s := prosody(t)
 			v := &taping{heard: make(chan jingle.Reason, 10)}
@@ -76,7 +81,7 @@ func TestReplayedOffer(t *testing.T) {
 			receiving(t, juliet, ReceiveOptions{Dir: dir, Accept: AcceptContacts, KeepFor: time.Hour})
 			err := romeo.Send(t.Context(), SendOptions{
 				To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: testFile(t, "allow: everybody")}}, Wait: time.Minute,
-				Encryption: how, AnswerTimeout: time.Minute, Route: RouteOptions{Transports: []string{IBB}},
+				Encryption: how, AnswerTimeout: time.Minute, Route: route.Options{Transports: []string{route.IBB}},
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -96,16 +101,16 @@ func TestReplayedOffer(t *testing.T) {
 				}
 				select {
 				case r := <-v.heard:
-					if c := codeOfReason(r, false); r.Condition == jingle.Success || c != exitcode.Untrusted && c != exitcode.Declined {
+					if c := fault.Of(&fault.Ended{Reason: r}).CodeAt(false); r.Condition == jingle.Success || c != exitcode.Untrusted && c != exitcode.Declined {
 						t.Errorf("%s: ended with %+v", when, r)
 					}
 				case <-time.After(time.Minute):
 					t.Fatalf("%s: no answer", when)
 				}
 				waitIdle(t, juliet)
-				early, _ := last[FailedEarly](&in)
-				late, _ := last[Failed](&in)
-				if got := max(early.Code, late.Code); got != int(want) || v.took || count[Received](&in) > 0 || len(list(t, dir)) != 1 {
+				early, _ := last[event.FailedEarly](&in)
+				late, _ := last[event.Failed](&in)
+				if got := max(early.Code, late.Code); got != int(want) || v.took || count[event.Received](&in) > 0 || len(list(t, dir)) != 1 {
 					t.Errorf("%s: %+v, %+v, accepted: %t, in the directory: %v", when, early, late, v.took, list(t, dir))
 				}
 			}
@@ -114,7 +119,7 @@ func TestReplayedOffer(t *testing.T) {
 			const month = 31 * 24 * 60 * 60 * 1000
 			old := fmt.Sprintf(`UPDATE transfers SET created = created - %[1]d, updated = updated - %[1]d, moved = moved - %[1]d, finished = finished - %[1]d`, month)
 			known := exitcode.Declined // a jetsend may not have heard of the end
-			if how != EncryptionAuto {
+			if how != dialect.ChooseBest {
 				known = exitcode.Integrity
 				sql(juliet, back, `DELETE FROM sessions`)
 				play("with the keys of before", known)

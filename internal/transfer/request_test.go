@@ -3,6 +3,10 @@ package transfer
 import (
 	"context"
 
+	"jetsend/internal/contact"
+	"jetsend/internal/fault"
+	"jetsend/internal/route"
+
 	"jetsend/internal/conversation"
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
@@ -11,18 +15,18 @@ import (
 
 // request1 asks a client of the contact for the rest of a file, in one session, as a run
 // does; begun is told of its conversation.
-func request1(ctx context.Context, e *Endpoint, row journal.Row, to *peer, paths RouteOptions, begun func(*conversation.Conversation)) error {
+func request1(ctx context.Context, e *Endpoint, row journal.Row, to *contact.Peer, paths route.Options, begun func(*conversation.Conversation)) error {
 	d := newDownload(e, row, to.JID, keeping{Options: sink.Options{Known: true}})
 	d.life, d.judge, d.told = ctx, func(omemo.Device) error { return nil }, func() {}
 	if err := d.resume(ctx, row); err != nil {
-		return causeOf(ctx, err)
+		return fault.Cause(ctx, err)
 	}
-	c, err := (&question{down: d, paths: paths}).ask([]*peer{to})
+	c, err := (&question{down: d, paths: paths}).ask([]*contact.Peer{to})
 	if err == nil {
 		begun(c)
 		err = converse(c, d)
 		c.Close()
 	}
 	d.leave(leaving(d, err))
-	return causeOf(ctx, err)
+	return fault.Cause(ctx, err)
 }

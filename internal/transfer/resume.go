@@ -5,6 +5,13 @@ import (
 	"errors"
 	"fmt"
 
+	"jetsend/internal/contact"
+	"jetsend/internal/dialect"
+	"jetsend/internal/event"
+	"jetsend/internal/fault"
+
+	"jetsend/internal/source"
+
 	"jetsend/internal/clean"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/journal"
@@ -15,7 +22,7 @@ import (
 // terminal event.
 func (e *Endpoint) Resume(ctx context.Context, opt ResumeOptions) error {
 	e.limitRate(opt.LimitRate)
-	e.cfg.Report(Online{JID: e.sess.JID().String()})
+	e.cfg.Report(event.Online{JID: e.sess.JID().String()})
 	if !opt.Named { // whoever names one wants it, however old it is
 		e.expire(ctx, e.cfg.KeepFor)
 	}
@@ -23,12 +30,12 @@ func (e *Endpoint) Resume(ctx context.Context, opt ResumeOptions) error {
 	for _, key := range opt.Transfers {
 		code, err := e.resumeOne(ctx, key, opt)
 		if err != nil {
-			return failureOf(causeOf(ctx, err), false)
+			return fault.New(fault.Cause(ctx, err), false)
 		}
 		codes = append(codes, code)
 	}
 	if code := exitcode.Combine(codes...); code != exitcode.OK {
-		return &Failure{Code: code, Reason: "not every transfer is complete", Reported: true}
+		return &fault.Failure{Code: code, Reason: "not every transfer is complete", Reported: true}
 	}
 	return nil
 }
@@ -46,10 +53,10 @@ func (e *Endpoint) resumeOne(ctx context.Context, key journal.Key, opt ResumeOpt
 	case over != nil:
 		return e.notResumed(row, over), nil
 	case row.State.Live():
-		return e.notResumed(row, errRunning), nil
+		return e.notResumed(row, fault.ErrRunning), nil
 	case row.Insecure():
 		row.State = journal.Failed // for everybody
-		return e.notResumed(row, fmt.Errorf("%w: it went without encryption", errRefused)), nil
+		return e.notResumed(row, fmt.Errorf("%w: it went without encryption", fault.ErrRefused)), nil
 	}
 	if key.Direction == journal.Send {
 		return e.resumeSend(ctx, row, opt), nil
@@ -74,21 +81,21 @@ func overSince(row journal.Row) error {
 	switch {
 	case row.Released:
 	case row.State == journal.Forgotten:
-		return &Failure{Code: exitcode.Usage, Reason: "the transfer was forgotten"}
+		return &fault.Failure{Code: exitcode.Usage, Reason: "the transfer was forgotten"}
 	case row.State == journal.Failed:
-		return &Failure{Code: exitcode.Usage, Reason: "the transfer has failed: " + clean.Text(row.LastError)}
+		return &fault.Failure{Code: exitcode.Usage, Reason: "the transfer has failed: " + clean.Text(row.LastError)}
 	}
 	return nil
 }
 
 // notResumed reports a transfer that could not even be taken up.
 func (e *Endpoint) notResumed(row journal.Row, err error) exitcode.Code {
-	if errors.Is(err, ErrInterrupted) {
+	if errors.Is(err, fault.ErrInterrupted) {
 		e.pause(row.Key)
 	}
-	f := failureOf(err, false)
-	e.cfg.Report(Failed{
-		Head: Head{Transfer: row.ID, Direction: Direction(row.Direction), Peer: row.Peer.String(), Name: clean.Text(row.Name)},
+	f := fault.New(err, false)
+	e.cfg.Report(event.Failed{
+		Head: event.Head{Transfer: row.ID, Direction: event.Direction(row.Direction), Peer: row.Peer.String(), Name: clean.Text(row.Name)},
 		Code: int(f.Code), Reason: clean.Error(f), Resumable: row.State == journal.Interrupted, Hints: f.Hints,
 	})
 	return f.Code
@@ -96,19 +103,19 @@ func (e *Endpoint) notResumed(row journal.Row, err error) exitcode.Code {
 
 // resumeSend offers the file again.
 func (e *Endpoint) resumeSend(ctx context.Context, row journal.Row, opt ResumeOptions) exitcode.Code {
-	src, err := e.reopen(ctx, &row)
+	src, err := e.opener().Reopen(ctx, &row)
 	if err == nil {
-		defer closeSources([]*source{src})
+		defer source.Close(src)
 	}
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		return e.notResumed(row, cause)
 	}
 	if err != nil {
-		if errors.Is(err, errSourceChanged) {
+		if errors.Is(err, source.ErrChanged) {
 			e.failRow(row, err)
 			row.State = journal.Failed
 		}
-		f := &Failure{Code: exitcode.LocalFile, Reason: "file to send", Err: err}
+		f := &fault.Failure{Code: exitcode.LocalFile, Reason: "file to send", Err: err}
 		if opt.Anew != nil {
 			f.Hints = []string{opt.Anew(&row)}
 		}
@@ -119,21 +126,21 @@ func (e *Endpoint) resumeSend(ctx context.Context, row journal.Row, opt ResumeOp
 		Description: row.Description,
 	}
 	if !row.Profile {
-		send.Encryption = encryptionOther
+		send.Encryption = dialect.ChooseOther
 	}
-	least := formJET
+	least := dialect.FormJET
 	if row.Profile {
-		least = formJetsend
+		least = dialect.FormJetsend
 	}
 	peers, err := e.await(ctx, send, least)
 	if err == nil {
-		err = e.guardForm(ctx, peers[0], send)
+		err = e.contacts().GuardForm(ctx, peers[0], contactOptions(send))
 	}
 	if err != nil {
-		return e.notResumed(row, causeOf(ctx, err))
+		return e.notResumed(row, fault.Cause(ctx, err))
 	}
 	if !row.Profile {
-		e.cfg.Report(Warning{Text: startsOver(row.Peer.String())})
+		e.cfg.Report(event.Warning{Text: contact.StartsOver(row.Peer.String())})
 	}
 	o := e.offering(send, src)
 	o.unnamed, o.resumed = !opt.Named, true
@@ -169,7 +176,7 @@ func (e *Endpoint) failRow(row journal.Row, cause error) (failed bool) {
 // resumeReceive asks the contact for the rest, until it is there.
 func (e *Endpoint) resumeReceive(ctx context.Context, row journal.Row, opt ResumeOptions) exitcode.Code {
 	if !row.Profile {
-		return e.notResumed(row, fmt.Errorf("%w: the sender's client cannot resume a file", errRefused))
+		return e.notResumed(row, fmt.Errorf("%w: the sender's client cannot resume a file", fault.ErrRefused))
 	}
 	if row.Phase.Verified() && e.settle(ctx, row, keeping{}) { // what goes wrong shows again when the rest is asked for
 		return exitcode.OK
@@ -177,7 +184,7 @@ func (e *Endpoint) resumeReceive(ctx context.Context, row journal.Row, opt Resum
 	q := &asking{
 		e: e, life: ctx, row: row, opt: opt, wait: opt.Wait,
 		retry: opt.Retry.attempts(e.timing.retries, row.Durable),
-		head:  Head{Transfer: row.ID, Direction: Receive, Peer: row.Peer.String(), Name: clean.Text(row.Name)},
+		head:  event.Head{Transfer: row.ID, Direction: event.Receive, Peer: row.Peer.String(), Name: clean.Text(row.Name)},
 	}
 	(&actor{e, row.Key, q, ctx}).run()
 	return q.code

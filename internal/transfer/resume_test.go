@@ -8,6 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/event"
+	"jetsend/internal/fault"
+	"jetsend/internal/route"
+
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
@@ -47,7 +51,7 @@ func (st *stage) send(t *testing.T, retry RetryOptions) error {
 	t.Helper()
 	return st.romeo.Send(t.Context(), SendOptions{
 		To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: st.path}}, Wait: time.Minute, Retry: retry, AnswerTimeout: time.Minute,
-		Route: RouteOptions{Transports: []string{S5B}},
+		Route: route.Options{Transports: []string{route.S5B}},
 	})
 }
 
@@ -60,7 +64,7 @@ func (st *stage) arrived(t *testing.T) {
 
 func wantCode(t *testing.T, err error, code exitcode.Code) {
 	t.Helper()
-	var f *Failure
+	var f *fault.Failure
 	if !errors.As(err, &f) || f.Code != code {
 		t.Fatalf("%v, want code %d", err, code)
 	}
@@ -74,7 +78,7 @@ func TestResumeBySender(t *testing.T) {
 	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
 	wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
 	waitIdle(t, st.juliet)
-	failed, _ := last[Failed](&st.out)
+	failed, _ := last[event.Failed](&st.out)
 	if !failed.Resumable {
 		t.Fatalf("%+v", failed)
 	}
@@ -86,7 +90,7 @@ func TestResumeBySender(t *testing.T) {
 		Transfers: []journal.Key{{ID: failed.Transfer, Direction: journal.Send}}, Wait: time.Minute,
 	}), exitcode.Interrupted)
 	waitIdle(t, st.juliet)
-	if r, ok := last[Resumed](&st.out); !ok || r.Offset < 1<<19 || r.Offset > 1<<20 {
+	if r, ok := last[event.Resumed](&st.out); !ok || r.Offset < 1<<19 || r.Offset > 1<<20 {
 		t.Fatalf("%+v", r)
 	}
 	st.through(t)
@@ -94,11 +98,11 @@ func TestResumeBySender(t *testing.T) {
 		t.Fatal(err)
 	}
 	st.arrived(t)
-	r, _ := last[Resumed](&st.out)
+	r, _ := last[event.Resumed](&st.out)
 	if n := carried(st.relay); r.Offset < 3<<19 || n > int64(len(st.data))-r.Offset+4096 {
 		t.Errorf("resumed at %d, but %d bytes on the wire", r.Offset, n)
 	}
-	if got, _ := last[Received](&st.in); got.Transfer != failed.Transfer || len(got.Verified) != 2 {
+	if got, _ := last[event.Received](&st.in); got.Transfer != failed.Transfer || len(got.Verified) != 2 {
 		t.Errorf("%+v", got)
 	}
 }
@@ -111,10 +115,10 @@ func TestResumeInRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	st.arrived(t)
-	if i, ok := last[Interrupted](&st.out); !ok || i.RetryIn <= 0 {
+	if i, ok := last[event.Interrupted](&st.out); !ok || i.RetryIn <= 0 {
 		t.Errorf("%+v", i)
 	}
-	if _, ok := last[Failed](&st.in); ok {
+	if _, ok := last[event.Failed](&st.in); ok {
 		t.Error("the receiver reported an end that was none")
 	}
 }
@@ -131,17 +135,17 @@ func TestResumeByReceiver(t *testing.T) {
 	})
 	err := st.juliet.Resume(t.Context(), ResumeOptions{
 		Transfers: []journal.Key{{ID: row.ID, Direction: journal.Receive}}, Wait: time.Minute,
-		Route: RouteOptions{Transports: []string{S5B}},
+		Route: route.Options{Transports: []string{route.S5B}},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	st.whole(t)
 	waitIdle(t, st.romeo)
-	if s, ok := last[Sent](&st.out); !ok || s.Transfer != row.ID {
+	if s, ok := last[event.Sent](&st.out); !ok || s.Transfer != row.ID {
 		t.Errorf("%+v", s)
 	}
-	n, _ := last[Negotiated](&st.in)
+	n, _ := last[event.Negotiated](&st.in)
 	named := map[uint32]bool{}
 	for _, d := range n.Devices {
 		named[d.ID] = d.New
@@ -178,9 +182,9 @@ func TestResumeByDaemon(t *testing.T) {
 	}
 	st.through(t)
 	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
-	eventually(t, func() bool { _, ok := last[Received](&st.in); return ok })
+	eventually(t, func() bool { _, ok := last[event.Received](&st.in); return ok })
 	st.arrived(t)
-	if _, ok := last[Failed](&st.in); ok {
+	if _, ok := last[event.Failed](&st.in); ok {
 		t.Error("the receiver reported an end that was none")
 	}
 }
@@ -251,7 +255,7 @@ func TestSessionLimit(t *testing.T) {
 		t.Fatal(err)
 	}
 	st.arrived(t)
-	if r, ok := last[Resumed](&st.in); !ok || r.Offset%(256<<10+5) != 0 {
+	if r, ok := last[event.Resumed](&st.in); !ok || r.Offset%(256<<10+5) != 0 {
 		t.Errorf("%+v", r)
 	}
 }

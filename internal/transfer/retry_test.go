@@ -9,6 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/event"
+	"jetsend/internal/route"
+
+	"jetsend/internal/source"
+
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
 	"jetsend/internal/journal"
@@ -26,7 +31,7 @@ func TestLostPart(t *testing.T) {
 			receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
 			wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
 			waitIdle(t, st.juliet)
-			failed, _ := last[Failed](&st.out)
+			failed, _ := last[event.Failed](&st.out)
 			parts, err := filepath.Glob(filepath.Join(st.dir, ".jetsend-*.part"))
 			if err != nil || len(parts) != 1 {
 				t.Fatal(parts, err)
@@ -48,7 +53,7 @@ func TestLostPart(t *testing.T) {
 			st.through(t)
 			err = e.Resume(t.Context(), ResumeOptions{
 				Transfers: []journal.Key{{ID: failed.Transfer, Direction: by}}, Named: true, Wait: time.Minute,
-				Route: RouteOptions{Transports: []string{S5B}},
+				Route: route.Options{Transports: []string{route.S5B}},
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -74,17 +79,17 @@ func TestInUse(t *testing.T) {
 	resume := func(retries int) error {
 		return st.juliet.Resume(t.Context(), ResumeOptions{
 			Transfers: []journal.Key{{ID: row.ID, Direction: journal.Receive}}, Named: true, Wait: time.Minute,
-			Retry: RetryOptions{Retries: retries, For: time.Minute}, Route: RouteOptions{Transports: []string{S5B}},
+			Retry: RetryOptions{Retries: retries, For: time.Minute}, Route: route.Options{Transports: []string{route.S5B}},
 		})
 	}
 	wantCode(t, resume(0), exitcode.Interrupted)
-	if f, _ := last[Failed](&st.in); !f.Resumable {
+	if f, _ := last[event.Failed](&st.in); !f.Resumable {
 		t.Errorf("%+v", f)
 	}
 	st.in.reset()
 	ended := make(chan error, 1)
 	go func() { ended <- resume(1) }()
-	eventually(t, func() bool { return count[Interrupted](&st.in) > 2 || count[Failed](&st.in) > 0 })
+	eventually(t, func() bool { return count[event.Interrupted](&st.in) > 2 || count[event.Failed](&st.in) > 0 })
 	if err := held.Release(); err != nil {
 		t.Fatal(err)
 	}
@@ -99,22 +104,22 @@ func TestInUse(t *testing.T) {
 // the directory.
 func TestSourceLost(t *testing.T) {
 	o := &upload{accepted: true, row: &journal.Handle{}}
-	if !fault.Of(&sourceError{Err: syscall.EIO}).Resumable(o.standing()) {
+	if !fault.Of(&source.Error{Err: syscall.EIO}).Resumable(o.standing()) {
 		t.Error("a file that cannot be read ends its transfer")
 	}
-	if fault.Of(&sourceError{Err: errSourceChanged}).Resumable(o.standing()) {
+	if fault.Of(&source.Error{Err: source.ErrChanged}).Resumable(o.standing()) {
 		t.Error("a file that has changed can be gone on with")
 	}
 	file := testFile(t, "something")
-	src, err := openSource(t.Context(), Source{Path: filepath.Dir(file)})
+	src, err := source.Open(t.Context(), Source{Path: filepath.Dir(file)}.Path, Source{Path: filepath.Dir(file)}.Name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer closeSources([]*source{src})
+	defer source.Close(src)
 	if err := os.Truncate(file, 1); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := io.Copy(io.Discard, io.NewSectionReader(src.Data, 0, src.Size)); !errors.Is(err, errSourceChanged) {
+	if _, err := io.Copy(io.Discard, io.NewSectionReader(src.Data, 0, src.Size)); !errors.Is(err, source.ErrChanged) {
 		t.Errorf("read what was cut: %v", err)
 	}
 }

@@ -12,6 +12,11 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/dialect"
+	"jetsend/internal/event"
+	"jetsend/internal/fault"
+	"jetsend/internal/route"
+
 	"jetsend/internal/jingle/ibb"
 	"jetsend/internal/jingle/s5b"
 
@@ -23,7 +28,7 @@ import (
 )
 
 // useProxies has an endpoint search its proxies anew.
-func useProxies(t *testing.T, e *Endpoint, cfg S5BConfig) {
+func useProxies(t *testing.T, e *Endpoint, cfg route.S5BConfig) {
 	t.Helper()
 	e.routes.Close()
 	e.cfg.S5B = cfg
@@ -45,34 +50,34 @@ func TestRoutes(t *testing.T) {
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	nowhere := S5BConfig{Advertise: []string{"127.0.0.1:1"}, Proxies: []string{s5b.NoDiscovery}}
-	proxied := S5BConfig{Advertise: []string{"127.0.0.1:1"}}
+	nowhere := route.S5BConfig{Advertise: []string{"127.0.0.1:1"}, Proxies: []string{s5b.NoDiscovery}}
+	proxied := route.S5BConfig{Advertise: []string{"127.0.0.1:1"}}
 	for name, tt := range map[string]struct {
-		sender, receiver   RouteOptions
-		romeo, juliet      S5BConfig
-		encryption         Encryption
+		sender, receiver   route.Options
+		romeo, juliet      route.S5BConfig
+		encryption         dialect.Choice
 		transport, encWant string
 		candidate, cipher  string
 		code               exitcode.Code
 	}{
-		"direct":               {transport: S5B, candidate: "direct", cipher: "aes-256-gcm"},
-		"direct, jet":          {transport: S5B, candidate: "direct", cipher: "aes-128-gcm", encryption: EncryptionJET},
-		"only ours":            {transport: S5B, candidate: "direct", cipher: "aes-256-gcm", juliet: nowhere},
-		"only theirs":          {transport: S5B, candidate: "direct", cipher: "aes-256-gcm", romeo: nowhere},
-		"in-band at once":      {transport: IBB, cipher: "aes-256-gcm", sender: RouteOptions{Transports: []string{IBB}}},
-		"in-band at once, jet": {transport: IBB, cipher: "aes-128-gcm", sender: RouteOptions{Transports: []string{IBB}}, encryption: EncryptionJET},
-		"proxy":                {transport: S5B, candidate: "proxy", cipher: "aes-256-gcm", romeo: proxied, juliet: nowhere},
-		"proxy, jet":           {transport: S5B, candidate: "proxy", cipher: "aes-128-gcm", romeo: proxied, juliet: nowhere, encryption: EncryptionJET},
-		"their proxy":          {transport: S5B, candidate: "proxy", cipher: "aes-256-gcm", romeo: nowhere, juliet: proxied},
-		"fall back":            {transport: IBB, cipher: "aes-256-gcm", romeo: nowhere, juliet: nowhere},
-		"sender no direct":     {transport: S5B, candidate: "proxy", cipher: "aes-256-gcm", sender: RouteOptions{NoDirect: true}},
-		"receiver no direct":   {transport: S5B, candidate: "proxy", cipher: "aes-256-gcm", receiver: RouteOptions{NoDirect: true}},
-		"no direct, in-band":   {transport: IBB, cipher: "aes-256-gcm", sender: RouteOptions{NoDirect: true}, romeo: nowhere, juliet: nowhere},
-		"to in-band alone":     {transport: IBB, cipher: "aes-256-gcm", receiver: RouteOptions{Transports: []string{IBB}}},
-		"to in-band alone, 7":  {code: exitcode.Incapable, sender: RouteOptions{Transports: []string{S5B}}, receiver: RouteOptions{Transports: []string{IBB}}},
-		"no common transport":  {code: exitcode.Incapable, sender: RouteOptions{Transports: []string{IBB}}, receiver: RouteOptions{Transports: []string{S5B}}},
-		"nothing reached":      {code: exitcode.Interrupted, sender: RouteOptions{Transports: []string{S5B}}, romeo: nowhere, juliet: nowhere},
-		"fall back refused":    {code: exitcode.Interrupted, receiver: RouteOptions{Transports: []string{S5B}}, romeo: nowhere, juliet: nowhere},
+		"direct":               {transport: route.S5B, candidate: "direct", cipher: "aes-256-gcm"},
+		"direct, jet":          {transport: route.S5B, candidate: "direct", cipher: "aes-128-gcm", encryption: dialect.ChooseJET},
+		"only ours":            {transport: route.S5B, candidate: "direct", cipher: "aes-256-gcm", juliet: nowhere},
+		"only theirs":          {transport: route.S5B, candidate: "direct", cipher: "aes-256-gcm", romeo: nowhere},
+		"in-band at once":      {transport: route.IBB, cipher: "aes-256-gcm", sender: route.Options{Transports: []string{route.IBB}}},
+		"in-band at once, jet": {transport: route.IBB, cipher: "aes-128-gcm", sender: route.Options{Transports: []string{route.IBB}}, encryption: dialect.ChooseJET},
+		"proxy":                {transport: route.S5B, candidate: "proxy", cipher: "aes-256-gcm", romeo: proxied, juliet: nowhere},
+		"proxy, jet":           {transport: route.S5B, candidate: "proxy", cipher: "aes-128-gcm", romeo: proxied, juliet: nowhere, encryption: dialect.ChooseJET},
+		"their proxy":          {transport: route.S5B, candidate: "proxy", cipher: "aes-256-gcm", romeo: nowhere, juliet: proxied},
+		"fall back":            {transport: route.IBB, cipher: "aes-256-gcm", romeo: nowhere, juliet: nowhere},
+		"sender no direct":     {transport: route.S5B, candidate: "proxy", cipher: "aes-256-gcm", sender: route.Options{NoDirect: true}},
+		"receiver no direct":   {transport: route.S5B, candidate: "proxy", cipher: "aes-256-gcm", receiver: route.Options{NoDirect: true}},
+		"no direct, in-band":   {transport: route.IBB, cipher: "aes-256-gcm", sender: route.Options{NoDirect: true}, romeo: nowhere, juliet: nowhere},
+		"to in-band alone":     {transport: route.IBB, cipher: "aes-256-gcm", receiver: route.Options{Transports: []string{route.IBB}}},
+		"to in-band alone, 7":  {code: exitcode.Incapable, sender: route.Options{Transports: []string{route.S5B}}, receiver: route.Options{Transports: []string{route.IBB}}},
+		"no common transport":  {code: exitcode.Incapable, sender: route.Options{Transports: []string{route.IBB}}, receiver: route.Options{Transports: []string{route.S5B}}},
+		"nothing reached":      {code: exitcode.Interrupted, sender: route.Options{Transports: []string{route.S5B}}, romeo: nowhere, juliet: nowhere},
+		"fall back refused":    {code: exitcode.Interrupted, receiver: route.Options{Transports: []string{route.S5B}}, romeo: nowhere, juliet: nowhere},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in.reset()
@@ -88,7 +93,7 @@ func TestRoutes(t *testing.T) {
 			eventually(t, func() bool { // what the run before could do is forgotten
 				info, err := romeo.sess.DiscoInfo(t.Context(), juliet.JID(), "")
 				takes := tt.receiver.Order()
-				return err == nil && info.Has(s5b.NS) == slices.Contains(takes, S5B) && info.Has(ibb.NSTransport) == slices.Contains(takes, IBB)
+				return err == nil && info.Has(s5b.NS) == slices.Contains(takes, route.S5B) && info.Has(ibb.NSTransport) == slices.Contains(takes, route.IBB)
 			})
 			err := romeo.Send(t.Context(), SendOptions{
 				To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: path}}, Wait: time.Minute, Route: tt.sender, Encryption: tt.encryption,
@@ -97,10 +102,10 @@ func TestRoutes(t *testing.T) {
 			if rerr := <-received; rerr != nil {
 				t.Error(rerr)
 			}
-			var f *Failure
+			var f *fault.Failure
 			errors.As(err, &f)
 			if tt.code != 0 {
-				failed, _ := last[Failed](&out)
+				failed, _ := last[event.Failed](&out)
 				if f == nil || f.Code != tt.code {
 					t.Errorf("%v (%+v), want code %d", err, failed, tt.code)
 				}
@@ -118,12 +123,12 @@ func TestRoutes(t *testing.T) {
 			}
 			_ = os.Remove(filepath.Join(dir, "f"))
 			for who, e := range map[string]*events{"sender": &out, "receiver": &in} {
-				n, _ := last[Negotiated](e)
+				n, _ := last[event.Negotiated](e)
 				if n.Transport != tt.transport || n.Candidate != tt.candidate || n.Cipher != tt.cipher || n.Encryption != "jet" {
 					t.Errorf("%s: %+v", who, n)
 				}
 			}
-			if sent, _ := last[Sent](&out); sent.VerifiedByPeer != (tt.encryption != EncryptionJET) {
+			if sent, _ := last[event.Sent](&out); sent.VerifiedByPeer != (tt.encryption != dialect.ChooseJET) {
 				t.Errorf("%+v", sent)
 			}
 		})
@@ -136,7 +141,7 @@ func TestOnePort(t *testing.T) {
 	st := setStage(t, 100_000)
 	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
 	another := xmltree.New(s5b.NS, "transport").Set("sid", "another")
-	waiting, err := st.juliet.answerRoute(t.Context(), st.romeo.sess.JID(), RouteOptions{}, another, false)
+	waiting, err := st.juliet.routes.Answer(t.Context(), route.Peer{JID: st.romeo.sess.JID()}, route.Options{}, another)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +150,7 @@ func TestOnePort(t *testing.T) {
 		t.Fatal(err)
 	}
 	st.arrived(t)
-	if n, _ := last[Negotiated](&st.out); n.Candidate != "direct" || st.relay.Connections() == 0 {
+	if n, _ := last[event.Negotiated](&st.out); n.Candidate != "direct" || st.relay.Connections() == 0 {
 		t.Errorf("%+v", n)
 	}
 }
@@ -172,11 +177,11 @@ func TestFeaturesFollow(t *testing.T) {
 	juliet := online(t, s, s.Addr, "juliet", true, in.report)
 	romeo := online(t, s, tap.Addr, "romeo", false, out.report)
 	changes := make(chan Change)
-	opt := ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts, Route: RouteOptions{Transports: []string{IBB}}, Changes: changes}
+	opt := ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts, Route: route.Options{Transports: []string{route.IBB}}, Changes: changes}
 	receiving(t, juliet, opt)
 	stale.Store(true)
 	err := romeo.Send(t.Context(), SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: testFile(t, "text")}}, Wait: time.Minute})
-	if n, _ := last[Negotiated](&out); err != nil || n.Transport != IBB {
+	if n, _ := last[event.Negotiated](&out); err != nil || n.Transport != route.IBB {
 		t.Fatalf("%+v: %v", n, err)
 	}
 	accepts := 0
@@ -200,10 +205,10 @@ func TestFeaturesFollow(t *testing.T) {
 			return err == nil && slices.Equal(peers[0].Transports, []string{want})
 		})
 	}
-	says(IBB)
+	says(route.IBB)
 	applied := make(chan struct{})
-	opt.Route.Transports = []string{S5B}
+	opt.Route.Transports = []string{route.S5B}
 	changes <- Change{opt, applied}
 	<-applied
-	says(S5B)
+	says(route.S5B)
 }

@@ -9,6 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/contact"
+	"jetsend/internal/event"
+	"jetsend/internal/route"
+
 	"jetsend/internal/conversation"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
@@ -46,7 +50,7 @@ func gatedStage(t *testing.T, word string) (st *stage, id string, g *gate, tap *
 	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
 	wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
 	waitIdle(t, st.juliet)
-	failed, _ := last[Failed](&st.out)
+	failed, _ := last[event.Failed](&st.out)
 	st.through(t)
 	st.in.reset()
 	st.out.reset()
@@ -60,7 +64,7 @@ func (st *stage) resume(t *testing.T, e *Endpoint, id string, dir journal.Direct
 	go func() {
 		ended <- e.Resume(t.Context(), ResumeOptions{
 			Transfers: []journal.Key{{ID: id, Direction: dir}}, Named: true, Wait: time.Minute,
-			Retry: RetryOptions{Retries: 5, For: time.Minute}, Route: RouteOptions{Transports: []string{S5B}},
+			Retry: RetryOptions{Retries: 5, For: time.Minute}, Route: route.Options{Transports: []string{route.S5B}},
 		})
 	}()
 	return ended
@@ -74,8 +78,8 @@ func TestSenderWins(t *testing.T) {
 	sending := st.resume(t, st.romeo, id, journal.Send)
 	offer := <-g.kept
 	asking := st.resume(t, st.juliet, id, journal.Receive)
-	eventually(t, func() bool { return count[Interrupted](&st.in) > 0 })
-	if i, _ := last[Interrupted](&st.in); !strings.HasSuffix(i.Reason, "ended by the contact: busy (conflict)") {
+	eventually(t, func() bool { return count[event.Interrupted](&st.in) > 0 })
+	if i, _ := last[event.Interrupted](&st.in); !strings.HasSuffix(i.Reason, "ended by the contact: busy (conflict)") {
 		t.Errorf("the request was answered with %q", i.Reason)
 	}
 	if err := tap.Inject(xmpptest.ToServer, offer); err != nil {
@@ -96,9 +100,9 @@ func TestSupersededAtOnce(t *testing.T) {
 	st, id := cutStage(t)
 	row := load(t, st.juliet, journal.Key{ID: id, Direction: journal.Receive})
 	ctx, stop := context.WithCancelCause(t.Context())
-	stop(errSuperseded)
-	err := request1(ctx, st.juliet, row, &peer{JID: st.romeo.sess.JID()}, RouteOptions{}, func(*conversation.Conversation) {})
-	if !errors.Is(err, errSuperseded) || !fault.Of(err).Again(fault.Standing{Receiving: true, Started: true}) {
+	stop(fault.ErrSuperseded)
+	err := request1(ctx, st.juliet, row, &contact.Peer{JID: st.romeo.sess.JID()}, route.Options{}, func(*conversation.Conversation) {})
+	if !errors.Is(err, fault.ErrSuperseded) || !fault.Of(err).Again(fault.Standing{Receiving: true, Started: true}) {
 		t.Errorf("%v", err)
 	}
 }
@@ -110,7 +114,7 @@ func TestRequestWins(t *testing.T) {
 	asking := st.resume(t, st.juliet, id, journal.Receive)
 	accept := <-g.kept
 	wantCode(t, <-st.resume(t, st.romeo, id, journal.Send), exitcode.LocalFile)
-	if f, _ := last[Failed](&st.out); f.Transfer != id || f.Reason != errRunning.Error() {
+	if f, _ := last[event.Failed](&st.out); f.Transfer != id || f.Reason != fault.ErrRunning.Error() {
 		t.Errorf("%+v", f)
 	}
 	st.out.reset()
@@ -129,11 +133,11 @@ func (st *stage) once(t *testing.T, id string) {
 	t.Helper()
 	waitIdle(t, st.romeo)
 	st.arrived(t)
-	if s, _ := last[Sent](&st.out); s.Transfer != id || count[Sent](&st.out) != 1 || count[Failed](&st.out) != 0 {
-		t.Errorf("sender: %d sent, %d failed", count[Sent](&st.out), count[Failed](&st.out))
+	if s, _ := last[event.Sent](&st.out); s.Transfer != id || count[event.Sent](&st.out) != 1 || count[event.Failed](&st.out) != 0 {
+		t.Errorf("sender: %d sent, %d failed", count[event.Sent](&st.out), count[event.Failed](&st.out))
 	}
-	if count[Failed](&st.in) != 0 || count[Received](&st.in) == 0 {
-		t.Errorf("receiver: %d received, %d failed", count[Received](&st.in), count[Failed](&st.in))
+	if count[event.Failed](&st.in) != 0 || count[event.Received](&st.in) == 0 {
+		t.Errorf("receiver: %d received, %d failed", count[event.Received](&st.in), count[event.Failed](&st.in))
 	}
 	if n := carried(st.relay); n > 1<<19+1<<17 {
 		t.Errorf("%d bytes for the second half", n)
@@ -156,11 +160,11 @@ func TestOfferWhileHeld(t *testing.T) {
 	}
 	h := hold()
 	wantCode(t, st.send(t, RetryOptions{}), exitcode.Declined)
-	if f, _ := last[Failed](&st.out); f.Reason != "ended by the contact: busy (conflict)" || !f.Resumable {
+	if f, _ := last[event.Failed](&st.out); f.Reason != "ended by the contact: busy (conflict)" || !f.Resumable {
 		t.Errorf("%+v", f)
 	}
 	waitIdle(t, st.juliet)
-	if _, reported := last[Failed](&st.in); !reported {
+	if _, reported := last[event.Failed](&st.in); !reported {
 		t.Error("the receiver says nothing of the offer")
 	}
 	if err := h.Release(); err != nil {
@@ -170,7 +174,7 @@ func TestOfferWhileHeld(t *testing.T) {
 	h = hold()
 	sent := make(chan error, 1)
 	go func() { sent <- st.send(t, RetryOptions{}) }()
-	eventually(t, func() bool { return count[Offer](&st.in) > 0 })
+	eventually(t, func() bool { return count[event.Offer](&st.in) > 0 })
 	if err := h.Release(); err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +182,7 @@ func TestOfferWhileHeld(t *testing.T) {
 		t.Fatal(err)
 	}
 	st.arrived(t)
-	if r, ok := last[Resumed](&st.out); !ok || r.Transfer != id {
+	if r, ok := last[event.Resumed](&st.out); !ok || r.Transfer != id {
 		t.Errorf("%+v", r)
 	}
 }

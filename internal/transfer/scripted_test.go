@@ -10,6 +10,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"jetsend/internal/dialect"
+	"jetsend/internal/event"
+	"jetsend/internal/fault"
+	"jetsend/internal/stream"
+
 	"jetsend/internal/backoff"
 	"jetsend/internal/conversation"
 	"jetsend/internal/crypto"
@@ -136,8 +141,8 @@ func (p *scripted) BulkIQ(_ context.Context, _ jid.JID, encode func([]byte, stri
 
 // send sends a file of size bytes, less the tag, over path, as an offer in a form of
 // other clients does it.
-func (p *scripted) send(path *bytestream) error {
-	c := talkIn(p.t, p.sess, formJET)
+func (p *scripted) send(path *route.Path) error {
+	c := talkIn(p.t, p.sess, dialect.FormJET)
 	c.Path, c.Lost = path, p.lost
 	defer c.Close()
 	n := int64(p.size - crypto.TagSize)
@@ -148,7 +153,7 @@ func (p *scripted) send(path *bytestream) error {
 		if p.begun != nil {
 			p.begun()
 		}
-		err := streamOut(ctx, path, bytes.NewReader(make([]byte, n)), n, func() error { return backoff.Wait(ctx, p.tagHold) }, crypto.NewSecret(crypto.AES128GCM), new(throttle), nil, meterFor(p.t))
+		err := stream.Out(ctx, path, bytes.NewReader(make([]byte, n)), n, crypto.NewSecret(crypto.AES128GCM), outgoingOver(path, func() error { return backoff.Wait(ctx, p.tagHold) }, new(stream.Rate), nil, meterFor(p.t)))
 		if err == nil {
 			err = c.EndStream(ctx)
 		}
@@ -189,8 +194,8 @@ func TestAcknowledgedLate(t *testing.T) {
 		"right after success":        {script: success(0, nil)},
 		"a second after success":     {script: success(time.Second, nil), after: time.Second},
 		"close answered by an error": {script: success(time.Second, nil), close: gone, after: time.Second},
-		"too late":                   {script: success(lateAcks+time.Second, nil), after: lateAcks, code: exitcode.Integrity},
-		"never":                      {script: lastly(func(p *scripted, _ func(error)) { p.ends(jingle.Success) }), after: lateAcks, code: exitcode.Integrity},
+		"too late":                   {script: success(route.LateAcks+time.Second, nil), after: route.LateAcks, code: exitcode.Integrity},
+		"never":                      {script: lastly(func(p *scripted, _ func(error)) { p.ends(jingle.Success) }), after: route.LateAcks, code: exitcode.Integrity},
 		"refused after success":      {script: success(time.Second, gone), after: time.Second, code: exitcode.Integrity},
 		"a window of them": {script: func(p *scripted, last bool, answered func(error)) {
 			p.mu.Lock()
@@ -244,14 +249,14 @@ func TestAcknowledgedLate(t *testing.T) {
 				}
 				if code := exitcode.OK; err != nil || tt.code != code {
 					if err != nil {
-						code = failureOf(err, true).Code
+						code = fault.New(err, true).Code
 					}
 					if code != tt.code {
 						t.Errorf("%s, %d bytes: code %d, %v", name, size, code, err)
 					}
 				}
 				mgr.Close()
-				time.Sleep(2 * lateAcks) // for the scripts to end
+				time.Sleep(2 * route.LateAcks) // for the scripts to end
 			})
 		}
 	}
@@ -281,7 +286,7 @@ func TestSuccessOverSockets(t *testing.T) {
 			err := p.send(route.Socket(a, "direct", true))
 			code := exitcode.OK
 			if err != nil {
-				code = failureOf(err, true).Code
+				code = fault.New(err, true).Code
 			}
 			if code != tt.code {
 				t.Errorf("code %d: %v", code, err)
@@ -295,16 +300,16 @@ func TestSuccessOverSockets(t *testing.T) {
 
 // TestWritesBack: nobody waits for the bytes that Dino writes back where none come.
 func TestWritesBack(t *testing.T) {
-	for f, want := range map[form]bool{
-		formJET: true, formDraft: true, formJetsend: false, formEncryptedFile: false, formConversations: false, formInsecurePlaintext: false,
+	for f, want := range map[dialect.Form]bool{
+		dialect.FormJET: true, dialect.FormDraft: true, dialect.FormJetsend: false, dialect.FormEncryptedFile: false, dialect.FormConversations: false, dialect.FormPlaintext: false,
 	} {
-		for _, c := range []client{dino, otherClient, libervia} {
+		for _, c := range []dialect.Software{dialect.Dino, dialect.OtherClient, dialect.Libervia} {
 			if got := f.WritesBack(c); got != want {
 				t.Errorf("form %d, client %d: %t", f, c, got)
 			}
 		}
 	}
-	if formJET.WritesBack(conversations) {
+	if dialect.FormJET.WritesBack(dialect.Conversations) {
 		t.Error("Conversations writes nothing back")
 	}
 }
@@ -313,7 +318,7 @@ func TestWritesBack(t *testing.T) {
 // that seals no receipt: the acknowledgement of the last block comes behind the end of
 // the session.
 func TestInbandAcknowledgedLate(t *testing.T) {
-	for _, how := range []Encryption{EncryptionJET, EncryptionFile, EncryptionInsecurePlaintext} {
+	for _, how := range []dialect.Choice{dialect.ChooseJET, dialect.ChooseEncryptedFile, dialect.ChoosePlaintext} {
 		t.Run(string(how), func(t *testing.T) {
 			st := newOrderStage(t)
 			allow(t, st.juliet, func(o *ReceiveOptions) { o.InsecurePlaintext = true })
@@ -331,14 +336,14 @@ func TestInbandAcknowledgedLate(t *testing.T) {
 				}
 				return [][]byte{raw}
 			})
-			if err := st.send(t, how, IBB); err != nil {
+			if err := st.send(t, how, route.IBB); err != nil {
 				t.Fatal(err)
 			}
 			if len(acks) == 0 {
 				t.Error("no acknowledgement came late")
 			}
 			st.once(t)
-			if s, _ := last[Sent](&st.out); s.VerifiedByPeer {
+			if s, _ := last[event.Sent](&st.out); s.VerifiedByPeer {
 				t.Errorf("%+v", s)
 			}
 		})

@@ -5,6 +5,13 @@ import (
 	"errors"
 	"time"
 
+	"jetsend/internal/contact"
+	"jetsend/internal/dialect"
+	"jetsend/internal/event"
+	"jetsend/internal/fault"
+
+	"jetsend/internal/source"
+
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
@@ -40,31 +47,31 @@ func (e *Endpoint) Send(ctx context.Context, opt SendOptions) error {
 	if err != nil {
 		return err
 	}
-	defer closeSources(sources)
+	defer source.Close(sources...)
 	e.tellSkipped(sources)
 	e.tellRenames(sources)
-	e.cfg.Report(Online{JID: e.sess.JID().String()})
-	if opt.Encryption == EncryptionInsecurePlaintext {
-		e.cfg.Report(Warning{Text: sendsPlaintext})
+	e.cfg.Report(event.Online{JID: e.sess.JID().String()})
+	if opt.Encryption == dialect.ChoosePlaintext {
+		e.cfg.Report(event.Warning{Text: sendsPlaintext})
 	}
 	peers, err := e.choose(ctx, opt)
 	if err == nil {
-		err = e.guardForm(ctx, peers[0], opt)
+		err = e.contacts().GuardForm(ctx, peers[0], contactOptions(opt))
 	}
 	if err == nil {
 		err = checkPeer(peers[0], opt, sources)
 	}
 	switch {
-	case errors.Is(err, errStreamLost), errors.Is(err, session.ErrSessionLost):
+	case errors.Is(err, fault.ErrStreamLost), errors.Is(err, session.ErrSessionLost):
 		return e.unreachable()
 	case err != nil:
-		return failureOf(causeOf(ctx, err), false)
+		return fault.New(fault.Cause(ctx, err), false)
 	}
 	return e.sendAll(ctx, opt, sources, peers)
 }
 
 // sendAll sends everything, some of it at the same time.
-func (e *Endpoint) sendAll(ctx context.Context, opt SendOptions, sources []*source, peers []*peer) error {
+func (e *Endpoint) sendAll(ctx context.Context, opt SendOptions, sources []*source.Source, peers []*contact.Peer) error {
 	several, queue := newBatch(sources), batch.NewQueue()
 	codes, all := make([]exitcode.Code, len(sources)), make([]*offering, len(sources))
 	var group errgroup.Group
@@ -91,7 +98,7 @@ func (e *Endpoint) sendAll(ctx context.Context, opt SendOptions, sources []*sour
 	if code == exitcode.OK {
 		return nil
 	}
-	f := &NotBegunError{Failure: &Failure{Code: code, Reason: "not every file was sent", Reported: true}}
+	f := &NotBegunError{Failure: &fault.Failure{Code: code, Reason: "not every file was sent", Reported: true}}
 	for i, o := range all {
 		if o.late {
 			f.Sources = append(f.Sources, opt.Files[i])
@@ -106,7 +113,7 @@ func (e *Endpoint) sendAll(ctx context.Context, opt SendOptions, sources []*sour
 // NotBegunError is how a Send ended that was stopped before it had come to all of its
 // files.
 type NotBegunError struct {
-	*Failure
+	*fault.Failure
 	// Sources are those of which no transfer exists that could be resumed.
 	Sources []Source
 }
@@ -115,7 +122,7 @@ type NotBegunError struct {
 func (e *NotBegunError) Unwrap() error { return e.Failure }
 
 // offering is that of a file that has not begun.
-func (e *Endpoint) offering(opt SendOptions, src *source) *offering {
+func (e *Endpoint) offering(opt SendOptions, src *source.Source) *offering {
 	id := uuid.NewString()
 	if src.Transfer != "" {
 		id = src.Transfer
@@ -123,7 +130,7 @@ func (e *Endpoint) offering(opt SendOptions, src *source) *offering {
 	return &offering{
 		upload: upload{
 			e: e, src: src, check: opt.Checksum, begun: time.Now(),
-			head: Head{Transfer: id, Direction: Send, Name: src.Name, Peer: opt.To.String()},
+			head: event.Head{Transfer: id, Direction: event.Send, Name: src.Name, Peer: opt.To.String()},
 		},
 		opt: opt,
 	}
@@ -131,7 +138,7 @@ func (e *Endpoint) offering(opt SendOptions, src *source) *offering {
 
 // start takes the row of the transfer, the one with that id or else that of the
 // same send before, if that has not ended, and runs it.
-func (o *offering) start(ctx context.Context, peers []*peer, id string) exitcode.Code {
+func (o *offering) start(ctx context.Context, peers []*contact.Peer, id string) exitcode.Code {
 	o.form = peers[0].Form
 	o.head.Peer = peers[0].JID.String()
 	o.nameArchive()
@@ -166,7 +173,7 @@ func (o *offering) notBegun(ctx context.Context, key journal.Key, same bool, err
 	switch over := overSince(row); {
 	case errors.Is(err, journal.ErrOver) && lerr == nil && row.Released:
 		o.src.Settled(row)
-		o.e.cfg.Report(Sent{Head: o.head, Size: row.Size, VerifiedByPeer: row.Profile})
+		o.e.cfg.Report(event.Sent{Head: o.head, Size: row.Size, VerifiedByPeer: row.Profile})
 		return exitcode.OK
 	case (errors.Is(err, journal.ErrRunning) || errors.Is(err, journal.ErrOver)) && o.unnamed:
 		return exitcode.OK
@@ -177,13 +184,13 @@ func (o *offering) notBegun(ctx context.Context, key journal.Key, same bool, err
 		if same {
 			hint += ", or send the file once more with --no-resume"
 		}
-		err = &Failure{Code: exitcode.LocalFile, Err: errRunning, Reason: errRunning.Error(), Hints: []string{hint}}
+		err = &fault.Failure{Code: exitcode.LocalFile, Err: fault.ErrRunning, Reason: fault.ErrRunning.Error(), Hints: []string{hint}}
 	}
-	f := failureOf(causeOf(ctx, err), false)
-	f.Resumable = lerr == nil && row.State == journal.Interrupted && !errors.Is(err, errRunning)
+	f := fault.New(fault.Cause(ctx, err), false)
+	f.Resumable = lerr == nil && row.State == journal.Interrupted && !errors.Is(err, fault.ErrRunning)
 	if o.late = ctx.Err() != nil && lerr == nil && row.State == journal.Forgotten; o.late {
 		f.Reason, f.Err = "not begun", nil
 	}
-	o.e.cfg.Report(Failed{Head: o.head, Code: int(f.Code), Reason: clean.Error(f), Resumable: f.Resumable, Hints: f.Hints})
+	o.e.cfg.Report(event.Failed{Head: o.head, Code: int(f.Code), Reason: clean.Error(f), Resumable: f.Resumable, Hints: f.Hints})
 	return f.Code
 }

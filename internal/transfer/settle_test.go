@@ -6,6 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/event"
+	"jetsend/internal/fault"
+
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
@@ -48,7 +51,7 @@ func TestOfferLongAfter(t *testing.T) {
 		}
 	}
 	wantCode(t, st.send(t, RetryOptions{}), exitcode.Declined)
-	if f, _ := last[Failed](&st.out); !strings.Contains(f.Reason, "("+detailPolicy+")") { // rather than by patience
+	if f, _ := last[event.Failed](&st.out); !strings.Contains(f.Reason, "("+fault.DetailPolicy+")") { // rather than by patience
 		t.Error(f.Reason)
 	}
 	st.arrived(t)

@@ -11,6 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/fault"
+	"jetsend/internal/route"
+
 	"jetsend/internal/charge"
 	"jetsend/internal/jid"
 	"jetsend/internal/session"
@@ -38,7 +41,7 @@ func TestSiege(t *testing.T) {
 			JID: jid.MustParse(s.JID("juliet")), Server: s.Addr, RootCAs: roots,
 			Password: func(context.Context) (string, error) { return "julietpw", nil },
 		},
-		StateDir: t.TempDir(), Receiver: true, S5B: S5BConfig{ListenPorts: []int{port}},
+		StateDir: t.TempDir(), Receiver: true, S5B: route.S5BConfig{ListenPorts: []int{port}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -57,7 +60,7 @@ func TestSiege(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	var crowd sync.WaitGroup
 	defer crowd.Wait()
-	defer cancel(ErrInterrupted)
+	defer cancel(fault.ErrInterrupted)
 	for range charge.MaxRunning {
 		path := testFile(t, strings.Repeat("x", 1<<20))
 		crowd.Go(func() {
@@ -74,7 +77,7 @@ func TestSiege(t *testing.T) {
 		t.Fatal(err)
 	}
 	romeo := online(t, s, s.Addr, "romeo", false, nil)
-	for name, path := range map[string]string{"direct": S5B, "inband": IBB} {
+	for name, path := range map[string]string{"direct": route.S5B, "inband": route.IBB} {
 		content := bytes.Repeat([]byte(name), 50_000)
 		file := filepath.Join(t.TempDir(), name)
 		if err := os.WriteFile(file, content, 0o600); err != nil {
@@ -82,7 +85,7 @@ func TestSiege(t *testing.T) {
 		}
 		honest, done := context.WithTimeout(t.Context(), 3*time.Minute)
 		err := romeo.Send(honest, SendOptions{
-			To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: file}}, Wait: time.Minute, Route: RouteOptions{Transports: []string{path}},
+			To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: file}}, Wait: time.Minute, Route: route.Options{Transports: []string{path}},
 		})
 		done()
 		if got, rerr := os.ReadFile(filepath.Join(dir, name)); err != nil || !bytes.Equal(got, content) {

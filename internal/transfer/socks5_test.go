@@ -9,6 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/event"
+	"jetsend/internal/route"
+
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/jingle/s5b"
@@ -25,7 +28,7 @@ func TestSOCKS5(t *testing.T) {
 	tap, o := xmpptest.StartTap(t, s, xmpptest.Pass), xmpptest.StartOnion(t)
 	at := func(name, addr string) string { return name + addr[strings.LastIndex(addr, ":"):] }
 	proxyAt := at("proxy.jet.test", s.ProxyAddr)
-	hidden := func(user string, receiver bool, report func(Event)) *Endpoint {
+	hidden := func(user string, receiver bool, report func(event.Event)) *Endpoint {
 		return onlineAs(t, s, user, func(c *Config) {
 			c.Receiver, c.Report = receiver, report
 			c.Session.Server, c.Session.SOCKS5 = at("jet.test", tap.Addr), o.Addr
@@ -35,7 +38,7 @@ func TestSOCKS5(t *testing.T) {
 				}
 				return (&net.Dialer{}).DialContext(ctx, network, address)
 			}
-			c.S5B = S5BConfig{Advertise: []string{"here.jet.test"}, Proxies: []string{"proxy.jet.test=" + proxyAt}}
+			c.S5B = route.S5BConfig{Advertise: []string{"here.jet.test"}, Proxies: []string{"proxy.jet.test=" + proxyAt}}
 		})
 	}
 	var in, out events
@@ -47,7 +50,7 @@ func TestSOCKS5(t *testing.T) {
 		t.Fatal(err)
 	}
 	for who, e := range map[string]*events{"sender": &out, "receiver": &in} {
-		if n, _ := last[Negotiated](e); n.Transport != S5B || n.Candidate != "proxy" {
+		if n, _ := last[event.Negotiated](e); n.Transport != route.S5B || n.Candidate != "proxy" {
 			t.Errorf("%s: %+v", who, n)
 		}
 	}
@@ -83,7 +86,7 @@ func TestSOCKS5Down(t *testing.T) {
 	if err := romeo.Send(t.Context(), SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: testFile(t, "text")}}, Wait: time.Minute}); err != nil {
 		t.Fatal(err)
 	}
-	if n, _ := last[Negotiated](&out); n.Transport != IBB { // although juliet is at hand, at an address of this machine
+	if n, _ := last[event.Negotiated](&out); n.Transport != route.IBB { // although juliet is at hand, at an address of this machine
 		t.Errorf("%+v", n)
 	}
 }

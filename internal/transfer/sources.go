@@ -4,23 +4,27 @@ import (
 	"context"
 	"errors"
 
+	"jetsend/internal/event"
+	"jetsend/internal/fault"
+	"jetsend/internal/profile"
+
 	"github.com/google/uuid"
 
 	"jetsend/internal/exitcode"
-	sending "jetsend/internal/source"
+	"jetsend/internal/source"
 )
 
 // openSources opens all that is to be sent, and reads inputs to their end.
-func (e *Endpoint) openSources(ctx context.Context, opt SendOptions) (out []*source, err error) {
+func (e *Endpoint) openSources(ctx context.Context, opt SendOptions) (out []*source.Source, err error) {
 	for _, f := range opt.Files {
-		var s *source
+		var s *source.Source
 		if f.Input != nil {
-			s, err = e.opener().Read(ctx, f.Input, f.Name, sending.Limits{MaxSize: opt.MaxSpool, Empty: opt.AllowEmpty})
+			s, err = e.opener().Read(ctx, f.Input, f.Name, source.Limits{MaxSize: opt.MaxSpool, Empty: opt.AllowEmpty})
 		} else {
-			s, err = sending.Open(ctx, f.Path, f.Name)
+			s, err = source.Open(ctx, f.Path, f.Name)
 		}
 		if err != nil {
-			sending.Close(out...)
+			source.Close(out...)
 			return nil, sourceFailure(ctx, err)
 		}
 		out = append(out, s)
@@ -29,30 +33,30 @@ func (e *Endpoint) openSources(ctx context.Context, opt SendOptions) (out []*sou
 }
 
 // opener opens the sources of our account.
-func (e *Endpoint) opener() sending.Opener {
-	return sending.Opener{Spools: sending.Spools(e.cfg.StateDir, e.cfg.Session.JID), Log: e.log}
+func (e *Endpoint) opener() source.Opener {
+	return source.Opener{Spools: source.Spools(e.cfg.StateDir, e.cfg.Session.JID), Log: e.log}
 }
 
 // sourceFailure is what a command ends with whose source cannot be had.
-func sourceFailure(ctx context.Context, err error) *Failure {
+func sourceFailure(ctx context.Context, err error) *fault.Failure {
 	if cause := context.Cause(ctx); cause != nil {
-		return failureOf(cause, false)
+		return fault.New(cause, false)
 	}
-	if errors.Is(err, ErrInterrupted) {
-		return failureOf(ErrInterrupted, false)
+	if errors.Is(err, fault.ErrInterrupted) {
+		return fault.New(fault.ErrInterrupted, false)
 	}
-	var f *Failure
+	var f *fault.Failure
 	if errors.As(err, &f) {
 		return f
 	}
-	return &Failure{Code: exitcode.LocalFile, Reason: "file to send", Err: err, Hints: sending.Hints(err)}
+	return &fault.Failure{Code: exitcode.LocalFile, Reason: "file to send", Err: err, Hints: source.Hints(err)}
 }
 
-func newBatch(sources []*source) *Batch {
+func newBatch(sources []*source.Source) *profile.Batch {
 	if len(sources) < 2 {
 		return nil
 	}
-	b := &Batch{ID: uuid.NewString(), Count: len(sources)}
+	b := &profile.Batch{ID: uuid.NewString(), Count: len(sources)}
 	for _, s := range sources {
 		b.Bytes += s.Size
 	}
@@ -60,16 +64,16 @@ func newBatch(sources []*source) *Batch {
 }
 
 // tellSkipped warns of what is not in the archive of a directory.
-func (e *Endpoint) tellSkipped(sources []*source) {
+func (e *Endpoint) tellSkipped(sources []*source.Source) {
 	for _, s := range sources {
 		for _, text := range s.LeftOut() {
-			e.cfg.Report(Warning{Text: text})
+			e.cfg.Report(event.Warning{Text: text})
 		}
 	}
 }
 
 // tellRenames warns of what will have another name, before anything is sent.
-func (e *Endpoint) tellRenames(sources []*source) {
+func (e *Endpoint) tellRenames(sources []*source.Source) {
 	for _, s := range sources {
 		count, texts := s.Renames()
 		e.tellChanges(s.Name, count, texts)

@@ -11,6 +11,11 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/event"
+	"jetsend/internal/fault"
+
+	"jetsend/internal/source"
+
 	"github.com/google/uuid"
 
 	"jetsend/internal/exitcode"
@@ -71,28 +76,28 @@ func TestPourCut(t *testing.T) {
 		t.Fatal(err)
 	}
 	stop := receiving(t, juliet, ReceiveOptions{Dir: dir, Accept: AcceptContacts, Hook: h})
-	eventually(t, func() bool { return count[Received](&in) == 4 }) // the others were reported in their own run
+	eventually(t, func() bool { return count[event.Received](&in) == 4 }) // the others were reported in their own run
 	in.mu.Lock()
 	for _, ev := range in.all {
-		if r, is := ev.(Received); is && (r.Path != StandardOutput || r.Size != int64(len(data))) {
+		if r, is := ev.(event.Received); is && (r.Path != event.StandardOutput || r.Size != int64(len(data))) {
 			t.Errorf("%+v", r)
 		}
 	}
 	in.mu.Unlock()
 	for _, row := range rows {
-		src := &source{Name: row.Name}
+		src := &source.Source{Name: row.Name}
 		if row.Manifest != nil {
-			src.Tree = &tree{Manifest: row.Manifest}
+			src.Tree = &source.Tree{Manifest: row.Manifest}
 		}
 		if code := offeredBy(t, romeo, src, data, row.ID); code != exitcode.OK {
 			t.Errorf("%s: the sender ended with %d", row.Name, code)
 		}
 	}
-	if n := count[Negotiated](&out); n > 0 {
+	if n := count[event.Negotiated](&out); n > 0 {
 		t.Errorf("%d went over the wire again", n)
 	}
 	stop() // hooks are waited for
-	if n := count[Received](&in); n != 4 {
+	if n := count[event.Received](&in); n != 4 {
 		t.Errorf("received reported %d times", n)
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
@@ -125,7 +130,7 @@ func TestPour(t *testing.T) {
 		ended <- juliet.Receive(t.Context(), ReceiveOptions{Dir: dir, Accept: AcceptContacts, Once: true, Out: out, Drain: time.Minute})
 	}()
 	takesOffers(t, juliet)
-	if code := offeredBy(t, romeo, &source{Name: "f"}, []byte("abc"), id); code != exitcode.OK {
+	if code := offeredBy(t, romeo, &source.Source{Name: "f"}, []byte("abc"), id); code != exitcode.OK {
 		t.Fatalf("exit code %d", code)
 	}
 	if err := <-ended; err != nil {
@@ -135,7 +140,7 @@ func TestPour(t *testing.T) {
 	if err != nil || !row.Released || row.Phase != journal.PhasePoured {
 		t.Errorf("%+v, %v", row, err)
 	}
-	if r, _ := last[Received](&in); r.Path != StandardOutput || out.got.String() != "abc" {
+	if r, _ := last[event.Received](&in); r.Path != event.StandardOutput || out.got.String() != "abc" {
 		t.Errorf("%+v, %q", r, out.got.String())
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
@@ -159,9 +164,9 @@ func pourStuck(t *testing.T, juliet, romeo *Endpoint, dir string, key journal.Ke
 	go func() {
 		ended <- juliet.Receive(ctx, ReceiveOptions{Dir: dir, Accept: AcceptContacts, Once: true, Out: out, Drain: time.Minute})
 	}()
-	go func() { sent <- offeredBy(t, romeo, &source{Name: "f"}, []byte("abc"), key.ID) }()
+	go func() { sent <- offeredBy(t, romeo, &source.Source{Name: "f"}, []byte("abc"), key.ID) }()
 	<-begun
-	cancel(ErrTerminated)
+	cancel(fault.ErrTerminated)
 	stopped(t, ended)
 	if code := <-sent; code == exitcode.OK {
 		t.Error("the sender was told that the file is there")

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/fault"
+
 	"github.com/google/uuid"
 
 	"jetsend/internal/exitcode"
@@ -45,8 +47,8 @@ func TestStopWhileLooking(t *testing.T) {
 		})
 	}()
 	<-asked
-	r.close(errDrained)
-	if err := <-ended; !errors.Is(err, errDrained) {
+	r.close(fault.ErrDrained)
+	if err := <-ended; !errors.Is(err, fault.ErrDrained) {
 		t.Errorf("after %v: %v", time.Since(begun), err)
 	}
 }

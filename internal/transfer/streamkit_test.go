@@ -1,8 +1,16 @@
 package transfer
 
 import (
+	"context"
+	"io"
 	"net"
 	"testing"
+	"time"
+
+	"jetsend/internal/crypto"
+	"jetsend/internal/event"
+	"jetsend/internal/route"
+	"jetsend/internal/stream"
 )
 
 // pair returns two ends of a TCP connection on loopback.
@@ -25,8 +33,10 @@ func pair(t *testing.T) (*net.TCPConn, *net.TCPConn) {
 	return a.(*net.TCPConn), b.(*net.TCPConn)
 }
 
-func meterFor(t *testing.T) *meter {
-	m := startMeter(Head{}, 0, 0, func(Event) {})
+func meterFor(t *testing.T) *stream.Meter {
+	m := stream.StartMeter(0, func(bytes, rate int64) {
+		func(event.Event) {}(event.Progress{Head: event.Head{}, Bytes: bytes, Size: 0, Rate: rate})
+	})
 	t.Cleanup(m.End)
 	return m
 }
@@ -36,3 +46,32 @@ func same() error { return nil }
 type neverEnding struct{}
 
 func (neverEnding) Read(b []byte) (int, error) { return len(b), nil }
+
+// outgoingOver are the options for a path.
+func outgoingOver(conn net.Conn, unchanged func() error, limit *stream.Rate, sum io.Writer, m *stream.Meter) stream.Outgoing {
+	moving := stream.Options{Rate: limit, Meter: m, Sum: sum}
+	o := stream.Outgoing{Options: moving}
+	if b, ok := conn.(*route.Path); ok {
+		o = b.Outgoing(moving)
+	}
+	o.Unchanged = unchanged
+	return o
+}
+
+func streamOut(ctx context.Context, conn net.Conn, src io.Reader, size int64, unchanged func() error, ts *crypto.Secret, limit *stream.Rate, sum io.Writer, m *stream.Meter) error {
+	return stream.Out(ctx, conn, src, size, ts, outgoingOver(conn, unchanged, limit, sum, m))
+}
+
+func insecureOut(ctx context.Context, conn net.Conn, src io.Reader, size int64, unchanged func() error, limit *stream.Rate, sum io.Writer, m *stream.Meter) error {
+	return stream.InsecureOut(ctx, conn, src, size, outgoingOver(conn, unchanged, limit, sum, m))
+}
+
+func streamIn(ctx context.Context, conn net.Conn, ends bool, patience time.Duration, dst io.Writer, size int64, ts *crypto.Secret, limit *stream.Rate, sum io.Writer, m *stream.Meter) error {
+	o := stream.Incoming{Options: stream.Options{Rate: limit, Meter: m, Sum: sum}, Ends: ends, Patience: patience}
+	return stream.In(ctx, conn, dst, size, ts, o)
+}
+
+func insecureIn(ctx context.Context, conn net.Conn, dst io.Writer, size int64, limit *stream.Rate, sum io.Writer, m *stream.Meter) error {
+	o := stream.Incoming{Options: stream.Options{Rate: limit, Meter: m, Sum: sum}}
+	return stream.InsecureIn(ctx, conn, dst, size, o)
+}

@@ -9,6 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/dialect"
+	"jetsend/internal/event"
+	"jetsend/internal/fault"
+	"jetsend/internal/profile"
+
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 	"jetsend/internal/xmpptest"
@@ -18,7 +23,7 @@ import (
 // met it before gets nothing for it; only the user can ask for less.
 func TestStrippedFeature(t *testing.T) {
 	s := prosody(t)
-	feature := []byte("<feature var='" + NS + "'/>")
+	feature := []byte("<feature var='" + profile.NS + "'/>")
 	hide := func(_ xmpptest.Direction, raw []byte) [][]byte {
 		return [][]byte{bytes.ReplaceAll(bytes.ReplaceAll(raw, feature, nil), bytes.ReplaceAll(feature, []byte("'"), []byte(`"`)), nil)}
 	}
@@ -30,7 +35,7 @@ func TestStrippedFeature(t *testing.T) {
 	if err := os.WriteFile(path, []byte("text"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	send := func(how Encryption) (Sent, error) {
+	send := func(how dialect.Choice) (event.Sent, error) {
 		var out events
 		romeo := onlineIn(t, state, s, tap.Addr, "romeo", false, out.report)
 		defer func() {
@@ -41,22 +46,22 @@ func TestStrippedFeature(t *testing.T) {
 		err := romeo.Send(t.Context(), SendOptions{
 			To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: path}}, Wait: time.Minute, Encryption: how,
 		})
-		sent, _ := last[Sent](&out)
+		sent, _ := last[event.Sent](&out)
 		return sent, err
 	}
-	if sent, err := send(EncryptionAuto); err != nil || !sent.VerifiedByPeer {
+	if sent, err := send(dialect.ChooseBest); err != nil || !sent.VerifiedByPeer {
 		t.Fatalf("honest server: %+v %v", sent, err)
 	}
 	tap.SetRewrite(hide)
-	var f *Failure
-	if _, err := send(EncryptionAuto); !errors.As(err, &f) || f.Code != exitcode.Untrusted || len(f.Hints) == 0 {
+	var f *fault.Failure
+	if _, err := send(dialect.ChooseBest); !errors.As(err, &f) || f.Code != exitcode.Untrusted || len(f.Hints) == 0 {
 		t.Errorf("feature hidden: %v", err)
 	}
-	if sent, err := send(EncryptionJET); err != nil || sent.VerifiedByPeer {
+	if sent, err := send(dialect.ChooseJET); err != nil || sent.VerifiedByPeer {
 		t.Errorf("asked for: %+v %v", sent, err)
 	}
 	tap.SetRewrite(xmpptest.Pass)
-	if sent, err := send(EncryptionAuto); err != nil || !sent.VerifiedByPeer {
+	if sent, err := send(dialect.ChooseBest); err != nil || !sent.VerifiedByPeer {
 		t.Errorf("honest again: %+v %v", sent, err)
 	}
 }

@@ -7,6 +7,11 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/dialect"
+	"jetsend/internal/event"
+	"jetsend/internal/fault"
+	"jetsend/internal/route"
+
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 	"jetsend/internal/xmltree"
@@ -66,7 +71,7 @@ func envelopeIn(x *xmltree.Element) *xmltree.Element {
 // each file comes under a key that does not open it. Who is refused for the sake of
 // security before the accept offers once more, and gets the same.
 func TestSwappedEnvelopes(t *testing.T) {
-	for _, how := range []Encryption{EncryptionAuto, EncryptionJET, EncryptionDraft, EncryptionFile} {
+	for _, how := range []dialect.Choice{dialect.ChooseBest, dialect.ChooseJET, dialect.ChooseDraft, dialect.ChooseEncryptedFile} {
 		t.Run(cmp.Or(string(how), "auto"), func(t *testing.T) {
 			s := prosody(t)
 			w := &swapper{}
@@ -79,7 +84,7 @@ func TestSwappedEnvelopes(t *testing.T) {
 			send := func(name string) error {
 				return romeo.Send(t.Context(), SendOptions{
 					To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: testFile(t, "the text of "+name), Name: name}}, Wait: time.Minute,
-					Encryption: how, AnswerTimeout: time.Minute, Route: RouteOptions{Transports: []string{S5B}},
+					Encryption: how, AnswerTimeout: time.Minute, Route: route.Options{Transports: []string{route.S5B}},
 				})
 			}
 			if err := send("honest"); err != nil { // the ratchet sessions stand
@@ -99,23 +104,23 @@ func TestSwappedEnvelopes(t *testing.T) {
 				err := <-errs
 				if err == nil {
 					t.Error("sent")
-				} else if f := failureOf(err, true); f.Code != exitcode.Integrity && f.Code != exitcode.Untrusted {
+				} else if f := fault.New(err, true); f.Code != exitcode.Integrity && f.Code != exitcode.Untrusted {
 					t.Errorf("sender: %v", err)
 				}
 			}
 			waitIdle(t, juliet)
 			swaps := 1
-			if how == EncryptionAuto {
+			if how == dialect.ChooseBest {
 				swaps = 2
 			}
-			if r, s := count[Received](&in), count[Sent](&out); w.swaps != swaps || r+s > 0 {
+			if r, s := count[event.Received](&in), count[event.Sent](&out); w.swaps != swaps || r+s > 0 {
 				t.Errorf("%d swaps, %d received, %d sent", w.swaps, r, s)
 			}
-			if n := count[Failed](&in) + count[FailedEarly](&in); n != 2*swaps {
+			if n := count[event.Failed](&in) + count[event.FailedEarly](&in); n != 2*swaps {
 				t.Errorf("the receiver saw %d of them fail", n)
 			}
-			early, _ := last[FailedEarly](&in)
-			late, _ := last[Failed](&in)
+			early, _ := last[event.FailedEarly](&in)
+			late, _ := last[event.Failed](&in)
 			if max(early.Code, late.Code) != int(exitcode.Integrity) || late.Resumable || (early.Code == 0) == (late.Code == 0) {
 				t.Errorf("receiver: %+v, %+v", early, late)
 			}

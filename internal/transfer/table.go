@@ -3,6 +3,8 @@ package transfer
 import (
 	"sync"
 
+	"jetsend/internal/event"
+
 	"jetsend/internal/journal"
 )
 
@@ -19,7 +21,7 @@ type table struct {
 type input interface{ isInput() }
 
 // rowKey is the row of a transfer in the journal.
-func rowKey(h Head) journal.Key {
+func rowKey(h event.Head) journal.Key {
 	return journal.Key{ID: h.Transfer, Direction: journal.Direction(h.Direction)}
 }
 

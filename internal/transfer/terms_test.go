@@ -15,6 +15,10 @@ import (
 	"sync"
 	"testing"
 
+	"jetsend/internal/event"
+
+	"jetsend/internal/source"
+
 	"jetsend/internal/exitcode"
 	"jetsend/internal/inbox"
 	"jetsend/internal/jid"
@@ -87,7 +91,7 @@ func testReload(t *testing.T, pair [2]ReceiveOptions) {
 	}
 	seen := &steps{Handler: slog.DiscardHandler}
 	juliet := onlineAs(t, s, "juliet", func(c *Config) {
-		c.Session.Server, c.Receiver, c.Log, c.Report = s.Addr, true, slog.New(seen), func(Event) { seen.step() }
+		c.Session.Server, c.Receiver, c.Log, c.Report = s.Addr, true, slog.New(seen), func(event.Event) { seen.step() }
 	})
 	romeo := online(t, s, s.Addr, "romeo", false, nil)
 	start := pair[0]
@@ -106,7 +110,7 @@ func testReload(t *testing.T, pair [2]ReceiveOptions) {
 			change(order[0])
 			waitIdle(t, juliet)
 			seen.await(n, func() { change(order[1]) })
-			if code := offeredBy(t, romeo, &source{Name: "f"}, []byte("theirs"), ""); code == exitcode.OK {
+			if code := offeredBy(t, romeo, &source.Source{Name: "f"}, []byte("theirs"), ""); code == exitcode.OK {
 				t.Errorf("let in by a change at step %d", n)
 			}
 			waitIdle(t, juliet)

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"jetsend/internal/source"
+
 	"jetsend/internal/charge"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/journal"
@@ -84,7 +86,7 @@ func (e *Endpoint) expire(ctx context.Context, keep time.Duration) {
 // are the user's.
 func Discard(row journal.Row) error {
 	if row.Source == journal.SourceSpool {
-		return discardSpool(&row)
+		return source.Discard(&row)
 	}
 	return sink.Discard(&row)
 }

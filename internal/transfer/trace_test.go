@@ -14,6 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/fault"
+	"jetsend/internal/route"
+
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 	"jetsend/internal/session"
@@ -85,16 +88,16 @@ func testTrace(t *testing.T, s *xmpptest.Server) {
 		ended <- juliet.Receive(ctx, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts, Prime: true})
 	}()
 	content := strings.Repeat("what is in the file / ", 1000)
-	for _, path := range []string{S5B, IBB} {
+	for _, path := range []string{route.S5B, route.IBB} {
 		err := romeo.Send(t.Context(), SendOptions{
-			To: juliet.JID().Bare(), Files: []Source{{Path: testFile(t, content)}}, Wait: time.Minute, Route: RouteOptions{Transports: []string{path}},
+			To: juliet.JID().Bare(), Files: []Source{{Path: testFile(t, content)}}, Wait: time.Minute, Route: route.Options{Transports: []string{path}},
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	cancel(ErrTerminated)
-	if err := <-ended; failureOf(err, false).Code != exitcode.Terminated {
+	cancel(fault.ErrTerminated)
+	if err := <-ended; fault.New(err, false).Code != exitcode.Terminated {
 		t.Error(err)
 	}
 	for _, e := range []*Endpoint{juliet, romeo} {

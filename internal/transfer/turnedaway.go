@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"jetsend/internal/event"
+
 	"jetsend/internal/clean"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
@@ -25,7 +27,7 @@ func (r *receiver) turnedAway(t *terms, from jid.JID) {
 	}
 	f := t.away(from.Bare())
 	r.e.upkeep.Chore("tell of an offer that was turned away", func(context.Context) error {
-		r.e.cfg.Report(FailedEarly{Direction: Receive, Peer: from.String(), Code: int(f.Code), Reason: clean.Error(f), Hints: f.Hints})
+		r.e.cfg.Report(event.FailedEarly{Direction: event.Receive, Peer: from.String(), Code: int(f.Code), Reason: clean.Error(f), Hints: f.Hints})
 		return nil
 	})
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/event"
+
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 )
@@ -21,11 +23,11 @@ func TestTurnedAway(t *testing.T) {
 	juliet := online(t, s, s.Addr, "juliet", true, in.report)
 	romeo := online(t, s, s.Addr, "romeo", false, nil)
 	tybalt := online(t, s, s.Addr, "tybalt", false, nil)
-	early := func() (all []FailedEarly) {
+	early := func() (all []event.FailedEarly) {
 		in.mu.Lock()
 		defer in.mu.Unlock()
 		for _, ev := range in.all {
-			if f, ok := ev.(FailedEarly); ok {
+			if f, ok := ev.(event.FailedEarly); ok {
 				all = append(all, f)
 			}
 		}

@@ -8,6 +8,13 @@ import (
 	"io"
 	"time"
 
+	"jetsend/internal/dialect"
+	"jetsend/internal/event"
+	"jetsend/internal/route"
+	"jetsend/internal/stream"
+
+	"jetsend/internal/source"
+
 	"jetsend/internal/backoff"
 	"jetsend/internal/charge"
 	"jetsend/internal/conversation"
@@ -28,18 +35,18 @@ const (
 // whoever opens them. It holds the row of the transfer.
 type upload struct {
 	e    *Endpoint
-	head Head
-	src  *source
-	sum  digest
+	head event.Head
+	src  *source.Source
+	sum  stream.Digest
 	row  *journal.Handle
-	form form // of the offer
+	form dialect.Form // of the offer
 	// readsBack: the receiver's client may write something back over the path.
 	readsBack bool
 	check     bool // SHA-256 also of what goes in one session
 	begun     time.Time
 	// reader reads the source for a contact who asked for it, at that contact's expense;
 	// nil when we offer.
-	paths  RouteOptions // that an answer may take
+	paths  route.Options // that an answer may take
 	reader func(ctx context.Context, f func(charge.Payment) error) error
 	marks  *charge.Readings // how far the source was read before; with reader
 	// told is called when a session has been agreed on that the contact opened.
@@ -52,7 +59,7 @@ type upload struct {
 	moved    int64 // bytes of the file that went out, or that the receiver had
 	released bool  // a receipt says that the file is complete at the other end
 	// differs is what the receiver says that is not as it was sent; nil when it says nothing.
-	differs *Differences
+	differs *event.Differences
 }
 
 // Accept implements end: the receiver says what it wants, in its answer to our offer or in
@@ -77,11 +84,11 @@ func (u *upload) grant(c *conversation.Conversation) (s profile.Span, err error)
 		return err
 	})
 	if err != nil {
-		return s, notBegun(err)
+		return s, fault.NotBegun(err)
 	}
 	u.accepted, u.from = true, s.Offset
 	u.told()
-	u.e.cfg.Report(Offer{Head: u.head, Size: s.Size, ResumedFrom: s.Offset, Directory: u.src.Tree != nil})
+	u.e.cfg.Report(event.Offer{Head: u.head, Size: s.Size, ResumedFrom: s.Offset, Directory: u.src.Tree != nil})
 	return s, u.e.answer(c, u.paths, s, "", func() {})
 }
 
@@ -97,7 +104,7 @@ func (u *upload) wanted(ctx context.Context, c *conversation.Conversation) (s pr
 		offset = public.Range.Offset
 	}
 	if offset > u.src.Size || (offset > 0) != (c.Dialect.Sealed().Prefix != "") {
-		return s, fmt.Errorf("%w: a request from byte %d", errOffer, offset)
+		return s, fmt.Errorf("%w: a request from byte %d", profile.ErrOffer, offset)
 	}
 	if offset == 0 { // nothing is read
 		return c.Dialect.Span(c.Session.Content(), 0, u.src.Size, u.e.sessionLimit()), nil
@@ -110,7 +117,7 @@ func (u *upload) wanted(ctx context.Context, c *conversation.Conversation) (s pr
 		u.marks.Mark(u.head.Transfer, &u.sum)
 		return err
 	})
-	if errors.Is(err, errPrefix) {
+	if errors.Is(err, fault.ErrPrefix) {
 		offset, err = 0, nil
 		u.sum.Reset()
 	}
@@ -127,10 +134,10 @@ func (u *upload) checkPrefix(ctx context.Context, offset int64, prefix string) e
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		return &sourceError{Err: fmt.Errorf("read %s: %w", u.src.Name, err)}
+		return &source.Error{Err: fmt.Errorf("read %s: %w", u.src.Name, err)}
 	}
 	if hex.EncodeToString(u.sum.Sum()) != prefix {
-		return errPrefix
+		return fault.ErrPrefix
 	}
 	return nil
 }
@@ -173,7 +180,9 @@ func (u *upload) stream(ctx context.Context, c *conversation.Conversation, s pro
 	if u.check || !s.Whole() {
 		sum = &u.sum
 	}
-	m := startMeter(u.head, s.Offset, u.src.Size, u.e.cfg.Report)
+	m := stream.StartMeter(s.Offset, func(bytes, rate int64) {
+		u.e.cfg.Report(event.Progress{Head: u.head, Bytes: bytes, Size: u.src.Size, Rate: rate})
+	})
 	defer func() {
 		m.End()
 		u.moved = m.Bytes()
@@ -188,7 +197,9 @@ func (u *upload) stream(ctx context.Context, c *conversation.Conversation, s pro
 		}
 	}
 	src := io.NewSectionReader(u.src.Data, s.Offset, s.Length)
-	return c.Dialect.Out(ctx, c.Path, src, s.Length, outgoingOver(c.Path, unchanged, &u.e.sending, sum, m))
+	moving := c.Path.Outgoing(stream.Options{Rate: &u.e.sending, Meter: m, Sum: sum})
+	moving.Unchanged = unchanged
+	return c.Dialect.Out(ctx, c.Path, src, s.Length, moving)
 }
 
 // confirm records what the receiver says that it has.
@@ -202,8 +213,8 @@ func (u *upload) confirm(ctx context.Context, durable int64) error {
 // Confirm implements end: the receiver's word is the only thing that becomes sent.
 func (u *upload) Confirm(c *conversation.Conversation, s profile.Span) (err error) {
 	if !c.Dialect.Form().Seals() {
-		err = c.Await(receiptTime, errUnconfirmed, func(*xmltree.Element) (bool, error) { return false, nil }) // a <received/> proves nothing
-		if !saysSuccess(err) {
+		err = c.Await(receiptTime, fault.ErrUnconfirmed, func(*xmltree.Element) (bool, error) { return false, nil }) // a <received/> proves nothing
+		if !fault.Of(err).Said(jingle.Success) {
 			return err
 		}
 	} else {
@@ -234,14 +245,14 @@ func (u *upload) sent(c *conversation.Conversation) {
 	if err := u.e.omemo.MarkUsed(context.Background(), c.Devices); err != nil {
 		u.e.log.Warn("remember devices", "error", err)
 	}
-	u.reportSent(Sent{
+	u.reportSent(event.Sent{
 		Head: u.head, Size: u.src.Size, VerifiedByPeer: u.profile(), SHA256: u.shown(), Seconds: time.Since(u.begun).Seconds(),
 	})
 }
 
 // profile reports whether the transfer is offered in our profile, not in a form of other
 // clients.
-func (u *upload) profile() bool { return u.form == formJetsend }
+func (u *upload) profile() bool { return u.form == dialect.FormJetsend }
 
 // digest is the SHA-256 of the whole file in hex when it was computed.
 func (u *upload) digest() string {
@@ -267,12 +278,12 @@ func (u *upload) tellChecksum(c *conversation.Conversation, s profile.Span) erro
 
 // awaitReceipt waits for the sealed receipt. Nothing else is success.
 func (u *upload) awaitReceipt(c *conversation.Conversation, s profile.Span) error {
-	err := c.Await(u.receiptPatience(), errUnconfirmed, func(info *xmltree.Element) (bool, error) {
+	err := c.Await(u.receiptPatience(), fault.ErrUnconfirmed, func(info *xmltree.Element) (bool, error) {
 		return u.checkReceipt(c, info, s.End())
 	})
 	switch {
-	case saysSuccess(err):
-		return errUnconfirmed
+	case fault.Of(err).Said(jingle.Success):
+		return fault.ErrUnconfirmed
 	case err != nil:
 		return err
 	}
@@ -286,7 +297,7 @@ func (u *upload) checkReceipt(c *conversation.Conversation, info *xmltree.Elemen
 	if err != nil || r == nil {
 		return false, err
 	}
-	u.differs = (*Differences)(r.Differs)
+	u.differs = (*event.Differences)(r.Differs)
 	return true, nil
 }
 
@@ -296,13 +307,13 @@ func (u *upload) leave(err error) left {
 	switch {
 	case u.released:
 	case err == nil:
-		l.err, l.lost = errNextPart, u.row.Interrupt(errNextPart)
+		l.err, l.lost = fault.ErrNextPart, u.row.Interrupt(fault.ErrNextPart)
 	default:
 		u.writeDown(err)
 	}
 	l.resumable = u.row.Row().State == journal.Interrupted
 	l.lost = errors.Join(l.lost, u.close())
-	closeSources([]*source{u.src})
+	source.Close(u.src)
 	return l
 }
 
@@ -339,6 +350,22 @@ func (u *upload) close() error {
 // standing is how the transfer stands, for package fault.
 func (u *upload) standing() fault.Standing {
 	return fault.Standing{
-		Resumes: u.form != formInsecurePlaintext, Accepted: u.accepted, Phase: u.row.Row().Phase, Started: u.marked,
+		Resumes: u.form != dialect.FormPlaintext, Accepted: u.accepted, Phase: u.row.Row().Phase, Started: u.marked,
 	}
+}
+
+// unacknowledged says of a success what is wrong with it, when all of the file went
+// out and a part of it was not acknowledged in time.
+func unacknowledged(path *route.Path, err error) error {
+	if !path.HandedOver() || !fault.Of(err).Said(jingle.Success) {
+		return err
+	}
+	return fmt.Errorf("the end of the file was never acknowledged: %w", err)
+}
+
+// startMeter reports the progress of a file of size bytes.
+func startMeter(head event.Head, offset, size int64, report func(event.Event)) *stream.Meter {
+	return stream.StartMeter(offset, func(bytes, rate int64) {
+		report(event.Progress{Head: head, Bytes: bytes, Size: size, Rate: rate})
+	})
 }

@@ -13,8 +13,10 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/event"
+
 	"jetsend/internal/journal"
-	sending "jetsend/internal/source"
+	"jetsend/internal/source"
 	"jetsend/internal/state"
 )
 
@@ -42,7 +44,7 @@ func earlier(t *testing.T, data []byte) (e *Endpoint, home string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e = offline(t, func(Event) {})
+	e = offline(t, func(event.Event) {})
 	e.db, e.journal = db, j
 	return e, home
 }
@@ -101,7 +103,7 @@ func TestVersion8Releases(t *testing.T) {
 func TestVersion8Sources(t *testing.T) {
 	data := bytes.Repeat([]byte{1}, 1000)
 	e, home := earlier(t, data)
-	opener := sending.Opener{Log: slog.New(slog.DiscardHandler)}
+	opener := source.Opener{Log: slog.New(slog.DiscardHandler)}
 	for n, kind := range map[int]journal.Source{1: journal.SourceFile, 9: journal.SourceSpool} {
 		row := load(t, e, journal.Key{ID: version8ID(n), Direction: journal.Send})
 		err := errors.Join(os.MkdirAll(filepath.Dir(row.Path), 0o700), os.WriteFile(row.Path, data, 0o600), os.Chtimes(row.Path, row.MTime, row.MTime))
@@ -115,7 +117,7 @@ func TestVersion8Sources(t *testing.T) {
 		if row.Source != kind || src.Kind() != kind || src.Size != row.Size {
 			t.Errorf("%s: %s, opened as %s", row.Name, row.Source, src.Kind())
 		}
-		sending.Close(src)
+		source.Close(src)
 		if err := Discard(row); err != nil {
 			t.Error(err)
 		}
@@ -126,7 +128,7 @@ func TestVersion8Sources(t *testing.T) {
 }
 
 // offline is an endpoint with a journal and no account.
-func offline(t *testing.T, report func(Event)) *Endpoint {
+func offline(t *testing.T, report func(event.Event)) *Endpoint {
 	t.Helper()
 	db, err := state.Open(t.Context(), filepath.Join(t.TempDir(), "state.db"))
 	if err != nil {

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"time"
 
+	"jetsend/internal/contact"
+	"jetsend/internal/event"
+
 	"jetsend/internal/clean"
 	"jetsend/internal/conversation"
 	"jetsend/internal/exitcode"
@@ -31,12 +34,12 @@ type visits struct {
 	wake chan struct{} // something is in told
 
 	// Of run.
-	next  []input  // told while a session was under way
-	visit visit    // of the moment
-	end   leaver   // of the moment
-	keys  [][]byte // that the transfer of the moment belongs to
-	begun bool     // it has begun in this run, and its end has not been reported
-	head  Head     // as it has begun
+	next  []input    // told while a session was under way
+	visit visit      // of the moment
+	end   leaver     // of the moment
+	keys  [][]byte   // that the transfer of the moment belongs to
+	begun bool       // it has begun in this run, and its end has not been reported
+	head  event.Head // as it has begun
 	terms *terms
 	until time.Time // when it is given up, while no session is at it
 	err   error     // how the last one ended
@@ -63,7 +66,7 @@ func newVisits(r *receiver, key journal.Key) *visits {
 func (v *visits) run() { (&actor{v.r.e, v.key, v, v.r.ctx}).run() }
 
 // begin notes that the transfer has begun in this run: its end will be reported.
-func (v *visits) begin(head Head, t *terms) {
+func (v *visits) begin(head event.Head, t *terms) {
 	v.begun, v.head, v.terms = true, head, t
 }
 
@@ -132,17 +135,17 @@ func (v *visits) woken() (err error) {
 			in.ignored(v.begun)
 		case *incoming:
 			if row := (journal.Row{Keys: v.keys}); in.up == nil && len(v.keys) > 0 && !row.HasKey(in.dev.IdentityKey) {
-				err := refuse(fmt.Errorf("%w: %w", errDeclined, journal.ErrForeign), jingle.Reason{Condition: jingle.SecurityError})
+				err := fault.Refuse(fmt.Errorf("%w: %w", fault.ErrDeclined, journal.ErrForeign), jingle.Reason{Condition: jingle.SecurityError})
 				in.missed(err, v.begun, true)
 				in.turnAway(err)
 				break
 			}
 			for _, older := range v.next { // which has waited for the same
 				if older, is := older.(*incoming); is {
-					older.turnAway(errSuperseded)
+					older.turnAway(fault.ErrSuperseded)
 				}
 			}
-			v.next, err = []input{in}, errSuperseded
+			v.next, err = []input{in}, fault.ErrSuperseded
 		}
 	}
 	return err
@@ -180,7 +183,7 @@ func (v *visits) welcome(in *incoming) (c *conversation.Conversation, x end, err
 // nothing left to take: the file had been released before.
 func (v *visits) receive(in *incoming) (done bool, err error) {
 	if !in.claim() { // what is claimed is what --once waits for
-		return false, refuse(errTaken, jingle.Reason{Condition: jingle.Busy})
+		return false, fault.Refuse(errTaken, jingle.Reason{Condition: jingle.Busy})
 	}
 	defer func() {
 		if err != nil {
@@ -197,7 +200,7 @@ func (v *visits) receive(in *incoming) (done bool, err error) {
 	})
 	switch {
 	case errors.Is(err, inbox.ErrNoSpace):
-		return false, refuse(err, declined(detailNoSpace))
+		return false, fault.Refuse(err, fault.Reason(jingle.Decline, fault.DetailNoSpace))
 	case errors.Is(err, journal.ErrOver): // while it waited for another process
 		row, kerr := in.known(in.talk.Context)
 		if kerr == nil { // which has ended it: this run still has no file
@@ -209,7 +212,7 @@ func (v *visits) receive(in *incoming) (done bool, err error) {
 		}
 		return row.Released, kerr
 	case errors.Is(err, journal.ErrForeign), errors.Is(err, journal.ErrDiffers):
-		return false, refuse(fmt.Errorf("%w: %w", errDeclined, err), jingle.Reason{Condition: jingle.SecurityError})
+		return false, fault.Refuse(fmt.Errorf("%w: %w", fault.ErrDeclined, err), jingle.Reason{Condition: jingle.SecurityError})
 	case err != nil:
 		return false, err
 	}
@@ -236,7 +239,7 @@ func (v *visits) receive(in *incoming) (done bool, err error) {
 type request struct {
 	terms *terms
 	row   journal.Row // as it was found
-	to    []*peer
+	to    []*contact.Peer
 	done  chan error // how that ended; room for it
 }
 
@@ -285,13 +288,13 @@ func (v *visits) settle(err error) {
 	_, ours := visit.(*request)
 	asked = asked && ours
 	if asked && !d.agreed {
-		l := d.leave(notBegun(err))
+		l := d.leave(fault.NotBegun(err))
 		switch {
 		case l.done && d.sink.Past():
 			v.begun = false
 		case l.done: // a crash had hidden it
 			v.complete(d.head)
-		case overThere(err):
+		case fault.Of(err).Over:
 			v.over(d.head, err)
 		}
 		visit.over(err)
@@ -324,47 +327,47 @@ func (v *visits) left(l left) {
 		patience = max(patience, 2*v.r.e.timing.takeTime)
 	}
 	if patience == 0 || !k.Waits(l.resumable) {
-		v.failed(v.head, failureOf(l.err, true), l.resumable)
+		v.failed(v.head, fault.New(l.err, true), l.resumable)
 		return
 	}
 	v.err, v.until = l.err, time.Now().Add(patience)
 	v.r.look()
 	if !k.Quiet {
-		v.r.e.cfg.Report(Interrupted{Head: v.head, Bytes: l.moved, Reason: clean.Error(l.err)})
+		v.r.e.cfg.Report(event.Interrupted{Head: v.head, Bytes: l.moved, Reason: clean.Error(l.err)})
 	}
 }
 
 // complete notes that the transfer has come to its good end, which has been reported.
-func (v *visits) complete(head Head) {
+func (v *visits) complete(head event.Head) {
 	v.begun = false
-	if head.Direction == Receive {
+	if head.Direction == event.Receive {
 		v.r.once.End(head.Transfer, exitcode.OK)
 	}
 }
 
 // failed reports the end of a transfer that has begun.
-func (v *visits) failed(head Head, f *Failure, resumable bool) {
+func (v *visits) failed(head event.Head, f *fault.Failure, resumable bool) {
 	v.begun = false
-	v.r.e.cfg.Report(Failed{Head: head, Code: int(f.Code), Reason: clean.Error(f), Resumable: resumable, Hints: f.Hints})
-	if head.Direction == Receive {
+	v.r.e.cfg.Report(event.Failed{Head: head, Code: int(f.Code), Reason: clean.Error(f), Resumable: resumable, Hints: f.Hints})
+	if head.Direction == event.Receive {
 		v.r.once.End(head.Transfer, f.Code)
 	}
 }
 
 // over reports a transfer that no session can bring any more, as the sender has said
 // when it was asked for the rest.
-func (v *visits) over(head Head, err error) {
+func (v *visits) over(head event.Head, err error) {
 	if v.begun {
-		v.failed(head, failureOf(err, true), false)
+		v.failed(head, fault.New(err, true), false)
 		return
 	}
 	v.r.over(head, err)
 }
 
 // over reports such a transfer that has not begun in this run.
-func (r *receiver) over(head Head, err error) {
-	f := failureOf(err, true)
-	r.e.cfg.Report(Failed{Head: head, Code: int(f.Code), Reason: clean.Error(f), Hints: f.Hints})
+func (r *receiver) over(head event.Head, err error) {
+	f := fault.New(err, true)
+	r.e.cfg.Report(event.Failed{Head: head, Code: int(f.Code), Reason: clean.Error(f), Hints: f.Hints})
 }
 
 // giveUp reports the end of a transfer that has waited too long, unless another process
@@ -385,7 +388,7 @@ func (v *visits) giveUp() (over bool) {
 // giveUpLast reports the end of a transfer that waits, at the end of the run. That a user
 // stopped it by hand is a pause for those that wait, as it is for those that run.
 func (v *visits) giveUpLast() {
-	if errors.Is(v.r.why, ErrInterrupted) {
+	if errors.Is(v.r.why, fault.ErrInterrupted) {
 		v.r.e.pause(v.key)
 	}
 	row, err := v.r.e.rowNow(context.Background(), journal.Row{Key: v.key})
@@ -400,12 +403,12 @@ func (v *visits) giveUpLast() {
 func (v *visits) part(row journal.Row) {
 	switch {
 	case !row.Released:
-		v.failed(v.head, failureOf(v.err, true), row.State == journal.Interrupted || row.State.Live())
-	case v.head.Direction == Receive:
+		v.failed(v.head, fault.New(v.err, true), row.State == journal.Interrupted || row.State.Live())
+	case v.head.Direction == event.Receive:
 		v.r.e.cfg.Report(sink.Received(v.head, &row))
 		v.complete(v.head)
 	default:
-		v.r.e.cfg.Report(Sent{Head: v.head, Size: row.Size, VerifiedByPeer: row.Profile})
+		v.r.e.cfg.Report(event.Sent{Head: v.head, Size: row.Size, VerifiedByPeer: row.Profile})
 		v.complete(v.head)
 	}
 }
@@ -415,7 +418,7 @@ func (v *visits) part(row journal.Row) {
 type notice struct {
 	// err is why the transfer is over, and head how it is to be called.
 	err  error
-	head Head
+	head event.Head
 	// missed, of an offer that was refused, is called with whether the transfer has begun, and
 	// whether a session is at it; it reports whether that was the end.
 	missed func(begun, busy bool) (over bool)

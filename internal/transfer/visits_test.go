@@ -4,6 +4,9 @@ import (
 	"errors"
 	"testing"
 
+	"jetsend/internal/event"
+	"jetsend/internal/fault"
+
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
 )
@@ -17,7 +20,7 @@ func busy(t *testing.T, key []byte) (v *visits, tell func(key []byte) *incoming)
 	v.begun, v.keys = true, [][]byte{key}
 	r.actors.of = map[journal.Key]*visits{v.key: v}
 	return v, func(key []byte) *incoming {
-		in := &incoming{r: r, e: r.e, sess: new(jingle.Session), head: Head{Transfer: "x"}, looked: func() {}, ended: make(chan struct{})}
+		in := &incoming{r: r, e: r.e, sess: new(jingle.Session), head: event.Head{Transfer: "x"}, looked: func() {}, ended: make(chan struct{})}
 		in.dev.IdentityKey = key
 		r.actors.hand(v.key, in, nil)
 		return in
@@ -51,7 +54,7 @@ func TestForeignSessionIsOver(t *testing.T) {
 func TestNewestSession(t *testing.T) {
 	v, tell := busy(t, []byte("romeo's"))
 	older, newest := tell([]byte("romeo's")), tell([]byte("romeo's"))
-	if err := v.woken(); !errors.Is(err, errSuperseded) || len(v.next) != 1 || v.next[0] != newest {
+	if err := v.woken(); !errors.Is(err, fault.ErrSuperseded) || len(v.next) != 1 || v.next[0] != newest {
 		t.Errorf("%v, %d wait", err, len(v.next))
 	}
 	if !isEnded(older) || isEnded(newest) {
