@@ -9,15 +9,14 @@ import (
 	"testing"
 	"time"
 
-	"jetsend/internal/clean"
-	"jetsend/internal/route"
-
 	"github.com/google/go-cmp/cmp"
 
+	"jetsend/internal/clean"
 	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
 	"jetsend/internal/jid"
+	"jetsend/internal/route"
 	"jetsend/internal/session"
 	"jetsend/internal/transfer"
 )

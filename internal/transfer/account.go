@@ -60,17 +60,3 @@ type Account interface {
 	OverLoopback() bool
 	Proxied() bool
 }
-
-// newAccount makes the account of a configuration.
-func (e *Endpoint) newAccount(c session.Config) Account {
-	if e.cfg.Account != nil {
-		return e.cfg.Account(c)
-	}
-	return session.New(c)
-}
-
-// Session is the account online; nil where [Config].Account has made another one.
-func (e *Endpoint) Session() *session.Session {
-	s, _ := e.sess.(*session.Session)
-	return s
-}

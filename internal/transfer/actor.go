@@ -3,9 +3,8 @@ package transfer
 import (
 	"context"
 
-	"jetsend/internal/fault"
-
 	"jetsend/internal/conversation"
+	"jetsend/internal/fault"
 	"jetsend/internal/journal"
 	"jetsend/internal/profile"
 )
@@ -47,7 +46,7 @@ type opener interface {
 // actor is one transfer in this process, over as many sessions as it takes. Its fields
 // belong to the goroutine of run.
 type actor struct {
-	e      *Endpoint
+	e      *core
 	key    journal.Key
 	opener opener
 	life   context.Context // of all its sessions
@@ -84,4 +83,13 @@ func converse(c *conversation.Conversation, x end) error {
 		c.Terminate(err)
 	}
 	return err
+}
+
+// left is how a session left its transfer.
+type left struct {
+	err       error
+	done      bool  // the transfer is complete, which has been reported
+	moved     int64 // bytes of the file so far
+	resumable bool
+	lost      error // that could not be written down, or let go of
 }

@@ -8,15 +8,14 @@ import (
 	"sync"
 	"time"
 
-	"jetsend/internal/event"
-	"jetsend/internal/fault"
-
 	"jetsend/internal/batch"
 	"jetsend/internal/clean"
 	"jetsend/internal/conversation"
 	"jetsend/internal/crypto"
 	"jetsend/internal/dialect"
+	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/inbox"
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
@@ -28,7 +27,7 @@ import (
 // rest of one of ours, until it is admitted to the actor of its transfer.
 type incoming struct {
 	r       *receiver
-	e       *Endpoint
+	e       *core
 	terms   *terms    // under which it was admitted
 	lot     batch.Key // what --once takes as one; see join
 	unclaim func()    // takes back that it was claimed for --once; nil before

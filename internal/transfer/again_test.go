@@ -6,11 +6,10 @@ import (
 	"testing"
 	"time"
 
-	"jetsend/internal/event"
-	"jetsend/internal/fault"
-
 	"jetsend/internal/crypto"
+	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"

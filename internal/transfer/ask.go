@@ -5,11 +5,10 @@ import (
 	"errors"
 	"fmt"
 
-	"jetsend/internal/fault"
-
 	"jetsend/internal/batch"
 	"jetsend/internal/clean"
 	"jetsend/internal/dialect"
+	"jetsend/internal/fault"
 	"jetsend/internal/jingle"
 )
 

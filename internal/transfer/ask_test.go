@@ -10,12 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"jetsend/internal/route"
-
-	"jetsend/internal/source"
-
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
+	"jetsend/internal/route"
+	"jetsend/internal/source"
 	"jetsend/internal/xmpptest"
 )
 

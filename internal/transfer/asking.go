@@ -5,14 +5,12 @@ import (
 	"errors"
 	"time"
 
-	"jetsend/internal/contact"
-	"jetsend/internal/event"
-	"jetsend/internal/route"
-
 	"jetsend/internal/backoff"
 	"jetsend/internal/clean"
+	"jetsend/internal/contact"
 	"jetsend/internal/conversation"
 	"jetsend/internal/dialect"
+	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
 	"jetsend/internal/jid"
@@ -20,6 +18,7 @@ import (
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
 	"jetsend/internal/profile"
+	"jetsend/internal/route"
 	"jetsend/internal/sink"
 	"jetsend/internal/xmltree"
 )
@@ -154,7 +153,7 @@ func notServed(who jid.JID) *fault.Failure {
 
 // servants are the clients of the contact that could hand out the rest of a file,
 // at least one.
-func (e *Endpoint) servants(ctx context.Context, who jid.JID, wait time.Duration) ([]*contact.Peer, error) {
+func (e *core) servants(ctx context.Context, who jid.JID, wait time.Duration) ([]*contact.Peer, error) {
 	online, cancel := context.WithTimeout(ctx, max(wait, e.timing.retries.Last))
 	err := e.sess.WaitOnline(online)
 	cancel()
@@ -180,7 +179,7 @@ func (e *Endpoint) servants(ctx context.Context, who jid.JID, wait time.Duration
 // asking opens the sessions of one received transfer that the user resumes: it asks the
 // contact for the rest, until it is there.
 type asking struct {
-	e     *Endpoint
+	e     *core
 	life  context.Context
 	row   journal.Row // as it is between the sessions
 	opt   ResumeOptions

@@ -10,15 +10,13 @@ import (
 
 	"jetsend/internal/dialect"
 	"jetsend/internal/event"
-	"jetsend/internal/profile"
-	"jetsend/internal/route"
-
-	"jetsend/internal/source"
-
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
+	"jetsend/internal/profile"
+	"jetsend/internal/route"
+	"jetsend/internal/source"
 	"jetsend/internal/xmpptest"
 )
 

@@ -17,9 +17,8 @@ import (
 	"time"
 
 	"jetsend/internal/event"
-	"jetsend/internal/source"
-
 	"jetsend/internal/jid"
+	"jetsend/internal/source"
 	"jetsend/internal/xmpptest"
 )
 

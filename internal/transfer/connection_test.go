@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"jetsend/internal/event"
-
 	"jetsend/internal/jid"
 	"jetsend/internal/omemo"
 	"jetsend/internal/route"

@@ -7,11 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"jetsend/internal/event"
-
 	"github.com/google/uuid"
 
 	"jetsend/internal/charge"
+	"jetsend/internal/event"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
 )
@@ -26,7 +25,7 @@ func TestCrowdOfStrangers(t *testing.T) {
 		if accept == AcceptAll {
 			want = jid.JID{}
 		}
-		if got := (&terms{ReceiveOptions: ReceiveOptions{Accept: accept}, e: e}).crowd(who); got != want {
+		if got := (&terms{ReceiveOptions: ReceiveOptions{Accept: accept}, e: &e.core}).crowd(who); got != want {
 			t.Errorf("%v: counted with %q", accept, got)
 		}
 	}

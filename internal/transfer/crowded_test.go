@@ -7,14 +7,12 @@ import (
 	"slices"
 	"testing"
 
-	"jetsend/internal/jingle"
-
-	"jetsend/internal/fault"
-
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/filename"
 	"jetsend/internal/inbox"
 	"jetsend/internal/jid"
+	"jetsend/internal/jingle"
 	"jetsend/internal/sink"
 )
 

@@ -13,17 +13,15 @@ import (
 	"testing"
 	"time"
 
-	"jetsend/internal/event"
-
-	"jetsend/internal/source"
-
 	"github.com/google/uuid"
 
 	"jetsend/internal/archive"
+	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/hook"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
+	"jetsend/internal/source"
 )
 
 // counting is a hook that writes a line each time.

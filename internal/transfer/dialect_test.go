@@ -5,15 +5,14 @@ import (
 	"encoding/base64"
 	"testing"
 
-	"jetsend/internal/event"
-	"jetsend/internal/profile"
-
 	"jetsend/internal/conversation"
 	"jetsend/internal/crypto"
 	"jetsend/internal/dialect"
+	"jetsend/internal/event"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/omemo"
+	"jetsend/internal/profile"
 	"jetsend/internal/xmltree"
 )
 

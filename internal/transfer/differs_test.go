@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"jetsend/internal/event"
-
 	"jetsend/internal/source"
 )
 
@@ -32,7 +31,7 @@ func TestDifferencesOfSent(t *testing.T) {
 		"another client": {nil, false, event.Differences{}},
 	} {
 		e, events := collected()
-		u := &upload{e: e, src: src, differs: tt.said}
+		u := &upload{e: &e.core, src: src, differs: tt.said}
 		u.reportSent(event.Sent{VerifiedByPeer: tt.sealed})
 		sent, ok := (*events)[len(*events)-1].(event.Sent)
 		if !ok || sent.Differences != tt.want || (len(*events) == 2) != (tt.want.LeftOut > 0) {

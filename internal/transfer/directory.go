@@ -1,14 +1,11 @@
 package transfer
 
 import (
-	"strings"
 	"time"
 
-	"jetsend/internal/profile"
-
-	"jetsend/internal/source"
-
 	"jetsend/internal/journal"
+	"jetsend/internal/profile"
+	"jetsend/internal/source"
 )
 
 const (
@@ -26,24 +23,6 @@ func directoryOf(s *source.Source) *profile.Directory {
 		return nil
 	}
 	return &profile.Directory{Manifest: s.Tree.Manifest, Files: s.Tree.Files}
-}
-
-// nameArchive gives a directory the name that it has towards a client which
-// gets a plain archive.
-func (o *offering) nameArchive() {
-	if !o.profile() && o.src.Tree != nil && !strings.HasSuffix(o.src.Name, archiveSuffix) {
-		o.src.Name += archiveSuffix
-		o.head.Name = o.src.Name
-	}
-}
-
-// receiptPatience is how long the receiver may take from the last byte to its
-// receipt.
-func (u *upload) receiptPatience() time.Duration {
-	if u.src.Tree == nil {
-		return receiptTime
-	}
-	return receiptTime + time.Duration(u.src.Tree.Files)*unpackTime
 }
 
 // sourceOf is that of what comes with a manifest, nil for a file, as the journal has it.

@@ -9,8 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"jetsend/internal/route"
-
 	"jetsend/internal/charge"
 	"jetsend/internal/clean"
 	"jetsend/internal/conversation"
@@ -23,6 +21,7 @@ import (
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
 	"jetsend/internal/profile"
+	"jetsend/internal/route"
 	"jetsend/internal/sink"
 	"jetsend/internal/stream"
 )
@@ -45,7 +44,7 @@ type keeping struct {
 // download is the receiving end of one transfer in a session, whoever opens it. It holds
 // the row of the transfer and its partial file from take or resume to leave.
 type download struct {
-	e    *Endpoint
+	e    *core
 	head event.Head
 	file *jingle.File // as offered
 	name string       // made safe
@@ -68,7 +67,7 @@ type download struct {
 }
 
 // newDownload is the download of a row that exists.
-func newDownload(e *Endpoint, row journal.Row, from jid.JID, how keeping) *download {
+func newDownload(e *core, row journal.Row, from jid.JID, how keeping) *download {
 	name := filename.Safe(row.Name)
 	head := event.Head{Transfer: row.ID, Direction: event.Receive, Peer: from.String(), Name: clean.Text(row.Name)}
 	if row.Name == "" {
@@ -80,7 +79,7 @@ func newDownload(e *Endpoint, row journal.Row, from jid.JID, how keeping) *downl
 }
 
 // sinks is where what this account receives is written down.
-func (e *Endpoint) sinks() sink.Store {
+func (e *core) sinks() sink.Store {
 	return sink.Store{Journal: e.journal, Log: e.log, Patience: e.timing.takeTime, Pause: e.timing.takePause}
 }
 
@@ -237,15 +236,6 @@ func (d *download) report() {
 	}
 }
 
-// left is how a session left its transfer.
-type left struct {
-	err       error
-	done      bool  // the transfer is complete, which has been reported
-	moved     int64 // bytes of the file so far
-	resumable bool
-	lost      error // that could not be written down, or let go of
-}
-
 // leave writes down how the session ended and lets go of row and partial file.
 func (d *download) leave(err error) left {
 	l := left{err: err, done: err == nil && d.released()}
@@ -259,7 +249,7 @@ func (d *download) leave(err error) left {
 
 // settle ends the release of a verified file that a crash has cut, which needs
 // nobody. It reports whether the file is released now, and logs what went wrong.
-func (e *Endpoint) settle(ctx context.Context, row journal.Row, how keeping) (released bool) {
+func (e *core) settle(ctx context.Context, row journal.Row, how keeping) (released bool) {
 	d := newDownload(e, row, row.Peer, how)
 	err := d.resume(ctx, row)
 	switch {
@@ -274,4 +264,30 @@ func (e *Endpoint) settle(ctx context.Context, row journal.Row, how keeping) (re
 		e.log.Warn("release that was cut", "transfer", row.ID, "error", err)
 	}
 	return released
+}
+
+// checkAccept opens the sealed accept of our request. A sender whose file does not begin
+// with what we have sends all of it. From here on the device that has sealed it is the
+// one of the session, by its own word: each that the envelope is for could say so.
+func (d *download) checkAccept(c *conversation.Conversation) (s profile.Span, err error) {
+	a, err := c.Dialect.ReadAccept(c.Agreed, d.file.Size, d.e.sessionLimit())
+	if err != nil {
+		return s, err
+	}
+	s = a.Span
+	i := slices.IndexFunc(c.Devices, func(d omemo.Device) bool { return d.ID == a.Device })
+	if row := d.sink.Row(); i < 0 || !row.HasKey(c.Devices[i].IdentityKey) {
+		return s, fmt.Errorf("%w: an accept of another device", profile.ErrSealed)
+	}
+	d.sender = c.Devices[i : i+1]
+	if err := d.judge(c.Devices[i]); err != nil {
+		return s, err
+	}
+	switch s.Offset {
+	case d.sink.Have():
+		return s, nil
+	case 0:
+		return s, d.sink.Restart()
+	}
+	return s, fmt.Errorf("%w: an accept from byte %d", profile.ErrSealed, s.Offset)
 }

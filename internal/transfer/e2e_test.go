@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"jetsend/internal/event"
-
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/session"

@@ -14,14 +14,12 @@ import (
 
 	"jetsend/internal/dialect"
 	"jetsend/internal/event"
-	"jetsend/internal/route"
-
-	"jetsend/internal/source"
-
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/jingle/ibb"
+	"jetsend/internal/route"
+	"jetsend/internal/source"
 	"jetsend/internal/xmltree"
 	"jetsend/internal/xmpptest"
 )

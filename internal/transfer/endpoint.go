@@ -9,21 +9,13 @@ package transfer
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
-	"jetsend/internal/crypto"
-	"jetsend/internal/profile"
-	"jetsend/internal/stream"
-
 	"jetsend/internal/clean"
-	"jetsend/internal/contact"
 	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
@@ -46,35 +38,15 @@ const closeTime = 5 * time.Second
 
 // Endpoint is an account online with its OMEMO device.
 type Endpoint struct {
-	cfg    Config
-	timing timing // fixed by Connect
-	log    *slog.Logger
-	db     *sql.DB
-	lock   *state.Lock // of the one receiver; nil otherwise
-	// resource is the one of the receiver of this state directory.
-	resource string
-
-	sess     Account
-	omemo    *omemo.Account
-	jingle   *jingle.Manager
-	ibb      *ibb.Manager
+	core
+	lock     *state.Lock // of the one receiver; nil otherwise
 	receiver atomic.Pointer[receiver]
-
-	journal *journal.Journal
-
-	announced atomic.Bool               // the first login is done
-	back      atomic.Pointer[time.Time] // of the latest login after the first
-	upkeep    *upkeep.Upkeep
-	sending   stream.Rate
-	receiving stream.Rate
-	routes    *route.Finder
-	tasks     sync.WaitGroup
-	stop      context.CancelFunc
+	stop     context.CancelFunc
 }
 
 // Connect logs in and announces the OMEMO device. ctx bounds the login only.
 func Connect(ctx context.Context, cfg Config) (*Endpoint, error) {
-	e := &Endpoint{cfg: cfg, log: cfg.Log, timing: timingOf(cfg.Quick)}
+	e := &Endpoint{core: core{cfg: cfg, log: cfg.Log, timing: timingOf(cfg.Quick)}}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
@@ -241,84 +213,6 @@ func (e *Endpoint) closeState() (err error) {
 	return err
 }
 
-// gone reports whether the account is offline for good.
-func (e *Endpoint) gone() bool {
-	select {
-	case <-e.sess.Done():
-		return true
-	default:
-		return false
-	}
-}
-
-// sleep waits, unless ctx or the endpoint ends before.
-func (e *Endpoint) sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-e.sess.Done():
-		return fault.ErrStreamLost
-	}
-}
-
-// unreachable is the loss of the server as the end of a run. One that takes us in
-// no more, when it was to be logged in to again, has refused a login like any other.
-// A receiver's resource belongs to its state: who has taken it has a copy of that,
-// and to come back would only take it from them in turn.
-func (e *Endpoint) unreachable() *fault.Failure {
-	err := e.sess.Err()
-	if err == nil {
-		err = fault.ErrStreamLost
-	}
-	f := &fault.Failure{Code: exitcode.Unreachable, Reason: err.Error(), Err: err}
-	var (
-		auth   *session.AuthError
-		stream *session.StreamError
-	)
-	switch {
-	case errors.As(err, &auth):
-		f.Code = exitcode.Login
-	case e.cfg.Receiver && errors.As(err, &stream) && stream.Condition == stanza.Conflict:
-		f.Code = exitcode.Config
-		f.Hints = []string{"another `jetsend receive` seems to run with a copy of the state directory " + e.cfg.StateDir +
-			": end one, and give it a directory of its own with --state-dir"}
-	}
-	return f
-}
-
-// features are what we advertise. Only a receiver advertises file transfer, nobody
-// shall offer a file to a `send`, and of the transports those that it allows.
-func features(receiver bool, route route.Options) []string {
-	f := []string{
-		"http://jabber.org/protocol/disco#info",
-		"http://jabber.org/protocol/caps",
-		"urn:xmpp:ping",
-		omemo.NodeDevices + "+notify",
-	}
-	if receiver {
-		for _, t := range contact.Transports() {
-			if slices.Contains(route.Order(), t.Name) {
-				f = append(f, t.Feature)
-			}
-		}
-		f = append(f, jingle.NS, jingle.NSFile, jingle.NSJET, contact.NSJETOMEMO,
-			jingle.NSEncryptedFile, "urn:xmpp:hashes:2", "urn:xmpp:hash-function-text-names:sha-256", profile.NS)
-	}
-	return f
-}
-
-// advertise says by which transports a receiver can be reached from now on.
-func (e *Endpoint) advertise(ctx context.Context, route route.Options) error {
-	if !e.cfg.Receiver {
-		return nil
-	}
-	return e.sess.SetFeatures(ctx, features(true, route))
-}
-
 // admit is called on the stream's dispatcher. A stranger learns no more than
 // from somebody who is offline. What is admitted is taken under the same terms.
 func (e *Endpoint) admit(from jid.JID, offer *jingle.Content) (take func(*jingle.Session), refused *stanza.Error) {
@@ -361,22 +255,16 @@ func (e *Endpoint) admitInband(from jid.JID) *stanza.Error {
 	return refused
 }
 
-// sessionLimit is how many bytes of a file one session carries at most: what one
-// secret may encrypt.
-func (e *Endpoint) sessionLimit() int64 {
-	if e.cfg.SessionLimit > 0 {
-		return min(e.cfg.SessionLimit, crypto.MaxPlaintext)
+// newAccount makes the account of a configuration.
+func (e *core) newAccount(c session.Config) Account {
+	if e.cfg.Account != nil {
+		return e.cfg.Account(c)
 	}
-	return crypto.MaxPlaintext
+	return session.New(c)
 }
 
-// newFinder makes the finder of the endpoint, whose account exists.
-func (e *Endpoint) newFinder() *route.Finder {
-	return route.NewFinder(route.Config{Account: e.sess, Inband: e.ibb, S5B: &e.cfg.S5B, BlockSize: e.cfg.IBBBlockSize, Quick: e.cfg.Quick, Log: e.log})
-}
-
-// limitRate is the rate of both directions, each for itself.
-func (e *Endpoint) limitRate(bytesPerSecond int64) {
-	e.sending.Set(bytesPerSecond)
-	e.receiving.Set(bytesPerSecond)
+// Session is the account online; nil where [Config].Account has made another one.
+func (e *Endpoint) Session() *session.Session {
+	s, _ := e.sess.(*session.Session)
+	return s
 }

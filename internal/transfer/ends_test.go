@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"jetsend/internal/event"
-
 	"jetsend/internal/exitcode"
 	"jetsend/internal/journal"
 	"jetsend/internal/xmpptest"

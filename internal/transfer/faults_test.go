@@ -11,17 +11,13 @@ import (
 	"testing"
 	"time"
 
-	"jetsend/internal/dialect"
-	"jetsend/internal/event"
-	"jetsend/internal/profile"
-	"jetsend/internal/source"
-	"jetsend/internal/stream"
-
 	"github.com/google/uuid"
 
 	"jetsend/internal/archive"
 	"jetsend/internal/conversation"
 	"jetsend/internal/crypto"
+	"jetsend/internal/dialect"
+	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
 	"jetsend/internal/inbox"
@@ -29,7 +25,10 @@ import (
 	"jetsend/internal/jingle"
 	"jetsend/internal/jingle/s5b"
 	"jetsend/internal/journal"
+	"jetsend/internal/profile"
+	"jetsend/internal/source"
 	"jetsend/internal/state"
+	"jetsend/internal/stream"
 	"jetsend/internal/xmltree"
 )
 
@@ -134,7 +133,7 @@ func leftBy(t *testing.T, e *Endpoint, cause error) journal.State {
 		Key: journal.Key{ID: uuid.NewString(), Direction: journal.Receive}, Peer: jid.MustParse("romeo@jet.test"), Profile: true,
 		Name: "f", Dir: dir.Path(""), Size: 100, Source: journal.SourceFile, Keys: [][]byte{make([]byte, 33)},
 	}
-	d := newDownload(e, row, row.Peer, keeping{})
+	d := newDownload(&e.core, row, row.Peer, keeping{})
 	if err := d.resume(t.Context(), row); err != nil {
 		t.Fatal(err)
 	}

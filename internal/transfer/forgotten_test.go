@@ -8,9 +8,8 @@ import (
 	"time"
 
 	"jetsend/internal/event"
-	"jetsend/internal/fault"
-
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/journal"
 )
 
@@ -107,7 +106,7 @@ func TestForgottenInHand(t *testing.T) {
 	if err := st.juliet.journal.Forget(t.Context(), key, Discard); err != nil {
 		t.Fatal(err)
 	}
-	err := newDownload(st.juliet, row, row.Peer, keeping{}).resume(t.Context(), row)
+	err := newDownload(&st.juliet.core, row, row.Peer, keeping{}).resume(t.Context(), row)
 	if !errors.Is(err, journal.ErrOver) {
 		t.Error(err)
 	}

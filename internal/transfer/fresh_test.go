@@ -10,16 +10,14 @@ import (
 	"testing"
 	"time"
 
-	"jetsend/internal/event"
-	"jetsend/internal/profile"
-	"jetsend/internal/route"
-
-	"jetsend/internal/source"
-
 	"jetsend/internal/conversation"
+	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
+	"jetsend/internal/profile"
+	"jetsend/internal/route"
+	"jetsend/internal/source"
 	"jetsend/internal/xmpptest"
 )
 

@@ -3,27 +3,11 @@ package transfer
 import (
 	"context"
 
+	"jetsend/internal/clean"
 	"jetsend/internal/event"
 	"jetsend/internal/fault"
-	"jetsend/internal/profile"
-
-	"jetsend/internal/clean"
-	"jetsend/internal/jid"
 	"jetsend/internal/journal"
 )
-
-// abandoned are the ids of the transfers to a contact that were given up here, which
-// the next offer tells: a receiver that was told of a pause asks for nothing by itself.
-func (e *Endpoint) abandoned(ctx context.Context, to jid.JID) (ids []string) {
-	rows, err := e.journal.Abandoned(ctx, to, profile.MaxGone)
-	if err != nil {
-		e.log.Warn("journal", "error", err)
-	}
-	for _, row := range rows {
-		ids = append(ids, row.ID)
-	}
-	return ids
-}
 
 // dropAbandoned ends the transfers that the sender of an offer has given up, as far as
 // they are of its own key, and removes what there is of them. What somebody is at is

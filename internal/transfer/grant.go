@@ -5,18 +5,16 @@ import (
 	"errors"
 	"fmt"
 
+	"jetsend/internal/charge"
+	"jetsend/internal/clean"
 	"jetsend/internal/dialect"
 	"jetsend/internal/event"
 	"jetsend/internal/fault"
-
-	"jetsend/internal/source"
-
-	"jetsend/internal/charge"
-	"jetsend/internal/clean"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
+	"jetsend/internal/source"
 )
 
 // serves reports whether requests of somebody are looked at. It is called on the

@@ -8,12 +8,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"jetsend/internal/crypto"
 	"jetsend/internal/dialect"
 	"jetsend/internal/event"
-	"jetsend/internal/fault"
-
-	"jetsend/internal/crypto"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/jingle/ibb"

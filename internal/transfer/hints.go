@@ -4,11 +4,10 @@ import (
 	"errors"
 	"time"
 
-	"jetsend/internal/dialect"
-	"jetsend/internal/fault"
-
 	"jetsend/internal/clean"
+	"jetsend/internal/dialect"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/jingle"
 	"jetsend/internal/stanza"
 )

@@ -10,7 +10,6 @@ import (
 	"jetsend/internal/dialect"
 	"jetsend/internal/event"
 	"jetsend/internal/fault"
-
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/stanza"
@@ -46,7 +45,7 @@ func TestHintsOfTheSender(t *testing.T) {
 		"while resumed": {offering{resumed: true}, fault.ErrNoAnswer, "ask the contact to answer"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			tt.o.e, tt.o.opt.To = romeo, jid.MustParse("juliet@jet.test/balcony")
+			tt.o.e, tt.o.opt.To = &romeo.core, jid.MustParse("juliet@jet.test/balcony")
 			hints := tt.o.hints(tt.err)
 			if strings.HasPrefix(tt.want, "run `jetsend trust") && !strings.Contains(hints[0], "run `jetsend trust reset juliet@jet.test`") {
 				t.Errorf("%q", hints[0])

@@ -3,9 +3,8 @@ package transfer
 import (
 	"time"
 
-	"jetsend/internal/event"
-
 	"jetsend/internal/clean"
+	"jetsend/internal/event"
 	"jetsend/internal/fault"
 	"jetsend/internal/hook"
 	"jetsend/internal/sink"

@@ -11,12 +11,11 @@ import (
 	"jetsend/internal/contact"
 	"jetsend/internal/dialect"
 	"jetsend/internal/event"
-	"jetsend/internal/fault"
-	"jetsend/internal/profile"
-
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
+	"jetsend/internal/profile"
 )
 
 // TestIncapableAtOnce: when all that is online has answered that it takes no encrypted

@@ -4,10 +4,9 @@ import (
 	"context"
 	"time"
 
-	"jetsend/internal/fault"
-
 	"jetsend/internal/batch"
 	"jetsend/internal/due"
+	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
 )

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"jetsend/internal/event"
-
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"

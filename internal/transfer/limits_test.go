@@ -15,10 +15,10 @@ import (
 // unconnected is an endpoint without a server, for what is decided before one is
 // needed.
 func unconnected() *Endpoint {
-	e := &Endpoint{
+	e := &Endpoint{core: core{
 		timing: usual, log: slog.New(slog.DiscardHandler),
 		sess: session.New(session.Config{JID: jid.MustParse("juliet@jet.test"), Password: func(context.Context) (string, error) { return "", nil }}),
-	}
+	}}
 	e.upkeep = upkeep.New(e.sess, nil, e.log)
 	return e
 }
@@ -26,7 +26,7 @@ func unconnected() *Endpoint {
 // TestWaitingOffers exceeds the offers that may wait to be decided.
 func TestWaitingOffers(t *testing.T) {
 	romeo := jid.MustParse("romeo@jet.test/orchard")
-	r := &receiver{e: unconnected()}
+	r := &receiver{e: &unconnected().core}
 	under := &terms{ReceiveOptions: ReceiveOptions{Accept: AcceptFrom, From: []jid.JID{romeo.Bare()}}, e: r.e}
 	for range maxWaiting {
 		if !r.admits(under, romeo) {
@@ -45,7 +45,7 @@ func TestWaitingOffers(t *testing.T) {
 
 // TestStrangers exceeds what strangers, all together, may make us look at.
 func TestStrangers(t *testing.T) {
-	r := &receiver{e: unconnected(), strang: charge.Strangers()}
+	r := &receiver{e: &unconnected().core, strang: charge.Strangers()}
 	burst := r.strang.Burst()
 	under := &terms{ReceiveOptions: ReceiveOptions{Accept: AcceptAll}, e: r.e}
 	admitted := 0

@@ -2,19 +2,16 @@ package transfer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
-	"jetsend/internal/dialect"
-	"jetsend/internal/fault"
-	"jetsend/internal/route"
-
 	"jetsend/internal/contact"
+	"jetsend/internal/dialect"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle/s5b"
 	"jetsend/internal/journal"
-	"jetsend/internal/session"
+	"jetsend/internal/route"
 	"jetsend/internal/source"
 	"jetsend/internal/xmltree"
 )
@@ -49,22 +46,6 @@ func (e *Endpoint) OpenSources(ctx context.Context, opt SendOptions) ([]*source.
 	e.tellSkipped(sources)
 	e.tellRenames(sources)
 	return sources, nil
-}
-
-// Choose returns the client that a Send of the sources would offer them to first. Of an
-// error, Ended says what the Send would end with.
-func (e *Endpoint) Choose(ctx context.Context, opt SendOptions, sources []*source.Source) (*contact.Peer, error) {
-	peers, err := e.choose(ctx, opt)
-	if err == nil {
-		err = e.contacts().GuardForm(ctx, peers[0], contactOptions(opt))
-	}
-	if err == nil {
-		err = checkPeer(peers[0], opt, sources)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return peers[0], nil
 }
 
 // Paths are the transports that an offer to a client would allow, in the order of trying,
@@ -102,17 +83,6 @@ func (e *Endpoint) Earlier(ctx context.Context, opt SendOptions, src *source.Sou
 // Interrupted are the interrupted transfers with a contact, the oldest first.
 func (e *Endpoint) Interrupted(ctx context.Context, with jid.JID) ([]journal.Row, error) {
 	return e.journal.List(ctx, journal.Filter{Peer: with.Bare(), States: []journal.State{journal.Interrupted}})
-}
-
-// Ended is the *Failure that a run would end with because of err; nil for nil.
-func (e *Endpoint) Ended(ctx context.Context, err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, fault.ErrStreamLost), errors.Is(err, session.ErrSessionLost):
-		return e.unreachable()
-	}
-	return fault.New(fault.Cause(ctx, err), false)
 }
 
 // checkTexts refuses what does not fit into a sealed offer.

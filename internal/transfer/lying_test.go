@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"jetsend/internal/event"
-
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/xmltree"

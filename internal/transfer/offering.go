@@ -5,25 +5,25 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
-
-	"jetsend/internal/contact"
-	"jetsend/internal/event"
-	"jetsend/internal/route"
-
-	"jetsend/internal/source"
 
 	"jetsend/internal/backoff"
 	"jetsend/internal/batch"
 	"jetsend/internal/clean"
+	"jetsend/internal/contact"
 	"jetsend/internal/conversation"
 	"jetsend/internal/dialect"
+	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
+	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
 	"jetsend/internal/profile"
+	"jetsend/internal/route"
+	"jetsend/internal/source"
 	"jetsend/internal/xmltree"
 )
 
@@ -343,4 +343,26 @@ func (o *offering) rowOf() journal.Row {
 		r.Keys = [][]byte{journal.NoKey()}
 	}
 	return r
+}
+
+// nameArchive gives a directory the name that it has towards a client which
+// gets a plain archive.
+func (o *offering) nameArchive() {
+	if !o.profile() && o.src.Tree != nil && !strings.HasSuffix(o.src.Name, archiveSuffix) {
+		o.src.Name += archiveSuffix
+		o.head.Name = o.src.Name
+	}
+}
+
+// abandoned are the ids of the transfers to a contact that were given up here, which
+// the next offer tells: a receiver that was told of a pause asks for nothing by itself.
+func (e *core) abandoned(ctx context.Context, to jid.JID) (ids []string) {
+	rows, err := e.journal.Abandoned(ctx, to, profile.MaxGone)
+	if err != nil {
+		e.log.Warn("journal", "error", err)
+	}
+	for _, row := range rows {
+		ids = append(ids, row.ID)
+	}
+	return ids
 }

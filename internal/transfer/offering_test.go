@@ -8,11 +8,10 @@ import (
 	"time"
 
 	"jetsend/internal/fault"
-	"jetsend/internal/stream"
-
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/stanza"
+	"jetsend/internal/stream"
 	"jetsend/internal/xmltree"
 )
 
@@ -37,7 +36,7 @@ func TestSlowOffer(t *testing.T) {
 	}{{stream.Idle - time.Second, nil}, {stream.Idle + time.Second, fault.ErrNotThere}} {
 		synctest.Test(t, func(t *testing.T) {
 			self, to := jid.MustParse("romeo@jet.test/a"), jid.MustParse("juliet@jet.test/b")
-			e := &Endpoint{jingle: jingle.NewManager(jingle.Config{Port: slowLine(tt.takes), Self: func() jid.JID { return self }})}
+			e := &core{jingle: jingle.NewManager(jingle.Config{Port: slowLine(tt.takes), Self: func() jid.JID { return self }})}
 			_, err := e.initiate(t.Context(), to, "sid", jingle.Content{Creator: jingle.SenderInitiator, Name: contentName}, 0)
 			if !errors.Is(err, tt.want) {
 				t.Errorf("after %v: %v", tt.takes, err)

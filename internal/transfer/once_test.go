@@ -11,11 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"jetsend/internal/event"
-	"jetsend/internal/fault"
-
 	"jetsend/internal/batch"
+	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/inbox"
 	"jetsend/internal/jid"
 )

@@ -5,14 +5,13 @@ import (
 	"errors"
 	"fmt"
 
-	"jetsend/internal/profile"
-
 	"jetsend/internal/clean"
 	"jetsend/internal/dialect"
 	"jetsend/internal/filename"
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
+	"jetsend/internal/profile"
 )
 
 // seals reports whether the offer is made in our profile.

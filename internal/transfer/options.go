@@ -6,17 +6,16 @@ import (
 	"log/slog"
 	"time"
 
+	"jetsend/internal/backoff"
 	"jetsend/internal/dialect"
 	"jetsend/internal/event"
-	"jetsend/internal/profile"
-	"jetsend/internal/route"
-
-	"jetsend/internal/backoff"
 	"jetsend/internal/hook"
 	"jetsend/internal/inbox"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
+	"jetsend/internal/profile"
+	"jetsend/internal/route"
 	"jetsend/internal/session"
 )
 
@@ -198,4 +197,14 @@ type ReceiveOptions struct {
 	Changes <-chan Change
 	// Ask is called for each offer under AcceptAsk, one at a time.
 	Ask func(context.Context, Question) (bool, error)
+}
+
+// Change is new options for a receiver that runs. They hold for what is offered
+// from then on; a transfer that runs, or an offer that is being decided, goes on as it
+// began (see terms), but for LimitRate. Dir, Once, Stop and Changes of a run stay what
+// they are.
+type Change struct {
+	Options ReceiveOptions
+	// Applied is closed when the options are in force.
+	Applied chan<- struct{}
 }

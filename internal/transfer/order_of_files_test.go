@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"jetsend/internal/event"
-
 	"jetsend/internal/jid"
 )
 

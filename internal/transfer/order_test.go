@@ -10,12 +10,11 @@ import (
 
 	"jetsend/internal/dialect"
 	"jetsend/internal/event"
-	"jetsend/internal/route"
-
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/jingle/ibb"
+	"jetsend/internal/route"
 	"jetsend/internal/xmltree"
 	"jetsend/internal/xmpptest"
 )

@@ -7,11 +7,10 @@ import (
 	"time"
 
 	"jetsend/internal/event"
-	"jetsend/internal/fault"
-	"jetsend/internal/route"
-
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/journal"
+	"jetsend/internal/route"
 	"jetsend/internal/xmpptest"
 )
 

@@ -9,7 +9,6 @@ import (
 	"jetsend/internal/dialect"
 	"jetsend/internal/fault"
 	"jetsend/internal/route"
-
 	"jetsend/internal/source"
 )
 

@@ -10,17 +10,16 @@ import (
 	"testing"
 	"time"
 
-	"jetsend/internal/event"
-	"jetsend/internal/fault"
-	"jetsend/internal/profile"
-	"jetsend/internal/route"
-
 	"github.com/google/uuid"
 
 	"jetsend/internal/charge"
+	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
+	"jetsend/internal/profile"
+	"jetsend/internal/route"
 	"jetsend/internal/state"
 	"jetsend/internal/xmpptest"
 )
@@ -325,7 +324,7 @@ func TestForgetIsToldLater(t *testing.T) {
 	if err := st.romeo.journal.Forget(t.Context(), sent.Key, Discard); err != nil {
 		t.Fatal(err)
 	}
-	in := &incoming{r: st.juliet.receiver.Load(), e: st.juliet, talk: sealedIn(t, profile.Offer{Gone: []string{sent.ID}})}
+	in := &incoming{r: st.juliet.receiver.Load(), e: &st.juliet.core, d: sealedIn(t, profile.Offer{Gone: []string{sent.ID}}).Dialect}
 	in.dev.JID, in.dev.IdentityKey = received.Peer, make([]byte, 33)
 	in.dropAbandoned(t.Context())
 	if row := load(t, st.juliet, received.Key); row.State != journal.Interrupted {
@@ -351,7 +350,7 @@ func TestGoneIsLookedFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = h.Release() }()
-	in := &incoming{e: juliet, talk: sealedIn(t, profile.Offer{Gone: []string{uuid.NewString()}})}
+	in := &incoming{e: &juliet.core, d: sealedIn(t, profile.Offer{Gone: []string{uuid.NewString()}}).Dialect}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	err = state.Write(ctx, juliet.db, func(*sql.Tx) error {

@@ -9,7 +9,7 @@ import (
 )
 
 // contacts finds who can take a file.
-func (e *Endpoint) contacts() *contact.Finder {
+func (e *core) contacts() *contact.Finder {
 	return &contact.Finder{Account: e.sess, Keys: e.omemo, DB: e.db, Resource: e.resource, Report: e.cfg.Report, Log: e.log}
 }
 
@@ -25,15 +25,15 @@ func contactOptions(opt SendOptions) contact.Options {
 	return c
 }
 
-func (e *Endpoint) choose(ctx context.Context, opt SendOptions) ([]*contact.Peer, error) {
+func (e *core) choose(ctx context.Context, opt SendOptions) ([]*contact.Peer, error) {
 	return e.contacts().Choose(ctx, contactOptions(opt))
 }
 
-func (e *Endpoint) await(ctx context.Context, opt SendOptions, least dialect.Form) ([]*contact.Peer, error) {
+func (e *core) await(ctx context.Context, opt SendOptions, least dialect.Form) ([]*contact.Peer, error) {
 	return e.contacts().Await(ctx, contactOptions(opt), least)
 }
 
-func (e *Endpoint) chooseForm(ctx context.Context, opt SendOptions, least dialect.Form) ([]*contact.Peer, error) {
+func (e *core) chooseForm(ctx context.Context, opt SendOptions, least dialect.Form) ([]*contact.Peer, error) {
 	return e.contacts().ChooseForm(ctx, contactOptions(opt), least)
 }
 

@@ -15,23 +15,21 @@ import (
 	"testing"
 	"time"
 
-	"jetsend/internal/contact"
-	"jetsend/internal/dialect"
-	"jetsend/internal/event"
-	"jetsend/internal/fault"
-	"jetsend/internal/profile"
-	"jetsend/internal/route"
-	"jetsend/internal/stream"
-
-	"jetsend/internal/source"
-
 	"github.com/google/uuid"
 
+	"jetsend/internal/contact"
 	"jetsend/internal/crypto"
+	"jetsend/internal/dialect"
+	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
+	"jetsend/internal/profile"
+	"jetsend/internal/route"
+	"jetsend/internal/source"
+	"jetsend/internal/stream"
 	"jetsend/internal/xmltree"
 )
 

@@ -8,28 +8,27 @@ import (
 	"time"
 
 	"jetsend/internal/contact"
-	"jetsend/internal/dialect"
-	"jetsend/internal/fault"
-	"jetsend/internal/route"
-	"jetsend/internal/stream"
-
 	"jetsend/internal/conversation"
+	"jetsend/internal/dialect"
 	"jetsend/internal/event"
+	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/profile"
+	"jetsend/internal/route"
 	"jetsend/internal/stanza"
+	"jetsend/internal/stream"
 )
 
 // converse is a conversation that has no session yet. life is the context of its actor.
-func (e *Endpoint) converse(life context.Context, head event.Head) *conversation.Conversation {
+func (e *core) converse(life context.Context, head event.Head) *conversation.Conversation {
 	return conversation.New(life, conversation.World{
 		Account: e.sess, Timing: e.timing.Timing, Back: e.back.Load, Report: e.cfg.Report, Log: e.log,
 	}, head)
 }
 
 // answer accepts what the contact offers or asks for.
-func (e *Endpoint) answer(c *conversation.Conversation, paths route.Options, s profile.Span, prefix string, accepting func()) error {
+func (e *core) answer(c *conversation.Conversation, paths route.Options, s profile.Span, prefix string, accepting func()) error {
 	return c.Answer(e.routes, paths, s, prefix, e.omemo.DeviceID(), accepting)
 }
 
@@ -40,7 +39,7 @@ const ackTime = stream.Idle
 
 // initiate delivers an offer. A client that does not even acknowledge it is not
 // there.
-func (e *Endpoint) initiate(ctx context.Context, to jid.JID, sid string, content jingle.Content, patience time.Duration) (*jingle.Session, error) {
+func (e *core) initiate(ctx context.Context, to jid.JID, sid string, content jingle.Content, patience time.Duration) (*jingle.Session, error) {
 	late := fault.ErrNotThere
 	if patience > 0 && patience < ackTime {
 		late = fault.ErrNoAnswer
@@ -67,7 +66,7 @@ func (e *Endpoint) initiate(ctx context.Context, to jid.JID, sid string, content
 
 // reach is initiate with a client that was chosen. Once its receiver has come back with
 // another resource, as after it was killed, the client is not there, and not waited for.
-func (e *Endpoint) reach(ctx context.Context, to *contact.Peer, sid string, content jingle.Content, patience time.Duration) (*jingle.Session, error) {
+func (e *core) reach(ctx context.Context, to *contact.Peer, sid string, content jingle.Content, patience time.Duration) (*jingle.Session, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	watched := make(chan struct{})
 	go func() {
@@ -90,7 +89,7 @@ func (e *Endpoint) reach(ctx context.Context, to *contact.Peer, sid string, cont
 }
 
 // offerRoute makes the transport for an offer to a peer.
-func (e *Endpoint) offerRoute(ctx context.Context, to *contact.Peer, opt route.Options) (*route.Route, error) {
+func (e *core) offerRoute(ctx context.Context, to *contact.Peer, opt route.Options) (*route.Route, error) {
 	return e.routes.Offer(ctx, route.Peer{
 		JID: to.JID, Transports: to.Transports, Reports: slices.Contains(to.Takes, dialect.FormJetsend), Modulo65535: to.Software == dialect.Libervia,
 	}, opt)

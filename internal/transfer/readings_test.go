@@ -10,12 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"jetsend/internal/fault"
-	"jetsend/internal/stream"
-
-	"jetsend/internal/source"
-
 	"jetsend/internal/charge"
+	"jetsend/internal/fault"
+	"jetsend/internal/source"
+	"jetsend/internal/stream"
 )
 
 // counted is a file that counts what is read of it.

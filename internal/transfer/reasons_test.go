@@ -5,15 +5,14 @@ import (
 	"errors"
 	"testing"
 
-	"jetsend/internal/event"
-	"jetsend/internal/fault"
-	"jetsend/internal/profile"
-
 	"jetsend/internal/conversation"
+	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/jingle/s5b"
+	"jetsend/internal/profile"
 	"jetsend/internal/stanza"
 	"jetsend/internal/xmltree"
 )

@@ -8,19 +8,17 @@ import (
 	"sync/atomic"
 	"time"
 
-	"jetsend/internal/event"
-
 	"golang.org/x/time/rate"
 
 	"jetsend/internal/batch"
 	"jetsend/internal/charge"
 	"jetsend/internal/clean"
+	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
 	"jetsend/internal/inbox"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
-	"jetsend/internal/omemo"
 )
 
 // maxWaiting bounds the offers that are looked at or asked about at once.
@@ -31,7 +29,7 @@ const maxWaiting = 64
 // by the closing of their table. Its contexts are those of its fields; the keeper has one
 // more, since it is to be alive as long as the run and no longer.
 type receiver struct {
-	e        *Endpoint
+	e        *core
 	dir      *inbox.Dir
 	ctx      context.Context // of the transfers; ends with that of Receive, or after the drain
 	end      context.CancelCauseFunc
@@ -64,7 +62,7 @@ type receiver struct {
 }
 
 // openInbox opens the download directory of a run that can take files.
-func (e *Endpoint) openInbox(path string) (*inbox.Dir, error) {
+func (e *core) openInbox(path string) (*inbox.Dir, error) {
 	if err := e.sess.RosterError(); err != nil { // nobody would be a contact
 		return nil, &fault.Failure{
 			Code: exitcode.Config, Reason: "cannot receive", Err: err,
@@ -89,7 +87,7 @@ func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
 	}
 	defer func() { _ = dir.Close() }()
 	r := &receiver{
-		e: e, dir: dir, strang: charge.Strangers(), answers: batch.NewAnswers(),
+		e: &e.core, dir: dir, strang: charge.Strangers(), answers: batch.NewAnswers(),
 		kick: make(chan struct{}, 1), alive: make(chan chan struct{}), last: make(chan struct{}),
 	}
 	e.limitRate(opt.LimitRate)
@@ -106,7 +104,7 @@ func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
 	if err != nil {
 		return &fault.Failure{Code: exitcode.Config, Reason: "state", Err: err}
 	}
-	r.inForce.Store(&terms{ReceiveOptions: opt, e: e, verified: verified})
+	r.inForce.Store(&terms{ReceiveOptions: opt, e: &e.core, verified: verified})
 	if opt.InsecurePlaintext {
 		e.cfg.Report(event.Warning{Text: receivesPlaintext})
 	}
@@ -305,30 +303,6 @@ func (r *receiver) admits(t *terms, from jid.JID) bool {
 		return true
 	}
 	return t.Accept == AcceptAll && t.names(bare) && r.strang.Allow()
-}
-
-// verifiedContacts are those with a key that the user verified.
-func (e *Endpoint) verifiedContacts(ctx context.Context) (map[jid.JID]bool, error) {
-	devices, err := e.omemo.AllDevices(ctx)
-	if err != nil {
-		return nil, err
-	}
-	out := map[jid.JID]bool{}
-	for _, d := range devices {
-		if d.Trust == omemo.Verified {
-			out[d.JID.Bare()] = true
-		}
-	}
-	return out, nil
-}
-
-// isContact tells whether the contact may see us online; our own account may.
-func (e *Endpoint) isContact(bare jid.JID) bool {
-	if bare == e.sess.JID().Bare() {
-		return true
-	}
-	s := e.sess.Subscription(bare)
-	return s == "from" || s == "both"
 }
 
 // start takes an offer, which was admitted under t, off the stream's dispatcher.

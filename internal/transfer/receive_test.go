@@ -8,21 +8,19 @@ import (
 	"testing"
 	"time"
 
-	"jetsend/internal/dialect"
-	"jetsend/internal/event"
-	"jetsend/internal/fault"
-	"jetsend/internal/route"
-
-	"jetsend/internal/source"
-
 	"github.com/google/uuid"
 
 	"jetsend/internal/batch"
+	"jetsend/internal/dialect"
+	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/inbox"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
+	"jetsend/internal/route"
+	"jetsend/internal/source"
 	"jetsend/internal/xmltree"
 	"jetsend/internal/xmpptest"
 )

@@ -11,15 +11,14 @@ import (
 	"time"
 
 	"jetsend/internal/contact"
-	"jetsend/internal/fault"
-	"jetsend/internal/route"
-
 	"jetsend/internal/conversation"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/jingle/ibb"
 	"jetsend/internal/journal"
+	"jetsend/internal/route"
 	"jetsend/internal/xmltree"
 	"jetsend/internal/xmpptest"
 )

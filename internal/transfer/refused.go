@@ -16,7 +16,7 @@ const (
 
 // rebuilt begins new OMEMO sessions with the devices of a contact and reports whether
 // there is one: the two sides may have different ones.
-func (e *Endpoint) rebuilt(ctx context.Context, with jid.JID) bool {
+func (e *core) rebuilt(ctx context.Context, with jid.JID) bool {
 	err := e.omemo.Rebuild(ctx, e.sess, with.Bare())
 	if err != nil {
 		e.log.Warn("rebuild sessions", "with", with.Bare(), "error", err)

@@ -12,18 +12,16 @@ import (
 	"testing"
 	"time"
 
-	"jetsend/internal/event"
-	"jetsend/internal/fault"
-	"jetsend/internal/route"
-
-	"jetsend/internal/source"
-
 	"jetsend/internal/crypto"
+	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
 	"jetsend/internal/profile"
+	"jetsend/internal/route"
+	"jetsend/internal/source"
 	"jetsend/internal/xmltree"
 	"jetsend/internal/xmpptest"
 )
@@ -341,7 +339,7 @@ func TestLyingAccept(t *testing.T) {
 		"after a restart":        {restart: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			u := &upload{e: &Endpoint{cfg: Config{SessionLimit: limit}}, src: &source.Source{Size: size}}
+			u := &upload{e: &core{cfg: Config{SessionLimit: limit}}, src: &source.Source{Size: size}}
 			talk := sealedIn(t, profile.Offer{
 				Restart: tt.restart, Transfer: honest.Transfer, SID: "s",
 				Initiator: jid.MustParse("romeo@jet.test/a"), Responder: jid.MustParse("juliet@jet.test/b"), Device: 7,

@@ -5,16 +5,6 @@ import (
 	"errors"
 )
 
-// Change is new options for a receiver that runs. They hold for what is offered
-// from then on; a transfer that runs, or an offer that is being decided, goes on as it
-// began (see terms), but for LimitRate. Dir, Once, Stop and Changes of a run stay what
-// they are.
-type Change struct {
-	Options ReceiveOptions
-	// Applied is closed when the options are in force.
-	Applied chan<- struct{}
-}
-
 // change puts new options in force.
 func (r *receiver) change(ctx context.Context, c Change) {
 	next := c.Options

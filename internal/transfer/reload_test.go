@@ -9,12 +9,11 @@ import (
 	"testing"
 	"time"
 
-	"jetsend/internal/event"
-	"jetsend/internal/fault"
-
 	"github.com/google/uuid"
 
+	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
 )
@@ -152,7 +151,7 @@ func TestAliveWhileSettling(t *testing.T) {
 // TestNotAlive: a run whose keeper hangs does not pass for one that lives.
 func TestNotAlive(t *testing.T) {
 	e := &Endpoint{}
-	r := &receiver{e: e, alive: make(chan chan struct{}, 1)}
+	r := &receiver{e: &e.core, alive: make(chan chan struct{}, 1)}
 	e.receiver.Store(r)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	hung := errors.New("hung")

@@ -6,12 +6,11 @@ import (
 	"time"
 
 	"jetsend/internal/event"
-	"jetsend/internal/route"
-
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/jingle/ibb"
 	"jetsend/internal/jingle/s5b"
+	"jetsend/internal/route"
 	"jetsend/internal/xmltree"
 	"jetsend/internal/xmpptest"
 )

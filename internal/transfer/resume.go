@@ -5,16 +5,14 @@ import (
 	"errors"
 	"fmt"
 
+	"jetsend/internal/clean"
 	"jetsend/internal/contact"
 	"jetsend/internal/dialect"
 	"jetsend/internal/event"
-	"jetsend/internal/fault"
-
-	"jetsend/internal/source"
-
-	"jetsend/internal/clean"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/journal"
+	"jetsend/internal/source"
 )
 
 // Resume goes on with interrupted transfers, one after the other, and returns nil
@@ -41,7 +39,7 @@ func (e *Endpoint) Resume(ctx context.Context, opt ResumeOptions) error {
 }
 
 // resumeOne goes on with one transfer.
-func (e *Endpoint) resumeOne(ctx context.Context, key journal.Key, opt ResumeOptions) (exitcode.Code, error) {
+func (e *core) resumeOne(ctx context.Context, key journal.Key, opt ResumeOptions) (exitcode.Code, error) {
 	row, err := e.rowNow(ctx, journal.Row{Key: key})
 	if err != nil {
 		return 0, err
@@ -64,45 +62,8 @@ func (e *Endpoint) resumeOne(ctx context.Context, key journal.Key, opt ResumeOpt
 	return e.resumeReceive(ctx, row, opt), nil
 }
 
-// rowNow is the row of a transfer as it is now. One that is gone has expired, and
-// is as good as forgotten.
-func (e *Endpoint) rowNow(ctx context.Context, row journal.Row) (journal.Row, error) {
-	now, err := e.journal.Load(ctx, row.Key)
-	if errors.Is(err, journal.ErrUnknown) {
-		row.State = journal.Forgotten
-		return row, nil
-	}
-	return now, err
-}
-
-// overSince says that somebody else has put an end to a transfer since it was
-// chosen, and not a good one; or nothing.
-func overSince(row journal.Row) error {
-	switch {
-	case row.Released:
-	case row.State == journal.Forgotten:
-		return &fault.Failure{Code: exitcode.Usage, Reason: "the transfer was forgotten"}
-	case row.State == journal.Failed:
-		return &fault.Failure{Code: exitcode.Usage, Reason: "the transfer has failed: " + clean.Text(row.LastError)}
-	}
-	return nil
-}
-
-// notResumed reports a transfer that could not even be taken up.
-func (e *Endpoint) notResumed(row journal.Row, err error) exitcode.Code {
-	if errors.Is(err, fault.ErrInterrupted) {
-		e.pause(row.Key)
-	}
-	f := fault.New(err, false)
-	e.cfg.Report(event.Failed{
-		Head: event.Head{Transfer: row.ID, Direction: event.Direction(row.Direction), Peer: row.Peer.String(), Name: clean.Text(row.Name)},
-		Code: int(f.Code), Reason: clean.Error(f), Resumable: row.State == journal.Interrupted, Hints: f.Hints,
-	})
-	return f.Code
-}
-
 // resumeSend offers the file again.
-func (e *Endpoint) resumeSend(ctx context.Context, row journal.Row, opt ResumeOptions) exitcode.Code {
+func (e *core) resumeSend(ctx context.Context, row journal.Row, opt ResumeOptions) exitcode.Code {
 	src, err := e.opener().Reopen(ctx, &row)
 	if err == nil {
 		defer source.Close(src)
@@ -147,34 +108,8 @@ func (e *Endpoint) resumeSend(ctx context.Context, row journal.Row, opt ResumeOp
 	return o.start(ctx, peers, row.ID)
 }
 
-// pause notes that the user has stopped a transfer by hand while no session was at it.
-func (e *Endpoint) pause(key journal.Key) {
-	err := e.journal.Pause(context.Background(), key, journal.PausedHere)
-	if err != nil && !errors.Is(err, journal.ErrRunning) && !errors.Is(err, journal.ErrUnknown) {
-		e.log.Error("journal", "transfer", key.ID, "error", err)
-	}
-}
-
-// failRow ends a transfer that nobody is at for good, and removes what there is of it.
-func (e *Endpoint) failRow(row journal.Row, cause error) (failed bool) {
-	ctx := context.Background()
-	h, err := e.journal.Begin(ctx, row)
-	if err == nil {
-		err = h.Fail(cause)
-		failed = err == nil
-		if failed {
-			err = Discard(row)
-		}
-		err = errors.Join(err, h.Release())
-	}
-	if err != nil {
-		e.log.Error("journal", "transfer", row.ID, "error", err)
-	}
-	return failed
-}
-
 // resumeReceive asks the contact for the rest, until it is there.
-func (e *Endpoint) resumeReceive(ctx context.Context, row journal.Row, opt ResumeOptions) exitcode.Code {
+func (e *core) resumeReceive(ctx context.Context, row journal.Row, opt ResumeOptions) exitcode.Code {
 	if !row.Profile {
 		return e.notResumed(row, fmt.Errorf("%w: the sender's client cannot resume a file", fault.ErrRefused))
 	}

@@ -9,12 +9,11 @@ import (
 	"time"
 
 	"jetsend/internal/event"
-	"jetsend/internal/fault"
-	"jetsend/internal/route"
-
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
+	"jetsend/internal/route"
 	"jetsend/internal/session"
 	"jetsend/internal/xmpptest"
 )
@@ -214,7 +213,7 @@ func TestNewcomers(t *testing.T) {
 			}
 		}
 	}
-	k := &keeper{r: &receiver{e: juliet}}
+	k := &keeper{r: &receiver{e: &juliet.core}}
 	rows := []journal.Row{{Peer: peer}}
 	stop := daemon()
 	fresh := func() bool { _, fresh := k.plan.Clients(rows, k.arrivals); return fresh[peer] }

@@ -10,13 +10,12 @@ import (
 	"time"
 
 	"jetsend/internal/contact"
-	"jetsend/internal/event"
-	"jetsend/internal/route"
-
 	"jetsend/internal/conversation"
+	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
 	"jetsend/internal/journal"
+	"jetsend/internal/route"
 	"jetsend/internal/xmpptest"
 )
 

@@ -5,21 +5,19 @@ import (
 	"errors"
 	"time"
 
-	"jetsend/internal/contact"
-	"jetsend/internal/dialect"
-	"jetsend/internal/event"
-	"jetsend/internal/fault"
-
-	"jetsend/internal/source"
-
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
 	"jetsend/internal/batch"
 	"jetsend/internal/clean"
+	"jetsend/internal/contact"
+	"jetsend/internal/dialect"
+	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/journal"
 	"jetsend/internal/session"
+	"jetsend/internal/source"
 )
 
 // maxDescription and maxGivenName are what fits into a sealed offer, one beside the
@@ -71,7 +69,7 @@ func (e *Endpoint) Send(ctx context.Context, opt SendOptions) error {
 }
 
 // sendAll sends everything, some of it at the same time.
-func (e *Endpoint) sendAll(ctx context.Context, opt SendOptions, sources []*source.Source, peers []*contact.Peer) error {
+func (e *core) sendAll(ctx context.Context, opt SendOptions, sources []*source.Source, peers []*contact.Peer) error {
 	several, queue := newBatch(sources), batch.NewQueue()
 	codes, all := make([]exitcode.Code, len(sources)), make([]*offering, len(sources))
 	var group errgroup.Group
@@ -122,7 +120,7 @@ type NotBegunError struct {
 func (e *NotBegunError) Unwrap() error { return e.Failure }
 
 // offering is that of a file that has not begun.
-func (e *Endpoint) offering(opt SendOptions, src *source.Source) *offering {
+func (e *core) offering(opt SendOptions, src *source.Source) *offering {
 	id := uuid.NewString()
 	if src.Transfer != "" {
 		id = src.Transfer
@@ -193,4 +191,31 @@ func (o *offering) notBegun(ctx context.Context, key journal.Key, same bool, err
 	}
 	o.e.cfg.Report(event.Failed{Head: o.head, Code: int(f.Code), Reason: clean.Error(f), Resumable: f.Resumable, Hints: f.Hints})
 	return f.Code
+}
+
+// Choose returns the client that a Send of the sources would offer them to first. Of an
+// error, Ended says what the Send would end with.
+func (e *Endpoint) Choose(ctx context.Context, opt SendOptions, sources []*source.Source) (*contact.Peer, error) {
+	peers, err := e.choose(ctx, opt)
+	if err == nil {
+		err = e.contacts().GuardForm(ctx, peers[0], contactOptions(opt))
+	}
+	if err == nil {
+		err = checkPeer(peers[0], opt, sources)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return peers[0], nil
+}
+
+// Ended is the *Failure that a run would end with because of err; nil for nil.
+func (e *Endpoint) Ended(ctx context.Context, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, fault.ErrStreamLost), errors.Is(err, session.ErrSessionLost):
+		return e.unreachable()
+	}
+	return fault.New(fault.Cause(ctx, err), false)
 }

@@ -7,9 +7,8 @@ import (
 	"time"
 
 	"jetsend/internal/event"
-	"jetsend/internal/fault"
-
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
 )
@@ -22,11 +21,11 @@ func TestOfferDuringSettle(t *testing.T) {
 	row.Peer, row.Profile, row.Name = jid.MustParse("romeo@jet.test"), true, "f"
 	row.Source = journal.SourceFile
 	row.Dir = st.dir
-	d := newDownload(st.juliet, row, row.Peer, keeping{})
+	d := newDownload(&st.juliet.core, row, row.Peer, keeping{})
 	if err := d.resume(t.Context(), row); err != nil {
 		t.Fatal(err)
 	}
-	if err := newDownload(st.juliet, row, row.Peer, keeping{}).resume(t.Context(), row); !errors.Is(err, journal.ErrRunning) {
+	if err := newDownload(&st.juliet.core, row, row.Peer, keeping{}).resume(t.Context(), row); !errors.Is(err, journal.ErrRunning) {
 		t.Error(err)
 	}
 	if err := d.sink.Close(); err != nil {

@@ -11,11 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"jetsend/internal/fault"
-	"jetsend/internal/route"
-
 	"jetsend/internal/charge"
+	"jetsend/internal/fault"
 	"jetsend/internal/jid"
+	"jetsend/internal/route"
 	"jetsend/internal/session"
 	"jetsend/internal/xmpptest"
 )

@@ -3,19 +3,20 @@ package transfer
 import (
 	"context"
 	"errors"
-
-	"jetsend/internal/event"
-	"jetsend/internal/fault"
-	"jetsend/internal/profile"
+	"fmt"
 
 	"github.com/google/uuid"
 
+	"jetsend/internal/clean"
+	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
+	"jetsend/internal/profile"
 	"jetsend/internal/source"
 )
 
 // openSources opens all that is to be sent, and reads inputs to their end.
-func (e *Endpoint) openSources(ctx context.Context, opt SendOptions) (out []*source.Source, err error) {
+func (e *core) openSources(ctx context.Context, opt SendOptions) (out []*source.Source, err error) {
 	for _, f := range opt.Files {
 		var s *source.Source
 		if f.Input != nil {
@@ -33,7 +34,7 @@ func (e *Endpoint) openSources(ctx context.Context, opt SendOptions) (out []*sou
 }
 
 // opener opens the sources of our account.
-func (e *Endpoint) opener() source.Opener {
+func (e *core) opener() source.Opener {
 	return source.Opener{Spools: source.Spools(e.cfg.StateDir, e.cfg.Session.JID), Log: e.log}
 }
 
@@ -64,7 +65,7 @@ func newBatch(sources []*source.Source) *profile.Batch {
 }
 
 // tellSkipped warns of what is not in the archive of a directory.
-func (e *Endpoint) tellSkipped(sources []*source.Source) {
+func (e *core) tellSkipped(sources []*source.Source) {
 	for _, s := range sources {
 		for _, text := range s.LeftOut() {
 			e.cfg.Report(event.Warning{Text: text})
@@ -73,9 +74,22 @@ func (e *Endpoint) tellSkipped(sources []*source.Source) {
 }
 
 // tellRenames warns of what will have another name, before anything is sent.
-func (e *Endpoint) tellRenames(sources []*source.Source) {
+func (e *core) tellRenames(sources []*source.Source) {
 	for _, s := range sources {
 		count, texts := s.Renames()
 		e.tellChanges(s.Name, count, texts)
 	}
 }
+
+// tellChanges warns of the first changes, and says how many more there are.
+func (e *core) tellChanges(name string, count int, texts []string) {
+	for _, text := range texts[:min(len(texts), maxChangesShown)] {
+		e.cfg.Report(event.Warning{Text: text})
+	}
+	if more := count - maxChangesShown; more > 0 {
+		e.cfg.Report(event.Warning{Text: fmt.Sprintf("%s: %d more are not as they were sent", clean.Text(name), more)})
+	}
+}
+
+// maxChangesShown bounds the warnings about what is not as it was sent.
+const maxChangesShown = 10

@@ -11,16 +11,14 @@ import (
 	"testing"
 	"time"
 
-	"jetsend/internal/event"
-	"jetsend/internal/fault"
-
-	"jetsend/internal/source"
-
 	"github.com/google/uuid"
 
+	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
+	"jetsend/internal/source"
 )
 
 // poured are what a run that writes to an output leaves when it dies at each point

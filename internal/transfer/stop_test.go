@@ -7,11 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"jetsend/internal/fault"
-
 	"github.com/google/uuid"
 
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
 	"jetsend/internal/xmpptest"

@@ -11,11 +11,10 @@ import (
 
 	"jetsend/internal/dialect"
 	"jetsend/internal/event"
-	"jetsend/internal/fault"
-	"jetsend/internal/profile"
-
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/jid"
+	"jetsend/internal/profile"
 	"jetsend/internal/xmpptest"
 )
 

@@ -9,11 +9,10 @@ import (
 
 	"jetsend/internal/dialect"
 	"jetsend/internal/event"
-	"jetsend/internal/fault"
-	"jetsend/internal/route"
-
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/jid"
+	"jetsend/internal/route"
 	"jetsend/internal/xmltree"
 	"jetsend/internal/xmpptest"
 )

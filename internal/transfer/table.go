@@ -3,8 +3,6 @@ package transfer
 import (
 	"sync"
 
-	"jetsend/internal/event"
-
 	"jetsend/internal/journal"
 )
 
@@ -19,11 +17,6 @@ type table struct {
 
 // input is what an actor of a run of Receive is told.
 type input interface{ isInput() }
-
-// rowKey is the row of a transfer in the journal.
-func rowKey(h event.Head) journal.Key {
-	return journal.Key{ID: h.Transfer, Direction: journal.Direction(h.Direction)}
-}
 
 // hand tells the actor of a transfer something. Without one it has begin make one, unless
 // that is nil; whether there was one to be told is reported.

@@ -16,7 +16,7 @@ import (
 // have taken, as a whole, nor the new ones.
 type terms struct {
 	ReceiveOptions
-	e        *Endpoint
+	e        *core
 	verified map[jid.JID]bool // contacts with a verified key
 }
 

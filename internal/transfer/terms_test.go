@@ -16,13 +16,11 @@ import (
 	"testing"
 
 	"jetsend/internal/event"
-
-	"jetsend/internal/source"
-
 	"jetsend/internal/exitcode"
 	"jetsend/internal/inbox"
 	"jetsend/internal/jid"
 	"jetsend/internal/omemo"
+	"jetsend/internal/source"
 )
 
 // steps are what can be seen of a decision: each line of its log, each event, each

@@ -5,12 +5,9 @@ import (
 	"slices"
 	"time"
 
-	"jetsend/internal/source"
-
 	"jetsend/internal/charge"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/journal"
-	"jetsend/internal/sink"
 )
 
 // tidyEvery is the pace of throwing away what is too old.
@@ -68,25 +65,4 @@ func (k *keeper) tidy(ctx context.Context) {
 	if err := k.r.e.sinks().Sweep(ctx, k.r.dir, keep, now); err != nil {
 		k.r.e.log.Warn("old partial files", "error", err)
 	}
-}
-
-// expire throws the transfers away that are too old.
-func (e *Endpoint) expire(ctx context.Context, keep time.Duration) {
-	gone, err := e.journal.Expire(ctx, keep, Discard)
-	for _, row := range gone {
-		e.log.Info("transfer expired", "transfer", row.ID, "peer", row.Peer, "state", string(row.State))
-	}
-	if err != nil {
-		e.log.Warn("expire transfers", "error", err)
-	}
-}
-
-// Discard removes what an interrupted transfer has on the disk: the partial file
-// of a received one, what was read from an input for a sent one. Other sources
-// are the user's.
-func Discard(row journal.Row) error {
-	if row.Source == journal.SourceSpool {
-		return source.Discard(&row)
-	}
-	return sink.Discard(&row)
 }

@@ -14,11 +14,10 @@ import (
 	"testing"
 	"time"
 
-	"jetsend/internal/fault"
-	"jetsend/internal/route"
-
 	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
 	"jetsend/internal/jid"
+	"jetsend/internal/route"
 	"jetsend/internal/session"
 	"jetsend/internal/xmltree"
 	"jetsend/internal/xmpptest"

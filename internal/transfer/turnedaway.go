@@ -5,9 +5,8 @@ import (
 	"fmt"
 	"time"
 
-	"jetsend/internal/event"
-
 	"jetsend/internal/clean"
+	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
 	"jetsend/internal/jid"

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"jetsend/internal/event"
-
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 )

@@ -8,20 +8,19 @@ import (
 	"io"
 	"time"
 
-	"jetsend/internal/dialect"
-	"jetsend/internal/event"
-	"jetsend/internal/route"
-	"jetsend/internal/stream"
-
-	"jetsend/internal/source"
-
 	"jetsend/internal/backoff"
 	"jetsend/internal/charge"
+	"jetsend/internal/clean"
 	"jetsend/internal/conversation"
+	"jetsend/internal/dialect"
+	"jetsend/internal/event"
 	"jetsend/internal/fault"
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
 	"jetsend/internal/profile"
+	"jetsend/internal/route"
+	"jetsend/internal/source"
+	"jetsend/internal/stream"
 	"jetsend/internal/xmltree"
 )
 
@@ -34,7 +33,7 @@ const (
 // upload is the sending end of one transfer, over as many sessions as it takes,
 // whoever opens them. It holds the row of the transfer.
 type upload struct {
-	e    *Endpoint
+	e    *core
 	head event.Head
 	src  *source.Source
 	sum  stream.Digest
@@ -368,4 +367,47 @@ func startMeter(head event.Head, offset, size int64, report func(event.Event)) *
 	return stream.StartMeter(offset, func(bytes, rate int64) {
 		report(event.Progress{Head: head, Bytes: bytes, Size: size, Rate: rate})
 	})
+}
+
+// checkAccept reads the accept of our offer: what the receiver wants, and in c.Prefix the
+// SHA-256 of what it has before that.
+func (u *upload) checkAccept(c *conversation.Conversation) (s profile.Span, err error) {
+	a, err := c.Dialect.ReadAccept(c.Agreed, u.src.Size, u.e.sessionLimit())
+	if err != nil || !c.Dialect.Form().Seals() {
+		return a.Span, err
+	}
+	if (a.Offset > 0) != (a.Prefix != "") || c.Dialect.Sealed().Restart && a.Offset > 0 {
+		return s, fmt.Errorf("%w: an accept from byte %d", profile.ErrSealed, a.Offset)
+	}
+	for _, d := range c.Devices {
+		if d.ID == a.Device {
+			u.e.contacts().RememberJetsend(context.Background(), d)
+		}
+	}
+	c.Prefix = a.Prefix
+	return a.Span, nil
+}
+
+// reportSent says that the file is complete at the other end, and what is not as it
+// was sent: by the word of the receiver, or else by the rules for names.
+func (u *upload) reportSent(sent event.Sent) {
+	switch {
+	case u.differs != nil:
+		sent.Differences = *u.differs
+	case sent.VerifiedByPeer:
+		sent.Renamed, _ = u.src.Renames()
+	}
+	if n := sent.LeftOut; n > 0 {
+		u.e.cfg.Report(event.Warning{Text: fmt.Sprintf("%s: the receiver left out %d symbolic links, which its file system does not have", clean.Text(u.head.Name), n)})
+	}
+	u.e.cfg.Report(sent)
+}
+
+// receiptPatience is how long the receiver may take from the last byte to its
+// receipt.
+func (u *upload) receiptPatience() time.Duration {
+	if u.src.Tree == nil {
+		return receiptTime
+	}
+	return receiptTime + time.Duration(u.src.Tree.Files)*unpackTime
 }

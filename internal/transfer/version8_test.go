@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"jetsend/internal/event"
-
 	"jetsend/internal/journal"
 	"jetsend/internal/source"
 	"jetsend/internal/state"
@@ -139,5 +138,5 @@ func offline(t *testing.T, report func(event.Event)) *Endpoint {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Endpoint{timing: usual, cfg: Config{Report: report}, log: slog.New(slog.DiscardHandler), db: db, journal: j}
+	return &Endpoint{core: core{timing: usual, cfg: Config{Report: report}, log: slog.New(slog.DiscardHandler), db: db, journal: j}}
 }

@@ -6,11 +6,10 @@ import (
 	"fmt"
 	"time"
 
-	"jetsend/internal/contact"
-	"jetsend/internal/event"
-
 	"jetsend/internal/clean"
+	"jetsend/internal/contact"
 	"jetsend/internal/conversation"
+	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
 	"jetsend/internal/inbox"

@@ -6,7 +6,6 @@ import (
 
 	"jetsend/internal/event"
 	"jetsend/internal/fault"
-
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
 )
@@ -15,7 +14,7 @@ import (
 // of the contact.
 func busy(t *testing.T, key []byte) (v *visits, tell func(key []byte) *incoming) {
 	t.Helper()
-	r := &receiver{e: unconnected()}
+	r := &receiver{e: &unconnected().core}
 	v = newVisits(r, journal.Key{ID: "x", Direction: journal.Receive})
 	v.begun, v.keys = true, [][]byte{key}
 	r.actors.of = map[journal.Key]*visits{v.key: v}
