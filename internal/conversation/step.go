@@ -133,7 +133,7 @@ func (l *listener) stop() {
 	}
 	if l.asked != nil {
 		l.hangUp()
-		<-l.asked
+		_ = <-l.asked
 	}
 }
 

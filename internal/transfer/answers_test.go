@@ -56,7 +56,7 @@ func TestPatience(t *testing.T) {
 			}
 			m := jingle.NewManager(jingle.Config{Port: mute{}, Self: func() jid.JID { return self }})
 			s, err := m.Initiate(t.Context(), peer, jingle.NewSID(), jingle.Content{
-				Creator: jingle.SenderInitiator, Name: contentName, Description: jingle.Description(&jingle.File{}), Transport: xmltree.New("urn:t", "transport"),
+				Creator: jingle.SenderInitiator, Name: dialect.ContentName, Description: jingle.Description(&jingle.File{}), Transport: xmltree.New("urn:t", "transport"),
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -80,7 +80,7 @@ func TestSuccessForAnswer(t *testing.T) {
 	for f, want := range map[dialect.Form]exitcode.Code{dialect.FormJetsend: exitcode.Interrupted, dialect.FormJET: exitcode.Integrity, dialect.FormPlaintext: exitcode.Integrity} {
 		m := jingle.NewManager(jingle.Config{Port: mute{}, Self: func() jid.JID { return self }})
 		s, err := m.Initiate(t.Context(), peer, jingle.NewSID(), jingle.Content{
-			Creator: jingle.SenderInitiator, Name: contentName, Description: jingle.Description(&jingle.File{}), Transport: xmltree.New("urn:t", "transport"),
+			Creator: jingle.SenderInitiator, Name: dialect.ContentName, Description: jingle.Description(&jingle.File{}), Transport: xmltree.New("urn:t", "transport"),
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -42,7 +42,7 @@ func offeredIn(t *testing.T, f dialect.Form, o profile.Offer) dialect.Dialect {
 	t.Helper()
 	d := dialect.New(f, "", dialect.OtherClient)
 	c := jingle.Content{
-		Creator: jingle.SenderInitiator, Name: contentName, Senders: jingle.SenderInitiator, Transport: xmltree.New("urn:t", "transport"),
+		Creator: jingle.SenderInitiator, Name: dialect.ContentName, Senders: jingle.SenderInitiator, Transport: xmltree.New("urn:t", "transport"),
 	}
 	if o.File == nil {
 		o.File = &jingle.File{}

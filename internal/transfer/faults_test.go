@@ -177,7 +177,7 @@ func talkPair(t *testing.T) (initiator, responder *conversation.Conversation) {
 	m := jingle.NewManager(jingle.Config{Port: agreeable{}, Self: func() jid.JID { return romeo }})
 	t.Cleanup(func() { m.Close(context.Background()) })
 	s, err := m.Initiate(t.Context(), juliet, jingle.NewSID(), jingle.Content{
-		Creator: jingle.SenderInitiator, Name: contentName, Senders: jingle.SenderInitiator,
+		Creator: jingle.SenderInitiator, Name: dialect.ContentName, Senders: jingle.SenderInitiator,
 		Description: jingle.Description(&jingle.File{Size: 1}), Transport: xmltree.New(s5b.NS, "transport").Set("sid", "s"),
 	})
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"jetsend/internal/dialect"
 	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
@@ -37,7 +38,7 @@ func TestSlowOffer(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			self, to := jid.MustParse("romeo@jet.test/a"), jid.MustParse("juliet@jet.test/b")
 			e := &core{jingle: jingle.NewManager(jingle.Config{Port: slowLine(tt.takes), Self: func() jid.JID { return self }})}
-			_, err := e.initiate(t.Context(), to, "sid", jingle.Content{Creator: jingle.SenderInitiator, Name: contentName}, 0)
+			_, err := e.initiate(t.Context(), to, "sid", jingle.Content{Creator: jingle.SenderInitiator, Name: dialect.ContentName}, 0)
 			if !errors.Is(err, tt.want) {
 				t.Errorf("after %v: %v", tt.takes, err)
 			}

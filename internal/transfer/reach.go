@@ -94,3 +94,13 @@ func (e *core) offerRoute(ctx context.Context, to *contact.Peer, opt route.Optio
 		JID: to.JID, Transports: to.Transports, Reports: slices.Contains(to.Takes, dialect.FormJetsend), Modulo65535: to.Software == dialect.Libervia,
 	}, opt)
 }
+
+// rebuilt begins new OMEMO sessions with the devices of a contact and reports whether
+// there is one: the two sides may have different ones.
+func (e *core) rebuilt(ctx context.Context, with jid.JID) bool {
+	err := e.omemo.Rebuild(ctx, e.sess, with.Bare())
+	if err != nil {
+		e.log.Warn("rebuild sessions", "with", with.Bare(), "error", err)
+	}
+	return err == nil
+}

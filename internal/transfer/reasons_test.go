@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"jetsend/internal/conversation"
+	"jetsend/internal/dialect"
 	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
@@ -32,7 +33,7 @@ func TestReasoned(t *testing.T) {
 	m := jingle.NewManager(jingle.Config{Port: agreeable{}, Self: func() jid.JID { return romeo }})
 	defer m.Close(t.Context())
 	s, err := m.Initiate(t.Context(), juliet, jingle.NewSID(), jingle.Content{
-		Creator: jingle.SenderInitiator, Name: contentName, Senders: jingle.SenderInitiator,
+		Creator: jingle.SenderInitiator, Name: dialect.ContentName, Senders: jingle.SenderInitiator,
 		Description: jingle.Description(&jingle.File{Size: 1}), Transport: xmltree.New(s5b.NS, "transport").Set("sid", "s"),
 	})
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"jetsend/internal/contact"
 	"jetsend/internal/conversation"
+	"jetsend/internal/dialect"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
 	"jetsend/internal/jid"
@@ -209,7 +210,7 @@ func TestOneRefusal(t *testing.T) {
 	} {
 		since := len(tap.Stanzas())
 		sess, err := juliet.jingle.Initiate(t.Context(), to[0].JID, jingle.NewSID(), jingle.Content{
-			Creator: jingle.SenderInitiator, Name: contentName, Senders: jingle.SenderResponder,
+			Creator: jingle.SenderInitiator, Name: dialect.ContentName, Senders: jingle.SenderResponder,
 			Description: jingle.Description(f), Transport: ibb.NewTransport(0).Element(),
 		})
 		if err != nil {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"jetsend/internal/crypto"
+	"jetsend/internal/dialect"
 	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
@@ -349,7 +350,7 @@ func TestLyingAccept(t *testing.T) {
 				tt.change(&a, &r)
 			}
 			c := jingle.Content{
-				Creator: jingle.SenderInitiator, Name: contentName, Senders: jingle.SenderInitiator,
+				Creator: jingle.SenderInitiator, Name: dialect.ContentName, Senders: jingle.SenderInitiator,
 				Description: jingle.Description(&jingle.File{Size: size, Range: r}), Transport: xmltree.New("urn:t", "transport"),
 			}
 			a.Digest = profile.ContentDigest(c)

@@ -58,7 +58,7 @@ func newScripted(t *testing.T, size int, transport *xmltree.Element) *scripted {
 	p := &scripted{t: t, lost: make(chan struct{}), size: size}
 	p.m = jingle.NewManager(jingle.Config{Port: p, Self: func() jid.JID { return replayRomeo }})
 	c := jingle.Content{
-		Creator: jingle.SenderInitiator, Name: contentName, Senders: jingle.SenderInitiator,
+		Creator: jingle.SenderInitiator, Name: dialect.ContentName, Senders: jingle.SenderInitiator,
 		Description: jingle.Description(&jingle.File{Size: int64(size)}), Transport: transport,
 	}
 	var err error
@@ -90,7 +90,7 @@ func (p *scripted) says(a jingle.Action, child *xmltree.Element) {
 // Conversations does.
 func (p *scripted) ends(condition string) {
 	if condition == jingle.Success {
-		p.says(jingle.SessionInfo, xmltree.New(jingle.NSFile, "received").Set("name", contentName))
+		p.says(jingle.SessionInfo, xmltree.New(jingle.NSFile, "received").Set("name", dialect.ContentName))
 	}
 	p.says(jingle.SessionTerminate, jingle.Reason{Condition: condition}.Element())
 }

@@ -43,9 +43,10 @@ func meterFor(t *testing.T) *stream.Meter {
 
 func same() error { return nil }
 
-type neverEnding struct{}
-
-func (neverEnding) Read(b []byte) (int, error) { return len(b), nil }
+func streamIn(ctx context.Context, conn net.Conn, ends bool, patience time.Duration, dst io.Writer, size int64, ts *crypto.Secret, limit *stream.Rate, sum io.Writer, m *stream.Meter) error {
+	o := stream.Incoming{Options: stream.Options{Rate: limit, Meter: m, Sum: sum}, Ends: ends, Patience: patience}
+	return stream.In(ctx, conn, dst, size, ts, o)
+}
 
 // outgoingOver are the options for a path.
 func outgoingOver(conn net.Conn, unchanged func() error, limit *stream.Rate, sum io.Writer, m *stream.Meter) stream.Outgoing {
@@ -56,22 +57,4 @@ func outgoingOver(conn net.Conn, unchanged func() error, limit *stream.Rate, sum
 	}
 	o.Unchanged = unchanged
 	return o
-}
-
-func streamOut(ctx context.Context, conn net.Conn, src io.Reader, size int64, unchanged func() error, ts *crypto.Secret, limit *stream.Rate, sum io.Writer, m *stream.Meter) error {
-	return stream.Out(ctx, conn, src, size, ts, outgoingOver(conn, unchanged, limit, sum, m))
-}
-
-func insecureOut(ctx context.Context, conn net.Conn, src io.Reader, size int64, unchanged func() error, limit *stream.Rate, sum io.Writer, m *stream.Meter) error {
-	return stream.InsecureOut(ctx, conn, src, size, outgoingOver(conn, unchanged, limit, sum, m))
-}
-
-func streamIn(ctx context.Context, conn net.Conn, ends bool, patience time.Duration, dst io.Writer, size int64, ts *crypto.Secret, limit *stream.Rate, sum io.Writer, m *stream.Meter) error {
-	o := stream.Incoming{Options: stream.Options{Rate: limit, Meter: m, Sum: sum}, Ends: ends, Patience: patience}
-	return stream.In(ctx, conn, dst, size, ts, o)
-}
-
-func insecureIn(ctx context.Context, conn net.Conn, dst io.Writer, size int64, limit *stream.Rate, sum io.Writer, m *stream.Meter) error {
-	o := stream.Incoming{Options: stream.Options{Rate: limit, Meter: m, Sum: sum}}
-	return stream.InsecureIn(ctx, conn, dst, size, o)
 }

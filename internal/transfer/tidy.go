@@ -29,7 +29,6 @@ func (k *keeper) thin(ctx context.Context, t *terms, rows []journal.Row) []journ
 	for _, row := range gone {
 		dropped[row.Key] = true
 		k.r.e.log.Info("transfer dropped, its contact has too many interrupted ones", "transfer", row.ID, "peer", row.Peer, "bytes", row.Durable)
-		row.State = journal.Forgotten
 		k.r.notify(row.Key, &notice{})
 	}
 	return slices.DeleteFunc(rows, func(row journal.Row) bool { return dropped[row.Key] })

@@ -362,13 +362,6 @@ func unacknowledged(path *route.Path, err error) error {
 	return fmt.Errorf("the end of the file was never acknowledged: %w", err)
 }
 
-// startMeter reports the progress of a file of size bytes.
-func startMeter(head event.Head, offset, size int64, report func(event.Event)) *stream.Meter {
-	return stream.StartMeter(offset, func(bytes, rate int64) {
-		report(event.Progress{Head: head, Bytes: bytes, Size: size, Rate: rate})
-	})
-}
-
 // checkAccept reads the accept of our offer: what the receiver wants, and in c.Prefix the
 // SHA-256 of what it has before that.
 func (u *upload) checkAccept(c *conversation.Conversation) (s profile.Span, err error) {
