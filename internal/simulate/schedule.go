@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"jetsend/internal/dialect"
 	"jetsend/internal/machine"
 	"jetsend/internal/transfer"
 )
@@ -82,7 +83,7 @@ func draw(d dice) *schedule {
 		s.juliet.troubles = append(s.juliet.troubles, trouble{kind: "crash", of: machine.Truncate, at: 1 + r.IntN(4), steps: 1, after: true})
 	}
 	if once(r, 8) {
-		s.form = []dialect.Choice{dialect.ChooseJET, transfer.EncryptionDraft, transfer.EncryptionFile}[r.IntN(3)]
+		s.form = []dialect.Choice{dialect.ChooseJET, dialect.ChooseDraft, dialect.ChooseEncryptedFile}[r.IntN(3)]
 	}
 	return s
 }
