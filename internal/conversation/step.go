@@ -133,7 +133,9 @@ func (l *listener) stop() {
 	}
 	if l.asked != nil {
 		l.hangUp()
-		_ = <-l.asked
+		if err := <-l.asked; err != nil {
+			l.c.world.Log.Debug("a question that nobody waits for any more", "error", err)
+		}
 	}
 }
 
