@@ -1,10 +1,11 @@
-// Package transfer carries files: it puts together the account online
-// (package session), its OMEMO device (omemo), Jingle sessions and their
-// transports (jingle, jingle/s5b), the cipher (crypto) and the download
-// directory (inbox), and holds the rules of one file's journey on both sides.
+// Package transfer carries files from one account to another. A transfer is an actor
+// (actor.go, with the rules of who owns what): its opener brings about the sessions, its
+// end (upload, download) agrees on what each carries, moves it and confirms it. A run of
+// Receive admits what contacts offer and ask for, and keeps what was interrupted.
 //
 // An [Endpoint] is an account online. Its Send and Receive run until their
-// work is done; what happens on the way is told by events.
+// work is done; what happens on the way is told by events (package event), and what an
+// error means stands in package fault.
 package transfer
 
 import (
