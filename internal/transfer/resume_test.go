@@ -64,8 +64,11 @@ func (st *stage) arrived(t *testing.T) {
 func wantCode(t *testing.T, err error, code exitcode.Code) {
 	t.Helper()
 	var f *fault.Failure
-	if !errors.As(err, &f) || f.Code != code {
+	if !errors.As(err, &f) {
 		t.Fatalf("%v, want code %d", err, code)
+	}
+	if f.Code != code {
+		t.Fatalf("%v: code %d, want %d", err, f.Code, code)
 	}
 }
 
