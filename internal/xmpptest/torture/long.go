@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -50,9 +51,10 @@ func long(ctx context.Context, w io.Writer, world *world, o options) error {
 	limit := longTimeout * time.Duration(2+o.longSize>>30)
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not done within %v", limit))
 	defer cancel()
-	_, _ = fmt.Fprintf(w, "%s, to be cut at %d %%\n", mib(o.longSize), longShare)
-	at := o.longSize / 100 * longShare
-	cut := fault{kind: cutPath, when: moment{share: longShare / 100.0}}
+	share := cmp.Or(o.longShare, longShare)
+	_, _ = fmt.Fprintf(w, "%s, to be cut at %d %%\n", mib(o.longSize), share)
+	at := o.longSize / 100 * int64(share)
+	cut := fault{kind: cutPath, when: moment{share: float64(share) / 100}}
 	err = r.attempt(ctx, attempt{way: bySend, faults: []fault{cut}})
 	before := r.wires.passed()
 	if err == nil {

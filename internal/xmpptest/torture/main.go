@@ -20,6 +20,7 @@ type options struct {
 	timeout                    time.Duration
 	dry, long                  bool
 	longSize                   int64
+	longShare                  int // percent of it before the cut; 0: longShare
 }
 
 func main() {
