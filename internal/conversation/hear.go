@@ -91,7 +91,7 @@ func (c *Conversation) endError(answer bool) error {
 	switch {
 	case c.byPeer:
 		return c.EndedWith(c.reason)
-	case c.world.gone():
+	case Gone(c.world.Account):
 		return fault.ErrStreamLost
 	case !answer:
 		return fault.ErrEnded

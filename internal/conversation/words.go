@@ -55,7 +55,7 @@ func (c *Conversation) Tell(life context.Context, payload *xmltree.Element) erro
 		case errors.Is(err, jingle.ErrEnded), try == wordTries:
 			return err
 		}
-		if c.world.sleep(life, pauses.Next()) != nil {
+		if Sleep(life, c.world.Account, pauses.Next()) != nil {
 			return err
 		}
 	}

@@ -55,18 +55,18 @@ type World struct {
 	Log    *slog.Logger
 }
 
-// gone reports whether the account is offline for good.
-func (w *World) gone() bool {
+// Gone reports whether the account is offline for good.
+func Gone(a Account) bool {
 	select {
-	case <-w.Account.Done():
+	case <-a.Done():
 		return true
 	default:
 		return false
 	}
 }
 
-// sleep waits, unless ctx or the connection to the server ends before.
-func (w *World) sleep(ctx context.Context, d time.Duration) error {
+// Sleep waits, unless ctx or the connection to the server ends before.
+func Sleep(ctx context.Context, a Account, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
@@ -74,7 +74,7 @@ func (w *World) sleep(ctx context.Context, d time.Duration) error {
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
-	case <-w.Account.Done():
+	case <-a.Done():
 		return fault.ErrStreamLost
 	}
 }

@@ -51,9 +51,6 @@ func Watch(f func(Step) error) {
 	watcher.Store(&f)
 }
 
-// Watched reports whether somebody watches.
-func Watched() bool { return watcher.Load() != nil }
-
 // Before asks about a step with the file name in dir.
 func Before(op Op, dir, name string, size int64) error {
 	f := watcher.Load()

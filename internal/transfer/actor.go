@@ -5,7 +5,6 @@ import (
 
 	"jetsend/internal/conversation"
 	"jetsend/internal/fault"
-	"jetsend/internal/journal"
 	"jetsend/internal/profile"
 )
 
@@ -14,7 +13,7 @@ import (
 //  1. The endpoint owns the table of actors. Every goroutine of the package belongs to
 //     an actor, to the endpoint or to a run, or is a child that one of these joins.
 //  2. An actor has two contexts: its life, which ends with a cause by stop, and that of
-//     its session of the moment, a child that [[Conversation.Step] of package conversation] cancels. Nobody else
+//     its session of the moment, a child that [conversation.Conversation.Step] cancels. Nobody else
 //     derives one; deadlines are timers of step.
 //  3. What ends a row takes no context: nothing may keep it from being written down.
 //  4. What the dispatcher of the stream calls hands sessions over and does nothing else.
@@ -43,26 +42,18 @@ type opener interface {
 	After(err error) (more bool)
 }
 
-// actor is one transfer in this process, over as many sessions as it takes. Its fields
-// belong to the goroutine of run.
-type actor struct {
-	e      *core
-	key    journal.Key
-	opener opener
-	life   context.Context // of all its sessions
-}
-
-// run takes one session after the other.
-func (a *actor) run() {
+// run is the life of an actor, which is one transfer in this process: it takes one session
+// after the other. life is the context of them all.
+func run(life context.Context, o opener) {
 	for more := true; more; {
-		c, x, err := a.opener.Open()
+		c, x, err := o.Open()
 		if err == nil && x != nil {
 			err = converse(c, x)
 		}
 		if c != nil {
 			c.Close()
 		}
-		more = a.opener.After(fault.Cause(a.life, err))
+		more = o.After(fault.Cause(life, err))
 	}
 }
 

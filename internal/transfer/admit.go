@@ -168,7 +168,9 @@ func (in *incoming) fail(err error) exitcode.Code {
 	}
 	row, lerr := in.e.journal.Load(context.Background(), rowKey(in.head))
 	resumable := lerr == nil && row.State == journal.Interrupted && row.HasKey(in.dev.IdentityKey)
-	in.e.cfg.Report(event.Failed{Head: in.head, Code: int(f.Code), Reason: clean.Error(f), Resumable: resumable, Declined: fault.Of(err).Declined, Hints: f.Hints})
+	over := failedWith(in.head, f, resumable)
+	over.Declined = fault.Of(err).Declined
+	in.e.cfg.Report(over)
 	return f.Code
 }
 

@@ -258,7 +258,7 @@ func (q *asking) After(err error) bool {
 		return q.fail(err)
 	}
 	q.e.cfg.Report(event.Interrupted{Head: q.head, Bytes: q.row.Durable, Reason: clean.Error(err), RetryIn: pause.Seconds()})
-	if err := q.e.sleep(q.life, pause); err != nil {
+	if err := conversation.Sleep(q.life, q.e.sess, pause); err != nil {
 		q.code = q.e.notResumed(q.row, err)
 		return false
 	}
@@ -281,8 +281,6 @@ func (q *asking) fail(err error) (more bool) {
 	}
 	f := fault.New(err, q.row.Durable > 0)
 	q.code = f.Code
-	q.e.cfg.Report(event.Failed{
-		Head: q.head, Code: int(f.Code), Reason: clean.Error(f), Resumable: q.row.State == journal.Interrupted, Hints: f.Hints,
-	})
+	q.e.cfg.Report(failedWith(q.head, f, q.row.State == journal.Interrupted))
 	return false
 }

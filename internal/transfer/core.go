@@ -53,30 +53,6 @@ type core struct {
 	tasks     sync.WaitGroup
 }
 
-// gone reports whether the account is offline for good.
-func (e *core) gone() bool {
-	select {
-	case <-e.sess.Done():
-		return true
-	default:
-		return false
-	}
-}
-
-// sleep waits, unless ctx or the endpoint ends before.
-func (e *core) sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-e.sess.Done():
-		return fault.ErrStreamLost
-	}
-}
-
 // unreachable is the loss of the server as the end of a run. One that takes us in
 // no more, when it was to be logged in to again, has refused a login like any other.
 // A receiver's resource belongs to its state: who has taken it has a copy of that,

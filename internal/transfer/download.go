@@ -68,14 +68,21 @@ type download struct {
 
 // newDownload is the download of a row that exists.
 func newDownload(e *core, row journal.Row, from jid.JID, how keeping) *download {
-	name := filename.Safe(row.Name)
-	head := event.Head{Transfer: row.ID, Direction: event.Receive, Peer: from.String(), Name: clean.Text(row.Name)}
-	if row.Name == "" {
-		head.Name = name
-	}
+	head, name := headOf(row, from), ""
+	head.Name, name = called(row.Name)
 	return &download{
 		e: e, head: head, file: &jingle.File{Name: row.Name, Size: row.Size, Date: row.MTime}, name: name, how: how, begun: time.Now(),
 	}
+}
+
+// called is how a received file is shown, and the name that it is kept under: there is
+// always one.
+func called(offered string) (shown, safe string) {
+	safe = filename.Safe(offered)
+	if offered == "" {
+		return safe, safe
+	}
+	return clean.Text(offered), safe
 }
 
 // sinks is where what this account receives is written down.

@@ -3,8 +3,6 @@ package transfer
 import (
 	"context"
 
-	"jetsend/internal/clean"
-	"jetsend/internal/event"
 	"jetsend/internal/fault"
 	"jetsend/internal/journal"
 )
@@ -21,7 +19,7 @@ func (in *incoming) dropAbandoned(ctx context.Context) {
 		if !in.e.failRow(row, fault.ErrAbandoned) {
 			continue
 		}
-		head := event.Head{Transfer: id, Direction: event.Receive, Peer: in.sess.Peer().String(), Name: clean.Text(row.Name)}
+		head := headOf(row, in.sess.Peer())
 		if !in.r.notify(row.Key, &notice{head: head, err: fault.ErrAbandoned}) {
 			in.r.over(head, fault.ErrAbandoned)
 		}

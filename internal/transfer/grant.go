@@ -6,9 +6,7 @@ import (
 	"fmt"
 
 	"jetsend/internal/charge"
-	"jetsend/internal/clean"
 	"jetsend/internal/dialect"
-	"jetsend/internal/event"
 	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
@@ -78,7 +76,7 @@ func (in *incoming) grant(ctx context.Context) (done bool, err error) {
 		}
 		return false, err
 	}
-	in.head = event.Head{Transfer: row.ID, Direction: event.Send, Peer: in.sess.Peer().String(), Name: clean.Text(row.Name)}
+	in.head = headOf(row, in.sess.Peer())
 	in.talk.Head = in.head
 	in.up = &upload{
 		e: in.e, src: src, row: handle, form: dialect.FormJetsend, begun: in.begun, head: in.head, accepted: true,

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"jetsend/internal/batch"
+	"jetsend/internal/conversation"
 	"jetsend/internal/due"
 	"jetsend/internal/fault"
 	"jetsend/internal/jid"
@@ -67,7 +68,7 @@ func (r *receiver) keep(ctx context.Context) {
 			k.note(a)
 		}
 		timer.Stop()
-		if r.e.sleep(ctx, r.e.timing.lookPause) != nil {
+		if conversation.Sleep(ctx, r.e.sess, r.e.timing.lookPause) != nil {
 			break
 		}
 	}

@@ -39,13 +39,7 @@ func (e *Endpoint) OpenSources(ctx context.Context, opt SendOptions) ([]*source.
 	if err := checkTexts(opt); err != nil {
 		return nil, err
 	}
-	sources, err := e.openSources(ctx, opt)
-	if err != nil {
-		return nil, err
-	}
-	e.tellSkipped(sources)
-	e.tellRenames(sources)
-	return sources, nil
+	return e.openSources(ctx, opt)
 }
 
 // Paths are the transports that an offer to a client would allow, in the order of trying,

@@ -53,7 +53,7 @@ type offering struct {
 func (o *offering) run(ctx context.Context, peers []*contact.Peer) {
 	o.life, o.peers = ctx, peers
 	o.retry = o.opt.Retry.attempts(o.e.timing.retries, o.row.Row().Durable)
-	(&actor{o.e, rowKey(o.head), o, ctx}).run()
+	run(ctx, o)
 }
 
 // Open implements opener: it offers the file to one client after the other, until one
@@ -205,7 +205,7 @@ func (o *offering) After(err error) bool {
 			o.e.cfg.Report(event.Warning{Text: contact.StartsOver(o.head.Peer)})
 		}
 		o.e.cfg.Report(event.Interrupted{Head: o.head, Bytes: o.moved, Reason: clean.Error(err), RetryIn: pause.Seconds()})
-		if err = o.e.sleep(o.life, pause); o.e.gone() {
+		if err = conversation.Sleep(o.life, o.e.sess, pause); conversation.Gone(o.e.sess) {
 			return o.fail(fault.ErrStreamLost)
 		}
 		if err == nil {
@@ -241,7 +241,7 @@ func (o *offering) findAgain(left time.Duration) ([]*contact.Peer, error) {
 		if err = fault.Away(err); !errors.Is(err, fault.ErrPeerGone) || !time.Now().Before(end) {
 			return peers, err
 		}
-		if err := o.e.sleep(o.life, o.e.timing.retries.First); err != nil {
+		if err := conversation.Sleep(o.life, o.e.sess, o.e.timing.retries.First); err != nil {
 			return nil, err
 		}
 	}
@@ -252,10 +252,9 @@ func (o *offering) fail(err error) (more bool) {
 	err = fault.Cause(o.life, err)
 	f := fault.New(err, o.marked)
 	o.code = f.Code
-	o.e.cfg.Report(event.Failed{
-		Head: o.head, Code: int(f.Code), Reason: clean.Error(f), Resumable: o.writeDown(err), Declined: fault.Of(err).Declined,
-		Hints: slices.Concat(f.Hints, o.hints(err)),
-	})
+	over := failedWith(o.head, f, o.writeDown(err))
+	over.Declined, over.Hints = fault.Of(err).Declined, slices.Concat(f.Hints, o.hints(err))
+	o.e.cfg.Report(over)
 	return false
 }
 

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"jetsend/internal/clean"
 	"jetsend/internal/dialect"
-	"jetsend/internal/filename"
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
@@ -22,11 +20,8 @@ func (in *incoming) seals() bool { return in.d.Form().Seals() }
 func (in *incoming) identify() {
 	in.file = in.d.File()
 	in.head.Transfer = in.d.Transfer(in.sess.Peer())
-	name := filename.Safe(in.file.Name)
-	in.head.Name = clean.Text(in.file.Name)
-	if in.file.Name == "" {
-		in.head.Name = name
-	}
+	var name string
+	in.head.Name, name = called(in.file.Name)
 	in.talk.Head = in.head
 	in.down = &download{
 		e: in.e, head: in.head, file: in.file, name: name, begun: in.begun, how: in.r.keeping(in.terms), life: in.r.ctx, reader: in.reader, paths: in.terms.Route,

@@ -4,8 +4,8 @@ package transfer
 // it that have no encryption. Both ends do it only when their user says
 // --insecure-plaintext. Nothing leads here from an encrypted form:
 //
-//   - an offer is without an envelope when its form is formInsecurePlaintext, which
-//     EncryptionInsecurePlaintext alone asks for;
+//   - an offer is without an envelope when its form is dialect.FormPlaintext, which
+//     dialect.ChoosePlaintext alone asks for;
 //   - one is taken when ReceiveOptions.InsecurePlaintext is set;
 //   - bytes go out or come in as they are in the dialect of that form alone, which
 //     an envelope never leads to. Its transport secret is of no suite, so whatever

@@ -13,6 +13,7 @@ import (
 	"jetsend/internal/batch"
 	"jetsend/internal/charge"
 	"jetsend/internal/clean"
+	"jetsend/internal/conversation"
 	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
@@ -112,10 +113,10 @@ func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
 		e.cfg.Report(event.Warning{Text: "other users of this machine can exchange received files in " + clean.Text(opt.Dir) + ": " + why})
 	}
 	e.receiver.Store(r)
-	if err := e.advertise(ctx, opt.Route); err != nil && e.gone() {
+	if err := e.advertise(ctx, opt.Route); err != nil && conversation.Gone(e.sess) {
 		return e.unreachable()
 	}
-	if err := e.sess.Appear(ctx); err != nil && e.gone() {
+	if err := e.sess.Appear(ctx); err != nil && conversation.Gone(e.sess) {
 		return e.unreachable()
 	}
 	e.cfg.Report(event.Online{JID: e.sess.JID().String()})

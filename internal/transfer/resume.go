@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"jetsend/internal/clean"
 	"jetsend/internal/contact"
 	"jetsend/internal/dialect"
 	"jetsend/internal/event"
@@ -119,8 +118,8 @@ func (e *core) resumeReceive(ctx context.Context, row journal.Row, opt ResumeOpt
 	q := &asking{
 		e: e, life: ctx, row: row, opt: opt, wait: opt.Wait,
 		retry: opt.Retry.attempts(e.timing.retries, row.Durable),
-		head:  event.Head{Transfer: row.ID, Direction: event.Receive, Peer: row.Peer.String(), Name: clean.Text(row.Name)},
+		head:  headOf(row, row.Peer),
 	}
-	(&actor{e, row.Key, q, ctx}).run()
+	run(ctx, q)
 	return q.code
 }

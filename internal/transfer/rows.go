@@ -9,6 +9,7 @@ import (
 	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
+	"jetsend/internal/jid"
 	"jetsend/internal/journal"
 	"jetsend/internal/sink"
 	"jetsend/internal/source"
@@ -25,16 +26,23 @@ func (e *core) rowNow(ctx context.Context, row journal.Row) (journal.Row, error)
 	return now, err
 }
 
+// headOf is what events call the transfer of a row, with a client of the contact.
+func headOf(row journal.Row, peer jid.JID) event.Head {
+	return event.Head{Transfer: row.ID, Direction: event.Direction(row.Direction), Peer: peer.String(), Name: clean.Text(row.Name)}
+}
+
+// failedWith is the event for the end of a transfer without its file.
+func failedWith(head event.Head, f *fault.Failure, resumable bool) event.Failed {
+	return event.Failed{Head: head, Code: int(f.Code), Reason: clean.Error(f), Resumable: resumable, Hints: f.Hints}
+}
+
 // notResumed reports a transfer that could not even be taken up.
 func (e *core) notResumed(row journal.Row, err error) exitcode.Code {
 	if errors.Is(err, fault.ErrInterrupted) {
 		e.pause(row.Key)
 	}
 	f := fault.New(err, false)
-	e.cfg.Report(event.Failed{
-		Head: event.Head{Transfer: row.ID, Direction: event.Direction(row.Direction), Peer: row.Peer.String(), Name: clean.Text(row.Name)},
-		Code: int(f.Code), Reason: clean.Error(f), Resumable: row.State == journal.Interrupted, Hints: f.Hints,
-	})
+	e.cfg.Report(failedWith(headOf(row, row.Peer), f, row.State == journal.Interrupted))
 	return f.Code
 }
 

@@ -9,7 +9,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"jetsend/internal/batch"
-	"jetsend/internal/clean"
 	"jetsend/internal/contact"
 	"jetsend/internal/dialect"
 	"jetsend/internal/event"
@@ -46,24 +45,13 @@ func (e *Endpoint) Send(ctx context.Context, opt SendOptions) error {
 		return err
 	}
 	defer source.Close(sources...)
-	e.tellSkipped(sources)
-	e.tellRenames(sources)
 	e.cfg.Report(event.Online{JID: e.sess.JID().String()})
 	if opt.Encryption == dialect.ChoosePlaintext {
 		e.cfg.Report(event.Warning{Text: sendsPlaintext})
 	}
-	peers, err := e.choose(ctx, opt)
-	if err == nil {
-		err = e.contacts().GuardForm(ctx, peers[0], contactOptions(opt))
-	}
-	if err == nil {
-		err = checkPeer(peers[0], opt, sources)
-	}
-	switch {
-	case errors.Is(err, fault.ErrStreamLost), errors.Is(err, session.ErrSessionLost):
-		return e.unreachable()
-	case err != nil:
-		return fault.New(fault.Cause(ctx, err), false)
+	peers, err := e.chosen(ctx, opt, sources)
+	if err != nil {
+		return e.Ended(ctx, err)
 	}
 	return e.sendAll(ctx, opt, sources, peers)
 }
@@ -189,13 +177,22 @@ func (o *offering) notBegun(ctx context.Context, key journal.Key, same bool, err
 	if o.late = ctx.Err() != nil && lerr == nil && row.State == journal.Forgotten; o.late {
 		f.Reason, f.Err = "not begun", nil
 	}
-	o.e.cfg.Report(event.Failed{Head: o.head, Code: int(f.Code), Reason: clean.Error(f), Resumable: f.Resumable, Hints: f.Hints})
+	o.e.cfg.Report(failedWith(o.head, f, f.Resumable))
 	return f.Code
 }
 
 // Choose returns the client that a Send of the sources would offer them to first. Of an
 // error, Ended says what the Send would end with.
 func (e *Endpoint) Choose(ctx context.Context, opt SendOptions, sources []*source.Source) (*contact.Peer, error) {
+	peers, err := e.chosen(ctx, opt, sources)
+	if err != nil {
+		return nil, err
+	}
+	return peers[0], nil
+}
+
+// chosen are the clients that the sources are offered to, the best first.
+func (e *core) chosen(ctx context.Context, opt SendOptions, sources []*source.Source) ([]*contact.Peer, error) {
 	peers, err := e.choose(ctx, opt)
 	if err == nil {
 		err = e.contacts().GuardForm(ctx, peers[0], contactOptions(opt))
@@ -203,10 +200,7 @@ func (e *Endpoint) Choose(ctx context.Context, opt SendOptions, sources []*sourc
 	if err == nil {
 		err = checkPeer(peers[0], opt, sources)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return peers[0], nil
+	return peers, err
 }
 
 // Ended is the *Failure that a run would end with because of err; nil for nil.

@@ -15,7 +15,8 @@ import (
 	"jetsend/internal/source"
 )
 
-// openSources opens all that is to be sent, and reads inputs to their end.
+// openSources opens all that is to be sent, reads inputs to their end, and warns of what
+// will not arrive as it is here.
 func (e *core) openSources(ctx context.Context, opt SendOptions) (out []*source.Source, err error) {
 	for _, f := range opt.Files {
 		var s *source.Source
@@ -30,6 +31,8 @@ func (e *core) openSources(ctx context.Context, opt SendOptions) (out []*source.
 		}
 		out = append(out, s)
 	}
+	e.tellSkipped(out)
+	e.tellRenames(out)
 	return out, nil
 }
 

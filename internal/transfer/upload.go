@@ -237,7 +237,6 @@ func (u *upload) Confirm(c *conversation.Conversation, s profile.Span) (err erro
 
 // sent writes down and reports that the file is there.
 func (u *upload) sent(c *conversation.Conversation) {
-	u.released = true
 	if err := u.row.Complete(); err != nil {
 		u.e.log.Error("journal", "transfer", u.head.Transfer, "error", err)
 	}

@@ -62,7 +62,7 @@ func newVisits(r *receiver, key journal.Key) *visits {
 }
 
 // run is the life of the actor.
-func (v *visits) run() { (&actor{v.r.e, v.key, v, v.r.ctx}).run() }
+func (v *visits) run() { run(v.r.ctx, v) }
 
 // begin notes that the transfer has begun in this run: its end will be reported.
 func (v *visits) begin(head event.Head, t *terms) {
@@ -347,7 +347,7 @@ func (v *visits) complete(head event.Head) {
 // failed reports the end of a transfer that has begun.
 func (v *visits) failed(head event.Head, f *fault.Failure, resumable bool) {
 	v.begun = false
-	v.r.e.cfg.Report(event.Failed{Head: head, Code: int(f.Code), Reason: clean.Error(f), Resumable: resumable, Hints: f.Hints})
+	v.r.e.cfg.Report(failedWith(head, f, resumable))
 	if head.Direction == event.Receive {
 		v.r.once.End(head.Transfer, f.Code)
 	}
@@ -365,8 +365,7 @@ func (v *visits) over(head event.Head, err error) {
 
 // over reports such a transfer that has not begun in this run.
 func (r *receiver) over(head event.Head, err error) {
-	f := fault.New(err, true)
-	r.e.cfg.Report(event.Failed{Head: head, Code: int(f.Code), Reason: clean.Error(f), Hints: f.Hints})
+	r.e.cfg.Report(failedWith(head, fault.New(err, true), false))
 }
 
 // giveUp reports the end of a transfer that has waited too long, unless another process
