@@ -3,7 +3,6 @@ package doctor
 import (
 	"bytes"
 	"context"
-	"crypto/x509"
 	"errors"
 	"net"
 	"os"
@@ -55,15 +54,9 @@ func prosody(t *testing.T) *xmpptest.Server {
 // online puts a user online whose server is at addr.
 func online(t *testing.T, s *xmpptest.Server, addr, user string, change func(*transfer.Config)) *transfer.Endpoint {
 	t.Helper()
-	pem, err := os.ReadFile(s.CAFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(pem)
 	c := transfer.Config{
 		Session: session.Config{
-			JID: jid.MustParse(s.JID(user)), Server: addr, RootCAs: roots,
+			JID: jid.MustParse(s.JID(user)), Server: addr, RootCAs: s.CA.Pool(),
 			Password: func(context.Context) (string, error) { return user + "pw", nil },
 		},
 		StateDir: t.TempDir(), Quick: true,

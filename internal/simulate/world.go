@@ -19,7 +19,6 @@ import (
 
 // world is one run: two machines and the server between them.
 type world struct {
-	seed    uint64
 	dice    dice
 	plan    *schedule
 	dir     string
@@ -45,12 +44,10 @@ type source struct {
 	path     string
 	versions [][]byte
 	sent     bool
-	changed  time.Time // the last time
 }
 
 // Result is what came of a run.
 type Result struct {
-	Seed   uint64
 	Faults []string       // what was violated: none is good
 	Trace  []string       // what happened, with the time since the beginning
 	Counts map[string]int // what was done to it
@@ -59,14 +56,14 @@ type Result struct {
 // Run runs the schedule of a seed, in a bubble of testing/synctest, in an empty directory.
 func Run(seed uint64, dir string, t *Template) Result {
 	w := &world{
-		seed: seed, dice: dice(seed), plan: draw(dice(seed)), dir: dir, began: time.Now(),
+		dice: dice(seed), plan: draw(dice(seed)), dir: dir, began: time.Now(),
 		counts: map[string]int{}, over: make(chan struct{}),
 	}
 	w.trace("world", "%s", w.plan)
 	if err := w.run(t); err != nil {
 		w.violated("the simulation itself: %v", err)
 	}
-	return Result{Seed: seed, Faults: w.faults, Trace: w.lines, Counts: w.counts}
+	return Result{Faults: w.faults, Trace: w.lines, Counts: w.counts}
 }
 
 func (w *world) run(t *Template) error {
@@ -115,7 +112,6 @@ func (w *world) write(s *source, size int) error {
 	b := make([]byte, size)
 	fill(r, b)
 	s.versions = append(s.versions, b)
-	s.changed = time.Now()
 	w.mu.Unlock()
 	return os.WriteFile(s.path, b, 0o600)
 }
@@ -175,7 +171,6 @@ type end struct {
 	mu   sync.Mutex
 	acct *account
 	die  chan struct{} // closed by the crash of this life
-	life int
 }
 
 func (w *world) newEnd(name string, p *plan) *end {
@@ -212,7 +207,6 @@ const longest = 4 * time.Hour
 // live runs a command on the machine: it puts the account online, does the work, and
 // closes all. A machine that crashed meanwhile begins again; then the error is errCrashed.
 func (e *end) live(what string, receiver bool, work func(context.Context, *transfer.Endpoint) error) error {
-	e.life++
 	e.w.trace(e.name, "begins to %s", what)
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)

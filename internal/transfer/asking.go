@@ -251,9 +251,7 @@ func (q *asking) After(err error) bool {
 	if err == nil {
 		return true
 	}
-	// What meets the contact's own session for the transfer does not count: that may hang
-	// for longer than the retries last, until the contact notices.
-	pause, more := q.retry.Next(time.Now(), !errors.Is(err, fault.ErrInUse))
+	pause, more := q.retry.Next(time.Now(), !fault.Of(err).Uncounted)
 	if err = fault.Cause(q.life, err); !more || !fault.Of(err).Again(fault.Standing{Receiving: true, Started: true, Accepted: asked}) {
 		return q.fail(err)
 	}

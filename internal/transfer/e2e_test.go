@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"crypto/x509"
 	"log/slog"
 	"net"
 	"os"
@@ -84,19 +83,13 @@ func onlineIn(t *testing.T, dir string, s *xmpptest.Server, addr, user string, r
 // configOf is that of a user of the test server.
 func configOf(t *testing.T, dir string, s *xmpptest.Server, user string) Config {
 	t.Helper()
-	pem, err := os.ReadFile(s.CAFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(pem)
 	log := slog.New(slog.DiscardHandler)
 	if testing.Verbose() {
 		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: session.LevelTrace})).With("user", user)
 	}
 	return Config{
 		Session: session.Config{
-			JID: jid.MustParse(s.JID(user)), RootCAs: roots,
+			JID: jid.MustParse(s.JID(user)), RootCAs: s.CA.Pool(),
 			Password: func(context.Context) (string, error) { return user + "pw", nil },
 		},
 		StateDir: dir, Log: log, Quick: true,

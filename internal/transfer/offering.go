@@ -193,8 +193,9 @@ func (o *offering) After(err error) bool {
 			o.restarts++
 			return true
 		}
-		pause, more := o.retry.Next(time.Now(), !errors.Is(err, fault.ErrInUse)) // see asking
-		if !more || !fault.Of(err).Again(o.standing()) {
+		k := fault.Of(err)
+		pause, more := o.retry.Next(time.Now(), !k.Uncounted)
+		if !more || !k.Again(o.standing()) {
 			return o.fail(err)
 		}
 		if jerr := o.row.Interrupt(err); jerr != nil {

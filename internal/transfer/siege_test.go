@@ -3,7 +3,6 @@ package transfer
 import (
 	"bytes"
 	"context"
-	"crypto/x509"
 	"os"
 	"path/filepath"
 	"strings"
@@ -33,11 +32,9 @@ func TestSiege(t *testing.T) {
 	}
 	s := xmpptest.Start(t, xmpptest.Options{Mutual: true, Accounts: accounts})
 	port, dir := freePort(t), t.TempDir()
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(s.CA.PEM())
 	juliet, err := Connect(t.Context(), Config{
 		Session: session.Config{
-			JID: jid.MustParse(s.JID("juliet")), Server: s.Addr, RootCAs: roots,
+			JID: jid.MustParse(s.JID("juliet")), Server: s.Addr, RootCAs: s.CA.Pool(),
 			Password: func(context.Context) (string, error) { return "julietpw", nil },
 		},
 		StateDir: t.TempDir(), Receiver: true, S5B: route.S5BConfig{ListenPorts: []int{port}},

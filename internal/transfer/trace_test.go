@@ -3,7 +3,6 @@ package transfer
 import (
 	"bytes"
 	"context"
-	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
@@ -64,11 +63,9 @@ func testTrace(t *testing.T, s *xmpptest.Server) {
 	out := &logBuffer{}
 	var secrets []string
 	open := func(user string, receiver bool) *Endpoint {
-		roots := x509.NewCertPool()
-		roots.AppendCertsFromPEM(s.CA.PEM())
 		e, err := Connect(t.Context(), Config{
 			Session: session.Config{
-				JID: jid.MustParse(s.JID(user)), Server: tap.Addr, RootCAs: roots, AllowPlain: true,
+				JID: jid.MustParse(s.JID(user)), Server: tap.Addr, RootCAs: s.CA.Pool(), AllowPlain: true,
 				Password: func(context.Context) (string, error) { return user + " secret", nil },
 			},
 			StateDir: t.TempDir(), Receiver: receiver, IBBBlockSize: 4096,
