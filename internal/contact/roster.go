@@ -104,8 +104,8 @@ func (r Roster) Approve(ctx context.Context, j jid.JID) (sees bool, err error) {
 	if err := r.Account.RefreshRoster(ctx); err != nil {
 		return false, err
 	}
-	switch sub := r.Account.Subscription(j); {
-	case sub == "from", sub == "both":
+	switch {
+	case session.SeesUs(r.Account.Subscription(j)):
 		return true, nil
 	case r.Account.PreApproves():
 		return false, nil

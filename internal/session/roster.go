@@ -26,6 +26,10 @@ type RosterItem struct {
 	Groups       []string
 }
 
+// SeesUs reports whether a contact with such a subscription is told when we are online
+// (RFC 6121, section 3).
+func SeesUs(subscription string) bool { return subscription == "from" || subscription == "both" }
+
 // roster mirrors the server's list.
 type roster struct {
 	awaited atomic.Pointer[string] // the id of the latest request for it
@@ -154,7 +158,7 @@ func (s *Session) ContactAt(domain string) bool {
 	s.roster.mu.Lock()
 	defer s.roster.mu.Unlock()
 	for j, it := range s.roster.items {
-		if j.Domain() == domain && (it.Subscription == "from" || it.Subscription == "both") {
+		if j.Domain() == domain && SeesUs(it.Subscription) {
 			return true
 		}
 	}

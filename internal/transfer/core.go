@@ -126,8 +126,7 @@ func (e *core) isContact(bare jid.JID) bool {
 	if bare == e.sess.JID().Bare() {
 		return true
 	}
-	s := e.sess.Subscription(bare)
-	return s == "from" || s == "both"
+	return session.SeesUs(e.sess.Subscription(bare))
 }
 
 // features are what we advertise. Only a receiver advertises file transfer, nobody

@@ -6,6 +6,7 @@ import (
 
 	"jetsend/internal/jid"
 	"jetsend/internal/omemo"
+	"jetsend/internal/session"
 )
 
 // terms are what a receiver goes by: its options, and whose keys were verified, as both
@@ -119,7 +120,7 @@ func (t *terms) seen(ctx context.Context) ([]jid.JID, error) {
 	}
 	all := []jid.JID{t.e.sess.JID().Bare()}
 	for _, it := range items {
-		if it.Subscription == "from" || it.Subscription == "both" {
+		if session.SeesUs(it.Subscription) {
 			all = append(all, it.JID)
 		}
 	}
