@@ -147,7 +147,7 @@ func files() []row {
 // incapable is a client that is not there, or cannot do it.
 func incapable() []row {
 	return []row{
-		{Kind: Kind{Name: "not there", Code: exitcode.Offline, Unanswered: true}, errs: []error{ErrNotThere}},
+		{Kind: Kind{Name: "not there", Code: exitcode.Offline, Condition: jingle.Timeout, Unanswered: true}, errs: []error{ErrNotThere}},
 		{Kind: Kind{Name: "no transport", Code: exitcode.Incapable}, errs: []error{ErrNoTransport, ibb.ErrMalformed, ibb.ErrMessages}},
 		{Kind: Kind{Name: "unfit answer", Code: exitcode.Incapable}, errs: []error{ErrUnfit}},
 		{Kind: Kind{Name: "too long for a secret", Code: exitcode.Incapable}, errs: []error{crypto.ErrTooLong}},

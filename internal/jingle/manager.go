@@ -71,6 +71,7 @@ type Manager struct {
 
 	mu       sync.Mutex // guards all below and what changes in every session
 	sessions map[key]*Session
+	leaving  map[key]bool // ended by us, and the peer is being told
 	closed   bool
 
 	// wg counts stanzas on their way that Close must wait for. Add is called
@@ -95,14 +96,15 @@ func NewManager(cfg Config) *Manager {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Manager{cfg: cfg, sessions: make(map[key]*Session)}
+	return &Manager{cfg: cfg, sessions: make(map[key]*Session), leaving: make(map[key]bool)}
 }
 
 // Initiate offers c to the full JID to and returns when the peer acknowledged
-// the offer; its answer comes out of [Session.Events]. On an error there is no
-// session any more; a *[stanza.Error] in it is the refusal of the peer or its
-// server. The peer may have accepted, or even ended the session, before Initiate
-// returns.
+// the offer; its answer comes out of [Session.Events]. The peer may have accepted, or
+// even ended the session, before Initiate returns. A *[stanza.Error] in an error is the
+// refusal of the peer or its server, and there is no session any more. With any other
+// error the offer may have arrived all the same: where a session comes with it, the
+// caller ends it with the reason that it knows.
 func (m *Manager) Initiate(ctx context.Context, to jid.JID, sid string, c Content) (*Session, error) {
 	s := newSession(m, to, sid, true, c)
 	if err := m.add(s); err != nil {
@@ -111,25 +113,21 @@ func (m *Manager) Initiate(ctx context.Context, to jid.JID, sid string, c Conten
 	err := s.request(ctx, s.element(SessionInitiate, c.Element()))
 
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	acted := s.state != Initiating && (s.state != Ended || s.byPeer)
 	if err == nil || acted { // an action of the peer is as good as the ack
 		if s.state != Ended {
 			_ = s.step(input{kind: acked}) // allowed in every other state
 		}
-		m.mu.Unlock()
 		return s, nil
 	}
+	err = fmt.Errorf("offer session to %s: %w", to, err)
 	var refused *stanza.Error
 	if errors.As(err, &refused) {
 		s.end(input{kind: aborted}, Reason{Condition: GeneralError, Text: "offer refused"}, false)
+		return nil, err
 	}
-	m.mu.Unlock()
-	reason := Reason{Condition: Timeout}
-	if ctx.Err() != nil {
-		reason.Condition = Cancel
-	}
-	_ = s.Terminate(ctx, reason) // the offer may have arrived all the same
-	return nil, fmt.Errorf("offer session to %s: %w", to, err)
+	return s, err
 }
 
 // add registers a session of our own.

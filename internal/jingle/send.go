@@ -39,6 +39,9 @@ func (s *Session) end(in input, r Reason, byPeer bool) bool {
 	}
 	s.reason, s.byPeer = r, byPeer
 	delete(s.m.sessions, s.key)
+	if in.kind == sent {
+		s.m.leaving[s.key] = true
+	}
 	s.events <- Event{Action: SessionTerminate, Reason: r, ByPeer: byPeer}
 	close(s.events)
 	s.cancel()
@@ -51,18 +54,29 @@ func (s *Session) terminateLater(ctx context.Context, r Reason, byPeer bool) {
 	if !s.end(input{sent, SessionTerminate}, r, byPeer) {
 		return
 	}
-	s.later(ctx, s.element(SessionTerminate, r.Element()))
+	s.m.wg.Go(func() { s.logged(SessionTerminate, s.farewell(ctx, r)) })
+}
+
+// farewell tells the peer that the session is over.
+func (s *Session) farewell(ctx context.Context, r Reason) error {
+	err := s.requestDetached(ctx, s.element(SessionTerminate, r.Element()))
+	s.m.mu.Lock()
+	defer s.m.mu.Unlock()
+	delete(s.m.leaving, s.key)
+	return err
 }
 
 // later sends e without waiting; [Manager.Close] waits for it. The caller
 // holds m.mu, and the session was alive when it took it.
 func (s *Session) later(ctx context.Context, e *xmltree.Element) {
-	s.m.wg.Go(func() {
-		if err := s.requestDetached(ctx, e); err != nil {
-			s.m.cfg.Log.Debug("jingle action without answer",
-				"action", e.Attr("action"), "peer", s.peer.String(), "error", err)
-		}
-	})
+	s.m.wg.Go(func() { s.logged(Action(e.Attr("action")), s.requestDetached(ctx, e)) })
+}
+
+// logged writes down what became of an action that nobody waits for.
+func (s *Session) logged(a Action, err error) {
+	if err != nil {
+		s.m.cfg.Log.Debug("jingle action without answer", "action", string(a), "peer", s.peer.String(), "error", err)
+	}
 }
 
 // act sends an action of ours if the state allows it, and waits for the ack.

@@ -185,7 +185,7 @@ func (s *Session) Terminate(ctx context.Context, r Reason) error {
 	s.m.wg.Add(1)
 	s.m.mu.Unlock()
 	defer s.m.wg.Done()
-	err := s.requestDetached(ctx, s.element(SessionTerminate, r.Element()))
+	err := s.farewell(ctx, r)
 	var answer *stanza.Error
 	if errors.As(err, &answer) && answer.Condition == stanza.ItemNotFound {
 		return nil // the peer had ended it, too

@@ -165,8 +165,11 @@ func TestInitiateFails(t *testing.T) {
 	a.setHook(func(context.Context, *xmltree.Element) (bool, error) {
 		return true, stanza.NewError(stanza.NotAcceptable)
 	})
-	_, err := a.m.Initiate(t.Context(), juliet, "sid", content())
+	s, err := a.m.Initiate(t.Context(), juliet, "sid", content())
 	wantError(t, err, stanza.NotAcceptable, "")
+	if s != nil {
+		t.Error("a session after the refusal")
+	}
 	if got := a.actions(); !slices.Equal(got, []string{"session-initiate"}) {
 		t.Errorf("sent %v", got)
 	}
@@ -180,13 +183,16 @@ func TestInitiateFails(t *testing.T) {
 		}
 		return true, nil
 	})
-	if _, err = a.m.Initiate(ctx, juliet, "sid", content()); !errors.Is(err, context.Canceled) {
-		t.Errorf("cancelled: %v", err)
+	if s, err = a.m.Initiate(ctx, juliet, "sid", content()); !errors.Is(err, context.Canceled) || s == nil {
+		t.Fatalf("cancelled: %v, %v", s, err)
+	}
+	if err := s.Terminate(ctx, Reason{Condition: Cancel, Text: "why"}); err != nil {
+		t.Error(err)
 	}
 	if got := a.actions(); !slices.Equal(got, []string{"session-initiate", "session-terminate"}) {
 		t.Errorf("sent %v", got)
 	}
-	if a.sent[1].Child(NS, "reason").Child(NS, "cancel") == nil {
+	if a.sent[1].Child(NS, "reason").ChildText(NS, "text") != "why" {
 		t.Errorf("terminated with %s", a.sent[1])
 	}
 	a.setHook(nil)
@@ -311,6 +317,24 @@ func TestManagerClose(t *testing.T) {
 	_, err := b.m.Initiate(t.Context(), romeo, NewSID(), content())
 	wantError(t, err, stanza.ResourceConstraint, "")
 	a.m.Close(t.Context())
+}
+
+// TestCrossed: a peer that asks for the session while our terminate is on its way is not
+// told that it is not known, which would overtake the reason.
+func TestCrossed(t *testing.T) {
+	a, b := newPair(t, nil)
+	s, r := active(t, a, b)
+	a.setHook(func(_ context.Context, e *xmltree.Element) (bool, error) {
+		if e.Attr("action") == "session-terminate" {
+			wantError(t, say(a, juliet, SessionInfo, s.ID()), stanza.UnexpectedRequest, "out-of-order")
+		}
+		return false, nil
+	})
+	if err := s.Terminate(t.Context(), Reason{Condition: Busy}); err != nil {
+		t.Fatal(err)
+	}
+	wantEnd(t, r, Busy, true)
+	wantError(t, say(a, juliet, SessionInfo, s.ID()), stanza.ItemNotFound, "unknown-session")
 }
 
 func TestInitiateLimit(t *testing.T) {

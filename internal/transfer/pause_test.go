@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 	"jetsend/internal/profile"
 	"jetsend/internal/route"
 	"jetsend/internal/state"
+	"jetsend/internal/xmltree"
 	"jetsend/internal/xmpptest"
 )
 
@@ -249,6 +251,40 @@ func TestStopWhileAskedByHand(t *testing.T) {
 	wantCode(t, st.send(t, RetryOptions{}), exitcode.Declined)
 	wantCode(t, <-ended, exitcode.Cancelled)
 	if f, _ := last[event.Failed](&st.out); f.Resumable || len(f.Hints) != 0 || strings.Contains(f.Reason, "by hand") {
+		t.Errorf("%+v", f)
+	}
+}
+
+// TestPauseBeforeTheAck: whoever stops a sender before it knows that its offer came tells
+// the receiver so, too, which is asking its user by then.
+func TestPauseBeforeTheAck(t *testing.T) {
+	st := setStage(t, 1<<10)
+	ctx, interrupt := context.WithCancelCause(t.Context())
+	defer interrupt(nil)
+	var mu sync.Mutex
+	var offer string
+	tap := xmpptest.StartTap(t, st.server, func(_ xmpptest.Direction, raw []byte) [][]byte {
+		mu.Lock()
+		defer mu.Unlock()
+		iq, err := xmltree.Parse(raw)
+		switch {
+		case err != nil:
+		case word(iq) == "session-initiate":
+			offer = iq.Attr("id")
+		case offer != "" && iq.Attr("id") == offer:
+			return nil
+		}
+		return [][]byte{raw}
+	})
+	st.romeo = online(t, st.server, tap.Addr, "romeo", false, st.out.report)
+	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptAsk, Ask: func(ctx context.Context, _ Question) (bool, error) {
+		interrupt(fault.ErrInterrupted)
+		<-ctx.Done()
+		return false, context.Cause(ctx)
+	}})
+	wantCode(t, st.slowly(ctx), exitcode.Cancelled)
+	waitIdle(t, st.juliet)
+	if f, _ := last[event.Failed](&st.in); !strings.Contains(f.Reason, "stopped by hand") {
 		t.Errorf("%+v", f)
 	}
 }

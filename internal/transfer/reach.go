@@ -38,7 +38,7 @@ func (e *core) answer(c *conversation.Conversation, paths route.Options, s profi
 const ackTime = stream.Idle
 
 // initiate delivers an offer. A client that does not even acknowledge it is not
-// there.
+// there; a session that comes with an error is the caller's to end.
 func (e *core) initiate(ctx context.Context, to jid.JID, sid string, content jingle.Content, patience time.Duration) (*jingle.Session, error) {
 	late := fault.ErrNotThere
 	if patience > 0 && patience < ackTime {
@@ -53,15 +53,15 @@ func (e *core) initiate(ctx context.Context, to jid.JID, sid string, content jin
 	case err == nil:
 		return s, nil
 	case context.Cause(ctx) != nil:
-		return nil, context.Cause(ctx)
+		return s, context.Cause(ctx)
 	case errors.Is(err, context.DeadlineExceeded):
-		return nil, late
+		return s, late
 	}
 	var answer *stanza.Error
 	if errors.As(err, &answer) {
 		err = &fault.OfferError{Answer: answer}
 	}
-	return nil, fmt.Errorf("offer to %s: %w", to, err)
+	return s, fmt.Errorf("offer to %s: %w", to, err)
 }
 
 // reach is initiate with a client that was chosen. Once its receiver has come back with
