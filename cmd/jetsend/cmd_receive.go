@@ -19,6 +19,7 @@ import (
 	"jetsend/internal/fault"
 	"jetsend/internal/inbox"
 	"jetsend/internal/jid"
+	"jetsend/internal/policy"
 	"jetsend/internal/route"
 	"jetsend/internal/transfer"
 )
@@ -169,7 +170,7 @@ func (a *app) receiveOptions(cmd *cobra.Command, c *config.Config) (o transfer.R
 	if err = insecureReceive(cmd, &o); err != nil {
 		return o, err
 	}
-	if o.Accept == transfer.AcceptAsk {
+	if o.Accept == policy.Ask {
 		o.Ask = a.askAccept
 	}
 	if o.Dir, err = downloadDir(r.Dir, a.home()); err != nil {
@@ -180,16 +181,16 @@ func (a *app) receiveOptions(cmd *cobra.Command, c *config.Config) (o transfer.R
 }
 
 // acceptPolicy decides whose files are taken. Nothing said is never everybody.
-func (a *app) acceptPolicy(accept string, named bool) (transfer.Policy, error) {
-	policy := transfer.Policy(accept)
+func (a *app) acceptPolicy(accept string, named bool) (policy.Accept, error) {
+	chosen := policy.Accept(accept)
 	switch {
 	case accept == "" && named:
-		return transfer.AcceptFrom, nil
+		return policy.From, nil
 	case accept == "":
-		policy = transfer.AcceptAsk
+		chosen = policy.Ask
 	}
-	if policy != transfer.AcceptAsk || a.interactive() {
-		return policy, nil
+	if chosen != policy.Ask || a.interactive() {
+		return chosen, nil
 	}
 	if accept == "" {
 		return "", usagef("nobody's files would be taken: there is no accept policy, and no terminal to ask").

@@ -12,6 +12,7 @@ import (
 	"jetsend/internal/event"
 	"jetsend/internal/inbox"
 	"jetsend/internal/jid"
+	"jetsend/internal/policy"
 	"jetsend/internal/profile"
 	"jetsend/internal/transfer"
 )
@@ -26,7 +27,7 @@ func TestReceiveOptions(t *testing.T) {
 	f.wants(0, []string{"waiting for files as juliet@capulet.example/jetsend.1a2b3c4d, in " + in},
 		"receive", "--from", "romeo", "--from", "paris@verona.example/tomb", "--limit-rate", "5MB", "--once", "--no-direct", "--no-serve", "--retry-for", "1h", "--on-conflict", "overwrite")
 	o := f.endpoint.received[0]
-	if o.Dir != in || o.Accept != transfer.AcceptFrom || o.MaxSize != 1e9 || o.MinFree != 1<<30 || o.OnConflict != inbox.Overwrite ||
+	if o.Dir != in || o.Accept != policy.From || o.MaxSize != 1e9 || o.MinFree != 1<<30 || o.OnConflict != inbox.Overwrite ||
 		o.LimitRate != 5e6 || !o.Once || !o.Route.NoDirect || o.Drain != time.Minute || o.Ask != nil || o.Stop == nil {
 		t.Errorf("got %+v", o)
 	}
@@ -78,20 +79,20 @@ func TestAcceptPolicy(t *testing.T) {
 		args         []string
 		tty          bool
 		code         int
-		want         transfer.Policy
+		want         policy.Accept
 	}{
 		{name: "script, nothing said", code: 2},
 		{name: "script, ask", args: []string{"--accept=ask"}, code: 2},
 		{name: "script, ask in the file", config: "receive: {accept: ask}", code: 2},
-		{name: "script, from", args: []string{"--from=a@b.example"}, want: transfer.AcceptFrom},
-		{name: "script, from in the file", config: "receive: {from: [a@b.example]}", want: transfer.AcceptFrom},
-		{name: "script, contacts", args: []string{"--accept=contacts"}, want: transfer.AcceptContacts},
-		{name: "script, narrowed", args: []string{"--accept=verified", "--from=a@b.example"}, want: transfer.AcceptVerified},
-		{name: "script, all in the file", config: "receive: {accept: all}", want: transfer.AcceptAll},
-		{name: "terminal, nothing said", tty: true, want: transfer.AcceptAsk},
-		{name: "terminal, from", tty: true, args: []string{"--from=a@b.example"}, want: transfer.AcceptFrom},
-		{name: "terminal, ask narrowed", tty: true, args: []string{"--accept=ask", "--from=a@b.example"}, want: transfer.AcceptAsk},
-		{name: "terminal, file", tty: true, config: "receive: {accept: contacts}", want: transfer.AcceptContacts},
+		{name: "script, from", args: []string{"--from=a@b.example"}, want: policy.From},
+		{name: "script, from in the file", config: "receive: {from: [a@b.example]}", want: policy.From},
+		{name: "script, contacts", args: []string{"--accept=contacts"}, want: policy.Contacts},
+		{name: "script, narrowed", args: []string{"--accept=verified", "--from=a@b.example"}, want: policy.Verified},
+		{name: "script, all in the file", config: "receive: {accept: all}", want: policy.All},
+		{name: "terminal, nothing said", tty: true, want: policy.Ask},
+		{name: "terminal, from", tty: true, args: []string{"--from=a@b.example"}, want: policy.From},
+		{name: "terminal, ask narrowed", tty: true, args: []string{"--accept=ask", "--from=a@b.example"}, want: policy.Ask},
+		{name: "terminal, file", tty: true, config: "receive: {accept: contacts}", want: policy.Contacts},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFixture(t)
@@ -108,7 +109,7 @@ func TestAcceptPolicy(t *testing.T) {
 				}
 				return
 			}
-			if o := f.endpoint.received[0]; o.Accept != tt.want || (o.Ask != nil) != (tt.want == transfer.AcceptAsk) {
+			if o := f.endpoint.received[0]; o.Accept != tt.want || (o.Ask != nil) != (tt.want == policy.Ask) {
 				t.Errorf("policy %s", o.Accept)
 			}
 		})

@@ -24,6 +24,7 @@ import (
 	"jetsend/internal/jid"
 	"jetsend/internal/route"
 	"jetsend/internal/shortname"
+	"jetsend/internal/source"
 	"jetsend/internal/transfer"
 )
 
@@ -161,7 +162,7 @@ func runSend(cmd *cobra.Command, a *app, args []string, flags sendFlags) error {
 			return err
 		}
 		defer p.Close()
-		o.Files = []transfer.Source{{Input: p, Name: c.Send.Name}}
+		o.Files = []source.Named{{Input: p, Name: c.Send.Name}}
 	}
 	err = a.online(cmd.Context(), c, func(ctx context.Context, e endpoint) error {
 		if err := a.settle(ctx, c, e, &to); err != nil {
@@ -244,9 +245,9 @@ func (a *app) sendOptions(c *config.Config, to jid.JID, files []string) (o trans
 		}
 	}
 	for _, f := range files {
-		src := transfer.Source{Path: f, Name: s.Name}
+		src := source.Named{Path: f, Name: s.Name}
 		if f == stdinArg {
-			src = transfer.Source{Input: a.Stdin, Name: s.Name}
+			src = source.Named{Input: a.Stdin, Name: s.Name}
 		}
 		o.Files = append(o.Files, src)
 	}

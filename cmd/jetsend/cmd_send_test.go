@@ -18,6 +18,7 @@ import (
 	"jetsend/internal/jid"
 	"jetsend/internal/route"
 	"jetsend/internal/session"
+	"jetsend/internal/source"
 	"jetsend/internal/transfer"
 )
 
@@ -72,7 +73,7 @@ func TestSendOptions(t *testing.T) {
 				f.tty = &fakeTTY{}
 			}
 			f.wants(0, nil, append(append([]string{"send"}, tt.args...), a, a, "romeo@montague.example")...)
-			tt.want.To, tt.want.Files = romeo, []transfer.Source{{Path: a}, {Path: a}}
+			tt.want.To, tt.want.Files = romeo, []source.Named{{Path: a}, {Path: a}}
 			if diff := cmp.Diff([]transfer.SendOptions{tt.want}, f.endpoint.sent, cmp.Comparer(func(a, b jid.JID) bool { return a == b })); diff != "" {
 				t.Error(diff)
 			}

@@ -17,8 +17,8 @@ import (
 	"jetsend/internal/config"
 	"jetsend/internal/event"
 	"jetsend/internal/omemo"
+	"jetsend/internal/policy"
 	"jetsend/internal/session"
-	"jetsend/internal/transfer"
 )
 
 // TestReload: SIGHUP in receive reads the file anew. What cannot be changed is
@@ -50,7 +50,7 @@ func TestReload(t *testing.T) {
 		hup()
 		c := <-e.received[0].Changes
 		close(c.Applied)
-		if o := c.Options; o.Accept != transfer.AcceptVerified || o.MaxSize != 2e6 || len(o.From) != 1 || o.LimitRate != 5e6 || o.Route.Transports[0] != "ibb" || o.Trust != omemo.VerifiedMode {
+		if o := c.Options; o.Accept != policy.Verified || o.MaxSize != 2e6 || len(o.From) != 1 || o.LimitRate != 5e6 || o.Route.Transports[0] != "ibb" || o.Trust != omemo.VerifiedMode {
 			t.Errorf("changed to %+v", o)
 		}
 		if got := next(); got != ready {

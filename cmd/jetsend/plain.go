@@ -5,6 +5,7 @@ import (
 
 	"jetsend/internal/config"
 	"jetsend/internal/dialect"
+	"jetsend/internal/policy"
 	"jetsend/internal/transfer"
 )
 
@@ -43,7 +44,7 @@ func insecureSend(cmd *cobra.Command, s config.Send, o *transfer.SendOptions) er
 // insecureReceive turns the flag of receive into the option.
 func insecureReceive(cmd *cobra.Command, o *transfer.ReceiveOptions) (err error) {
 	o.InsecurePlaintext, err = cmd.Flags().GetBool(insecureFlag)
-	if err == nil && o.InsecurePlaintext && o.Accept == transfer.AcceptVerified {
+	if err == nil && o.InsecurePlaintext && o.Accept == policy.Verified {
 		return usagef("--%s and --accept verified contradict each other: an unencrypted file comes from no key", insecureFlag).
 			hint("use --accept contacts, or --from name@domain")
 	}

@@ -173,7 +173,12 @@ func (c *Conversation) Answer(routes *route.Finder, paths route.Options, s profi
 func deviceInfos(devices []omemo.Device) []event.DeviceInfo {
 	out := make([]event.DeviceInfo, 0, len(devices))
 	for _, d := range devices {
-		out = append(out, event.DeviceInfo{ID: d.ID, Fingerprint: d.Fingerprint, Trust: d.Trust.String(), New: d.New})
+		out = append(out, DeviceInfo(d))
 	}
 	return out
+}
+
+// DeviceInfo is a device as events have it.
+func DeviceInfo(d omemo.Device) event.DeviceInfo {
+	return event.DeviceInfo{ID: d.ID, Fingerprint: d.Fingerprint, Trust: d.Trust.String(), New: d.New}
 }

@@ -17,6 +17,7 @@ import (
 	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
+	"jetsend/internal/policy"
 	"jetsend/internal/route"
 	"jetsend/internal/session"
 	"jetsend/internal/source"
@@ -85,7 +86,7 @@ func receiving(t *testing.T, e *transfer.Endpoint) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	dir := t.TempDir()
-	go func() { ended <- e.Receive(ctx, transfer.ReceiveOptions{Dir: dir, Accept: transfer.AcceptContacts}) }()
+	go func() { ended <- e.Receive(ctx, transfer.ReceiveOptions{Dir: dir, Accept: policy.Contacts}) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err == nil {
@@ -128,7 +129,7 @@ func TestDoctorLeavesNoTrace(t *testing.T) {
 	romeo := online(t, s, tap.Addr, "romeo", nil)
 	receiving(t, juliet)
 	to := jid.MustParse("juliet@jet.test")
-	opt := transfer.SendOptions{To: to, Files: []transfer.Source{{Path: testFile(t, "text")}}, Wait: time.Minute}
+	opt := transfer.SendOptions{To: to, Files: []source.Named{{Path: testFile(t, "text")}}, Wait: time.Minute}
 
 	plans, err := DryRun(t.Context(), romeo, opt)
 	if err != nil || len(plans) != 1 || plans[0].To != juliet.JID().String() || plans[0].Devices[0].Fingerprint != juliet.OMEMO().Fingerprint() {
@@ -192,7 +193,7 @@ func TestDryRunOfInterrupted(t *testing.T) {
 	juliet := online(t, s, s.Addr, "juliet", receiver)
 	romeo := online(t, s, s.Addr, "romeo", nil)
 	receiving(t, juliet)
-	opt := transfer.SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []transfer.Source{{Path: testFile(t, "some text")}}, Wait: time.Minute}
+	opt := transfer.SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []source.Named{{Path: testFile(t, "some text")}}, Wait: time.Minute}
 	const id = "0a3c1f2e-5d6b-4c7a-8e9f-0123456789ab"
 	src, err := source.Open(t.Context(), opt.Files[0].Path, "")
 	if err != nil {
@@ -233,17 +234,17 @@ func TestDryRunOfInterrupted(t *testing.T) {
 func TestDryRunFails(t *testing.T) {
 	s := prosody(t)
 	romeo := online(t, s, s.Addr, "romeo", nil)
-	file := []transfer.Source{{Path: testFile(t, "text")}}
+	file := []source.Named{{Path: testFile(t, "text")}}
 	for name, tt := range map[string]struct {
 		opt  transfer.SendOptions
 		code exitcode.Code
 	}{
 		"offline":     {transfer.SendOptions{To: jid.MustParse("juliet@jet.test"), Files: file}, exitcode.Offline},
 		"no resource": {transfer.SendOptions{To: jid.MustParse("juliet@jet.test/none"), Files: file}, exitcode.Offline},
-		"no file":     {transfer.SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []transfer.Source{{Path: "/nonexistent"}}}, exitcode.LocalFile},
+		"no file":     {transfer.SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []source.Named{{Path: "/nonexistent"}}}, exitcode.LocalFile},
 		"description": {transfer.SendOptions{To: jid.MustParse("juliet@jet.test"), Files: file, Description: strings.Repeat("x", maxDescription+1)}, exitcode.Usage},
 		"quotes":      {transfer.SendOptions{To: jid.MustParse("juliet@jet.test"), Files: file, Description: strings.Repeat("\"\n", maxDescription/8)}, exitcode.Usage},
-		"name":        {transfer.SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []transfer.Source{{Path: file[0].Path, Name: strings.Repeat("x", maxGivenName+1)}}}, exitcode.Usage},
+		"name":        {transfer.SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []source.Named{{Path: file[0].Path, Name: strings.Repeat("x", maxGivenName+1)}}}, exitcode.Usage},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var dry, real *fault.Failure
@@ -296,7 +297,7 @@ func TestSOCKS5(t *testing.T) {
 	juliet := online(t, s, "", "juliet", func(c *transfer.Config) { hidden(c); c.Receiver = true })
 	romeo := online(t, s, "", "romeo", hidden)
 	receiving(t, juliet)
-	opt := transfer.SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []transfer.Source{{Path: testFile(t, "text")}}, Wait: time.Minute}
+	opt := transfer.SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []source.Named{{Path: testFile(t, "text")}}, Wait: time.Minute}
 	_, port, err := net.SplitHostPort(proxyAt)
 	if err != nil {
 		t.Fatal(err)

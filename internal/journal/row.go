@@ -75,6 +75,14 @@ const (
 	SourceSpool Source = "spool" // what was read from an input, kept in a file of ours; only when sending
 )
 
+// SourceOf is that of what comes with a manifest, nil for a file.
+func SourceOf(manifest []byte) Source {
+	if manifest == nil {
+		return SourceFile
+	}
+	return SourceTree
+}
+
 // Key names a row.
 type Key struct {
 	ID        string // a UUID in its canonical form

@@ -54,7 +54,7 @@ func (w *world) checkReceived(ev event.Received) {
 	}
 }
 
-func (w *world) sourceOf(name string) *source {
+func (w *world) sourceOf(name string) *original {
 	for _, s := range w.sources {
 		if filepath.Base(s.path) == name {
 			return s
@@ -63,7 +63,7 @@ func (w *world) sourceOf(name string) *source {
 	return nil
 }
 
-func (w *world) isVersion(s *source, b []byte) bool {
+func (w *world) isVersion(s *original, b []byte) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, v := range s.versions {
@@ -87,7 +87,7 @@ func (w *world) inDir() (names []string) {
 }
 
 // released is where a version of that size of a source is released, or nothing.
-func (w *world) released(s *source, size int64) string {
+func (w *world) released(s *original, size int64) string {
 	for _, name := range w.inDir() {
 		if !strings.HasPrefix(name, filepath.Base(s.path)) {
 			continue
@@ -261,7 +261,7 @@ func keyStreams(keys map[[sample]byte]bool, block, plain []byte, offsets map[int
 
 // twice finds bytestreams that were encrypted with the same key stream. Since nobody
 // tells which part of which file one has carried, all that can be are tried.
-func (s *streams) twice(sources []*source) (found []string) {
+func (s *streams) twice(sources []*original) (found []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	offsets := map[int64]bool{0: true}

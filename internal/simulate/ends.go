@@ -12,8 +12,10 @@ import (
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
 	"jetsend/internal/journal"
+	"jetsend/internal/policy"
 	"jetsend/internal/route"
 	"jetsend/internal/session"
+	"jetsend/internal/source"
 	"jetsend/internal/transfer"
 )
 
@@ -135,7 +137,7 @@ func partOf(row journal.Row) string { return filepath.Join(row.Dir, ".jetsend-"+
 
 func (e *end) receiveOptions(stop <-chan struct{}) transfer.ReceiveOptions {
 	return transfer.ReceiveOptions{
-		Dir: filepath.Join(e.disk.dir, "in"), Accept: transfer.AcceptContacts, Route: inBand,
+		Dir: filepath.Join(e.disk.dir, "in"), Accept: policy.Contacts, Route: inBand,
 		Drain: 10 * time.Second, Retry: e.w.plan.retry, AutoResume: 24 * time.Hour, Stop: stop,
 	}
 }
@@ -173,7 +175,7 @@ func (e *end) sends() {
 }
 
 // choose draws the next command of the user, the n-th, and the calm-th when everything works.
-func (e *end) choose(r *rand.Rand, n, calm int, left []*source, keys []journal.Key) {
+func (e *end) choose(r *rand.Rand, n, calm int, left []*original, keys []journal.Key) {
 	switch {
 	case e.w.plan.serves && n > 0 && len(keys) > 0 && !e.w.calm() && once(r, 2):
 		e.serve(between(r, time.Minute, 20*time.Minute))
@@ -208,10 +210,10 @@ func (e *end) interrupting(ctx context.Context, n int) (context.Context, func())
 	return ctx, func() { late.Stop(); cancel(nil) }
 }
 
-func (e *end) send(n int, left []*source) {
-	var files []transfer.Source
+func (e *end) send(n int, left []*original) {
+	var files []source.Named
 	for _, s := range left {
-		files = append(files, transfer.Source{Path: s.path})
+		files = append(files, source.Named{Path: s.path})
 	}
 	_ = e.live("send "+strings.Join(names(left), ", "), false, func(ctx context.Context, ep *transfer.Endpoint) error {
 		ctx, done := e.interrupting(ctx, n)
@@ -235,7 +237,7 @@ func (e *end) resume(n int, keys []journal.Key) {
 }
 
 // unsent are the sources that nobody has said `sent` of.
-func (w *world) unsent() (left []*source) {
+func (w *world) unsent() (left []*original) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, s := range w.sources {
@@ -246,7 +248,7 @@ func (w *world) unsent() (left []*source) {
 	return left
 }
 
-func names(all []*source) (names []string) {
+func names(all []*original) (names []string) {
 	for _, s := range all {
 		names = append(names, filepath.Base(s.path))
 	}
@@ -254,7 +256,7 @@ func names(all []*source) (names []string) {
 }
 
 // interrupted are the transfers of sources that can be resumed.
-func interrupted(rows []journal.Row, of []*source) (keys []journal.Key) {
+func interrupted(rows []journal.Row, of []*original) (keys []journal.Key) {
 	for _, r := range rows {
 		for _, s := range of {
 			if r.State == journal.Interrupted && r.Path == s.path {

@@ -29,7 +29,7 @@ type world struct {
 	began   time.Time
 
 	mu      sync.Mutex
-	sources []*source
+	sources []*original
 	lines   []string
 	counts  map[string]int
 	faults  []string // what was violated
@@ -39,8 +39,8 @@ type world struct {
 	isTampered bool
 }
 
-// source is a file to send, in all the versions that it had.
-type source struct {
+// original is a file to send, in all the versions that it had.
+type original struct {
 	path     string
 	versions [][]byte
 	sent     bool
@@ -93,7 +93,7 @@ func (w *world) run(t *Template) error {
 
 func (w *world) makeSources() error {
 	for i, size := range w.plan.sizes {
-		s := &source{path: filepath.Join(w.romeo.disk.dir, "src", fmt.Sprintf("file %d", i))}
+		s := &original{path: filepath.Join(w.romeo.disk.dir, "src", fmt.Sprintf("file %d", i))}
 		w.sources = append(w.sources, s)
 		if err := w.write(s, size); err != nil {
 			return err
@@ -106,7 +106,7 @@ func (w *world) makeSources() error {
 }
 
 // write gives a source new content.
-func (w *world) write(s *source, size int) error {
+func (w *world) write(s *original, size int) error {
 	w.mu.Lock()
 	r := w.dice.of(s.path[len(w.dir):], len(s.versions))
 	b := make([]byte, size)
@@ -123,7 +123,7 @@ func fill(r *rand.Rand, b []byte) {
 }
 
 // change changes a source under the sender: all of it, or only its last bytes.
-func (w *world) change(s *source) {
+func (w *world) change(s *original) {
 	if w.calm() {
 		return
 	}

@@ -69,6 +69,34 @@ type Limits struct {
 	Empty   bool  // an input without a byte is a source, too
 }
 
+// Named is what a user names to be sent.
+type Named struct {
+	Path string
+	Name string // as it is offered; empty means the base name of Path
+	// Input, when not nil, is read to its end before anything is offered, and kept
+	// in Spools. There is no Path then.
+	Input io.Reader
+}
+
+// OpenAll opens what was named, or nothing of it. The inputs are read to their ends, by
+// [Opener.Read].
+func (o Opener) OpenAll(ctx context.Context, named []Named, limits Limits) (all []*Source, err error) {
+	for _, n := range named {
+		var s *Source
+		if n.Input != nil {
+			s, err = o.Read(ctx, n.Input, n.Name, limits)
+		} else {
+			s, err = Open(ctx, n.Path, n.Name)
+		}
+		if err != nil {
+			Close(all...)
+			return nil, err
+		}
+		all = append(all, s)
+	}
+	return all, nil
+}
+
 // Read reads an input to its end; an empty name means "stdin". ErrEmptyInput, those
 // of package spool and the error of in itself are in what it returns.
 func (o Opener) Read(ctx context.Context, in io.Reader, name string, limits Limits) (*Source, error) {

@@ -20,6 +20,7 @@ import (
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
+	"jetsend/internal/policy"
 	"jetsend/internal/profile"
 )
 
@@ -211,7 +212,7 @@ func (in *incoming) decide(ctx context.Context) (done bool, err error) {
 		Description: clean.Text(in.file.Description), Directory: in.d.Sealed().Manifest() != nil,
 	})
 	no := in.barred()
-	if in.terms.Accept == AcceptAsk && !resumed { // a yes is for the file under that name, however often it is cut
+	if in.terms.Accept == policy.Ask && !resumed { // a yes is for the file under that name, however often it is cut
 		if err := in.ask(ctx, no); err != nil {
 			return false, unasked(ctx, err)
 		}
@@ -318,7 +319,7 @@ func (in *incoming) row() journal.Row {
 		Key:  rowKey(in.head),
 		Peer: in.sess.Peer().Bare(), Resource: in.sess.Peer().Resource(), Profile: in.seals(),
 		Name: in.file.Name, Description: clean.Text(in.file.Description), Size: in.file.Size, MTime: in.file.Date, Keys: [][]byte{in.dev.IdentityKey},
-		Source: sourceOf(in.d.Sealed().Manifest()), Manifest: in.d.Sealed().Manifest(),
+		Source: journal.SourceOf(in.d.Sealed().Manifest()), Manifest: in.d.Sealed().Manifest(),
 	}
 	if in.seals() {
 		row.Mode = in.d.Sealed().Mode

@@ -13,6 +13,8 @@ import (
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
+	"jetsend/internal/policy"
+	"jetsend/internal/source"
 )
 
 // TestSendWhileServed: the same send while somebody of this account is at the
@@ -20,7 +22,7 @@ import (
 // twice; --no-resume does.
 func TestSendWhileServed(t *testing.T) {
 	st, id := cutStage(t)
-	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
+	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts})
 	h, err := st.romeo.journal.Begin(t.Context(), load(t, st.romeo, journal.Key{ID: id, Direction: journal.Send}))
 	if err != nil {
 		t.Fatal(err)
@@ -59,9 +61,9 @@ func TestSendWhileServed(t *testing.T) {
 // TestSameFileTwice: a file that is named twice in one command is sent twice.
 func TestSameFileTwice(t *testing.T) {
 	st := setStage(t, 1000)
-	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
+	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts})
 	err := st.romeo.Send(t.Context(), SendOptions{
-		To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: st.path}, {Path: st.path}, {Path: st.path}}, Wait: time.Minute,
+		To: jid.MustParse("juliet@jet.test"), Files: []source.Named{{Path: st.path}, {Path: st.path}, {Path: st.path}}, Wait: time.Minute,
 	})
 	waitIdle(t, st.juliet)
 	names := list(t, st.dir)
@@ -75,7 +77,7 @@ func TestSameFileTwice(t *testing.T) {
 // up meanwhile, as when twenty begin at once, offers once more with another one.
 func TestPrekeyTaken(t *testing.T) {
 	st := setStage(t, 1000)
-	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
+	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts})
 	ctx := t.Context()
 	ts := crypto.NewSecret(crypto.AES128GCM)
 	defer ts.Wipe()

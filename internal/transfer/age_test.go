@@ -15,6 +15,7 @@ import (
 	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
+	"jetsend/internal/policy"
 	"jetsend/internal/xmpptest"
 )
 
@@ -25,7 +26,7 @@ const day = 24 * time.Hour
 func cutStage(t *testing.T) (st *stage, id string) {
 	t.Helper()
 	st = setStage(t, 1<<20, xmpptest.CutAt(1<<19))
-	stop := receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
+	stop := receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts})
 	wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
 	waitIdle(t, st.juliet)
 	stop()
@@ -85,8 +86,8 @@ func TestRefusalsAge(t *testing.T) {
 	old := parked(t, st.juliet, st.dir, 1<<20)
 	age(t, st.juliet, old.ID, 8*day)
 	moved := age(t, st.juliet, id, 6*day)
-	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts, NoServe: true})
-	opt := ReceiveOptions{Dir: st.dir, Accept: AcceptContacts, AutoResume: 7 * day, KeepFor: 30 * day}
+	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: policy.Contacts, NoServe: true})
+	opt := ReceiveOptions{Dir: st.dir, Accept: policy.Contacts, AutoResume: 7 * day, KeepFor: 30 * day}
 	stop := receiving(t, st.juliet, opt)
 	eventually(t, func() bool {
 		row := load(t, st.juliet, key)

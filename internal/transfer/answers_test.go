@@ -12,6 +12,7 @@ import (
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
+	"jetsend/internal/policy"
 	"jetsend/internal/route"
 	"jetsend/internal/source"
 	"jetsend/internal/stanza"
@@ -103,9 +104,9 @@ func TestSuccessForAnswer(t *testing.T) {
 // a program which reads what it has.
 func TestAnswerTimeoutResumed(t *testing.T) {
 	st := setStage(t, 1<<20, xmpptest.CutAt(1<<19))
-	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
+	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts})
 	hasty := SendOptions{
-		To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: st.path}}, Wait: time.Minute, AnswerTimeout: time.Nanosecond,
+		To: jid.MustParse("juliet@jet.test"), Files: []source.Named{{Path: st.path}}, Wait: time.Minute, AnswerTimeout: time.Nanosecond,
 		Route: route.Options{Transports: []string{route.S5B}},
 	}
 	wantCode(t, st.romeo.Send(t.Context(), hasty), exitcode.Declined)
@@ -126,8 +127,8 @@ func TestServantGone(t *testing.T) {
 	cfg := st.romeo.cfg.S5B
 	st.romeo = online(t, st.server, tap.Addr, "romeo", true, st.out.report)
 	st.romeo.cfg.S5B = cfg
-	stop := receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
-	stopServing := receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+	stop := receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts})
+	stopServing := receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: policy.Contacts})
 	wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
 	waitIdle(t, st.juliet)
 	stop()

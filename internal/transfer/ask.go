@@ -7,6 +7,7 @@ import (
 
 	"jetsend/internal/batch"
 	"jetsend/internal/clean"
+	"jetsend/internal/conversation"
 	"jetsend/internal/dialect"
 	"jetsend/internal/fault"
 	"jetsend/internal/jingle"
@@ -60,7 +61,7 @@ func (in *incoming) question(ctx context.Context) (yes bool, err error) {
 	if in.r.once.Open(in.lot) {
 		yes, err = in.terms.Ask(ctx, Question{
 			Peer: in.sess.Peer(), Name: in.head.Name, Size: in.file.Size,
-			Description: clean.Text(in.file.Description), Device: deviceInfo(in.dev), Batch: in.batch(),
+			Description: clean.Text(in.file.Description), Device: conversation.DeviceInfo(in.dev), Batch: in.batch(),
 			Insecure: in.clear.Form == dialect.FormPlaintext, Directory: in.d.Sealed().Manifest() != nil,
 		})
 	}

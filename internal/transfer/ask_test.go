@@ -12,6 +12,7 @@ import (
 
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
+	"jetsend/internal/policy"
 	"jetsend/internal/route"
 	"jetsend/internal/source"
 	"jetsend/internal/xmpptest"
@@ -24,7 +25,7 @@ func TestAskForAnotherName(t *testing.T) {
 	var asked []string
 	var yes atomic.Bool
 	yes.Store(true)
-	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptAsk, Ask: func(_ context.Context, q Question) (bool, error) {
+	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Ask, Ask: func(_ context.Context, q Question) (bool, error) {
 		asked = append(asked, q.Name)
 		return yes.Load(), nil
 	}, Retry: RetryOptions{Retries: 9, For: time.Minute}})
@@ -34,7 +35,7 @@ func TestAskForAnotherName(t *testing.T) {
 	id := ""
 	offer := func(name string, want exitcode.Code) {
 		t.Helper()
-		src, err := source.Open(t.Context(), Source{Path: st.path, Name: name}.Path, Source{Path: st.path, Name: name}.Name)
+		src, err := source.Open(t.Context(), source.Named{Path: st.path, Name: name}.Path, source.Named{Path: st.path, Name: name}.Name)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,6 +14,7 @@ import (
 	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
+	"jetsend/internal/policy"
 	"jetsend/internal/profile"
 	"jetsend/internal/route"
 	"jetsend/internal/source"
@@ -42,7 +43,7 @@ func TestContactAway(t *testing.T) {
 	st.through(t, xmpptest.CutAt(1<<20))
 	ctx, cancel := context.WithCancelCause(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- st.juliet.Receive(ctx, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts}) }()
+	go func() { ended <- st.juliet.Receive(ctx, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts}) }()
 	sent := make(chan error, 1)
 	go func() { sent <- st.send(t, RetryOptions{Retries: 5, For: time.Minute}) }()
 	eventually(t, func() bool { return count[event.Interrupted](&st.out) > 0 })
@@ -52,7 +53,7 @@ func TestContactAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	chat := online(t, s, tap.Addr, "juliet", true, nil) // what it has of us is as in other clients
-	receiving(t, chat, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+	receiving(t, chat, ReceiveOptions{Dir: t.TempDir(), Accept: policy.Contacts})
 	select {
 	case err := <-sent:
 		t.Fatalf("the run ended: %v", err)
@@ -65,7 +66,7 @@ func TestContactAway(t *testing.T) {
 		}
 	})
 	st.through(t)
-	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
+	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts})
 	if err := <-sent; err != nil {
 		t.Fatal(err)
 	}
@@ -97,8 +98,8 @@ func TestAwayTooLong(t *testing.T) {
 // good one.
 func TestTakenUpElsewhere(t *testing.T) {
 	st := setStage(t, 1<<20, xmpptest.CutAt(1<<19))
-	stop := receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
-	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+	stop := receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts})
+	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: policy.Contacts})
 	wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
 	waitIdle(t, st.juliet)
 	failed, _ := last[event.Failed](&st.out)
@@ -145,16 +146,16 @@ func TestOneOfManyServes(t *testing.T) {
 	for name, distrusted := range map[string]bool{"declined": false, "unread": true} {
 		t.Run(name, func(t *testing.T) {
 			st := setStage(t, 1<<20, xmpptest.CutAt(1<<19))
-			receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
+			receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts})
 			wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
 			waitIdle(t, st.juliet)
 			failed, _ := last[event.Failed](&st.out)
 			st.through(t)
-			receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+			receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: policy.Contacts})
 			var others []*Endpoint
 			for range 3 { // so that chance does not find the right one
 				other := online(t, st.server, st.server.Addr, "romeo", true, nil)
-				receiving(t, other, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+				receiving(t, other, ReceiveOptions{Dir: t.TempDir(), Accept: policy.Contacts})
 				others = append(others, other)
 			}
 			romeo := jid.MustParse("romeo@jet.test")

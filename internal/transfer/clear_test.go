@@ -18,6 +18,7 @@ import (
 
 	"jetsend/internal/event"
 	"jetsend/internal/jid"
+	"jetsend/internal/policy"
 	"jetsend/internal/source"
 	"jetsend/internal/xmpptest"
 )
@@ -75,8 +76,8 @@ func TestNothingInTheClear(t *testing.T) {
 	relay := xmpptest.StartRelay(t, addrOf(juliet.cfg.S5B.ListenPorts[0]), xmpptest.Both())
 	juliet.cfg.S5B.Advertise = []string{relay.Addr}
 	romeo.cfg.S5B.Advertise = []string{"127.0.0.1:1"}
-	receiving(t, juliet, ReceiveOptions{Dir: dir, Accept: AcceptContacts})
-	src, err := source.Open(t.Context(), Source{Path: path}.Path, Source{Path: path}.Name)
+	receiving(t, juliet, ReceiveOptions{Dir: dir, Accept: policy.Contacts})
+	src, err := source.Open(t.Context(), source.Named{Path: path}.Path, source.Named{Path: path}.Name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,14 +147,14 @@ func TestHostileNames(t *testing.T) {
 	var in events
 	juliet := online(t, s, s.Addr, "juliet", true, in.report)
 	romeo := online(t, s, s.Addr, "romeo", false, nil)
-	receiving(t, juliet, ReceiveOptions{Dir: dir, Accept: AcceptContacts})
+	receiving(t, juliet, ReceiveOptions{Dir: dir, Accept: policy.Contacts})
 	for name, want := range map[string]string{
 		"../escape": "escape", "/abs/olute": "olute", `..\win`: "win", "..": "file", "../": "file (1)", ".hidden": "_hidden",
 		"nul\x00byte": "nul\uFFFDbyte", "CON": "_CON", strings.Repeat("é", 300) + ".txt": strings.Repeat("é", 125) + ".txt",
 		"turn\u202earound": "turn_around", ".jetsend-x.part": "_jetsend-x.part",
 	} {
 		in.reset()
-		if err := romeo.Send(t.Context(), SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: path, Name: name}}, Wait: time.Minute}); err != nil {
+		if err := romeo.Send(t.Context(), SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []source.Named{{Path: path, Name: name}}, Wait: time.Minute}); err != nil {
 			t.Fatalf("%q: %v", name, err)
 		}
 		waitIdle(t, juliet)

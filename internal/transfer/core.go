@@ -3,9 +3,7 @@ package transfer
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,17 +11,12 @@ import (
 	"jetsend/internal/contact"
 	"jetsend/internal/crypto"
 	"jetsend/internal/event"
-	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
-	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/jingle/ibb"
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
-	"jetsend/internal/profile"
 	"jetsend/internal/route"
-	"jetsend/internal/session"
-	"jetsend/internal/stanza"
 	"jetsend/internal/stream"
 	"jetsend/internal/upkeep"
 )
@@ -53,29 +46,13 @@ type core struct {
 	tasks     sync.WaitGroup
 }
 
-// unreachable is the loss of the server as the end of a run. One that takes us in
-// no more, when it was to be logged in to again, has refused a login like any other.
-// A receiver's resource belongs to its state: who has taken it has a copy of that,
-// and to come back would only take it from them in turn.
+// unreachable is the loss of the server as the end of a run.
 func (e *core) unreachable() *fault.Failure {
-	err := e.sess.Err()
-	if err == nil {
-		err = fault.ErrStreamLost
+	stateDir := ""
+	if e.cfg.Receiver {
+		stateDir = e.cfg.StateDir
 	}
-	f := &fault.Failure{Code: exitcode.Unreachable, Reason: err.Error(), Err: err}
-	var (
-		auth   *session.AuthError
-		stream *session.StreamError
-	)
-	switch {
-	case errors.As(err, &auth):
-		f.Code = exitcode.Login
-	case e.cfg.Receiver && errors.As(err, &stream) && stream.Condition == stanza.Conflict:
-		f.Code = exitcode.Config
-		f.Hints = []string{"another `jetsend receive` seems to run with a copy of the state directory " + e.cfg.StateDir +
-			": end one, and give it a directory of its own with --state-dir"}
-	}
-	return f
+	return fault.Unreachable(e.sess.Err(), stateDir)
 }
 
 // advertise says by which transports a receiver can be reached from now on.
@@ -83,7 +60,7 @@ func (e *core) advertise(ctx context.Context, route route.Options) error {
 	if !e.cfg.Receiver {
 		return nil
 	}
-	return e.sess.SetFeatures(ctx, features(true, route))
+	return e.sess.SetFeatures(ctx, contact.Features(true, route.Order()))
 }
 
 // sessionLimit is how many bytes of a file one session carries at most: what one
@@ -104,50 +81,6 @@ func (e *core) limitRate(bytesPerSecond int64) {
 // newFinder makes the finder of the endpoint, whose account exists.
 func (e *core) newFinder() *route.Finder {
 	return route.NewFinder(route.Config{Account: e.sess, Inband: e.ibb, S5B: &e.cfg.S5B, BlockSize: e.cfg.IBBBlockSize, Quick: e.cfg.Quick, Log: e.log})
-}
-
-// verifiedContacts are those with a key that the user verified.
-func (e *core) verifiedContacts(ctx context.Context) (map[jid.JID]bool, error) {
-	devices, err := e.omemo.AllDevices(ctx)
-	if err != nil {
-		return nil, err
-	}
-	out := map[jid.JID]bool{}
-	for _, d := range devices {
-		if d.Trust == omemo.Verified {
-			out[d.JID.Bare()] = true
-		}
-	}
-	return out, nil
-}
-
-// isContact tells whether the contact may see us online; our own account may.
-func (e *core) isContact(bare jid.JID) bool {
-	if bare == e.sess.JID().Bare() {
-		return true
-	}
-	return session.SeesUs(e.sess.Subscription(bare))
-}
-
-// features are what we advertise. Only a receiver advertises file transfer, nobody
-// shall offer a file to a `send`, and of the transports those that it allows.
-func features(receiver bool, route route.Options) []string {
-	f := []string{
-		"http://jabber.org/protocol/disco#info",
-		"http://jabber.org/protocol/caps",
-		"urn:xmpp:ping",
-		omemo.NodeDevices + "+notify",
-	}
-	if receiver {
-		for _, t := range contact.Transports() {
-			if slices.Contains(route.Order(), t.Name) {
-				f = append(f, t.Feature)
-			}
-		}
-		f = append(f, jingle.NS, jingle.NSFile, jingle.NSJET, contact.NSJETOMEMO,
-			jingle.NSEncryptedFile, "urn:xmpp:hashes:2", "urn:xmpp:hash-function-text-names:sha-256", profile.NS)
-	}
-	return f
 }
 
 // rowKey is the row of a transfer in the journal.

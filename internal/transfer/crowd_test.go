@@ -13,23 +13,9 @@ import (
 	"jetsend/internal/event"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
+	"jetsend/internal/policy"
+	"jetsend/internal/source"
 )
-
-// TestCrowdOfStrangers: strangers are one crowd where they are let in; else a server that
-// gives no list of contacts has nothing thrown away by that.
-func TestCrowdOfStrangers(t *testing.T) {
-	e := unconnected()
-	who := jid.MustParse("romeo@jet.test")
-	for _, accept := range []Policy{AcceptContacts, AcceptVerified, AcceptAsk, AcceptFrom, AcceptAll} {
-		want := who
-		if accept == AcceptAll {
-			want = jid.JID{}
-		}
-		if got := (&terms{ReceiveOptions: ReceiveOptions{Accept: accept}, e: &e.core}).crowd(who); got != want {
-			t.Errorf("%v: counted with %q", accept, got)
-		}
-	}
-}
 
 // TestInterruptedAreBounded: a contact has offers accepted and goes away, again and
 // again. What is kept of that is bounded, on the disk too, the receiver stays alive, and
@@ -81,7 +67,7 @@ func TestInterruptedAreBounded(t *testing.T) {
 		}
 		return n
 	}
-	receiving(t, juliet, ReceiveOptions{Dir: dir, Accept: AcceptContacts, AutoResume: time.Hour, KeepFor: 24 * time.Hour})
+	receiving(t, juliet, ReceiveOptions{Dir: dir, Accept: policy.Contacts, AutoResume: time.Hour, KeepFor: 24 * time.Hour})
 	alive, done := context.WithTimeout(ctx, 2*time.Minute)
 	defer done()
 	if err := juliet.Alive(alive); err != nil {
@@ -104,7 +90,7 @@ func TestInterruptedAreBounded(t *testing.T) {
 		if err := romeo.sess.Appear(ctx); err != nil {
 			t.Fatal(err)
 		}
-		_ = romeo.Send(cut, SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: testFile(t, "text")}}, Wait: time.Minute})
+		_ = romeo.Send(cut, SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []source.Named{{Path: testFile(t, "text")}}, Wait: time.Minute})
 		cancel()
 	}
 	eventually(t, func() bool { return rows(`peer = 'romeo@jet.test'`) == 3 })

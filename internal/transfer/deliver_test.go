@@ -21,6 +21,7 @@ import (
 	"jetsend/internal/hook"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
+	"jetsend/internal/policy"
 	"jetsend/internal/source"
 )
 
@@ -67,7 +68,7 @@ func TestHookOnce(t *testing.T) {
 	var in events
 	juliet := online(t, s, s.Addr, "juliet", true, in.report)
 	romeo := online(t, s, s.Addr, "romeo", false, nil)
-	receiving(t, juliet, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts, Hook: h})
+	receiving(t, juliet, ReceiveOptions{Dir: t.TempDir(), Accept: policy.Contacts, Hook: h})
 	id := uuid.NewString()
 	for range 3 {
 		if code := offeredBy(t, romeo, &source.Source{Name: "f"}, []byte("abc"), id); code != exitcode.OK {
@@ -127,7 +128,7 @@ func TestHookAfterCrash(t *testing.T) {
 	} {
 		row := journal.Row{
 			Key: journal.Key{ID: uuid.NewString(), Direction: journal.Receive}, Peer: jid.MustParse("romeo@jet.test"), Profile: true,
-			Name: name, Dir: dir, Size: int64(len(c.data)), Source: sourceOf(c.manifest), Manifest: c.manifest, Mode: 0o640, Keys: [][]byte{make([]byte, 33)},
+			Name: name, Dir: dir, Size: int64(len(c.data)), Source: journal.SourceOf(c.manifest), Manifest: c.manifest, Mode: 0o640, Keys: [][]byte{make([]byte, 33)},
 		}
 		cutRelease(t, juliet, row, c.data)
 		if c.renamed {
@@ -147,7 +148,7 @@ func TestHookAfterCrash(t *testing.T) {
 		stop := make(chan struct{})
 		ended := make(chan error, 1)
 		go func() {
-			ended <- juliet.Receive(t.Context(), ReceiveOptions{Dir: dir, Accept: AcceptContacts, Hook: h, Stop: stop, Drain: time.Minute})
+			ended <- juliet.Receive(t.Context(), ReceiveOptions{Dir: dir, Accept: policy.Contacts, Hook: h, Stop: stop, Drain: time.Minute})
 		}()
 		eventually(t, func() bool { return strings.Count(runs(), "\n") >= 3 })
 		close(stop)
@@ -205,7 +206,7 @@ func TestHostileArchives(t *testing.T) {
 	var in events
 	juliet := online(t, s, s.Addr, "juliet", true, in.report)
 	romeo := online(t, s, s.Addr, "romeo", false, nil)
-	receiving(t, juliet, ReceiveOptions{Dir: dir, Accept: AcceptContacts})
+	receiving(t, juliet, ReceiveOptions{Dir: dir, Accept: policy.Contacts})
 	reg, link := byte(tar.TypeReg), byte(tar.TypeSymlink)
 	for name, data := range map[string][]byte{
 		"traversal":   tarOf(t, tar.Header{Name: "tree/../../target", Typeflag: reg}),
@@ -262,7 +263,7 @@ func TestManyAtOnce(t *testing.T) {
 	var out events
 	juliet := online(t, s, s.Addr, "juliet", true, nil)
 	romeo := online(t, s, s.Addr, "romeo", false, out.report)
-	receiving(t, juliet, ReceiveOptions{Dir: dir, Accept: AcceptContacts})
+	receiving(t, juliet, ReceiveOptions{Dir: dir, Accept: policy.Contacts})
 	opt := SendOptions{To: jid.MustParse("juliet@jet.test"), Wait: time.Minute}
 	from := t.TempDir()
 	for i := range 12 {
@@ -270,7 +271,7 @@ func TestManyAtOnce(t *testing.T) {
 		if err := os.WriteFile(path, bytes.Repeat([]byte{byte(i)}, i*1000), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		opt.Files = append(opt.Files, Source{Path: path})
+		opt.Files = append(opt.Files, source.Named{Path: path})
 	}
 	if err := romeo.Send(t.Context(), opt); err != nil {
 		t.Fatal(err)

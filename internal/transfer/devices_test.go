@@ -11,6 +11,8 @@ import (
 	"jetsend/internal/event"
 	"jetsend/internal/jid"
 	"jetsend/internal/omemo"
+	"jetsend/internal/policy"
+	"jetsend/internal/source"
 	"jetsend/internal/xmltree"
 	"jetsend/internal/xmpptest"
 )
@@ -82,11 +84,11 @@ func TestAddedDevice(t *testing.T) {
 	var out events
 	juliet := online(t, s, s.Addr, "juliet", true, nil)
 	romeo := online(t, s, tap.Addr, "romeo", false, out.report)
-	receiving(t, juliet, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+	receiving(t, juliet, ReceiveOptions{Dir: t.TempDir(), Accept: policy.Contacts})
 	to := jid.MustParse("juliet@jet.test")
 	send := func(want ...event.DeviceInfo) {
 		t.Helper()
-		err := romeo.Send(t.Context(), SendOptions{To: to, Files: []Source{{Path: testFile(t, "text")}}, Wait: time.Minute})
+		err := romeo.Send(t.Context(), SendOptions{To: to, Files: []source.Named{{Path: testFile(t, "text")}}, Wait: time.Minute})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -12,6 +12,7 @@ import (
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/omemo"
+	"jetsend/internal/policy"
 	"jetsend/internal/profile"
 	"jetsend/internal/xmltree"
 )
@@ -84,10 +85,10 @@ func TestTakesPlaintext(t *testing.T) {
 		senders string
 		want    bool
 	}{
-		{ReceiveOptions{Accept: AcceptAll}, jingle.SenderInitiator, false},
-		{ReceiveOptions{Accept: AcceptVerified, InsecurePlaintext: true}, jingle.SenderInitiator, false},
-		{ReceiveOptions{Accept: AcceptContacts, InsecurePlaintext: true}, jingle.SenderInitiator, true},
-		{ReceiveOptions{Accept: AcceptContacts, InsecurePlaintext: true}, jingle.SenderResponder, false},
+		{ReceiveOptions{Accept: policy.All}, jingle.SenderInitiator, false},
+		{ReceiveOptions{Accept: policy.Verified, InsecurePlaintext: true}, jingle.SenderInitiator, false},
+		{ReceiveOptions{Accept: policy.Contacts, InsecurePlaintext: true}, jingle.SenderInitiator, true},
+		{ReceiveOptions{Accept: policy.Contacts, InsecurePlaintext: true}, jingle.SenderResponder, false},
 	} {
 		if got := (&terms{ReceiveOptions: tt.opt}).takesPlaintext(tt.senders); got != tt.want {
 			t.Errorf("%+v from the %s: %t", tt.opt, tt.senders, got)

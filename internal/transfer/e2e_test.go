@@ -16,7 +16,9 @@ import (
 	"jetsend/internal/event"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
+	"jetsend/internal/policy"
 	"jetsend/internal/session"
+	"jetsend/internal/source"
 	"jetsend/internal/xmltree"
 	"jetsend/internal/xmpptest"
 )
@@ -151,9 +153,9 @@ func TestOverProsody(t *testing.T) {
 	stop := make(chan struct{})
 	received := make(chan error, 1)
 	go func() {
-		received <- juliet.Receive(t.Context(), ReceiveOptions{Dir: dir, Accept: AcceptContacts, Drain: 10 * time.Second, Stop: stop})
+		received <- juliet.Receive(t.Context(), ReceiveOptions{Dir: dir, Accept: policy.Contacts, Drain: 10 * time.Second, Stop: stop})
 	}()
-	var files []Source
+	var files []source.Named
 	var data [][]byte
 	for i, size := range []int{0, 1, 64 << 10, 5<<20 + 3} {
 		b := make([]byte, size)
@@ -162,7 +164,7 @@ func TestOverProsody(t *testing.T) {
 		if err := os.WriteFile(path, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		files, data = append(files, Source{Path: path}), append(data, b)
+		files, data = append(files, source.Named{Path: path}), append(data, b)
 	}
 	if err := romeo.Send(t.Context(), SendOptions{To: jid.MustParse("juliet@jet.test"), Files: files, Wait: time.Minute}); err != nil {
 		t.Fatal(err)

@@ -16,8 +16,10 @@ import (
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
+	"jetsend/internal/policy"
 	"jetsend/internal/profile"
 	"jetsend/internal/route"
+	"jetsend/internal/source"
 	"jetsend/internal/xmpptest"
 )
 
@@ -27,9 +29,9 @@ func TestFormStartsOver(t *testing.T) {
 	for name, how := range map[string]dialect.Choice{"jet": dialect.ChooseJET, "draft": dialect.ChooseDraft, "file": dialect.ChooseEncryptedFile} {
 		t.Run(name, func(t *testing.T) {
 			st := setStage(t, 1<<20, xmpptest.CutAt(300<<10))
-			receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
+			receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts})
 			opt := SendOptions{
-				To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: st.path}}, Wait: time.Minute, Encryption: how,
+				To: jid.MustParse("juliet@jet.test"), Files: []source.Named{{Path: st.path}}, Wait: time.Minute, Encryption: how,
 				AnswerTimeout: time.Minute, Route: route.Options{Transports: []string{route.S5B}}, Retry: RetryOptions{Retries: 1, For: time.Minute},
 			}
 			wantCode(t, st.romeo.Send(t.Context(), opt), exitcode.Interrupted)

@@ -16,8 +16,10 @@ import (
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/omemo"
+	"jetsend/internal/policy"
 	"jetsend/internal/profile"
 	"jetsend/internal/route"
+	"jetsend/internal/source"
 	"jetsend/internal/xmltree"
 	"jetsend/internal/xmpptest"
 )
@@ -56,7 +58,7 @@ func newFormStage(t *testing.T) *formStage {
 	})
 	st.have(t, noise(100_001))
 	st.meet(t, s, st.tap.Addr, false)
-	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
+	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts})
 	// She is seen: what a short wait ends with is about her client, on a busy machine too.
 	if err := st.romeo.sess.Appear(t.Context()); err != nil {
 		t.Fatal(err)
@@ -111,7 +113,7 @@ func (st *formStage) send(t *testing.T, opt SendOptions) error {
 	t.Helper()
 	st.in.reset()
 	st.out.reset()
-	opt.To, opt.Files, opt.AnswerTimeout = jid.MustParse("juliet@jet.test"), []Source{{Path: st.path}}, time.Minute
+	opt.To, opt.Files, opt.AnswerTimeout = jid.MustParse("juliet@jet.test"), []source.Named{{Path: st.path}}, time.Minute
 	if opt.Wait == 0 {
 		opt.Wait = 10 * time.Second
 	}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"jetsend/internal/clean"
+	"jetsend/internal/contact"
 	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
@@ -121,7 +122,7 @@ func (e *Endpoint) assemble() {
 	c.Log = e.log
 	c.Reconnect, c.Quick, c.State = true, e.cfg.Quick, e.connection
 	c.Hidden = e.cfg.Receiver // until Receive is ready for offers
-	c.Features = features(e.cfg.Receiver, route.Options{})
+	c.Features = contact.Features(e.cfg.Receiver, route.Options{}.Order())
 	if e.cfg.Receiver { // the others' resource is one that nobody knows
 		c.Visible = e.visible
 	}
@@ -223,7 +224,7 @@ func (e *Endpoint) admit(from jid.JID, offer *jingle.Content) (take func(*jingle
 	}
 	t := r.terms()
 	switch {
-	case offer == nil && t.known(from.Bare()):
+	case offer == nil && t.Known(from.Bare()):
 		return nil, nil // the manager's own answer tells them what is wrong
 	case offer != nil && (r.admits(t, from) || offer.Senders == jingle.SenderResponder && r.serves(from)):
 		return func(s *jingle.Session) { r.start(s, t) }, nil
@@ -239,7 +240,7 @@ func (e *Endpoint) admit(from jid.JID, offer *jingle.Content) (take func(*jingle
 func (e *Endpoint) visible(from jid.JID) bool {
 	r, bare := e.receiver.Load(), from.Bare()
 	switch {
-	case e.isContact(bare):
+	case e.people().IsContact(bare):
 		return true
 	case from.Local() == "":
 		return from.Domain() == e.sess.JID().Domain() || e.sess.ContactAt(from.Domain())
@@ -247,7 +248,7 @@ func (e *Endpoint) visible(from jid.JID) bool {
 		return false
 	}
 	t := r.terms()
-	return t.admits(from) || t.Accept == AcceptAll && t.names(bare)
+	return t.Admits(from) || t.AdmitsStranger(bare)
 }
 
 // admitInband is asked about in-band streams that nobody expects.

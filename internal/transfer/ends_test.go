@@ -10,6 +10,7 @@ import (
 	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/journal"
+	"jetsend/internal/policy"
 	"jetsend/internal/xmpptest"
 )
 
@@ -64,8 +65,8 @@ func noise(size int) []byte {
 // rest, for which nobody asks. It returns the row that romeo has of it.
 func (st *stage) cutForGood(t *testing.T) journal.Row {
 	t.Helper()
-	stop := receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
-	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+	stop := receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts})
+	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: policy.Contacts})
 	wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
 	waitIdle(t, st.juliet)
 	stop()

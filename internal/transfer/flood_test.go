@@ -9,6 +9,8 @@ import (
 
 	"jetsend/internal/jid"
 	"jetsend/internal/omemo"
+	"jetsend/internal/policy"
+	"jetsend/internal/source"
 	"jetsend/internal/stanza"
 	"jetsend/internal/xmltree"
 	"jetsend/internal/xmpptest"
@@ -27,7 +29,7 @@ func TestFloods(t *testing.T) {
 	}
 	s := xmpptest.Start(t, xmpptest.Options{Mutual: true, Accounts: accounts})
 	juliet := online(t, s, s.Addr, "juliet", true, nil)
-	receiving(t, juliet, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+	receiving(t, juliet, ReceiveOptions{Dir: t.TempDir(), Accept: policy.Contacts})
 	romeo := online(t, s, s.Addr, "romeo", false, nil)
 	devices := knowWell(t, online(t, s, s.Addr, "tybalt", false, nil), juliet)
 	small := func(name string) time.Duration {
@@ -39,7 +41,7 @@ func TestFloods(t *testing.T) {
 			t.Fatal(err)
 		}
 		begun := time.Now()
-		err := romeo.Send(ctx, SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: file}}, Wait: time.Minute})
+		err := romeo.Send(ctx, SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []source.Named{{Path: file}}, Wait: time.Minute})
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -11,6 +11,7 @@ import (
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
 	"jetsend/internal/journal"
+	"jetsend/internal/policy"
 )
 
 // gone fails unless a transfer stayed forgotten, with nothing of it on the disk.
@@ -36,7 +37,7 @@ func (st *stage) gone(t *testing.T, key journal.Key) {
 // not known.
 func TestForgottenBefore(t *testing.T) {
 	st, id := cutStage(t)
-	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: policy.Contacts})
 	opt := ResumeOptions{Transfers: []journal.Key{{ID: id, Direction: journal.Receive}}, Wait: time.Minute}
 	if err := st.juliet.journal.Forget(t.Context(), opt.Transfers[0], Discard); err != nil {
 		t.Fatal(err)
@@ -71,7 +72,7 @@ func remove(t *testing.T, e *Endpoint, id string) error {
 // asks for it stays forgotten.
 func TestForgottenMeanwhile(t *testing.T) {
 	st, id := cutStage(t)
-	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: policy.Contacts})
 	key := journal.Key{ID: id, Direction: journal.Receive}
 	// The sender holds its row, as if it were about to go on.
 	h, err := st.romeo.journal.Begin(t.Context(), load(t, st.romeo, journal.Key{ID: id, Direction: journal.Send}))

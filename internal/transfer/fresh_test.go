@@ -15,6 +15,7 @@ import (
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
+	"jetsend/internal/policy"
 	"jetsend/internal/profile"
 	"jetsend/internal/route"
 	"jetsend/internal/source"
@@ -55,8 +56,8 @@ func (s *spy) report(ev event.Event) {
 func TestFreshSecrets(t *testing.T) {
 	const limit = 40_003
 	st := setStage(t, 30*limit, xmpptest.CutAt(3*limit/4))
-	stop := receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
-	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+	stop := receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts})
+	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: policy.Contacts})
 	st.romeo.cfg.SessionLimit, st.juliet.cfg.SessionLimit = limit, limit
 	look := &spy{wire: func() int64 { return carried(st.relay) }}
 	var wire []byte
@@ -80,7 +81,7 @@ func TestFreshSecrets(t *testing.T) {
 	}
 	id := ""
 	send := func() exitcode.Code {
-		src, err := source.Open(t.Context(), Source{Path: st.path}.Path, Source{Path: st.path}.Name)
+		src, err := source.Open(t.Context(), source.Named{Path: st.path}.Path, source.Named{Path: st.path}.Name)
 		if err != nil {
 			t.Fatal(err)
 		}

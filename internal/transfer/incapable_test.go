@@ -16,6 +16,7 @@ import (
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/profile"
+	"jetsend/internal/source"
 )
 
 // TestIncapableAtOnce: when all that is online has answered that it takes no encrypted
@@ -42,7 +43,7 @@ func TestIncapableAtOnce(t *testing.T) {
 			defer st.lie(nil)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			opt := SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: st.path}}, Encryption: tt.how, Wait: time.Hour}
+			opt := SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []source.Named{{Path: st.path}}, Encryption: tt.how, Wait: time.Hour}
 			err := st.romeo.Send(ctx, opt)
 			wantCode(t, err, exitcode.Incapable)
 			f := err.(*fault.Failure)

@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"jetsend/internal/batch"
@@ -85,9 +86,7 @@ func (k *keeper) interrupted(ctx context.Context) []journal.Row {
 
 // look asks for what is due, and returns how long there is nothing to do.
 func (k *keeper) look(ctx context.Context) time.Duration {
-	if k.r.terms().Accept == AcceptVerified {
-		k.r.renew(func(t *terms) { t.learnVerified(ctx) })
-	}
+	k.r.learnVerified(ctx)
 	t, now := k.r.terms(), time.Now()
 	idle := k.r.e.timing.lookAtLeast
 	rows := k.thin(ctx, t, k.interrupted(ctx))
@@ -137,7 +136,7 @@ func (k *keeper) note(end requested) {
 
 // wants reports whether the run would take the file.
 func (r *receiver) wants(t *terms, row journal.Row) bool {
-	return !r.isClosed() && r.once.WaitsFor(batch.KeyOf(row.Peer, row.Batch, row.ID)) && t.admits(row.Peer)
+	return !r.isClosed() && r.once.WaitsFor(batch.KeyOf(row.Peer, row.Batch, row.ID)) && t.Admits(row.Peer)
 }
 
 // request asks for the rest of a file, in one session of its actor. The error says that
@@ -152,4 +151,37 @@ func (r *receiver) request(t *terms, row journal.Row) error {
 		return fault.ErrStreamLost
 	}
 	return <-q.done
+}
+
+// look has the keeper look at once.
+func (r *receiver) look() {
+	select {
+	case r.kick <- struct{}{}:
+	default: // it will look anyway
+	}
+}
+
+// errNoReceiver: there is no run of Receive that could be alive.
+var errNoReceiver = errors.New("not receiving")
+
+// Alive returns nil when the run of Receive is at work: when its keeper has
+// been through a whole look, which needs the locks of the run and the database.
+// It does not need the server. It waits for that until ctx ends.
+func (e *Endpoint) Alive(ctx context.Context) error {
+	r := e.receiver.Load()
+	if r == nil {
+		return errNoReceiver
+	}
+	looked := make(chan struct{})
+	select {
+	case r.alive <- looked:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	select {
+	case <-looked:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }

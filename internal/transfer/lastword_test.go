@@ -11,6 +11,7 @@ import (
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
+	"jetsend/internal/policy"
 	"jetsend/internal/xmltree"
 	"jetsend/internal/xmpptest"
 )
@@ -83,7 +84,7 @@ func TestLastWordLost(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			st := setStage(t, 300_000)
 			tap := xmpptest.StartTap(t, st.server, losing(tt.words...))
-			receiving(t, st.behind(t, tap), ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
+			receiving(t, st.behind(t, tap), ReceiveOptions{Dir: st.dir, Accept: policy.Contacts})
 			err := st.send(t, RetryOptions{})
 			if tt.known != (err == nil) {
 				t.Fatal(err)
@@ -127,7 +128,7 @@ var crashes = map[string]struct {
 // release would have left.
 func crash(t *testing.T, st *stage, leave func(part, final string) error) journal.Key {
 	t.Helper()
-	stop := receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
+	stop := receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts})
 	wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
 	waitIdle(t, st.juliet)
 	stop()
@@ -176,7 +177,7 @@ func TestCrashInRelease(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
+				receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts})
 				if first == "receiver" && !tt.again {
 					eventually(t, func() bool { return count[event.Received](&st.in) == 1 })
 				}

@@ -8,6 +8,7 @@ import (
 
 	"jetsend/internal/charge"
 	"jetsend/internal/jid"
+	"jetsend/internal/policy"
 	"jetsend/internal/session"
 	"jetsend/internal/upkeep"
 )
@@ -23,11 +24,16 @@ func unconnected() *Endpoint {
 	return e
 }
 
+// termsOf are those of the options, where no key is verified.
+func termsOf(r *receiver, opt ReceiveOptions) *terms {
+	return &terms{ReceiveOptions: opt, Rules: policy.New(r.e.people(), opt.choice())}
+}
+
 // TestWaitingOffers exceeds the offers that may wait to be decided.
 func TestWaitingOffers(t *testing.T) {
 	romeo := jid.MustParse("romeo@jet.test/orchard")
 	r := &receiver{e: &unconnected().core}
-	under := &terms{ReceiveOptions: ReceiveOptions{Accept: AcceptFrom, From: []jid.JID{romeo.Bare()}}, e: r.e}
+	under := termsOf(r, ReceiveOptions{Accept: policy.From, From: []jid.JID{romeo.Bare()}})
 	for range maxWaiting {
 		if !r.admits(under, romeo) {
 			t.Fatal("refused too soon")
@@ -47,7 +53,7 @@ func TestWaitingOffers(t *testing.T) {
 func TestStrangers(t *testing.T) {
 	r := &receiver{e: &unconnected().core, strang: charge.Strangers()}
 	burst := r.strang.Burst()
-	under := &terms{ReceiveOptions: ReceiveOptions{Accept: AcceptAll}, e: r.e}
+	under := termsOf(r, ReceiveOptions{Accept: policy.All})
 	admitted := 0
 	for i := range 10 * burst {
 		if r.admits(under, jid.MustParse(fmt.Sprintf("s%d@jet.test/x", i))) {

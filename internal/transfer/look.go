@@ -2,18 +2,14 @@ package transfer
 
 import (
 	"context"
-	"fmt"
 
 	"jetsend/internal/contact"
 	"jetsend/internal/dialect"
-	"jetsend/internal/exitcode"
-	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle/s5b"
 	"jetsend/internal/journal"
 	"jetsend/internal/route"
 	"jetsend/internal/source"
-	"jetsend/internal/xmltree"
 )
 
 // This file is what package doctor sees of an endpoint: what Send decides by, without an
@@ -77,25 +73,4 @@ func (e *Endpoint) Earlier(ctx context.Context, opt SendOptions, src *source.Sou
 // Interrupted are the interrupted transfers with a contact, the oldest first.
 func (e *Endpoint) Interrupted(ctx context.Context, with jid.JID) ([]journal.Row, error) {
 	return e.journal.List(ctx, journal.Filter{Peer: with.Bare(), States: []journal.State{journal.Interrupted}})
-}
-
-// checkTexts refuses what does not fit into a sealed offer.
-func checkTexts(opt SendOptions) error {
-	if err := checkText("description", opt.Description, maxDescription); err != nil {
-		return err
-	}
-	for _, f := range opt.Files {
-		if err := checkText("name", f.Name, maxGivenName); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func checkText(what, text string, most int) error {
-	n := len(xmltree.AppendEscaped(nil, text))
-	if n <= most {
-		return nil
-	}
-	return &fault.Failure{Code: exitcode.Usage, Reason: fmt.Sprintf("a %s of %d bytes as XML; at most %d fit", what, n, most)}
 }

@@ -13,6 +13,8 @@ import (
 	"jetsend/internal/event"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
+	"jetsend/internal/policy"
+	"jetsend/internal/source"
 	"jetsend/internal/xmltree"
 	"jetsend/internal/xmpptest"
 )
@@ -222,7 +224,7 @@ func newLyingStage(t *testing.T) *lyingStage {
 	tap := xmpptest.StartTap(t, s, st.rewrite)
 	st.juliet = online(t, s, s.Addr, "juliet", true, st.in.report)
 	st.romeo = online(t, s, tap.Addr, "romeo", false, st.out.report)
-	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
+	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts})
 	return st
 }
 
@@ -240,7 +242,7 @@ func (st *lyingStage) send(t *testing.T) error {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	st.stops(cancel)
-	return st.romeo.Send(ctx, SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: st.path}}, Wait: time.Minute, AnswerTimeout: time.Minute})
+	return st.romeo.Send(ctx, SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []source.Named{{Path: st.path}}, Wait: time.Minute, AnswerTimeout: time.Minute})
 }
 
 // tries sends the file while one lie is told.

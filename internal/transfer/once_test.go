@@ -17,10 +17,12 @@ import (
 	"jetsend/internal/fault"
 	"jetsend/internal/inbox"
 	"jetsend/internal/jid"
+	"jetsend/internal/policy"
+	"jetsend/internal/source"
 )
 
 // threeFiles are a batch.
-func threeFiles(t *testing.T) (files []Source) {
+func threeFiles(t *testing.T) (files []source.Named) {
 	t.Helper()
 	dir := t.TempDir()
 	for _, name := range []string{"a", "b", "c"} {
@@ -28,7 +30,7 @@ func threeFiles(t *testing.T) (files []Source) {
 		if err := os.WriteFile(path, []byte(strings.Repeat(name, 1000)), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		files = append(files, Source{Path: path})
+		files = append(files, source.Named{Path: path})
 	}
 	return files
 }
@@ -59,7 +61,7 @@ func TestOnceIsOneBatch(t *testing.T) {
 		asked := 0
 		go func() {
 			ended <- juliet.Receive(t.Context(), ReceiveOptions{
-				Dir: dir, Accept: AcceptAsk, Once: true, OnConflict: inbox.Skip, Drain: time.Minute,
+				Dir: dir, Accept: policy.Ask, Once: true, OnConflict: inbox.Skip, Drain: time.Minute,
 				Ask: func(context.Context, Question) (bool, error) { asked++; return true, nil },
 			})
 		}()
@@ -93,7 +95,7 @@ func TestOnceTakesNoOther(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() {
 		ended <- juliet.Receive(t.Context(), ReceiveOptions{
-			Dir: t.TempDir(), Accept: AcceptAsk, Once: true, Drain: time.Minute,
+			Dir: t.TempDir(), Accept: policy.Ask, Once: true, Drain: time.Minute,
 			Ask: func(context.Context, Question) (bool, error) {
 				asked.Add(1)
 				r := juliet.receiver.Load()
@@ -157,7 +159,7 @@ func TestOutputIsForOneFile(t *testing.T) {
 	var out bytes.Buffer
 	ended := make(chan error, 1)
 	go func() {
-		ended <- juliet.Receive(t.Context(), ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts, Once: true, Out: &out})
+		ended <- juliet.Receive(t.Context(), ReceiveOptions{Dir: t.TempDir(), Accept: policy.Contacts, Once: true, Out: &out})
 	}()
 	files := threeFiles(t)
 	send := SendOptions{To: jid.MustParse("juliet@jet.test"), Files: files, Wait: time.Minute}

@@ -6,9 +6,11 @@ import (
 	"fmt"
 
 	"jetsend/internal/dialect"
+	"jetsend/internal/fault"
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
+	"jetsend/internal/policy"
 	"jetsend/internal/profile"
 )
 
@@ -50,7 +52,7 @@ func (in *incoming) public(senders string) (err error) {
 // the policy admits, may be looked at further. Where keys must be verified it may
 // not, for it has none.
 func (t *terms) takesPlaintext(senders string) bool {
-	return t.InsecurePlaintext && t.Accept != AcceptVerified && senders == jingle.SenderInitiator
+	return t.InsecurePlaintext && t.Accept != policy.Verified && senders == jingle.SenderInitiator
 }
 
 // open opens the envelope, judges the device that wrapped it, and holds the
@@ -74,7 +76,7 @@ func (in *incoming) open(ctx context.Context) error {
 	defer clear(opened.Key) // what is needed of them is in the secret
 	defer clear(opened.Payload)
 	in.dev = opened.Device
-	if err := in.terms.judge(in.dev, in.sess.Content().Senders == jingle.SenderInitiator); err != nil {
+	if err := in.terms.Judge(in.dev, in.sess.Content().Senders == jingle.SenderInitiator); err != nil {
 		return err
 	}
 	in.e.upkeep.Opened()
@@ -89,4 +91,24 @@ func (in *incoming) open(ctx context.Context) error {
 	in.e.contacts().RememberJetsend(ctx, in.dev)
 	in.dropAbandoned(ctx)
 	return nil
+}
+
+// dropAbandoned ends the transfers that the sender of an offer has given up, as far as
+// they are of its own key, and removes what there is of them. What somebody is at is
+// settled by its own session.
+func (in *incoming) dropAbandoned(ctx context.Context) {
+	for _, id := range in.d.Sealed().Gone {
+		row, err := in.e.journal.Peek(ctx, journal.Key{ID: id, Direction: journal.Receive})
+		if err != nil || row.State != journal.Interrupted || row.Phase.Verified() || row.Peer != in.dev.JID.Bare() || !row.HasKey(in.dev.IdentityKey) {
+			continue
+		}
+		if !in.e.failRow(row, fault.ErrAbandoned) {
+			continue
+		}
+		head := headOf(row, in.sess.Peer())
+		if !in.r.notify(row.Key, &notice{head: head, err: fault.ErrAbandoned}) {
+			in.r.over(head, fault.ErrAbandoned)
+		}
+		in.e.log.Info("given up by the sender", "transfer", id, "peer", row.Peer)
+	}
 }

@@ -14,9 +14,11 @@ import (
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
+	"jetsend/internal/policy"
 	"jetsend/internal/profile"
 	"jetsend/internal/route"
 	"jetsend/internal/session"
+	"jetsend/internal/source"
 )
 
 // Config says how an account goes online.
@@ -58,21 +60,10 @@ type Config struct {
 	Log *slog.Logger
 }
 
-// Source is one file or directory to send, or an input.
-type Source struct {
-	Path string
-	Name string // offered name; empty means the base name of Path
-	// Input, when not nil, is read to its end before anything is offered, into
-	// a directory beside the state file, named after it with ".spools" at the
-	// end. There is no Path then. An error of it that is a *Failure is the error of
-	// Send.
-	Input io.Reader
-}
-
 // SendOptions are the choices of one `send`.
 type SendOptions struct {
 	To            jid.JID // bare or full
-	Files         []Source
+	Files         []source.Named
 	Wait          time.Duration // for a capable resource to appear
 	Patient       bool          // wait also when all that is online cannot take the files
 	AnswerTimeout time.Duration // 0: wait for ever
@@ -125,19 +116,6 @@ type ResumeOptions struct {
 	Anew func(*journal.Row) string
 }
 
-// Policy says whose offers are taken.
-type Policy string
-
-// The accept policies (design of `receive --accept`).
-const (
-	AcceptAsk      Policy = "ask"
-	AcceptContacts Policy = "contacts"
-	AcceptVerified Policy = "verified"
-	AcceptAll      Policy = "all"
-	// AcceptFrom is --from without --accept: the named JIDs with a usable key.
-	AcceptFrom Policy = "from"
-)
-
 // Question is what `--accept ask` shows. All text is cleaned.
 type Question struct {
 	Peer        jid.JID
@@ -157,7 +135,7 @@ type Question struct {
 type ReceiveOptions struct {
 	Dir    string
 	Once   bool
-	Accept Policy
+	Accept policy.Accept
 	From   []jid.JID // bare or full; empty: anybody that Accept takes
 	// Trust may be stricter than that of the Config, for what is offered or asked for.
 	Trust      omemo.TrustMode
@@ -176,7 +154,7 @@ type ReceiveOptions struct {
 	// Hook, unless nil, is run once for each file that this run releases.
 	Hook *hook.Config
 	// InsecurePlaintext takes offers without encryption, too, from whom Accept and
-	// From admit; with AcceptVerified it does nothing.
+	// From admit; with policy.Verified it does nothing.
 	InsecurePlaintext bool
 	// NoServe refuses contacts who ask for the rest of a file that was offered
 	// to them and interrupted.
@@ -195,7 +173,7 @@ type ReceiveOptions struct {
 	Stop <-chan struct{}
 	// Changes brings new options while the run lasts; nil: never.
 	Changes <-chan Change
-	// Ask is called for each offer under AcceptAsk, one at a time.
+	// Ask is called for each offer under policy.Ask, one at a time.
 	Ask func(context.Context, Question) (bool, error)
 }
 

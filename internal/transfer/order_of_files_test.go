@@ -10,6 +10,8 @@ import (
 
 	"jetsend/internal/event"
 	"jetsend/internal/jid"
+	"jetsend/internal/policy"
+	"jetsend/internal/source"
 )
 
 // TestArgumentsInOrder: several files are offered in the order in which they were named,
@@ -19,8 +21,8 @@ func TestArgumentsInOrder(t *testing.T) {
 	var in events
 	juliet := online(t, s, s.Addr, "juliet", true, in.report)
 	romeo := online(t, s, s.Addr, "romeo", false, nil)
-	receiving(t, juliet, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
-	var files []Source
+	receiving(t, juliet, ReceiveOptions{Dir: t.TempDir(), Accept: policy.Contacts})
+	var files []source.Named
 	var want []string
 	for i := range 12 {
 		name := fmt.Sprintf("%02d", (i*7)%12) // no order of names
@@ -28,7 +30,7 @@ func TestArgumentsInOrder(t *testing.T) {
 		if err := os.WriteFile(path, make([]byte, (12-i)<<12), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		files, want = append(files, Source{Path: path}), append(want, name)
+		files, want = append(files, source.Named{Path: path}), append(want, name)
 	}
 	if err := romeo.Send(t.Context(), SendOptions{To: jid.MustParse("juliet@jet.test"), Files: files, Wait: time.Minute}); err != nil {
 		t.Fatal(err)

@@ -14,7 +14,9 @@ import (
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/jingle/ibb"
+	"jetsend/internal/policy"
 	"jetsend/internal/route"
+	"jetsend/internal/source"
 	"jetsend/internal/xmltree"
 	"jetsend/internal/xmpptest"
 )
@@ -51,7 +53,7 @@ func newOrderStage(t *testing.T) *orderStage {
 	st.tap = xmpptest.StartTap(t, s, st.rewrite)
 	st.have(t, noise(30_001))
 	st.meet(t, s, st.tap.Addr, false)
-	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts, Retry: RetryOptions{Retries: 5, For: time.Minute}})
+	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts, Retry: RetryOptions{Retries: 5, For: time.Minute}})
 	return st
 }
 
@@ -92,7 +94,7 @@ func (st *orderStage) heard() (said, answers []string) {
 func (st *orderStage) send(t *testing.T, how dialect.Choice, transport string) error {
 	t.Helper()
 	err := st.romeo.Send(t.Context(), SendOptions{
-		To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: st.path}}, Wait: time.Minute, AnswerTimeout: time.Minute,
+		To: jid.MustParse("juliet@jet.test"), Files: []source.Named{{Path: st.path}}, Wait: time.Minute, AnswerTimeout: time.Minute,
 		Encryption: how, Route: route.Options{Transports: []string{transport}},
 	})
 	waitIdle(t, st.juliet)

@@ -10,6 +10,7 @@ import (
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
 	"jetsend/internal/journal"
+	"jetsend/internal/policy"
 	"jetsend/internal/route"
 	"jetsend/internal/xmpptest"
 )
@@ -21,10 +22,10 @@ var patient = RetryOptions{Retries: 5, For: time.Hour}
 // over, as what has become of it meanwhile in other hands.
 func TestParked(t *testing.T) {
 	st := setStage(t, 1<<20, xmpptest.CutAt(1<<19))
-	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: policy.Contacts})
 	ended := make(chan error, 1)
 	go func() {
-		ended <- st.juliet.Receive(t.Context(), ReceiveOptions{Dir: st.dir, Accept: AcceptContacts, Retry: patient, Once: true})
+		ended <- st.juliet.Receive(t.Context(), ReceiveOptions{Dir: st.dir, Accept: policy.Contacts, Retry: patient, Once: true})
 	}()
 	wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
 	waitIdle(t, st.juliet)
@@ -76,7 +77,7 @@ func TestParkedEnd(t *testing.T) {
 	for name, forget := range map[string]bool{"kept": false, "forgotten": true} {
 		t.Run(name, func(t *testing.T) {
 			st := setStage(t, 1<<20, xmpptest.CutAt(1<<19))
-			stop := receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts, Retry: patient})
+			stop := receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts, Retry: patient})
 			wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
 			waitIdle(t, st.juliet)
 			failed, _ := last[event.Failed](&st.out)
@@ -96,8 +97,8 @@ func TestParkedEnd(t *testing.T) {
 // TestParkedSend: the same for a file that a daemon sends on request.
 func TestParkedSend(t *testing.T) {
 	st := setStage(t, 1<<20, xmpptest.CutAt(1<<18))
-	stop := receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
-	stopSender := receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts, Retry: patient})
+	stop := receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts})
+	stopSender := receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: policy.Contacts, Retry: patient})
 	wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
 	waitIdle(t, st.juliet)
 	stop()
@@ -110,7 +111,7 @@ func TestParkedSend(t *testing.T) {
 	}), exitcode.Interrupted)
 	waitIdle(t, st.romeo)
 	st.through(t)
-	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
+	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts})
 	other := onlineIn(t, st.romeo.cfg.StateDir, st.server, st.server.Addr, "romeo", false, nil)
 	defer func() { _ = other.Close(context.Background()) }()
 	other.cfg.S5B = st.romeo.cfg.S5B

@@ -19,8 +19,10 @@ import (
 	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
+	"jetsend/internal/policy"
 	"jetsend/internal/profile"
 	"jetsend/internal/route"
+	"jetsend/internal/source"
 	"jetsend/internal/state"
 	"jetsend/internal/xmltree"
 	"jetsend/internal/xmpptest"
@@ -41,7 +43,7 @@ func midway(to *events, do func()) func(event.Event) {
 // slowly is a send that takes ten seconds, which no test lets it have.
 func (st *stage) slowly(ctx context.Context) error {
 	return st.romeo.Send(ctx, SendOptions{
-		To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: st.path}}, Wait: time.Minute, AnswerTimeout: time.Minute,
+		To: jid.MustParse("juliet@jet.test"), Files: []source.Named{{Path: st.path}}, Wait: time.Minute, AnswerTimeout: time.Minute,
 		LimitRate: int64(len(st.data) / 10), Route: route.Options{Transports: []string{route.S5B}},
 	})
 }
@@ -81,7 +83,7 @@ func (st *stage) asksNothing(t *testing.T, id string) {
 // until `resume` there. A request, as of a receiver who was never told, is refused.
 func TestPauseBySender(t *testing.T) {
 	st := setStage(t, 4<<20)
-	stop := receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts, AutoResume: day})
+	stop := receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts, AutoResume: day})
 	ctx, interrupt := context.WithCancelCause(t.Context())
 	st.romeo.cfg.Report = midway(&st.out, func() { interrupt(fault.ErrInterrupted) })
 	wantCode(t, st.slowly(ctx), exitcode.Cancelled)
@@ -93,7 +95,7 @@ func TestPauseBySender(t *testing.T) {
 	if f, _ := last[event.Failed](&st.in); f.Code != int(exitcode.Declined) || !f.Resumable || !strings.Contains(f.Reason, "by hand") || len(f.Hints) != 1 {
 		t.Errorf("%+v", f)
 	}
-	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: policy.Contacts})
 	st.asksNothing(t, sent.ID)
 	stop()
 	st.in.reset()
@@ -104,7 +106,7 @@ func TestPauseBySender(t *testing.T) {
 	if _, received = st.rows(t); received.Paused != journal.PausedThere || received.Durable == 0 {
 		t.Errorf("after the refusal: %+v", received)
 	}
-	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
+	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts})
 	if err := <-st.resume(t, st.romeo, sent.ID, journal.Send); err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +124,7 @@ func TestPauseByReceiver(t *testing.T) {
 	defer interrupt(nil)
 	st.juliet.cfg.Report = midway(&st.in, func() { interrupt(fault.ErrInterrupted) })
 	ended := make(chan error, 1)
-	go func() { ended <- st.juliet.Receive(ctx, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts}) }()
+	go func() { ended <- st.juliet.Receive(ctx, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts}) }()
 	takesOffers(t, st.juliet)
 	wantCode(t, st.slowly(t.Context()), exitcode.Declined)
 	wantCode(t, <-ended, exitcode.Cancelled)
@@ -133,10 +135,10 @@ func TestPauseByReceiver(t *testing.T) {
 	if f, _ := last[event.Failed](&st.out); !f.Resumable || !slices.Equal(f.Hints, []string{"ask the contact to run `jetsend resume`"}) {
 		t.Errorf("%+v", f)
 	}
-	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: policy.Contacts})
 	asked := make(chan Question, 1)
 	no := func(_ context.Context, q Question) (bool, error) { asked <- q; return false, nil }
-	stop := receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptAsk, Ask: no, AutoResume: day})
+	stop := receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Ask, Ask: no, AutoResume: day})
 	st.asksNothing(t, sent.ID)
 	wantCode(t, st.send(t, RetryOptions{}), exitcode.Declined)
 	<-asked
@@ -185,10 +187,10 @@ func TestStopWhileRequesting(t *testing.T) {
 			<-over
 		}
 	}
-	stop := receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+	stop := receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: policy.Contacts})
 	go func() {
 		defer close(over)
-		ended <- st.juliet.Receive(ctx, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts, AutoResume: day})
+		ended <- st.juliet.Receive(ctx, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts, AutoResume: day})
 	}()
 	wantCode(t, <-ended, exitcode.Cancelled)
 	stop()
@@ -209,7 +211,7 @@ func TestStopBeforeServing(t *testing.T) {
 	ctx, interrupt := context.WithCancelCause(t.Context())
 	defer interrupt(nil)
 	ended := make(chan error, 1)
-	go func() { ended <- st.romeo.Receive(ctx, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts}) }()
+	go func() { ended <- st.romeo.Receive(ctx, ReceiveOptions{Dir: t.TempDir(), Accept: policy.Contacts}) }()
 	takesOffers(t, st.romeo)
 	r := st.romeo.receiver.Load()
 	for range charge.MaxRunningContact { // the request has to wait
@@ -217,7 +219,7 @@ func TestStopBeforeServing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts, AutoResume: day})
+	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts, AutoResume: day})
 	eventually(t, func() bool { return load(t, st.romeo, sent).State.Live() })
 	interrupt(fault.ErrInterrupted)
 	wantCode(t, <-ended, exitcode.Cancelled)
@@ -241,7 +243,7 @@ func TestStopWhileAskedByHand(t *testing.T) {
 	defer interrupt(nil)
 	ended := make(chan error, 1)
 	go func() {
-		ended <- st.juliet.Receive(ctx, ReceiveOptions{Dir: st.dir, Accept: AcceptAsk, Ask: func(ctx context.Context, _ Question) (bool, error) {
+		ended <- st.juliet.Receive(ctx, ReceiveOptions{Dir: st.dir, Accept: policy.Ask, Ask: func(ctx context.Context, _ Question) (bool, error) {
 			interrupt(fault.ErrInterrupted)
 			<-ctx.Done()
 			return false, context.Cause(ctx)
@@ -277,7 +279,7 @@ func TestPauseBeforeTheAck(t *testing.T) {
 		return [][]byte{raw}
 	})
 	st.romeo = online(t, st.server, tap.Addr, "romeo", false, st.out.report)
-	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptAsk, Ask: func(ctx context.Context, _ Question) (bool, error) {
+	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Ask, Ask: func(ctx context.Context, _ Question) (bool, error) {
 		interrupt(fault.ErrInterrupted)
 		<-ctx.Done()
 		return false, context.Cause(ctx)
@@ -303,8 +305,8 @@ func TestPauseAtTheAnswer(t *testing.T) {
 			<-r.ctx.Done()
 		}
 	}
-	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
-	wantCode(t, st.juliet.Receive(ctx, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts, AutoResume: day}), exitcode.Cancelled)
+	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: policy.Contacts})
+	wantCode(t, st.juliet.Receive(ctx, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts, AutoResume: day}), exitcode.Cancelled)
 	waitIdle(t, st.romeo)
 	for e, want := range map[*Endpoint]journal.Row{
 		st.juliet: {Key: journal.Key{ID: id, Direction: journal.Receive}, Paused: journal.PausedHere},
@@ -323,9 +325,9 @@ func TestForgetIsTold(t *testing.T) {
 	if err := st.romeo.journal.Forget(t.Context(), journal.Key{ID: id, Direction: journal.Send}, Discard); err != nil {
 		t.Fatal(err)
 	}
-	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: policy.Contacts})
 	age(t, st.juliet, id, time.Hour)
-	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts, AutoResume: day})
+	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts, AutoResume: day})
 	st.ended(t, id, exitcode.Declined)
 }
 
@@ -350,7 +352,7 @@ func (st *stage) ended(t *testing.T, id string, code exitcode.Code) {
 // file from there tells it what was forgotten. Nobody else's word counts.
 func TestForgetIsToldLater(t *testing.T) {
 	st := setStage(t, 4<<20)
-	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts, AutoResume: day})
+	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts, AutoResume: day})
 	ctx, interrupt := context.WithCancelCause(t.Context())
 	st.romeo.cfg.Report = midway(&st.out, func() { interrupt(fault.ErrInterrupted) })
 	wantCode(t, st.slowly(ctx), exitcode.Cancelled)
@@ -408,10 +410,10 @@ func TestSourceChangedEndsBoth(t *testing.T) {
 	}
 	t.Run("in the middle", func(t *testing.T) {
 		st := setStage(t, 4<<20)
-		receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts, AutoResume: day})
+		receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts, AutoResume: day})
 		st.romeo.cfg.Report = midway(&st.out, func() { touch(st.path) })
 		opt := SendOptions{
-			To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: st.path}}, Wait: time.Minute, AnswerTimeout: time.Minute,
+			To: jid.MustParse("juliet@jet.test"), Files: []source.Named{{Path: st.path}}, Wait: time.Minute, AnswerTimeout: time.Minute,
 			LimitRate: 4 << 20, Route: route.Options{Transports: []string{route.S5B}},
 		}
 		wantCode(t, st.romeo.Send(t.Context(), opt), exitcode.LocalFile)
@@ -427,7 +429,7 @@ func TestSourceChangedEndsBoth(t *testing.T) {
 		touch(st.path)
 		st.in.reset()
 		age(t, st.juliet, row.ID, time.Hour)
-		receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts, AutoResume: day})
+		receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts, AutoResume: day})
 		st.ended(t, row.ID, exitcode.LocalFile)
 		if row = load(t, st.romeo, row.Key); row.State != journal.Failed {
 			t.Errorf("the sender's row: %+v", row)

@@ -26,6 +26,7 @@ import (
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
+	"jetsend/internal/policy"
 	"jetsend/internal/profile"
 	"jetsend/internal/route"
 	"jetsend/internal/source"
@@ -269,17 +270,17 @@ func TestPlainPolicy(t *testing.T) {
 		opt  ReceiveOptions
 		code exitcode.Code // of the sender
 	}{
-		"contacts": {ReceiveOptions{Accept: AcceptContacts, InsecurePlaintext: true}, exitcode.OK},
-		"from":     {ReceiveOptions{Accept: AcceptFrom, From: []jid.JID{jid.MustParse("romeo@jet.test")}, InsecurePlaintext: true}, exitcode.OK},
-		"asked": {ReceiveOptions{Accept: AcceptAsk, InsecurePlaintext: true, Ask: func(_ context.Context, q Question) (bool, error) {
+		"contacts": {ReceiveOptions{Accept: policy.Contacts, InsecurePlaintext: true}, exitcode.OK},
+		"from":     {ReceiveOptions{Accept: policy.From, From: []jid.JID{jid.MustParse("romeo@jet.test")}, InsecurePlaintext: true}, exitcode.OK},
+		"asked": {ReceiveOptions{Accept: policy.Ask, InsecurePlaintext: true, Ask: func(_ context.Context, q Question) (bool, error) {
 			asked <- q
 			return true, nil
 		}}, exitcode.OK},
-		"asked, no": {ReceiveOptions{Accept: AcceptAsk, InsecurePlaintext: true, Ask: func(context.Context, Question) (bool, error) { return false, nil }}, exitcode.Declined},
-		"too big":   {ReceiveOptions{Accept: AcceptContacts, InsecurePlaintext: true, MaxSize: 100_000}, exitcode.Declined},
-		"others":    {ReceiveOptions{Accept: AcceptFrom, From: []jid.JID{jid.MustParse("nurse@jet.test")}, InsecurePlaintext: true}, exitcode.Offline},
-		"off":       {ReceiveOptions{Accept: AcceptContacts}, exitcode.Untrusted},
-		"off, all":  {ReceiveOptions{Accept: AcceptAll}, exitcode.Untrusted},
+		"asked, no": {ReceiveOptions{Accept: policy.Ask, InsecurePlaintext: true, Ask: func(context.Context, Question) (bool, error) { return false, nil }}, exitcode.Declined},
+		"too big":   {ReceiveOptions{Accept: policy.Contacts, InsecurePlaintext: true, MaxSize: 100_000}, exitcode.Declined},
+		"others":    {ReceiveOptions{Accept: policy.From, From: []jid.JID{jid.MustParse("nurse@jet.test")}, InsecurePlaintext: true}, exitcode.Offline},
+		"off":       {ReceiveOptions{Accept: policy.Contacts}, exitcode.Untrusted},
+		"off, all":  {ReceiveOptions{Accept: policy.All}, exitcode.Untrusted},
 	} {
 		t.Run(name, func(t *testing.T) {
 			allow(t, st.juliet, func(o *ReceiveOptions) {
@@ -306,7 +307,7 @@ func TestPlainPolicy(t *testing.T) {
 	}
 	// Whoever sends an encrypted file is asked about as ever.
 	allow(t, st.juliet, func(o *ReceiveOptions) {
-		o.Accept, o.From, o.MaxSize, o.InsecurePlaintext = AcceptAsk, nil, 0, true
+		o.Accept, o.From, o.MaxSize, o.InsecurePlaintext = policy.Ask, nil, 0, true
 		o.Ask = func(_ context.Context, q Question) (bool, error) {
 			asked <- q
 			return true, nil
@@ -402,7 +403,7 @@ func TestPlainAfterCrash(t *testing.T) {
 		Name: "f", Dir: dir, Size: 3, Source: journal.SourceFile, Keys: [][]byte{journal.NoKey()},
 	}
 	cutRelease(t, juliet, row, []byte("abc"))
-	receiving(t, juliet, ReceiveOptions{Dir: dir, Accept: AcceptContacts})
+	receiving(t, juliet, ReceiveOptions{Dir: dir, Accept: policy.Contacts})
 	eventually(t, func() bool { _, ok := last[event.Received](&in); return ok })
 	if got, _ := last[event.Received](&in); got.Verified == nil || len(got.Verified) > 0 {
 		t.Errorf("%+v", got)

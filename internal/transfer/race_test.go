@@ -15,7 +15,9 @@ import (
 	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
+	"jetsend/internal/policy"
 	"jetsend/internal/route"
+	"jetsend/internal/source"
 	"jetsend/internal/xmpptest"
 )
 
@@ -23,8 +25,8 @@ import (
 // The file arrives once, and no end says anything else.
 func TestBothAtOnce(t *testing.T) {
 	st := setStage(t, 1<<20, xmpptest.CutAt(1<<19))
-	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
-	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts})
+	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: policy.Contacts})
 	wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
 	waitIdle(t, st.juliet)
 	failed, _ := last[event.Failed](&st.out)
@@ -85,11 +87,11 @@ func TestSupersede(t *testing.T) {
 	st := &stage{server: s}
 	st.have(t, make([]byte, 2<<20))
 	st.juliet = online(t, s, s.Addr, "juliet", true, st.in.report)
-	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts, Retry: RetryOptions{Retries: 5, For: time.Minute}})
+	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts, Retry: RetryOptions{Retries: 5, For: time.Minute}})
 	state := t.TempDir()
 	old := onlineIn(t, state, s, tap.Addr, "romeo", false, nil)
 	opt := SendOptions{
-		To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: st.path}}, Wait: time.Minute, AnswerTimeout: time.Minute,
+		To: jid.MustParse("juliet@jet.test"), Files: []source.Named{{Path: st.path}}, Wait: time.Minute, AnswerTimeout: time.Minute,
 		Route: route.Options{Transports: []string{route.IBB}},
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -146,9 +148,9 @@ func TestEchoedRange(t *testing.T) {
 	st := &stage{server: s}
 	st.have(t, noise(1<<10))
 	st.meet(t, s, tap.Addr, false)
-	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
+	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts})
 	err := st.romeo.Send(t.Context(), SendOptions{
-		To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: st.path}}, Wait: time.Minute, Encryption: dialect.ChooseJET,
+		To: jid.MustParse("juliet@jet.test"), Files: []source.Named{{Path: st.path}}, Wait: time.Minute, Encryption: dialect.ChooseJET,
 	})
 	if err != nil || hits == 0 {
 		t.Fatal(hits, err)
@@ -172,8 +174,8 @@ func TestSessionLimitResumed(t *testing.T) {
 				} else {
 					st.juliet.cfg.SessionLimit = limit
 				}
-				receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
-				stop := receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
+				receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: policy.Contacts})
+				stop := receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts})
 				wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
 				waitIdle(t, st.juliet)
 				failed, _ := last[event.Failed](&st.out)

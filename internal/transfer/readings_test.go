@@ -12,6 +12,7 @@ import (
 
 	"jetsend/internal/charge"
 	"jetsend/internal/fault"
+	"jetsend/internal/policy"
 	"jetsend/internal/source"
 	"jetsend/internal/stream"
 )
@@ -74,11 +75,11 @@ func TestNothingToRead(t *testing.T) {
 	s := prosody(t)
 	juliet := online(t, s, s.Addr, "juliet", true, nil)
 	romeo := online(t, s, s.Addr, "romeo", false, nil)
-	receiving(t, juliet, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+	receiving(t, juliet, ReceiveOptions{Dir: t.TempDir(), Accept: policy.Contacts})
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	err := juliet.receiver.Load().readings.Turn(ctx, romeo.JID().Bare(), func(charge.Payment) error {
-		return romeo.Send(ctx, SendOptions{To: juliet.JID().Bare(), Files: []Source{{Path: testFile(t, "small")}}, Wait: time.Minute})
+		return romeo.Send(ctx, SendOptions{To: juliet.JID().Bare(), Files: []source.Named{{Path: testFile(t, "small")}}, Wait: time.Minute})
 	})
 	if err != nil {
 		t.Error(err)

@@ -20,6 +20,7 @@ import (
 	"jetsend/internal/inbox"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
+	"jetsend/internal/policy"
 )
 
 // maxWaiting bounds the offers that are looked at or asked about at once.
@@ -101,11 +102,11 @@ func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
 	defer r.refuse(nil)
 	r.hooks, r.unhook = context.WithCancelCause(ctx)
 	defer r.unhook(nil)
-	verified, err := e.verifiedContacts(ctx)
+	rules, err := policy.New(e.people(), opt.choice()).Learn(ctx)
 	if err != nil {
 		return &fault.Failure{Code: exitcode.Config, Reason: "state", Err: err}
 	}
-	r.inForce.Store(&terms{ReceiveOptions: opt, e: &e.core, verified: verified})
+	r.inForce.Store(&terms{ReceiveOptions: opt, Rules: rules})
 	if opt.InsecurePlaintext {
 		e.cfg.Report(event.Warning{Text: receivesPlaintext})
 	}
@@ -300,10 +301,7 @@ func (r *receiver) admits(t *terms, from jid.JID) bool {
 	if !r.hasRoom() || !r.once.Admits(bare) {
 		return false
 	}
-	if t.admits(from) {
-		return true
-	}
-	return t.Accept == AcceptAll && t.names(bare) && r.strang.Allow()
+	return t.Admits(from) || t.AdmitsStranger(bare) && r.strang.Allow()
 }
 
 // start takes an offer, which was admitted under t, off the stream's dispatcher.

@@ -19,6 +19,7 @@ import (
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
+	"jetsend/internal/policy"
 	"jetsend/internal/route"
 	"jetsend/internal/source"
 	"jetsend/internal/xmltree"
@@ -40,7 +41,7 @@ func TestNothingToldBeforeTheYes(t *testing.T) {
 		t.Fatal(err)
 	}
 	asked, says := 0, false
-	receiving(t, juliet, ReceiveOptions{Dir: dir, Accept: AcceptAsk, Ask: func(context.Context, Question) (bool, error) { asked++; return says, nil }})
+	receiving(t, juliet, ReceiveOptions{Dir: dir, Accept: policy.Ask, Ask: func(context.Context, Question) (bool, error) { asked++; return says, nil }})
 	said := ""
 	for _, tt := range []struct {
 		what   string
@@ -89,14 +90,14 @@ func TestOnceAfterNoSpace(t *testing.T) {
 	juliet := online(t, s, s.Addr, "juliet", true, nil)
 	romeo := online(t, s, s.Addr, "romeo", false, nil)
 	path := testFile(t, "text")
-	opt := ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts, Once: true, MinFree: 1 << 60, PerSender: true}
+	opt := ReceiveOptions{Dir: t.TempDir(), Accept: policy.Contacts, Once: true, MinFree: 1 << 60, PerSender: true}
 	stop := receiving(t, juliet, opt)
-	send := SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: path}}, Wait: time.Minute}
+	send := SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []source.Named{{Path: path}}, Wait: time.Minute}
 	var f *fault.Failure
 	for i := range 3 {
 		if i == 2 {
 			stop()
-			opt.PerSender, opt.Accept = false, AcceptAsk
+			opt.PerSender, opt.Accept = false, policy.Ask
 			opt.Ask = func(context.Context, Question) (bool, error) { return true, nil }
 			receiving(t, juliet, opt)
 		}
@@ -123,7 +124,7 @@ func TestOnceEndedByAnother(t *testing.T) {
 	}
 	ended, sent := make(chan error, 1), make(chan exitcode.Code, 1)
 	go func() {
-		ended <- juliet.Receive(t.Context(), ReceiveOptions{Dir: row.Dir, Accept: AcceptContacts, Once: true})
+		ended <- juliet.Receive(t.Context(), ReceiveOptions{Dir: row.Dir, Accept: policy.Contacts, Once: true})
 	}()
 	go func() { sent <- offeredBy(t, romeo, &source.Source{Name: row.Name}, []byte("abc"), row.ID) }()
 	eventually(t, func() bool {
@@ -157,7 +158,7 @@ func TestInbandSuccess(t *testing.T) {
 	var out events
 	juliet := online(t, s, s.Addr, "juliet", true, nil)
 	romeo := online(t, s, tap.Addr, "romeo", false, out.report)
-	receiving(t, juliet, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+	receiving(t, juliet, ReceiveOptions{Dir: t.TempDir(), Accept: policy.Contacts})
 	tap.SetRewrite(func(dir xmpptest.Direction, raw []byte) [][]byte {
 		if dir == xmpptest.ToServer && contains(raw, "<data ") { // dropped, and called a success
 			for _, st := range tap.Stanzas() {
@@ -170,7 +171,7 @@ func TestInbandSuccess(t *testing.T) {
 		return [][]byte{raw}
 	})
 	err := romeo.Send(t.Context(), SendOptions{
-		To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: testFile(t, "something to keep")}}, Wait: time.Minute,
+		To: jid.MustParse("juliet@jet.test"), Files: []source.Named{{Path: testFile(t, "something to keep")}}, Wait: time.Minute,
 		Encryption: dialect.ChooseJET, Route: route.Options{Transports: []string{route.IBB}},
 	})
 	var f *fault.Failure
@@ -199,8 +200,8 @@ func TestInterruptedAtTheEnd(t *testing.T) {
 			time.AfterFunc(500*time.Millisecond, func() { cancel(fault.ErrTerminated) })
 		}
 	})
-	receiving(t, juliet, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
-	err := romeo.Send(ctx, SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: testFile(t, "x")}}, Wait: time.Minute})
+	receiving(t, juliet, ReceiveOptions{Dir: t.TempDir(), Accept: policy.Contacts})
+	err := romeo.Send(ctx, SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []source.Named{{Path: testFile(t, "x")}}, Wait: time.Minute})
 	var f *fault.Failure
 	if !errors.As(err, &f) || f.Code != exitcode.Terminated {
 		t.Errorf("%v", err)

@@ -19,6 +19,7 @@ import (
 	"jetsend/internal/jingle"
 	"jetsend/internal/jingle/ibb"
 	"jetsend/internal/journal"
+	"jetsend/internal/policy"
 	"jetsend/internal/route"
 	"jetsend/internal/xmltree"
 	"jetsend/internal/xmpptest"
@@ -145,7 +146,7 @@ func TestOneRefusal(t *testing.T) {
 	defer cancel()
 	ended := make(chan error, 1)
 	receive := func(opt ReceiveOptions) {
-		opt.Dir, opt.Accept = t.TempDir(), AcceptContacts
+		opt.Dir, opt.Accept = t.TempDir(), policy.Contacts
 		go func() { ended <- romeo.Receive(ctx, opt) }()
 		takesOffers(t, romeo)
 	}
@@ -258,7 +259,7 @@ func TestConflict(t *testing.T) {
 	other := online(t, s, s.Addr, "juliet", true, nil)
 	path := testFile(t, "text")
 	const id = "0a3c1d5e-1b2c-4d3e-8f90-a1b2c3d4e5f6"
-	receiving(t, romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+	receiving(t, romeo, ReceiveOptions{Dir: t.TempDir(), Accept: policy.Contacts})
 	to, err := juliet.servants(t.Context(), jid.MustParse("romeo@jet.test"), time.Minute)
 	if err != nil {
 		t.Fatal(err)

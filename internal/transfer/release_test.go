@@ -20,6 +20,7 @@ import (
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
+	"jetsend/internal/policy"
 	"jetsend/internal/profile"
 	"jetsend/internal/route"
 	"jetsend/internal/source"
@@ -86,10 +87,10 @@ func cut(t *testing.T) (*stage, *insider, func() exitcode.Code) {
 		st.out.report(ev)
 	})
 	st.romeo.cfg.S5B = cfg
-	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
+	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts})
 	opt := SendOptions{To: jid.MustParse("juliet@jet.test"), Wait: time.Minute, AnswerTimeout: time.Minute, Route: route.Options{Transports: []string{route.S5B}}}
 	send := func() exitcode.Code {
-		src, err := source.Open(t.Context(), Source{Path: st.path}.Path, Source{Path: st.path}.Name)
+		src, err := source.Open(t.Context(), source.Named{Path: st.path}.Path, source.Named{Path: st.path}.Name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -202,7 +203,7 @@ func TestChecksumLost(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() {
 		ended <- st.romeo.Send(ctx, SendOptions{
-			To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: st.path}}, Wait: time.Minute, AnswerTimeout: time.Minute,
+			To: jid.MustParse("juliet@jet.test"), Files: []source.Named{{Path: st.path}}, Wait: time.Minute, AnswerTimeout: time.Minute,
 		})
 	}()
 	_, err := tap.Wait(t.Context(), func(s xmpptest.Stanza) bool {

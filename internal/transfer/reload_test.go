@@ -16,6 +16,8 @@ import (
 	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
+	"jetsend/internal/policy"
+	"jetsend/internal/source"
 )
 
 // TestChange: what a reload changes holds for the next offer, and not for a
@@ -29,7 +31,7 @@ func TestChange(t *testing.T) {
 		t.Errorf("alive before the run: %v", err)
 	}
 	changes := make(chan Change)
-	opt := ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts, LimitRate: 100, Changes: changes}
+	opt := ReceiveOptions{Dir: t.TempDir(), Accept: policy.Contacts, LimitRate: 100, Changes: changes}
 	receiving(t, juliet, opt)
 	apply := func(o ReceiveOptions) {
 		t.Helper()
@@ -42,7 +44,7 @@ func TestChange(t *testing.T) {
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		return romeo.Send(t.Context(), SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: path}}, Wait: time.Minute})
+		return romeo.Send(t.Context(), SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []source.Named{{Path: path}}, Wait: time.Minute})
 	}
 	running := make(chan error, 1)
 	go func() { running <- send("slow", strings.Repeat("x", 200<<10)) }()
@@ -55,7 +57,7 @@ func TestChange(t *testing.T) {
 	if limit := juliet.sending.Limit(); limit != 100 { // for what is asked of a receiver
 		t.Errorf("what a receiver sends goes at %d bytes a second", limit)
 	}
-	apply(ReceiveOptions{Dir: "/nowhere", Accept: AcceptContacts, MaxSize: 3})
+	apply(ReceiveOptions{Dir: "/nowhere", Accept: policy.Contacts, MaxSize: 3})
 	declined := func(what string, err error) {
 		t.Helper()
 		var f *fault.Failure
@@ -75,19 +77,19 @@ func TestChange(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	apply(ReceiveOptions{Accept: AcceptFrom, From: []jid.JID{jid.MustParse("nurse@jet.test")}})
+	apply(ReceiveOptions{Accept: policy.From, From: []jid.JID{jid.MustParse("nurse@jet.test")}})
 	if err := send("unnamed", "x"); err == nil {
 		t.Error("somebody was received from who is not named any more")
 	}
-	apply(ReceiveOptions{Accept: AcceptVerified})
+	apply(ReceiveOptions{Accept: policy.Verified})
 	if err := send("unverified", "x"); err == nil {
 		t.Error("an unverified key was enough")
 	}
 	if err := juliet.OMEMO().Verify(t.Context(), jid.MustParse("romeo@jet.test"), romeo.OMEMO().Fingerprint()); err != nil {
 		t.Fatal(err)
 	}
-	apply(ReceiveOptions{Accept: AcceptContacts})
-	apply(ReceiveOptions{Accept: AcceptVerified})
+	apply(ReceiveOptions{Accept: policy.Contacts})
+	apply(ReceiveOptions{Accept: policy.Verified})
 	if err := send("verified", "x"); err != nil {
 		t.Errorf("verified: %v", err)
 	}
@@ -134,7 +136,7 @@ func TestAliveWhileSettling(t *testing.T) {
 		_, err := os.Stat(stale)
 		return os.IsNotExist(err)
 	}
-	receiving(t, juliet, ReceiveOptions{Dir: dir, Accept: AcceptContacts, KeepFor: time.Nanosecond})
+	receiving(t, juliet, ReceiveOptions{Dir: dir, Accept: policy.Contacts, KeepFor: time.Nanosecond})
 	<-reported
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
@@ -175,12 +177,12 @@ func TestImpatientDrain(t *testing.T) {
 	defer cancel(nil)
 	ended := make(chan error, 1)
 	go func() {
-		ended <- juliet.Receive(ctx, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts, LimitRate: 1000, Drain: time.Hour, Stop: stop})
+		ended <- juliet.Receive(ctx, ReceiveOptions{Dir: t.TempDir(), Accept: policy.Contacts, LimitRate: 1000, Drain: time.Hour, Stop: stop})
 	}()
 	sent := make(chan error, 1)
 	go func() {
 		sent <- romeo.Send(t.Context(), SendOptions{
-			To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: testFile(t, strings.Repeat("x", 1<<20))}}, Wait: time.Minute,
+			To: jid.MustParse("juliet@jet.test"), Files: []source.Named{{Path: testFile(t, strings.Repeat("x", 1<<20))}}, Wait: time.Minute,
 		})
 	}()
 	for !in.has("negotiated") {

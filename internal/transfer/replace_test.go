@@ -10,7 +10,9 @@ import (
 	"jetsend/internal/jingle"
 	"jetsend/internal/jingle/ibb"
 	"jetsend/internal/jingle/s5b"
+	"jetsend/internal/policy"
 	"jetsend/internal/route"
+	"jetsend/internal/source"
 	"jetsend/internal/xmltree"
 	"jetsend/internal/xmpptest"
 )
@@ -40,14 +42,14 @@ func TestReplaceToInitiator(t *testing.T) {
 	var in, out events
 	juliet := online(t, s, s.Addr, "juliet", true, in.report)
 	romeo := online(t, s, tap.Addr, "romeo", false, out.report)
-	receiving(t, juliet, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+	receiving(t, juliet, ReceiveOptions{Dir: t.TempDir(), Accept: policy.Contacts})
 	nowhere := route.S5BConfig{Advertise: []string{"127.0.0.1:1"}, Proxies: []string{s5b.NoDiscovery}}
 	for want, cfg := range map[string]route.S5BConfig{route.S5B: {}, route.IBB: nowhere} {
 		useProxies(t, romeo, cfg)
 		useProxies(t, juliet, cfg)
 		rejected.Store(0)
 		err := romeo.Send(t.Context(), SendOptions{
-			To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: testFile(t, "text")}}, Wait: time.Minute, AnswerTimeout: time.Minute,
+			To: jid.MustParse("juliet@jet.test"), Files: []source.Named{{Path: testFile(t, "text")}}, Wait: time.Minute, AnswerTimeout: time.Minute,
 		})
 		eventually(t, func() bool { return rejected.Load() > 0 }) // the file may be there before
 		n, _ := last[event.Negotiated](&out)

@@ -14,7 +14,9 @@ import (
 	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
+	"jetsend/internal/policy"
 	"jetsend/internal/route"
+	"jetsend/internal/source"
 	"jetsend/internal/xmltree"
 	"jetsend/internal/xmpptest"
 )
@@ -77,9 +79,9 @@ func TestReplayedOffer(t *testing.T) {
 				}
 			}
 			sql(juliet, `CREATE TABLE old_prekeys AS SELECT * FROM prekeys`)
-			receiving(t, juliet, ReceiveOptions{Dir: dir, Accept: AcceptContacts, KeepFor: time.Hour})
+			receiving(t, juliet, ReceiveOptions{Dir: dir, Accept: policy.Contacts, KeepFor: time.Hour})
 			err := romeo.Send(t.Context(), SendOptions{
-				To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: testFile(t, "allow: everybody")}}, Wait: time.Minute,
+				To: jid.MustParse("juliet@jet.test"), Files: []source.Named{{Path: testFile(t, "allow: everybody")}}, Wait: time.Minute,
 				Encryption: how, AnswerTimeout: time.Minute, Route: route.Options{Transports: []string{route.IBB}},
 			})
 			if err != nil {

@@ -13,8 +13,10 @@ import (
 	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
+	"jetsend/internal/policy"
 	"jetsend/internal/route"
 	"jetsend/internal/session"
+	"jetsend/internal/source"
 	"jetsend/internal/xmpptest"
 )
 
@@ -49,7 +51,7 @@ func (st *stage) through(t *testing.T, faults ...xmpptest.Fault) {
 func (st *stage) send(t *testing.T, retry RetryOptions) error {
 	t.Helper()
 	return st.romeo.Send(t.Context(), SendOptions{
-		To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: st.path}}, Wait: time.Minute, Retry: retry, AnswerTimeout: time.Minute,
+		To: jid.MustParse("juliet@jet.test"), Files: []source.Named{{Path: st.path}}, Wait: time.Minute, Retry: retry, AnswerTimeout: time.Minute,
 		Route: route.Options{Transports: []string{route.S5B}},
 	})
 }
@@ -77,7 +79,7 @@ func wantCode(t *testing.T, err error, code exitcode.Code) {
 // client that has the beginning: not with another one, which comes first otherwise.
 func TestResumeBySender(t *testing.T) {
 	st := setStage(t, 3<<20, xmpptest.CutAt(1<<20))
-	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
+	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts})
 	wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
 	waitIdle(t, st.juliet)
 	failed, _ := last[event.Failed](&st.out)
@@ -85,7 +87,7 @@ func TestResumeBySender(t *testing.T) {
 		t.Fatalf("%+v", failed)
 	}
 	other := onlineAs(t, st.server, "juliet", func(c *Config) { c.Session.Server, c.Receiver, c.Session.Priority = st.server.Addr, true, 1 })
-	receiving(t, other, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+	receiving(t, other, ReceiveOptions{Dir: t.TempDir(), Accept: policy.Contacts})
 	eventually(t, func() bool { return isOnline(st.romeo, other.sess.JID()) })
 	st.through(t, xmpptest.CutAt(1<<20))
 	wantCode(t, st.romeo.Resume(t.Context(), ResumeOptions{
@@ -112,7 +114,7 @@ func TestResumeBySender(t *testing.T) {
 // TestResumeInRun: one run survives several cuts by itself.
 func TestResumeInRun(t *testing.T) {
 	st := setStage(t, 2<<20, xmpptest.CutAt(700<<10))
-	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts, Retry: RetryOptions{Retries: 5, For: time.Minute}})
+	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts, Retry: RetryOptions{Retries: 5, For: time.Minute}})
 	if err := st.send(t, RetryOptions{Retries: 5, For: time.Minute}); err != nil {
 		t.Fatal(err)
 	}
@@ -176,14 +178,14 @@ func carried(r *xmpptest.Relay) int64 {
 // daemon comes online, even if the clock was set back since.
 func TestResumeByDaemon(t *testing.T) {
 	st := setStage(t, 2<<20, xmpptest.CutAt(1<<20))
-	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts, AutoResume: time.Hour, Retry: RetryOptions{Retries: 5, For: time.Minute}})
+	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts, AutoResume: time.Hour, Retry: RetryOptions{Retries: 5, For: time.Minute}})
 	wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
 	waitIdle(t, st.juliet)
 	if _, err := st.juliet.db.ExecContext(t.Context(), `UPDATE transfers SET updated = ?`, time.Now().Add(day).UnixMilli()); err != nil {
 		t.Fatal(err)
 	}
 	st.through(t)
-	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: policy.Contacts})
 	eventually(t, func() bool { _, ok := last[event.Received](&st.in); return ok })
 	st.arrived(t)
 	if _, ok := last[event.Failed](&st.in); ok {
@@ -207,7 +209,7 @@ func TestNewcomers(t *testing.T) {
 	daemon := func() (stop func()) { // returns when juliet sees it
 		before := arrival()
 		romeo := onlineIn(t, state, s, s.Addr, "romeo", true, nil)
-		halt := receiving(t, romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+		halt := receiving(t, romeo, ReceiveOptions{Dir: t.TempDir(), Accept: policy.Contacts})
 		eventually(t, func() bool { return arrival() > before })
 		return func() {
 			halt()
@@ -252,7 +254,7 @@ func eventually(t *testing.T, ok func() bool) {
 func TestSessionLimit(t *testing.T) {
 	st := setStage(t, 2<<20+17, xmpptest.CutAt(300<<10))
 	st.romeo.cfg.SessionLimit = 256<<10 + 5
-	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts, Retry: RetryOptions{Retries: 5, For: time.Minute}})
+	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts, Retry: RetryOptions{Retries: 5, For: time.Minute}})
 	if err := st.send(t, RetryOptions{Retries: 5, For: time.Minute}); err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
 	"jetsend/internal/journal"
+	"jetsend/internal/policy"
 	"jetsend/internal/route"
 	"jetsend/internal/source"
 	"jetsend/internal/xmpptest"
@@ -25,8 +26,8 @@ func TestLostPart(t *testing.T) {
 		t.Run(string(by)+" resumes", func(t *testing.T) {
 			st := setStage(t, 1<<20, xmpptest.CutAt(100<<10))
 			st.romeo.cfg.SessionLimit = 128 << 10
-			stop := receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
-			receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+			stop := receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts})
+			receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: policy.Contacts})
 			wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
 			waitIdle(t, st.juliet)
 			failed, _ := last[event.Failed](&st.out)
@@ -109,7 +110,7 @@ func TestSourceLost(t *testing.T) {
 		t.Error("a file that has changed can be gone on with")
 	}
 	file := testFile(t, "something")
-	src, err := source.Open(t.Context(), Source{Path: filepath.Dir(file)}.Path, Source{Path: filepath.Dir(file)}.Name)
+	src, err := source.Open(t.Context(), source.Named{Path: filepath.Dir(file)}.Path, source.Named{Path: filepath.Dir(file)}.Name)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,7 +20,9 @@ import (
 	"jetsend/internal/jingle"
 	"jetsend/internal/jingle/ibb"
 	"jetsend/internal/jingle/s5b"
+	"jetsend/internal/policy"
 	"jetsend/internal/route"
+	"jetsend/internal/source"
 	"jetsend/internal/xmltree"
 	"jetsend/internal/xmpptest"
 )
@@ -85,7 +87,7 @@ func TestRoutes(t *testing.T) {
 			stop := make(chan struct{})
 			received := make(chan error, 1)
 			go func() {
-				received <- juliet.Receive(t.Context(), ReceiveOptions{Dir: dir, Accept: AcceptContacts, Drain: 10 * time.Second, Stop: stop, Route: tt.receiver})
+				received <- juliet.Receive(t.Context(), ReceiveOptions{Dir: dir, Accept: policy.Contacts, Drain: 10 * time.Second, Stop: stop, Route: tt.receiver})
 			}()
 			takesOffers(t, juliet)
 			eventually(t, func() bool { // what the run before could do is forgotten
@@ -94,7 +96,7 @@ func TestRoutes(t *testing.T) {
 				return err == nil && info.Has(s5b.NS) == slices.Contains(takes, route.S5B) && info.Has(ibb.NSTransport) == slices.Contains(takes, route.IBB)
 			})
 			err := romeo.Send(t.Context(), SendOptions{
-				To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: path}}, Wait: time.Minute, Route: tt.sender, Encryption: tt.encryption,
+				To: jid.MustParse("juliet@jet.test"), Files: []source.Named{{Path: path}}, Wait: time.Minute, Route: tt.sender, Encryption: tt.encryption,
 			})
 			close(stop)
 			if rerr := <-received; rerr != nil {
@@ -137,7 +139,7 @@ func TestRoutes(t *testing.T) {
 // waits at it.
 func TestOnePort(t *testing.T) {
 	st := setStage(t, 100_000)
-	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
+	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts})
 	another := xmltree.New(s5b.NS, "transport").Set("sid", "another")
 	waiting, err := st.juliet.routes.Answer(t.Context(), route.Peer{JID: st.romeo.sess.JID()}, route.Options{}, another)
 	if err != nil {
@@ -175,10 +177,10 @@ func TestFeaturesFollow(t *testing.T) {
 	juliet := online(t, s, s.Addr, "juliet", true, in.report)
 	romeo := online(t, s, tap.Addr, "romeo", false, out.report)
 	changes := make(chan Change)
-	opt := ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts, Route: route.Options{Transports: []string{route.IBB}}, Changes: changes}
+	opt := ReceiveOptions{Dir: t.TempDir(), Accept: policy.Contacts, Route: route.Options{Transports: []string{route.IBB}}, Changes: changes}
 	receiving(t, juliet, opt)
 	stale.Store(true)
-	err := romeo.Send(t.Context(), SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: testFile(t, "text")}}, Wait: time.Minute})
+	err := romeo.Send(t.Context(), SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []source.Named{{Path: testFile(t, "text")}}, Wait: time.Minute})
 	if n, _ := last[event.Negotiated](&out); err != nil || n.Transport != route.IBB {
 		t.Fatalf("%+v: %v", n, err)
 	}

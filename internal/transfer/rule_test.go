@@ -15,6 +15,7 @@ import (
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
 	"jetsend/internal/journal"
+	"jetsend/internal/policy"
 	"jetsend/internal/route"
 	"jetsend/internal/xmpptest"
 )
@@ -45,8 +46,8 @@ func gatedStage(t *testing.T, word string) (st *stage, id string, g *gate, tap *
 	st.have(t, noise(1<<20))
 	st.meet(t, s, tap.Addr, true)
 	st.through(t, xmpptest.CutAt(1<<19))
-	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
-	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts})
+	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: policy.Contacts})
 	wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
 	waitIdle(t, st.juliet)
 	failed, _ := last[event.Failed](&st.out)
@@ -148,7 +149,7 @@ func (st *stage) once(t *testing.T, id string) {
 // the transfer stays what it was.
 func TestOfferWhileHeld(t *testing.T) {
 	st, id := cutStage(t)
-	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts})
+	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts})
 	key := journal.Key{ID: id, Direction: journal.Receive}
 	hold := func() *journal.Handle {
 		h, err := st.juliet.journal.Begin(t.Context(), load(t, st.juliet, key))

@@ -19,13 +19,6 @@ import (
 	"jetsend/internal/source"
 )
 
-// maxDescription and maxGivenName are what fits into a sealed offer, one beside the
-// other, as XML: there a quote or a line break takes five bytes.
-const (
-	maxDescription = 8 << 10
-	maxGivenName   = 4 << 10
-)
-
 // sendingAtOnce bounds the sessions of one `send`: enough that the line is not
 // idle while one file is being agreed on or confirmed, and few enough that one
 // large file gets most of it.
@@ -101,7 +94,7 @@ func (e *core) sendAll(ctx context.Context, opt SendOptions, sources []*source.S
 type NotBegunError struct {
 	*fault.Failure
 	// Sources are those of which no transfer exists that could be resumed.
-	Sources []Source
+	Sources []source.Named
 }
 
 // Unwrap returns the failure.

@@ -11,6 +11,7 @@ import (
 	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
+	"jetsend/internal/policy"
 )
 
 // TestOfferDuringSettle: an offer for a transfer whose release is being ended
@@ -38,7 +39,7 @@ func TestOfferDuringSettle(t *testing.T) {
 func TestOfferLongAfter(t *testing.T) {
 	st := setStage(t, 1000)
 	const ever = 100 * 365 * 24 * time.Hour // the keeper may tidy up at any time
-	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: AcceptContacts, KeepFor: ever})
+	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts, KeepFor: ever})
 	if err := st.send(t, RetryOptions{}); err != nil {
 		t.Fatal(err)
 	}

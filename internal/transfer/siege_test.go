@@ -13,8 +13,10 @@ import (
 	"jetsend/internal/charge"
 	"jetsend/internal/fault"
 	"jetsend/internal/jid"
+	"jetsend/internal/policy"
 	"jetsend/internal/route"
 	"jetsend/internal/session"
+	"jetsend/internal/source"
 	"jetsend/internal/xmpptest"
 )
 
@@ -47,7 +49,7 @@ func TestSiege(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	receiving(t, juliet, ReceiveOptions{Dir: dir, Accept: AcceptContacts, Prime: true})
+	receiving(t, juliet, ReceiveOptions{Dir: dir, Accept: policy.Contacts, Prime: true})
 
 	// Slow senders, as many as there are places.
 	var slow events
@@ -60,7 +62,7 @@ func TestSiege(t *testing.T) {
 	for range charge.MaxRunning {
 		path := testFile(t, strings.Repeat("x", 1<<20))
 		crowd.Go(func() {
-			if err := tybalt.Send(ctx, SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: path}}, Wait: time.Minute, LimitRate: 100}); err == nil {
+			if err := tybalt.Send(ctx, SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []source.Named{{Path: path}}, Wait: time.Minute, LimitRate: 100}); err == nil {
 				t.Error("a file of 1 MiB at 100 bytes a second came")
 			}
 		})
@@ -81,7 +83,7 @@ func TestSiege(t *testing.T) {
 		}
 		honest, done := context.WithTimeout(t.Context(), 3*time.Minute)
 		err := romeo.Send(honest, SendOptions{
-			To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: file}}, Wait: time.Minute, Route: route.Options{Transports: []string{path}},
+			To: jid.MustParse("juliet@jet.test"), Files: []source.Named{{Path: file}}, Wait: time.Minute, Route: route.Options{Transports: []string{path}},
 		})
 		done()
 		if got, rerr := os.ReadFile(filepath.Join(dir, name)); err != nil || !bytes.Equal(got, content) {

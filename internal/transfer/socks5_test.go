@@ -12,7 +12,9 @@ import (
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/jingle/s5b"
+	"jetsend/internal/policy"
 	"jetsend/internal/route"
+	"jetsend/internal/source"
 	"jetsend/internal/xmltree"
 	"jetsend/internal/xmpptest"
 )
@@ -41,8 +43,8 @@ func TestSOCKS5(t *testing.T) {
 	}
 	var in, out events
 	juliet, romeo := hidden("juliet", true, in.report), hidden("romeo", false, out.report)
-	receiving(t, juliet, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
-	opt := SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: testFile(t, strings.Repeat("text", 10_000))}}, Wait: time.Minute}
+	receiving(t, juliet, ReceiveOptions{Dir: t.TempDir(), Accept: policy.Contacts})
+	opt := SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []source.Named{{Path: testFile(t, strings.Repeat("text", 10_000))}}, Wait: time.Minute}
 
 	if err := romeo.Send(t.Context(), opt); err != nil {
 		t.Fatal(err)
@@ -80,8 +82,8 @@ func TestSOCKS5Down(t *testing.T) {
 		c.Session.Server, c.Session.SOCKS5 = "jet.test"+s.Addr[strings.LastIndex(s.Addr, ":"):], o.Addr
 		c.S5B.Proxies = []string{"proxy.jet.test=127.0.0.1:1"}
 	})
-	receiving(t, juliet, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
-	if err := romeo.Send(t.Context(), SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: testFile(t, "text")}}, Wait: time.Minute}); err != nil {
+	receiving(t, juliet, ReceiveOptions{Dir: t.TempDir(), Accept: policy.Contacts})
+	if err := romeo.Send(t.Context(), SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []source.Named{{Path: testFile(t, "text")}}, Wait: time.Minute}); err != nil {
 		t.Fatal(err)
 	}
 	if n, _ := last[event.Negotiated](&out); n.Transport != route.IBB { // although juliet is at hand, at an address of this machine

@@ -1,9 +1,11 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -15,25 +17,44 @@ import (
 	"jetsend/internal/source"
 )
 
-// openSources opens all that is to be sent, reads inputs to their end, and warns of what
-// will not arrive as it is here.
-func (e *core) openSources(ctx context.Context, opt SendOptions) (out []*source.Source, err error) {
+const (
+	// archiveSuffix ends the name of a directory towards clients that get it as a
+	// plain archive.
+	archiveSuffix = ".tar"
+	// unpackTime is how much longer a receiver may take to its receipt for each
+	// file of a directory: every one of them is synced.
+	unpackTime = 20 * time.Millisecond
+)
+
+// checkTexts refuses what does not fit into a sealed offer.
+func checkTexts(opt SendOptions) error {
+	err := profile.CheckDescription(opt.Description)
 	for _, f := range opt.Files {
-		var s *source.Source
-		if f.Input != nil {
-			s, err = e.opener().Read(ctx, f.Input, f.Name, source.Limits{MaxSize: opt.MaxSpool, Empty: opt.AllowEmpty})
-		} else {
-			s, err = source.Open(ctx, f.Path, f.Name)
-		}
-		if err != nil {
-			source.Close(out...)
-			return nil, sourceFailure(ctx, err)
-		}
-		out = append(out, s)
+		err = cmp.Or(err, profile.CheckName(f.Name))
 	}
-	e.tellSkipped(out)
-	e.tellRenames(out)
-	return out, nil
+	if err != nil {
+		return &fault.Failure{Code: exitcode.Usage, Reason: err.Error()}
+	}
+	return nil
+}
+
+// openSources opens all that is to be sent, and warns of what will not arrive as it is
+// here. An error of an input that is a *Failure is what the command ends with.
+func (e *core) openSources(ctx context.Context, opt SendOptions) ([]*source.Source, error) {
+	all, err := e.opener().OpenAll(ctx, opt.Files, source.Limits{MaxSize: opt.MaxSpool, Empty: opt.AllowEmpty})
+	if err != nil {
+		return nil, sourceFailure(ctx, err)
+	}
+	for _, s := range all {
+		for _, text := range s.LeftOut() {
+			e.cfg.Report(event.Warning{Text: text})
+		}
+	}
+	for _, s := range all {
+		count, texts := s.Renames()
+		e.tellChanges(s.Name, count, texts)
+	}
+	return all, nil
 }
 
 // opener opens the sources of our account.
@@ -67,23 +88,6 @@ func newBatch(sources []*source.Source) *profile.Batch {
 	return b
 }
 
-// tellSkipped warns of what is not in the archive of a directory.
-func (e *core) tellSkipped(sources []*source.Source) {
-	for _, s := range sources {
-		for _, text := range s.LeftOut() {
-			e.cfg.Report(event.Warning{Text: text})
-		}
-	}
-}
-
-// tellRenames warns of what will have another name, before anything is sent.
-func (e *core) tellRenames(sources []*source.Source) {
-	for _, s := range sources {
-		count, texts := s.Renames()
-		e.tellChanges(s.Name, count, texts)
-	}
-}
-
 // tellChanges warns of the first changes, and says how many more there are.
 func (e *core) tellChanges(name string, count int, texts []string) {
 	for _, text := range texts[:min(len(texts), maxChangesShown)] {
@@ -96,3 +100,11 @@ func (e *core) tellChanges(name string, count int, texts []string) {
 
 // maxChangesShown bounds the warnings about what is not as it was sent.
 const maxChangesShown = 10
+
+// directoryOf is what a sealed offer says of a source, nil for a file.
+func directoryOf(s *source.Source) *profile.Directory {
+	if s.Tree == nil {
+		return nil
+	}
+	return &profile.Directory{Manifest: s.Tree.Manifest, Files: s.Tree.Files}
+}

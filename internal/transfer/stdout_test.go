@@ -18,6 +18,7 @@ import (
 	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
+	"jetsend/internal/policy"
 	"jetsend/internal/source"
 )
 
@@ -44,7 +45,7 @@ func TestPourCut(t *testing.T) {
 		for name, tt := range poured {
 			row := journal.Row{
 				Key: journal.Key{ID: uuid.NewString(), Direction: journal.Receive}, Peer: jid.MustParse("romeo@jet.test"), Profile: true,
-				Name: name, Dir: dir, Size: int64(len(data)), Source: sourceOf(manifest), Manifest: manifest, Keys: [][]byte{romeo.omemo.IdentityKey()},
+				Name: name, Dir: dir, Size: int64(len(data)), Source: journal.SourceOf(manifest), Manifest: manifest, Keys: [][]byte{romeo.omemo.IdentityKey()},
 			}
 			part := filepath.Join(dir, ".jetsend-"+row.ID+".part")
 			if tt.part {
@@ -73,7 +74,7 @@ func TestPourCut(t *testing.T) {
 	if err := juliet.Resume(t.Context(), ResumeOptions{Transfers: []journal.Key{byHand}, Named: true}); err != nil {
 		t.Fatal(err)
 	}
-	stop := receiving(t, juliet, ReceiveOptions{Dir: dir, Accept: AcceptContacts, Hook: h})
+	stop := receiving(t, juliet, ReceiveOptions{Dir: dir, Accept: policy.Contacts, Hook: h})
 	eventually(t, func() bool { return count[event.Received](&in) == 4 }) // the others were reported in their own run
 	in.mu.Lock()
 	for _, ev := range in.all {
@@ -125,7 +126,7 @@ func TestPour(t *testing.T) {
 	}}
 	ended := make(chan error, 1)
 	go func() {
-		ended <- juliet.Receive(t.Context(), ReceiveOptions{Dir: dir, Accept: AcceptContacts, Once: true, Out: out, Drain: time.Minute})
+		ended <- juliet.Receive(t.Context(), ReceiveOptions{Dir: dir, Accept: policy.Contacts, Once: true, Out: out, Drain: time.Minute})
 	}()
 	takesOffers(t, juliet)
 	if code := offeredBy(t, romeo, &source.Source{Name: "f"}, []byte("abc"), id); code != exitcode.OK {
@@ -160,7 +161,7 @@ func pourStuck(t *testing.T, juliet, romeo *Endpoint, dir string, key journal.Ke
 	defer cancel(nil)
 	ended, sent := make(chan error, 1), make(chan exitcode.Code, 1)
 	go func() {
-		ended <- juliet.Receive(ctx, ReceiveOptions{Dir: dir, Accept: AcceptContacts, Once: true, Out: out, Drain: time.Minute})
+		ended <- juliet.Receive(ctx, ReceiveOptions{Dir: dir, Accept: policy.Contacts, Once: true, Out: out, Drain: time.Minute})
 	}()
 	go func() { sent <- offeredBy(t, romeo, &source.Source{Name: "f"}, []byte("abc"), key.ID) }()
 	<-begun

@@ -13,6 +13,8 @@ import (
 	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
+	"jetsend/internal/policy"
+	"jetsend/internal/source"
 	"jetsend/internal/xmpptest"
 )
 
@@ -32,10 +34,10 @@ func TestStopWhileLooking(t *testing.T) {
 		return [][]byte{raw}
 	})
 	romeo := online(t, s, s.Addr, "romeo", true, nil)
-	receiving(t, romeo, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts})
+	receiving(t, romeo, ReceiveOptions{Dir: t.TempDir(), Accept: policy.Contacts})
 	juliet := online(t, s, tap.Addr, "juliet", true, nil)
 	dir := t.TempDir()
-	receiving(t, juliet, ReceiveOptions{Dir: dir, Accept: AcceptContacts})
+	receiving(t, juliet, ReceiveOptions{Dir: dir, Accept: policy.Contacts})
 	eventually(t, func() bool { return len(juliet.sess.Resources(jid.MustParse("romeo@jet.test"))) > 0 })
 	r := juliet.receiver.Load()
 	ended := make(chan error, 1)
@@ -60,7 +62,7 @@ func TestStopWhileAsking(t *testing.T) {
 	stop, ended, sent := make(chan struct{}), make(chan error, 1), make(chan error, 1)
 	go func() {
 		ended <- juliet.Receive(t.Context(), ReceiveOptions{
-			Dir: t.TempDir(), Accept: AcceptAsk, Drain: time.Hour, Stop: stop,
+			Dir: t.TempDir(), Accept: policy.Ask, Drain: time.Hour, Stop: stop,
 			Ask: func(ctx context.Context, _ Question) (bool, error) {
 				close(stop)
 				<-ctx.Done()
@@ -69,7 +71,7 @@ func TestStopWhileAsking(t *testing.T) {
 		})
 	}()
 	go func() {
-		sent <- romeo.Send(t.Context(), SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: testFile(t, "text")}}, Wait: time.Minute})
+		sent <- romeo.Send(t.Context(), SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []source.Named{{Path: testFile(t, "text")}}, Wait: time.Minute})
 	}()
 	if err := <-ended; err != nil {
 		t.Errorf("receive: %v", err)

@@ -14,7 +14,9 @@ import (
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
 	"jetsend/internal/jid"
+	"jetsend/internal/policy"
 	"jetsend/internal/profile"
+	"jetsend/internal/source"
 	"jetsend/internal/xmpptest"
 )
 
@@ -29,7 +31,7 @@ func TestStrippedFeature(t *testing.T) {
 	tap := xmpptest.StartTap(t, s, xmpptest.Pass)
 	dir, state := t.TempDir(), t.TempDir()
 	juliet := online(t, s, s.Addr, "juliet", true, nil)
-	receiving(t, juliet, ReceiveOptions{Dir: dir, Accept: AcceptContacts})
+	receiving(t, juliet, ReceiveOptions{Dir: dir, Accept: policy.Contacts})
 	path := filepath.Join(t.TempDir(), "f")
 	if err := os.WriteFile(path, []byte("text"), 0o600); err != nil {
 		t.Fatal(err)
@@ -43,7 +45,7 @@ func TestStrippedFeature(t *testing.T) {
 			}
 		}()
 		err := romeo.Send(t.Context(), SendOptions{
-			To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: path}}, Wait: time.Minute, Encryption: how,
+			To: jid.MustParse("juliet@jet.test"), Files: []source.Named{{Path: path}}, Wait: time.Minute, Encryption: how,
 		})
 		sent, _ := last[event.Sent](&out)
 		return sent, err

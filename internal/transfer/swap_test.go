@@ -12,7 +12,9 @@ import (
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
 	"jetsend/internal/jid"
+	"jetsend/internal/policy"
 	"jetsend/internal/route"
+	"jetsend/internal/source"
 	"jetsend/internal/xmltree"
 	"jetsend/internal/xmpptest"
 )
@@ -79,10 +81,10 @@ func TestSwappedEnvelopes(t *testing.T) {
 			dir := t.TempDir()
 			juliet := online(t, s, s.Addr, "juliet", true, in.report)
 			romeo := online(t, s, tap.Addr, "romeo", false, out.report)
-			receiving(t, juliet, ReceiveOptions{Dir: dir, Accept: AcceptContacts})
+			receiving(t, juliet, ReceiveOptions{Dir: dir, Accept: policy.Contacts})
 			send := func(name string, how dialect.Choice) error {
 				return romeo.Send(t.Context(), SendOptions{
-					To: jid.MustParse("juliet@jet.test"), Files: []Source{{Path: testFile(t, "the text of "+name), Name: name}}, Wait: time.Minute,
+					To: jid.MustParse("juliet@jet.test"), Files: []source.Named{{Path: testFile(t, "the text of "+name), Name: name}}, Wait: time.Minute,
 					Encryption: how, AnswerTimeout: time.Minute, Route: route.Options{Transports: []string{route.S5B}},
 				})
 			}

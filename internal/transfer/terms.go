@@ -2,11 +2,12 @@ package transfer
 
 import (
 	"context"
-	"slices"
+	"time"
 
+	"jetsend/internal/clean"
+	"jetsend/internal/event"
 	"jetsend/internal/jid"
-	"jetsend/internal/omemo"
-	"jetsend/internal/session"
+	"jetsend/internal/policy"
 )
 
 // terms are what a receiver goes by: its options, and whose keys were verified, as both
@@ -17,8 +18,7 @@ import (
 // have taken, as a whole, nor the new ones.
 type terms struct {
 	ReceiveOptions
-	e        *core
-	verified map[jid.JID]bool // contacts with a verified key
+	policy.Rules
 }
 
 // terms are those in force. Only what begins a decision asks for them.
@@ -33,105 +33,65 @@ func (r *receiver) renew(change func(*terms)) {
 	r.inForce.Store(&t)
 }
 
-// admits reports whether files of somebody who is no stranger are taken.
-func (t *terms) admits(from jid.JID) bool {
-	bare := from.Bare()
-	if len(t.From) > 0 && !slices.Contains(t.From, bare) && (from.IsBare() || !slices.Contains(t.From, from)) {
-		return from.IsBare() && t.names(bare)
-	}
-	switch t.Accept {
-	case AcceptFrom, AcceptAsk, AcceptContacts, AcceptAll:
-		return t.known(bare)
-	case AcceptVerified:
-		return t.verified[bare]
-	}
-	return false
+// choice is what the options have to say about whose files are taken.
+func (o *ReceiveOptions) choice() policy.Choice {
+	return policy.Choice{Accept: o.Accept, From: o.From, Trust: o.Trust}
 }
 
-// known reports whether somebody is a contact or was named by the user.
-func (t *terms) known(bare jid.JID) bool {
-	if t.Accept == AcceptFrom {
-		return slices.ContainsFunc(t.From, func(j jid.JID) bool { return j.Bare() == bare })
-	}
-	return t.e.isContact(bare)
-}
+// people are the contacts of the account.
+func (e *core) people() policy.People { return policy.People{Account: e.sess, Keys: e.omemo} }
 
-// names reports whether --from, when given, names the contact.
-func (t *terms) names(bare jid.JID) bool {
-	return len(t.From) == 0 || slices.ContainsFunc(t.From, func(j jid.JID) bool { return j.Bare() == bare })
-}
-
-// judge is the refusal of a device whose key is not verified, where it has to be: of
-// whoever offers a file by the policy, of whoever asks for one by the trust mode alone.
-func (t *terms) judge(d omemo.Device, offers bool) error {
-	if d.Trust == omemo.Verified || t.Trust != omemo.VerifiedMode && (!offers || t.Accept != AcceptVerified) {
-		return nil
-	}
-	return &omemo.TrustError{JID: d.JID, Device: d.ID, Fingerprint: d.Fingerprint, Kind: omemo.Unverified}
-}
-
-// learnVerified takes note of the keys that were verified or given up meanwhile.
-func (t *terms) learnVerified(ctx context.Context) {
-	verified, err := t.e.verifiedContacts(ctx)
-	if err != nil {
-		t.e.log.Warn("verified keys", "error", err)
+// learnVerified takes note of the keys that were verified or given up meanwhile, which
+// are kept up to date for the policy that goes by them.
+func (r *receiver) learnVerified(ctx context.Context) {
+	if r.terms().Accept != policy.Verified {
 		return
 	}
-	t.verified = verified
+	r.renew(func(t *terms) {
+		var err error
+		if t.Rules, err = t.Learn(ctx); err != nil {
+			r.e.log.Warn("verified keys", "error", err)
+		}
+	})
 }
 
-// crowd is whose interrupted transfers are counted together. Who is a contact the server
-// says: where no strangers are let in, its word must not make one crowd of them all, and
-// have what is here of their files thrown away.
-func (t *terms) crowd(who jid.JID) jid.JID {
-	if t.Accept == AcceptAll && !t.known(who) {
-		return jid.JID{}
+// change puts new options in force.
+func (r *receiver) change(ctx context.Context, c Change) {
+	next := c.Options
+	r.renew(func(t *terms) {
+		next.Dir, next.Once, next.Stop, next.Changes = t.Dir, t.Once, t.Stop, t.Changes
+		t.ReceiveOptions, t.Rules = next, t.With(next.choice())
+	})
+	r.learnVerified(ctx)
+	r.e.limitRate(next.LimitRate)
+	if err := r.e.advertise(ctx, next.Route); err != nil { // the next login does it
+		r.e.log.Debug("advertise the transports", "error", err)
 	}
-	return who
+	close(c.Applied)
+	r.look()
+	r.e.upkeep.Newcomer() // other contacts may be worth priming now
 }
 
 // prime makes our sessions known to those contacts whose files would be taken.
 func (r *receiver) prime(ctx context.Context) {
 	on := func() bool { return r.terms().Prime }
-	r.e.upkeep.Prime(ctx, on, func(ctx context.Context) ([]jid.JID, error) { return r.terms().contacts(ctx) })
+	r.e.upkeep.Prime(ctx, on, func(ctx context.Context) ([]jid.JID, error) { return r.terms().Contacts(ctx) })
 }
 
-// contacts are those whose files would be taken, as bare addresses.
-func (t *terms) contacts(ctx context.Context) (out []jid.JID, err error) {
-	all := t.From
-	if t.Accept != AcceptFrom {
-		if all, err = t.seen(ctx); err != nil {
-			return nil, err
-		}
+// turnedAway tells that an offer of a contact did not get past the accept policy, which
+// looks to the contact as if nobody were there. Strangers are not worth a line: there
+// may be as many as somebody likes. It is called on the stream's dispatcher.
+func (r *receiver) turnedAway(t *terms, from jid.JID) {
+	if t.Admits(from) || !r.e.people().IsContact(from.Bare()) { // it is not the policy
+		r.e.log.Debug("offer turned away", "peer", from)
+		return
 	}
-	for _, j := range all {
-		if bare := j.Bare(); t.names(bare) && t.verifiedEnough(ctx, bare) {
-			out = append(out, bare)
-		}
+	if !r.away.Due(from.Bare(), time.Now()) {
+		return
 	}
-	return out, nil
-}
-
-// seen are those who see us online, with ourselves.
-func (t *terms) seen(ctx context.Context) ([]jid.JID, error) {
-	items, err := t.e.sess.Roster(ctx)
-	if err != nil {
-		return nil, err
-	}
-	all := []jid.JID{t.e.sess.JID().Bare()}
-	for _, it := range items {
-		if session.SeesUs(it.Subscription) {
-			all = append(all, it.JID)
-		}
-	}
-	return all, nil
-}
-
-// verifiedEnough reports whether the terms could take anything from the contact's devices.
-func (t *terms) verifiedEnough(ctx context.Context, bare jid.JID) bool {
-	if t.Accept != AcceptVerified {
-		return true
-	}
-	devices, err := t.e.omemo.Devices(ctx, bare)
-	return err == nil && slices.ContainsFunc(devices, func(d omemo.Device) bool { return d.Trust == omemo.Verified })
+	f := t.TurnedAway(from.Bare())
+	r.e.upkeep.Chore("tell of an offer that was turned away", func(context.Context) error {
+		r.e.cfg.Report(event.FailedEarly{Direction: event.Receive, Peer: from.String(), Code: int(f.Code), Reason: clean.Error(f), Hints: f.Hints})
+		return nil
+	})
 }

@@ -20,6 +20,7 @@ import (
 	"jetsend/internal/inbox"
 	"jetsend/internal/jid"
 	"jetsend/internal/omemo"
+	"jetsend/internal/policy"
 	"jetsend/internal/source"
 )
 
@@ -69,13 +70,13 @@ func (s *steps) happened() bool {
 // not let in.
 func TestReloadWithinADecision(t *testing.T) {
 	refuse := func(context.Context, Question) (bool, error) { return false, nil }
-	asked := ReceiveOptions{Accept: AcceptAsk, Ask: refuse}
+	asked := ReceiveOptions{Accept: policy.Ask, Ask: refuse}
 	for name, pair := range map[string][2]ReceiveOptions{
-		"asked, verified":       {asked, {Accept: AcceptVerified}},
-		"asked, small":          {asked, {Accept: AcceptContacts, MaxSize: 3}},
-		"asked, another sender": {asked, {Accept: AcceptFrom, From: []jid.JID{jid.MustParse("nurse@jet.test")}}},
-		"asked, no second copy": {asked, {Accept: AcceptContacts, OnConflict: inbox.Skip}},
-		"the trust mode":        {{Accept: AcceptContacts, Trust: omemo.VerifiedMode}, {Accept: AcceptVerified}},
+		"asked, verified":       {asked, {Accept: policy.Verified}},
+		"asked, small":          {asked, {Accept: policy.Contacts, MaxSize: 3}},
+		"asked, another sender": {asked, {Accept: policy.From, From: []jid.JID{jid.MustParse("nurse@jet.test")}}},
+		"asked, no second copy": {asked, {Accept: policy.Contacts, OnConflict: inbox.Skip}},
+		"the trust mode":        {{Accept: policy.Contacts, Trust: omemo.VerifiedMode}, {Accept: policy.Verified}},
 	} {
 		t.Run(name, func(t *testing.T) { testReload(t, pair) })
 	}

@@ -16,8 +16,10 @@ import (
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
 	"jetsend/internal/jid"
+	"jetsend/internal/policy"
 	"jetsend/internal/route"
 	"jetsend/internal/session"
+	"jetsend/internal/source"
 	"jetsend/internal/xmltree"
 	"jetsend/internal/xmpptest"
 )
@@ -81,12 +83,12 @@ func testTrace(t *testing.T, s *xmpptest.Server) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- juliet.Receive(ctx, ReceiveOptions{Dir: t.TempDir(), Accept: AcceptContacts, Prime: true})
+		ended <- juliet.Receive(ctx, ReceiveOptions{Dir: t.TempDir(), Accept: policy.Contacts, Prime: true})
 	}()
 	content := strings.Repeat("what is in the file / ", 1000)
 	for _, path := range []string{route.S5B, route.IBB} {
 		err := romeo.Send(t.Context(), SendOptions{
-			To: juliet.JID().Bare(), Files: []Source{{Path: testFile(t, content)}}, Wait: time.Minute, Route: route.Options{Transports: []string{path}},
+			To: juliet.JID().Bare(), Files: []source.Named{{Path: testFile(t, content)}}, Wait: time.Minute, Route: route.Options{Transports: []string{path}},
 		})
 		if err != nil {
 			t.Fatal(err)

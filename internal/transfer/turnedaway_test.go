@@ -9,6 +9,8 @@ import (
 	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
+	"jetsend/internal/policy"
+	"jetsend/internal/source"
 )
 
 // TestTurnedAway: what the accept policy keeps out is told at this end, of a contact and
@@ -36,7 +38,7 @@ func TestTurnedAway(t *testing.T) {
 		t.Helper()
 		to, err := juliet.sess.JID(), error(nil)
 		if err = e.sess.WaitOnline(t.Context()); err == nil {
-			err = e.Send(t.Context(), SendOptions{To: to, Files: []Source{{Path: testFile(t, "text")}}, Wait: time.Second})
+			err = e.Send(t.Context(), SendOptions{To: to, Files: []source.Named{{Path: testFile(t, "text")}}, Wait: time.Second})
 		}
 		wantCode(t, err, exitcode.Offline)
 	}
@@ -44,8 +46,8 @@ func TestTurnedAway(t *testing.T) {
 		opt       ReceiveOptions
 		says, how string
 	}{
-		{ReceiveOptions{Accept: AcceptVerified}, "no key of romeo@jet.test is verified", "jetsend trust verify romeo@jet.test"},
-		{ReceiveOptions{Accept: AcceptContacts, From: []jid.JID{jid.MustParse("nurse@jet.test")}}, "--from", ""},
+		{ReceiveOptions{Accept: policy.Verified}, "no key of romeo@jet.test is verified", "jetsend trust verify romeo@jet.test"},
+		{ReceiveOptions{Accept: policy.Contacts, From: []jid.JID{jid.MustParse("nurse@jet.test")}}, "--from", ""},
 	} {
 		tt.opt.Dir = t.TempDir()
 		stop := receiving(t, juliet, tt.opt)

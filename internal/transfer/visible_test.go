@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"jetsend/internal/jid"
+	"jetsend/internal/policy"
 	"jetsend/internal/stanza"
 	"jetsend/internal/xmltree"
 	"jetsend/internal/xmpptest"
@@ -46,10 +47,10 @@ func TestVisible(t *testing.T) {
 		opt                   ReceiveOptions
 		toStranger, toContact string
 	}{
-		{"contacts", ReceiveOptions{Accept: AcceptContacts}, "", "here"},
-		{"the stranger is named", ReceiveOptions{Accept: AcceptFrom, From: []jid.JID{tybalt.JID()}}, "here", "here"},
-		{"another device of the stranger is named", ReceiveOptions{Accept: AcceptFrom, From: []jid.JID{jid.MustParse("tybalt@jet.test/x")}}, "", "here"},
-		{"all", ReceiveOptions{Accept: AcceptAll}, "here", "here"},
+		{"contacts", ReceiveOptions{Accept: policy.Contacts}, "", "here"},
+		{"the stranger is named", ReceiveOptions{Accept: policy.From, From: []jid.JID{tybalt.JID()}}, "here", "here"},
+		{"another device of the stranger is named", ReceiveOptions{Accept: policy.From, From: []jid.JID{jid.MustParse("tybalt@jet.test/x")}}, "", "here"},
+		{"all", ReceiveOptions{Accept: policy.All}, "here", "here"},
 	} {
 		tt.opt.Dir = t.TempDir()
 		stop := receiving(t, juliet, tt.opt)

@@ -1,4 +1,4 @@
-package transfer
+package policy
 
 import (
 	"testing"
@@ -56,9 +56,9 @@ func TestLookAlikes(t *testing.T) {
 			t.Errorf("%s: --from %q: %v", tt.about, tt.named, err)
 			continue
 		}
-		under := &terms{ReceiveOptions: ReceiveOptions{Accept: AcceptFrom, From: []jid.JID{named}}}
+		rules := New(People{}, Choice{Accept: From, From: []jid.JID{named}})
 		sender, err := jid.Parse(tt.sender) // as a stanza's from is read
-		if got := err == nil && under.admits(sender); got != tt.admitted {
+		if got := err == nil && rules.Admits(sender); got != tt.admitted {
 			t.Errorf("%s: %q under --from %q: %v, want %v (%v)", tt.about, tt.sender, tt.named, got, tt.admitted, err)
 		}
 	}

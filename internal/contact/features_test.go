@@ -1,10 +1,11 @@
-package transfer
+package contact
 
 import (
 	"slices"
 	"testing"
 
-	"jetsend/internal/route"
+	"jetsend/internal/jingle/ibb"
+	"jetsend/internal/jingle/s5b"
 )
 
 // TestFeatures: a receiver says what it knows, and which transports it allows; nothing
@@ -17,19 +18,18 @@ func TestFeatures(t *testing.T) {
 		"urn:xmpp:hash-function-text-names:sha-256", "jetsend:1")
 	const socks, inBand = "urn:xmpp:jingle:transports:s5b:1", "urn:xmpp:jingle:transports:ibb:1"
 	for _, tt := range []struct {
-		receives bool
-		route    route.Options
-		want     []string
+		receives   bool
+		transports []string
+		want       []string
 	}{
-		{false, route.Options{}, base},
-		{false, route.Options{Transports: []string{route.IBB}}, base},
-		{true, route.Options{}, append(slices.Clone(receiver), socks, inBand)},
-		{true, route.Options{NoDirect: true}, append(slices.Clone(receiver), socks, inBand)},
-		{true, route.Options{Transports: []string{route.IBB, route.S5B}}, append(slices.Clone(receiver), socks, inBand)},
-		{true, route.Options{Transports: []string{route.IBB}}, append(slices.Clone(receiver), inBand)},
-		{true, route.Options{Transports: []string{route.S5B}}, append(slices.Clone(receiver), socks)},
+		{false, []string{s5b.Name, ibb.Name}, base},
+		{false, []string{ibb.Name}, base},
+		{true, []string{s5b.Name, ibb.Name}, append(slices.Clone(receiver), socks, inBand)},
+		{true, []string{ibb.Name, s5b.Name}, append(slices.Clone(receiver), socks, inBand)},
+		{true, []string{ibb.Name}, append(slices.Clone(receiver), inBand)},
+		{true, []string{s5b.Name}, append(slices.Clone(receiver), socks)},
 	} {
-		got := features(tt.receives, tt.route)
+		got := Features(tt.receives, tt.transports)
 		slices.Sort(got)
 		slices.Sort(tt.want)
 		if !slices.Equal(got, tt.want) {
