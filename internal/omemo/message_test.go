@@ -155,7 +155,7 @@ func TestMigration(t *testing.T) {
 		`ATTACH '` + j.path + `' AS new`,
 		`INSERT INTO identity SELECT * FROM new.identity`,
 		`INSERT INTO publication SELECT id, next_prekey, generation, published, announced, listed, holder, held_until FROM new.publication`,
-		`INSERT INTO prekeys SELECT * FROM new.prekeys`,
+		`INSERT INTO prekeys SELECT id, private_key FROM new.prekeys`,
 		`INSERT INTO signed_prekeys SELECT * FROM new.signed_prekeys`,
 		`INSERT INTO lists SELECT * FROM new.lists`,
 		`INSERT INTO devices SELECT * FROM new.devices`,

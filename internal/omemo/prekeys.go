@@ -171,7 +171,8 @@ func (a *Account) refill(ctx context.Context, tx *sql.Tx) error {
 			return err
 		}
 		private := pair.PrivateKey().Serialize()
-		r, err := tx.ExecContext(ctx, `INSERT OR IGNORE INTO prekeys (id, private_key) VALUES (?, ?)`, next, private[:])
+		const store = `INSERT OR IGNORE INTO prekeys (id, private_key, public_key) VALUES (?, ?, ?)`
+		r, err := tx.ExecContext(ctx, store, next, private[:], pair.PublicKey().Serialize())
 		if err != nil {
 			return err
 		}
@@ -215,18 +216,21 @@ func (a *Account) ownBundle(ctx context.Context, q queryer) (b *bundle, generati
 	if err := q.QueryRowContext(ctx, `SELECT generation FROM publication`).Scan(&generation); err != nil {
 		return nil, 0, err
 	}
-	rows, err := q.QueryContext(ctx, `SELECT id, private_key FROM prekeys ORDER BY id`)
+	rows, err := q.QueryContext(ctx, `SELECT id, private_key, public_key FROM prekeys ORDER BY id`)
 	if err != nil {
 		return nil, 0, err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		var id uint32
-		var private []byte
-		if err := rows.Scan(&id, &private); err != nil {
+		var private, public []byte
+		if err := rows.Scan(&id, &private, &public); err != nil {
 			return nil, 0, err
 		}
-		b.prekeys = append(b.prekeys, prekeyPublic{id, ecc.CreateKeyPair(private).PublicKey().Serialize()})
+		if public == nil {
+			public = ecc.CreateKeyPair(private).PublicKey().Serialize()
+		}
+		b.prekeys = append(b.prekeys, prekeyPublic{id, public})
 	}
 	if err := rows.Err(); err != nil {
 		return nil, 0, fmt.Errorf("read prekeys: %w", err)

@@ -123,4 +123,6 @@ CREATE TABLE primed (
 `, `
 ALTER TABLE upkeep ADD COLUMN renewed  INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE upkeep ADD COLUMN renewals INTEGER NOT NULL DEFAULT 0;
+`, `
+ALTER TABLE prekeys ADD COLUMN public_key BLOB CHECK (length(public_key) = 33); -- null in those from before
 `}

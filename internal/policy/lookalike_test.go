@@ -56,7 +56,7 @@ func TestLookAlikes(t *testing.T) {
 			t.Errorf("%s: --from %q: %v", tt.about, tt.named, err)
 			continue
 		}
-		rules := New(People{}, Choice{Accept: From, From: []jid.JID{named}})
+		rules := Rules{Choice: Choice{Accept: From, From: []jid.JID{named}}}
 		sender, err := jid.Parse(tt.sender) // as a stanza's from is read
 		if got := err == nil && rules.Admits(sender); got != tt.admitted {
 			t.Errorf("%s: %q under --from %q: %v, want %v (%v)", tt.about, tt.sender, tt.named, got, tt.admitted, err)

@@ -43,8 +43,8 @@ func (p People) seen(ctx context.Context) ([]jid.JID, error) {
 	return all, nil
 }
 
-// verified are those with a key that the user verified.
-func (p People) verified(ctx context.Context) (map[jid.JID]bool, error) {
+// Verified are those with a key that the user has verified by now.
+func (p People) Verified(ctx context.Context) (map[jid.JID]bool, error) {
 	devices, err := p.Keys.AllDevices(ctx)
 	if err != nil {
 		return nil, err

@@ -35,69 +35,51 @@ type Choice struct {
 	Trust omemo.TrustMode
 }
 
-// Rules are a choice and the contacts with a verified key, as both were at one moment.
-// They never change.
+// Rules are a choice, for the contacts of an account.
 type Rules struct {
-	choice   Choice
-	people   People
-	verified map[jid.JID]bool
-}
-
-// New returns the rules of a choice, which know of no verified key yet.
-func New(p People, c Choice) Rules { return Rules{choice: c, people: p} }
-
-// Learn returns the same rules with the keys that are verified now.
-func (r Rules) Learn(ctx context.Context) (Rules, error) {
-	verified, err := r.people.verified(ctx)
-	if err == nil {
-		r.verified = verified
-	}
-	return r, err
-}
-
-// With returns the rules of another choice, with the keys that these know.
-func (r Rules) With(c Choice) Rules {
-	r.choice = c
-	return r
+	Choice
+	People People
+	// Verified are the contacts with a verified key: see [People.Verified].
+	Verified map[jid.JID]bool
 }
 
 // Admits reports whether files of somebody who is no stranger are taken.
 func (r Rules) Admits(from jid.JID) bool {
 	bare := from.Bare()
-	if c := r.choice; len(c.From) > 0 && !slices.Contains(c.From, bare) && (from.IsBare() || !slices.Contains(c.From, from)) {
+	if len(r.From) > 0 && !slices.Contains(r.From, bare) && (from.IsBare() || !slices.Contains(r.From, from)) {
 		return from.IsBare() && r.names(bare)
 	}
-	switch r.choice.Accept {
+	switch r.Accept {
 	case From, Ask, Contacts, All:
 		return r.Known(bare)
 	case Verified:
-		return r.verified[bare]
+		return r.Verified[bare]
 	}
 	return false
 }
 
 // AdmitsStranger reports whether files of somebody are taken who may be a stranger.
-func (r Rules) AdmitsStranger(bare jid.JID) bool { return r.choice.Accept == All && r.names(bare) }
+func (r Rules) AdmitsStranger(bare jid.JID) bool { return r.Accept == All && r.names(bare) }
 
 // Known reports whether somebody is a contact or was named by the user.
 func (r Rules) Known(bare jid.JID) bool {
-	if r.choice.Accept == From {
+	if r.Accept == From {
 		return r.named(bare)
 	}
-	return r.people.IsContact(bare)
+	return r.People.IsContact(bare)
 }
 
 // names reports whether --from, when given, names the contact.
-func (r Rules) names(bare jid.JID) bool { return len(r.choice.From) == 0 || r.named(bare) }
+func (r Rules) names(bare jid.JID) bool { return len(r.From) == 0 || r.named(bare) }
 
 func (r Rules) named(bare jid.JID) bool {
-	return slices.ContainsFunc(r.choice.From, func(j jid.JID) bool { return j.Bare() == bare })
+	return slices.ContainsFunc(r.From, func(j jid.JID) bool { return j.Bare() == bare })
 }
 
 // Judge is the refusal of a device whose key is not verified, where it has to be: of
 // whoever offers a file by the policy, of whoever asks for one by the trust mode alone.
 func (r Rules) Judge(d omemo.Device, offers bool) error {
-	if d.Trust == omemo.Verified || r.choice.Trust != omemo.VerifiedMode && (!offers || r.choice.Accept != Verified) {
+	if d.Trust == omemo.Verified || r.Trust != omemo.VerifiedMode && (!offers || r.Accept != Verified) {
 		return nil
 	}
 	return &omemo.TrustError{JID: d.JID, Device: d.ID, Fingerprint: d.Fingerprint, Kind: omemo.Unverified}
@@ -107,7 +89,7 @@ func (r Rules) Judge(d omemo.Device, offers bool) error {
 // says: where no strangers are let in, its word must not make one crowd of them all, and
 // have what is here of their files thrown away.
 func (r Rules) Crowd(who jid.JID) jid.JID {
-	if r.choice.Accept == All && !r.Known(who) {
+	if r.Accept == All && !r.Known(who) {
 		return jid.JID{}
 	}
 	return who
@@ -115,14 +97,14 @@ func (r Rules) Crowd(who jid.JID) jid.JID {
 
 // Contacts are those whose files would be taken, as bare addresses.
 func (r Rules) Contacts(ctx context.Context) (out []jid.JID, err error) {
-	all := r.choice.From
-	if r.choice.Accept != From {
-		if all, err = r.people.seen(ctx); err != nil {
+	all := r.From
+	if r.Accept != From {
+		if all, err = r.People.seen(ctx); err != nil {
 			return nil, err
 		}
 	}
 	for _, j := range all {
-		if bare := j.Bare(); r.names(bare) && (r.choice.Accept != Verified || r.people.hasVerified(ctx, bare)) {
+		if bare := j.Bare(); r.names(bare) && (r.Accept != Verified || r.People.hasVerified(ctx, bare)) {
 			out = append(out, bare)
 		}
 	}
@@ -133,7 +115,7 @@ func (r Rules) Contacts(ctx context.Context) (out []jid.JID, err error) {
 func (r Rules) TurnedAway(bare jid.JID) *fault.Failure {
 	who := clean.Text(bare.String())
 	f := &fault.Failure{Code: exitcode.Declined, Reason: fmt.Sprintf("an offer was turned away: %s is not among those named with --from", who)}
-	if r.choice.Accept == Verified && r.names(bare) {
+	if r.Accept == Verified && r.names(bare) {
 		f.Reason = fmt.Sprintf("an offer was turned away: no key of %s is verified", who)
 		f.Hints = fault.TrustHints(&omemo.TrustError{JID: bare, Kind: omemo.Unverified})
 	}

@@ -28,6 +28,8 @@ var (
 	people   = People{Account: roster{"romeo@jet.test": "both", "tybalt@jet.test": "to"}}
 )
 
+func rules(c Choice) Rules { return Rules{Choice: c, People: people} }
+
 // TestAdmits: who is admitted by which policy, with and without --from.
 func TestAdmits(t *testing.T) {
 	tybalt := jid.MustParse("tybalt@jet.test/x") // whom we see, and who does not see us
@@ -55,8 +57,7 @@ func TestAdmits(t *testing.T) {
 		{From, []jid.JID{contact}, contact.Bare(), true, false},
 		{"", nil, contact, false, false},
 	} {
-		r := New(people, Choice{Accept: tt.accept, From: tt.from})
-		r.verified = map[jid.JID]bool{contact.Bare(): true}
+		r := Rules{Choice{Accept: tt.accept, From: tt.from}, people, map[jid.JID]bool{contact.Bare(): true}}
 		if a, s := r.Admits(tt.who), r.AdmitsStranger(tt.who.Bare()); a != tt.admits || s != tt.stranger {
 			t.Errorf("%s from %v: %s: admitted %v, as a stranger %v", tt.accept, tt.from, tt.who, a, s)
 		}
@@ -77,7 +78,7 @@ func TestJudge(t *testing.T) {
 		{Choice{Accept: Contacts, Trust: omemo.VerifiedMode}, true, true},
 		{Choice{Accept: Contacts, Trust: omemo.VerifiedMode}, false, true},
 	} {
-		r := New(people, tt.choice)
+		r := rules(tt.choice)
 		if err := r.Judge(blind, tt.offers); (err != nil) != tt.refused {
 			t.Errorf("%+v, offers %v: %v", tt.choice, tt.offers, err)
 		}
@@ -96,7 +97,7 @@ func TestCrowd(t *testing.T) {
 		if accept == All {
 			want = jid.JID{}
 		}
-		if got := New(people, Choice{Accept: accept}).Crowd(who); got != want {
+		if got := rules(Choice{Accept: accept}).Crowd(who); got != want {
 			t.Errorf("%v: counted with %q", accept, got)
 		}
 	}
@@ -104,11 +105,11 @@ func TestCrowd(t *testing.T) {
 
 // TestContacts: those who see us, and we.
 func TestContacts(t *testing.T) {
-	all, err := New(people, Choice{Accept: Contacts}).Contacts(t.Context())
+	all, err := rules(Choice{Accept: Contacts}).Contacts(t.Context())
 	if err != nil || len(all) != 2 || all[0].String() != "juliet@jet.test" || all[1] != contact.Bare() {
 		t.Errorf("%v, %v", all, err)
 	}
-	all, err = New(people, Choice{Accept: From, From: []jid.JID{stranger}}).Contacts(t.Context())
+	all, err = rules(Choice{Accept: From, From: []jid.JID{stranger}}).Contacts(t.Context())
 	if err != nil || len(all) != 1 || all[0] != stranger.Bare() {
 		t.Errorf("named: %v, %v", all, err)
 	}

@@ -14,7 +14,7 @@ import (
 
 var (
 	seed  = flag.Uint64("seed", 0, "the seed of TestSeed")
-	seeds = flag.Int("seeds", 60, "how many seeds TestSeeds runs")
+	seeds = flag.Int("seeds", 0, "how many seeds TestSeeds runs; 0: some, and fewer with -short")
 	first = flag.Uint64("first", 1, "the first of them")
 	step  = flag.Uint64("step", 1, "from one of them to the next")
 	until = flag.Bool("until-broken", false, "stop at the first that breaks a rule")
@@ -84,7 +84,14 @@ func TestSeed(t *testing.T) {
 func TestSeeds(t *testing.T) {
 	tpl := newTemplate(t)
 	began, counts, bad := time.Now(), map[string]int{}, 0
-	for i := range *seeds {
+	n := *seeds
+	switch {
+	case n == 0 && testing.Short():
+		n = 20
+	case n == 0:
+		n = 200
+	}
+	for i := range n {
 		s, at := *first+uint64(i)**step, time.Now()
 		res := runSeed(t, s, tpl)
 		for what, n := range res.Counts {
@@ -102,7 +109,7 @@ func TestSeeds(t *testing.T) {
 			}
 		}
 	}
-	counts["runs"], counts["runs that broke a rule"] = *seeds, bad
+	counts["runs"], counts["runs that broke a rule"] = n, bad
 	for _, what := range slices.Sorted(maps.Keys(counts)) {
 		t.Logf("%8d %s", counts[what], what)
 	}

@@ -128,7 +128,13 @@ func openPool(path string) (*sql.DB, error) {
 }
 
 // Connect opens a connection.
-func (f *file) Connect(context.Context) (driver.Conn, error) { return f.sqlite.Open(f.dsn) }
+func (f *file) Connect(context.Context) (driver.Conn, error) {
+	c, err := f.sqlite.Open(f.dsn)
+	if err != nil {
+		return nil, err
+	}
+	return &conn{c.(plainConn), map[string]driver.Stmt{}}, nil
+}
 
 // Driver returns the file.
 func (f *file) Driver() driver.Driver { return f }

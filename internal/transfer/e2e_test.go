@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/contact"
 	"jetsend/internal/event"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
@@ -222,4 +223,9 @@ func success(offer []byte, initiator, responder jid.JID) string {
 	iq := xmltree.New("jabber:client", "iq", end).Set("type", "set").Set("id", "forged").
 		Set("from", responder.String()).Set("to", initiator.String())
 	return iq.String()
+}
+
+// choose finds the clients that a send would offer to.
+func (e *Endpoint) choose(ctx context.Context, opt SendOptions) ([]*contact.Peer, error) {
+	return e.contacts().Choose(ctx, contactOptions(opt))
 }

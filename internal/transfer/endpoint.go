@@ -224,7 +224,7 @@ func (e *Endpoint) admit(from jid.JID, offer *jingle.Content) (take func(*jingle
 	}
 	t := r.terms()
 	switch {
-	case offer == nil && t.Known(from.Bare()):
+	case offer == nil && t.rules().Known(from.Bare()):
 		return nil, nil // the manager's own answer tells them what is wrong
 	case offer != nil && (r.admits(t, from) || offer.Senders == jingle.SenderResponder && r.serves(from)):
 		return func(s *jingle.Session) { r.start(s, t) }, nil
@@ -247,8 +247,8 @@ func (e *Endpoint) visible(from jid.JID) bool {
 	case r == nil:
 		return false
 	}
-	t := r.terms()
-	return t.Admits(from) || t.AdmitsStranger(bare)
+	rules := r.terms().rules()
+	return rules.Admits(from) || rules.AdmitsStranger(bare)
 }
 
 // admitInband is asked about in-band streams that nobody expects.

@@ -11,6 +11,7 @@ import (
 	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
+	"jetsend/internal/policy"
 )
 
 // maxAsking bounds the requests at one time.
@@ -86,7 +87,9 @@ func (k *keeper) interrupted(ctx context.Context) []journal.Row {
 
 // look asks for what is due, and returns how long there is nothing to do.
 func (k *keeper) look(ctx context.Context) time.Duration {
-	k.r.learnVerified(ctx)
+	if k.r.terms().Accept == policy.Verified {
+		k.r.renew(func(t *terms) { k.r.learn(ctx, t) })
+	}
 	t, now := k.r.terms(), time.Now()
 	idle := k.r.e.timing.lookAtLeast
 	rows := k.thin(ctx, t, k.interrupted(ctx))
@@ -136,7 +139,7 @@ func (k *keeper) note(end requested) {
 
 // wants reports whether the run would take the file.
 func (r *receiver) wants(t *terms, row journal.Row) bool {
-	return !r.isClosed() && r.once.WaitsFor(batch.KeyOf(row.Peer, row.Batch, row.ID)) && t.Admits(row.Peer)
+	return !r.isClosed() && r.once.WaitsFor(batch.KeyOf(row.Peer, row.Batch, row.ID)) && t.rules().Admits(row.Peer)
 }
 
 // request asks for the rest of a file, in one session of its actor. The error says that

@@ -26,7 +26,7 @@ func unconnected() *Endpoint {
 
 // termsOf are those of the options, where no key is verified.
 func termsOf(r *receiver, opt ReceiveOptions) *terms {
-	return &terms{ReceiveOptions: opt, Rules: policy.New(r.e.people(), opt.choice())}
+	return &terms{ReceiveOptions: opt, people: r.e.people()}
 }
 
 // TestWaitingOffers exceeds the offers that may wait to be decided.

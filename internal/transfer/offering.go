@@ -234,7 +234,7 @@ func (o *offering) findAgain(left time.Duration) ([]*contact.Peer, error) {
 	opt := o.opt
 	for {
 		opt.Wait = min(max(time.Until(end), time.Second), o.e.timing.retries.Last)
-		peers, err := o.e.chooseForm(o.life, opt, o.form)
+		peers, err := o.e.contacts().ChooseForm(o.life, contactOptions(opt), o.form)
 		peers = slices.DeleteFunc(peers, func(p *contact.Peer) bool { return p.Form != o.form })
 		if err == nil && len(peers) == 0 {
 			err = o.e.contacts().NoResource(o.life, contactOptions(opt), 1, 0)

@@ -76,7 +76,7 @@ func (in *incoming) open(ctx context.Context) error {
 	defer clear(opened.Key) // what is needed of them is in the secret
 	defer clear(opened.Payload)
 	in.dev = opened.Device
-	if err := in.terms.Judge(in.dev, in.sess.Content().Senders == jingle.SenderInitiator); err != nil {
+	if err := in.terms.rules().Judge(in.dev, in.sess.Content().Senders == jingle.SenderInitiator); err != nil {
 		return err
 	}
 	in.e.upkeep.Opened()

@@ -25,16 +25,8 @@ func contactOptions(opt SendOptions) contact.Options {
 	return c
 }
 
-func (e *core) choose(ctx context.Context, opt SendOptions) ([]*contact.Peer, error) {
-	return e.contacts().Choose(ctx, contactOptions(opt))
-}
-
 func (e *core) await(ctx context.Context, opt SendOptions, least dialect.Form) ([]*contact.Peer, error) {
 	return e.contacts().Await(ctx, contactOptions(opt), least)
-}
-
-func (e *core) chooseForm(ctx context.Context, opt SendOptions, least dialect.Form) ([]*contact.Peer, error) {
-	return e.contacts().ChooseForm(ctx, contactOptions(opt), least)
 }
 
 // checkPeer says why the client cannot be given what was asked for.

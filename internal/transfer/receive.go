@@ -20,7 +20,6 @@ import (
 	"jetsend/internal/inbox"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
-	"jetsend/internal/policy"
 )
 
 // maxWaiting bounds the offers that are looked at or asked about at once.
@@ -102,11 +101,11 @@ func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
 	defer r.refuse(nil)
 	r.hooks, r.unhook = context.WithCancelCause(ctx)
 	defer r.unhook(nil)
-	rules, err := policy.New(e.people(), opt.choice()).Learn(ctx)
+	verified, err := e.people().Verified(ctx)
 	if err != nil {
 		return &fault.Failure{Code: exitcode.Config, Reason: "state", Err: err}
 	}
-	r.inForce.Store(&terms{ReceiveOptions: opt, Rules: rules})
+	r.inForce.Store(&terms{opt, verified, e.people()})
 	if opt.InsecurePlaintext {
 		e.cfg.Report(event.Warning{Text: receivesPlaintext})
 	}
@@ -301,7 +300,8 @@ func (r *receiver) admits(t *terms, from jid.JID) bool {
 	if !r.hasRoom() || !r.once.Admits(bare) {
 		return false
 	}
-	return t.Admits(from) || t.AdmitsStranger(bare) && r.strang.Allow()
+	rules := t.rules()
+	return rules.Admits(from) || rules.AdmitsStranger(bare) && r.strang.Allow()
 }
 
 // start takes an offer, which was admitted under t, off the stream's dispatcher.

@@ -186,7 +186,7 @@ func (e *Endpoint) Choose(ctx context.Context, opt SendOptions, sources []*sourc
 
 // chosen are the clients that the sources are offered to, the best first.
 func (e *core) chosen(ctx context.Context, opt SendOptions, sources []*source.Source) ([]*contact.Peer, error) {
-	peers, err := e.choose(ctx, opt)
+	peers, err := e.contacts().Choose(ctx, contactOptions(opt))
 	if err == nil {
 		err = e.contacts().GuardForm(ctx, peers[0], contactOptions(opt))
 	}

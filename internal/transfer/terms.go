@@ -18,7 +18,8 @@ import (
 // have taken, as a whole, nor the new ones.
 type terms struct {
 	ReceiveOptions
-	policy.Rules
+	verified map[jid.JID]bool // contacts with a verified key
+	people   policy.People
 }
 
 // terms are those in force. Only what begins a decision asks for them.
@@ -33,26 +34,26 @@ func (r *receiver) renew(change func(*terms)) {
 	r.inForce.Store(&t)
 }
 
-// choice is what the options have to say about whose files are taken.
-func (o *ReceiveOptions) choice() policy.Choice {
-	return policy.Choice{Accept: o.Accept, From: o.From, Trust: o.Trust}
+// rules say whose files are taken.
+func (t *terms) rules() policy.Rules {
+	return policy.Rules{Choice: policy.Choice{Accept: t.Accept, From: t.From, Trust: t.Trust}, People: t.people, Verified: t.verified}
 }
 
 // people are the contacts of the account.
 func (e *core) people() policy.People { return policy.People{Account: e.sess, Keys: e.omemo} }
 
-// learnVerified takes note of the keys that were verified or given up meanwhile, which
-// are kept up to date for the policy that goes by them.
-func (r *receiver) learnVerified(ctx context.Context) {
-	if r.terms().Accept != policy.Verified {
+// learn takes note of the keys that were verified or given up meanwhile. They are kept up
+// to date for the policy only that goes by them.
+func (r *receiver) learn(ctx context.Context, t *terms) {
+	if t.Accept != policy.Verified {
 		return
 	}
-	r.renew(func(t *terms) {
-		var err error
-		if t.Rules, err = t.Learn(ctx); err != nil {
-			r.e.log.Warn("verified keys", "error", err)
-		}
-	})
+	verified, err := t.people.Verified(ctx)
+	if err != nil {
+		r.e.log.Warn("verified keys", "error", err)
+		return
+	}
+	t.verified = verified
 }
 
 // change puts new options in force.
@@ -60,9 +61,9 @@ func (r *receiver) change(ctx context.Context, c Change) {
 	next := c.Options
 	r.renew(func(t *terms) {
 		next.Dir, next.Once, next.Stop, next.Changes = t.Dir, t.Once, t.Stop, t.Changes
-		t.ReceiveOptions, t.Rules = next, t.With(next.choice())
+		t.ReceiveOptions = next
+		r.learn(ctx, t)
 	})
-	r.learnVerified(ctx)
 	r.e.limitRate(next.LimitRate)
 	if err := r.e.advertise(ctx, next.Route); err != nil { // the next login does it
 		r.e.log.Debug("advertise the transports", "error", err)
@@ -74,22 +75,22 @@ func (r *receiver) change(ctx context.Context, c Change) {
 
 // prime makes our sessions known to those contacts whose files would be taken.
 func (r *receiver) prime(ctx context.Context) {
-	on := func() bool { return r.terms().Prime }
-	r.e.upkeep.Prime(ctx, on, func(ctx context.Context) ([]jid.JID, error) { return r.terms().Contacts(ctx) })
+	contacts := func(ctx context.Context) ([]jid.JID, error) { return r.terms().rules().Contacts(ctx) }
+	r.e.upkeep.Prime(ctx, func() bool { return r.terms().Prime }, contacts)
 }
 
 // turnedAway tells that an offer of a contact did not get past the accept policy, which
 // looks to the contact as if nobody were there. Strangers are not worth a line: there
 // may be as many as somebody likes. It is called on the stream's dispatcher.
 func (r *receiver) turnedAway(t *terms, from jid.JID) {
-	if t.Admits(from) || !r.e.people().IsContact(from.Bare()) { // it is not the policy
+	if t.rules().Admits(from) || !r.e.people().IsContact(from.Bare()) { // it is not the policy
 		r.e.log.Debug("offer turned away", "peer", from)
 		return
 	}
 	if !r.away.Due(from.Bare(), time.Now()) {
 		return
 	}
-	f := t.TurnedAway(from.Bare())
+	f := t.rules().TurnedAway(from.Bare())
 	r.e.upkeep.Chore("tell of an offer that was turned away", func(context.Context) error {
 		r.e.cfg.Report(event.FailedEarly{Direction: event.Receive, Peer: from.String(), Code: int(f.Code), Reason: clean.Error(f), Hints: f.Hints})
 		return nil

@@ -17,7 +17,7 @@ const tidyEvery = 24 * time.Hour
 // goes that of which nothing is here, then that whose bytes moved the longest ago. The
 // sender has the file, and when it goes on with it, it begins anew. What is verified stays.
 func (k *keeper) thin(ctx context.Context, t *terms, rows []journal.Row) []journal.Row {
-	crowd := charge.Crowded(rows, t.Crowd)
+	crowd := charge.Crowded(rows, t.rules().Crowd)
 	if len(crowd) == 0 {
 		return rows
 	}

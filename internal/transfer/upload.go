@@ -24,11 +24,9 @@ import (
 	"jetsend/internal/xmltree"
 )
 
-const (
-	// receiptTime bounds what the receiver does between the last byte and its
-	// receipt: bringing the file to a slow disk.
-	receiptTime = 5 * time.Minute
-)
+// receiptTime bounds what the receiver does between the last byte and its
+// receipt: bringing the file to a slow disk.
+const receiptTime = 5 * time.Minute
 
 // upload is the sending end of one transfer, over as many sessions as it takes,
 // whoever opens them. It holds the row of the transfer.

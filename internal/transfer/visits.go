@@ -251,7 +251,7 @@ func (q *request) over(err error) { q.done <- err }
 func (v *visits) ask(q *request) (c *conversation.Conversation, x end, err error) {
 	d := newDownload(v.r.e, q.row, q.to[0].JID, v.r.keeping(q.terms))
 	d.life, d.how.Known = v.r.ctx, true
-	d.judge = func(of omemo.Device) error { return q.terms.Judge(of, true) }
+	d.judge = func(of omemo.Device) error { return q.terms.rules().Judge(of, true) }
 	d.told = func() { v.begin(d.head, q.terms) }
 	v.keys = q.row.Keys
 	if err := d.resume(v.r.ctx, q.row); err != nil {
