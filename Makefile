@@ -10,8 +10,13 @@ DEBDIR  ?= bin
 VERSION ?= $(shell git describe --tags --dirty 2>/dev/null)
 # SQLite, translated from C, and the arithmetic of Curve25519 are not looked into for
 # races: it would take many times as long, and what we do with them is seen all the same.
-RACE = CGO_ENABLED=1 scripts/in-memory $(GO) test -race $(patsubst %,-gcflags='%=-race=false', \
+RACEFLAGS = -race $(patsubst %,-gcflags=%=-race=false, \
 	modernc.org/... crypto/ecdh crypto/internal/fips140/edwards25519/... filippo.io/...)
+RACE = CGO_ENABLED=1 scripts/in-memory $(GO) test $(RACEFLAGS)
+# The packages of which race leaves something out: those with tests that are too long for
+# it, and the commands.
+LEFTOUT = $$(grep -rl --include='*_test.go' -e 'testing\.Short()' internal | xargs -n 1 dirname | sort -u | sed 's,^,./,') ./cmd/...
+UNIT = scripts/in-memory $(GO) test -shuffle=on -p 3 -parallel 6 -timeout 9m $(TESTFLAGS)
 # Seconds for all fuzz targets together in `make test`.
 FUZZ_BUDGET ?= 45
 # What `make bench` sends, in bytes, and how often.
@@ -40,12 +45,12 @@ export GOFLAGS += -buildvcs=$(shell git rev-parse HEAD >/dev/null 2>&1 && echo t
 
 .NOTPARALLEL:
 .DEFAULT_GOAL = build
-.PHONY: build test check unit race flakes fuzz lint demo interop bench torture soak simulate simulate-faults install uninstall deb clean help
+.PHONY: build test check unit rest race flakes fuzz lint demo interop bench torture soak simulate simulate-faults install uninstall deb clean help
 
 build: ## build the static binary bin/jetsend
 	$(GO) build -trimpath -ldflags '-s -w $(if $(VERSION),-X main.version=$(VERSION))' -o bin/jetsend ./cmd/jetsend
 
-test: check lint fuzz race unit ## everything that must pass before a change is taken
+test: check lint fuzz race rest ## everything that must pass before a change is taken
 
 check: ## formatting, go vet, go.mod
 	@unformatted=$$(gofmt -l *.go cmd internal) && test -z "$$unformatted" || { echo "not formatted by gofmt: $$unformatted" >&2; exit 1; }
@@ -54,7 +59,11 @@ check: ## formatting, go vet, go.mod
 
 unit: ## unit, script and end-to-end tests (TESTFLAGS=-short for less)
 	@scripts/need prosody prosody
-	scripts/in-memory $(GO) test -shuffle=on -p 3 -parallel 6 -timeout 9m $(TESTFLAGS) ./...
+	$(UNIT) ./...
+
+rest: ## of the unit tests what race leaves out
+	@scripts/need prosody prosody
+	$(UNIT) $(LEFTOUT)
 
 race: ## unit tests under the race detector, the thousand rounds among them
 	@scripts/need prosody prosody
@@ -65,7 +74,7 @@ race: ## unit tests under the race detector, the thousand rounds among them
 flakes: ## the tests of FLAKES=PACKAGES again and again, under the race detector beside a load
 	@scripts/need prosody prosody
 	@scripts/need gcc gcc libc6-dev
-	@GO='$(GO)' scripts/in-memory scripts/flakes $(FLAKES_MINUTES) $(FLAKES)
+	@GO='$(GO)' RACEFLAGS='$(RACEFLAGS)' scripts/in-memory scripts/flakes $(FLAKES_MINUTES) $(FLAKES)
 
 fuzz: ## every fuzz target for a few seconds (FUZZ_BUDGET=600 for more)
 	@GO='$(GO)' scripts/fuzz $(FUZZ_BUDGET)
