@@ -3,6 +3,7 @@ package conversation
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"jetsend/internal/dialect"
@@ -103,6 +104,21 @@ func role(initiator bool) string {
 		return jingle.SenderInitiator
 	}
 	return jingle.SenderResponder
+}
+
+// Proves reports whether the peer has ended the session with a success that its sealed
+// receipt has to prove. That decides then, whatever was not acknowledged before.
+func (c *Conversation) Proves(err error) bool {
+	return c.Dialect != nil && c.Dialect.Form().Seals() && fault.Of(err).Said(jingle.Success)
+}
+
+// Unacknowledged says of a success what is wrong with it, when all of the file went out
+// and a part of it was not acknowledged in time.
+func Unacknowledged(path *route.Path, err error) error {
+	if !path.HandedOver() || !fault.Of(err).Said(jingle.Success) {
+		return err
+	}
+	return fmt.Errorf("the end of the file was never acknowledged: %w", err)
 }
 
 // EndedWith is the peer's end of the session as an error.

@@ -104,6 +104,9 @@ func TestSeeds(t *testing.T) {
 			t.Errorf("seed %d: %s (again by: go test ./internal/simulate -run TestSeed$ -v -seed=%d)", s, f, s)
 		}
 		if len(res.Faults) > 0 {
+			for _, l := range res.Trace { // with several processors it may go another way the next time
+				t.Log(l)
+			}
 			if bad++; *until {
 				break
 			}

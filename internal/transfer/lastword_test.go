@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -109,6 +110,36 @@ func TestLastWordLost(t *testing.T) {
 				t.Errorf("%d received, %d sent", count[event.Received](&st.in), count[event.Sent](&st.out))
 			}
 		})
+	}
+}
+
+// TestChecksumNeverAcknowledged: the receiver has the checksum, and its acknowledgement is
+// lost. Its receipt proves that the file is there, whatever the sender waits for.
+func TestChecksumNeverAcknowledged(t *testing.T) {
+	st := setStage(t, 300_000)
+	st.romeo.cfg.SessionLimit = 200_000 // two sessions: they have one
+	var mu sync.Mutex
+	var asked string
+	tap := xmpptest.StartTap(t, st.server, func(_ xmpptest.Direction, raw []byte) [][]byte {
+		mu.Lock()
+		defer mu.Unlock()
+		iq, err := xmltree.Parse(raw)
+		switch {
+		case err != nil || iq.Name.Local != "iq":
+		case word(iq) == "checksum":
+			asked = iq.Attr("id")
+		case asked != "" && iq.Attr("id") == asked:
+			return nil
+		}
+		return [][]byte{raw}
+	})
+	receiving(t, st.behind(t, tap), ReceiveOptions{Dir: st.dir, Accept: policy.Contacts})
+	if err := st.send(t, RetryOptions{Retries: 3, For: time.Minute}); err != nil {
+		t.Error(err)
+	}
+	st.arrived(t)
+	if asked == "" || count[event.Sent](&st.out) != 1 || count[event.Interrupted](&st.out) != 0 {
+		t.Errorf("%q, %d sent, %d interrupted", asked, count[event.Sent](&st.out), count[event.Interrupted](&st.out))
 	}
 }
 

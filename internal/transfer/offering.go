@@ -169,7 +169,7 @@ func (o *offering) awaitAccept(c *conversation.Conversation, late <-chan time.Ti
 	switch {
 	case err == nil && o.released:
 		c.Goodbye()
-	case c.Dialect.Form().Seals() && fault.Of(err).Said(jingle.Success): // and does not prove it
+	case c.Proves(err): // and does not
 		return fault.ErrUnconfirmed
 	}
 	return err

@@ -158,7 +158,7 @@ func (p *scripted) send(path *route.Path) error {
 		}
 		return err
 	})
-	return unacknowledged(path, err)
+	return conversation.Unacknowledged(path, err)
 }
 
 // TestAcknowledgedLate: Conversations says that it has the file before it has

@@ -139,8 +139,16 @@ func (u *upload) checkPrefix(ctx context.Context, offset int64, prefix string) e
 	return nil
 }
 
-// Move implements end: it sends the span and says what has to be said after it.
+// Move implements end. A receiver that says success meanwhile has a receipt to prove it.
 func (u *upload) Move(c *conversation.Conversation, s profile.Span) error {
+	if err := u.move(c, s); !c.Proves(err) {
+		return conversation.Unacknowledged(c.Path, err)
+	}
+	return nil
+}
+
+// move sends the span and says what has to be said after it.
+func (u *upload) move(c *conversation.Conversation, s profile.Span) error {
 	if c.Session.Initiator() {
 		err := c.Step(conversation.Needs{Server: true}, func(ctx context.Context) error { return u.checkPrefix(ctx, s.Offset, c.Prefix) })
 		if err != nil {
@@ -149,7 +157,7 @@ func (u *upload) Move(c *conversation.Conversation, s profile.Span) error {
 	}
 	c.ReportPath()
 	c.Path.ReadBack(u.readsBack)
-	err := c.Step(conversation.Needs{Path: true}, func(ctx context.Context) error {
+	return c.Step(conversation.Needs{Path: true}, func(ctx context.Context) error {
 		err := u.stream(ctx, c, s)
 		if err == nil {
 			err = c.EndStream(ctx)
@@ -159,7 +167,6 @@ func (u *upload) Move(c *conversation.Conversation, s profile.Span) error {
 		}
 		return err
 	})
-	return unacknowledged(c.Path, err)
 }
 
 func (u *upload) stream(ctx context.Context, c *conversation.Conversation, s profile.Span) error {
@@ -215,7 +222,7 @@ func (u *upload) Confirm(c *conversation.Conversation, s profile.Span) (err erro
 			return err
 		}
 	} else {
-		if err = u.tellChecksum(c, s); err == nil {
+		if err = u.tellChecksum(c, s); err == nil || c.Proves(err) {
 			err = u.awaitReceipt(c, s)
 		}
 		if err != nil {
@@ -348,15 +355,6 @@ func (u *upload) standing() fault.Standing {
 	return fault.Standing{
 		Resumes: u.form != dialect.FormPlaintext, Accepted: u.accepted, Phase: u.row.Row().Phase, Started: u.marked,
 	}
-}
-
-// unacknowledged says of a success what is wrong with it, when all of the file went
-// out and a part of it was not acknowledged in time.
-func unacknowledged(path *route.Path, err error) error {
-	if !path.HandedOver() || !fault.Of(err).Said(jingle.Success) {
-		return err
-	}
-	return fmt.Errorf("the end of the file was never acknowledged: %w", err)
 }
 
 // checkAccept reads the accept of our offer: what the receiver wants, and in c.Prefix the
