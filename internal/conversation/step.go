@@ -159,7 +159,7 @@ func (l *listener) end() {
 // step wait for it: a peer that leaves closes its socket as well, and the socket is often
 // faster.
 func (l *listener) explains(err error) bool {
-	if err == nil || l.c.Session == nil || l.c.ended || l.c.Context.Err() != nil || !fault.Of(err).Cut {
+	if err == nil || l.events == nil || l.c.ended || l.c.Context.Err() != nil || !fault.Of(err).Cut {
 		return false
 	}
 	l.failed, l.late = err, l.after(l.c.world.Timing.Reason)

@@ -139,9 +139,10 @@ func (u *upload) checkPrefix(ctx context.Context, offset int64, prefix string) e
 	return nil
 }
 
-// Move implements end. A receiver that says success meanwhile has a receipt to prove it.
+// Move implements end. A receiver that says success when all of it went out has a receipt
+// to prove it.
 func (u *upload) Move(c *conversation.Conversation, s profile.Span) error {
-	if err := u.move(c, s); !c.Proves(err) {
+	if err := u.move(c, s); !c.Proves(err) || u.moved < s.End() {
 		return conversation.Unacknowledged(c.Path, err)
 	}
 	return nil
