@@ -93,8 +93,8 @@ func (a *app) addGlobalFlags(fs *pflag.FlagSet) {
 	fs.Var(&g.logFile, "log-file", "append the log to `FILE` instead of standard error")
 }
 
-// flagError explains a flag that does not exist. Who is used to cp and scp types -r
-// for a directory.
+// flagError explains a flag that does not exist. Users of cp and scp type -r for a
+// directory.
 func flagError(cmd *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
 	if errors.As(err, &unknown) && cmd.Name() == "send" && slices.Contains([]string{"r", "R", "recursive"}, unknown.GetSpecifiedName()) {

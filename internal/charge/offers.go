@@ -19,8 +19,8 @@ const (
 	// bounded (jingle.DefaultMaxPerContact).
 	contactOffers = rate.Limit(10)
 	contactBurst  = 100
-	// maxPaces bounds the contacts whose pace is remembered. Who is beyond it
-	// shares one.
+	// maxPaces bounds the contacts whose pace is remembered. The contacts
+	// beyond it share one.
 	maxPaces = 1000
 	// strangerOffers and strangersAtOnce bound how often somebody who is neither
 	// a contact nor named may make us open an envelope, all of them together.

@@ -16,7 +16,7 @@ import (
 )
 
 // Schema is the table of the keys that have used our profile: their owners never silently
-// get less. Who opens the state puts it there.
+// get less. Package login puts it into the state.
 const Schema = `CREATE TABLE jetsends (jid TEXT NOT NULL, identity_key BLOB NOT NULL, PRIMARY KEY (jid, identity_key)) STRICT`
 
 // GuardForm refuses, as a *[fault.Failure], the lesser form towards a contact one of whose keys once

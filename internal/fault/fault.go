@@ -111,8 +111,8 @@ func (k Kind) CodeAt(started bool) exitcode.Code {
 	return k.Code
 }
 
-// Again reports whether an attempt that failed is worth another one in the same run.
-func (k Kind) Again(s Standing) bool {
+// Retryable reports whether an attempt that failed is worth another one in the same run.
+func (k Kind) Retryable(s Standing) bool {
 	if k.retry != byCode {
 		return k.retry.holds(s)
 	}

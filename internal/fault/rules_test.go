@@ -132,7 +132,7 @@ func TestRules(t *testing.T) {
 	for _, k := range kinds {
 		var is rules
 		for _, in := range situations() {
-			if k.Again(in.Standing) {
+			if k.Retryable(in.Standing) {
 				is.again += in.letter
 			}
 			if k.Resumable(in.Standing) {

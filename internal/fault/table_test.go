@@ -182,7 +182,7 @@ func walk(t *testing.T, k Kind) {
 		t.Errorf("%q says %q, which means nothing", k.Name, d.Name)
 	}
 	fresh, old := Standing{Resumes: true}, Standing{Resumes: true, Accepted: true, Started: true, Phase: journal.PhaseKnown, Durable: 1, Remains: func() bool { return true }}
-	if k.Again(fresh) && !k.Again(old) || k.Again(old) && k.Code != exitcode.Interrupted && k.Code != exitcode.Offline {
+	if k.Retryable(fresh) && !k.Retryable(old) || k.Retryable(old) && k.Code != exitcode.Interrupted && k.Code != exitcode.Offline {
 		t.Errorf("%q is tried again, with the code %d", k.Name, k.Code)
 	}
 	for _, receiving := range []bool{false, true} {
@@ -235,7 +235,7 @@ func TestProvenOnly(t *testing.T) {
 func TestOwnCode(t *testing.T) {
 	k := Of(&Failure{Code: exitcode.Offline, Err: source.ErrChanged, Hints: []string{"x"}})
 	known := Standing{Resumes: true, Accepted: true}
-	if k.Code != exitcode.Offline || k.CodeAt(false) != exitcode.Offline || !k.Again(known) || k.Again(Standing{Resumes: true}) || len(k.Hints) != 1 {
+	if k.Code != exitcode.Offline || k.CodeAt(false) != exitcode.Offline || !k.Retryable(known) || k.Retryable(Standing{Resumes: true}) || len(k.Hints) != 1 {
 		t.Errorf("%+v", k)
 	}
 	if k.Resumable(known) || k.Condition != jingle.FailedApplication || k.Detail != DetailSourceChanged {

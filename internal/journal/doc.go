@@ -3,7 +3,7 @@
 // file from being received twice. The rows stand in the account's state
 // database (package state); none of them holds a secret of any kind.
 //
-// A row is found by its transfer id and direction ([Key]). Whoever works on a
+// A row is found by its transfer id and direction ([Key]). The [Handle] of a
 // transfer holds its lock, from [Journal.Begin] to [Handle.Release]; the lock
 // dies with its process. A row that says offered or running while its lock is
 // free therefore belongs to a process that is gone, and is interrupted: every

@@ -39,8 +39,8 @@ const (
 	// 2000 ahead is less than a twentieth of what may come at once.
 	contactWork       = rate.Limit(25_000)
 	contactWorkAtOnce = 250_000
-	// maxAccounts bounds the contacts whose work is remembered. Who is beyond it
-	// shares one account.
+	// maxAccounts bounds the contacts whose work is remembered. The contacts
+	// beyond it share one account.
 	maxAccounts = 1000
 )
 

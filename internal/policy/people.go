@@ -22,7 +22,7 @@ type People struct {
 	Keys    *omemo.Account
 }
 
-// IsContact tells whether the contact may see us online; our own account may. It needs
+// IsContact reports whether the contact may see us online; our own account may. It needs
 // neither network nor state.
 func (p People) IsContact(bare jid.JID) bool {
 	return bare == p.Account.JID().Bare() || session.SeesUs(p.Account.Subscription(bare))

@@ -85,8 +85,8 @@ func (r Rules) Judge(d omemo.Device, offers bool) error {
 	return &omemo.TrustError{JID: d.JID, Device: d.ID, Fingerprint: d.Fingerprint, Kind: omemo.Unverified}
 }
 
-// Crowd is whose interrupted transfers are counted together. Who is a contact the server
-// says: where no strangers are let in, its word must not make one crowd of them all, and
+// Crowd is whose interrupted transfers are counted together. The server
+// says who is a contact: where no strangers are let in, its word must not make one crowd of them all, and
 // have what is here of their files thrown away.
 func (r Rules) Crowd(who jid.JID) jid.JID {
 	if r.Accept == All && !r.Known(who) {

@@ -97,7 +97,7 @@ func (r *Route) Hear(ev jingle.Event) {
 }
 
 // Connect returns the path, with remote being the peer's transport of its offer or
-// accept. Whoever reads the session's events gives them to [Route.Hear] meanwhile. It
+// accept. The reader of the session's events gives them to [Route.Hear] meanwhile. It
 // is to be called once, and takes a minute at most; ctx is to end with the session.
 // [s5b.ErrNoCandidate] means that no path was found, [fault.ErrNoTransport] that the peer
 // wants one that is not allowed.

@@ -100,7 +100,7 @@ func NewFinder(cfg Config) *Finder {
 type Peer struct {
 	// JID is its full JID.
 	JID jid.JID
-	// Transports are those that it takes. Whoever offers is not asked.
+	// Transports are those that it takes; nil for a peer that offers, which is not asked.
 	Transports []string
 	// Reports says that it always reports on our candidates, however slow its path, so
 	// that its silence means nothing.

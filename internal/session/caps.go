@@ -37,8 +37,8 @@ func newOwnCaps(id Identity, features []string) *ownCaps {
 	return o
 }
 
-// SetFeatures changes what we advertise, in the place of Config.Features. Who sees that
-// we are online is told by a presence with the new capabilities (XEP-0115 section 6.1).
+// SetFeatures changes what we advertise, in the place of Config.Features. The contacts
+// who see us online are told by a presence with the new capabilities (XEP-0115 section 6.1).
 func (s *Session) SetFeatures(ctx context.Context, features []string) error {
 	next := newOwnCaps(s.cfg.Identity, features)
 	if before := s.caps.Swap(next); before.ver == next.ver {

@@ -68,7 +68,7 @@ func (st *stream) run(handle func(*stream, frame) error) {
 			st.fail(err)
 		}
 	})
-	// Whoever calls fail unblocks both by it.
+	// A call of fail unblocks both by it.
 	st.wg.Go(func() {
 		<-st.ctx.Done()
 		_ = st.t.abort()

@@ -46,7 +46,7 @@ func newServer(accounts ...jid.JID) *server {
 	return s
 }
 
-// login binds a resource. Who had it before is gone.
+// login binds a resource. The client that had it before is gone.
 func (s *server) login(full jid.JID, delay func(up bool) func() time.Duration, notify []string, receive func(packet)) *line {
 	s.mu.Lock()
 	defer s.mu.Unlock()

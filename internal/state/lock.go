@@ -25,7 +25,7 @@ func LockFile(path string) (*Lock, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock: %w", unwritable(err))
 	}
-	// Whoever can open it can hold it, and keep us out.
+	// A user who can open it can hold it, and keep us out.
 	if info, err := f.Stat(); err == nil && info.Mode().Perm()&0o077 != 0 {
 		if err := f.Chmod(0o600); err != nil {
 			return nil, errors.Join(fmt.Errorf("lock: %w", unwritable(err)), f.Close())

@@ -273,7 +273,7 @@ func (in *incoming) known(ctx context.Context) (row journal.Row, err error) {
 	if err != nil {
 		return row, err
 	}
-	in.again(row)
+	in.resendReceipt(row)
 	return row, nil
 }
 
@@ -286,9 +286,9 @@ func (in *incoming) received() error {
 	return fmt.Errorf("%w: %w", fault.ErrDeclined, journal.ErrOver)
 }
 
-// again answers an offer of a file that was released before: no byte is sent, no
+// resendReceipt answers an offer of a file that was released before: no byte is sent, no
 // second file made.
-func (in *incoming) again(row journal.Row) {
+func (in *incoming) resendReceipt(row journal.Row) {
 	rec := profile.Receipt{Transfer: row.ID, Size: row.Size, Stored: row.Size, SHA256: hex.EncodeToString(row.SHA256)}
 	word, err := in.d.Receipt(in.sess.Content(), rec)
 	if err == nil {
@@ -365,8 +365,8 @@ func (in *incoming) tooBig() error {
 	return nil
 }
 
-// full reports whether there is no room for a file that is new here. Whoever takes it
-// looks again; so it is for one that is partly here, and for the folder of a contact,
+// full reports whether there is no room for a file that is new here. The download
+// looks again when it takes the file; so it is for one that is partly here, and for the folder of a contact,
 // which may be on another file system.
 func (in *incoming) full(known journal.Row) bool {
 	if known.State != "" || in.terms.PerSender {

@@ -252,7 +252,7 @@ func (q *asking) After(err error) bool {
 		return true
 	}
 	pause, more := q.retry.Next(time.Now(), !fault.Of(err).Uncounted)
-	if err = fault.Cause(q.life, err); !more || !fault.Of(err).Again(fault.Standing{Receiving: true, Started: true, Accepted: asked}) {
+	if err = fault.Cause(q.life, err); !more || !fault.Of(err).Retryable(fault.Standing{Receiving: true, Started: true, Accepted: asked}) {
 		return q.fail(err)
 	}
 	q.e.cfg.Report(event.Interrupted{Head: q.head, Bytes: q.row.Durable, Reason: clean.Error(err), RetryIn: pause.Seconds()})

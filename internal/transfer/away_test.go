@@ -85,7 +85,7 @@ func TestAwayTooLong(t *testing.T) {
 	o.life, o.form, o.marked, o.accepted = t.Context(), dialect.FormJetsend, true, true
 	o.row = &journal.Handle{}
 	_, err := o.findAgain(time.Second)
-	if !fault.Of(err).Again(o.standing()) {
+	if !fault.Of(err).Retryable(o.standing()) {
 		t.Errorf("not tried again: %v", err)
 	}
 	if code := fault.Of(err).CodeAt(true); code != exitcode.Interrupted {

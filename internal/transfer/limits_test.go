@@ -51,8 +51,8 @@ func TestWaitingOffers(t *testing.T) {
 
 // TestStrangers exceeds what strangers, all together, may make us look at.
 func TestStrangers(t *testing.T) {
-	r := &receiver{e: &unconnected().core, strang: charge.Strangers()}
-	burst := r.strang.Burst()
+	r := &receiver{e: &unconnected().core, strangers: charge.Strangers()}
+	burst := r.strangers.Burst()
 	under := termsOf(r, ReceiveOptions{Accept: policy.All})
 	admitted := 0
 	for i := range 10 * burst {

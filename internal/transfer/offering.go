@@ -142,8 +142,8 @@ func (o *offering) asksNobody() bool {
 	return o.profile() && (o.accepted || row.Moved.After(row.Created))
 }
 
-// patience is how long the answer to an offer may take; 0 is for ever. Who asks
-// nobody has work to do first: it reads what it has of the file, or ends a release
+// patience is how long the answer to an offer may take; 0 is for ever. A receiver that
+// asks nobody has work to do first: it reads what it has of the file, or ends a release
 // that a crash has cut.
 func (o *offering) patience() time.Duration {
 	p := o.opt.AnswerTimeout
@@ -195,7 +195,7 @@ func (o *offering) After(err error) bool {
 		}
 		k := fault.Of(err)
 		pause, more := o.retry.Next(time.Now(), !k.Uncounted)
-		if !more || !k.Again(o.standing()) {
+		if !more || !k.Retryable(o.standing()) {
 			return o.fail(err)
 		}
 		if jerr := o.row.Interrupt(err); jerr != nil {

@@ -30,24 +30,24 @@ const maxWaiting = 64
 // by the closing of their table. Its contexts are those of its fields; the keeper has one
 // more, since it is to be alive as long as the run and no longer.
 type receiver struct {
-	e        *core
-	dir      *inbox.Dir
-	ctx      context.Context // of the transfers; ends with that of Receive, or after the drain
-	end      context.CancelCauseFunc
-	hooks    context.Context // of the hooks; ends with the signals, and after the drain
-	unhook   context.CancelCauseFunc
-	tasks    sync.WaitGroup  // all but the keeper and the priming; Receive waits for them
-	sessions sync.WaitGroup  // of contacts; among the tasks
-	deciding context.Context // of what is not decided yet; ends with the run's taking new offers
-	refuse   context.CancelCauseFunc
-	places   charge.Places // of running transfers
-	strang   *rate.Limiter
-	paces    charge.Offers      // of the offers of each contact
-	readings charge.Readings    // of what they have us read
-	alive    chan chan struct{} // closed after a look of the keeper
-	actors   table
-	last     chan struct{} // closed when there will be no more sessions
-	why      error         // by then, the cause of the end of the run
+	e         *core
+	dir       *inbox.Dir
+	ctx       context.Context // of the transfers; ends with that of Receive, or after the drain
+	end       context.CancelCauseFunc
+	hooks     context.Context // of the hooks; ends with the signals, and after the drain
+	unhook    context.CancelCauseFunc
+	tasks     sync.WaitGroup  // all but the keeper and the priming; Receive waits for them
+	sessions  sync.WaitGroup  // of contacts; among the tasks
+	deciding  context.Context // of what is not decided yet; ends with the run's taking new offers
+	refuse    context.CancelCauseFunc
+	places    charge.Places // of running transfers
+	strangers *rate.Limiter
+	paces     charge.Offers      // of the offers of each contact
+	readings  charge.Readings    // of what they have us read
+	alive     chan chan struct{} // closed after a look of the keeper
+	actors    table
+	last      chan struct{} // closed when there will be no more sessions
+	why       error         // by then, the cause of the end of the run
 
 	away     charge.Reports        // that offers of a contact were turned away
 	inForce  atomic.Pointer[terms] // see terms
@@ -88,7 +88,7 @@ func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
 	}
 	defer func() { _ = dir.Close() }()
 	r := &receiver{
-		e: &e.core, dir: dir, strang: charge.Strangers(), answers: batch.NewAnswers(),
+		e: &e.core, dir: dir, strangers: charge.Strangers(), answers: batch.NewAnswers(),
 		kick: make(chan struct{}, 1), alive: make(chan chan struct{}), last: make(chan struct{}),
 	}
 	e.limitRate(opt.LimitRate)
@@ -301,7 +301,7 @@ func (r *receiver) admits(t *terms, from jid.JID) bool {
 		return false
 	}
 	rules := t.rules()
-	return rules.Admits(from) || rules.AdmitsStranger(bare) && r.strang.Allow()
+	return rules.Admits(from) || rules.AdmitsStranger(bare) && r.strangers.Allow()
 }
 
 // start takes an offer, which was admitted under t, off the stream's dispatcher.

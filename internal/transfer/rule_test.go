@@ -102,7 +102,7 @@ func TestSupersededAtOnce(t *testing.T) {
 	ctx, stop := context.WithCancelCause(t.Context())
 	stop(fault.ErrSuperseded)
 	err := request1(ctx, st.juliet, row, &contact.Peer{JID: st.romeo.sess.JID()}, route.Options{}, func(*conversation.Conversation) {})
-	if !errors.Is(err, fault.ErrSuperseded) || !fault.Of(err).Again(fault.Standing{Receiving: true, Started: true}) {
+	if !errors.Is(err, fault.ErrSuperseded) || !fault.Of(err).Retryable(fault.Standing{Receiving: true, Started: true}) {
 		t.Errorf("%v", err)
 	}
 }

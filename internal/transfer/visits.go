@@ -216,7 +216,7 @@ func (v *visits) receive(in *incoming) (done bool, err error) {
 		return false, err
 	}
 	if d.released() { // a crash had hidden it
-		in.again(d.sink.Row())
+		in.resendReceipt(d.sink.Row())
 		d.report()
 		if v.begun = false; d.sink.Past() {
 			in.unclaim()

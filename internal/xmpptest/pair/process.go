@@ -20,7 +20,7 @@ type Account struct {
 }
 
 // Process is a jetsend process with `--json`. Its methods may be called from any
-// goroutine and again after it is gone. Who starts it ends it.
+// goroutine and again after it is gone. Its starter ends it.
 type Process struct {
 	*child.Process
 	cmd    *exec.Cmd

@@ -83,7 +83,7 @@ func (w *world) couple(ctx context.Context, fresh bool) (*couple, error) {
 	return c, nil
 }
 
-// bounce kills the server and starts it again when away is over. Whoever comes
+// bounce kills the server and starts it again when away is over. A caller that comes
 // while it is away waits, and finds it running.
 func (w *world) bounce(ctx context.Context, away func()) error {
 	w.restart.Lock()
