@@ -126,7 +126,7 @@ func TestServantGone(t *testing.T) {
 	tap := xmpptest.StartTap(t, st.server, nil)
 	cfg := st.romeo.cfg.S5B
 	st.romeo = online(t, st.server, tap.Addr, "romeo", true, st.out.report)
-	st.romeo.cfg.S5B = cfg
+	listenAs(st.romeo, cfg)
 	stop := receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts})
 	stopServing := receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: policy.Contacts})
 	wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)

@@ -66,7 +66,7 @@ func (st *stage) behind(t *testing.T, tap *xmpptest.Tap) *Endpoint {
 	t.Helper()
 	cfg := st.juliet.cfg.S5B
 	st.juliet = online(t, st.server, tap.Addr, "juliet", true, st.in.report)
-	st.juliet.cfg.S5B = cfg
+	listenAs(st.juliet, cfg)
 	return st.juliet
 }
 

@@ -54,7 +54,7 @@ func TestParked(t *testing.T) {
 	st.through(t)
 	other := onlineIn(t, st.juliet.cfg.StateDir, st.server, st.server.Addr, "juliet", false, nil)
 	defer func() { _ = other.Close(context.Background()) }()
-	other.cfg.S5B = st.juliet.cfg.S5B
+	listenAs(other, st.juliet.cfg.S5B)
 	if err := other.Resume(t.Context(), ResumeOptions{Transfers: []journal.Key{key}, Named: true, Wait: time.Minute}); err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +114,7 @@ func TestParkedSend(t *testing.T) {
 	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts})
 	other := onlineIn(t, st.romeo.cfg.StateDir, st.server, st.server.Addr, "romeo", false, nil)
 	defer func() { _ = other.Close(context.Background()) }()
-	other.cfg.S5B = st.romeo.cfg.S5B
+	listenAs(other, st.romeo.cfg.S5B)
 	err := other.Resume(t.Context(), ResumeOptions{
 		Transfers: []journal.Key{{ID: failed.Transfer, Direction: journal.Send}}, Named: true, Wait: time.Minute,
 	})

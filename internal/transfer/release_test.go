@@ -86,7 +86,7 @@ func cut(t *testing.T) (*stage, *insider, func() exitcode.Code) {
 		}
 		st.out.report(ev)
 	})
-	st.romeo.cfg.S5B = cfg
+	listenAs(st.romeo, cfg)
 	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts})
 	opt := SendOptions{To: jid.MustParse("juliet@jet.test"), Wait: time.Minute, AnswerTimeout: time.Minute, Route: route.Options{Transports: []string{route.S5B}}}
 	send := func() exitcode.Code {
@@ -194,7 +194,7 @@ func TestChecksumLost(t *testing.T) {
 	}
 	// A device that is not known to have the transfer cannot go on with it: a new one.
 	st.romeo = online(t, st.server, tap.Addr, "romeo", false, st.out.report)
-	st.romeo.cfg.S5B = cfg
+	listenAs(st.romeo, cfg)
 	st.through(t, xmpptest.CutAt(1<<19))
 	wantCode(t, st.send(t, RetryOptions{}), exitcode.Interrupted)
 	waitIdle(t, st.juliet)

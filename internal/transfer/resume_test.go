@@ -48,6 +48,11 @@ func (st *stage) through(t *testing.T, faults ...xmpptest.Fault) {
 	st.romeo.cfg.S5B.Advertise = []string{"127.0.0.1:1"}
 }
 
+// listenAs has an endpoint that is online listen as cfg says.
+func listenAs(e *Endpoint, cfg route.S5BConfig) {
+	e.cfg.S5B.ListenPorts, e.cfg.S5B.Advertise = cfg.ListenPorts, cfg.Advertise // the proxies are looked for already
+}
+
 func (st *stage) send(t *testing.T, retry RetryOptions) error {
 	t.Helper()
 	return st.romeo.Send(t.Context(), SendOptions{
