@@ -26,14 +26,26 @@ import (
 
 // events collects what an endpoint reports.
 type events struct {
-	mu  sync.Mutex
-	all []event.Event
+	mu   sync.Mutex
+	all  []event.Event
+	also func(event.Event) // is told of each, too; nil for nobody
 }
 
 func (e *events) report(ev event.Event) {
 	e.mu.Lock()
-	defer e.mu.Unlock()
 	e.all = append(e.all, ev)
+	also := e.also
+	e.mu.Unlock()
+	if also != nil {
+		also(ev)
+	}
+}
+
+// tell has f told of the events that come, in the place of what was told before.
+func (e *events) tell(f func(event.Event)) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.also = f
 }
 
 // last returns the last event of type T.

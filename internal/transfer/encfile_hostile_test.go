@@ -197,11 +197,11 @@ func TestFormsInTheClear(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			st.romeo.cfg.Report = func(ev event.Event) {
+			st.out.tell(func(ev event.Event) {
 				if _, ok := ev.(event.Negotiated); ok {
 					key = o.talk.Dialect.Secret().Key()
 				}
-			}
+			})
 			if code := o.start(t.Context(), peers, ""); code != 0 {
 				t.Fatalf("code %d", code)
 			}

@@ -73,7 +73,7 @@ func TestFreshSecrets(t *testing.T) {
 	}
 
 	// The sender's sessions: every one is cut, until parts of a session go through.
-	st.romeo.cfg.Report = look.report
+	st.out.tell(look.report)
 	opt := SendOptions{To: jid.MustParse("juliet@jet.test"), Wait: time.Minute, AnswerTimeout: time.Minute, Route: route.Options{Transports: []string{route.S5B}}}
 	peers, err := st.romeo.choose(t.Context(), opt)
 	if err != nil {
@@ -101,8 +101,8 @@ func TestFreshSecrets(t *testing.T) {
 	st.relay.Cut()
 	// The receiver's requests, one session each.
 	stop()
-	st.juliet.cfg.Report = look.report
-	st.romeo.cfg.Report = func(event.Event) {}
+	st.in.tell(look.report)
+	st.out.tell(nil)
 	key := journal.Key{ID: id, Direction: journal.Receive}
 	for n := 0; ; n++ {
 		row, err := st.juliet.journal.Load(t.Context(), key)

@@ -29,10 +29,9 @@ import (
 )
 
 // midway calls do once, when bytes of a file are under way.
-func midway(to *events, do func()) func(event.Event) {
+func midway(do func()) func(event.Event) {
 	called := false
 	return func(e event.Event) {
-		to.report(e)
 		if p, moves := e.(event.Progress); moves && p.Bytes > 0 && !called {
 			called = true
 			do()
@@ -85,7 +84,7 @@ func TestPauseBySender(t *testing.T) {
 	st := setStage(t, 4<<20)
 	stop := receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts, AutoResume: day})
 	ctx, interrupt := context.WithCancelCause(t.Context())
-	st.romeo.cfg.Report = midway(&st.out, func() { interrupt(fault.ErrInterrupted) })
+	st.out.tell(midway(func() { interrupt(fault.ErrInterrupted) }))
 	wantCode(t, st.slowly(ctx), exitcode.Cancelled)
 	waitIdle(t, st.juliet)
 	sent, received := st.rows(t)
@@ -122,7 +121,7 @@ func TestPauseByReceiver(t *testing.T) {
 	st := setStage(t, 4<<20)
 	ctx, interrupt := context.WithCancelCause(t.Context())
 	defer interrupt(nil)
-	st.juliet.cfg.Report = midway(&st.in, func() { interrupt(fault.ErrInterrupted) })
+	st.in.tell(midway(func() { interrupt(fault.ErrInterrupted) }))
 	ended := make(chan error, 1)
 	go func() { ended <- st.juliet.Receive(ctx, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts}) }()
 	takesOffers(t, st.juliet)
@@ -160,11 +159,11 @@ func TestPauseWhileWaiting(t *testing.T) {
 	want := journal.NotPaused
 	for _, cause := range []error{fault.ErrTerminated, fault.ErrInterrupted} {
 		ctx, cancel := context.WithCancelCause(t.Context())
-		st.juliet.cfg.Report = func(e event.Event) {
+		st.in.tell(func(e event.Event) {
 			if _, waits := e.(event.Waiting); waits {
 				cancel(cause)
 			}
-		}
+		})
 		err := st.juliet.Resume(ctx, ResumeOptions{Transfers: []journal.Key{key}, Named: true, Wait: time.Minute})
 		if row := load(t, st.juliet, key); row.Paused != want || row.State != journal.Interrupted || err == nil {
 			t.Errorf("%v: %s, paused %q, %v", cause, row.State, row.Paused, err)
@@ -181,12 +180,12 @@ func TestStopWhileRequesting(t *testing.T) {
 	ctx, interrupt := context.WithCancelCause(t.Context())
 	defer interrupt(nil)
 	ended, over := make(chan error, 1), make(chan struct{})
-	st.romeo.cfg.Report = func(e event.Event) {
+	st.out.tell(func(e event.Event) {
 		if _, is := e.(event.Offer); is { // before the answer
 			interrupt(fault.ErrInterrupted)
 			<-over
 		}
-	}
+	})
 	stop := receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: policy.Contacts})
 	go func() {
 		defer close(over)
@@ -298,13 +297,13 @@ func TestPauseAtTheAnswer(t *testing.T) {
 	age(t, st.juliet, id, time.Hour)
 	ctx, interrupt := context.WithCancelCause(t.Context())
 	defer interrupt(nil)
-	st.juliet.cfg.Report = func(e event.Event) {
+	st.in.tell(func(e event.Event) {
 		if _, is := e.(event.Accepted); is {
 			r := st.juliet.receiver.Load()
 			interrupt(fault.ErrInterrupted)
 			<-r.ctx.Done()
 		}
-	}
+	})
 	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: policy.Contacts})
 	wantCode(t, st.juliet.Receive(ctx, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts, AutoResume: day}), exitcode.Cancelled)
 	waitIdle(t, st.romeo)
@@ -354,7 +353,7 @@ func TestForgetIsToldLater(t *testing.T) {
 	st := setStage(t, 4<<20)
 	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts, AutoResume: day})
 	ctx, interrupt := context.WithCancelCause(t.Context())
-	st.romeo.cfg.Report = midway(&st.out, func() { interrupt(fault.ErrInterrupted) })
+	st.out.tell(midway(func() { interrupt(fault.ErrInterrupted) }))
 	wantCode(t, st.slowly(ctx), exitcode.Cancelled)
 	waitIdle(t, st.juliet)
 	sent, received := st.rows(t)
@@ -411,7 +410,7 @@ func TestSourceChangedEndsBoth(t *testing.T) {
 	t.Run("in the middle", func(t *testing.T) {
 		st := setStage(t, 4<<20)
 		receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts, AutoResume: day})
-		st.romeo.cfg.Report = midway(&st.out, func() { touch(st.path) })
+		st.out.tell(midway(func() { touch(st.path) }))
 		opt := SendOptions{
 			To: jid.MustParse("juliet@jet.test"), Files: []source.Named{{Path: st.path}}, Wait: time.Minute, AnswerTimeout: time.Minute,
 			LimitRate: 4 << 20, Route: route.Options{Transports: []string{route.S5B}},
