@@ -241,6 +241,7 @@ func TestLyingServerForms(t *testing.T) {
 				t.Fatal(err)
 			}
 			st.arrived(t)
+			st.lie(nil) // honest is ours from here on
 			tried := 0
 			for _, kind := range []string{"session-initiate", "session-accept"} {
 				for _, m := range mutations(honest[kind]) {
