@@ -52,9 +52,8 @@ build: ## build the static binary bin/jetsend
 
 test: check lint fuzz race rest ## everything that must pass before a change is taken
 
-check: ## formatting, go vet, go.mod
+check: ## formatting, go.mod
 	@unformatted=$$(gofmt -l *.go cmd internal) && test -z "$$unformatted" || { echo "not formatted by gofmt: $$unformatted" >&2; exit 1; }
-	$(GO) vet ./...
 	$(GO) mod tidy -diff
 
 unit: ## unit, script and end-to-end tests (TESTFLAGS=-short for less)
@@ -68,8 +67,9 @@ rest: ## of the unit tests what race leaves out
 race: ## unit tests under the race detector, the thousand rounds among them
 	@scripts/need prosody prosody
 	@scripts/need gcc gcc libc6-dev
-	$(RACE) -short -shuffle=on -p 3 -timeout 8m ./internal/session ./internal/simulate ./internal/omemo $$($(GO) list ./... | grep -v /cmd/)
-	$(RACE) -timeout 4m -run 'TestMany|TestServer|TestExactlyOnce|TestTraceHoldsNoSecret' ./internal/session ./internal/transfer
+	$(RACE) -timeout 4m -run 'TestMany|TestServer|TestExactlyOnce|TestTraceHoldsNoSecret' ./internal/session ./internal/transfer & \
+	rounds=$$!; $(RACE) -short -shuffle=on -p 3 -timeout 8m ./internal/session ./internal/simulate ./internal/omemo $$($(GO) list ./... | grep -v /cmd/); \
+	short=$$?; wait $$rounds && exit $$short
 
 flakes: ## the tests of FLAKES=PACKAGES again and again, under the race detector beside a load
 	@scripts/need prosody prosody

@@ -71,7 +71,7 @@ func (f *File) settle(ctx context.Context, row journal.Row) (done bool, err erro
 	switch outcome {
 	case inbox.Released:
 		f.final = row.Path
-		return true, f.row.Complete()
+		return true, f.complete()
 	case inbox.NotReleased:
 		return f.releaseAgain(ctx, row)
 	}

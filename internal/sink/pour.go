@@ -36,7 +36,7 @@ func (f *File) pour(ctx context.Context, sum []byte) error {
 		return &stream.SinkError{Err: err}
 	}
 	f.final = event.StandardOutput
-	return f.row.Complete()
+	return f.complete()
 }
 
 // writeOut writes the file to the output. When ctx ends it returns without waiting
@@ -67,7 +67,7 @@ func (f *File) settlePoured(row *journal.Row) error {
 		return &stream.SinkError{Err: err}
 	}
 	f.final, f.past = event.StandardOutput, true
-	return f.row.Complete()
+	return f.complete()
 }
 
 // ending is a reader that ends with its context.

@@ -30,6 +30,18 @@ func (f *File) Release(ctx context.Context, sum []byte) error {
 		return &stream.SinkError{Err: err}
 	}
 	f.final = final
+	return f.complete()
+}
+
+// complete ends the row of a file that is where it belongs. A write that fails is made once
+// more: of a file from another client, which begins anew under another id, nobody would
+// know any more whose it is.
+func (f *File) complete() error {
+	err := f.row.Complete()
+	if err == nil {
+		return nil
+	}
+	f.log.Warn("complete transfer, once more", "transfer", f.row.Row().ID, "error", err)
 	return f.row.Complete()
 }
 
@@ -40,7 +52,7 @@ func (f *File) unpack(ctx context.Context, sum []byte) error {
 		return unpackError(ctx, err)
 	}
 	f.final, f.tree = final, &tree
-	return f.row.Complete()
+	return f.complete()
 }
 
 // unpackError says whose fault it is that a directory cannot be unpacked.
