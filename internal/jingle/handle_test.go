@@ -159,6 +159,7 @@ func TestOverflow(t *testing.T) {
 			wantError(t, tt.send(b, s.ID()), stanza.ResourceConstraint, "")
 			wantEnd(t, r, GeneralError, false)
 			wantEnd(t, s, GeneralError, true)
+			b.m.wg.Wait() // it has told so
 			wantError(t, tt.send(b, s.ID()), stanza.ItemNotFound, "unknown-session")
 			if n := unread(r); n != maxUnread {
 				t.Errorf("%d kept", n)
