@@ -365,9 +365,9 @@ func (in *incoming) tooBig() error {
 	return nil
 }
 
-// full reports whether there is no room for a file that is new here. The download
-// looks again when it takes the file; so it is for one that is partly here, and for the folder of a contact,
-// which may be on another file system.
+// full reports whether there is no room for a file that is new here. The download looks
+// again when it takes the file; so it is for one that is partly here, and for the folder
+// of a contact, which may be on another file system.
 func (in *incoming) full(known journal.Row) bool {
 	if known.State != "" || in.terms.PerSender {
 		return false
