@@ -3,6 +3,7 @@ package inbox
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -104,7 +105,8 @@ func recovered(t *testing.T, d *Dir, where, placed string, how Conflict, done bo
 }
 
 // A release of which one step fails, while the disk lives on, says so, and comes
-// to its end as after a crash. The time of the file alone is no reason to fail.
+// to its end as after a crash. The file does not have its name then, unless another one
+// was overwritten. Its time alone is no reason to fail.
 func TestFlawedRelease(t *testing.T) {
 	for way, w := range ways {
 		for flaw, flawed := 1, "some"; flawed != ""; flaw++ {
@@ -119,6 +121,9 @@ func TestFlawedRelease(t *testing.T) {
 			}
 			if err == nil && len(k.undo) > 0 {
 				t.Errorf("%s: not synced", where)
+			}
+			if _, lerr := os.Lstat(filepath.Join(path, "a.txt")); err != nil && w.how != Overwrite && !errors.Is(lerr, fs.ErrNotExist) {
+				t.Errorf("%s: the file has its name: %v", where, lerr)
 			}
 			recovered(t, d, where, placed, w.how, err == nil)
 			only(t, path, "a.txt", content)

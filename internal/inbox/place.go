@@ -19,7 +19,7 @@ import (
 //     and is replaced. See hold.
 //
 // With an error other than fs.ErrExist the partial file has its old name,
-// unless undoing failed too, or only syncing did.
+// unless undoing failed too.
 func (d *Dir) place(part, final string, mtime time.Time) error {
 	err := d.names.Move(part, final)
 	if !cannot(err) {
@@ -71,13 +71,18 @@ func (d *Dir) hold(part, final string, mtime time.Time) error {
 		return errors.Join(err, d.names.Remove(final))
 	}
 	if err := d.names.Sync(); err != nil { // the mark stays as long as the names can come back
-		return err
+		return errors.Join(err, d.back(final, part))
 	}
 	if mtime.IsZero() {
 		mtime = now
 	}
 	_ = d.names.Date(final, mtime) // no reason to throw a verified file away
 	return nil
+}
+
+// back gives a file its partial name back.
+func (d *Dir) back(final, part string) error {
+	return errors.Join(d.names.Rename(final, part), d.names.Sync())
 }
 
 // held reports whether final is an empty file with which hold took the name for part.

@@ -24,8 +24,8 @@ const maxNumbered = 10000
 // placing, unless nil, is called with the absolute path before each name that
 // is tried, when all bytes are durable: the place to record it. Its error ends
 // the release with the partial file where it was. After any error the file is
-// closed, and Keep or Discard says what becomes of it; an error may come after
-// the file got its name (the directory could not be synced), which Settle tells.
+// closed, and Keep or Discard says what becomes of it; it has its name only if that
+// could not be taken back when the directory could not be synced, which Settle tells.
 func (p *Partial) Release(name string, how Conflict, mtime time.Time, placing func(path string) error) (string, error) {
 	if at := p.Written(); at != p.size {
 		return "", fmt.Errorf("release %s: %d of %d bytes", name, at, p.size)
@@ -55,7 +55,7 @@ func (p *Partial) releaseAs(name string, how Conflict, mtime time.Time, placing 
 			return "", fmt.Errorf("release %s: %w", final, ErrExists)
 		}
 		if err == nil {
-			err = p.dir.names.Sync()
+			err = p.settled(final, how)
 		}
 		if err != nil {
 			return "", fmt.Errorf("release: %w", p.dir.gone(err))
@@ -63,6 +63,17 @@ func (p *Partial) releaseAs(name string, how Conflict, mtime time.Time, placing 
 		return p.dir.Path(final), nil
 	}
 	return "", fmt.Errorf("release %s: %w", name, ErrCrowded)
+}
+
+// settled makes the new name durable. Where that cannot be, the file gets its old name
+// back: the sender is told that it has not arrived. Syncing again would prove nothing,
+// since an error is told once. What was overwritten cannot come back, so there it stays.
+func (p *Partial) settled(final string, how Conflict) error {
+	err := p.dir.names.Sync()
+	if err == nil || how == Overwrite || p.placed(final) != nil {
+		return err
+	}
+	return errors.Join(err, p.dir.back(final, p.name))
 }
 
 // gone names the directory when that is what does not exist any more: the name of a
