@@ -27,7 +27,10 @@ func (w *world) checkSent(ev event.Sent) {
 	s.sent = true
 	w.mu.Unlock()
 	path := w.released(s, ev.Size)
-	if path == "" {
+	switch {
+	case path == "" && !ev.VerifiedByPeer && w.plan.form != "" && w.mayNotice():
+		return // the forms of other clients have no receipt, and the event says so
+	case path == "":
 		w.violated("sent %q is said, and it is not released", ev.Name)
 		return
 	}
@@ -178,6 +181,8 @@ func (w *world) checkEnd() {
 			w.checkFile(r)
 		case r.State.Live():
 			w.violated("transfer %s is %s, and nothing runs", r.ID, r.State)
+		case r.State == journal.Interrupted && r.Phase.Verified():
+			w.violated("transfer %s is verified, and not released", r.ID)
 		}
 	}
 	w.checkOthers(rows, owned)

@@ -29,7 +29,7 @@ type keeper struct {
 	settling <-chan struct{}
 }
 
-// requested is how a request ended.
+// requested is how a request, or the end of a release, ended.
 type requested struct {
 	id  string
 	err error
@@ -93,16 +93,11 @@ func (k *keeper) look(ctx context.Context) time.Duration {
 	t, now := k.r.terms(), time.Now()
 	idle := k.r.e.timing.lookAtLeast
 	rows := k.thin(ctx, t, k.interrupted(ctx))
-	if t.AutoResume <= 0 {
-		return idle
-	}
 	online, fresh := k.plan.Clients(rows, k.arrivals)
 	busy := k.plan.Forget(rows)
 	for _, row := range rows {
-		if !row.Profile || row.Paused != journal.NotPaused || now.Sub(row.Moved) > t.AutoResume || !online[row.Peer] || !k.r.wants(t, row) {
-			continue
-		}
-		if row.Phase.Verified() && k.settling != nil { // nothing of it is missing, as far as is known
+		task := k.task(ctx, t, row, online[row.Peer], now)
+		if task == nil {
 			continue
 		}
 		wait, free := k.plan.Wait(row, fresh[row.Peer], now)
@@ -111,13 +106,27 @@ func (k *keeper) look(ctx context.Context) time.Duration {
 		case wait > 0:
 			idle = min(idle, wait)
 		case busy < maxAsking:
-			if k.r.spawn(func() { k.ended <- requested{row.ID, k.r.request(t, row)} }) { // ended has room for all of them
+			if k.r.spawn(func() { k.ended <- requested{row.ID, task()} }) { // ended has room for all of them
 				k.plan.Begun(row.ID)
 			}
 			busy++
 		}
 	}
 	return idle
+}
+
+// task is what to do for an interrupted transfer, nil for nothing. What is verified needs
+// nobody else.
+func (k *keeper) task(ctx context.Context, t *terms, row journal.Row, online bool, now time.Time) func() error {
+	switch {
+	case row.Phase.Verified() && k.settling != nil:
+		return nil
+	case row.Phase.Verified():
+		return func() error { return k.finish(ctx, t, row) }
+	case !row.Profile, row.Paused != journal.NotPaused, now.Sub(row.Moved) > t.AutoResume, !online, !k.r.wants(t, row):
+		return nil
+	}
+	return func() error { return k.r.request(t, row) }
 }
 
 // arrivals are the clients of a contact that are online, with the number of their arrival.
@@ -129,11 +138,11 @@ func (k *keeper) arrivals(who jid.JID) map[jid.JID]uint64 {
 	return clients
 }
 
-// note plans the next request after one has ended.
+// note plans the next task for a transfer after one has ended.
 func (k *keeper) note(end requested) {
 	pause := k.plan.Ended(end.id, end.err == nil, time.Now())
 	if end.err != nil {
-		k.r.e.log.Info("request for the rest of a file", "transfer", end.id, "error", end.err, "next", pause)
+		k.r.e.log.Info("interrupted transfer", "transfer", end.id, "error", end.err, "next", pause)
 	}
 }
 

@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -37,16 +38,27 @@ func (k *keeper) thin(ctx context.Context, t *terms, rows []journal.Row) []journ
 // settle ends the releases that a crash has cut.
 func (k *keeper) settle(ctx context.Context) {
 	t := k.r.terms()
-	how := k.r.keeping(t)
-	how.Out = nil // that is for the one transfer of the run
 	for _, row := range k.interrupted(ctx) {
-		if !row.Phase.Verified() {
-			continue
-		}
-		if k.r.e.settle(ctx, row, how) && t.Out == nil && row.Phase != journal.PhasePoured {
-			k.r.once.End(row.ID, exitcode.OK) // it is one that has arrived
+		if row.Phase.Verified() {
+			_ = k.finish(ctx, t, row) // it is logged, and tried again
 		}
 	}
+}
+
+// errNotReleased: the log says why.
+var errNotReleased = errors.New("not released")
+
+// finish ends a release that was cut.
+func (k *keeper) finish(ctx context.Context, t *terms, row journal.Row) error {
+	how := k.r.keeping(t)
+	how.Out = nil // that is for the one transfer of the run
+	if !k.r.e.settle(ctx, row, how) {
+		return errNotReleased
+	}
+	if t.Out == nil && row.Phase != journal.PhasePoured {
+		k.r.once.End(row.ID, exitcode.OK) // it is one that has arrived
+	}
+	return nil
 }
 
 // tidy throws away what is too old, at the start of a run and then once a day.
