@@ -50,12 +50,19 @@ func TestBothAtOnce(t *testing.T) {
 	wg.Wait()
 	waitIdle(t, st.romeo)
 	st.arrived(t)
-	if err := errs[journal.Receive]; err != nil {
-		t.Errorf("receiver: %v", err)
+	running := 0
+	for dir, err := range errs {
+		var f *fault.Failure
+		switch {
+		case errors.As(err, &f) && f.Code == exitcode.LocalFile: // the other end's session is here already
+			running++
+		case err != nil:
+			failed, _ := last[event.Failed](map[journal.Direction]*events{journal.Send: &st.out, journal.Receive: &st.in}[dir])
+			t.Errorf("%s: %v: %s", dir, err, failed.Reason)
+		}
 	}
-	var f *fault.Failure
-	if err := errs[journal.Send]; err != nil && (!errors.As(err, &f) || f.Code != exitcode.LocalFile) { // it is being served
-		t.Errorf("sender: %v", err)
+	if running > 1 {
+		t.Error("each end says that the other one's session is running")
 	}
 	if count[event.Sent](&st.out) != 1 {
 		t.Errorf("sent reported %d times", count[event.Sent](&st.out))

@@ -80,7 +80,7 @@ func TestSwappedEnvelopes(t *testing.T) {
 			var in, out events
 			dir := t.TempDir()
 			juliet := online(t, s, s.Addr, "juliet", true, in.report)
-			romeo := online(t, s, tap.Addr, "romeo", false, out.report)
+			romeo := online(t, s, tap.Addr, "romeo", true, out.report) // or nobody reads the answer
 			receiving(t, juliet, ReceiveOptions{Dir: dir, Accept: policy.Contacts})
 			send := func(name string, how dialect.Choice) error {
 				return romeo.Send(t.Context(), SendOptions{
@@ -88,12 +88,17 @@ func TestSwappedEnvelopes(t *testing.T) {
 					Encryption: how, AnswerTimeout: time.Minute, Route: route.Options{Transports: []string{route.S5B}},
 				})
 			}
-			// The ratchet sessions stand: only in our profile juliet answers in hers. Else each
+			// The ratchet sessions stand: in our profile juliet answers in hers, soon. Else each
 			// envelope would begin a session, maybe with a prekey that is used already.
 			if err := send("honest", dialect.ChooseBest); err != nil {
 				t.Fatal(err)
 			}
 			waitIdle(t, juliet)
+			eventually(t, func() bool {
+				var n int
+				err := romeo.db.QueryRowContext(t.Context(), `SELECT count(*) FROM sessions WHERE jid = 'juliet@jet.test' AND NOT pending`).Scan(&n)
+				return err == nil && n > 0
+			})
 			in.reset()
 			out.reset()
 			w.mu.Lock()
