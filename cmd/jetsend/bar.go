@@ -125,8 +125,8 @@ const (
 	percentage = 5 // " 100%"
 )
 
-// line writes as much as fits into so many columns. What tells most is chosen
-// first: percentage and name, then when it will end.
+// line writes as much as fits into so many columns. The parts that tell most
+// are chosen first: percentage and name, then when it will end.
 func (s standing) line(columns int) string {
 	least := min(labelLeast, columnsOf(s.label))
 	free := columns - percentage - least

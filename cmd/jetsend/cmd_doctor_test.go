@@ -105,7 +105,7 @@ func TestDoctorEnd(t *testing.T) {
 			}
 		})
 	}
-	// What is no finding is an error like any other.
+	// A failure that is no finding is an error like any other.
 	d := &diagnosis{a: doctorFixture(t).app()}
 	if err := d.end(t.Context(), usagef("wrong")); !errors.As(err, new(*usageError)) {
 		t.Error(err)

@@ -142,7 +142,7 @@ func (a *app) forgetTransfers(ctx context.Context, c *config.Config) error {
 
 // removeState deletes the database of an account with the files that SQLite
 // keeps beside it, the locks of its transfers, and what was read from inputs; last the
-// lock of the receiver, which the caller holds: who takes it next finds no state.
+// lock of the receiver, which the caller holds: the next process to take it finds no state.
 func removeState(dir string, account jid.JID) error {
 	path := state.Path(dir, account)
 	var errs []error

@@ -134,7 +134,7 @@ func runReceive(cmd *cobra.Command, a *app) error {
 		return err
 	}
 	defer a.hangUp(ctx, e)
-	if o.Out != nil { // who reads it may go: that is an error to tell, not the end
+	if o.Out != nil { // its reader may go: that is an error to tell, not the end
 		signal.Ignore(syscall.SIGPIPE)
 	}
 	running, end := context.WithCancel(ctx)

@@ -14,9 +14,9 @@ import (
 	"jetsend/internal/journal"
 )
 
-// What the shell is offered behind a TAB comes from the configuration and from
-// the state on this machine. Nothing here goes online, asks, or complains: what
-// cannot be read offers nothing.
+// The words that the shell is offered behind a TAB come from the configuration
+// and from the state on this machine. Nothing here goes online, asks, or
+// complains: what cannot be read offers nothing.
 
 // completer is what cobra asks for the words that fit a place.
 type completer = cobra.CompletionFunc

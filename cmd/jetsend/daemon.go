@@ -119,7 +119,7 @@ func (d *daemon) run(ctx context.Context, alive func(context.Context) error) {
 	}
 }
 
-// reload reads the configuration anew. What cannot be used changes nothing.
+// reload reads the configuration anew. A configuration that cannot be used changes nothing.
 func (d *daemon) reload(ctx context.Context) {
 	d.notify.reloading()
 	if d.a.logFile != nil {

@@ -21,8 +21,8 @@ import (
 	"jetsend/internal/session"
 )
 
-// TestReload: SIGHUP in receive reads the file anew. What cannot be changed is
-// said, and a file that cannot be used changes nothing.
+// TestReload: SIGHUP in receive reads the file anew. A setting that cannot be
+// changed is reported, and a file that cannot be used changes nothing.
 func TestReload(t *testing.T) {
 	f := newFixture(t)
 	socket := filepath.Join(t.TempDir(), "n")

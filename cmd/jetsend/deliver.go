@@ -40,8 +40,8 @@ func (a *app) deliverTo(cmd *cobra.Command, c *config.Config, o *transfer.Receiv
 	return nil
 }
 
-// hook is the executable at path, nil for none. What cannot be run is said now, and
-// not when the first file has come.
+// hook is the executable at path, nil for none. A hook that cannot be run is
+// reported now, and not when the first file has come.
 func (a *app) hook(path string) (*hook.Config, error) {
 	if path == "" {
 		return nil, nil

@@ -154,8 +154,8 @@ func (a *app) whose(command string) []string {
 }
 
 // pasted writes a hint so that the command that it says to run can be pasted: like
-// again, it has the global flags. What somebody else or another device is asked to run
-// stays as it is, and so does the way to a help text.
+// again, it has the global flags. A command that somebody else or another device is
+// asked to run stays as it is, and so does the way to a help text.
 func (a *app) pasted(hint string) string {
 	if strings.HasPrefix(hint, "ask ") || strings.HasPrefix(hint, "on ") || strings.HasSuffix(hint, "help`") {
 		return hint

@@ -35,8 +35,8 @@ func (a *app) learn(ctx context.Context, c *config.Config) {
 	}
 }
 
-// names are the short names of the state. What cannot be read is told by the command
-// that needs the state.
+// names are the short names of the state. A failure to read them is reported by
+// the command that needs the state.
 func (a *app) names(ctx context.Context, c *config.Config) (all map[string]jid.JID) {
 	err := a.inNames(ctx, c, func(n *shortname.Names) (err error) {
 		all, err = n.All(ctx)

@@ -34,8 +34,8 @@ func TestInsecureFlag(t *testing.T) {
 	}
 }
 
-// TestAskInsecure: who is asked about an unencrypted file is told so, in the last line
-// too, and of no key.
+// TestAskInsecure: a user who is asked about an unencrypted file is told so, in the
+// last line too, and of no key.
 func TestAskInsecure(t *testing.T) {
 	f := newFixture(t)
 	f.tty = &fakeTTY{answers: []string{"y"}}

@@ -64,7 +64,7 @@ func (p *jsonPrinter) Event(e event.Event) {
 	p.write(e.Kind(), e)
 }
 
-// Expect implements printer: who counts events knows.
+// Expect implements printer: a program that counts events knows.
 func (p *jsonPrinter) Expect(int) {}
 
 // Contact implements printer: programs go by addresses.

@@ -61,8 +61,8 @@ func cmdTransfer(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Defer(func() { ts.Check(end()) })
 }
 
-// makeRow takes a new row to a state. What it returns gives the lock and the
-// database back.
+// makeRow takes a new row to a state. The function that it returns gives the
+// lock and the database back.
 func makeRow(path string, row journal.Row, to journal.State, durable int64) (end func() error, err error) {
 	ctx := context.Background()
 	db, err := state.Open(ctx, path)

@@ -104,7 +104,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// What is odd but harmless is unpacked under safe names.
+// Entries that are odd but harmless are unpacked under safe names.
 func TestTamed(t *testing.T) {
 	n255 := strings.Repeat("é", 127) + "x"
 	for name, tt := range map[string]struct {

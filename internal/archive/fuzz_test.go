@@ -52,7 +52,7 @@ func FuzzExtract(f *testing.F) {
 		if _, err := y.extract(t, b, Limits{Bytes: 1 << 20, Entries: 50, Depth: 8}); err != nil {
 			return
 		}
-		// What was unpacked can be sent, and comes out the same.
+		// A tree that was unpacked can be sent, and comes out the same.
 		in := filepath.Join(y.inbox, "in")
 		m := mustScan(t, in)
 		if len(m.Skipped()) != 0 {

@@ -85,7 +85,7 @@ func TestChangesTold(t *testing.T) {
 	}
 }
 
-// What will be renamed is known to the sender as well.
+// The entries that will be renamed are known to the sender as well.
 func TestRenames(t *testing.T) {
 	d := t.TempDir()
 	for _, name := range []string{".git/config", "aux.c", "plain", "dir/.hidden"} {

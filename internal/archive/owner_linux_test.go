@@ -78,7 +78,7 @@ func TestShutDirectories(t *testing.T) {
 	_ = os.Chmod(filepath.Join(y.inbox, "in", "shut"), 0o700) // for the one who cleans up
 }
 
-// What cannot be read fails before anything is offered.
+// An entry that cannot be read fails before anything is offered.
 func TestUnreadable(t *testing.T) {
 	for _, name := range []string{"a", "sub"} {
 		d := grove(t)

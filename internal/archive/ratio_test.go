@@ -27,9 +27,9 @@ func claiming(t *testing.T, h tar.Header, holes map[string]string) []byte {
 	return append(forged, make([]byte, 4096)...)
 }
 
-// What is unpacked is never more than what came: neither by the size that a header
-// claims, nor by holes, in any of the forms that they have in tar. Nothing is
-// compressed, so there is no other ratio.
+// The bytes that are unpacked are never more than those that came: neither by the
+// size that a header claims, nor by holes, in any of the forms that they have in
+// tar. Nothing is compressed, so there is no other ratio.
 func TestRatio(t *testing.T) {
 	const terabyte = "1099511627776"
 	file := tar.Header{Typeflag: tar.TypeReg, Name: "t/s", Mode: 0o600}

@@ -82,8 +82,8 @@ func TestPlaceRefuses(t *testing.T) {
 	}
 }
 
-// What a crash left, or somebody planted, under the hidden name is in nobody's
-// way and leads nowhere.
+// An entry that a crash left, or somebody planted, under the hidden name is in
+// nobody's way and leads nowhere.
 func TestLeftOver(t *testing.T) {
 	for name, plant := range map[string]func(p string) error{
 		"tree": func(p string) error {

@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// What is exchanged between the scan and the reading, with size and time kept, is
-// not read: neither behind a link, which os.Root follows inside of the directory,
-// nor behind a parent that is one, nor another file.
+// An entry that is exchanged between the scan and the reading, with size and time
+// kept, is not read: neither behind a link, which os.Root follows inside of the
+// directory, nor behind a parent that is one, nor another file.
 func TestExchanged(t *testing.T) {
 	for name, change := range map[string]func(d string) error{
 		"a link inside":  func(d string) error { return errors.Join(os.Remove(d+"/sub/a"), os.Symlink("../secret", d+"/sub/a")) },

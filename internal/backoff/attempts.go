@@ -33,9 +33,9 @@ func (r *Attempts) progress() {
 }
 
 // Advance reports whether a session that began behind byte from and left so many
-// durable bytes brought the transfer on, and then forgets the failures. What a
-// receiver has lost counts anew when it comes again, but only MaxRestarts times: a
-// peer that loses it every time would keep the run going for ever.
+// durable bytes brought the transfer on, and then forgets the failures. Bytes that
+// a receiver has lost count anew when they come again, but only MaxRestarts times:
+// a peer that loses them every time would keep the run going for ever.
 func (r *Attempts) Advance(from, durable int64) bool {
 	if from < r.Farthest && r.lost < MaxRestarts {
 		r.Farthest = from

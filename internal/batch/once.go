@@ -150,8 +150,8 @@ func (o *Once) WaitsFor(k Key) bool {
 	return o.taken != nil && o.taken.key == k
 }
 
-// Missed notes that a file of a batch was refused, or withdrawn before it was taken. What
-// is in no batch, or of none that is known, leaves no trace.
+// Missed notes that a file of a batch was refused, or withdrawn before it was taken. A
+// file that is in no batch, or of none that is known, leaves no trace.
 func (o *Once) Missed(f File, code exitcode.Code) {
 	if o == nil || f.Count == 0 || f.Key == (Key{}) {
 		return

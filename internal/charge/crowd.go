@@ -14,8 +14,8 @@ import (
 const MaxInterruptedContact = 200
 
 // Crowded are the interrupted transfers beyond the bound, of each group of contacts: first
-// those of which nothing is here, then those whose bytes moved the longest ago. What is
-// verified is none of them.
+// those of which nothing is here, then those whose bytes moved the longest ago. No
+// verified transfer is among them.
 func Crowded(rows []journal.Row, group func(jid.JID) jid.JID) (out []journal.Row) {
 	if len(rows) <= MaxInterruptedContact {
 		return nil

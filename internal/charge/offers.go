@@ -14,9 +14,9 @@ const (
 	// second, once contactBurst came at once: 600 a minute. To look at one means
 	// to open an OMEMO envelope, which is a synced transaction of some
 	// milliseconds, so that a contact gets a small share of the machine. The
-	// files of an honest batch come one by one and no faster. What is more is not
-	// refused but waits, and counts among the sessions of the contact, which are
-	// bounded (jingle.DefaultMaxPerContact).
+	// files of an honest batch come one by one and no faster. An offer beyond
+	// that is not refused but waits, and counts among the sessions of the
+	// contact, which are bounded (jingle.DefaultMaxPerContact).
 	contactOffers = rate.Limit(10)
 	contactBurst  = 100
 	// maxPaces bounds the contacts whose pace is remembered. The contacts

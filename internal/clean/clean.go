@@ -12,8 +12,8 @@ import (
 // MaxText bounds a piece of peer text on a screen or in a log line.
 const MaxText = 512
 
-// Text returns s fit for one line of a terminal or a log. What is not
-// printable becomes U+FFFD or a space, never nothing, so that two different
+// Text returns s fit for one line of a terminal or a log. A character that is
+// not printable becomes U+FFFD or a space, never nothing, so that two different
 // names cannot be made to look equal by invisible characters alone.
 func Text(s string) string {
 	var b strings.Builder

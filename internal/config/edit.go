@@ -19,8 +19,8 @@ const header = `# jetsend configuration, written by "jetsend login" and yours to
 `
 
 // SetAccount writes account a under name into the YAML file and keeps the rest
-// of it, comments included. What a leaves empty stays as it was, except where
-// the password is: that is replaced as a whole, or not at all with
+// of it, comments included. A field that a leaves empty stays as it was, except
+// where the password is: that is replaced as a whole, or not at all with
 // keepPassword. The first account of a file becomes its default_account. A
 // missing file is made, its directory too; the result has mode 0600. A file with
 // aliases is left as it is, and so is one that could not be used afterwards.

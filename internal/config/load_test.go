@@ -197,8 +197,8 @@ func TestMode(t *testing.T) {
 	}
 }
 
-// What a file names is not run when others could have written it; everything else
-// of such a file counts, and so does what a flag names in its place.
+// A command that a file names is not run when others could have written the file;
+// everything else of such a file counts, and so does what a flag names in its place.
 func TestModeOfWhatRuns(t *testing.T) {
 	const command, exec, plain = "accounts: {a: {jid: a@b.example, password_command: pass show a}}\n", "receive: {exec: /bin/true}\n", "receive: {once: true}\n"
 	flags := pflag.NewFlagSet("x", pflag.ContinueOnError)

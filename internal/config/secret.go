@@ -76,9 +76,9 @@ type Secrets struct {
 	Limit time.Duration
 }
 
-// Lookup returns the password of a. What any source gives is bounded, in bytes and
-// in time. Errors are of type *[Error] and never hold the secret or the output of a
-// command; when ctx ends, the error is its cause.
+// Lookup returns the password of a. The answer of any source is bounded, in bytes
+// and in time. Errors are of type *[Error] and never hold the secret or the output
+// of a command; when ctx ends, the error is its cause.
 func (s Secrets) Lookup(ctx context.Context, a *Chosen) (string, error) {
 	limit := cmp.Or(s.Limit, secretTime)
 	timed, cancel := context.WithTimeoutCause(ctx, limit, errSlow)

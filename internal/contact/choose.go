@@ -72,7 +72,7 @@ func (f *Finder) ChooseForm(ctx context.Context, opt Options, least dialect.Form
 	if !opt.To.IsBare() {
 		return f.chooseFull(ctx, opt)
 	}
-	if err := f.Account.Appear(ctx); err != nil { // who is not online sees nobody
+	if err := f.Account.Appear(ctx); err != nil { // an account that is not online sees nobody
 		return nil, fmt.Errorf("%w: %w", fault.ErrStreamLost, err)
 	}
 	s := &search{

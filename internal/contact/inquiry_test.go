@@ -15,9 +15,9 @@ import (
 // asleep is a client that never answers.
 const asleep = time.Hour
 
-// TestInquiry: who never answers is not waited for, once a client has answered that
-// suits; a better one may be slower than that, and one that calls itself a jetsend has
-// all the time that there is.
+// TestInquiry: a client that never answers is not waited for, once another has
+// answered that suits; a better one may be slower than that, and one that calls itself
+// a jetsend has all the time that there is.
 func TestInquiry(t *testing.T) {
 	type one struct {
 		name  string

@@ -46,8 +46,8 @@ func replacedLast(all []session.Resource) []session.Resource {
 }
 
 // ReplacedAmong reports whether a resource came after the peer that was taken in the
-// place of its own, or of the one that both wanted. What came in one burst does not say
-// which one is the later.
+// place of its own, or of the one that both wanted. Presences that came in one burst do
+// not say which one is the later.
 func (p *Peer) ReplacedAmong(all []session.Resource) bool {
 	wanted := receiverOf(p.JID.Resource())
 	return p.Software == dialect.Jetsend && slices.ContainsFunc(all, func(r session.Resource) bool {

@@ -48,8 +48,8 @@ type Entry struct {
 	Asks         bool   // they ask to see our presence
 }
 
-// Roster is the account's list of contacts and who sees whom (RFC 6121). What it changes
-// has been handled by the server when it returns.
+// Roster is the account's list of contacts and who sees whom (RFC 6121). A change that
+// it makes has been handled by the server when the method returns.
 type Roster struct{ Account RosterAccount }
 
 // List returns the contacts and those who ask to become one. The server repeats

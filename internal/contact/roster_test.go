@@ -13,8 +13,8 @@ import (
 	"jetsend/internal/xmltree"
 )
 
-// server is an account whose server holds a list of contacts. What an account does comes
-// to be with the next ping, as with a server that is slow.
+// server is an account whose server holds a list of contacts. A change that an account
+// makes comes to be with the next ping, as with a server that is slow.
 type server struct {
 	items    []session.RosterItem
 	requests []jid.JID
@@ -121,7 +121,7 @@ func TestRosterApprove(t *testing.T) {
 	}
 }
 
-// TestRosterRemove: who may have asked without being a contact is refused.
+// TestRosterRemove: an account that may have asked without being a contact is refused.
 func TestRosterRemove(t *testing.T) {
 	for name, tt := range map[string]struct {
 		server server

@@ -82,8 +82,8 @@ func (c *Conversation) Withdrawn() error {
 	return nil
 }
 
-// Close lets go of the path and wipes the secret. What is still to be said is said
-// before: it may be sealed.
+// Close lets go of the path and wipes the secret. A word that is still to be said
+// is said before: it may be sealed.
 func (c *Conversation) Close() {
 	if c.Path != nil {
 		_ = c.Path.Close()

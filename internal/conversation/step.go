@@ -28,7 +28,7 @@ type Needs struct {
 // Step runs f as its child while it listens: to the session, to the stream to the server
 // and to the actor. This is the one place that knows all the ways in which a session
 // ends: each of them ends the context of f, which is that of the session, and is its
-// cause. What f looks at came before.
+// cause. The events that f looks at came before.
 func (c *Conversation) Step(n Needs, f func(ctx context.Context) error) error {
 	c.HearAll()
 	l := c.listen(n)

@@ -43,8 +43,8 @@ func (c *Conversation) ReportPath() {
 }
 
 // Tell brings the peer a session-info that matters, and tries again while one
-// of us cannot be reached and the actor lives; once in any case. What the peer thinks of
-// it is its business.
+// of us cannot be reached and the actor lives; once in any case. The peer's opinion of
+// it is the peer's business.
 func (c *Conversation) Tell(life context.Context, payload *xmltree.Element) error {
 	pauses := c.world.Timing.Words
 	for try := 1; ; try++ {

@@ -14,11 +14,11 @@ const maxEmptyReads = 100
 // Decrypter decrypts one stream: an [io.Reader] of the plaintext.
 //
 // WHAT READ RETURNS IS UNVERIFIED UNTIL READ RETURNS io.EOF. GCM's tag comes
-// after the data, so whoever sits in between can choose what a Decrypter hands
-// out up to then. The plaintext may be written to a place where nobody uses it;
-// it must not be released, shown, parsed or run before [io.EOF], nor when the end
-// is any other error. What a lost connection left may only be kept for a resume
-// that verifies the whole by other means.
+// after the data, so anybody who sits in between can choose what a Decrypter
+// hands out up to then. The plaintext may be written to a place where nobody uses
+// it; it must not be released, shown, parsed or run before [io.EOF], nor when the
+// end is any other error. Plaintext that a lost connection left may only be kept
+// for a resume that verifies the whole by other means.
 //
 // [io.EOF] means: exactly the expected number of bytes came, the tag after them
 // is right, and the underlying reader ended after it. Other ends, for errors.Is:

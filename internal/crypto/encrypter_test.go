@@ -142,7 +142,7 @@ func TestEncrypterClosed(t *testing.T) {
 	}
 }
 
-// What was given to Write may be used again at once.
+// A slice that was given to Write may be used again at once.
 func TestEncrypterKeepsNoReference(t *testing.T) {
 	s := NewSecret(AES256GCM)
 	var wire bytes.Buffer

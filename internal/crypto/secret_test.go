@@ -240,7 +240,7 @@ func TestSecretIsShared(t *testing.T) {
 	wg.Wait()
 }
 
-// What parses serialises to the same bytes.
+// A secret that parses serialises to the same bytes.
 func FuzzParseSecret(f *testing.F) {
 	f.Add(false, make([]byte, 28))
 	f.Add(true, make([]byte, 44))

@@ -153,8 +153,8 @@ func (in *Clear) readEnvelope(c jingle.Content) error {
 	return nil
 }
 
-// holdsEnvelope reports whether anything in x calls itself an envelope. What a client
-// encrypts in a way of its own must not be taken for a plain file.
+// holdsEnvelope reports whether anything in x calls itself an envelope. A file that a
+// client encrypts in a way of its own must not be taken for a plain one.
 func holdsEnvelope(x *xmltree.Element) bool {
 	switch x.Name.Local {
 	case "encrypted", "security":

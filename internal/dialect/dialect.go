@@ -32,9 +32,9 @@ type Dialect interface {
 	Sealed() *profile.Offer
 	// File is the file as its sender describes it.
 	File() *jingle.File
-	// Transfer is the id of the transfer that a contact at that address offers. What has
-	// no id has that of its secret, so that an offer which comes again has the same one;
-	// without encryption it is a new one with every call.
+	// Transfer is the id of the transfer that a contact at that address offers. An offer
+	// without one has that of its secret, so that an offer which comes again has the
+	// same one; without encryption it is a new one with every call.
 	Transfer(from jid.JID) string
 	// Libervia reports whether the other end is known to be one, which counts the blocks
 	// of an in-band stream in a way of its own.

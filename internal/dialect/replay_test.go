@@ -339,7 +339,7 @@ func (r *replay) offering() {
 		}
 		a := *r.heard[i].Content
 		r.transport(a.Transport)
-		// What other clients echo of our offer, or add to it, decides nothing.
+		// Elements that other clients echo of our offer, or add to it, decide nothing.
 		for _, f := range []Form{FormPlaintext, FormConversations, FormDraft, FormEncryptedFile, FormJET} {
 			got, err := New(f, "", OtherClient).ReadAccept(a, 300000, 1<<20)
 			if want := (Accepted{Span: profile.Whole(300000)}); err != nil || got != want {

@@ -1,11 +1,11 @@
 // Package fault says what an error means to a transfer: the exit code, the reason that
 // the other end is told, whether the same run tries again, whether the transfer can be
 // resumed, whether the bytes that came are spoilt, and what helps. One table has all of
-// it (table.go), [Of] is the only place that looks at errors for it, and whoever moves a
-// file asks the [Kind] that Of returns.
+// it (table.go), [Of] is the only place that looks at errors for it, and the code that
+// moves a file asks the [Kind] that Of returns.
 //
-// What two ends say to each other about it are Jingle reasons (XEP-0166, section 7.4)
-// with the details of docs/protocol.md; see [Ended].
+// The words that two ends say to each other about it are Jingle reasons (XEP-0166,
+// section 7.4) with the details of docs/protocol.md; see [Ended].
 package fault
 
 import (
@@ -66,16 +66,16 @@ type Kind struct {
 	answer *stanza.Error
 }
 
-// Extent is how much of what a receiver has is known to be wrong. What a peer or a server
-// says about it is no such knowledge.
+// Extent is how much of what a receiver has is known to be wrong. The word of a peer or a
+// server about it is no such knowledge.
 type Extent int
 
 // The extents.
 const (
 	// Nothing is known to be wrong.
 	Nothing Extent = iota
-	// Session is what came in this session. What was there before it the sender compares
-	// each time, so that a bit flipped on the path costs no more than the session.
+	// Session is what came in this session. The sender compares the bytes that were there
+	// before it each time, so that a bit flipped on the path costs no more than the session.
 	Session
 	// Whole is everything: the whole is not the sender's file.
 	Whole

@@ -17,8 +17,8 @@ import (
 	"jetsend/internal/stream"
 )
 
-// TestTrustReason: who is refused for a key is told that alone, and the key in the
-// groups in which people compare it.
+// TestTrustReason: a user who is refused for a key is told that alone, and the key
+// in the groups in which people compare it.
 func TestTrustReason(t *testing.T) {
 	trust := &omemo.TrustError{JID: jid.MustParse("a@b.example"), Device: 7, Fingerprint: strings.Repeat("61", 32), Known: strings.Repeat("62", 32), Kind: omemo.Changed}
 	f := New(fmt.Errorf("encrypt for a@b.example: %w; device 7: %w", omemo.ErrNoDevice, trust), false)

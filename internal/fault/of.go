@@ -15,8 +15,8 @@ import (
 	"jetsend/internal/stream"
 )
 
-// Kinds are the rows of the table, in its order. What an error itself adds is not in
-// them: the code of what a contact's client says depends on what it says.
+// Kinds are the rows of the table, in its order. The details that an error itself adds
+// are not in them: the code of what a contact's client says depends on what it says.
 func Kinds() []Kind {
 	kinds := make([]Kind, len(table))
 	for i := range table {
@@ -70,8 +70,8 @@ func (k *Kind) complete() {
 	}
 }
 
-// where is the rule for the receiver. What it depends on is at which place a transfer met
-// the error, unless the kind of the error decides it.
+// where is the rule for the receiver. It depends on the place at which a transfer met the
+// error, unless the kind of the error decides it.
 func (k *Kind) where(err error) rule {
 	switch {
 	case k.receiver != byCode:

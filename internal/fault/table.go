@@ -99,8 +99,8 @@ func keys() []row {
 func integrity() []row {
 	return []row{
 		{Kind: Kind{Name: "hash of the whole", Code: exitcode.Integrity, Spoils: Whole}, errs: []error{ErrChecksum}},
-		// Before the tag: who carries the stanzas can break a sealed element, which says
-		// nothing about the bytes.
+		// Before the tag: a server that carries the stanzas can break a sealed element,
+		// which says nothing about the bytes.
 		{Kind: Kind{Name: "sealed element", Code: exitcode.Integrity}, errs: []error{profile.ErrSealed}},
 		{Kind: Kind{Name: "tag", Code: exitcode.Integrity, Spoils: Session}, errs: []error{crypto.ErrAuthentication, crypto.ErrTrailingData}},
 		{Kind: Kind{Name: "changed offer", Code: exitcode.Integrity}, errs: []error{profile.ErrOffer}},

@@ -10,8 +10,9 @@ import (
 
 // Unreachable is the loss of the server, for that reason, as the end of a run. One that
 // takes us in no more, when it was to be logged in to again, has refused a login like any
-// other. A receiver's resource belongs to its state directory, "" for who is none: who
-// has taken it has a copy of that, and to come back would only take it from them in turn.
+// other. A receiver's resource belongs to its state directory, "" for a run that is none:
+// a process that has taken it has a copy of that, and to come back would only take it
+// from that process in turn.
 func Unreachable(err error, stateDir string) *Failure {
 	if err == nil {
 		err = ErrStreamLost

@@ -184,7 +184,7 @@ func TestCutSettle(t *testing.T) {
 	}
 }
 
-// What has the name and is not ours stays, be it empty.
+// A file that has the name and is not ours stays, be it empty.
 func TestSettleLeavesStrangers(t *testing.T) {
 	for _, theirs := range []string{"", "text"} {
 		for _, wish := range []time.Time{{}, time.Unix(1e9, 0), time.Now().Add(-heldBack - time.Minute)} {

@@ -105,6 +105,6 @@ func (d *Dir) exposure(info fs.FileInfo) string {
 }
 
 // Exposed says why others can put files in the place of received ones, or
-// nothing when they cannot. What was verified is verified up to its release;
-// what becomes of it then is up to them.
+// nothing when they cannot. A file that was verified is verified up to its
+// release; what becomes of it then is up to them.
 func (d *Dir) Exposed() string { return d.exposed }

@@ -36,7 +36,7 @@ func fill(t *testing.T, path string) {
 	}
 }
 
-// What cannot be reserved is not begun. No file is as long as this one.
+// A file whose space cannot be reserved is not begun. No file is as long as this one.
 func TestReserveTooMuch(t *testing.T) {
 	d, path := open(t)
 	p, err := d.Create("1", 1<<62, -1<<62)
@@ -48,7 +48,7 @@ func TestReserveTooMuch(t *testing.T) {
 	}
 }
 
-// What a running transfer has reserved is its own, whatever fills the disk.
+// The space that a running transfer has reserved is its own, whatever fills the disk.
 func TestReservedWhenFull(t *testing.T) {
 	const size, at, cut = diskSize / 2, 64 << 10, 32 << 10
 	d, path := small(t)

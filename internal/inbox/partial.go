@@ -28,8 +28,8 @@ type Partial struct {
 	lost    error // why syncing failed; under syncing
 }
 
-// Written returns how many bytes of the file are written. What it returns
-// before a Sync is durable after it, unless Rewind came between.
+// Written returns how many bytes of the file are written. The bytes that it
+// counts before a Sync are durable after it, unless Rewind came between.
 func (p *Partial) Written() int64 { return p.written.Load() }
 
 // Write appends b. It never writes more than was announced.
@@ -111,10 +111,10 @@ func (p *Partial) Sync() error {
 	return p.lost
 }
 
-// Keep closes the file and leaves it for Reopen. It does not sync. What was
-// reserved for the rest is given back: who offers much and sends little must not
-// hold the disk for as long as the file is kept. It may be called at any time and
-// again; after a Release there is nothing to keep.
+// Keep closes the file and leaves it for Reopen. It does not sync. The space
+// reserved for the rest is given back: a sender that offers much and sends little
+// must not hold the disk for as long as the file is kept. It may be called at any
+// time and again; after a Release there is nothing to keep.
 func (p *Partial) Keep() error {
 	var err error
 	if at := p.Written(); at < p.size {

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// What somebody else put under the name of a partial file is refused by
-// everything, neither followed nor touched.
+// An entry that somebody else put under the name of a partial file is refused
+// by everything, neither followed nor touched.
 func TestPlanted(t *testing.T) {
 	outside := filepath.Join(t.TempDir(), "secret")
 	writeFile(t, outside, "secret")

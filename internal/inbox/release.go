@@ -67,7 +67,8 @@ func (p *Partial) releaseAs(name string, how Conflict, mtime time.Time, placing 
 
 // settled makes the new name durable. Where that cannot be, the file gets its old name
 // back: the sender is told that it has not arrived. Syncing again would prove nothing,
-// since an error is told once. What was overwritten cannot come back, so there it stays.
+// since an error is told once. A file that was overwritten cannot come back, so there
+// the new name stays.
 func (p *Partial) settled(final string, how Conflict) error {
 	err := p.dir.names.Sync()
 	if err == nil || how == Overwrite || p.placed(final) != nil {

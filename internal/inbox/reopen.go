@@ -42,9 +42,9 @@ func (d *Dir) Create(id string, size, minFree int64) (*Partial, error) {
 }
 
 // Reopen opens the partial file of a transfer to go on after at bytes, of size.
-// What is behind them is cut off, and the space for the rest is reserved like
-// with Create. The permissions are made the owner's alone again: a Release that
-// was cut may have widened them.
+// The bytes behind them are cut off, and the space for the rest is reserved
+// like with Create. The permissions are made the owner's alone again: a Release
+// that was cut may have widened them.
 //
 // ErrGone means that there is no such file, ErrForeign that it is not to be
 // trusted, a *ShortError that it has less than at bytes. Nothing is changed
@@ -118,7 +118,7 @@ func (p *Partial) resume(info fs.FileInfo, minFree int64) error {
 	if info.Size() < at {
 		return &ShortError{Have: info.Size()}
 	}
-	// What a crash has left reserved is not free, but the file's own.
+	// Space that a crash has left reserved is not free, but the file's own.
 	if need := p.size - max(at, factsOf(info).allocated); need > 0 {
 		if err := p.dir.Fits(need, minFree); err != nil {
 			return err

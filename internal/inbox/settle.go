@@ -28,7 +28,7 @@ const (
 //
 // Released means, when the partial file is gone, that name is a regular file of
 // ours of that size. Nothing of ours was known under the name before, unless it was
-// overwritten; who has the hash of the file may want to compare it still.
+// overwritten; a caller that has the hash of the file may want to compare it still.
 func (d *Dir) Settle(id, name string, size int64) (Outcome, error) {
 	outcome, err := d.settle(id, name, size)
 	if err != nil {

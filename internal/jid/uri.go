@@ -10,8 +10,8 @@ import (
 const Scheme = "xmpp:"
 
 // ParseTyped is [Parse] for what a person types or pastes: an address, or the URI by
-// which clients show it in links and QR codes. What a URI asks for ("?message",
-// "?subscribe") is no part of the address.
+// which clients show it in links and QR codes. The action that a URI asks for
+// ("?message", "?subscribe") is no part of the address.
 func ParseTyped(s string) (JID, error) {
 	path, ok := CutScheme(s)
 	if !ok {

@@ -11,8 +11,8 @@ import (
 	"jetsend/internal/xmltree"
 )
 
-// What a peer does is heard in its order, also what came right before the end; the
-// end is the last event.
+// The actions of a peer are heard in their order, also those right before the end;
+// the end is the last event.
 func TestEventsInOrder(t *testing.T) {
 	a, b := newPair(t, nil)
 	s, r := pending(t, a, b)

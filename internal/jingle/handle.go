@@ -80,7 +80,7 @@ func (m *Manager) handle(ctx context.Context, iq stanza.IQ) *stanza.Error {
 	crossed := m.leaving[key{iq.From, r.sid}]
 	m.mu.Unlock()
 	if crossed && err == nil && r.action == SessionInfo {
-		return outOfOrderError() // who asks whether we are there gets our own word on why it is over
+		return outOfOrderError() // a peer that asks whether we are there gets our own word on why it is over
 	}
 	return m.handleNew(iq.From, r, err)
 }

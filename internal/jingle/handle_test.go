@@ -318,7 +318,7 @@ func TestContentAddFlood(t *testing.T) {
 	}
 }
 
-// What Dino 0.4.2 sends is understood.
+// The stanzas that Dino 0.4.2 sends are understood.
 func TestCaptured(t *testing.T) {
 	dinoRomeo, dinoJuliet := jid.MustParse("romeo@jet.test/dino.romeo"), jid.MustParse("juliet@jet.test/dino.juliet")
 	b := &peer{jid: dinoJuliet, offers: make(chan *Session, 1)}

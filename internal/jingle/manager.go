@@ -38,7 +38,7 @@ const (
 
 	// terminateTimeout bounds how long we wait for the answer to a
 	// session-terminate, or to another action that nobody waits for:
-	// Conversations never answers, and who cancels does not want to wait.
+	// Conversations never answers, and a caller that cancels does not want to wait.
 	terminateTimeout = 2 * time.Second
 )
 

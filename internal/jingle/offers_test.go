@@ -153,7 +153,7 @@ func TestAdmit(t *testing.T) {
 	if offers != 2 || len(b.offers) != 1 {
 		t.Errorf("%d offers shown, %d made", offers, len(b.offers))
 	}
-	// What admits an offer may take it.
+	// The function that admits an offer may take it.
 	var taken *Session
 	take = func(s *Session) { taken = s }
 	wantError(t, say(b, romeo, SessionInitiate, "t", content().Element()), "", "")

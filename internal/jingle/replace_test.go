@@ -70,8 +70,8 @@ func TestReplaceTransport(t *testing.T) {
 	}
 }
 
-// What a responder proposes is rejected, and leaves the initiator free to propose
-// and to begin.
+// A transport that a responder proposes is rejected, and leaves the initiator
+// free to propose and to begin.
 func TestReplaceByResponder(t *testing.T) {
 	a, b := newPair(t, nil)
 	s, r := active(t, a, b)

@@ -12,7 +12,7 @@ import (
 
 // Session is one Jingle session. Its methods may be called from any goroutine.
 //
-// What the peer does comes out of [Session.Events].
+// The actions of the peer come out of [Session.Events].
 type Session struct {
 	m          *Manager
 	key        key
@@ -97,8 +97,8 @@ func (s *Session) Ended() (r Reason, byPeer bool) {
 }
 
 // Accept accepts the peer's offer and returns when the peer acknowledged it.
-// What the peer sends in answer may come before that. When the peer refuses
-// the accept, the session is ended.
+// The actions that the peer sends in answer may come before that. When the peer
+// refuses the accept, the session is ended.
 func (s *Session) Accept(ctx context.Context, c Content) error {
 	return s.act(ctx, SessionAccept, c.Element())
 }
@@ -114,9 +114,9 @@ func (s *Session) Info(ctx context.Context, payload *xmltree.Element) error {
 }
 
 // BeginStream says that data starts to flow: from now on neither side replaces
-// the transport, and transport-infos are acknowledged and dropped. What the peer
-// has proposed meanwhile is rejected. It fails when the session is not [Active]
-// or [Answering].
+// the transport, and transport-infos are acknowledged and dropped. A transport
+// that the peer has proposed meanwhile is rejected. It fails when the session is
+// not [Active] or [Answering].
 func (s *Session) BeginStream() error {
 	s.m.mu.Lock()
 	defer s.m.mu.Unlock()

@@ -29,8 +29,8 @@ import "fmt"
 //	session-initiate or session-accept, a content that is gone, a queue that
 //	overflows: Ended
 //
-// What a state does not draw is refused: received, with out-of-order; as a
-// call, with [ErrOutOfOrder]. So nobody can accept twice, and no transport is
+// An action that a state does not draw is refused: received, with out-of-order; as
+// a call, with [ErrOutOfOrder]. So nobody can accept twice, and no transport is
 // replaced once the stream runs. Which transport comes next is the initiator's to
 // say: what a responder proposes is acknowledged, rejected, and changes nothing.
 type State uint8

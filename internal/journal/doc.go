@@ -15,12 +15,13 @@
 // files are opened, taken and removed only inside an immediate transaction,
 // which no two processes can be in at once: so nobody ever holds the lock of a
 // file that has been removed, and a look at a lock never makes a Begin fail.
-// What a crash leaves behind is removed by [Open] and [Journal.Expire].
+// Lock files that a crash leaves behind are removed by [Open] and
+// [Journal.Expire].
 //
 // # Order of writing, syncing and recording
 //
 // A commit is on the disk when it returns (synchronous=FULL), so a row is as
-// true as the moment before the commit. What the receiver owes is the order:
+// true as the moment before the commit. The receiver's duty is the order:
 //
 //  1. Begin. The row exists before the partial file does: no partial file is
 //     without a row. Lost after it: a row with 0 durable bytes, nothing else.

@@ -17,14 +17,13 @@ import (
 // it was before, and must not mind when there is nothing to remove.
 type Discard func(row Row) error
 
-// removeAtOnce bounds the rows that one transaction removes: whoever else wants to
-// write waits for it.
+// removeAtOnce bounds the rows that one transaction removes: every other writer waits for it.
 const removeAtOnce = 100
 
-// Forget takes a transfer out of sight and has its remains discarded. What
-// stays, for FinishedFor, is who was sent how many bytes, so that a file that
-// was released is not released again. ErrRunning when somebody is at it,
-// ErrUnknown when there is no such row or it was forgotten before.
+// Forget takes a transfer out of sight and has its remains discarded. The row
+// keeps, for FinishedFor, who was sent how many bytes, so that a file that was
+// released is not released again. ErrRunning when somebody is at it, ErrUnknown
+// when there is no such row or it was forgotten before.
 func (j *Journal) Forget(ctx context.Context, k Key, discard Discard) error {
 	err := j.drop(ctx, k, discard, func(r *Row) bool { return r.State != Forgotten || r.remains() }, false)
 	if err != nil {

@@ -21,8 +21,8 @@ var ErrBytes = errors.New("durable bytes")
 // Handle is the right to work on a transfer: the lock that is held. It is safe
 // for concurrent use; the order of calls is the caller's.
 //
-// What ends an attempt or throws bytes away takes no context: the last word about a
-// transfer has to be written, and waits no longer than [state.LastWord] for its turn.
+// A method that ends an attempt or throws bytes away takes no context: the last word about
+// a transfer has to be written, and waits no longer than [state.LastWord] for its turn.
 type Handle struct {
 	j *Journal
 
@@ -246,7 +246,7 @@ func line(err error) string {
 	return clean.Error(err)
 }
 
-// Release gives the lock back. What is still offered or running then is
+// Release gives the lock back. A row that is still offered or running then is
 // interrupted. Further calls do nothing. When the database cannot be written
 // the lock is free all the same, and the next one to look settles the row.
 func (h *Handle) Release() error {

@@ -52,8 +52,8 @@ type Journal struct {
 
 // Open brings the tables up to date and settles what crashed processes left.
 // db is a database of [state.Open]; the lock files get a directory beside its
-// file, named after it with ".locks" at the end, so that whoever has the same
-// database has the same locks. The caller closes db, after the last Release.
+// file, named after it with ".locks" at the end, so that processes with the same
+// database have the same locks. The caller closes db, after the last Release.
 func Open(ctx context.Context, db *sql.DB, now func() time.Time) (*Journal, error) {
 	if err := state.Migrate(ctx, db, owner, schema()); err != nil {
 		return nil, fmt.Errorf("open journal: %w", err)

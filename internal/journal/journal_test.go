@@ -18,7 +18,7 @@ import (
 	"jetsend/internal/state"
 )
 
-// What is written is what is read, also odd paths and dates.
+// A row is read as it was written, also one with odd paths and dates.
 func TestRow(t *testing.T) {
 	k := newKit(t)
 	r := sent(newID())
@@ -297,8 +297,8 @@ func TestForgottenBeginsAnew(t *testing.T) {
 	}
 }
 
-// Whoever goes on with a transfer that they have read does not bring it back
-// when it has ended, was forgotten or has expired meanwhile.
+// A process that goes on with a transfer that it has read does not bring it
+// back when it has ended, was forgotten or has expired meanwhile.
 func TestOverMeanwhile(t *testing.T) {
 	ctx := t.Context()
 	ends := map[string]func(*kit, Row) error{

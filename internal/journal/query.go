@@ -116,7 +116,7 @@ func (j *Journal) Peek(ctx context.Context, k Key) (row Row, err error) {
 // Find returns the transfer that sending like again would go on with, or that
 // somebody is at, as Begin then tells: the same contact, path, name, size,
 // modification time and manifest; the newest when there are several. Otherwise
-// ErrUnknown. What goes out in the same batch is another file.
+// ErrUnknown. A transfer that goes out in the same batch is another file.
 func (j *Journal) Find(ctx context.Context, like Row) (Row, error) {
 	rows, err := j.List(ctx, Filter{Direction: Send, Peer: like.Peer, States: []State{Offered, Running, Interrupted}})
 	if err != nil {

@@ -158,7 +158,7 @@ func TestFindTwice(t *testing.T) {
 	}
 }
 
-// Whoever asks wrongly hears the same.
+// A peer that asks wrongly hears the same.
 func TestFinishedAndOffered(t *testing.T) {
 	k := newKit(t)
 	ctx := t.Context()

@@ -10,10 +10,10 @@ import (
 	"jetsend/internal/jid"
 )
 
-// A file that was received is not received again, even if whoever carries the offer
-// plays it back when the row is long gone. That an OMEMO envelope opens only once is
-// what prevents it; this holds when that should fail, and needs no more than a hash
-// of the id. Forgetting a transfer or letting it expire does not change it.
+// A file that was received is not received again, even if a server that carries the
+// offer plays it back when the row is long gone. That an OMEMO envelope opens only
+// once is what prevents it; this holds when that should fail, and needs no more than
+// a hash of the id. Forgetting a transfer or letting it expire does not change it.
 
 const (
 	// maxSpent is how many transfers of one contact are remembered when their rows are

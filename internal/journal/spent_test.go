@@ -10,8 +10,8 @@ import (
 )
 
 // TestSpent: a received file is not received again when its row has expired, forgotten
-// or not, however long ago. What failed, what was sent, and what another contact calls
-// by the same id are other transfers.
+// or not, however long ago. Files that failed or were sent, and those that another
+// contact calls by the same id, are other transfers.
 func TestSpent(t *testing.T) {
 	k, dir := newKit(t), t.TempDir()
 	none := func(Row) error { return nil }

@@ -59,8 +59,8 @@ const (
 	Complete State = "complete"
 	// Failed: ended without its file, and not to be taken up again.
 	Failed State = "failed"
-	// Forgotten: the user wants to hear no more of it. What is left of the row
-	// keeps a file that was released from being released twice.
+	// Forgotten: the user wants to hear no more of it. The part of the row that
+	// is left keeps a file that was released from being released twice.
 	Forgotten State = "forgotten"
 )
 

@@ -167,8 +167,8 @@ func (a *Account) Withdraw(ctx context.Context, p PEP) error {
 // bundleNode is the node of our own bundle.
 func (a *Account) bundleNode() string { return nodeBundles + formatID(a.deviceID) }
 
-// ownList fetches the account's device list; nil when there is none. What is on
-// the node but cannot be read as a list is an error: it will not be overwritten.
+// ownList fetches the account's device list; nil when there is none. An item that is
+// on the node but cannot be read as a list is an error: it will not be overwritten.
 func (a *Account) ownList(ctx context.Context, p PEP, renew func(context.Context) error) (list *xmltree.Element, err error) {
 	err = a.call(ctx, renew, func(ctx context.Context) (err error) {
 		list, err = fetchList(ctx, p, a.self)

@@ -71,7 +71,7 @@ func (a *Account) activeDevices(ctx context.Context, q queryer, of jid.JID) ([]D
 }
 
 // completeDevices fetches what is missing to encrypt to a contact's active
-// devices. What kept single devices out is logged and returned by device id.
+// devices. The errors that kept single devices out are logged and returned by device id.
 func (a *Account) completeDevices(ctx context.Context, p PEP, of jid.JID) (trouble map[uint32]error, err error) {
 	active, err := a.activeDevices(ctx, a.db, of)
 	if err != nil {

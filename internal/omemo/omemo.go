@@ -67,7 +67,7 @@ type PEP interface {
 	DeleteNode(ctx context.Context, node string) error
 }
 
-// What is kept or read is bounded, because others choose it.
+// Data that is kept or read is bounded, because others choose it.
 const (
 	// maxDeviceID is the largest device id: clients read them as int32.
 	maxDeviceID = 1<<31 - 1

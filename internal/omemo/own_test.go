@@ -73,7 +73,7 @@ func TestKeepAnnounced(t *testing.T) {
 	if j.keep() != 0 || !j.listed() {
 		t.Error("not back in the list after the time")
 	}
-	// Who asks for it gets it at once.
+	// A caller that asks for it gets it at once.
 	for range 2 * maxRelists {
 		j.takeOut()
 		j.announce()

@@ -83,7 +83,7 @@ func (a *Account) prime(ctx context.Context, p PEP, to jid.JID, device uint32, j
 }
 
 // primeDevice adds the key for a device, and notes that the envelope makes it known there.
-// What is in the way of that one is noted in trouble, and does not stop the others.
+// The error that is in the way of that one is noted in trouble, and does not stop the others.
 func (a *Account) primeDevice(ctx context.Context, tx *sql.Tx, k *keyTransport, to jid.JID, d Device, trouble map[uint32]error) error {
 	addr := address{to.Bare(), d.ID}
 	has, err := a.hasSession(ctx, tx, addr)
@@ -99,8 +99,8 @@ func (a *Account) primeDevice(ctx context.Context, tx *sql.Tx, k *keyTransport, 
 }
 
 // knownList fetches a contact's device list when it was never had, or does not
-// have the device (0: any). What is stored is kept up to date by what is pushed,
-// and a wrong guess costs no more than a message in vain.
+// have the device (0: any). A list that is stored is kept up to date by those
+// that are pushed, and a wrong guess costs no more than a message in vain.
 func (a *Account) knownList(ctx context.Context, p PEP, of jid.JID, device uint32) error {
 	var known bool
 	const query = `SELECT EXISTS (SELECT 1 FROM lists WHERE jid = ?1)

@@ -161,7 +161,7 @@ func TestPrimeOnce(t *testing.T) {
 }
 
 // Who is not primed: devices whose key may not be used, those without a bundle,
-// contacts without devices. What is not needed costs no question.
+// contacts without devices. Priming that is not needed costs no question.
 func TestNotPrimed(t *testing.T) {
 	unlessShort(t)
 	j, r := pair(t)
@@ -211,8 +211,7 @@ func TestPrimeOwn(t *testing.T) {
 	}
 }
 
-// What was not committed does not leave: a message that cannot be stored is not
-// made.
+// A message that was not committed does not leave: one that cannot be stored is not made.
 func TestNothingLeavesUncommitted(t *testing.T) {
 	j, r := pair(t)
 	settle(j, r)

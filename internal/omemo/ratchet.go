@@ -28,8 +28,8 @@ const (
 	maxArchived = 10
 	// maxSkipped is how many keys of a chain are kept, the newest, for messages that
 	// were skipped. The library keeps 2000 of each of five chains, 160 bytes each, and
-	// every step reads and writes them. What is skipped here are mostly copies of chats
-	// that never come; offers come in order but for a handful.
+	// every step reads and writes them. The messages skipped here are mostly copies of
+	// chats that never come; offers come in order but for a handful.
 	maxSkipped = 100
 	// maxRecordBytes is the length of a session's record beyond which its archived
 	// states are dropped. A state whose chains are all full of keys has 90 kB.

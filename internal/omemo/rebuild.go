@@ -29,8 +29,8 @@ func (a *Account) Rebuild(ctx context.Context, p PEP, of jid.JID) error {
 }
 
 func (a *Account) rebuildAll(ctx context.Context, p PEP, of jid.JID) error {
-	// What did not open may have been for other devices than the contact has: a server
-	// need not have told of a change.
+	// An envelope that did not open may have been for other devices than the contact
+	// has: a server need not have told of a change.
 	a.unseen(of)
 	if err := a.currentList(ctx, p, of); err != nil {
 		return err

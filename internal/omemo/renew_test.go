@@ -150,8 +150,8 @@ func TestRenewedDevices(t *testing.T) {
 	}
 }
 
-// TestRebuildIsLimited: whoever refuses our envelopes does not use up his prekeys by us,
-// nor does a server in his name.
+// TestRebuildIsLimited: a contact who refuses our envelopes does not use up his prekeys
+// by us, nor does a server in his name.
 func TestRebuildIsLimited(t *testing.T) {
 	unlessShort(t)
 	j, r, c := clocked(t)
@@ -214,7 +214,7 @@ func TestReset(t *testing.T) {
 	if d, _ := j.known(r); d.Trust != Verified || d.Fingerprint != r.Fingerprint() {
 		t.Errorf("%+v", d)
 	}
-	// What was opened before the reset of the receiver's side stays closed.
+	// An envelope that was opened before the reset of the receiver's side stays closed.
 	if _, err := r.Reset(t.Context(), juliet, 0); err != nil {
 		t.Fatal(err)
 	}

@@ -83,7 +83,7 @@ func (a *Account) replace(ctx context.Context, tx *sql.Tx, addr address, key []b
 	if n, err := res.RowsAffected(); err != nil || n == 0 {
 		return errors.Join(err, ErrUnknownDevice)
 	}
-	// What was decided about the old key must not hold for whoever shows it next.
+	// A decision about the old key must not hold for the device that shows it next.
 	const forget = `DELETE FROM trust WHERE jid = ? AND decision = ?
 		AND NOT EXISTS (SELECT 1 FROM devices d WHERE d.jid = trust.jid AND d.identity_key = trust.identity_key)`
 	if _, err := tx.ExecContext(ctx, forget, of, Verified); err != nil {

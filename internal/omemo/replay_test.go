@@ -16,7 +16,7 @@ import (
 )
 
 // strip takes the one-time prekeys out of p's bundle, as a lying server can: nothing
-// signs them. What it returns puts them back.
+// signs them. The function that it returns puts them back.
 func (s *server) strip(t *testing.T, p *party) (restore func()) {
 	t.Helper()
 	full := s.get(p.jid, p.bundleNode())

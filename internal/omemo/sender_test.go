@@ -290,7 +290,7 @@ func TestSeveralKeys(t *testing.T) {
 	}
 }
 
-// What says that this very device made it, or nobody, has no session to belong to.
+// An envelope that says that this very device made it, or nobody, has no session to belong to.
 func TestNoSender(t *testing.T) {
 	j := newParty(t, newServer(), juliet, Config{})
 	orchard, err := juliet.WithResource("orchard")

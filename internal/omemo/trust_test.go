@@ -202,8 +202,8 @@ func TestChangedIdentity(t *testing.T) {
 	})
 }
 
-// What was decided about a key holds for every device that has it, also when
-// the device is met again, and it outlives the device's place in the list.
+// A decision about a key holds for every device that has it, also when the
+// device is met again, and it outlives the device's place in the list.
 func TestDecisionBelongsToKey(t *testing.T) {
 	unlessShort(t)
 	j, r := pair(t)

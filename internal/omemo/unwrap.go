@@ -39,11 +39,11 @@ type Opened struct {
 // sender's published device list and the bundle there has the same key. The
 // envelope is not touched when the key is not usable under the trust mode.
 //
-// What has to be done for a contact is bounded, by how much work it is: Unwrap
-// waits until it is the envelope's turn. The ratchet step is committed when it
-// returns, whether or not the payload then verified. What did not open, or held no
-// key for us, may be a case for [Account.Heal]. Errors: ErrNotForUs, ErrEnvelope (ErrUnknownDevice among it),
-// *TrustError, and those of p. After a prekey message
+// The work to be done for a contact is bounded, by how much it is: Unwrap waits
+// until it is the envelope's turn. The ratchet step is committed when it returns,
+// whether or not the payload then verified. An envelope that did not open, or held
+// no key for us, may be a case for [Account.Heal]. Errors: ErrNotForUs, ErrEnvelope
+// (ErrUnknownDevice among it), *TrustError, and those of p. After a prekey message
 // [Account.NeedsAnnounce] says that the bundle has to be published again.
 func (a *Account) Unwrap(ctx context.Context, p PEP, from jid.JID, encrypted *xmltree.Element) (*Opened, error) {
 	o, err := a.unwrap(ctx, p, from, encrypted)

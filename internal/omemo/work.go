@@ -10,9 +10,9 @@ import (
 	"jetsend/internal/percontact"
 )
 
-// What is done for the envelopes of a contact, in messages, offers and requests
-// alike, is charged before it is done: by how much work it is, not by how many
-// there are. The unit is about a microsecond of a small machine of today.
+// The work for the envelopes of a contact, in messages, offers and requests alike,
+// is charged before it is done: by how much it is, not by how many envelopes there
+// are. The unit is about a microsecond of a small machine of today.
 const (
 	// chainWork is one key further in a chain.
 	chainWork = 1

@@ -42,8 +42,8 @@ func manySessions(j, r *party, c *clock) {
 	}
 }
 
-// What does not open is looked at and healed without the lock of those who write:
-// nobody waits for it, and it waits for nobody.
+// An envelope that does not open is looked at and healed without the lock of
+// those who write: nobody waits for it, and it waits for nobody.
 func TestGarbageTakesNoLock(t *testing.T) {
 	j, r, c := clocked(t)
 	manySessions(j, r, c)

@@ -61,7 +61,7 @@ func (p *Path) Outgoing(o stream.Options) stream.Outgoing {
 }
 
 // Tap returns the path with everything that is read and written given to w on its way.
-// What is read back is not.
+// Bytes that are read back are not.
 func (p *Path) Tap(w io.Writer) *Path {
 	return &Path{Conn: stream.Tap(p, w), Transport: p.Transport, Candidate: p.Candidate, Ends: p.Ends, handed: p.handed}
 }

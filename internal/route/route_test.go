@@ -86,7 +86,7 @@ func TestNoTransport(t *testing.T) {
 
 // TestSilentResponder: a receiver that lists no candidate and reports on none of ours, as
 // Conversations does that is told to use relays and has none, is offered in-band after
-// five seconds. What it reports after that changes nothing.
+// five seconds. Its reports after that change nothing.
 func TestSilentResponder(t *testing.T) {
 	for name, tt := range map[string]struct {
 		answer jingle.Action

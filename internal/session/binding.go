@@ -18,7 +18,8 @@ const (
 
 // binding is a resource bound at the server (RFC 6120 section 7): it begins
 // with a login and lasts as long as its stream, or those that resume it
-// (XEP-0198). What waits to be sent and who waits for an answer belong to it.
+// (XEP-0198). The stanzas that wait to be sent and the callers that wait for an
+// answer belong to it.
 type binding struct {
 	full    jid.JID
 	mech    string // of the login
@@ -45,8 +46,8 @@ func newBinding(closing <-chan struct{}) *binding {
 	return b
 }
 
-// lose ends b: whoever waits for something of it is told why. It returns how
-// many stanzas may not have arrived. Only the first call counts.
+// lose ends b: every caller that waits for something of it is told why. It
+// returns how many stanzas may not have arrived. Only the first call counts.
 func (b *binding) lose(why error) (unacked int) {
 	if b.ctx.Err() != nil {
 		return 0

@@ -73,7 +73,7 @@ type Config struct {
 
 	// Reconnect has the session survive its streams. When one is lost it is
 	// resumed (XEP-0198) or, failing that, replaced by a new login, as often as
-	// it takes: after 0.5 s to 60 s, at random and longer each time. What ends
+	// it takes: after 0.5 s to 60 s, at random and longer each time. These end
 	// the session all the same: Close, a login refused (*AuthError), and a
 	// *StreamError that says that the domain is not served here or that another
 	// program has taken our resource, if it came from who has proved to be the

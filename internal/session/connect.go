@@ -161,7 +161,7 @@ func (s *Session) announce(ctx context.Context, st *stream) error {
 		s.log.Debug("no roster", "error", err) // an account may have none
 		return nil
 	}
-	if errors.Is(err, ErrStanzaTooBig) { // whoever needs it is told; a file can be sent without
+	if errors.Is(err, ErrStanzaTooBig) { // a caller that needs it is told; a file can be sent without
 		s.roster.refuse(rosterError(err))
 		s.log.Warn("the account's list of contacts is not known", "error", err)
 		return nil

@@ -67,8 +67,8 @@ func (s *Session) HandleIQ(space string, f func(context.Context, stanza.IQ) (*xm
 }
 
 // HandleIQAsync is HandleIQ for a handler that may answer later: f has reply
-// called, from any goroutine; only the first call counts. What is not answered
-// yet must be bounded by f, for nothing else bounds it.
+// called, from any goroutine; only the first call counts. Requests that are not
+// answered yet must be bounded by f, for nothing else bounds them.
 func (s *Session) HandleIQAsync(space string, f func(ctx context.Context, iq stanza.IQ, reply func(*xmltree.Element, error))) {
 	s.handlers.route(iqMatcher(space), func(_ xmpp.Sender, p gstanza.Packet) {
 		iq := p.(*gstanza.IQ).Payload.(*iqPayload).iq

@@ -13,14 +13,14 @@ const (
 	// maxRoster bounds the bytes of the server's answer to our request for the roster,
 	// maxContacts its contacts, maxGroups how often one of them is in a group: one of
 	// 5,000, with their names and groups, has some 700 KiB. No other stanza may be as
-	// long; who it is from is told by an id that the server alone knows. Of each contact
-	// the attributes and the names of its groups are kept, nothing else within.
+	// long; the sender of this one is told by an id that the server alone knows. Of each
+	// contact the attributes and the names of its groups are kept, nothing else within.
 	maxRoster   = 16 << 20
 	maxContacts = 1 << 15
 	maxGroups   = 4 * maxContacts
 
 	// maxSent bounds the bytes of one that we send: at 256 KiB Prosody and ejabberd
-	// end the stream of a client. What we say of ourselves is far shorter, but an
+	// end the stream of a client. A stanza of our own words is far shorter, but an
 	// accept repeats what was offered.
 	maxSent = 255 << 10
 

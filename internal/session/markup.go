@@ -4,8 +4,8 @@ import gstanza "gosrc.io/xmpp/stanza"
 
 // markup follows the XML of a stream after its header byte by byte, as far as it
 // takes to find the end of a top-level element: so one beyond the limits is skipped
-// without anything of it being held. The zero value is between two of them. What is
-// not well-formed it may misread; an XML parser has written what servers send.
+// without anything of it being held. The zero value is between two of them. markup may
+// misread XML that is not well-formed; an XML parser has written what servers send.
 type markup struct {
 	depth int // of open elements, in the top-level one
 	at    place

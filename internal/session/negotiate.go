@@ -98,7 +98,7 @@ func (s *Session) reach(ctx context.Context, prev *binding) (*transport, *xmltre
 		if redirection(err) != nil {
 			return nil, nil, s.unreachable([]error{err})
 		}
-		// What is wrong with this host decides nothing: DNS has the last word.
+		// A failure of this host decides nothing: DNS has the last word.
 	}
 	targets, err := s.targets(ctx, domain)
 	if err != nil {

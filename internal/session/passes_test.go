@@ -27,7 +27,7 @@ func TestPasses(t *testing.T) {
 			}
 		}
 	}
-	// What is said in the clear may be anybody's word.
+	// A stream error in the clear may be anybody's word.
 	clear := func(condition string) func(*fake) {
 		return bad("header", func(c *fakeConn) { c.sayError(condition, "") })
 	}

@@ -55,8 +55,8 @@ func resident(t *testing.T, srv *xmpptest.Server, user, addr string, setup ...fu
 // under traffic both ways: all of it arrives once, in order, and the server
 // has one login to show for it.
 func TestServerResume(t *testing.T) {
-	// What juliet sends between two cuts is less than a server reads at once, so
-	// that none is within a stanza: see TestServerResumeTorn.
+	// The bytes that juliet sends between two cuts are fewer than a server reads
+	// at once, so that no cut is within a stanza: see TestServerResumeTorn.
 	const cuts, down, up = 6, 80, 8
 	srv := realServer(t)
 	relay := xmpptest.StartRelay(t, srv.Addr, xmpptest.RelayOptions{})
@@ -137,7 +137,7 @@ func (c *tornConn) Write(p []byte) (int, error) {
 
 // TestServerResumeTorn cuts the connection within a big stanza. Prosody 0.12
 // then grants the resumption, but what follows becomes part of that stanza:
-// that has to be noticed. What was sent arrives once, or is known to be lost.
+// that has to be noticed. A stanza that was sent arrives once, or is known to be lost.
 func TestServerResumeTorn(t *testing.T) {
 	srv := realServer(t)
 	got := make(chan stanza.Message, 10)
@@ -212,7 +212,7 @@ func TestServerRestart(t *testing.T) {
 }
 
 // TestResourceInUse: a server that refuses a resource in use gets another one, which
-// begins like it; who has the first one keeps it.
+// begins like it; the session that has the first one keeps it.
 func TestResourceInUse(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs Prosody")

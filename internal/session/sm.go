@@ -13,8 +13,8 @@ import (
 // nsSM qualifies stream management (XEP-0198).
 const nsSM = "urn:xmpp:sm:3"
 
-// What a server does wrong with stream management ends the stream, which then
-// cannot be resumed: its idea of what has arrived is not ours.
+// A mistake of the server in stream management ends the stream, which then
+// cannot be resumed: the server's idea of what has arrived is not ours.
 var (
 	errAckTooHigh = errors.New("the server acknowledges more than was sent")
 	errAckFormat  = errors.New("the server sent an unreadable acknowledgement")
@@ -303,8 +303,8 @@ func (m *management) appendOwed(b []byte, settled bool) []byte {
 }
 
 // appendLast appends the acknowledgement that goes before the end of a stream
-// (section 4), so that the server knows what needs no other way. What the end
-// has left in the inbox needs one: then nothing is acknowledged.
+// (section 4), so that the server knows what needs no other way. Stanzas that
+// the end has left in the inbox need one: then nothing is acknowledged.
 func (m *management) appendLast(b []byte) []byte {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -101,8 +101,8 @@ func (s *Session) pause(d time.Duration, expiry <-chan time.Time) (expired bool)
 // permanent reports whether trying again is of no use, or not ours to decide,
 // after a login that went well: a login refused, which repeated may lock the
 // account, a domain that is not served, a resource that another program has
-// taken; each only as the word of who has proved to be the server. What
-// whoever is on the line may say passes: that there is no encryption, or a
+// taken; each only as the word of who has proved to be the server. A word that
+// anybody on the line may say passes: that there is no encryption, or a
 // certificate that does not prove the domain, as behind the door of a hotel's
 // network.
 func permanent(err error) bool {

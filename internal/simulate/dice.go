@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// dice draws everything of a run from its seed. What is drawn for the n-th of something
-// does not depend on what was drawn before, so that goroutines which take their turns in
-// another order draw the same.
+// dice draws everything of a run from its seed. The value drawn for the n-th of
+// something does not depend on what was drawn before, so that goroutines which take
+// their turns in another order draw the same.
 type dice uint64
 
 // of returns the generator of the n-th of something.

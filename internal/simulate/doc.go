@@ -2,7 +2,8 @@
 // drawn from one number, the seed: their stanzas are delayed, lost, doubled and reordered
 // as far as XMPP permits it, their streams are cut, their disks fail and fill up, their
 // users stop them and change what is sent, and either of them crashes between any two
-// steps and begins again with what was synced. What has to hold all the same is checked:
+// steps and begins again with what was synced. The rules that have to hold all the same
+// are checked:
 //
 //   - what is released is the source, byte for byte, and is released once;
 //   - `sent` is never said of what is not released and durable;

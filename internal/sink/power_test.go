@@ -66,8 +66,8 @@ func (l *loss) strike(t *testing.T, keep int) {
 }
 
 // TestPowerLoss: power is lost between any two steps of a download, and any part of
-// the names that were not synced survives. What goes on from there finds no byte
-// that was lost, and brings exactly the right file.
+// the names that were not synced survives. A process that goes on from there finds
+// no byte that was lost, and brings exactly the right file.
 func TestPowerLoss(t *testing.T) {
 	const steps, chances = 12, 4
 	data := make([]byte, 1000)

@@ -53,8 +53,8 @@ type Source struct {
 	spool *spooled // nil for everything but an input
 }
 
-// Close closes sources. What was read from an input is removed, unless its transfer
-// may go on (see [Source.Settled]).
+// Close closes sources. The copy that was read from an input is removed, unless its
+// transfer may go on (see [Source.Settled]).
 func Close(sources ...*Source) {
 	for _, s := range sources {
 		_ = s.Data.Close() // only read

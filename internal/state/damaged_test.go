@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestDamaged: whatever was done to the file, who opens it, migrates it or works with it
-// is told that it is damaged, and which it is.
+// TestDamaged: whatever was done to the file, a caller that opens it, migrates it or
+// works with it is told that it is damaged, and which it is.
 func TestDamaged(t *testing.T) {
 	steps := []string{`CREATE TABLE t (x TEXT NOT NULL)`}
 	whole := filepath.Join(t.TempDir(), "whole.db")

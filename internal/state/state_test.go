@@ -306,7 +306,7 @@ func TestModesRestored(t *testing.T) {
 	}
 }
 
-// What is no file has been put there by somebody.
+// An entry that is no file has been put there by somebody.
 func TestSidecarPlanted(t *testing.T) {
 	path := restored(t)
 	theirs := filepath.Join(t.TempDir(), "theirs")
@@ -324,7 +324,7 @@ func TestSidecarPlanted(t *testing.T) {
 }
 
 // The directory of the state is not one where others exchange files; whether they
-// can look into it is the user's choice. What is ours alone is closed to all.
+// can look into it is the user's choice. A directory that is ours alone is closed to all.
 func TestDirectoryModes(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Chmod(dir, 0o775); err != nil {

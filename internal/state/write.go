@@ -30,8 +30,8 @@ var ErrBusy = errors.New("the state is held by another process")
 // work there that can be done before. db is a database of [Open].
 //
 // The writers of one process have their turns in the order in which they came.
-// SQLite's own wait is none: it looks again after ever longer pauses, so that who
-// writes again and again would keep everybody else out.
+// SQLite's own wait is none: it looks again after ever longer pauses, so that a
+// process that writes again and again would keep everybody else out.
 func Write(ctx context.Context, db *sql.DB, f func(tx *sql.Tx) error) error {
 	return Named(db, write(ctx, db, f))
 }

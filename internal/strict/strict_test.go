@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// What others can change is told with the command that mends it.
+// A path that others can change is reported with the command that mends it.
 func TestCheck(t *testing.T) {
 	for name, tt := range map[string]struct {
 		open func(dir string) error

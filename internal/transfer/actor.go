@@ -15,8 +15,10 @@ import (
 //  2. An actor has two contexts: its life, which ends with a cause by stop, and that of
 //     its session of the moment, a child that [conversation.Conversation.Step] cancels. Nobody else
 //     derives one; deadlines are timers of step.
-//  3. What ends a row takes no context: nothing may keep it from being written down.
-//  4. What the dispatcher of the stream calls hands sessions over and does nothing else.
+//  3. A function that ends a row takes no context: nothing may keep the end from being
+//     written down.
+//  4. A function that the dispatcher of the stream calls hands sessions over and does
+//     nothing else.
 //  5. To supersede a session of this process its actor is told of the newer one, which
 //     it takes when the older one has ended. Polling is for other processes only.
 //  6. The end of a transfer is reported once, by the opener of its actor.

@@ -206,7 +206,7 @@ func (in *incoming) decide(ctx context.Context) (done bool, err error) {
 		return true, nil
 	}
 	resumed := (known.State == journal.Interrupted || known.State.Live()) && known.Size == in.file.Size && known.Name == in.file.Name &&
-		known.Paused != journal.PausedHere // whoever stopped it by hand is asked
+		known.Paused != journal.PausedHere // the user who stopped it by hand is asked
 	in.e.cfg.Report(event.Offer{
 		Head: in.head, Size: in.file.Size, ResumedFrom: known.Durable,
 		Description: clean.Text(in.file.Description), Directory: in.d.Sealed().Manifest() != nil,
@@ -240,9 +240,9 @@ func (in *incoming) join(known journal.Row) {
 }
 
 // known is what the journal has about the transfer, if it is that contact's and
-// that key's. The receipt of a file that was released is sent again. What was released
-// so long ago that only that is known, and a secret under which a file was received
-// before, is refused.
+// that key's. The receipt of a file that was released is sent again. A transfer that
+// was released so long ago that only that is known, and a secret under which a file
+// was received before, are refused.
 func (in *incoming) known(ctx context.Context) (row journal.Row, err error) {
 	if in.clear.Form == dialect.FormPlaintext {
 		return row, nil

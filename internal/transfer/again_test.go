@@ -73,8 +73,8 @@ func TestSameFileTwice(t *testing.T) {
 	}
 }
 
-// TestPrekeyTaken: who began an OMEMO session with a one-time prekey that was used
-// up meanwhile, as when twenty begin at once, offers once more with another one.
+// TestPrekeyTaken: a sender that began an OMEMO session with a one-time prekey that was
+// used up meanwhile, as when twenty begin at once, offers once more with another one.
 func TestPrekeyTaken(t *testing.T) {
 	st := setStage(t, 1000)
 	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts})

@@ -116,7 +116,7 @@ func TestRefusalsAge(t *testing.T) {
 }
 
 // TestExpireWithoutDaemon: where nobody receives, `send` and `resume` throw away
-// what is too old. Whoever names a transfer still gets it.
+// what is too old. A user who names a transfer still gets it.
 func TestExpireWithoutDaemon(t *testing.T) {
 	st, id := cutStage(t)
 	sent, received := journal.Key{ID: id, Direction: journal.Send}, journal.Key{ID: id, Direction: journal.Receive}

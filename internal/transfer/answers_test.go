@@ -119,8 +119,8 @@ func TestAnswerTimeoutResumed(t *testing.T) {
 	st.arrived(t)
 }
 
-// TestServantGone: who waits for the answer to a request notices that the other
-// process has ended without a word, long before its time is over.
+// TestServantGone: a receiver that waits for the answer to a request notices
+// that the other process has ended without a word, long before its time is over.
 func TestServantGone(t *testing.T) {
 	st := setStage(t, 1<<20, xmpptest.CutAt(1<<19))
 	tap := xmpptest.StartTap(t, st.server, nil)

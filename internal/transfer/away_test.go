@@ -76,7 +76,7 @@ func TestContactAway(t *testing.T) {
 	}
 }
 
-// TestAwayTooLong: whoever does not come back in time leaves the transfer
+// TestAwayTooLong: a contact who does not come back in time leaves the transfer
 // interrupted, not failed for another reason.
 func TestAwayTooLong(t *testing.T) {
 	s := prosody(t)

@@ -18,8 +18,8 @@ import (
 )
 
 // TestInterruptedAreBounded: a contact has offers accepted and goes away, again and
-// again. What is kept of that is bounded, on the disk too, the receiver stays alive, and
-// what another contact has under way stays.
+// again. The transfers kept of that are bounded, on the disk too, the receiver stays
+// alive, and what another contact has under way stays.
 func TestInterruptedAreBounded(t *testing.T) {
 	s := prosody(t)
 	dir := t.TempDir()

@@ -243,7 +243,7 @@ func TestHostileArchives(t *testing.T) {
 	if names := list(t, parent); len(names) != 2 {
 		t.Errorf("beside the download directory: %v", names)
 	}
-	// What only looks hostile arrives, tamed.
+	// A tree that only looks hostile arrives, tamed.
 	src := &source.Source{Name: "../.tree\u202e", Tree: &source.Tree{Manifest: make([]byte, sha256.Size), Files: 1}}
 	data := tarOf(t, tar.Header{Name: "tree/$(x)\u202e;\x07", Typeflag: reg}, tar.Header{Name: "tree/" + strings.Repeat("n", 255), Typeflag: reg})
 	if code := offeredBy(t, romeo, src, data, uuid.NewString()); code != exitcode.OK {

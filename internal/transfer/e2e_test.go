@@ -127,8 +127,8 @@ func receiving(t *testing.T, e *Endpoint, opt ReceiveOptions) (stop func()) {
 	return stop
 }
 
-// takesOffers waits until a run of Receive has begun: before that, whoever knows the
-// endpoint from an earlier run is told that nobody is there.
+// takesOffers waits until a run of Receive has begun: before that, a sender that
+// knows the endpoint from an earlier run is told that nobody is there.
 func takesOffers(t *testing.T, e *Endpoint) {
 	t.Helper()
 	eventually(t, func() bool { return e.receiver.Load() != nil })

@@ -216,7 +216,7 @@ func (e *Endpoint) closeState() (err error) {
 }
 
 // admit is called on the stream's dispatcher. A stranger learns no more than
-// from somebody who is offline. What is admitted is taken under the same terms.
+// from somebody who is offline. An offer that is admitted is taken under the same terms.
 func (e *Endpoint) admit(from jid.JID, offer *jingle.Content) (take func(*jingle.Session), refused *stanza.Error) {
 	r := e.receiver.Load()
 	if r == nil {

@@ -98,8 +98,8 @@ func TestForgottenMeanwhile(t *testing.T) {
 	st.gone(t, key)
 }
 
-// TestForgottenInHand: whoever has read the row of a transfer before it was
-// forgotten, as a daemon has that waits for the contact, cannot take it up.
+// TestForgottenInHand: a process that has read the row of a transfer before it
+// was forgotten, as a daemon has that waits for the contact, cannot take it up.
 func TestForgottenInHand(t *testing.T) {
 	st, id := cutStage(t)
 	key := journal.Key{ID: id, Direction: journal.Receive}

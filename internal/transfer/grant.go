@@ -27,9 +27,9 @@ func (in *incoming) ungranted(err error) {
 }
 
 // grant checks a request for the rest of a file that was offered to the contact, and
-// takes the transfer that it is for. What cannot be had is refused in one and the same
-// way, so that nobody learns which transfers there are; only the device that a transfer
-// was offered to is told, under seal, that it is over or paused.
+// takes the transfer that it is for. A file that cannot be had is refused in one and
+// the same way, so that nobody learns which transfers there are; only the device that a
+// transfer was offered to is told, under seal, that it is over or paused.
 func (in *incoming) grant(ctx context.Context) (done bool, err error) {
 	if err := in.public(jingle.SenderResponder); err != nil {
 		return false, fault.ErrRefused
@@ -51,7 +51,7 @@ func (in *incoming) grant(ctx context.Context) (done bool, err error) {
 		return false, fault.ErrRefused
 	case err != nil, row.Size != o.File.Size:
 		return false, fault.ErrRefused
-	case row.State.Over(): // who was offered it knows that it was
+	case row.State.Over(): // a device that was offered it knows that it was
 		return false, fault.ErrGone
 	case row.State.Live():
 		return false, fault.ErrRunning // our own session for it wins

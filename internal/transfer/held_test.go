@@ -153,7 +153,7 @@ func TestLostSession(t *testing.T) {
 			}
 		}
 	}
-	// Who refuses again is asked no third time.
+	// A receiver that refuses again is asked no third time.
 	if err := st.juliet.omemo.Distrust(t.Context(), jid.MustParse("romeo@jet.test"), st.romeo.omemo.Fingerprint()); err != nil {
 		t.Fatal(err)
 	}

@@ -115,8 +115,8 @@ func (k *keeper) look(ctx context.Context) time.Duration {
 	return idle
 }
 
-// task is what to do for an interrupted transfer, nil for nothing. What is verified needs
-// nobody else.
+// task is what to do for an interrupted transfer, nil for nothing. A transfer that is
+// verified needs nobody else.
 func (k *keeper) task(ctx context.Context, t *terms, row journal.Row, online bool, now time.Time) func() error {
 	switch {
 	case row.Phase.Verified() && k.settling != nil:

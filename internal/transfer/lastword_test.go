@@ -190,9 +190,9 @@ func crash(t *testing.T, st *stage, leave func(part, final string) error) journa
 	return row.Key
 }
 
-// TestCrashInRelease: the process died between Place and Complete. Whoever looks
-// first, the receiver as it begins or the contact with a new offer, ends what was
-// begun: one file, once reported, and the receipt for the sender.
+// TestCrashInRelease: the process died between Place and Complete. The side that
+// looks first, the receiver as it begins or the contact with a new offer, ends
+// what was begun: one file, once reported, and the receipt for the sender.
 func TestCrashInRelease(t *testing.T) {
 	for name, tt := range crashes {
 		for _, first := range []string{"receiver", "sender", "resume"} {

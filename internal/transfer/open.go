@@ -94,8 +94,8 @@ func (in *incoming) open(ctx context.Context) error {
 }
 
 // dropAbandoned ends the transfers that the sender of an offer has given up, as far as
-// they are of its own key, and removes what there is of them. What somebody is at is
-// settled by its own session.
+// they are of its own key, and removes what there is of them. A transfer that somebody
+// is at is settled by its own session.
 func (in *incoming) dropAbandoned(ctx context.Context) {
 	for _, id := range in.d.Sealed().Gone {
 		row, err := in.e.journal.Peek(ctx, journal.Key{ID: id, Direction: journal.Receive})

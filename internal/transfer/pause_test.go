@@ -234,8 +234,8 @@ func TestStopBeforeServing(t *testing.T) {
 	}
 }
 
-// TestStopWhileAskedByHand: who stops a receiver instead of answering its question has
-// nothing to resume, so nobody is told to do that.
+// TestStopWhileAskedByHand: a user who stops a receiver instead of answering its
+// question has nothing to resume, so nobody is told to do that.
 func TestStopWhileAskedByHand(t *testing.T) {
 	st := setStage(t, 1<<10)
 	ctx, interrupt := context.WithCancelCause(t.Context())
@@ -256,8 +256,8 @@ func TestStopWhileAskedByHand(t *testing.T) {
 	}
 }
 
-// TestPauseBeforeTheAck: whoever stops a sender before it knows that its offer came tells
-// the receiver so, too, which is asking its user by then.
+// TestPauseBeforeTheAck: a user who stops a sender before it knows that its offer came
+// tells the receiver so, too, which is asking its user by then.
 func TestPauseBeforeTheAck(t *testing.T) {
 	st := setStage(t, 1<<10)
 	ctx, interrupt := context.WithCancelCause(t.Context())
@@ -317,8 +317,8 @@ func TestPauseAtTheAnswer(t *testing.T) {
 	}
 }
 
-// TestForgetIsTold: who asks for the rest of what the sender has forgotten is told so,
-// and throws its part away.
+// TestForgetIsTold: a receiver that asks for the rest of what the sender has forgotten
+// is told so, and throws its part away.
 func TestForgetIsTold(t *testing.T) {
 	st, id := cutStage(t)
 	if err := st.romeo.journal.Forget(t.Context(), journal.Key{ID: id, Direction: journal.Send}, Discard); err != nil {

@@ -305,7 +305,7 @@ func TestPlainPolicy(t *testing.T) {
 			}
 		})
 	}
-	// Whoever sends an encrypted file is asked about as ever.
+	// A contact who sends an encrypted file is asked about as ever.
 	allow(t, st.juliet, func(o *ReceiveOptions) {
 		o.Accept, o.From, o.MaxSize, o.InsecurePlaintext = policy.Ask, nil, 0, true
 		o.Ask = func(_ context.Context, q Question) (bool, error) {

@@ -31,8 +31,8 @@ func (c *counted) ReadAt(p []byte, off int64) (int, error) {
 func (c *counted) Close() error                    { return nil }
 func (c *counted) Unchanged(context.Context) error { return nil }
 
-// TestReadAgain: who asks for the rest of a file from the same byte again, or from a
-// later one, has nothing read again, and gets the same answer.
+// TestReadAgain: a receiver that asks for the rest of a file from the same byte
+// again, or from a later one, has nothing read again, and gets the same answer.
 func TestReadAgain(t *testing.T) {
 	content := bytes.Repeat([]byte("0123456789abcdef"), stream.Chunk/4) // four chunks
 	file := &counted{ReaderAt: bytes.NewReader(content)}

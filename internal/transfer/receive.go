@@ -249,7 +249,7 @@ func (r *receiver) lacks() int {
 	r.mu.Lock()
 	waiting := r.waiting
 	r.mu.Unlock()
-	if waiting > 0 { // who has decided has claimed before
+	if waiting > 0 { // an offer that is decided has been claimed before
 		return 0
 	}
 	return r.once.Lacks()
@@ -272,7 +272,7 @@ func onceFailure(code exitcode.Code) error {
 	return &fault.Failure{Code: code, Reason: "not every file was received", Reported: true}
 }
 
-// close has the run take nothing new. What is not decided yet ends with cause.
+// close has the run take nothing new. An offer that is not decided yet ends with cause.
 func (r *receiver) close(cause error) {
 	r.mu.Lock()
 	r.closed = true

@@ -26,10 +26,10 @@ import (
 	"jetsend/internal/xmpptest"
 )
 
-// TestNothingToldBeforeTheYes: who offers a file to somebody who is asked is told one and
-// the same, and not before the answer, whether or not it is there already or would fit.
-// Nobody is asked about what the rules refuse, and this end hears that. After a yes it is
-// told what it is.
+// TestNothingToldBeforeTheYes: a sender that offers a file to somebody who is asked is
+// told one and the same, and not before the answer, whether or not it is there already or
+// would fit. Nobody is asked about what the rules refuse, and this end hears that. After
+// a yes it is told what it is.
 func TestNothingToldBeforeTheYes(t *testing.T) {
 	s := prosody(t)
 	tap := xmpptest.StartTap(t, s, xmpptest.Pass)

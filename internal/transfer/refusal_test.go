@@ -250,8 +250,8 @@ func TestOneRefusal(t *testing.T) {
 	stopped(t, ended)
 }
 
-// TestConflict: who is at a transfer says so to the keys that it belongs to, and to
-// nobody else.
+// TestConflict: a process that is at a transfer says so to the keys that it belongs
+// to, and to nobody else.
 func TestConflict(t *testing.T) {
 	s := prosody(t)
 	romeo := online(t, s, s.Addr, "romeo", true, nil)

@@ -69,7 +69,7 @@ func (in *insider) replace(parent *xmltree.Element, kind string, x *xmltree.Elem
 }
 
 // cut makes a stage whose transfer is interrupted half way, with romeo behind the tap
-// of an insider. What it returns sends the file again.
+// of an insider. The function that it returns sends the file again.
 func cut(t *testing.T) (*stage, *insider, func() exitcode.Code) {
 	t.Helper()
 	in := &insider{}

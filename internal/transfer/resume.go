@@ -20,7 +20,7 @@ import (
 func (e *Endpoint) Resume(ctx context.Context, opt ResumeOptions) error {
 	e.limitRate(opt.LimitRate)
 	e.cfg.Report(event.Online{JID: e.sess.JID().String()})
-	if !opt.Named { // whoever names one wants it, however old it is
+	if !opt.Named { // a user who names one wants it, however old it is
 		e.expire(ctx, e.cfg.KeepFor)
 	}
 	var codes []exitcode.Code

@@ -99,7 +99,7 @@ func TestInUse(t *testing.T) {
 }
 
 // TestSourceLost: a file that cannot be read for now, because its disk was pulled out,
-// ends no transfer for good; one that has changed does. What is in a directory counts as
+// ends no transfer for good; one that has changed does. A file in a directory counts as
 // the directory.
 func TestSourceLost(t *testing.T) {
 	o := &upload{accepted: true, row: &journal.Handle{}}

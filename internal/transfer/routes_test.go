@@ -156,8 +156,8 @@ func TestOnePort(t *testing.T) {
 }
 
 // TestFeaturesFollow: a receiver says which transports it allows, also when a reload
-// changes that. Who offers SOCKS5 all the same to one that takes in-band alone is answered
-// without a candidate, and its transport-replace is accepted.
+// changes that. A sender that offers SOCKS5 all the same to one that takes in-band alone
+// is answered without a candidate, and its transport-replace is accepted.
 func TestFeaturesFollow(t *testing.T) {
 	s := prosody(t)
 	var stale atomic.Bool // what romeo sees of juliet's features

@@ -69,8 +69,8 @@ func envelopeIn(x *xmltree.Element) *xmltree.Element {
 
 // TestSwappedEnvelopes: the envelopes of two sessions, neither of them opened yet, each
 // put into the other one. In our profile the sealed offer tells; in the other forms
-// each file comes under a key that does not open it. Who is refused for the sake of
-// security before the accept offers once more, and gets the same.
+// each file comes under a key that does not open it. A sender that is refused for the
+// sake of security before the accept offers once more, and gets the same.
 func TestSwappedEnvelopes(t *testing.T) {
 	for _, how := range []dialect.Choice{dialect.ChooseBest, dialect.ChooseJET, dialect.ChooseDraft, dialect.ChooseEncryptedFile} {
 		t.Run(cmp.Or(string(how), "auto"), func(t *testing.T) {

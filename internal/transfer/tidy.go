@@ -16,7 +16,8 @@ const tidyEvery = 24 * time.Hour
 
 // thin drops what a contact has interrupted beyond the bound, and returns the rest: first
 // goes that of which nothing is here, then that whose bytes moved the longest ago. The
-// sender has the file, and when it goes on with it, it begins anew. What is verified stays.
+// sender has the file, and when it goes on with it, it begins anew. Transfers that are
+// verified stay.
 func (k *keeper) thin(ctx context.Context, t *terms, rows []journal.Row) []journal.Row {
 	crowd := charge.Crowded(rows, t.rules().Crowd)
 	if len(crowd) == 0 {

@@ -11,8 +11,8 @@ import (
 	"jetsend/internal/xmpptest"
 )
 
-// TestVisible: whoever may neither offer us files nor see our presence gets the answers
-// of a server for somebody who is offline.
+// TestVisible: an account that may neither offer us files nor see our presence gets the
+// answers of a server for somebody who is offline.
 func TestVisible(t *testing.T) {
 	s := prosody(t)
 	if err := s.AddAccount("tybalt", "tybaltpw"); err != nil {

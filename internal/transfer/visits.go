@@ -308,8 +308,8 @@ func (v *visits) settle(err error) {
 	visit.over(err)
 }
 
-// left reports how a session ended. What was interrupted waits for the next session, of the
-// contact or of ours; everything else is reported as the end.
+// left reports how a session ended. A transfer that was interrupted waits for the next
+// session, of the contact or of ours; everything else is reported as the end.
 func (v *visits) left(l left) {
 	switch {
 	case l.done:

@@ -36,7 +36,7 @@ func isEnded(in *incoming) bool {
 }
 
 // TestForeignSessionIsOver: a session of another key for a transfer that is under way is
-// over at once, and does not disturb that. Who stops the run does not wait for it.
+// over at once, and does not disturb that. A user who stops the run does not wait for it.
 func TestForeignSessionIsOver(t *testing.T) {
 	v, tell := busy(t, []byte("romeo's"))
 	in := tell([]byte("another's"))

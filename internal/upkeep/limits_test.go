@@ -53,7 +53,7 @@ func TestChoresAreBounded(t *testing.T) {
 	if n := len(own.work.of[ours]); n != maxChores {
 		t.Errorf("%d chores wait", n)
 	}
-	// What one of them holds of somebody else's is bounded, too.
+	// The data of somebody else's that one of them holds is bounded, too.
 	other := jid.MustParse("juliet@jet.test/other")
 	for keys, want := range map[int]int{400: 2, 2000: 0} {
 		u := unconnected()

@@ -3,11 +3,11 @@
 // sessions that no envelope opens of any more, sends the ratchet steps that are due, and
 // makes our sessions known to clients that begin none for a file.
 //
-// What we have to do for ourselves is a chore, one at a time; what a contact gives us
-// to do is an errand, one at a time for each contact, so that nobody waits for
+// Work that we have to do for ourselves is a chore, one at a time; work that a contact
+// gives us to do is an errand, one at a time for each contact, so that nobody waits for
 // somebody else's server. Both are bounded in number, in time, and in what they hold of
-// a contact's. What does not fit is left out: it is done when it is needed, or asked for
-// again.
+// a contact's. Work that does not fit is left out: it is done when it is needed, or
+// asked for again.
 package upkeep
 
 import (
@@ -98,8 +98,8 @@ func (u *Upkeep) Chore(what string, f func(context.Context) error) bool {
 	return taken
 }
 
-// errand takes work that somebody on the account's list gives us. What does not
-// fit is no news for the log, which he could fill.
+// errand takes work that somebody on the account's list gives us. Work that
+// does not fit is no news for the log, which he could fill.
 func (u *Upkeep) errand(of jid.JID, what string, f func(context.Context) error) {
 	if !u.work.add(of.Bare(), task{what, f}) {
 		u.log.Debug("too much to do at once, left out", "what", what, "of", of)

@@ -1,10 +1,10 @@
 // Package xmltree holds a piece of XML as a tree of elements.
 //
-// What peers put into stanzas differs too much between clients to be read
-// through struct tags; the protocol packages walk this tree instead and take
-// what they know. Reading is bounded and refuses what RFC 6120 section 11.1
-// forbids (comments, processing instructions, document types); writing escapes
-// everything and never emits a prefix.
+// The elements that peers put into stanzas differ too much between clients to
+// be read through struct tags; the protocol packages walk this tree instead and
+// take what they know. Reading is bounded and refuses what RFC 6120 section
+// 11.1 forbids (comments, processing instructions, document types); writing
+// escapes everything and never emits a prefix.
 package xmltree
 
 import (

@@ -20,7 +20,7 @@ type mark struct {
 const flipped = 0x10
 
 // Stall lets no byte and no end pass, either way, on the open connections and on
-// new ones, until [Relay.Heal]. What the ends write meanwhile waits here.
+// new ones, until [Relay.Heal]. Bytes that the ends write meanwhile wait here.
 func (r *Relay) Stall() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

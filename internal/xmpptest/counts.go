@@ -8,9 +8,9 @@ import (
 )
 
 // counts keeps stream management (XEP-0198) from noticing stanzas that a tap adds:
-// it takes them off the numbers in the acknowledgements that come back. What a tap
-// drops goes unacknowledged, as if it were lost. The numbers of a stream that is
-// resumed over another connection are left as they are.
+// it takes them off the numbers in the acknowledgements that come back. A stanza
+// that a tap drops goes unacknowledged, as if it were lost. The numbers of a
+// stream that is resumed over another connection are left as they are.
 type counts struct {
 	mu   sync.Mutex
 	dirs [2]count

@@ -14,8 +14,8 @@ import (
 )
 
 // state is the life of a [Conn]: expecting (they open) or opening (we do) ->
-// open -> closed, and straight to closed from each. What happens to an open
-// stream before we close it is in the flags of Conn.
+// open -> closed, and straight to closed from each. The events of an open
+// stream before we close it are in the flags of Conn.
 type state uint8
 
 const (
@@ -151,8 +151,8 @@ func (c *Conn) Write(p []byte) (int, error) {
 
 // CloseWrite sends what is in the buffer, waits until the peer has acknowledged
 // all of it, and closes the bytestream: some peers finish only then. It does not
-// wait for the answer to that. The write deadline counts. What the peer sent
-// before can still be read.
+// wait for the answer to that. The write deadline counts. Data that the peer
+// sent before can still be read.
 func (c *Conn) CloseWrite() error {
 	if err := c.flush(); err != nil {
 		return err

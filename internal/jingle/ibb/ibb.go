@@ -74,7 +74,7 @@ const (
 	// retryWait is the wait before the first retry; it doubles with each.
 	retryWait = 500 * time.Millisecond
 	// closeTime bounds how long we try to get a <close/> into the queue: the
-	// stream is stuck, and whoever closes does not want to wait.
+	// stream is stuck, and a caller that closes does not want to wait.
 	closeTime = 2 * time.Second
 )
 

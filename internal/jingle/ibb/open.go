@@ -87,7 +87,7 @@ func (c *Conn) gotOpen(e *xmltree.Element, reply func(*xmltree.Element, error)) 
 	return nil
 }
 
-// gotClose takes the peer's <close/>. What was received stays readable.
+// gotClose takes the peer's <close/>. Data that was received stays readable.
 func (c *Conn) gotClose(reply func(*xmltree.Element, error)) *stanza.Error {
 	c.mu.Lock()
 	if c.state != open && c.state != opening {

@@ -195,7 +195,7 @@ func TestBadData(t *testing.T) {
 			t.Errorf("%s: %q, %v", name, got, se)
 			continue
 		}
-		// What follows is not processed, what came before can be read.
+		// Blocks that follow are not processed, those that came before can be read.
 		if got, _ := ask(t, m, romeo, data(1, good)); got != "item-not-found" {
 			t.Errorf("%s: then %q", name, got)
 		}

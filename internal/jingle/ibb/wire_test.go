@@ -164,7 +164,7 @@ func (w *wire) fly() {
 
 // deliver is the server between us and the reader of the peer.
 func (w *wire) deliver(b []byte) {
-	// What is on the stream inherits its name space.
+	// A stanza on the stream inherits its name space.
 	iq, err := xmltree.Parse(append([]byte("<iq xmlns='jabber:client'"), b[len("<iq"):]...))
 	if err != nil {
 		panic(err)

@@ -85,8 +85,8 @@ func address(b []byte, dst string) []byte {
 	return append(b, 0, 0)
 }
 
-// skipAddress reads an address and a port. What servers put there differs, and
-// nothing depends on it.
+// skipAddress reads an address and a port. The values that servers put there
+// differ, and nothing depends on them.
 func skipAddress(r io.Reader, atyp byte) error {
 	n := 0
 	switch atyp {

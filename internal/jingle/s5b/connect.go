@@ -243,7 +243,7 @@ func (r *run) take(t *Transport) error {
 	for _, o := range r.n.own {
 		if o.CID == t.Used {
 			r.chosen, r.peers.used = &o, &o.Candidate
-			// What cannot win any more need not be tried.
+			// A candidate that cannot win any more need not be tried.
 			r.d.forget(o.Priority, !r.n.initiator)
 			return nil
 		}

@@ -233,7 +233,7 @@ func TestSlowCandidate(t *testing.T) {
 	checkStream(t, x.c, y.c)
 }
 
-// Whoever has answered may take longer for the handshake than a dead address gets.
+// A host that has answered may take longer for the handshake than a dead address gets.
 func TestSlowPath(t *testing.T) {
 	cfg := local(t)
 	cfg.Dial = func(_ context.Context, network, addr string) (net.Conn, error) { return net.Dial(network, addr) }

@@ -93,9 +93,9 @@ func CheckProxies(configured []string) error {
 // its address: `proxy.example.org` or `proxy.example.org=192.0.2.1:7777`.
 // [NoDiscovery] among them, or a zero server, leaves out those of the server.
 //
-// What does not answer, or answers with an error, is left out. An error means
-// that the configuration is wrong, that the server did not say what it has, or
-// that ctx ended; what was found comes with it. It takes 15 seconds at most.
+// A service that does not answer, or answers with an error, is left out. An error
+// means that the configuration is wrong, that the server did not say what it has,
+// or that ctx ended; what was found comes with it. It takes 15 seconds at most.
 func FindProxies(ctx context.Context, port Port, server jid.JID, configured []string, log *slog.Logger) ([]Proxy, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)

@@ -18,7 +18,7 @@ import (
 )
 
 // answers is a Port that answers by address and name space of the question.
-// What it does not know is an error; "hang" is no answer.
+// A question that it does not know gets an error; "hang" is no answer.
 type answers struct {
 	text map[string]string
 
@@ -117,7 +117,7 @@ func TestFindProxies(t *testing.T) {
 	}
 }
 
-// Who never answers costs a bounded time, and does not hide the others.
+// A service that never answers costs a bounded time, and does not hide the others.
 func TestFindProxiesTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := discoServer()
@@ -201,7 +201,7 @@ func TestCheckProxies(t *testing.T) {
 	}
 }
 
-// What is taken of a proxy's word can be offered to a peer as it is.
+// The addresses that are taken from a proxy's answer can be offered to a peer as they are.
 func FuzzStreamhosts(f *testing.F) {
 	for _, s := range []string{
 		"<streamhost jid='proxy.montague.lit' host='192.0.2.1' port='7625'/>", "<streamhost host=' ::1 '/>",

@@ -39,8 +39,8 @@ func TestSilentConnection(t *testing.T) {
 	}
 }
 
-// TestHalfClosed: who closes its half in the middle of the handshake is let go at once,
-// and keeps nobody out; who does so behind it can still be sent to.
+// TestHalfClosed: a client that closes its half in the middle of the handshake is let
+// go at once, and keeps nobody out; one that does so behind it can still be sent to.
 func TestHalfClosed(t *testing.T) {
 	a := newSide(t, local(t), romeo, juliet, true)
 	whole := "\x05\x01\x00" + "\x05\x01\x00\x03\x28" + DestinationAddress("vj3hs98y", romeo, juliet) + "\x00\x00"

@@ -177,7 +177,7 @@ func nowhere(context.Context, string) ([]netip.Addr, error) {
 	return nil, errors.New("no such host")
 }
 
-// The peer may lose our proxy while we activate it. What it says of another one
+// The peer may lose our proxy while we activate it. Its report of another one
 // changes nothing.
 func TestPeerReportsProxyError(t *testing.T) {
 	for _, tt := range []struct {

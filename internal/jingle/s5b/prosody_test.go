@@ -164,9 +164,9 @@ func through(t *testing.T, a, b *client) (x, y *Conn) {
 	return o.c, p.c
 }
 
-// What one side writes to a real proxy before it ends the stream arrives at the
-// other, all of it and then the end: also what is no multiple of the proxy's
-// buffer, which it keeps without that end.
+// The bytes that one side writes to a real proxy before it ends the stream
+// arrive at the other, all of them and then the end: also what is no multiple
+// of the proxy's buffer, which it keeps without that end.
 func TestThroughProsody(t *testing.T) {
 	_, a, b := prosody(t)
 	for _, size := range []int{0, 1, 5000, 1<<20 + 17} {
@@ -199,8 +199,8 @@ func TestThroughProsody(t *testing.T) {
 	}
 }
 
-// Dino writes 16 bytes back at once. Who reads them before it ends the stream
-// loses nothing.
+// Dino writes 16 bytes back at once. A sender that reads them before it ends
+// the stream loses nothing.
 func TestThroughProsodyWithBytesBack(t *testing.T) {
 	_, a, b := prosody(t)
 	for _, size := range []int{1, 17, 5000} {

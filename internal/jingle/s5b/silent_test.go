@@ -12,8 +12,8 @@ import (
 )
 
 // TestSilence: how long the report of a peer is waited for that nobody reached anything
-// with. Its own candidates, and a connection that it has made, buy it time; who cannot
-// propose another transport, or knows that the peer reports, waits for all of it.
+// with. Its own candidates, and a connection that it has made, buy it time; an end that
+// cannot propose another transport, or knows that the peer reports, waits for all of it.
 func TestSilence(t *testing.T) {
 	candidate := Candidate{CID: "c", Host: "192.0.2.1", Port: 1, Priority: 1, Type: Direct}.Element()
 	failed := xmltree.New(NS, "candidate-error")

@@ -217,7 +217,7 @@ func TestServerFlood(t *testing.T) {
 	}
 }
 
-// Whoever knows the destination cannot pile up connections either.
+// A client that knows the destination cannot pile up connections either.
 func TestServerAccepted(t *testing.T) {
 	a := newSide(t, local(t), romeo, juliet, true)
 	for i := range maxAccepted + 3 {

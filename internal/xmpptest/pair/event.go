@@ -71,8 +71,8 @@ func newEvents(watch func(Event)) *events {
 	return &events{online: make(chan struct{}), watch: watch}
 }
 
-// Write implements io.Writer. What is not an event is not data either and is
-// kept as an event of kind "garbage", so that it is seen.
+// Write implements io.Writer. A line that is not an event is not data either
+// and is kept as an event of kind "garbage", so that it is seen.
 func (e *events) Write(p []byte) (int, error) {
 	e.rest = append(e.rest, p...)
 	for {

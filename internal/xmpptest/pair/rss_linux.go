@@ -7,7 +7,7 @@ import (
 
 // maxRSS returns the peak memory of a process that is gone, in bytes. The kernel
 // counts from the fork on, so it is never less than what this process had then:
-// who measures stays small.
+// a process that measures stays small.
 func maxRSS(s *os.ProcessState) int64 {
 	u, ok := s.SysUsage().(*syscall.Rusage)
 	if !ok {

@@ -92,7 +92,7 @@ func newRound(ctx context.Context, w *world, p plan, o options) (*round, error) 
 }
 
 // run makes the attempts until the transfer is done, ends every process, and
-// looks at what there is. What went wrong is in problems.
+// looks at what there is. The failures are in problems.
 func (r *round) run(ctx context.Context) {
 	begin := time.Now()
 	r.story.add("PLAN", "seed %d: %s", r.plan.seed, r.plan)

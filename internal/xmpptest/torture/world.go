@@ -73,8 +73,8 @@ func (w *world) couple(ctx context.Context, fresh bool) (*couple, error) {
 		return nil, err
 	}
 	if w.software == xmpptest.Ejabberd {
-		// What it was told in the seconds before a kill it has forgotten: its
-		// database writes late. Stopped in order it keeps the accounts.
+		// Ejabberd has forgotten what it was told in the seconds before a kill:
+		// its database writes late. Stopped in order it keeps the accounts.
 		if err := w.server.Restart(ctx); err != nil {
 			return nil, err
 		}
