@@ -12,11 +12,11 @@ VERSION ?= $(shell git describe --tags --dirty 2>/dev/null)
 # races: it would take many times as long, and what we do with them is seen all the same.
 RACEFLAGS = -race $(patsubst %,-gcflags=%=-race=false, \
 	modernc.org/... crypto/ecdh crypto/internal/fips140/edwards25519/... filippo.io/...)
-RACE = CGO_ENABLED=1 scripts/in-memory $(GO) test $(RACEFLAGS)
+RACE = CGO_ENABLED=1 GORACE=atexit_sleep_ms=50 scripts/in-memory $(GO) test $(RACEFLAGS)
 # The packages of which race leaves something out: those with tests that are too long for
 # it, and the commands. The longest ones begin, here and there, or the others wait for them.
 LEFTOUT = ./internal/transfer ./cmd/jetsend $$(grep -rl --include='*_test.go' -e 'testing\.Short()' internal | xargs -n 1 dirname | sort -u | sed 's,^,./,') ./cmd/...
-UNIT = scripts/in-memory $(GO) test -shuffle=on -p 2 -parallel 4 -timeout 9m $(TESTFLAGS)
+UNIT = scripts/in-memory $(GO) test -shuffle=on -p 3 -parallel 6 -timeout 9m $(TESTFLAGS)
 # Seconds for all fuzz targets together in `make test`.
 FUZZ_BUDGET ?= 45
 # What `make bench` sends, in bytes, and how often.

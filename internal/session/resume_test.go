@@ -390,7 +390,13 @@ func TestLossWhileFull(t *testing.T) {
 	s.mu.Lock()
 	st := s.stream
 	s.mu.Unlock()
-	waitUntil(t, func() bool { return len(st.b.control) == controlLane && len(s.inbox) == inboxStanzas })
+	waitUntil(t, func() bool {
+		f.sm.mu.Lock()
+		defer f.sm.mu.Unlock()
+		// Unlike a server, the fake does not read while it writes what it has kept: it has to
+		// have something to acknowledge when it resumes, or each waits for the other.
+		return len(st.b.control) == controlLane && len(s.inbox) == inboxStanzas && f.sm.h >= maxUnacked
+	})
 	f.sm.mu.Lock()
 	f.sm.mute = false
 	f.sm.mu.Unlock()
