@@ -12,10 +12,6 @@ VERSION ?= $(shell git describe --tags --dirty 2>/dev/null)
 # races: it would take many times as long, and what we do with them is seen all the same.
 RACEFLAGS = -race $(patsubst %,-gcflags=%=-race=false, \
 	modernc.org/... crypto/ecdh crypto/internal/fips140/edwards25519/... filippo.io/...)
-RACE = CGO_ENABLED=1 GORACE=atexit_sleep_ms=50 scripts/in-memory $(GO) test $(RACEFLAGS)
-# The packages of which race leaves something out: those with tests that are too long for
-# it, and the commands. The longest ones begin, here and there, or the others wait for them.
-LEFTOUT = ./internal/transfer ./cmd/jetsend $$(grep -rl --include='*_test.go' -e 'testing\.Short()' internal | xargs -n 1 dirname | sort -u | sed 's,^,./,') ./cmd/...
 UNIT = scripts/in-memory $(GO) test -shuffle=on -p 3 -parallel 6 -timeout 9m $(TESTFLAGS)
 # Seconds for all fuzz targets together in `make test`.
 FUZZ_BUDGET ?= 45
@@ -60,16 +56,14 @@ unit: ## unit, script and end-to-end tests (TESTFLAGS=-short for less)
 	@scripts/need prosody prosody
 	$(UNIT) ./...
 
-rest: ## of the unit tests what race leaves out
+rest: ## the tests that race leaves out, and those of the commands
 	@scripts/need prosody prosody
-	$(UNIT) $(LEFTOUT)
+	@GO='$(GO)' scripts/in-memory scripts/rest $(TESTFLAGS)
 
 race: ## unit tests under the race detector, the thousand rounds among them
 	@scripts/need prosody prosody
 	@scripts/need gcc gcc libc6-dev
-	$(RACE) -timeout 4m -run 'TestMany|TestServer|TestExactlyOnce|TestTraceHoldsNoSecret' ./internal/session ./internal/transfer & \
-	rounds=$$!; $(RACE) -short -shuffle=on -p 3 -timeout 8m ./internal/session ./internal/simulate ./internal/omemo $$($(GO) list ./... | grep -v /cmd/); \
-	short=$$?; wait $$rounds && exit $$short
+	@GO='$(GO)' RACEFLAGS='$(RACEFLAGS)' scripts/in-memory scripts/race
 
 flakes: ## the tests of FLAKES=PACKAGES again and again, under the race detector beside a load
 	@scripts/need prosody prosody

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -322,29 +323,31 @@ func TestLargeRoster(t *testing.T) {
 		fits             bool
 	}{{5000, 2, true}, {12000, 2, true}, {maxContacts, 4, true}, {maxContacts + 1, 1, false}, {maxContacts / 4, 17, false}} {
 		contacts, fits := tt.contacts, tt.fits
-		if testing.Short() && contacts > 5000 {
-			continue // the race detector has seen it all with that
-		}
-		var items strings.Builder
-		for i := range contacts {
-			fmt.Fprintf(&items, "<item jid='firstname.lastname%d@jet.test' name='Firstname Lastname (%d)' subscription='both'>"+
-				strings.Repeat("<group>Department</group>", tt.groups)+"</item>", i, i)
-		}
-		f := &fake{script: map[string]func(*fakeConn) bool{"roster": func(c *fakeConn) bool {
-			c.say("<iq type='result' id='" + c.hear().Attr("id") + "'><query xmlns='jabber:iq:roster'>" + items.String() + "</query></iq>")
-			return false
-		}}}
-		s := New(f.start(t).config())
-		switch err := s.Start(testContext(t)); {
-		case err != nil:
-			t.Fatal(err)
-		case fits && s.RosterError() != nil:
-			t.Errorf("with %d contacts: %v", contacts, s.RosterError())
-		case fits && s.Subscription(jid.MustParse(fmt.Sprintf("firstname.lastname%d@jet.test", contacts-1))) != "both":
-			t.Error("the last contact is missing")
-		case !fits && (!errors.Is(s.RosterError(), ErrStanzaTooBig) || !strings.Contains(s.RosterError().Error(), "list of contacts")):
-			t.Errorf("with %d contacts: %v", contacts, s.RosterError())
-		}
-		closeSession(t, s)
+		t.Run(strconv.Itoa(contacts), func(t *testing.T) {
+			if testing.Short() && contacts > 5000 {
+				t.Skip("the race detector has seen it all with fewer")
+			}
+			var items strings.Builder
+			for i := range contacts {
+				fmt.Fprintf(&items, "<item jid='firstname.lastname%d@jet.test' name='Firstname Lastname (%d)' subscription='both'>"+
+					strings.Repeat("<group>Department</group>", tt.groups)+"</item>", i, i)
+			}
+			f := &fake{script: map[string]func(*fakeConn) bool{"roster": func(c *fakeConn) bool {
+				c.say("<iq type='result' id='" + c.hear().Attr("id") + "'><query xmlns='jabber:iq:roster'>" + items.String() + "</query></iq>")
+				return false
+			}}}
+			s := New(f.start(t).config())
+			switch err := s.Start(testContext(t)); {
+			case err != nil:
+				t.Fatal(err)
+			case fits && s.RosterError() != nil:
+				t.Errorf("with %d contacts: %v", contacts, s.RosterError())
+			case fits && s.Subscription(jid.MustParse(fmt.Sprintf("firstname.lastname%d@jet.test", contacts-1))) != "both":
+				t.Error("the last contact is missing")
+			case !fits && (!errors.Is(s.RosterError(), ErrStanzaTooBig) || !strings.Contains(s.RosterError().Error(), "list of contacts")):
+				t.Errorf("with %d contacts: %v", contacts, s.RosterError())
+			}
+			closeSession(t, s)
+		})
 	}
 }

@@ -112,6 +112,9 @@ func TestSeeds(t *testing.T) {
 			}
 		}
 	}
+	if *seeds == 0 && testing.Short() {
+		t.Run("the others", func(t *testing.T) { t.Skip("not with -short") })
+	}
 	counts["runs"], counts["runs that broke a rule"] = n, bad
 	for _, what := range slices.Sorted(maps.Keys(counts)) {
 		t.Logf("%8d %s", counts[what], what)
