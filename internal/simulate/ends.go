@@ -64,20 +64,33 @@ func (e *end) report(ev event.Event) {
 	}
 }
 
-// receives runs `receive` on a machine until the run is over.
+// receives runs `receive` on a machine until the simulation is over, and then once more if
+// it has crashed: what was verified is to be released all the same.
 func (e *end) receives() {
+	var err error
 	for n := 0; ; n++ {
+		var last <-chan time.Time
 		select {
 		case <-e.w.over:
-			return
+			if !errors.Is(err, errCrashed) {
+				return
+			}
+			last = time.After(10 * time.Minute)
 		default:
 		}
 		r := e.w.dice.of("receive", n)
 		stop, calm := make(chan struct{}), e.w.calm()
-		err := e.live("receive", true, func(ctx context.Context, ep *transfer.Endpoint) error {
+		err = e.live("receive", true, func(ctx context.Context, ep *transfer.Endpoint) error {
 			go func() { // ends with the run, or with the restart
 				defer close(stop)
-				e.untilRestart(ctx, r)
+				if last == nil {
+					e.untilRestart(ctx, r)
+					return
+				}
+				select {
+				case <-last:
+				case <-ctx.Done():
+				}
 			}()
 			return ep.Receive(ctx, e.receiveOptions(stop))
 		})
