@@ -29,9 +29,10 @@
 //   - Everything happens below an [os.Root] of the hidden directory.
 //   - Symbolic links are made last, when no more files are written: no entry
 //     can be written through one.
-//   - Every name goes through package filename, component by component, and is
-//     created exclusively. Where two names fall together (by case, by Unicode
-//     normalisation, by what was replaced), the second gets a number.
+//   - A name stays as it was sent, byte by byte, unless the file system cannot hold
+//     it: then it is made safe by package filename. Each is created exclusively. Where
+//     two names fall together (by case, by Unicode normalisation, by what was
+//     replaced), the second gets a number. The top has a safe name in any case.
 //   - What no honest sender writes refuses the whole archive: absolute and
 //     unclean paths, the same path twice, an entry below something that is not
 //     a directory of the archive, hard links, devices, FIFOs, sparse files,

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"jetsend/internal/fileid"
-	"jetsend/internal/filename"
 )
 
 // blockSize is the unit of a tar stream: headers are whole blocks, and data
@@ -115,23 +114,6 @@ func (m *Manifest) Digest() [sha256.Size]byte {
 		b = b[:0]
 	}
 	return [sha256.Size]byte(h.Sum(nil))
-}
-
-// Renames says how many entries get another name when they are unpacked, as far as
-// the sender can know, and which are the first of them.
-func (m *Manifest) Renames() (count int, first []Change) {
-	for i := range m.entries {
-		e := &m.entries[i]
-		base := path.Base(e.path)
-		safe := filename.Component(base)
-		if e.path == top || safe == base {
-			continue
-		}
-		if count++; len(first) < maxChanges {
-			first = append(first, Change{Path: e.path, Now: path.Join(path.Dir(e.path), safe)})
-		}
-	}
-	return count, first
 }
 
 // Origin is the identity of the files, for [fileid.Same]: the same digest says

@@ -232,10 +232,13 @@ func (u *unpacker) claim(raw string, create func(p string) error) (string, error
 		return "", refuse(raw, "not in a directory of the archive")
 	}
 	base := path.Base(raw)
+	p, err := firstFree(parent.path, base, create)
+	// A file system that cannot hold the name holds a safe one, or one of letters alone.
 	safe := filename.Component(base)
-	p, err := firstFree(parent.path, safe, create)
-	if plain := filename.Plain(safe); unnameable(err) && plain != safe {
-		p, err = firstFree(parent.path, plain, create)
+	for _, other := range []string{safe, filename.Plain(safe)} {
+		if unnameable(err) && other != base {
+			p, err = firstFree(parent.path, other, create)
+		}
 	}
 	switch {
 	case errors.Is(err, fs.ErrExist):
@@ -358,8 +361,8 @@ func (u *unpacker) makeLinks() error {
 }
 
 // retarget returns the target of a link in terms of the names that there are
-// now. It has as many steps up as before, and as many names, which are safe:
-// so it is inside, as the one in the archive was.
+// now. It has as many steps up as before, and as many names after them, none of them
+// "..": so it is inside, as the one in the archive was.
 func (u *unpacker) retarget(l link) string {
 	names := strings.Split(l.target, "/")
 	up := 0
@@ -371,8 +374,6 @@ func (u *unpacker) retarget(l link) string {
 		raw = path.Join(raw, names[i])
 		if m, ok := u.made[raw]; ok {
 			names[i] = path.Base(m.path)
-		} else {
-			names[i] = filename.Component(names[i])
 		}
 	}
 	return strings.Join(names, "/")

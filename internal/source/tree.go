@@ -21,10 +21,8 @@ type Tree struct {
 	// same bytes.
 	Manifest []byte
 	Files    int // regular ones
-	Renamed  int // names that are others at a jetsend that unpacks it
 
 	skipped []archive.Skipped
-	changes []archive.Change // the first of those renamed
 }
 
 func openTree(ctx context.Context, path, name string, info fs.FileInfo) (*Source, error) {
@@ -41,10 +39,9 @@ func openTree(ctx context.Context, path, name string, info fs.FileInfo) (*Source
 	}
 	digest := m.Digest()
 	files, _ := m.Files()
-	renamed, changes := m.Renames()
 	return &Source{
 		Data: &tree{r}, Path: path, Name: name, Size: m.Size(), MTime: info.ModTime(), Origin: m.Origin(),
-		Tree: &Tree{Manifest: digest[:], Files: files, Renamed: renamed, skipped: m.Skipped(), changes: changes},
+		Tree: &Tree{Manifest: digest[:], Files: files, skipped: m.Skipped()},
 	}, nil
 }
 
@@ -91,19 +88,12 @@ func (s *Source) LeftOut() (texts []string) {
 	return texts
 }
 
-// Renames says how many names of the source are others at a jetsend that receives it,
-// as far as that can be known here, with texts for the user about the first of them.
-func (s *Source) Renames() (count int, texts []string) {
-	name := clean.Text(s.Name)
-	if safe := filename.Safe(s.Name); safe != s.Name {
-		count++
-		texts = append(texts, fmt.Sprintf("%s arrives as %s at another jetsend", name, safe))
+// Renamed is the name of the source at a jetsend that receives it, as far as that can be
+// known here, when it is another one, with a text for the user.
+func (s *Source) Renamed() (name, text string) {
+	safe := filename.Safe(s.Name)
+	if safe == s.Name {
+		return "", ""
 	}
-	if s.Tree == nil {
-		return count, texts
-	}
-	for _, c := range s.Tree.changes {
-		texts = append(texts, fmt.Sprintf("%s: %s arrives as %s at another jetsend", name, clean.Text(c.Path), clean.Text(c.Now)))
-	}
-	return count + s.Tree.Renamed, texts
+	return safe, fmt.Sprintf("%s arrives as %s at another jetsend", clean.Text(s.Name), safe)
 }

@@ -243,14 +243,14 @@ func TestHostileArchives(t *testing.T) {
 	if names := list(t, parent); len(names) != 2 {
 		t.Errorf("beside the download directory: %v", names)
 	}
-	// A tree that only looks hostile arrives, tamed.
+	// A tree that only looks hostile arrives, under a safe name.
 	src := &source.Source{Name: "../.tree\u202e", Tree: &source.Tree{Manifest: make([]byte, sha256.Size), Files: 1}}
 	data := tarOf(t, tar.Header{Name: "tree/$(x)\u202e;\x07", Typeflag: reg}, tar.Header{Name: "tree/" + strings.Repeat("n", 255), Typeflag: reg})
 	if code := offeredBy(t, romeo, src, data, uuid.NewString()); code != exitcode.OK {
 		t.Fatalf("exit code %d", code)
 	}
 	waitIdle(t, juliet)
-	if got := list(t, filepath.Join(dir, "_tree_")); len(got) != 2 || got[0] != "$(x)_;_" && got[1] != "$(x)_;_" {
+	if got := list(t, filepath.Join(dir, "_tree_")); len(got) != 2 || !slices.Contains(got, "$(x)\u202e;\x07") {
 		t.Errorf("%q in %q", got, list(t, dir))
 	}
 }

@@ -19,7 +19,7 @@ func collected() (*Endpoint, *[]event.Event) {
 // TestDifferencesOfSent: the receiver's word counts, else the rules for names, and
 // of other clients nothing is known.
 func TestDifferencesOfSent(t *testing.T) {
-	src := &source.Source{Name: "verona", Tree: &source.Tree{Renamed: 3}}
+	src := &source.Source{Name: ".verona", Tree: &source.Tree{}}
 	for name, tt := range map[string]struct {
 		said   *event.Differences
 		sealed bool
@@ -27,7 +27,7 @@ func TestDifferencesOfSent(t *testing.T) {
 	}{
 		"said":           {&event.Differences{Renamed: 5, LeftOut: 2}, true, event.Differences{Renamed: 5, LeftOut: 2}},
 		"said none":      {&event.Differences{}, true, event.Differences{}},
-		"older receiver": {nil, true, event.Differences{Renamed: 3}},
+		"older receiver": {nil, true, event.Differences{Renamed: 1}},
 		"another client": {nil, false, event.Differences{}},
 	} {
 		e, events := collected()

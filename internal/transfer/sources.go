@@ -51,8 +51,9 @@ func (e *core) openSources(ctx context.Context, opt SendOptions) ([]*source.Sour
 		}
 	}
 	for _, s := range all {
-		count, texts := s.Renames()
-		e.tellChanges(s.Name, count, texts)
+		if _, text := s.Renamed(); text != "" {
+			e.cfg.Report(event.Warning{Text: text})
+		}
 	}
 	return all, nil
 }

@@ -384,7 +384,9 @@ func (u *upload) reportSent(sent event.Sent) {
 	case u.differs != nil:
 		sent.Differences = *u.differs
 	case sent.VerifiedByPeer:
-		sent.Renamed, _ = u.src.Renames()
+		if name, _ := u.src.Renamed(); name != "" {
+			sent.Renamed = 1
+		}
 	}
 	if n := sent.LeftOut; n > 0 {
 		u.e.cfg.Report(event.Warning{Text: fmt.Sprintf("%s: the receiver left out %d symbolic links, which its file system does not have", clean.Text(u.head.Name), n)})
