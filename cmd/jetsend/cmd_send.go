@@ -19,6 +19,7 @@ import (
 	"jetsend/internal/clean"
 	"jetsend/internal/config"
 	"jetsend/internal/dialect"
+	"jetsend/internal/exclude"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
 	"jetsend/internal/jid"
@@ -38,8 +39,9 @@ contacts: section of the configuration, or from the account's list of contacts. 
 own address sends to your other devices.
 
 FILE may be a directory, which arrives as one, with its files, directories, links
-inside it, permission bits and times; other clients than jetsend get a .tar. FILE
-may be - for standard input, which is kept in the state directory until it has
+inside it, permission bits and times; other clients than jetsend get a .tar. --exclude
+and --include say by patterns, as in .gitignore, what of it is sent; the last one that
+matches decides, and nothing below a directory that is left out is looked at. FILE may be - for standard input, which is kept in the state directory until it has
 arrived; an empty one is an error unless --allow-empty is given: most often the
 program before the pipe has failed. A file keeps its time, and its permission bits as
 far as the receiver's umask leaves them. Several files go up to three at a time, with
@@ -118,6 +120,7 @@ func newSendCommand(a *app) *cobra.Command {
 	k.retry()
 	k.bool("no-resume", false, "start over, even when the same send was interrupted before or is running")
 	k.string("name", "", "tell the contact this `NAME` instead of the file's own (- is stdin)")
+	k.patterns()
 	k.size("max-spool", 0, "take no more than this from standard input, like 20GB; 0: what fits")
 	k.string("description", "", "a line of `TEXT` for the receiver")
 	k.bool("checksum", false, "compute SHA-256 at both ends and show it")
@@ -244,8 +247,12 @@ func (a *app) sendOptions(c *config.Config, to jid.JID, files []string) (o trans
 			return o, usagef("--name %q: a name has no directories in it", s.Name)
 		}
 	}
+	left, err := exclude.Parse(s.Exclude...)
+	if err != nil {
+		return o, usagef("--exclude: %v", err)
+	}
 	for _, f := range files {
-		src := source.Named{Path: f, Name: s.Name}
+		src := source.Named{Path: f, Name: s.Name, Exclude: left}
 		if f == stdinArg {
 			src = source.Named{Input: a.Stdin, Name: s.Name}
 		}

@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"jetsend/internal/config"
+	"jetsend/internal/exclude"
 	"jetsend/internal/route"
 )
 
@@ -54,6 +57,64 @@ func (k keyed) path(name, def, usage string, home func() string) {
 func (k keyed) strings(name, usage string) {
 	k.flags.StringArray(name, nil, usage)
 	k.tie(name)
+}
+
+// patterns adds --exclude and the flags that add to the same list, in the order in which
+// they are given.
+func (k keyed) patterns() {
+	const list = "exclude"
+	k.strings(list, "leave out what matches `PATTERN` in a directory, as in .gitignore; can be given again")
+	k.flags.Var(patterns{func(s string) error { return k.flags.Set(list, "!"+s) }, "PATTERN"}, "include", "send what matches `PATTERN` although one before it leaves it out")
+	k.flags.Var(patterns{func(s string) error {
+		lines, err := readLines(s, exclude.MaxBytes)
+		for _, line := range lines {
+			err = errors.Join(err, k.flags.Set(list, line))
+		}
+		return err
+	}, "FILE"}, "exclude-from", "patterns from `FILE`, one a line")
+}
+
+// patterns is a flag whose values another one takes.
+type patterns struct {
+	add  func(string) error
+	what string
+}
+
+// String implements pflag.Value.
+func (patterns) String() string { return "" }
+
+// Set implements pflag.Value.
+func (p patterns) Set(s string) error { return p.add(s) }
+
+// Type implements pflag.Value.
+func (p patterns) Type() string { return p.what }
+
+// The values are those of the other flag: see flagText.
+var _ pflag.SliceValue = patterns{}
+
+// Append implements pflag.SliceValue.
+func (p patterns) Append(s string) error { return p.add(s) }
+
+// Replace implements pflag.SliceValue.
+func (patterns) Replace([]string) error { return errors.New("the values are those of another flag") }
+
+// GetSlice implements pflag.SliceValue.
+func (patterns) GetSlice() []string { return nil }
+
+// readLines reads a text file of at most so many bytes.
+func readLines(path string, most int64) ([]string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	b, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, err
+	}
+	if int64(len(b)) > most {
+		return nil, fmt.Errorf("%s has more than %d bytes", path, most)
+	}
+	return strings.Split(strings.TrimSuffix(string(b), "\n"), "\n"), nil
 }
 
 // transport adds --transport, which stands for transports.order.

@@ -233,7 +233,7 @@ func pack(tb testing.TB, items ...item) []byte {
 
 func mustScan(tb testing.TB, dir string) *Manifest {
 	tb.Helper()
-	m, err := Scan(tb.Context(), dir)
+	m, err := Scan(tb.Context(), dir, nil)
 	if err != nil {
 		tb.Fatal(err)
 	}

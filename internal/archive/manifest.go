@@ -75,9 +75,11 @@ type Manifest struct {
 	name    string
 	entries []entry
 	skipped []Skipped
-	files   int
-	bytes   int64
-	origin  fileid.Digest
+	// excluded is that of Scan.
+	excluded Excluded
+	files    int
+	bytes    int64
+	origin   fileid.Digest
 }
 
 // Name is the base name of the directory, and the top of the stream.

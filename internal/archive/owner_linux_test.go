@@ -87,7 +87,7 @@ func TestUnreadable(t *testing.T) {
 			t.Fatal(err)
 		}
 		nobody(t, func() {
-			_, err := Scan(t.Context(), d)
+			_, err := Scan(t.Context(), d, nil)
 			var perr *fs.PathError
 			if !errors.Is(err, fs.ErrPermission) || !errors.As(err, &perr) || perr.Path != name {
 				t.Errorf("%s: %v", name, err)

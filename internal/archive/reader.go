@@ -226,7 +226,7 @@ func (r *Reader) drop() error {
 // that is not as it was, or not there, or new. To be called before the end of
 // the stream is made valid: what was read until then is one state of the tree.
 func (r *Reader) Unchanged(ctx context.Context) error {
-	now, err := Scan(ctx, r.m.dir)
+	now, err := Scan(ctx, r.m.dir, r.m.excluded)
 	if err != nil {
 		return err
 	}

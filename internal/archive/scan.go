@@ -27,18 +27,23 @@ const rootName = "root"
 // Scan takes the manifest of the directory dir, which may be a symbolic link
 // to one. Nothing below it is followed. Every regular file is opened once, so
 // that one that cannot be read fails here and not in the middle of a transfer.
+// The entries that excluded names, unless it is nil, are left out, and what is in them;
+// it is given paths below dir, with slashes.
 //
 // ErrTooMany when it is too large; a [ChangedError] when something vanished
 // meanwhile; [fs.PathError] for what cannot be read.
-func Scan(ctx context.Context, dir string) (*Manifest, error) {
-	m, err := scan(ctx, dir)
+func Scan(ctx context.Context, dir string, excluded Excluded) (*Manifest, error) {
+	m, err := scan(ctx, dir, excluded)
 	if err != nil {
 		return nil, fmt.Errorf("list directory %q: %w", dir, err)
 	}
 	return m, nil
 }
 
-func scan(ctx context.Context, dir string) (*Manifest, error) {
+// Excluded reports whether an entry is to be left out.
+type Excluded func(path string, dir bool) bool
+
+func scan(ctx context.Context, dir string, excluded Excluded) (*Manifest, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
@@ -47,7 +52,7 @@ func scan(ctx context.Context, dir string) (*Manifest, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := scanner{root: root, m: &Manifest{dir: abs, name: filepath.Base(abs)}}
+	s := scanner{root: root, m: &Manifest{dir: abs, name: filepath.Base(abs), excluded: excluded}}
 	if abs == filepath.Dir(abs) {
 		s.m.name = rootName
 	}
@@ -122,10 +127,12 @@ func (s *scanner) list(ctx context.Context, p string) (found []entry, err error)
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		e, reason, err := look(d, name, path.Join(p, name))
+		e, reason, err := s.look(d, name, path.Join(p, name))
 		switch {
 		case err != nil:
 			return nil, err
+		case reason == reasonExcluded:
+			continue
 		case reason != "":
 			s.m.skipped = append(s.m.skipped, Skipped{path.Join(p, name), reason})
 			continue
@@ -163,18 +170,22 @@ func (s *scanner) read(ctx context.Context, d *os.Root) (names []string, err err
 	}
 }
 
+// reasonExcluded: the user wants it left out.
+const reasonExcluded = "excluded"
+
 // look describes what is called name in d, or says why it is skipped. p is the
 // path of it.
-func look(d *os.Root, name, p string) (e entry, reason string, err error) {
+func (s *scanner) look(d *os.Root, name, p string) (e entry, reason string, err error) {
+	info, err := d.Lstat(name)
 	switch {
+	case err != nil:
+		return e, "", gone(p, err)
+	case s.m.excluded != nil && s.m.excluded(p, info.IsDir()): // before it is opened
+		return e, reasonExcluded, nil
 	case depth(p)+1 > MaxDepth:
 		return e, "", fmt.Errorf("%w: more than %d levels at %q", ErrTooMany, MaxDepth, path.Dir(p))
 	case len(p) > maxPath:
 		return e, "", fmt.Errorf("%w: a path of more than %d bytes", ErrTooMany, maxPath)
-	}
-	info, err := d.Lstat(name)
-	if err != nil {
-		return e, "", gone(p, err)
 	}
 	switch mode := info.Mode(); mode.Type() {
 	case 0:

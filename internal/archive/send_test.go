@@ -409,19 +409,19 @@ func TestScanBounds(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(d, strings.Repeat("x/", MaxDepth+1)), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Scan(t.Context(), d); !errors.Is(err, ErrTooMany) {
+	if _, err := Scan(t.Context(), d, nil); !errors.Is(err, ErrTooMany) {
 		t.Errorf("%d levels: %v", MaxDepth+1, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := Scan(ctx, grove(t)); !errors.Is(err, context.Canceled) {
+	if _, err := Scan(ctx, grove(t), nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
-	if _, err := Scan(t.Context(), filepath.Join(d, "missing")); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := Scan(t.Context(), filepath.Join(d, "missing"), nil); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("missing: %v", err)
 	}
 	write(t, filepath.Join(d, "file"), "x")
-	if _, err := Scan(t.Context(), filepath.Join(d, "file")); err == nil {
+	if _, err := Scan(t.Context(), filepath.Join(d, "file"), nil); err == nil {
 		t.Error("a file was scanned")
 	}
 	link := filepath.Join(t.TempDir(), "link")

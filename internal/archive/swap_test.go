@@ -79,7 +79,7 @@ func TestExchangedRace(t *testing.T) {
 	}()
 	read := 0
 	for end := time.Now().Add(time.Second); time.Now().Before(end); {
-		m, err := Scan(t.Context(), d)
+		m, err := Scan(t.Context(), d, nil)
 		if err != nil {
 			continue
 		}

@@ -73,6 +73,9 @@ type Send struct {
 	Name                   string `mapstructure:"name"`
 	Description            string `mapstructure:"description"`
 	Checksum               bool   `mapstructure:"checksum"`
+	// Exclude are the patterns, in the syntax of gitignore, of entries of a directory that
+	// are left out.
+	Exclude []string `mapstructure:"exclude"`
 	// Retries is how many attempts in a row may bring nothing before the run
 	// gives up, RetryFor how long it goes on trying after an interruption.
 	Retries  int           `mapstructure:"retries" check:"count"`

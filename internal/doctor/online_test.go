@@ -195,7 +195,7 @@ func TestDryRunOfInterrupted(t *testing.T) {
 	receiving(t, juliet)
 	opt := transfer.SendOptions{To: jid.MustParse("juliet@jet.test"), Files: []source.Named{{Path: testFile(t, "some text")}}, Wait: time.Minute}
 	const id = "0a3c1f2e-5d6b-4c7a-8e9f-0123456789ab"
-	src, err := source.Open(t.Context(), opt.Files[0].Path, "")
+	src, err := source.Open(t.Context(), opt.Files[0])
 	if err != nil {
 		t.Fatal(err)
 	}

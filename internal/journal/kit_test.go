@@ -78,7 +78,7 @@ func openKit(t *testing.T, path string, c *clock) *kit {
 
 func sent(id string) Row {
 	return Row{
-		Key: Key{id, Send}, Batch: "b", Peer: romeo, Resource: "x", Profile: true, Name: "a.iso", Description: "the balcony scene",
+		Key: Key{id, Send}, Batch: "b", Peer: romeo, Resource: "x", Profile: true, Name: "a.iso", Description: "the balcony scene", Exclude: "*.o\n!keep.o",
 		Path: "/home/juliet/a\xff.iso", Size: 1000, Source: SourceFile, MTime: mtime, Keys: [][]byte{keyA},
 	}
 }

@@ -127,6 +127,9 @@ type Row struct {
 	// Size and SHA256 are those of the archive; nil for a file. Two archives of
 	// the same manifest are the same bytes.
 	Manifest []byte
+	// Exclude is the text of the patterns of entries of a directory that are left out:
+	// those of package exclude. When receiving, it is not known.
+	Exclude string
 	// Origin is the identity of the source for [fileid.Same]: nil when receiving,
 	// and of transfers from before it was kept.
 	Origin []byte
@@ -247,7 +250,7 @@ type milli int64
 func (m milli) time() time.Time { return time.UnixMilli(int64(m)).UTC() }
 
 const columns = `id, direction, batch, peer, resource, profile, name, dir, path, size, mtime_s, mtime_ns,
-	sha256, state, durable, released, retries, created, updated, finished, error, mode, manifest, moved, description, paused, declined, origin, phase, source`
+	sha256, state, durable, released, retries, created, updated, finished, error, mode, manifest, moved, description, paused, declined, origin, phase, source, patterns`
 
 // keysOf are the identity keys of a row, in hexadecimal and one after the other:
 // read with the row, since a query for each of thousands takes seconds.
@@ -278,7 +281,7 @@ func scan(rows *sql.Rows) (r Row, err error) {
 	var seconds, nanos, finished sql.NullInt64
 	var created, updated, moved milli
 	err = rows.Scan(&r.ID, &r.Direction, &r.Batch, &peer, &r.Resource, &r.Profile, &r.Name, &r.Dir, &r.Path, &r.Size, &seconds, &nanos,
-		&r.SHA256, &r.State, &r.Durable, &r.Released, &r.Retries, &created, &updated, &finished, &r.LastError, &r.Mode, &r.Manifest, &moved, &r.Description, &r.Paused, &r.Declined, &r.Origin, &r.Phase, &r.Source, &keys)
+		&r.SHA256, &r.State, &r.Durable, &r.Released, &r.Retries, &created, &updated, &finished, &r.LastError, &r.Mode, &r.Manifest, &moved, &r.Description, &r.Paused, &r.Declined, &r.Origin, &r.Phase, &r.Source, &r.Exclude, &keys)
 	if err != nil {
 		return r, err
 	}
@@ -330,7 +333,7 @@ func save(ctx context.Context, tx *sql.Tx, r *Row) error {
 	if !r.Finished.IsZero() {
 		finished = sql.NullInt64{Int64: r.Finished.UnixMilli(), Valid: true}
 	}
-	const query = `INSERT INTO transfers (` + columns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+	const query = `INSERT INTO transfers (` + columns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
 		ON CONFLICT (id, direction) DO UPDATE SET batch = excluded.batch, resource = excluded.resource, name = excluded.name, dir = excluded.dir,
 		path = excluded.path, sha256 = excluded.sha256, state = excluded.state, durable = excluded.durable,
 		released = excluded.released, retries = excluded.retries, updated = excluded.updated,
@@ -338,7 +341,7 @@ func save(ctx context.Context, tx *sql.Tx, r *Row) error {
 		declined = excluded.declined, phase = excluded.phase`
 	_, err := tx.ExecContext(ctx, query, r.ID, string(r.Direction), r.Batch, r.Peer.Bare().String(), r.Resource, r.Profile, r.Name, r.Dir, r.Path,
 		r.Size, seconds, nanos, r.SHA256, string(r.State), r.Durable, r.Released, r.Retries, r.Created.UnixMilli(), r.Updated.UnixMilli(),
-		finished, r.LastError, uint32(r.Mode), r.Manifest, r.Moved.UnixMilli(), r.Description, string(r.Paused), r.Declined, r.Origin, string(r.Phase), string(r.Source))
+		finished, r.LastError, uint32(r.Mode), r.Manifest, r.Moved.UnixMilli(), r.Description, string(r.Paused), r.Declined, r.Origin, string(r.Phase), string(r.Source), r.Exclude)
 	if err != nil {
 		return err
 	}

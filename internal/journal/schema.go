@@ -18,7 +18,7 @@ const owner = "journal"
 // moved: until then every attempt counted as a sign of life; the fourth with what
 // the sender says about a file; the fifth with spent, the sixth
 // with pauses, the seventh with declined, the eighth with the identity of sources, the
-// ninth with phase and source.
+// ninth with phase and source, the tenth with the patterns of what is left out.
 func schema() []string {
 	return []string{`
 CREATE TABLE transfers (
@@ -76,7 +76,9 @@ ALTER TABLE transfers ADD COLUMN paused TEXT NOT NULL DEFAULT '' CHECK (paused I
 ALTER TABLE transfers ADD COLUMN declined INTEGER NOT NULL DEFAULT 0 CHECK (declined IN (0, 1));
 `, `
 ALTER TABLE transfers ADD COLUMN origin BLOB CHECK (origin IS NULL OR length(origin) = 64);
-`, meaning}
+`, meaning, `
+ALTER TABLE transfers ADD COLUMN patterns TEXT NOT NULL DEFAULT '' CHECK (length(patterns) <= 65536);
+`}
 }
 
 // meaning is the step that writes down what other columns said until then: that the peer

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"jetsend/internal/exclude"
 	"jetsend/internal/fileid"
 	"jetsend/internal/journal"
 )
@@ -17,14 +19,13 @@ import (
 // openNonblock keeps opening a FIFO from hanging; for a regular file it means nothing.
 const openNonblock = syscall.O_NONBLOCK
 
-// Open opens a file or a directory, be it through a link: the user named it. An empty
-// name means the base name of path.
-func Open(ctx context.Context, path, name string) (*Source, error) {
-	abs, err := filepath.Abs(path)
+// Open opens a file or a directory, be it through a link: the user named it.
+func Open(ctx context.Context, n Named) (*Source, error) {
+	abs, err := filepath.Abs(n.Path)
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(path, os.O_RDONLY|openNonblock, 0)
+	f, err := os.OpenFile(n.Path, os.O_RDONLY|openNonblock, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -33,18 +34,15 @@ func Open(ctx context.Context, path, name string) (*Source, error) {
 		if err := f.Close(); err != nil {
 			return nil, err
 		}
-		return openTree(ctx, abs, name, info)
+		return openTree(ctx, abs, n, info)
 	}
 	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is not a regular file", path)
+		err = fmt.Errorf("%s is not a regular file", n.Path)
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	if name == "" {
-		name = filepath.Base(path)
-	}
-	return ofFile(f, info, followed(abs, info), name)
+	return ofFile(f, info, followed(abs, info), cmp.Or(n.Name, filepath.Base(n.Path)))
 }
 
 // followed is the path of the file itself when path is a link to it: that is what
@@ -67,7 +65,11 @@ func followed(path string, info fs.FileInfo) string {
 // file that was, a link in its place is another file, and is not followed.
 func reopen(ctx context.Context, row *journal.Row) (*Source, error) {
 	if row.Origin == nil || row.Source == journal.SourceTree {
-		return Open(ctx, row.Path, row.Name)
+		left, err := exclude.Parse(row.Exclude)
+		if err != nil {
+			return nil, err
+		}
+		return Open(ctx, Named{Path: row.Path, Name: row.Name, Exclude: left})
 	}
 	f, err := os.OpenFile(row.Path, os.O_RDONLY|openNonblock|syscall.O_NOFOLLOW, 0)
 	if errors.Is(err, syscall.ELOOP) {

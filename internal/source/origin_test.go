@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"jetsend/internal/archive"
+	"jetsend/internal/exclude"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
 )
@@ -36,16 +37,16 @@ func newLure(t *testing.T) *lure {
 }
 
 // row is what the journal keeps of a source.
-func rowFor(t *testing.T, path string) *journal.Row {
+func rowFor(t *testing.T, n Named) *journal.Row {
 	t.Helper()
-	src, err := Open(t.Context(), path, "")
+	src, err := Open(t.Context(), n)
 	if err != nil {
 		t.Fatal(err)
 	}
 	Close(src)
 	return &journal.Row{
 		Key: journal.Key{Direction: journal.Send, ID: "0f6c0a1e-0000-4000-8000-000000000001"}, Peer: jid.MustParse("a@b"),
-		Name: src.Name, Path: src.Path, Size: src.Size, MTime: src.MTime, Mode: src.Mode, Source: src.Kind(), Manifest: src.Manifest(), Origin: src.Origin,
+		Name: src.Name, Path: src.Path, Size: src.Size, MTime: src.MTime, Mode: src.Mode, Source: src.Kind(), Manifest: src.Manifest(), Exclude: src.Exclude(), Origin: src.Origin,
 	}
 }
 
@@ -63,7 +64,7 @@ func TestSourceExchanged(t *testing.T) {
 		},
 	} {
 		l := newLure(t)
-		row := rowFor(t, l.path)
+		row := rowFor(t, Named{Path: l.path})
 		if err := change(l); err != nil {
 			t.Fatal(err)
 		}
@@ -95,7 +96,7 @@ func TestSourceSame(t *testing.T) {
 		if err := os.Symlink(l.path, latest); err != nil {
 			t.Fatal(err)
 		}
-		row := rowFor(t, latest)
+		row := rowFor(t, Named{Path: latest})
 		if row.Name != "latest" {
 			t.Errorf("it is called %s", row.Name)
 		}
@@ -118,7 +119,7 @@ func TestSourceSame(t *testing.T) {
 // TestSourceOfBefore: a row from before identities were kept goes by size and time.
 func TestSourceOfBefore(t *testing.T) {
 	l := newLure(t)
-	row := rowFor(t, l.path)
+	row := rowFor(t, Named{Path: l.path})
 	row.Origin = nil
 	copied := l.path + ".new"
 	err := errors.Join(os.WriteFile(copied, []byte("please send this."), 0o600), os.Chtimes(copied, l.when, l.when), os.Rename(copied, l.path))
@@ -140,7 +141,7 @@ func TestTreeExchanged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	row := rowFor(t, l.dir)
+	row := rowFor(t, Named{Path: l.dir})
 	src, err := (Opener{}).Reopen(t.Context(), row)
 	if err != nil {
 		t.Fatal(err)
@@ -156,7 +157,7 @@ func TestTreeExchanged(t *testing.T) {
 	if err := src.Unchanged(t.Context()); !errors.Is(err, ErrChanged) {
 		t.Errorf("at the end: %v", err)
 	}
-	if m, err := archive.Scan(t.Context(), l.dir); err != nil || string(row.Manifest) != string(digestOf(m)) {
+	if m, err := archive.Scan(t.Context(), l.dir, nil); err != nil || string(row.Manifest) != string(digestOf(m)) {
 		t.Fatalf("it shows by the manifest alone: %v", err)
 	}
 	if _, err := (Opener{}).Reopen(t.Context(), row); !errors.Is(err, ErrChanged) {
@@ -167,4 +168,34 @@ func TestTreeExchanged(t *testing.T) {
 func digestOf(m *archive.Manifest) []byte {
 	d := m.Digest()
 	return d[:]
+}
+
+// TestReopenLeavesOut: what was left out of a directory is left out again.
+func TestReopenLeavesOut(t *testing.T) {
+	l := newLure(t)
+	left, err := exclude.Parse("*.log", "!keep.log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"a.log", "keep.log"} {
+		if err := os.WriteFile(filepath.Join(l.dir, name), []byte(name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	row := rowFor(t, Named{Path: l.dir, Exclude: left})
+	if row.Exclude != "*.log\n!keep.log" {
+		t.Errorf("the journal has %q", row.Exclude)
+	}
+	if err := os.WriteFile(filepath.Join(l.dir, "a.log"), []byte("longer"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	again, err := (Opener{}).Reopen(t.Context(), row)
+	if err != nil {
+		t.Fatal(err)
+	}
+	Close(again)
+	row.Exclude = ""
+	if _, err := (Opener{}).Reopen(t.Context(), row); !errors.Is(err, ErrChanged) {
+		t.Errorf("without the patterns: %v", err)
+	}
 }

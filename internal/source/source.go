@@ -103,6 +103,15 @@ func (s *Source) Manifest() []byte {
 	return s.Tree.Manifest
 }
 
+// Exclude is the text of the patterns of entries that are left out of a directory, for
+// the journal.
+func (s *Source) Exclude() string {
+	if s.Tree == nil {
+		return ""
+	}
+	return s.Tree.Exclude
+}
+
 // same reports whether the source is what the row says.
 func (s *Source) same(row *journal.Row) bool {
 	return row.Unchanged(s.Size, s.MTime, s.Origin) && bytes.Equal(row.Manifest, s.Manifest())

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"jetsend/internal/exclude"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
 	"jetsend/internal/spool"
@@ -73,6 +74,8 @@ type Limits struct {
 type Named struct {
 	Path string
 	Name string // as it is offered; empty means the base name of Path
+	// Exclude names the entries of a directory that are left out.
+	Exclude *exclude.List
 	// Input, when not nil, is read to its end before anything is offered, and kept
 	// in Spools. There is no Path then.
 	Input io.Reader
@@ -86,7 +89,7 @@ func (o Opener) OpenAll(ctx context.Context, named []Named, limits Limits) (all 
 		if n.Input != nil {
 			s, err = o.Read(ctx, n.Input, n.Name, limits)
 		} else {
-			s, err = Open(ctx, n.Path, n.Name)
+			s, err = Open(ctx, n)
 		}
 		if err != nil {
 			Close(all...)

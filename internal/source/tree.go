@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,12 +22,14 @@ type Tree struct {
 	// same bytes.
 	Manifest []byte
 	Files    int // regular ones
+	// Exclude is the text of the patterns of entries that were left out.
+	Exclude string
 
 	skipped []archive.Skipped
 }
 
-func openTree(ctx context.Context, path, name string, info fs.FileInfo) (*Source, error) {
-	m, err := archive.Scan(ctx, path)
+func openTree(ctx context.Context, path string, n Named, info fs.FileInfo) (*Source, error) {
+	m, err := archive.Scan(ctx, path, n.Exclude.Excludes)
 	if err != nil {
 		return nil, err
 	}
@@ -34,14 +37,11 @@ func openTree(ctx context.Context, path, name string, info fs.FileInfo) (*Source
 	if err != nil {
 		return nil, err
 	}
-	if name == "" {
-		name = m.Name()
-	}
 	digest := m.Digest()
 	files, _ := m.Files()
 	return &Source{
-		Data: &tree{r}, Path: path, Name: name, Size: m.Size(), MTime: info.ModTime(), Origin: m.Origin(),
-		Tree: &Tree{Manifest: digest[:], Files: files, skipped: m.Skipped()},
+		Data: &tree{r}, Path: path, Name: cmp.Or(n.Name, m.Name()), Size: m.Size(), MTime: info.ModTime(), Origin: m.Origin(),
+		Tree: &Tree{Manifest: digest[:], Files: files, Exclude: n.Exclude.String(), skipped: m.Skipped()},
 	}, nil
 }
 

@@ -35,7 +35,7 @@ func TestAskForAnotherName(t *testing.T) {
 	id := ""
 	offer := func(name string, want exitcode.Code) {
 		t.Helper()
-		src, err := source.Open(t.Context(), source.Named{Path: st.path, Name: name}.Path, source.Named{Path: st.path, Name: name}.Name)
+		src, err := source.Open(t.Context(), source.Named{Path: st.path, Name: name})
 		if err != nil {
 			t.Fatal(err)
 		}

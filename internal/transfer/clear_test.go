@@ -77,7 +77,7 @@ func TestNothingInTheClear(t *testing.T) {
 	juliet.cfg.S5B.Advertise = []string{relay.Addr}
 	romeo.cfg.S5B.Advertise = []string{"127.0.0.1:1"}
 	receiving(t, juliet, ReceiveOptions{Dir: dir, Accept: policy.Contacts})
-	src, err := source.Open(t.Context(), source.Named{Path: path}.Path, source.Named{Path: path}.Name)
+	src, err := source.Open(t.Context(), source.Named{Path: path})
 	if err != nil {
 		t.Fatal(err)
 	}

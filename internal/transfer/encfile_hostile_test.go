@@ -187,7 +187,7 @@ func TestFormsInTheClear(t *testing.T) {
 		t.Run(string(how), func(t *testing.T) {
 			seen := len(st.tap.Stanzas())
 			var key []byte
-			src, err := source.Open(t.Context(), source.Named{Path: st.path}.Path, source.Named{Path: st.path}.Name)
+			src, err := source.Open(t.Context(), source.Named{Path: st.path})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -81,7 +81,7 @@ func TestFreshSecrets(t *testing.T) {
 	}
 	id := ""
 	send := func() exitcode.Code {
-		src, err := source.Open(t.Context(), source.Named{Path: st.path}.Path, source.Named{Path: st.path}.Name)
+		src, err := source.Open(t.Context(), source.Named{Path: st.path})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -334,7 +334,7 @@ func (o *offering) rowOf() journal.Row {
 	r := journal.Row{
 		Key:  journal.Key{ID: o.head.Transfer, Direction: journal.Send},
 		Peer: o.opt.To.Bare(), Profile: o.profile(), Name: o.src.Name, Description: o.opt.Description, Path: o.src.Path, Size: o.src.Size, MTime: o.src.MTime,
-		Mode: o.src.Mode, Source: o.src.Kind(), Manifest: o.src.Manifest(), Origin: o.src.Origin,
+		Mode: o.src.Mode, Source: o.src.Kind(), Manifest: o.src.Manifest(), Exclude: o.src.Exclude(), Origin: o.src.Origin,
 	}
 	if o.batch != nil {
 		r.Batch = o.batch.ID

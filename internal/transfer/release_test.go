@@ -90,7 +90,7 @@ func cut(t *testing.T) (*stage, *insider, func() exitcode.Code) {
 	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts})
 	opt := SendOptions{To: jid.MustParse("juliet@jet.test"), Wait: time.Minute, AnswerTimeout: time.Minute, Route: route.Options{Transports: []string{route.S5B}}}
 	send := func() exitcode.Code {
-		src, err := source.Open(t.Context(), source.Named{Path: st.path}.Path, source.Named{Path: st.path}.Name)
+		src, err := source.Open(t.Context(), source.Named{Path: st.path})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -110,7 +110,7 @@ func TestSourceLost(t *testing.T) {
 		t.Error("a file that has changed can be gone on with")
 	}
 	file := testFile(t, "something")
-	src, err := source.Open(t.Context(), source.Named{Path: filepath.Dir(file)}.Path, source.Named{Path: filepath.Dir(file)}.Name)
+	src, err := source.Open(t.Context(), source.Named{Path: filepath.Dir(file)})
 	if err != nil {
 		t.Fatal(err)
 	}
