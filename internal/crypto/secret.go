@@ -3,6 +3,7 @@ package crypto
 import (
 	"bytes"
 	"crypto/rand"
+	"crypto/sha256"
 	"fmt"
 	"sync"
 	"unicode/utf8"
@@ -29,6 +30,8 @@ type Secret struct {
 	key   []byte     // nil after Wipe
 	iv    []byte
 	spent bool // an Encrypter was made of it
+	// wrote are the directions of records that were made of it, by what their keys come from.
+	wrote map[[sha256.Size]byte]bool
 }
 
 // NewSecret makes a fresh secret: a random key, and a random 12-byte IV of its
