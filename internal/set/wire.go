@@ -1,0 +1,292 @@
+package set
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"io/fs"
+	"math"
+	"time"
+)
+
+// Append appends a message as it is written.
+func Append(b []byte, m Message) []byte {
+	at := len(b)
+	b = m.append(append(b, m.kind()))
+	body := len(b) - at - 1
+	var size [binary.MaxVarintLen64]byte
+	n := binary.PutUvarint(size[:], uint64(body))
+	b = append(b, size[:n]...)
+	copy(b[at+1+n:], b[at+1:at+1+body])
+	copy(b[at+1:], size[:n])
+	return b
+}
+
+// Reader reads messages from the plaintext of records.
+type Reader struct {
+	next func() ([]byte, error) // record
+	left []byte                 // of the record of the moment
+	body []byte
+}
+
+// NewReader reads messages from what next returns, one record after the other.
+func NewReader(next func() ([]byte, error)) *Reader { return &Reader{next: next} }
+
+// Read returns the next message: [io.EOF] after the last one, [io.ErrUnexpectedEOF] when
+// the records end within one, ErrMessage for one that is malformed.
+func (r *Reader) Read() (Message, error) {
+	kind, err := r.byte()
+	if err != nil {
+		return nil, err
+	}
+	size, err := r.length()
+	if err != nil {
+		return nil, err
+	}
+	if r.body, err = r.take(r.body[:0], size); err != nil {
+		return nil, err
+	}
+	p := parser{b: r.body}
+	m := p.message(kind)
+	if p.err == nil && len(p.b) > 0 {
+		p.fail(malformed("%d bytes behind it", len(p.b)))
+	}
+	if p.err != nil {
+		return nil, p.err
+	}
+	return m, nil
+}
+
+// byte returns the next byte; an error is that of the records.
+func (r *Reader) byte() (byte, error) {
+	for len(r.left) == 0 { // a record may be empty
+		var err error
+		if r.left, err = r.next(); err != nil {
+			return 0, err
+		}
+	}
+	c := r.left[0]
+	r.left = r.left[1:]
+	return c, nil
+}
+
+// inside is byte within a message.
+func (r *Reader) inside() (byte, error) {
+	c, err := r.byte()
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	return c, err
+}
+
+// length is that of a body.
+func (r *Reader) length() (n int, err error) {
+	for shift := 0; shift < 21; shift += 7 {
+		c, err := r.inside()
+		switch n |= int(c&0x7f) << shift; {
+		case err != nil:
+			return 0, err
+		case c >= 0x80:
+			continue
+		case n > MaxBody || c == 0 && shift > 0:
+			return 0, malformed("a body of %d bytes", n)
+		}
+		return n, nil
+	}
+	return 0, malformed("a body that is too long")
+}
+
+// take appends the next n bytes, which are part of a message.
+func (r *Reader) take(b []byte, n int) ([]byte, error) {
+	for n > 0 {
+		c, err := r.inside()
+		if err != nil {
+			return b, err
+		}
+		some := min(n-1, len(r.left))
+		b = append(append(b, c), r.left[:some]...)
+		r.left = r.left[some:]
+		n -= 1 + some
+	}
+	return b, nil
+}
+
+// parser takes a body apart. After an error it gives zeros.
+type parser struct {
+	b   []byte
+	err error
+}
+
+func (p *parser) fail(err error) {
+	if p.err == nil {
+		p.err, p.b = err, nil
+	}
+}
+
+func (p *parser) number() uint64 {
+	v, n := binary.Uvarint(p.b)
+	if n <= 0 || n > 1 && p.b[n-1] == 0 { // too short, too large, or not the shortest form
+		p.fail(malformed("a number"))
+		return 0
+	}
+	p.b = p.b[n:]
+	return v
+}
+
+func (p *parser) signed() int64 {
+	u := p.number()
+	return int64(u>>1) ^ -int64(u&1) // zigzag, as encoding/binary has it
+}
+
+// size is a number of bytes.
+func (p *parser) size() int64 {
+	v := p.number()
+	if v > math.MaxInt64 {
+		p.fail(malformed("a size"))
+		return 0
+	}
+	return int64(v)
+}
+
+func (p *parser) one() byte {
+	if len(p.b) == 0 {
+		p.fail(malformed("it is cut off"))
+		return 0
+	}
+	c := p.b[0]
+	p.b = p.b[1:]
+	return c
+}
+
+// text is a byte string of at most so many bytes; it shares the body.
+func (p *parser) text(most int) []byte {
+	n := p.number()
+	if n > uint64(min(most, len(p.b))) {
+		p.fail(malformed("a string of %d bytes", n))
+		return nil
+	}
+	t := p.b[:n:n]
+	p.b = p.b[n:]
+	return t
+}
+
+func (p *parser) check(err error) {
+	if err != nil {
+		p.fail(err)
+	}
+}
+
+func (p *parser) message(kind byte) Message {
+	switch kind {
+	case kindEntry:
+		return p.entry()
+	case kindExtents:
+		return p.extents()
+	case kindIndexed:
+		return Indexed{}
+	case kindWant:
+		return p.want()
+	case kindData:
+		return p.data()
+	case kindEnd:
+		m := End{Number: p.number(), SHA256: clone(p.text(MaxBody))}
+		p.check(checkSum(m.SHA256))
+		return m
+	case kindReleased:
+		m := Released{p.number(), p.number()}
+		p.check(checkRun(m.First, m.Count))
+		return m
+	case kindFailed:
+		return Failed{p.number(), string(p.text(MaxReason))}
+	case kindDone:
+		return Done{p.number(), p.number()}
+	case kindAlive:
+		return Alive{}
+	}
+	p.fail(malformed("kind %d", kind))
+	return nil
+}
+
+// clone is a copy of a string that shares the body, nil for an empty one.
+func clone(b []byte) []byte { return append([]byte(nil), b...) }
+
+func (p *parser) entry() Message {
+	e := Entry{Argument: p.number(), Kind: Kind(p.one()), Extents: -1}
+	if e.Kind < File || e.Kind > Link {
+		p.fail(malformed("an entry of kind %d", e.Kind))
+	}
+	names := p.number()
+	if names > MaxPath/2 {
+		p.fail(malformed("a path of %d names", names))
+	}
+	for range names {
+		if p.err != nil {
+			return nil
+		}
+		e.Path = append(e.Path, string(p.text(MaxPath)))
+	}
+	e.Mode = fs.FileMode(min(p.number(), math.MaxUint32))
+	seconds, nanos := p.signed(), p.number()
+	if nanos >= uint64(time.Second) {
+		p.fail(malformed("a time with %d nanoseconds", nanos))
+	}
+	e.MTime = time.Unix(seconds, int64(nanos)).UTC()
+	switch e.Kind {
+	case File:
+		e.Size = p.size()
+		if n := p.signed(); n < -1 || n > MaxExtents {
+			p.fail(malformed("%d extents", n))
+		} else {
+			e.Extents = int(n)
+		}
+		e.SHA256 = clone(p.text(MaxBody))
+	case Link:
+		e.Target = string(p.text(MaxPath))
+	}
+	p.check(e.check())
+	return e
+}
+
+func (p *parser) extents() Message {
+	n := p.number()
+	if n == 0 || n > MaxExtentsEach {
+		p.fail(malformed("%d extents", n))
+	}
+	var x Extents
+	for range n {
+		if p.err != nil {
+			return nil
+		}
+		x.List = append(x.List, Extent{p.size(), p.size()})
+	}
+	p.check(x.check())
+	return x
+}
+
+func (p *parser) want() Message {
+	w := Want{First: p.number(), Count: p.number()}
+	p.check(checkRun(w.First, w.Count))
+	switch what := p.one(); what {
+	case wantAll:
+	case wantNothing:
+		w.Nothing = true
+	case wantRest:
+		w.Have, w.SHA256 = p.size(), clone(p.text(MaxBody))
+		if w.Count != 1 || w.Have == 0 || len(w.SHA256) == 0 {
+			p.fail(malformed("the rest of %d entries behind %d bytes", w.Count, w.Have))
+		}
+		p.check(checkSum(w.SHA256))
+	default:
+		p.fail(malformed("%d is wanted", what))
+	}
+	return w
+}
+
+func (p *parser) data() Message {
+	d := Data{Number: p.number(), Offset: p.size(), Bytes: p.b}
+	if n := len(p.b); n == 0 || n > MaxData || int64(n) > math.MaxInt64-d.Offset {
+		p.fail(malformed("%d bytes at %d", n, d.Offset))
+	}
+	p.b = nil
+	return d
+}
