@@ -114,7 +114,8 @@ func readLines(path string, most int64) ([]string, error) {
 	if int64(len(b)) > most {
 		return nil, fmt.Errorf("%s has more than %d bytes", path, most)
 	}
-	return strings.Split(strings.TrimSuffix(string(b), "\n"), "\n"), nil
+	text := strings.TrimPrefix(string(b), "\ufeff") // editors of Windows mark UTF-8
+	return strings.Split(strings.TrimSuffix(text, "\n"), "\n"), nil
 }
 
 // transport adds --transport, which stands for transports.order.

@@ -101,7 +101,7 @@ func Extract(ctx context.Context, r io.Reader, root *os.Root, to Target, limits 
 	}
 	tree, err := extract(ctx, r, root, to, limits)
 	if err != nil {
-		if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		if full(err) {
 			err = fmt.Errorf("%w: %w", ErrNoSpace, err)
 		}
 		return Tree{}, errors.Join(fmt.Errorf("unpack archive: %w", err), Discard(root, to.ID))
@@ -260,3 +260,6 @@ func sync(d *os.File) error {
 	}
 	return err
 }
+
+// full reports whether the file system has no room, or the user's share of it.
+func full(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }

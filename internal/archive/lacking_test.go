@@ -53,6 +53,7 @@ func TestUnnameable(t *testing.T) {
 	}{
 		"grüße.txt": {syscall.EILSEQ, []string{"gr__e.txt"}}, "日本": {syscall.EINVAL, []string{"__"}},
 		long: {syscall.ENAMETOOLONG, []string{long[:96] + ".txt"}}, "a:b": {syscall.EINVAL, []string{"a_b"}},
+		"...": {syscall.ENOENT, []string{"file"}}, "aux.c": {syscall.EPERM, []string{"_aux.c"}},
 	} {
 		u := unpacker{made: map[string]made{top: {path: top, dir: true}}}
 		var tried []string

@@ -51,10 +51,19 @@ func (e *entry) is(info fs.FileInfo, id fileid.ID) bool {
 // link to it between the two, which changes what is known of it.
 func (e *entry) equal(o *entry) bool {
 	now := *o
+	now.at = e.at // it follows from what is before
 	if now.id.Is(e.id) {
 		now.id = e.id
 	}
 	return *e == now
+}
+
+// sameDir reports whether both are the same directory, at whatever times it was changed:
+// what is made or removed in it may be excluded.
+func (e *entry) sameDir(o *entry) bool {
+	now := *o
+	now.sec, now.nsec, now.at, now.head = e.sec, e.nsec, e.at, e.head
+	return e.kind == tar.TypeDir && *e == now
 }
 
 // end is where the next entry starts.
@@ -87,6 +96,11 @@ func (m *Manifest) Name() string { return m.name }
 
 // Size is the exact number of bytes of the stream.
 func (m *Manifest) Size() int64 { return m.entries[len(m.entries)-1].end() + endSize }
+
+// excludes reports whether an entry is left out.
+func (m *Manifest) excludes(path string, dir bool) bool {
+	return m.excluded != nil && m.excluded(path, dir)
+}
 
 // Files returns how many regular files there are, and the bytes in them.
 func (m *Manifest) Files() (count int, bytes int64) { return m.files, m.bytes }
@@ -175,7 +189,7 @@ func (m *Manifest) differs(o *Manifest) (string, bool) {
 	for i := range min(len(m.entries), len(o.entries)) {
 		a, b := &m.entries[i], &o.entries[i]
 		switch {
-		case a.equal(b):
+		case a.equal(b), m.excluded != nil && a.sameDir(b):
 		case a.path == b.path, before(a.path, b.path):
 			return a.path, true // changed, gone
 		default:

@@ -118,7 +118,7 @@ func (s *scanner) list(ctx context.Context, p string) (found []entry, err error)
 		return nil, gone(p, err)
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
-	names, err := s.read(ctx, d)
+	names, err := s.read(ctx, d, p)
 	if err != nil {
 		return nil, err
 	}
@@ -132,6 +132,7 @@ func (s *scanner) list(ctx context.Context, p string) (found []entry, err error)
 		case err != nil:
 			return nil, err
 		case reason == reasonExcluded:
+			s.seen--
 			continue
 		case reason != "":
 			s.m.skipped = append(s.m.skipped, Skipped{path.Join(p, name), reason})
@@ -145,8 +146,9 @@ func (s *scanner) list(ctx context.Context, p string) (found []entry, err error)
 	return found, nil
 }
 
-// read returns the names in a directory.
-func (s *scanner) read(ctx context.Context, d *os.Root) (names []string, err error) {
+// read returns the names in the directory at p, without those that are excluded whatever
+// they are: these need not be there any more when they are looked at.
+func (s *scanner) read(ctx context.Context, d *os.Root, p string) (names []string, err error) {
 	f, err := d.Open(top)
 	if err != nil {
 		return nil, err
@@ -163,6 +165,10 @@ func (s *scanner) read(ctx context.Context, d *os.Root) (names []string, err err
 		if err != nil {
 			return nil, err
 		}
+		some = slices.DeleteFunc(some, func(name string) bool {
+			at := path.Join(p, name)
+			return s.m.excludes(at, false) && s.m.excludes(at, true)
+		})
 		if s.seen += len(some); s.seen >= MaxEntries { // the top is one, too
 			return nil, fmt.Errorf("%w: more than %d entries", ErrTooMany, MaxEntries)
 		}
@@ -180,7 +186,7 @@ func (s *scanner) look(d *os.Root, name, p string) (e entry, reason string, err 
 	switch {
 	case err != nil:
 		return e, "", gone(p, err)
-	case s.m.excluded != nil && s.m.excluded(p, info.IsDir()): // before it is opened
+	case s.m.excludes(p, info.IsDir()): // before it is opened
 		return e, reasonExcluded, nil
 	case depth(p)+1 > MaxDepth:
 		return e, "", fmt.Errorf("%w: more than %d levels at %q", ErrTooMany, MaxDepth, path.Dir(p))

@@ -432,3 +432,43 @@ func TestScanBounds(t *testing.T) {
 		t.Errorf("by a link: %s, %d files", m.Name(), m.files)
 	}
 }
+
+// TestExcluded: what is left out is not opened, may come and go, and does not count.
+func TestExcluded(t *testing.T) {
+	d := t.TempDir()
+	for _, name := range []string{"keep/a", "logs/x", "keep/1.log"} {
+		write(t, filepath.Join(d, name), "x")
+	}
+	if err := os.Symlink("/etc", filepath.Join(d, "keep", "out.log")); err != nil {
+		t.Fatal(err)
+	}
+	m, err := Scan(t.Context(), d, func(p string, dir bool) bool { return strings.HasSuffix(p, ".log") || dir && p == "logs" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	var paths []string
+	for _, e := range m.entries {
+		paths = append(paths, e.path)
+	}
+	if want := []string{".", "keep", "keep/a"}; !slices.Equal(paths, want) || len(m.Skipped()) > 0 {
+		t.Errorf("%q, skipped %v", paths, m.Skipped())
+	}
+	r, err := m.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close() }()
+	whole := time.Unix(1700000000, 0) // its header is shorter
+	err = errors.Join(os.Remove(filepath.Join(d, "keep", "1.log")), os.WriteFile(filepath.Join(d, "keep", "2.log"), nil, 0o600), os.Chtimes(filepath.Join(d, "keep"), whole, whole))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Unchanged(t.Context()); err != nil {
+		t.Errorf("after a change of what is left out: %v", err)
+	}
+	write(t, filepath.Join(d, "keep", "b"), "x")
+	var changed *ChangedError
+	if err := r.Unchanged(t.Context()); !errors.As(err, &changed) || changed.Path != "keep/b" {
+		t.Errorf("after another one: %v", err)
+	}
+}

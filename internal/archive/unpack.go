@@ -234,9 +234,10 @@ func (u *unpacker) claim(raw string, create func(p string) error) (string, error
 	base := path.Base(raw)
 	p, err := firstFree(parent.path, base, create)
 	// A file system that cannot hold the name holds a safe one, or one of letters alone.
+	// What it says then differs: that of Windows knows no "aux.c", FAT no "...".
 	safe := filename.Component(base)
 	for _, other := range []string{safe, filename.Plain(safe)} {
-		if unnameable(err) && other != base {
+		if err != nil && !errors.Is(err, fs.ErrExist) && !full(err) && other != base {
 			p, err = firstFree(parent.path, other, create)
 		}
 	}

@@ -5,7 +5,6 @@ package exclude
 import (
 	"errors"
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 
@@ -26,11 +25,14 @@ type List struct {
 }
 
 type pattern struct {
-	glob string // of package doublestar
-	keep bool   // an entry that matches is not left out
-	dir  bool   // it is for directories alone
-	base bool   // it is for the last name of a path, at any depth
+	names []string // globs of package doublestar, each for one name; anyDepth
+	keep  bool     // an entry that matches is not left out
+	dir   bool     // it is for directories alone
+	base  bool     // it is for the last name of a path, at any depth
 }
+
+// anyDepth stands for any number of names, and for none.
+const anyDepth = "**"
 
 // Parse reads patterns, one each line, which may be blank or a comment. nil is returned
 // when there are none.
@@ -65,13 +67,11 @@ func (l *List) String() string {
 var (
 	errMalformed = errors.New("a bracket or a backslash has no end")
 	errClass     = errors.New("named classes of characters, such as [:alpha:], are not known")
+	errNoName    = errors.New("two slashes have no name between them")
 )
 
 func parse(line string) (p pattern, ok bool, err error) {
-	line = strings.TrimSuffix(line, "\r")
-	for strings.HasSuffix(line, " ") && !strings.HasSuffix(line, `\ `) {
-		line = line[:len(line)-1]
-	}
+	line = trim(strings.TrimSuffix(line, "\r"))
 	if line == "" || line[0] == '#' {
 		return p, false, nil
 	}
@@ -85,45 +85,84 @@ func parse(line string) (p pattern, ok bool, err error) {
 	if strings.Contains(line, "[:") {
 		return p, false, errClass
 	}
-	names := strings.Split(line, "/")
-	for i, name := range names {
-		if name != "**" {
-			names[i] = strip(name)
+	for name := range strings.SplitSeq(line, "/") {
+		switch {
+		case name == "":
+			return p, false, errNoName
+		case len(name) > 1 && strings.Trim(name, "*") == "" && !p.base:
+			name = anyDepth
+		default:
+			if name = glob(name); !doublestar.ValidatePattern(name) {
+				return p, false, errMalformed
+			}
 		}
+		p.names = append(p.names, name)
 	}
-	if !p.base && names[len(names)-1] == "**" { // everything inside, and not the directory itself
-		names = append(names, "*")
-	}
-	p.glob = strings.Join(names, "/")
-	if !doublestar.ValidatePattern(p.glob) {
-		return p, false, errMalformed
+	if p.names[len(p.names)-1] == anyDepth { // everything inside, and not the directory itself
+		p.names = append(p.names, "*")
 	}
 	return p, true, nil
 }
 
-// strip takes out of one name of a pattern what means more to doublestar than to git:
-// alternatives in braces, and more than one asterisk.
-func strip(name string) string {
+// trim takes off the spaces at the end but one that a backslash holds.
+func trim(line string) string {
+	end := strings.TrimRight(line, " ")
+	if slashes := len(end) - len(strings.TrimRight(end, `\`)); slashes%2 == 1 && end != line {
+		return end + " "
+	}
+	return end
+}
+
+// glob writes one name of a pattern as doublestar understands it: with no alternatives in
+// braces, with one asterisk for several, and with a bracket that is the first in brackets
+// escaped.
+func glob(name string) string {
 	var b strings.Builder
-	var last byte
+	asterisk := false // the last one that was written is one
 	for i := 0; i < len(name); i++ {
-		c := name[i]
-		switch {
+		before := asterisk
+		asterisk = name[i] == '*'
+		switch c := name[i]; {
 		case c == '\\' && i+1 < len(name):
-			b.WriteByte(c)
+			b.WriteString(name[i : i+2])
 			i++
-			b.WriteByte(name[i])
-			last = 0
-			continue
 		case c == '{' || c == '}':
 			b.WriteByte('\\')
-		case c == '*' && last == '*':
-			continue
+			b.WriteByte(c)
+		case asterisk && before:
+		case c == '[':
+			end := bracket(&b, name[i:])
+			i += end - 1
+		default:
+			b.WriteByte(c)
 		}
-		b.WriteByte(c)
-		last = c
 	}
 	return b.String()
+}
+
+// bracket writes the brackets at the beginning of name, and returns how long they are; all
+// of it when they have no end.
+func bracket(b *strings.Builder, name string) int {
+	i := 1
+	if i < len(name) && (name[i] == '!' || name[i] == '^') {
+		i++
+	}
+	b.WriteString(name[:i])
+	for first := i; i < len(name); i++ {
+		switch c := name[i]; {
+		case c == '\\' && i+1 < len(name):
+			b.WriteString(name[i : i+2])
+			i++
+		case c == ']' && i == first:
+			b.WriteString(`\]`)
+		case c == ']':
+			b.WriteByte(c)
+			return i + 1
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return len(name)
 }
 
 // Excludes reports whether an entry is left out. p is its path below the directory, with
@@ -132,17 +171,40 @@ func (l *List) Excludes(p string, dir bool) bool {
 	if l == nil {
 		return false
 	}
+	names := strings.Split(p, "/")
 	for _, pat := range slices.Backward(l.patterns) {
-		if pat.dir && !dir {
-			continue
-		}
-		name := p
+		of := names
 		if pat.base {
-			name = path.Base(p)
+			of = names[len(names)-1:]
 		}
-		if doublestar.MatchUnvalidated(pat.glob, name) {
+		if (dir || !pat.dir) && matches(pat.names, of) {
 			return !pat.keep
 		}
 	}
 	return false
+}
+
+// matches holds the names of a path against globs. Where it fails behind an anyDepth, it
+// goes on one name later behind the last of them: those before that have their names.
+func matches(globs, names []string) bool {
+	g, back, from := 0, -1, 0
+	for n := 0; n < len(names); {
+		switch {
+		case g < len(globs) && globs[g] == anyDepth:
+			g++
+			back, from = g, n
+		case g < len(globs) && doublestar.MatchUnvalidated(globs[g], names[n]):
+			g++
+			n++
+		case back >= 0:
+			from++
+			g, n = back, from
+		default:
+			return false
+		}
+	}
+	for g < len(globs) && globs[g] == anyDepth {
+		g++
+	}
+	return g == len(globs)
 }

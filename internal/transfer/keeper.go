@@ -100,7 +100,7 @@ func (k *keeper) look(ctx context.Context) time.Duration {
 		if task == nil {
 			continue
 		}
-		wait, free := k.plan.Wait(row, fresh[row.Peer], now)
+		wait, free := k.plan.Wait(row, fresh[row.Peer] && !row.Phase.Verified(), now)
 		switch {
 		case !free:
 		case wait > 0:
@@ -123,7 +123,7 @@ func (k *keeper) task(ctx context.Context, t *terms, row journal.Row, online boo
 		return nil
 	case row.Phase.Verified():
 		return func() error { return k.finish(ctx, t, row) }
-	case !row.Profile, row.Paused != journal.NotPaused, now.Sub(row.Moved) > t.AutoResume, !online, !k.r.wants(t, row):
+	case t.AutoResume <= 0, !row.Profile, row.Paused != journal.NotPaused, now.Sub(row.Moved) > t.AutoResume, !online, !k.r.wants(t, row):
 		return nil
 	}
 	return func() error { return k.r.request(t, row) }

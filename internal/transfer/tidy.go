@@ -53,10 +53,11 @@ var errNotReleased = errors.New("not released")
 func (k *keeper) finish(ctx context.Context, t *terms, row journal.Row) error {
 	how := k.r.keeping(t)
 	how.Out = nil // that is for the one transfer of the run
+	ours := t.Out == nil && row.Phase != journal.PhasePoured && k.r.wants(t, row)
 	if !k.r.e.settle(ctx, row, how) {
 		return errNotReleased
 	}
-	if t.Out == nil && row.Phase != journal.PhasePoured {
+	if ours {
 		k.r.once.End(row.ID, exitcode.OK) // it is one that has arrived
 	}
 	return nil
