@@ -263,3 +263,13 @@ func sync(d *os.File) error {
 
 // full reports whether the file system has no room, or the user's share of it.
 func full(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
+
+// trouble reports whether an error has nothing to do with the name of a file.
+func trouble(err error) bool {
+	for _, e := range []error{syscall.EIO, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EROFS} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}

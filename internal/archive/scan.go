@@ -184,6 +184,8 @@ const reasonExcluded = "excluded"
 func (s *scanner) look(d *os.Root, name, p string) (e entry, reason string, err error) {
 	info, err := d.Lstat(name)
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && s.m.excludes(p, true): // it may have been a directory
+		return e, reasonExcluded, nil
 	case err != nil:
 		return e, "", gone(p, err)
 	case s.m.excludes(p, info.IsDir()): // before it is opened

@@ -32,7 +32,7 @@ const (
 // ErrCut says that a stream of records has ended before its final one.
 var ErrCut = errors.New("the stream was cut")
 
-// ErrRecord says that a record is longer than [MaxRecord], or that one follows the final one.
+// ErrRecord says that a record is longer than [MaxRecord].
 var ErrRecord = errors.New("malformed record")
 
 // Role is an end of a Jingle session: the direction that it writes has keys of its own.
@@ -76,16 +76,18 @@ func (b *Binding) digest() [sha256.Size]byte {
 	return sha256.Sum256(all)
 }
 
-// records derives the first secret of the direction that role writes. It spends s: no
-// stream can be encrypted with it from then on, and no records to be written under the
-// same secret are derived twice.
+// records derives the first secret of the direction that role writes. A secret encrypts
+// either a stream or records, and no records to be written are derived twice of the same.
 func (s *Secret) records(role Role, b *Binding, write bool) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.check(); err != nil {
 		return nil, err
 	}
-	s.spent = true
+	if s.spent {
+		return nil, ErrReused
+	}
+	s.recorded = true
 	salt := append(append([]byte{}, s.iv...), b.Random[:]...)
 	sum := b.digest()
 	info := recordsInfo + string(role) + " " + string(sum[:])

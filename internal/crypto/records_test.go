@@ -114,6 +114,9 @@ func TestRecordsVectors(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if v.RecordsPerKey > 2 && w.chain.most != v.RecordsPerKey {
+			t.Errorf("a key for %d records", w.chain.most)
+		}
 		w.chain.most = v.RecordsPerKey
 		r, err := NewRecordReader(bytes.NewReader(raw(v.Stream)), s, Role(v.Role), b)
 		if err != nil {
@@ -212,6 +215,13 @@ func TestRecordsOnce(t *testing.T) {
 	}
 	if _, err := NewEncrypter(io.Discard, s); !errors.Is(err, ErrReused) {
 		t.Errorf("a stream under the secret: %v", err)
+	}
+	streamed := NewSecret(AES256GCM)
+	if _, err := NewEncrypter(io.Discard, streamed); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := NewRecordWriter(io.Discard, streamed, Initiator, testBinding()); !errors.Is(err, ErrReused) {
+		t.Errorf("records after a stream: %v", err)
 	}
 	b := testBinding()
 	b.Random = NewRandom()

@@ -26,10 +26,11 @@ const (
 type Secret struct {
 	suite Suite
 
-	mu    sync.Mutex // protects what follows
-	key   []byte     // nil after Wipe
-	iv    []byte
-	spent bool // an Encrypter was made of it
+	mu       sync.Mutex // protects what follows
+	key      []byte     // nil after Wipe
+	iv       []byte
+	spent    bool // an Encrypter was made of it
+	recorded bool // records were made of it
 	// wrote are the directions of records that were made of it, by what their keys come from.
 	wrote map[[sha256.Size]byte]bool
 }
@@ -153,7 +154,7 @@ func (s *Secret) stream(encrypt bool) (*stream, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
-	if encrypt && s.spent {
+	if encrypt && (s.spent || s.recorded) {
 		return nil, ErrReused
 	}
 	c, err := newStream(s.key, s.iv)

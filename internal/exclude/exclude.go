@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/bmatcuk/doublestar/v4"
 )
@@ -92,7 +93,7 @@ func parse(line string) (p pattern, ok bool, err error) {
 		case len(name) > 1 && strings.Trim(name, "*") == "" && !p.base:
 			name = anyDepth
 		default:
-			if name = glob(name); !doublestar.ValidatePattern(name) {
+			if name = glob(runes(name)); !doublestar.ValidatePattern(name) {
 				return p, false, errMalformed
 			}
 		}
@@ -102,6 +103,24 @@ func parse(line string) (p pattern, ok bool, err error) {
 		p.names = append(p.names, "*")
 	}
 	return p, true, nil
+}
+
+// runes gives each byte that is not UTF-8 a character of its own, of those for private
+// use: doublestar takes all of them for the same.
+func runes(s string) string {
+	if utf8.ValidString(s) {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); {
+		r, n := utf8.DecodeRuneInString(s[i:])
+		if r == utf8.RuneError && n == 1 {
+			r = 0x10ff00 + rune(s[i])
+		}
+		b.WriteRune(r)
+		i += n
+	}
+	return b.String()
 }
 
 // trim takes off the spaces at the end but one that a backslash holds.
@@ -171,7 +190,7 @@ func (l *List) Excludes(p string, dir bool) bool {
 	if l == nil {
 		return false
 	}
-	names := strings.Split(p, "/")
+	names := strings.Split(runes(p), "/")
 	for _, pat := range slices.Backward(l.patterns) {
 		of := names
 		if pat.base {

@@ -54,6 +54,8 @@ func TestExcludes(t *testing.T) {
 		{"a/**/b/**/c", "a/b/c a/x/b/y/z/c a/b/b/c", "a/c b/c"},
 		{"a\\\\ ", "a\\", "a"},
 		{"**", "a a/b", ""},
+		{"gr\xfcn", "gr\xfcn", "gr\xf6n"},
+		{"gr?n", "gr\xfcn", "grn"},
 		{"***", "a a/b", ""},
 		{"*\\**", "a*b *", "ab"},
 	} {
@@ -93,7 +95,7 @@ func TestLikeGit(t *testing.T) {
 	}
 	r := rand.New(rand.NewPCG(77, 5))
 	of := func(words ...string) string { return words[r.IntN(len(words))] }
-	for range 30 {
+	for range 60 {
 		dir := t.TempDir()
 		if out, err := exec.Command(git, "init", "-q", dir).CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)
@@ -114,6 +116,12 @@ func TestLikeGit(t *testing.T) {
 				line += of("a", "b", "*", "?", "**", "/", "/", "[ab]", "[!a]", "\\*", ".", "ab", "a b", "[a-c]", "\\a", "***", "[]a]", "[!]b]", "[+-9]", "\\ ")
 			}
 			lines = append(lines, line+of("", "", "", "/"))
+		}
+		// Versions of git differ in what two asterisks beside letters are.
+		if slices.ContainsFunc(strings.FieldsFunc(strings.Join(lines, "/"), func(r rune) bool { return r == '/' }), func(name string) bool {
+			return strings.Contains(name, "**") && strings.Trim(name, "!*") != ""
+		}) {
+			continue
 		}
 		l, err := Parse(lines...)
 		if errors.Is(err, errNoName) {

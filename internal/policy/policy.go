@@ -47,7 +47,7 @@ type Rules struct {
 func (r Rules) Admits(from jid.JID) bool {
 	bare := from.Bare()
 	if len(r.From) > 0 && !slices.Contains(r.From, bare) && (from.IsBare() || !slices.Contains(r.From, from)) {
-		return from.IsBare() && r.names(bare)
+		return from.IsBare() && r.Names(bare)
 	}
 	switch r.Accept {
 	case From, Ask, Contacts, All:
@@ -59,7 +59,7 @@ func (r Rules) Admits(from jid.JID) bool {
 }
 
 // AdmitsStranger reports whether files of somebody are taken who may be a stranger.
-func (r Rules) AdmitsStranger(bare jid.JID) bool { return r.Accept == All && r.names(bare) }
+func (r Rules) AdmitsStranger(bare jid.JID) bool { return r.Accept == All && r.Names(bare) }
 
 // Known reports whether somebody is a contact or was named by the user.
 func (r Rules) Known(bare jid.JID) bool {
@@ -69,8 +69,8 @@ func (r Rules) Known(bare jid.JID) bool {
 	return r.People.IsContact(bare)
 }
 
-// names reports whether --from, when given, names the contact.
-func (r Rules) names(bare jid.JID) bool { return len(r.From) == 0 || r.named(bare) }
+// Names reports whether --from, when given, names the contact.
+func (r Rules) Names(bare jid.JID) bool { return len(r.From) == 0 || r.named(bare) }
 
 func (r Rules) named(bare jid.JID) bool {
 	return slices.ContainsFunc(r.From, func(j jid.JID) bool { return j.Bare() == bare })
@@ -104,7 +104,7 @@ func (r Rules) Contacts(ctx context.Context) (out []jid.JID, err error) {
 		}
 	}
 	for _, j := range all {
-		if bare := j.Bare(); r.names(bare) && (r.Accept != Verified || r.People.hasVerified(ctx, bare)) {
+		if bare := j.Bare(); r.Names(bare) && (r.Accept != Verified || r.People.hasVerified(ctx, bare)) {
 			out = append(out, bare)
 		}
 	}
@@ -115,7 +115,7 @@ func (r Rules) Contacts(ctx context.Context) (out []jid.JID, err error) {
 func (r Rules) TurnedAway(bare jid.JID) *fault.Failure {
 	who := clean.Text(bare.String())
 	f := &fault.Failure{Code: exitcode.Declined, Reason: fmt.Sprintf("an offer was turned away: %s is not among those named with --from", who)}
-	if r.Accept == Verified && r.names(bare) {
+	if r.Accept == Verified && r.Names(bare) {
 		f.Reason = fmt.Sprintf("an offer was turned away: no key of %s is verified", who)
 		f.Hints = fault.TrustHints(&omemo.TrustError{JID: bare, Kind: omemo.Unverified})
 	}

@@ -27,14 +27,26 @@ type Reader struct {
 	next func() ([]byte, error) // record
 	left []byte                 // of the record of the moment
 	body []byte
+	err  error // of an earlier message
 }
 
 // NewReader reads messages from what next returns, one record after the other.
 func NewReader(next func() ([]byte, error)) *Reader { return &Reader{next: next} }
 
 // Read returns the next message: [io.EOF] after the last one, [io.ErrUnexpectedEOF] when
-// the records end within one, ErrMessage for one that is malformed.
-func (r *Reader) Read() (Message, error) {
+// the records end within one, ErrMessage for one that is malformed. Nothing is read after
+// an error.
+func (r *Reader) Read() (m Message, err error) {
+	if r.err == nil {
+		m, r.err = r.read()
+	}
+	if r.err != nil {
+		return nil, r.err
+	}
+	return m, nil
+}
+
+func (r *Reader) read() (Message, error) {
 	kind, err := r.byte()
 	if err != nil {
 		return nil, err
@@ -283,7 +295,8 @@ func (p *parser) want() Message {
 }
 
 func (p *parser) data() Message {
-	d := Data{Number: p.number(), Offset: p.size(), Bytes: p.b}
+	d := Data{Number: p.number(), Offset: p.size()}
+	d.Bytes = p.b
 	if n := len(p.b); n == 0 || n > MaxData || int64(n) > math.MaxInt64-d.Offset {
 		p.fail(malformed("%d bytes at %d", n, d.Offset))
 	}

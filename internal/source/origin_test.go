@@ -199,3 +199,26 @@ func TestReopenLeavesOut(t *testing.T) {
 		t.Errorf("without the patterns: %v", err)
 	}
 }
+
+// TestDirectoryTimeCounts: without patterns the times of directories belong to what is
+// sent, with some those alone do not.
+func TestDirectoryTimeCounts(t *testing.T) {
+	left, err := exclude.Parse("*.log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for list, want := range map[*exclude.List]error{nil: ErrChanged, left: nil} {
+		l := newLure(t)
+		src, err := Open(t.Context(), Named{Path: l.dir, Exclude: list})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(l.dir, l.when, l.when.Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		if err := src.Unchanged(t.Context()); !errors.Is(err, want) {
+			t.Errorf("%q: %v", list, err)
+		}
+		Close(src)
+	}
+}

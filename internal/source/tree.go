@@ -29,7 +29,11 @@ type Tree struct {
 }
 
 func openTree(ctx context.Context, path string, n Named, info fs.FileInfo) (*Source, error) {
-	m, err := archive.Scan(ctx, path, n.Exclude.Excludes)
+	var excluded archive.Excluded
+	if n.Exclude != nil {
+		excluded = n.Exclude.Excludes
+	}
+	m, err := archive.Scan(ctx, path, excluded)
 	if err != nil {
 		return nil, err
 	}

@@ -171,6 +171,40 @@ func TestHookAfterCrash(t *testing.T) {
 	}
 }
 
+// TestOnceAfterCrash: a release that a crash has cut is the one that `--once` waits for,
+// unless it waits for somebody else.
+func TestOnceAfterCrash(t *testing.T) {
+	s := prosody(t)
+	juliet := online(t, s, s.Addr, "juliet", true, nil)
+	for from, ends := range map[string]bool{"romeo@jet.test": true, "mercutio@jet.test": false} {
+		dir := t.TempDir()
+		row := journal.Row{
+			Key: journal.Key{ID: uuid.NewString(), Direction: journal.Receive}, Peer: jid.MustParse("romeo@jet.test"), Profile: true,
+			Name: "f", Dir: dir, Size: 3, Source: journal.SourceFile, Mode: 0o640, Keys: [][]byte{make([]byte, 33)},
+		}
+		cutRelease(t, juliet, row, []byte("abc"))
+		stop, ended := make(chan struct{}), make(chan error, 1)
+		go func() {
+			ended <- juliet.Receive(t.Context(), ReceiveOptions{
+				Dir: dir, Accept: policy.From, From: []jid.JID{jid.MustParse(from)}, Once: true, Stop: stop, Drain: time.Minute,
+			})
+		}()
+		eventually(t, func() bool { _, err := os.Stat(filepath.Join(dir, "f")); return err == nil })
+		select {
+		case err := <-ended:
+			if err != nil || !ends {
+				t.Errorf("from %s: it ended: %v", from, err)
+			}
+		case <-time.After(3 * time.Second):
+			if ends {
+				t.Errorf("from %s: it waits on", from)
+			}
+			close(stop)
+			<-ended
+		}
+	}
+}
+
 // cutRelease leaves what a crash leaves between the journal's word on a name and the
 // name: all bytes in the partial file.
 func cutRelease(t *testing.T, e *Endpoint, row journal.Row, data []byte) {

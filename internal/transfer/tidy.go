@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"jetsend/internal/batch"
 	"jetsend/internal/charge"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/journal"
@@ -53,7 +54,7 @@ var errNotReleased = errors.New("not released")
 func (k *keeper) finish(ctx context.Context, t *terms, row journal.Row) error {
 	how := k.r.keeping(t)
 	how.Out = nil // that is for the one transfer of the run
-	ours := t.Out == nil && row.Phase != journal.PhasePoured && k.r.wants(t, row)
+	ours := t.Out == nil && row.Phase != journal.PhasePoured && k.r.once.Open(batch.KeyOf(row.Peer, row.Batch, row.ID)) && t.rules().Names(row.Peer.Bare())
 	if !k.r.e.settle(ctx, row, how) {
 		return errNotReleased
 	}
