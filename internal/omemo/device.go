@@ -280,3 +280,12 @@ func (a *Account) MarkUsed(ctx context.Context, devices []Device) error {
 	}
 	return nil
 }
+
+// IdentityKeys are those of devices.
+func IdentityKeys(devices []Device) [][]byte {
+	var keys [][]byte
+	for _, d := range devices {
+		keys = append(keys, d.IdentityKey)
+	}
+	return keys
+}

@@ -57,19 +57,26 @@ func (f *File) Differences() *event.Differences {
 	return &of
 }
 
-// Changes counts what is not as it was sent in a directory that this run has released, and
-// says of each of the first ones, for people, what became of it; name is that of the
-// directory, for a screen.
-func (f *File) Changes(name string) (count int, texts []string) {
+// maxChanges bounds the texts about what is not as it was sent.
+const maxChanges = 10
+
+// Changes says, for people, of each of the first entries of a directory that this run has
+// released and that are not as they were sent, what became of it, and how many more there
+// are; name is that of the directory, for a screen.
+func (f *File) Changes(name string) (texts []string) {
 	if f.tree == nil {
-		return 0, nil
+		return nil
 	}
-	for _, c := range f.tree.Changes {
+	told := f.tree.Changes[:min(len(f.tree.Changes), maxChanges)]
+	for _, c := range told {
 		what := "arrived as " + clean.Text(c.Now)
 		if c.Now == "" {
 			what = "is left out, for the file system does not have such a link"
 		}
 		texts = append(texts, fmt.Sprintf("%s: %s %s", name, clean.Text(c.Path), what))
 	}
-	return f.tree.Renamed + f.tree.LeftOut, texts
+	if more := f.tree.Renamed + f.tree.LeftOut - len(told); more > 0 {
+		texts = append(texts, fmt.Sprintf("%s: %d more are not as they were sent", name, more))
+	}
+	return texts
 }

@@ -200,7 +200,9 @@ func TestOnceAfterCrash(t *testing.T) {
 				t.Errorf("from %s: it waits on", from)
 			}
 			close(stop)
-			<-ended
+			if err := <-ended; ends == (err == nil) {
+				t.Errorf("from %s: stopped: %v", from, err)
+			}
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package transfer
 
 import (
-	"fmt"
 	"testing"
 
 	"jetsend/internal/event"
@@ -36,24 +35,6 @@ func TestDifferencesOfSent(t *testing.T) {
 		sent, ok := (*events)[len(*events)-1].(event.Sent)
 		if !ok || sent.Differences != tt.want || (len(*events) == 2) != (tt.want.LeftOut > 0) {
 			t.Errorf("%s: %+v", name, *events)
-		}
-	}
-}
-
-// TestTellChanges: the first are told one by one, to people.
-func TestTellChanges(t *testing.T) {
-	e, events := collected()
-	var texts []string
-	for i := range 100 {
-		texts = append(texts, fmt.Sprintf("verona: .%d arrived as _%d", i, i))
-	}
-	e.tellChanges("verona", len(texts), texts)
-	if len(*events) != maxChangesShown+1 {
-		t.Fatalf("%d warnings", len(*events))
-	}
-	for i, want := range map[int]string{0: texts[0], 1: texts[1], maxChangesShown: "verona: 90 more are not as they were sent"} {
-		if w, ok := (*events)[i].(event.Warning); !ok || w.Text != want {
-			t.Errorf("%+v", (*events)[i])
 		}
 	}
 }

@@ -230,8 +230,9 @@ func (d *download) receipt(c *conversation.Conversation, stored int64) error {
 
 // report says that the file is there, and what of a directory is not as it was sent.
 func (d *download) report() {
-	count, texts := d.sink.Changes(d.head.Name)
-	d.e.tellChanges(d.head.Name, count, texts)
+	for _, text := range d.sink.Changes(d.head.Name) {
+		d.e.cfg.Report(event.Warning{Text: text})
+	}
 	of := d.sink.Received(d.head)
 	if row := d.sink.Row(); row.Insecure() {
 		of.Verified = append([]string{}, d.plain...)

@@ -116,7 +116,7 @@ func (o *offering) offer() (c *conversation.Conversation, err error) {
 		if err := o.src.Unchanged(ctx); err != nil {
 			return err
 		}
-		if err := o.row.Offer(ctx, o.to.JID.Resource(), keysOf(c.Devices)...); err != nil {
+		if err := o.row.Offer(ctx, o.to.JID.Resource(), omemo.IdentityKeys(c.Devices)...); err != nil {
 			return err
 		}
 		c.Lost = o.e.sess.Lost()
@@ -318,15 +318,6 @@ func (o *offering) paths() (route.Options, error) {
 	}
 	r.Transports = slices.Insert(slices.Delete(order, i, i+1), 0, first)
 	return r, nil
-}
-
-// keysOf are the identity keys of devices.
-func keysOf(devices []omemo.Device) [][]byte {
-	var keys [][]byte
-	for _, d := range devices {
-		keys = append(keys, d.IdentityKey)
-	}
-	return keys
 }
 
 // rowOf is the row of a transfer from here.

@@ -4,12 +4,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/google/uuid"
 
-	"jetsend/internal/clean"
 	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
@@ -88,19 +86,6 @@ func newBatch(sources []*source.Source) *profile.Batch {
 	}
 	return b
 }
-
-// tellChanges warns of the first changes, and says how many more there are.
-func (e *core) tellChanges(name string, count int, texts []string) {
-	for _, text := range texts[:min(len(texts), maxChangesShown)] {
-		e.cfg.Report(event.Warning{Text: text})
-	}
-	if more := count - maxChangesShown; more > 0 {
-		e.cfg.Report(event.Warning{Text: fmt.Sprintf("%s: %d more are not as they were sent", clean.Text(name), more)})
-	}
-}
-
-// maxChangesShown bounds the warnings about what is not as it was sent.
-const maxChangesShown = 10
 
 // directoryOf is what a sealed offer says of a source, nil for a file.
 func directoryOf(s *source.Source) *profile.Directory {
