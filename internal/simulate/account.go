@@ -426,12 +426,10 @@ func (a *account) Appear(context.Context) error {
 	defer a.mu.Unlock()
 	switch {
 	case a.visible:
-	case a.up && !a.ended:
-		a.show()
 	case a.ended:
 		return lostTo(session.ErrClosed)
-	default:
-		a.visible = true
+	default: // on a stream that is cut it waits for the resumption, or comes with the next login
+		a.show()
 	}
 	return nil
 }
@@ -444,7 +442,7 @@ func (a *account) SetFeatures(_ context.Context, features []string) error {
 		return nil
 	}
 	a.features = features
-	if a.visible && a.up && !a.ended {
+	if a.visible && !a.ended {
 		a.show()
 	}
 	return nil
