@@ -95,7 +95,7 @@ func TestLikeGit(t *testing.T) {
 	}
 	r := rand.New(rand.NewPCG(77, 5))
 	of := func(words ...string) string { return words[r.IntN(len(words))] }
-	for range 60 {
+	for range 30 {
 		dir := t.TempDir()
 		if out, err := exec.Command(git, "init", "-q", dir).CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)
