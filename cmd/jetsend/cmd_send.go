@@ -41,7 +41,8 @@ own address sends to your other devices.
 FILE may be a directory, which arrives as one, with its files, directories, links
 inside it, permission bits and times; other clients than jetsend get a .tar. --exclude
 and --include say by patterns, as in .gitignore, what of it is sent; the last one that
-matches decides, and nothing below a directory that is left out is looked at. FILE may be - for standard input, which is kept in the state directory until it has
+matches decides, and nothing below a directory that is left out is looked at. FILE
+may be - for standard input, which is kept in the state directory until it has
 arrived; an empty one is an error unless --allow-empty is given: most often the
 program before the pipe has failed. A file keeps its time, and its permission bits as
 far as the receiver's umask leaves them. Several files go up to three at a time, with
@@ -410,6 +411,9 @@ func typed(cmd *cobra.Command, args ...string) string {
 
 // flagText writes a flag that was given as it can be typed again.
 func flagText(f *pflag.Flag) []string {
+	if _, ok := f.Value.(patterns); ok { // another flag has its values
+		return nil
+	}
 	if values, ok := f.Value.(pflag.SliceValue); ok {
 		var out []string
 		for _, v := range values.GetSlice() {

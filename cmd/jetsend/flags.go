@@ -3,8 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -66,7 +64,7 @@ func (k keyed) patterns() {
 	k.strings(list, "leave out what matches `PATTERN` in a directory, as in .gitignore; can be given again")
 	k.flags.Var(patterns{func(s string) error { return k.flags.Set(list, "!"+s) }, "PATTERN"}, "include", "send what matches `PATTERN` although one before it leaves it out")
 	k.flags.Var(patterns{func(s string) error {
-		lines, err := readLines(s, exclude.MaxBytes)
+		lines, err := readLines(s)
 		for _, line := range lines {
 			err = errors.Join(err, k.flags.Set(list, line))
 		}
@@ -74,7 +72,7 @@ func (k keyed) patterns() {
 	}, "FILE"}, "exclude-from", "patterns from `FILE`, one a line")
 }
 
-// patterns is a flag whose values another one takes.
+// patterns is a flag whose values another one takes: see flagText.
 type patterns struct {
 	add  func(string) error
 	what string
@@ -89,30 +87,11 @@ func (p patterns) Set(s string) error { return p.add(s) }
 // Type implements pflag.Value.
 func (p patterns) Type() string { return p.what }
 
-// The values are those of the other flag: see flagText.
-var _ pflag.SliceValue = patterns{}
-
-// Append implements pflag.SliceValue.
-func (p patterns) Append(s string) error { return p.add(s) }
-
-// Replace implements pflag.SliceValue.
-func (patterns) Replace([]string) error { return errors.New("the values are those of another flag") }
-
-// GetSlice implements pflag.SliceValue.
-func (patterns) GetSlice() []string { return nil }
-
-// readLines reads a text file of at most so many bytes.
-func readLines(path string, most int64) ([]string, error) {
-	f, err := os.Open(path)
+// readLines reads the lines of a text file.
+func readLines(path string) ([]string, error) {
+	b, err := config.ReadBounded(path, exclude.MaxBytes)
 	if err != nil {
 		return nil, err
-	}
-	b, err := io.ReadAll(io.LimitReader(f, most+1))
-	if err = errors.Join(err, f.Close()); err != nil {
-		return nil, err
-	}
-	if int64(len(b)) > most {
-		return nil, fmt.Errorf("%s has more than %d bytes", path, most)
 	}
 	text := strings.TrimPrefix(string(b), "\ufeff") // editors of Windows mark UTF-8
 	return strings.Split(strings.TrimSuffix(text, "\n"), "\n"), nil

@@ -237,7 +237,7 @@ func (u *unpacker) claim(raw string, create func(p string) error) (string, error
 	// What it says then differs: that of Windows knows no "aux.c", FAT no "...".
 	safe := filename.Component(base)
 	for _, other := range []string{safe, filename.Plain(safe)} {
-		if err != nil && !errors.Is(err, fs.ErrExist) && !full(err) && !trouble(err) && other != base {
+		if err != nil && !errors.Is(err, fs.ErrExist) && !trouble(err) && other != base {
 			p, err = firstFree(parent.path, other, create)
 		}
 	}

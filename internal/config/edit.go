@@ -90,7 +90,7 @@ func RemoveAccount(file, name string) error {
 // editable returns the document of the file, with a root mapping: an empty one
 // when there is none.
 func editable(file string) (*yaml.Node, error) {
-	data, err := readBounded(file, maxFile)
+	data, err := ReadBounded(file, maxFile)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, &Error{Msg: "read the configuration", Err: err}
 	}

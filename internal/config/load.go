@@ -144,7 +144,7 @@ func prune(m map[string]any) {
 // parseFile returns the root mapping of a YAML file, or nil when the file
 // holds nothing.
 func parseFile(file string) (*yaml.Node, error) {
-	data, err := readBounded(file, maxFile)
+	data, err := ReadBounded(file, maxFile)
 	if err != nil {
 		return nil, &Error{Msg: "read the configuration", Err: err}
 	}
@@ -186,9 +186,9 @@ func rootOf(doc *yaml.Node) *yaml.Node {
 	return doc.Content[0]
 }
 
-// readBounded reads a small regular file; a pipe or an endless device does not
+// ReadBounded reads a small regular file; a pipe or an endless device does not
 // hang or fill the memory.
-func readBounded(file string, limit int64) ([]byte, error) {
+func ReadBounded(file string, limit int64) ([]byte, error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, err

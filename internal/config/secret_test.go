@@ -195,10 +195,10 @@ func TestReadBounded(t *testing.T) {
 	if err := os.WriteFile(file, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := readBounded(file, 100); err == nil {
+	if _, err := ReadBounded(file, 100); err == nil {
 		t.Error("101 bytes passed a limit of 100")
 	}
-	if got, err := readBounded(file, 101); err != nil || len(got) != 101 {
+	if got, err := ReadBounded(file, 101); err != nil || len(got) != 101 {
 		t.Errorf("read %d bytes, %v", len(got), err)
 	}
 }

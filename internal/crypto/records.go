@@ -66,14 +66,9 @@ func NewRandom() (r [RandomSize]byte) {
 	return r
 }
 
-// digest is the SHA-256 of all fields but Random, each preceded by its length as 4 bytes.
+// digest is the SHA-256 of all fields but Random.
 func (b *Binding) digest() [sha256.Size]byte {
-	var all []byte
-	for _, f := range []string{b.Transfer, b.SID, b.Initiator, b.Responder, string(b.Offer[:]), string(b.Accept[:]), b.Bytestream} {
-		all = binary.BigEndian.AppendUint32(all, uint32(len(f)))
-		all = append(all, f...)
-	}
-	return sha256.Sum256(all)
+	return sha256.Sum256(prefixed(b.Transfer, b.SID, b.Initiator, b.Responder, string(b.Offer[:]), string(b.Accept[:]), b.Bytestream))
 }
 
 // records derives the first secret of the direction that role writes. A secret encrypts
@@ -116,7 +111,7 @@ type chain struct {
 func newChain(s *Secret, role Role, b *Binding, write bool) (*chain, error) {
 	secret, err := s.records(role, b, write)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("prepare records: %w", err)
 	}
 	return &chain{secret: secret, most: recordsPerKey}, nil
 }
@@ -169,7 +164,7 @@ type RecordWriter struct {
 func NewRecordWriter(w io.Writer, s *Secret, role Role, b Binding) (*RecordWriter, error) {
 	c, err := newChain(s, role, &b, true)
 	if err != nil {
-		return nil, fmt.Errorf("prepare records: %w", err)
+		return nil, err
 	}
 	return &RecordWriter{w: w, chain: c, buf: make([]byte, 0, recordHeader+MaxRecord+recordTag)}, nil
 }
@@ -221,7 +216,7 @@ type RecordReader struct {
 func NewRecordReader(r io.Reader, s *Secret, role Role, b Binding) (*RecordReader, error) {
 	c, err := newChain(s, role, &b, false)
 	if err != nil {
-		return nil, fmt.Errorf("prepare records: %w", err)
+		return nil, err
 	}
 	return &RecordReader{r: r, chain: c, buf: make([]byte, recordHeader+MaxRecord+recordTag)}, nil
 }

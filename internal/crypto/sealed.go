@@ -98,11 +98,13 @@ func derive(secret, salt []byte, info string, size int) ([]byte, error) {
 // preceded by its length as 4 bytes, big endian, so that no two contexts have
 // the same.
 func (c Context) additionalData(kind string) []byte {
-	var b []byte
-	for _, f := range []string{
-		sealedProfile, kind, c.SID, c.Content, c.Senders, c.Cipher, c.Initiator, c.Responder,
-		strconv.FormatUint(uint64(c.Device), 10),
-	} {
+	return prefixed(sealedProfile, kind, c.SID, c.Content, c.Senders, c.Cipher, c.Initiator, c.Responder,
+		strconv.FormatUint(uint64(c.Device), 10))
+}
+
+// prefixed is all fields, each preceded by its length as 4 bytes, big endian.
+func prefixed(fields ...string) (b []byte) {
+	for _, f := range fields {
 		b = binary.BigEndian.AppendUint32(b, uint32(len(f)))
 		b = append(b, f...)
 	}

@@ -1,6 +1,7 @@
 package set
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -201,9 +202,7 @@ func (p *parser) message(kind byte) Message {
 	case kindData:
 		return p.data()
 	case kindEnd:
-		m := End{Number: p.number(), SHA256: clone(p.text(MaxBody))}
-		p.check(checkSum(m.SHA256))
-		return m
+		return End{Number: p.number(), SHA256: p.sum()}
 	case kindReleased:
 		m := Released{p.number(), p.number()}
 		p.check(checkRun(m.First, m.Count))
@@ -219,8 +218,14 @@ func (p *parser) message(kind byte) Message {
 	return nil
 }
 
-// clone is a copy of a string that shares the body, nil for an empty one.
-func clone(b []byte) []byte { return append([]byte(nil), b...) }
+// sum is a SHA-256, or nil for an empty string.
+func (p *parser) sum() []byte {
+	b := append([]byte(nil), p.text(sha256.Size)...)
+	if n := len(b); n != 0 && n != sha256.Size {
+		p.fail(malformed("a hash of %d bytes", n))
+	}
+	return b
+}
 
 func (p *parser) entry() Message {
 	e := Entry{Argument: p.number(), Kind: Kind(p.one()), Extents: -1}
@@ -251,7 +256,7 @@ func (p *parser) entry() Message {
 		} else {
 			e.Extents = int(n)
 		}
-		e.SHA256 = clone(p.text(MaxBody))
+		e.SHA256 = p.sum()
 	case Link:
 		e.Target = string(p.text(MaxPath))
 	}
@@ -283,11 +288,10 @@ func (p *parser) want() Message {
 	case wantNothing:
 		w.Nothing = true
 	case wantRest:
-		w.Have, w.SHA256 = p.size(), clone(p.text(MaxBody))
+		w.Have, w.SHA256 = p.size(), p.sum()
 		if w.Count != 1 || w.Have == 0 || len(w.SHA256) == 0 {
 			p.fail(malformed("the rest of %d entries behind %d bytes", w.Count, w.Have))
 		}
-		p.check(checkSum(w.SHA256))
 	default:
 		p.fail(malformed("%d is wanted", what))
 	}
