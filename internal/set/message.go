@@ -6,6 +6,8 @@ import (
 	"math"
 	"strings"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // Message is one of the kinds below.
@@ -26,6 +28,9 @@ const (
 	kindFailed
 	kindDone
 	kindAlive
+	kindArgument
+	kindRenamed
+	kindKept
 )
 
 // Kind is what an entry is.
@@ -38,13 +43,32 @@ const (
 	Link
 )
 
-// Entry is a line of the index, from the sender. The first one has the number 0. A
-// directory comes before what is in it.
+// Argument begins, in the index, the entries of what was named as one thing to send: a file,
+// or a folder with all that is in it. The first one has the number 0.
+type Argument struct {
+	ID uuid.UUID // of its transfer
+	// Name is what it is called, as bytes; the receiver makes it safe.
+	Name string
+	// Folder, of 16 bytes, stands for what is sent and to whom, whenever that is: nil for
+	// a file.
+	Folder []byte
+	// Entries and Bytes are what its entries come to at most: their number, and the data
+	// of files.
+	Entries uint64
+	Bytes   int64
+}
+
+// FolderSize is the length of Argument.Folder.
+const FolderSize = 16
+
+// Entry is a line of the index, from the sender: of the latest argument. The first one of
+// all has the number 0. The first one of an argument is its root; a directory comes right
+// before what is in it, and what is in one directory is in the ascending order of its names
+// as bytes.
 type Entry struct {
-	Argument uint64 // of the offer, from 0 on
-	Kind     Kind
+	Kind Kind
 	// Path are the names below the argument, as the bytes that they are; none for the
-	// argument itself.
+	// root.
 	Path  []string
 	Size  int64 // apparent, of a file
 	MTime time.Time
@@ -91,8 +115,36 @@ type End struct {
 	SHA256 []byte
 }
 
-// Released says that entries are verified, durable and in their place.
-type Released struct{ First, Count uint64 }
+// How says what became of an entry that is in its place.
+type How byte
+
+// The ways.
+const (
+	New     How = iota + 1 // nothing had its name
+	Changed                // it took the place of what a set had put there
+	Equal                  // it was there
+)
+
+// Released says that entries are verified, durable and in their place. The root of a folder
+// is the last of its entries: then all of it stands under its name.
+type Released struct {
+	First, Count uint64
+	How          How
+}
+
+// Renamed says that an entry has another last name where it is, and Kept, that what
+// somebody had changed at that place is kept under another name. Both come before the
+// entry is released.
+type Renamed struct {
+	Number uint64
+	Name   string
+}
+
+// Kept: see [Renamed].
+type Kept struct {
+	Number uint64
+	Name   string
+}
 
 // Failed says that an entry comes to nothing at the end that says it.
 type Failed struct {
@@ -106,6 +158,9 @@ type Done struct{ Released, Failed uint64 }
 // Alive says nothing else.
 type Alive struct{}
 
+func (Argument) kind() byte { return kindArgument }
+func (Renamed) kind() byte  { return kindRenamed }
+func (Kept) kind() byte     { return kindKept }
 func (Entry) kind() byte    { return kindEntry }
 func (Extents) kind() byte  { return kindExtents }
 func (Indexed) kind() byte  { return kindIndexed }
@@ -122,7 +177,7 @@ func text[T ~string | ~[]byte](b []byte, s T) []byte {
 }
 
 func (e Entry) append(b []byte) []byte {
-	b = append(binary.AppendUvarint(b, e.Argument), byte(e.Kind))
+	b = append(b, byte(e.Kind))
 	b = binary.AppendUvarint(b, uint64(len(e.Path)))
 	for _, name := range e.Path {
 		b = text(b, name)
@@ -176,7 +231,16 @@ func (d Data) append(b []byte) []byte {
 func (e End) append(b []byte) []byte { return text(binary.AppendUvarint(b, e.Number), e.SHA256) }
 
 func (r Released) append(b []byte) []byte {
-	return binary.AppendUvarint(binary.AppendUvarint(b, r.First), r.Count)
+	return append(binary.AppendUvarint(binary.AppendUvarint(b, r.First), r.Count), byte(r.How))
+}
+
+func (r Renamed) append(b []byte) []byte { return text(binary.AppendUvarint(b, r.Number), r.Name) }
+
+func (k Kept) append(b []byte) []byte { return text(binary.AppendUvarint(b, k.Number), k.Name) }
+
+func (a Argument) append(b []byte) []byte {
+	b = text(text(text(b, a.ID[:]), a.Name), a.Folder)
+	return binary.AppendUvarint(binary.AppendUvarint(b, a.Entries), uint64(a.Bytes))
 }
 
 func (f Failed) append(b []byte) []byte {
@@ -189,12 +253,20 @@ func (d Done) append(b []byte) []byte {
 
 func (Alive) append(b []byte) []byte { return b }
 
+// checkName refuses what is no name of one thing in a directory.
+func checkName(name string) error {
+	if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") || len(name) > MaxPath {
+		return malformed("a name of %d bytes, %.40q", len(name), name)
+	}
+	return nil
+}
+
 // check refuses what no honest jetsend says.
 func (e *Entry) check() error {
 	size := 0
 	for _, name := range e.Path {
-		if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") {
-			return malformed("a name %q", name)
+		if err := checkName(name); err != nil {
+			return err
 		}
 		size += len(name) + 1
 	}

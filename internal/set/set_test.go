@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // samples are messages of every kind, with what is at their borders.
@@ -20,8 +22,8 @@ func samples() []Message {
 	at := time.Unix(1700000000, 123456789).UTC()
 	return []Message{
 		Entry{Kind: Directory, MTime: at, Mode: 0o755, Extents: -1},
-		Entry{Argument: 3, Kind: File, Path: []string{".git", "con\xff\n"}, Size: math.MaxInt64, MTime: time.Unix(-5, 1).UTC(), Mode: 0o777, Extents: -1, SHA256: sum},
-		Entry{Argument: math.MaxUint64, Kind: Link, Path: []string{strings.Repeat("n", 255)}, MTime: at, Target: "../a b", Extents: -1},
+		Entry{Kind: File, Path: []string{".git", "con\xff\n"}, Size: math.MaxInt64, MTime: time.Unix(-5, 1).UTC(), Mode: 0o777, Extents: -1, SHA256: sum},
+		Entry{Kind: Link, Path: []string{strings.Repeat("n", 255)}, MTime: at, Target: "../a b", Extents: -1},
 		Entry{Kind: File, Path: []string{"sparse"}, Size: 1 << 40, MTime: at, Mode: 0o600, Extents: 2},
 		Extents{[]Extent{{0, 4096}, {1 << 39, 1}}},
 		Entry{Kind: File, Path: []string{"hole"}, Size: 5, MTime: at},
@@ -33,7 +35,12 @@ func samples() []Message {
 		Data{0, 0, bytes.Repeat([]byte("x"), MaxData)},
 		End{Number: 1},
 		End{9, sum},
-		Released{0, 1},
+		Released{0, 1, New},
+		Released{7, 1 << 20, Equal},
+		Renamed{3, "a (1)\xff"},
+		Kept{4, "b (1).txt"},
+		Argument{ID: uuid.UUID{1, 2, 15: 9}, Name: "photos", Folder: bytes.Repeat([]byte{7}, 16), Entries: MaxEntries, Bytes: math.MaxInt64},
+		Argument{Name: "", Entries: 1},
 		Failed{5, "permission denied"},
 		Failed{Number: 6},
 		Done{1 << 20, 3},
@@ -146,15 +153,21 @@ func TestLies(t *testing.T) {
 		"data beyond the end":  Data{1, math.MaxInt64, []byte("xx")},
 		"data before":          Data{1, -1, []byte("x")},
 		"a hash of 31":         End{1, make([]byte, 31)},
-		"released none":        Released{First: 1},
+		"released none":        Released{First: 1, How: New},
+		"released somehow":     Released{1, 1, 4},
+		"renamed to nothing":   Renamed{Number: 1},
+		"kept outside":         Kept{1, "../a"},
+		"a folder of 15":       Argument{Folder: make([]byte, 15), Entries: 1},
+		"no entries":           Argument{},
+		"10^7 entries":         Argument{Entries: 1e7},
 	} {
 		if got, err := NewReader(inRecords(Append(nil, m), 1<<16)).Read(); !errors.Is(err, ErrMessage) {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
 	for name, raw := range map[string]string{
-		"kind 0": "0000", "kind 11": "0b00", "something behind": "0a0100", "long length": "0a80808000", "length not shortest": "0a8000",
-		"a body of 2^20": "0580808040", "number not shortest": "07038000" + "01", "number too large": "070c" + "ffffffffffffffffff7f0101", "no number": "0700",
+		"kind 0": "0000", "kind 14": "0e00", "something behind": "0a0100", "long length": "0a80808000", "length not shortest": "0a8000",
+		"a body of 2^20": "0580808040", "number not shortest": "0704800001" + "01", "number too large": "070d" + "ffffffffffffffffff7f010101", "no number": "0700",
 	} {
 		b, err := hex.DecodeString(raw)
 		if err != nil {
@@ -181,13 +194,17 @@ func TestWorked(t *testing.T) {
 	}
 	at := time.Unix(1764500000, 500).UTC()
 	for _, m := range []Message{
+		Argument{ID: uuid.MustParse("0f6c0a1e-0000-4000-8000-000000000001"), Name: "work", Folder: []byte("0123456789abcdef"), Entries: 2, Bytes: 300},
 		Entry{Kind: Directory, MTime: at, Mode: 0o755, Extents: -1},
-		Entry{Kind: File, Path: []string{".git", "HEAD"}, Size: 300, MTime: at, Mode: 0o644, Extents: -1},
+		Entry{Kind: File, Path: []string{"HEAD"}, Size: 300, MTime: at, Mode: 0o644, Extents: -1},
+		Indexed{},
 		Want{First: 0, Count: 2},
 		Want{First: 1, Count: 1, Have: 3, SHA256: sum},
 		Data{1, 3, []byte("def")},
 		End{Number: 1},
-		Released{1, 1},
+		Renamed{1, "HEAD (1)"},
+		Kept{1, "HEAD (1)"},
+		Released{1, 1, New},
 		Failed{1, "permission denied"},
 		Done{2, 0},
 		Alive{},

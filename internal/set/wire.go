@@ -204,18 +204,61 @@ func (p *parser) message(kind byte) Message {
 	case kindEnd:
 		return End{Number: p.number(), SHA256: p.sum()}
 	case kindReleased:
-		m := Released{p.number(), p.number()}
-		p.check(checkRun(m.First, m.Count))
-		return m
+		return p.released()
 	case kindFailed:
 		return Failed{p.number(), string(p.text(MaxReason))}
 	case kindDone:
 		return Done{p.number(), p.number()}
 	case kindAlive:
 		return Alive{}
+	case kindArgument:
+		return p.argument()
+	case kindRenamed:
+		return Renamed{p.number(), p.name()}
+	case kindKept:
+		return Kept{p.number(), p.name()}
 	}
 	p.fail(malformed("kind %d", kind))
 	return nil
+}
+
+// name is that of one thing in a directory.
+func (p *parser) name() string {
+	name := string(p.text(MaxPath))
+	if p.err == nil {
+		p.check(checkName(name))
+	}
+	return name
+}
+
+func (p *parser) released() Message {
+	m := Released{p.number(), p.number(), How(p.one())}
+	p.check(checkRun(m.First, m.Count))
+	if m.How < New || m.How > Equal {
+		p.fail(malformed("released in the way %d", m.How))
+	}
+	return m
+}
+
+func (p *parser) argument() Message {
+	var a Argument
+	if id := p.text(len(a.ID)); len(id) != len(a.ID) {
+		p.fail(malformed("an id of %d bytes", len(id)))
+	} else {
+		copy(a.ID[:], id)
+	}
+	a.Name = string(p.text(MaxPath))
+	if folder := p.text(FolderSize); len(folder) > 0 {
+		a.Folder = append(a.Folder, folder...)
+	}
+	if n := len(a.Folder); n != 0 && n != FolderSize {
+		p.fail(malformed("a folder's id of %d bytes", n))
+	}
+	a.Entries, a.Bytes = p.number(), p.size()
+	if a.Entries == 0 || a.Entries > MaxEntries {
+		p.fail(malformed("an argument of %d entries", a.Entries))
+	}
+	return a
 }
 
 // sum is a SHA-256, or nil for an empty string.
@@ -228,7 +271,7 @@ func (p *parser) sum() []byte {
 }
 
 func (p *parser) entry() Message {
-	e := Entry{Argument: p.number(), Kind: Kind(p.one()), Extents: -1}
+	e := Entry{Kind: Kind(p.one()), Extents: -1}
 	if e.Kind < File || e.Kind > Link {
 		p.fail(malformed("an entry of kind %d", e.Kind))
 	}
