@@ -22,8 +22,8 @@ import (
 const SecretSize = 44
 
 // maxSealedOffer bounds what is parsed out of an envelope: a file element and
-// a few attributes, with room for a long description.
-const maxSealedOffer = 16 << 10
+// a few attributes, with room for a long description and the list of a set.
+const maxSealedOffer = 24 << 10
 
 // ErrOffer means: the sealed offer and the stanza that carried it disagree.
 var ErrOffer = errors.New("the offer was changed on its way")
@@ -36,7 +36,7 @@ type Offer struct {
 	SID       string
 	Content   string
 	Senders   string
-	Cipher    string // URN, as in <security/>
+	Cipher    string // URN, as in <security/>; [NSSet] of a set
 	Initiator jid.JID
 	Responder jid.JID
 	Device    uint32 // the wrapping device
@@ -48,6 +48,9 @@ type Offer struct {
 	Restart bool
 	// Directory says that the file is an archive to be unpacked; nil for a file.
 	Directory *Directory
+	// Set says that the session carries a set; nil for a file. The File has a label as its
+	// name then, and the bytes of all files as its size.
+	Set *Set
 	// Mode are the permission bits of the file; 0 when they are not told.
 	Mode fs.FileMode
 	// Prefix is the SHA-256 of what the receiver has, in hex, when it asks for
@@ -90,6 +93,9 @@ func (o *Offer) Payload(ts *crypto.Secret) []byte {
 	}
 	if o.Directory != nil {
 		x.Add(o.Directory.element())
+	}
+	if o.Set != nil {
+		x.Add(o.Set.element())
 	}
 	for _, id := range o.Gone {
 		x.Add(xmltree.New(NS, "gone").Set("transfer", id))
@@ -176,6 +182,21 @@ func (o *Offer) parseFile(x *xmltree.Element) (err error) {
 	if o.Mode, err = parseMode(x.Attr("mode")); err != nil {
 		return err
 	}
+	if err := o.parseMany(x); err != nil {
+		return err
+	}
+	for _, g := range x.All(NS, "gone") {
+		id, err := parseUUID(g.Attr("transfer"))
+		if err != nil || len(o.Gone) == MaxGone {
+			return fmt.Errorf("gone: %w", cmp.Or(err, errors.New("too many")))
+		}
+		o.Gone = append(o.Gone, id)
+	}
+	return nil
+}
+
+// parseMany reads what is said where there is more than a file.
+func (o *Offer) parseMany(x *xmltree.Element) (err error) {
 	if d := x.Child(NS, "directory"); d != nil {
 		if o.Directory, err = parseDirectory(d); err != nil {
 			return err
@@ -186,14 +207,12 @@ func (o *Offer) parseFile(x *xmltree.Element) (err error) {
 			return err
 		}
 	}
-	for _, g := range x.All(NS, "gone") {
-		id, err := parseUUID(g.Attr("transfer"))
-		if err != nil || len(o.Gone) == MaxGone {
-			return fmt.Errorf("gone: %w", cmp.Or(err, errors.New("too many")))
+	if s := x.Child(NS, "set"); s != nil {
+		if o.Set, err = parseSet(s); err != nil {
+			return err
 		}
-		o.Gone = append(o.Gone, id)
 	}
-	return nil
+	return o.checkSet()
 }
 
 // Session is what an offer says of the Jingle session that it opens: a *jingle.Session.

@@ -131,6 +131,8 @@ func FuzzSealedElements(f *testing.F) {
 		Checksum{Transfer: testOffer().Transfer, Size: 12, SHA256: sum}.Element(),
 		Receipt{Transfer: testOffer().Transfer, Size: 12, Stored: 12, SHA256: sum}.Element(),
 		Receipt{Transfer: testOffer().Transfer, Size: 12, Stored: 5}.Element(),
+		Accept{Transfer: testOffer().Transfer, Length: 12, Size: 12, Digest: sum, Device: 1, Random: [32]byte{1}}.Element(),
+		Receipt{Transfer: testOffer().Transfer, Size: 12, Stored: 12, Failed: 3}.Element(),
 	} {
 		f.Add(x.Bytes())
 	}
@@ -154,7 +156,7 @@ func FuzzSealedElements(f *testing.F) {
 		}
 		if r, err := ParseReceipt(x); err == nil {
 			again, err := ParseReceipt(r.Element())
-			if err != nil || again.Transfer != r.Transfer || again.Size != r.Size || again.Stored != r.Stored || r.Stored < 0 || r.Stored > r.Size {
+			if err != nil || again.Transfer != r.Transfer || again.Size != r.Size || again.Stored != r.Stored || again.Failed != r.Failed || r.Stored < 0 || r.Stored > r.Size {
 				t.Fatalf("%+v became %+v, %v", r, again, err)
 			}
 		}
@@ -163,6 +165,7 @@ func FuzzSealedElements(f *testing.F) {
 
 func FuzzSealedOffer(f *testing.F) {
 	f.Add(testOffer().Payload(crypto.NewSecret(crypto.AES256GCM))[SecretSize:])
+	f.Add(testSet().Payload(crypto.NewSecret(crypto.AES256GCM))[SecretSize:])
 	f.Add([]byte("<offer xmlns='jetsend:1'/>"))
 	files, err := filepath.Glob("../dialect/testdata/replay/*.xml")
 	if err != nil || len(files) == 0 {
@@ -193,7 +196,7 @@ func FuzzSealedOffer(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%q: does not read its own writing: %v", b, err)
 		}
-		if again.Transfer != o.Transfer || again.File.Size != o.File.Size || again.Digest != o.Digest {
+		if again.Transfer != o.Transfer || again.File.Size != o.File.Size || again.Digest != o.Digest || !cmp.Equal(again.Set, o.Set) || (o.Set != nil) != (o.Cipher == NSSet) {
 			t.Fatalf("%q: changed by writing", b)
 		}
 	})

@@ -34,29 +34,36 @@ func Seal(ts *crypto.Secret, kind string, c crypto.Context, x *xmltree.Element) 
 
 // Unseal opens the sealed element of that kind among elements. Errors are ErrSealed.
 func Unseal(ts *crypto.Secret, kind string, c crypto.Context, elements ...*xmltree.Element) (*xmltree.Element, error) {
+	x, _, err := UnsealText(ts, kind, c, elements...)
+	return x, err
+}
+
+// UnsealText is [Unseal], and returns the element also as the bytes that were sealed: what
+// is derived of it needs those of the one who has written it.
+func UnsealText(ts *crypto.Secret, kind string, c crypto.Context, elements ...*xmltree.Element) (*xmltree.Element, []byte, error) {
 	for _, e := range elements {
 		if !e.Is(NS, "sealed") || e.Attr("kind") != kind {
 			continue
 		}
 		if len(e.Text) > maxSealed {
-			return nil, fmt.Errorf("%w: %s of %d characters", ErrSealed, kind, len(e.Text))
+			return nil, nil, fmt.Errorf("%w: %s of %d characters", ErrSealed, kind, len(e.Text))
 		}
 		b, err := base64.StdEncoding.DecodeString(e.Text)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %s: %w", ErrSealed, kind, err)
+			return nil, nil, fmt.Errorf("%w: %s: %w", ErrSealed, kind, err)
 		}
 		plain, err := crypto.Open(ts, kind, c, b)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %s: %w", ErrSealed, kind, err)
+			return nil, nil, fmt.Errorf("%w: %s: %w", ErrSealed, kind, err)
 		}
 		x, err := xmltree.Parse(plain)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %s: %w", ErrSealed, kind, err)
+			return nil, nil, fmt.Errorf("%w: %s: %w", ErrSealed, kind, err)
 		}
 		if !x.Is(NS, kind) {
-			return nil, fmt.Errorf("%w: %s holds %q", ErrSealed, kind, x.Name.Local)
+			return nil, nil, fmt.Errorf("%w: %s holds %q", ErrSealed, kind, x.Name.Local)
 		}
-		return x, nil
+		return x, plain, nil
 	}
-	return nil, fmt.Errorf("%w: no %s", ErrSealed, kind)
+	return nil, nil, fmt.Errorf("%w: no %s", ErrSealed, kind)
 }

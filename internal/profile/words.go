@@ -1,11 +1,12 @@
 package profile
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strconv"
 
-	"jetsend/internal/archive"
+	"jetsend/internal/crypto"
 	"jetsend/internal/jingle"
 	"jetsend/internal/xmltree"
 )
@@ -20,6 +21,9 @@ type Accept struct {
 	Prefix   string // SHA-256 of the bytes before Offset that the receiver has, in hex; when it answers
 	Digest   string // of the accepted content
 	Device   uint32 // of the responder
+	// Random is what the responder has drawn for the keys of a set; zero in the session
+	// of a file.
+	Random [crypto.RandomSize]byte
 }
 
 // Element writes the accept.
@@ -31,6 +35,9 @@ func (a Accept) Element() *xmltree.Element {
 	if a.Prefix != "" {
 		x.Set("prefix", a.Prefix)
 	}
+	if a.Random != ([crypto.RandomSize]byte{}) {
+		x.Set("random", hex.EncodeToString(a.Random[:]))
+	}
 	return x
 }
 
@@ -39,18 +46,36 @@ func ParseAccept(x *xmltree.Element) (a Accept, err error) {
 	a.Transfer, a.Digest, a.Prefix = x.Attr("transfer"), x.Attr("digest"), x.Attr("prefix")
 	device, err1 := strconv.ParseUint(x.Attr("device"), 10, 31)
 	a.Device = uint32(device)
-	err = errors.Join(err1, countAttr(x, "offset", &a.Offset), countAttr(x, "length", &a.Length), countAttr(x, "size", &a.Size))
+	err = errors.Join(err1, countAttr(x, "offset", &a.Offset), countAttr(x, "length", &a.Length), countAttr(x, "size", &a.Size), a.parseRandom(x))
 	if err != nil {
 		return a, fmt.Errorf("%w: accept: %w", ErrSealed, err)
 	}
 	return a, nil
 }
 
+func (a *Accept) parseRandom(x *xmltree.Element) error {
+	text, there := x.LookupAttr("random")
+	if !there {
+		return nil
+	}
+	n, err := hex.Decode(a.Random[:], []byte(text[:min(len(text), 2*len(a.Random))]))
+	if err != nil || n != len(a.Random) || len(text) != 2*n || a.Random == ([crypto.RandomSize]byte{}) {
+		return fmt.Errorf("random of %d characters", len(text))
+	}
+	return nil
+}
+
 // Check holds the accept against the stanza that carried it and the offer that it
 // answers, for a file of size bytes, of which a session
-// carries at most limit. Errors are ErrSealed.
+// carries at most limit; a set is always carried whole. Errors are ErrSealed.
 func (a Accept) Check(c jingle.Content, o *Offer, size, limit int64) (Span, error) {
 	s := Span{a.Offset, a.Length, size}
+	if o.Set != nil {
+		limit = size
+	}
+	if (o.Set != nil) != (a.Random != [crypto.RandomSize]byte{}) || o.Set != nil && (!s.Whole() || a.Prefix != "") {
+		return s, fmt.Errorf("%w: the accept of a set for a file, or of a part of a set", ErrSealed)
+	}
 	public, err := jingle.ParseDescription(c.Description)
 	if err != nil || c.Inferred || a.Transfer != o.Transfer || a.Size != size || a.Digest != ContentDigest(c) ||
 		c.Name != o.Content || c.Creator != jingle.SenderInitiator || c.Senders != o.Senders {
@@ -92,6 +117,8 @@ type Receipt struct {
 	Size     int64  // of the whole file
 	Stored   int64  // durable bytes; Size when the file is released
 	SHA256   string // lower-case hex, when it was computed
+	// Failed is how many entries of a set were not.
+	Failed int64
 	// Differs is what was released otherwise than it was sent; nil when that is not
 	// known, as from an older receiver, or after a crash of this one.
 	Differs *Differences
@@ -113,6 +140,9 @@ func (r Receipt) Element() *xmltree.Element {
 	if r.SHA256 != "" {
 		x.Set("sha-256", r.SHA256)
 	}
+	if r.Failed > 0 {
+		x.Set("failed", strconv.FormatInt(r.Failed, 10))
+	}
 	if r.Differs != nil {
 		x.Set("renamed", strconv.Itoa(r.Differs.Renamed)).Set("left-out", strconv.Itoa(r.Differs.LeftOut))
 	}
@@ -128,7 +158,10 @@ func ParseReceipt(x *xmltree.Element) (r Receipt, err error) {
 	switch s := x.Attr("state"); s {
 	case stateReleased:
 		r.Stored = r.Size
-		if r.Differs, err = parseDifferences(x); err != nil {
+		if r.Differs, err = parseDifferences(x); err == nil {
+			err = r.parseFailed(x)
+		}
+		if err != nil {
 			return r, fmt.Errorf("%w: receipt: %w", ErrSealed, err)
 		}
 	case stateStored:
@@ -139,6 +172,16 @@ func ParseReceipt(x *xmltree.Element) (r Receipt, err error) {
 		return r, fmt.Errorf("%w: receipt with state %q", ErrSealed, s)
 	}
 	return r, nil
+}
+
+func (r *Receipt) parseFailed(x *xmltree.Element) error {
+	if _, told := x.LookupAttr("failed"); !told {
+		return nil
+	}
+	if err := countAttr(x, "failed", &r.Failed); err != nil || r.Failed > MaxSetEntries {
+		return fmt.Errorf("failed is %.20q", x.Attr("failed"))
+	}
+	return nil
 }
 
 // Differences are what was released otherwise than it was sent.
@@ -155,7 +198,7 @@ func parseDifferences(x *xmltree.Element) (*Differences, error) {
 	of := new(Differences)
 	for name, n := range map[string]*int{"renamed": &of.Renamed, "left-out": &of.LeftOut} {
 		var err error
-		if *n, err = strconv.Atoi(x.Attr(name)); err != nil || *n < 0 || *n > archive.MaxEntries {
+		if *n, err = strconv.Atoi(x.Attr(name)); err != nil || *n < 0 || *n > MaxSetEntries {
 			return nil, fmt.Errorf("%s is %q", name, x.Attr(name))
 		}
 	}
