@@ -80,6 +80,9 @@ type Entry struct {
 	Extents int
 	// SHA256 is that of a file where the sender was asked for it, else empty.
 	SHA256 []byte
+	// Failed is why it will not come, or of a directory, not all that is in it; "" for
+	// most.
+	Failed string
 }
 
 // Extents are the next extents of data of the entry before.
@@ -140,13 +143,14 @@ type Renamed struct {
 	Name   string
 }
 
-// Kept: see [Renamed].
+// Kept is what [Renamed] says.
 type Kept struct {
 	Number uint64
 	Name   string
 }
 
-// Failed says that an entry comes to nothing at the end that says it.
+// Failed says, of a sender, that the rest of an entry will not come, and of a receiver, that
+// it comes to nothing: that is the last word about it.
 type Failed struct {
 	Number uint64
 	Reason string
@@ -185,6 +189,7 @@ func (e Entry) append(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(e.Mode))
 	b = binary.AppendVarint(b, e.MTime.Unix())
 	b = binary.AppendUvarint(b, uint64(e.MTime.Nanosecond()))
+	b = text(b, e.Failed[:min(len(e.Failed), MaxReason)])
 	switch e.Kind {
 	case File:
 		b = binary.AppendUvarint(b, uint64(e.Size))

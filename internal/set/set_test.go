@@ -27,6 +27,7 @@ func samples() []Message {
 		Entry{Kind: File, Path: []string{"sparse"}, Size: 1 << 40, MTime: at, Mode: 0o600, Extents: 2},
 		Extents{[]Extent{{0, 4096}, {1 << 39, 1}}},
 		Entry{Kind: File, Path: []string{"hole"}, Size: 5, MTime: at},
+		Entry{Kind: Directory, Path: []string{"locked"}, MTime: at, Extents: -1, Failed: "permission denied"},
 		Indexed{},
 		Want{First: 0, Count: 5},
 		Want{First: 7, Count: math.MaxUint64 - 7, Nothing: true},

@@ -291,6 +291,7 @@ func (p *parser) entry() Message {
 		p.fail(malformed("a time with %d nanoseconds", nanos))
 	}
 	e.MTime = time.Unix(seconds, int64(nanos)).UTC()
+	e.Failed = string(p.text(MaxReason))
 	switch e.Kind {
 	case File:
 		e.Size = p.size()

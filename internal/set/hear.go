@@ -1,0 +1,128 @@
+package set
+
+import (
+	"cmp"
+	"errors"
+	"io"
+)
+
+// hear hears the receiver. It never waits for the one that speaks, so that neither end can
+// keep the other from speaking. It returns nil behind the other end's last word.
+func (s *sending) hear(r *Reader) error {
+	for {
+		m, err := r.Read()
+		if errors.Is(err, io.EOF) && s.finished() {
+			return nil
+		}
+		if err != nil {
+			return ended(err)
+		}
+		if m == (Alive{}) {
+			continue
+		}
+		s.watch.progress()
+		if err := s.take(m); err != nil {
+			return err
+		}
+	}
+}
+
+// ended is the error of a link whose end has not said that it is done.
+func ended(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// take takes one message.
+func (s *sending) take(m Message) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.done != nil {
+		return Refuse("%T behind the end", m)
+	}
+	defer s.signal()
+	switch m := m.(type) {
+	case Want:
+		return s.want(m)
+	case Released:
+		return s.released(m)
+	case Failed:
+		u, err := s.settled(m.Number)
+		if err == nil {
+			u.How, u.Reason = 0, cmp.Or(u.item.Entry.Failed, m.Reason)
+			s.settle(m.Number, u)
+		}
+		return err
+	case Renamed:
+		u, err := s.settled(m.Number)
+		if err == nil {
+			u.Renamed = m.Name
+		}
+		return err
+	case Kept:
+		u, err := s.settled(m.Number)
+		if err == nil {
+			u.Kept = m.Name
+		}
+		return err
+	case Done:
+		if !s.over || len(s.open) > 0 || m != Done(s.total) {
+			return Refuse("done with %d released and %d failed, of %d and %d, and %d entries left", m.Released, m.Failed, s.total.Released, s.total.Failed, len(s.open))
+		}
+		s.done = &m
+		return nil
+	}
+	return Refuse("%T of a receiver", m)
+}
+
+// want takes what is wanted of entries, in their order.
+func (s *sending) want(m Want) error {
+	if m.First != s.wanted || m.Count > s.next-m.First {
+		return Refuse("%d entries from %d are wanted, of %d, after %d", m.Count, m.First, s.next, s.wanted)
+	}
+	s.wanted += m.Count
+	for n := m.First; n < s.wanted; n++ {
+		u := s.open[n] // nobody has come to a word about it before it was asked for
+		if m.Nothing {
+			u.out = true
+		}
+		if m.Nothing || u.item.Entry.Kind != File || u.item.Failed != "" {
+			continue
+		}
+		if m.Have > u.item.Entry.Size {
+			return Refuse("the rest of a file of %d bytes behind %d", u.item.Entry.Size, m.Have)
+		}
+		s.asked = append(s.asked, asked{number: n, unsettled: u, have: m.Have, sum: m.SHA256})
+	}
+	return nil
+}
+
+// settled is an entry that the other end has come to a word about.
+func (s *sending) settled(n uint64) (*unsettled, error) {
+	u := s.open[n]
+	if u == nil || n >= s.wanted {
+		return nil, Refuse("a word about entry %d, of %d", n, s.wanted)
+	}
+	return u, nil
+}
+
+// released takes a run of entries that are in their place.
+func (s *sending) released(m Released) error {
+	if m.Count > Window {
+		return Refuse("%d entries are released", m.Count)
+	}
+	for n := m.First; n < m.First+m.Count; n++ {
+		u, err := s.settled(n)
+		if err == nil && (!u.out || u.item.Entry.Failed != "") {
+			err = Refuse("entry %d is released, which is not out", n)
+		}
+		if err != nil {
+			return err
+		}
+		u.How = m.How
+		s.settle(n, u)
+	}
+	return nil
+}

@@ -1,0 +1,166 @@
+package set
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// ReceiveOptions are those of a receiver.
+type ReceiveOptions struct {
+	// Moved is told of bytes of data that came for an entry; nil: nobody is.
+	Moved func(number uint64, n int)
+	// Patience is how long the other end may get nothing on; 0: for ever.
+	Patience time.Duration
+}
+
+// Receiver is the end that a set comes to.
+type Receiver struct {
+	link  Records
+	opt   ReceiveOptions
+	out   *speaker
+	watch *watch
+	wake  chan struct{} // there is something to say
+
+	// Of the one that hears.
+	arguments int
+	awaited   []uint64 // files whose data is to come, in their order
+
+	mu       sync.Mutex
+	open     map[uint64]int // entries that are not settled, with the number of their extents
+	extents  int            // of them all
+	say      []Message      // what is to be said
+	total    Totals
+	indexed  bool   // there is no further entry
+	next     uint64 // number of the next entry
+	deciding bool   // what is wanted of the latest one
+	early    *Outcome
+}
+
+// NewReceiver makes a receiver. Its Settled is to be called by the [Target] that Run is
+// given.
+func NewReceiver(link Records, o ReceiveOptions) *Receiver {
+	return &Receiver{link: link, opt: o, open: map[uint64]int{}, wake: make(chan struct{}, 1)}
+}
+
+// Settled tells what became of an entry, from any goroutine, also before Run.
+func (r *Receiver) Settled(o Outcome) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.deciding && o.Number == r.next-1 { // it is told behind what is wanted
+		r.early = &o
+		return
+	}
+	r.settle(o)
+}
+
+// settle takes an entry out. The caller holds r.mu.
+func (r *Receiver) settle(o Outcome) {
+	extents, open := r.open[o.Number]
+	if !open {
+		return
+	}
+	delete(r.open, o.Number)
+	r.extents -= extents
+	if o.Renamed != "" {
+		r.say = append(r.say, Renamed{o.Number, o.Renamed})
+	}
+	if o.Kept != "" {
+		r.say = append(r.say, Kept{o.Number, o.Kept})
+	}
+	if o.How == 0 {
+		r.total.Failed++
+		r.say = append(r.say, Failed{o.Number, o.Reason})
+	} else {
+		r.total.Released++
+		r.released(o)
+	}
+	r.signal()
+}
+
+// released says that an entry is in its place, with those before it if that can be.
+func (r *Receiver) released(o Outcome) {
+	if last := len(r.say) - 1; last >= 0 {
+		if run, is := r.say[last].(Released); is && run.How == o.How && run.First+run.Count == o.Number && run.Count < Window {
+			run.Count++
+			r.say[last] = run
+			return
+		}
+	}
+	r.say = append(r.say, Released{o.Number, 1, o.How})
+}
+
+// want says what is wanted of the next entry, as released does.
+func (r *Receiver) want(w Want) {
+	if last := len(r.say) - 1; last >= 0 && w.Have == 0 {
+		if run, is := r.say[last].(Want); is && run.Have == 0 && run.Nothing == w.Nothing {
+			run.Count++
+			r.say[last] = run
+			return
+		}
+	}
+	r.say = append(r.say, w)
+}
+
+func (r *Receiver) signal() {
+	select {
+	case r.wake <- struct{}{}:
+	default: // it looks anyway
+	}
+}
+
+// farewell is how long a receiver waits for the sender's last word, which changes nothing.
+const farewell = 10 * time.Second
+
+// Run receives a set and puts it into its target, which it closes. It returns nil when
+// every entry was settled, and the other end was told. It ends with ctx, with its cause.
+// The link is closed when it returns an error.
+func (r *Receiver) Run(ctx context.Context, into Target) (Totals, error) {
+	r.out = newSpeaker(r.link)
+	r.watch = newWatch(ctx, r.out, r.opt.Patience)
+	var heard sync.WaitGroup
+	heard.Go(func() { r.watch.end(r.hear(NewReader(r.link.ReadRecord), into)) })
+	err := r.run()
+	if err == nil {
+		err = r.out.end()
+	}
+	if err == nil {
+		r.watch.atMost(farewell)
+	} else {
+		r.watch.end(err)
+		r.out.stop()
+	}
+	heard.Wait()
+	if cause := r.watch.close(); err != nil && cause != nil {
+		err = cause
+	}
+	return r.total, errors.Join(err, into.Close(err))
+}
+
+// run says what there is to say, until all of it was said.
+func (r *Receiver) run() error {
+	for {
+		r.mu.Lock()
+		say := r.say
+		r.say = nil
+		done := r.indexed && len(r.open) == 0
+		r.mu.Unlock()
+		for _, m := range say {
+			if err := r.out.say(m); err != nil {
+				return err
+			}
+		}
+		if done {
+			return r.out.say(Done(r.total))
+		}
+		if err := r.out.flush(); err != nil {
+			return err
+		}
+		select {
+		case <-r.wake:
+		case <-r.out.broke:
+			return r.out.failed()
+		}
+	}
+}
