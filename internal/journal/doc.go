@@ -68,6 +68,20 @@
 // only after the receiver's valid receipt; lost before that commit, the next
 // offer gets the receipt again.
 //
+// # Sets
+//
+// A set is one row, whose id is that of the session's transfer, and the [Argument] of each
+// of its files and folders. Nothing is told of what is in a folder: what is on the disk,
+// and a record beside it, do. So a set is taken up with whatever its arguments hold by
+// then, takes the size of that, and is never verified as a whole. The order of 4. holds
+// for each argument by itself: [Handle.UpdateArguments] says that it is being placed, and
+// under which name, device and inode; then it gets the name; then its directory is synced;
+// then it is placed. Lost between the two: it is, if what is at that path is the same.
+// Complete comes when every argument has come to its end, good or bad.
+//
+// A [Folder] outlives the transfers that brought it: by it a later one knows what to bring
+// up to date.
+//
 // # Phase and state
 //
 // The State of a row says what becomes of the transfer, and changes with each attempt.

@@ -46,7 +46,7 @@ func (r *Row) remains() bool { return r.Dir != "" || r.Path != "" }
 // Expire removes old rows and has their remains discarded: interrupted ones
 // of which no byte has moved for maxAge (0 keeps them for ever), unless they are
 // verified, and those that are over for FinishedFor, or for maxAge if that is longer;
-// the package comment has the rule. It returns the rows that are gone, as they were; the error
+// the package comment has the rule. Folders that are no more are forgotten too. It returns the rows that are gone, as they were; the error
 // tells of the others, which the next call tries again.
 func (j *Journal) Expire(ctx context.Context, maxAge time.Duration, discard Discard) (gone []Row, err error) {
 	now := j.at().time()
@@ -69,7 +69,7 @@ func (j *Journal) Expire(ctx context.Context, maxAge time.Duration, discard Disc
 			errs = append(errs, fmt.Errorf("expire transfer %s: %w", rows[i].Key, err))
 		}
 	}
-	if err := errors.Join(j.trim(ctx, gone), j.write(ctx, j.sweep)); err != nil {
+	if err := errors.Join(j.trim(ctx, gone), j.write(ctx, j.sweep), j.ForgetFolders(ctx)); err != nil {
 		errs = append(errs, fmt.Errorf("expire transfers: %w", err))
 	}
 	return gone, errors.Join(errs...)
@@ -265,6 +265,10 @@ func strike(ctx context.Context, tx *sql.Tx, r *Row, ok func(*Row) bool, at mill
 func blank(ctx context.Context, tx *sql.Tx, k Key) error {
 	const query = `UPDATE transfers SET batch = '', resource = '', name = '', dir = '', path = '', error = '',
 		mtime_s = NULL, mtime_ns = NULL, mode = 0, manifest = NULL, description = '' WHERE id = ? AND direction = ?`
+	const arguments = `UPDATE arguments SET name = '', path = '', patterns = '', error = '' WHERE id = ? AND direction = ?`
 	_, err := tx.ExecContext(ctx, query, k.ID, string(k.Direction))
+	if err == nil {
+		_, err = tx.ExecContext(ctx, arguments, k.ID, string(k.Direction))
+	}
 	return err
 }

@@ -77,17 +77,19 @@ func (h *Handle) Run(ctx context.Context) error {
 
 // Progress records that the first durable bytes of the file are synced in the
 // partial file; it must not be called before they are. When sending, that the
-// receiver has confirmed them. It only goes forward.
+// receiver has confirmed them. It only goes forward, but for a set: a file of it that has
+// changed since the session before counts anew.
 func (h *Handle) Progress(ctx context.Context, durable int64) error {
 	return h.update(ctx, "progress", func(r *Row) error {
 		if r.State != Running {
 			return fmt.Errorf("%w: %s", ErrState, r.State)
 		}
-		if durable < r.Durable || durable > r.Size {
+		back := durable < r.Durable && (r.Source != SourceSet || durable < 0)
+		if back || durable > r.Size {
 			return fmt.Errorf("%w: %d after %d of %d", ErrBytes, durable, r.Durable, r.Size)
 		}
 		r.Updated = h.j.at().time()
-		if durable > r.Durable {
+		if durable != r.Durable {
 			r.Durable, r.Moved = durable, r.Updated
 		}
 		return nil
@@ -190,11 +192,12 @@ func (j *Journal) Pause(ctx context.Context, k Key, by Pause) error {
 
 // Complete records the good end: when receiving, after Place, when the file has
 // its final name and the directory is synced, or after Pour; when sending, after a valid
-// receipt, or what passes for one with other clients.
+// receipt, or what passes for one with other clients. A set is complete when all of its
+// arguments have come to their ends, which they tell: see [Handle.UpdateArguments].
 func (h *Handle) Complete() error {
 	return h.finally("complete", func(r *Row) error {
 		switch {
-		case r.Direction == Send:
+		case r.Direction == Send, r.Source == SourceSet:
 			r.Durable = r.Size
 		case !r.Phase.Verified():
 			return fmt.Errorf("%w: not placed", ErrState)

@@ -196,7 +196,8 @@ func (j *Journal) sweep(tx *sql.Tx) error {
 // Of a row that exists, the contact must be the same and one of the keys known,
 // else ErrForeign; a sender may come without keys, and any it has are added.
 // The file must be the same (size and manifest; when sending, also path and
-// modification time), else ErrDiffers; the other fields stay as they were, but
+// modification time), else ErrDiffers. A set must have as many arguments, and takes the
+// new size, whatever is in it. The other fields stay as they were, but
 // for Resource, Description and, when sending, Batch, if there is a new one, and,
 // when receiving, Name: it is the one of the newest offer.
 // ErrRunning means that somebody else has the lock. ErrOver means that the
@@ -300,6 +301,9 @@ func (j *Journal) takeUp(ctx context.Context, tx *sql.Tx, old *Row, row Row) (Ro
 		old.Batch = cmp.Or(row.Batch, old.Batch) // by which Find knows what goes out beside it
 	case Receive:
 		old.Name = row.Name
+	}
+	if old.Source == SourceSet {
+		old.resize(row.Size)
 	}
 	if err := save(ctx, tx, old); err != nil {
 		return row, err

@@ -53,33 +53,75 @@ func (j *Journal) List(ctx context.Context, f Filter) (rows []Row, err error) {
 }
 
 // Get returns the one row, not forgotten, whose id begins with prefix, in upper
-// or lower case; else ErrUnknown or ErrAmbiguous.
+// or lower case; else ErrUnknown or ErrAmbiguous. A set is also found by the id of each of
+// its arguments: see [ArgumentID].
 func (j *Journal) Get(ctx context.Context, prefix string) (Row, error) {
-	row, err := j.get(ctx, prefix)
-	if err != nil {
-		return Row{}, fmt.Errorf("transfer %.40q: %w", prefix, err)
-	}
-	return row, nil
+	row, _, err := j.GetArgument(ctx, prefix)
+	return row, err
 }
 
-func (j *Journal) get(ctx context.Context, prefix string) (row Row, err error) {
+// GetArgument is Get, and says which argument of a set it is whose id begins like that; -1
+// when it is the id of the set that does, or the transfer is no set. Where more of them
+// begin like that it is -1 as well, for the set that they belong to.
+func (j *Journal) GetArgument(ctx context.Context, prefix string) (row Row, number int, err error) {
+	row, number, err = j.get(ctx, prefix)
+	if err != nil {
+		return Row{}, -1, fmt.Errorf("transfer %.40q: %w", prefix, err)
+	}
+	return row, number, nil
+}
+
+func (j *Journal) get(ctx context.Context, prefix string) (row Row, number int, err error) {
 	if prefix == "" || len(prefix) > maxPrefix {
-		return row, ErrUnknown
+		return row, -1, ErrUnknown
 	}
 	err = j.read(ctx, func(tx *sql.Tx) error {
-		rows, err := find(ctx, tx, `state <> 'forgotten' AND substr(id, 1, ?) = ? LIMIT 2`, len(prefix), strings.ToLower(prefix))
-		switch {
-		case err != nil:
+		var k Key
+		if k, number, err = lookUp(ctx, tx, strings.ToLower(prefix)); err != nil {
 			return err
-		case len(rows) == 0:
-			return ErrUnknown
-		case len(rows) > 1:
-			return ErrAmbiguous
 		}
-		row = rows[0]
-		return nil
+		r, err := load(ctx, tx, k)
+		if err == nil {
+			row = *r
+		}
+		return err
 	})
-	return row, err
+	return row, number, err
+}
+
+// lookUp finds the one transfer that is not forgotten and has an id like that, or an
+// argument with one. The one argument of a set has the id of the set. All ids that begin
+// with a prefix stand between it and itself with a letter behind it that is in none.
+func lookUp(ctx context.Context, tx *sql.Tx, prefix string) (k Key, number int, err error) {
+	const query = `SELECT id, direction, min(number), max(number) FROM (
+			SELECT id, direction, -1 AS number FROM transfers WHERE id >= ?1 AND id < ?1 || 'g' AND state <> 'forgotten'
+			UNION ALL SELECT a.id, a.direction, a.number FROM arguments a JOIN transfers t ON t.id = a.id AND t.direction = a.direction
+				WHERE a.argument >= ?1 AND a.argument < ?1 || 'g' AND t.state <> 'forgotten' AND t.items > 1)
+		GROUP BY id, direction LIMIT 2`
+	rows, err := tx.QueryContext(ctx, query, prefix)
+	if err != nil {
+		return k, -1, err
+	}
+	defer func() { _ = rows.Close() }() // errors show in rows.Err
+	found := 0
+	for ; rows.Next(); found++ {
+		var last int
+		if err := rows.Scan(&k.ID, &k.Direction, &number, &last); err != nil {
+			return k, -1, err
+		}
+		if number != last {
+			number = -1
+		}
+	}
+	switch {
+	case rows.Err() != nil:
+		return k, -1, rows.Err()
+	case found == 0:
+		return k, -1, ErrUnknown
+	case found > 1:
+		return k, -1, ErrAmbiguous
+	}
+	return k, number, nil
 }
 
 // Load returns the row of that key, whatever its state; else ErrUnknown.
@@ -116,7 +158,8 @@ func (j *Journal) Peek(ctx context.Context, k Key) (row Row, err error) {
 // Find returns the transfer that sending like again would go on with, or that
 // somebody is at, as Begin then tells: the same contact, path, name, size,
 // modification time and manifest; the newest when there are several. Otherwise
-// ErrUnknown. A transfer that goes out in the same batch is another file.
+// ErrUnknown. A transfer that goes out in the same batch is another file. Of a set,
+// [Journal.FindSet] knows.
 func (j *Journal) Find(ctx context.Context, like Row) (Row, error) {
 	rows, err := j.List(ctx, Filter{Direction: Send, Peer: like.Peer, States: []State{Offered, Running, Interrupted}})
 	if err != nil {
@@ -124,7 +167,7 @@ func (j *Journal) Find(ctx context.Context, like Row) (Row, error) {
 	}
 	for i := len(rows) - 1; i >= 0; i-- {
 		r := &rows[i]
-		if r.Profile && r.Name == like.Name && !r.differs(&like) && (r.Batch == "" || r.Batch != like.Batch) {
+		if r.Profile && r.Source != SourceSet && r.Name == like.Name && !r.differs(&like) && (r.Batch == "" || r.Batch != like.Batch) {
 			return *r, nil
 		}
 	}

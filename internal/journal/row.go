@@ -73,6 +73,7 @@ const (
 	SourceFile  Source = "file"
 	SourceTree  Source = "tree"  // a directory, as an archive
 	SourceSpool Source = "spool" // what was read from an input, kept in a file of ours; only when sending
+	SourceSet   Source = "set"   // many files and directories, the arguments of one session; see [Argument]
 )
 
 // SourceOf is that of what comes with a manifest, nil for a file.
@@ -114,10 +115,13 @@ type Row struct {
 	// Dir is the download directory; "" when sending. Absolute.
 	Dir string
 	// Path is absolute: of the source when sending; of the final file when
-	// receiving, in PhaseVerified and when it was released.
+	// receiving, in PhaseVerified and when it was released. A set has none: its
+	// arguments have.
 	Path   string
 	Source Source
-	Size   int64 // bytes
+	// Items is how many arguments a set has; 0 for what is no set.
+	Items int
+	Size  int64 // bytes; of a set those of all its files, by the newest offer
 	// MTime is the modification time of the source; when receiving, as it was
 	// announced. Zero when that is not known.
 	MTime time.Time
@@ -165,8 +169,12 @@ func (r *Row) Unchanged(size int64, mtime time.Time, origin []byte) bool {
 	return r.Size == size && r.MTime.Equal(mtime) && fileid.Same(r.Origin, origin)
 }
 
-// differs reports whether the row is of another file or directory than to.
+// differs reports whether the row is of another file or directory than to. A set is
+// what its arguments are, whatever is in them now: they may change between two sessions.
 func (r *Row) differs(to *Row) bool {
+	if r.Source == SourceSet || to.Source == SourceSet {
+		return r.Source != to.Source || r.Items != to.Items
+	}
 	if r.Size != to.Size || !bytes.Equal(r.Manifest, to.Manifest) {
 		return true
 	}
@@ -185,7 +193,7 @@ func (r *Row) check() error {
 		return errors.New("no peer")
 	case r.Size < 0:
 		return fmt.Errorf("size %d", r.Size)
-	case r.Direction == Send && !filepath.IsAbs(r.Path):
+	case r.Direction == Send && r.Source != SourceSet && !filepath.IsAbs(r.Path):
 		return fmt.Errorf("path %q is not absolute", r.Path)
 	case r.Direction == Receive && !filepath.IsAbs(r.Dir):
 		return fmt.Errorf("directory %q is not absolute", r.Dir)
@@ -205,7 +213,15 @@ func (r *Row) check() error {
 }
 
 func (r *Row) checkSource() error {
+	if (r.Source == SourceSet) != (r.Items > 0) || r.Items < 0 || r.Items > maxArguments {
+		return fmt.Errorf("%d arguments of a %s", r.Items, r.Source)
+	}
 	switch r.Source {
+	case SourceSet:
+		if r.Path != "" || r.Manifest != nil || !r.Profile {
+			return errors.New("a set with a path or a manifest, or without the profile")
+		}
+		return nil
 	case SourceTree:
 		if r.Manifest == nil {
 			return errors.New("a tree without a manifest")
@@ -250,7 +266,7 @@ type milli int64
 func (m milli) time() time.Time { return time.UnixMilli(int64(m)).UTC() }
 
 const columns = `id, direction, batch, peer, resource, profile, name, dir, path, size, mtime_s, mtime_ns,
-	sha256, state, durable, released, retries, created, updated, finished, error, mode, manifest, moved, description, paused, declined, origin, phase, source, patterns`
+	sha256, state, durable, released, retries, created, updated, finished, error, mode, manifest, moved, description, paused, declined, origin, phase, source, patterns, items`
 
 // keysOf are the identity keys of a row, in hexadecimal and one after the other:
 // read with the row, since a query for each of thousands takes seconds.
@@ -281,9 +297,12 @@ func scan(rows *sql.Rows) (r Row, err error) {
 	var seconds, nanos, finished sql.NullInt64
 	var created, updated, moved milli
 	err = rows.Scan(&r.ID, &r.Direction, &r.Batch, &peer, &r.Resource, &r.Profile, &r.Name, &r.Dir, &r.Path, &r.Size, &seconds, &nanos,
-		&r.SHA256, &r.State, &r.Durable, &r.Released, &r.Retries, &created, &updated, &finished, &r.LastError, &r.Mode, &r.Manifest, &moved, &r.Description, &r.Paused, &r.Declined, &r.Origin, &r.Phase, &r.Source, &r.Exclude, &keys)
+		&r.SHA256, &r.State, &r.Durable, &r.Released, &r.Retries, &created, &updated, &finished, &r.LastError, &r.Mode, &r.Manifest, &moved, &r.Description, &r.Paused, &r.Declined, &r.Origin, &r.Phase, &r.Source, &r.Exclude, &r.Items, &keys)
 	if err != nil {
 		return r, err
+	}
+	if r.Items > 0 {
+		r.Source = SourceSet
 	}
 	if r.Peer, err = jid.Parse(peer); err != nil {
 		return r, err
@@ -323,6 +342,15 @@ func load(ctx context.Context, tx *sql.Tx, k Key) (*Row, error) {
 	return &rows[0], nil
 }
 
+// stored is the source as its column has it, which knows no sets: those are the rows with
+// items.
+func (s Source) stored() string {
+	if s == SourceSet {
+		s = SourceFile
+	}
+	return string(s)
+}
+
 // save writes a row, be it new or not. Keys are added; none is taken away.
 func save(ctx context.Context, tx *sql.Tx, r *Row) error {
 	var seconds, nanos, finished sql.NullInt64
@@ -333,15 +361,15 @@ func save(ctx context.Context, tx *sql.Tx, r *Row) error {
 	if !r.Finished.IsZero() {
 		finished = sql.NullInt64{Int64: r.Finished.UnixMilli(), Valid: true}
 	}
-	const query = `INSERT INTO transfers (` + columns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+	const query = `INSERT INTO transfers (` + columns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
 		ON CONFLICT (id, direction) DO UPDATE SET batch = excluded.batch, resource = excluded.resource, name = excluded.name, dir = excluded.dir,
-		path = excluded.path, sha256 = excluded.sha256, state = excluded.state, durable = excluded.durable,
+		path = excluded.path, size = excluded.size, sha256 = excluded.sha256, state = excluded.state, durable = excluded.durable,
 		released = excluded.released, retries = excluded.retries, updated = excluded.updated,
 		finished = excluded.finished, error = excluded.error, moved = excluded.moved, description = excluded.description, paused = excluded.paused,
 		declined = excluded.declined, phase = excluded.phase`
 	_, err := tx.ExecContext(ctx, query, r.ID, string(r.Direction), r.Batch, r.Peer.Bare().String(), r.Resource, r.Profile, r.Name, r.Dir, r.Path,
 		r.Size, seconds, nanos, r.SHA256, string(r.State), r.Durable, r.Released, r.Retries, r.Created.UnixMilli(), r.Updated.UnixMilli(),
-		finished, r.LastError, uint32(r.Mode), r.Manifest, r.Moved.UnixMilli(), r.Description, string(r.Paused), r.Declined, r.Origin, string(r.Phase), string(r.Source), r.Exclude)
+		finished, r.LastError, uint32(r.Mode), r.Manifest, r.Moved.UnixMilli(), r.Description, string(r.Paused), r.Declined, r.Origin, string(r.Phase), r.Source.stored(), r.Exclude, r.Items)
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,8 @@ const owner = "journal"
 // moved: until then every attempt counted as a sign of life; the fourth with what
 // the sender says about a file; the fifth with spent, the sixth
 // with pauses, the seventh with declined, the eighth with the identity of sources, the
-// ninth with phase and source, the tenth with the patterns of what is left out.
+// ninth with phase and source, the tenth with the patterns of what is left out, the
+// eleventh with sets; see sets there.
 func schema() []string {
 	return []string{`
 CREATE TABLE transfers (
@@ -78,8 +79,54 @@ ALTER TABLE transfers ADD COLUMN declined INTEGER NOT NULL DEFAULT 0 CHECK (decl
 ALTER TABLE transfers ADD COLUMN origin BLOB CHECK (origin IS NULL OR length(origin) = 64);
 `, meaning, `
 ALTER TABLE transfers ADD COLUMN patterns TEXT NOT NULL DEFAULT '' CHECK (length(patterns) <= 65536);
-`}
+`, sets}
 }
+
+// sets is the step for transfers of many arguments. Those have items, and the source of a
+// file, since a condition on a column cannot be changed; nothing is told of their entries.
+// The argument of a row of arguments is the id that follows from the other columns, for
+// whoever looks for it. A row of folders outlives all transfers. Devices and inodes are
+// unsigned numbers, as the signed ones of the same bits.
+const sets = `
+ALTER TABLE transfers ADD COLUMN items INTEGER NOT NULL DEFAULT 0 CHECK (items BETWEEN 0 AND 1048576);
+CREATE TABLE arguments (
+	id        TEXT    NOT NULL,
+	direction TEXT    NOT NULL,
+	number    INTEGER NOT NULL CHECK (number >= 0),
+	argument  TEXT    NOT NULL CHECK (length(argument) = 36),
+	name      TEXT    NOT NULL,
+	path      TEXT    NOT NULL,
+	patterns  TEXT    NOT NULL CHECK (length(patterns) <= 65536),
+	folder    INTEGER NOT NULL CHECK (folder IN (0, 1)),
+	size      INTEGER NOT NULL CHECK (size >= 0),
+	entries   INTEGER NOT NULL CHECK (entries >= 0),
+	durable   INTEGER NOT NULL CHECK (durable >= 0),
+	done      INTEGER NOT NULL CHECK (done >= 0),
+	changed   INTEGER NOT NULL CHECK (changed >= 0),
+	equal     INTEGER NOT NULL CHECK (equal >= 0),
+	kept      INTEGER NOT NULL CHECK (kept >= 0),
+	renamed   INTEGER NOT NULL CHECK (renamed >= 0),
+	failed    INTEGER NOT NULL CHECK (failed >= 0),
+	state     TEXT    NOT NULL CHECK (state IN ('', 'placing', 'placed', 'failed')),
+	device    INTEGER NOT NULL,
+	inode     INTEGER NOT NULL,
+	error     TEXT    NOT NULL,
+	PRIMARY KEY (id, direction, number),
+	FOREIGN KEY (id, direction) REFERENCES transfers (id, direction) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE INDEX arguments_argument ON arguments (argument);
+
+CREATE TABLE folders (
+	peer      TEXT    NOT NULL CHECK (peer <> ''),
+	direction TEXT    NOT NULL CHECK (direction IN ('send', 'receive')),
+	folder_id BLOB    NOT NULL CHECK (length(folder_id) = 16),
+	path      TEXT    NOT NULL CHECK (path <> ''),
+	device    INTEGER NOT NULL,
+	inode     INTEGER NOT NULL,
+	PRIMARY KEY (peer, direction, folder_id),
+	UNIQUE (peer, direction, path)
+) STRICT, WITHOUT ROWID;
+`
 
 // meaning is the step that writes down what other columns said until then: that the peer
 // knows a transfer, by its retries; that a received file is verified, by a path, or poured,
