@@ -289,7 +289,7 @@ func TestInside(t *testing.T) {
 		{0, "...", "..."},
 		{0, "..a/b..", "..a/b.."},
 	} {
-		got, ok := inside(tt.depth, tt.target)
+		got, ok := Inside(tt.depth, tt.target)
 		if ok != (tt.want != "") || ok && got != tt.want {
 			t.Errorf("%d %q: %q %t, want %q", tt.depth, tt.target, got, ok, tt.want)
 		}

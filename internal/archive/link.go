@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// inside reports whether a symbolic link in a directory that is depth levels
+// Inside reports whether a symbolic link in a directory that is depth levels
 // below the top leads to a place below the top, and returns its target without
 // what says nothing ("./", "//", a slash at the end).
 //
@@ -14,7 +14,7 @@ import (
 // of the top although it reads like the top. When they come first, they start
 // in the directory of the link, which is a real one; so by induction over the
 // links on the way no chain of such links leads out.
-func inside(depth int, target string) (string, bool) {
+func Inside(depth int, target string) (string, bool) {
 	if target == "" || strings.HasPrefix(target, "/") || len(target) > maxPath {
 		return "", false
 	}

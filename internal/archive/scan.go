@@ -207,7 +207,7 @@ func (s *scanner) look(d *os.Root, name, p string) (e entry, reason string, err 
 		}
 		e = newEntry(p, tar.TypeSymlink, info)
 		var ok bool
-		if e.link, ok = inside(depth(p), filepath.ToSlash(target)); !ok {
+		if e.link, ok = Inside(depth(p), filepath.ToSlash(target)); !ok {
 			return e, "symbolic link that leads out of the directory", nil
 		}
 		return e, "", nil

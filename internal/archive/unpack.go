@@ -321,7 +321,7 @@ func (u *unpacker) fill(f *os.File, h *tar.Header, data io.Reader) error {
 
 // symlink keeps the place of a link.
 func (u *unpacker) symlink(h *tar.Header, raw string) error {
-	target, ok := inside(depth(raw), h.Linkname)
+	target, ok := Inside(depth(raw), h.Linkname)
 	if !ok {
 		return refuse(h.Name, "symbolic link that leads out")
 	}

@@ -39,6 +39,13 @@ func Of(f *os.File, info fs.FileInfo) (ID, error) {
 	return id, nil
 }
 
+// Steady reports whether a file has its number for good: some file systems number their
+// files anew each time.
+func Steady(f *os.File) (bool, error) {
+	_, steady, err := kind(f)
+	return steady, err
+}
+
 // Is reports whether both are one file, as far as one run can see: a file keeps
 // its device as long as the machine runs.
 func (id ID) Is(other ID) bool { return id.device == other.device && id.inode == other.inode }

@@ -21,6 +21,7 @@ type Item struct {
 	Entry    Entry
 	Extents  []Extent // of a sparse file
 	Failed   string   // why the entry will not come, as far as that is known before; "" for most
+	Origin   any      // the Listing's own: where it finds the file again
 }
 
 // Content is that of a file, as it was listed. Errors are reasons, as those of

@@ -42,12 +42,12 @@ func Open(ctx context.Context, n Named) (*Source, error) {
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return ofFile(f, info, followed(abs, info), cmp.Or(n.Name, filepath.Base(n.Path)))
+	return ofFile(f, info, Followed(abs, info), cmp.Or(n.Name, filepath.Base(n.Path)))
 }
 
-// followed is the path of the file itself when path is a link to it: that is what
+// Followed is the path of the file itself when path is a link to it: that is what
 // is opened again, whatever the link leads to then.
-func followed(path string, info fs.FileInfo) string {
+func Followed(path string, info fs.FileInfo) string {
 	if named, err := os.Lstat(path); err != nil || named.Mode().Type() != fs.ModeSymlink {
 		return path
 	}
