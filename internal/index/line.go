@@ -1,0 +1,217 @@
+package index
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"io"
+	"io/fs"
+	"time"
+
+	"jetsend/internal/set"
+)
+
+// line is what the file has of an entry. Of its path there is the last name alone: the names
+// before are those of the lines before.
+type line struct {
+	item     set.Item // without a path
+	depth    int      // names in its path
+	name     string   // the last of them
+	dev, ino uint64   // of a file
+}
+
+// lengthSize is that of the length in front of a line.
+const lengthSize = 4
+
+// append appends the line as it is written: its length and numbers as those of
+// encoding/binary, texts behind their lengths.
+func (l *line) append(b []byte) []byte {
+	at := len(b)
+	e := &l.item.Entry
+	b = append(b, make([]byte, lengthSize)...)
+	b = append(b, byte(e.Kind))
+	b = text(binary.AppendUvarint(b, uint64(l.depth)), l.name)
+	b = binary.AppendUvarint(b, uint64(e.Mode))
+	b = binary.AppendVarint(b, e.MTime.Unix())
+	b = binary.AppendUvarint(b, uint64(e.MTime.Nanosecond()))
+	b = text(b, l.item.Failed)
+	switch e.Kind {
+	case set.File:
+		for _, n := range []uint64{uint64(e.Size), l.dev, l.ino} {
+			b = binary.AppendUvarint(b, n)
+		}
+		b = text(b, e.SHA256)
+		b = binary.AppendVarint(b, int64(e.Extents))
+		for _, x := range l.item.Extents {
+			b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(x.Offset)), uint64(x.Length))
+		}
+	case set.Link:
+		b = text(b, e.Target)
+	}
+	binary.BigEndian.PutUint32(b[at:], uint32(len(b)-at-lengthSize))
+	return b
+}
+
+func text[T ~string | ~[]byte](b []byte, s T) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+// errDamaged says that a line is none: the file is not as it was written.
+var errDamaged = errors.New("it is damaged")
+
+// fields are what is left of a line that is read. Behind the end they are zeros.
+type fields struct {
+	b    []byte
+	over bool
+}
+
+func (f *fields) number() uint64 {
+	v, n := binary.Uvarint(f.b)
+	if n <= 0 {
+		f.b, f.over = nil, true
+		return 0
+	}
+	f.b = f.b[n:]
+	return v
+}
+
+func (f *fields) signed() int64 {
+	v, n := binary.Varint(f.b)
+	if n <= 0 {
+		f.b, f.over = nil, true
+		return 0
+	}
+	f.b = f.b[n:]
+	return v
+}
+
+func (f *fields) text() string {
+	n := f.number()
+	if n > uint64(len(f.b)) {
+		f.b, f.over = nil, true
+		return ""
+	}
+	s := string(f.b[:n])
+	f.b = f.b[n:]
+	return s
+}
+
+// parse reads a line without its length.
+func parse(b []byte) (l line, err error) {
+	if len(b) == 0 {
+		return l, errDamaged
+	}
+	f := fields{b: b[1:]}
+	e := &l.item.Entry
+	e.Kind, e.Extents = set.Kind(b[0]), -1
+	l.depth, l.name = int(f.number()), f.text()
+	e.Mode = fs.FileMode(f.number())
+	seconds := f.signed()
+	e.MTime = time.Unix(seconds, int64(f.number())).UTC()
+	l.item.Failed = f.text()
+	switch e.Kind {
+	case set.File:
+		e.Size, l.dev, l.ino = int64(f.number()), f.number(), f.number()
+		if sum := f.text(); sum != "" {
+			e.SHA256 = []byte(sum)
+		}
+		e.Extents = int(f.signed())
+		l.item.Extents = f.extents(e.Extents)
+	case set.Link:
+		e.Target = f.text()
+	}
+	if f.over || len(f.b) > 0 {
+		return l, errDamaged
+	}
+	return l, nil
+}
+
+func (f *fields) extents(n int) []set.Extent {
+	if n <= 0 || n > len(f.b) {
+		f.over = f.over || n > 0
+		return nil
+	}
+	x := make([]set.Extent, n)
+	for i := range x {
+		x[i] = set.Extent{Offset: int64(f.number()), Length: int64(f.number())}
+	}
+	return x
+}
+
+// readSize is that of the buffer behind the file.
+const readSize = 64 << 10
+
+// lines reads the file from its start.
+type lines struct {
+	from  *bufio.Reader
+	at    int64 // of the next line
+	arg   int
+	left  uint64   // entries of the argument that are to come
+	begun bool     // the argument was told
+	names []string // of the latest entry
+	buf   []byte
+}
+
+func (r *lines) rewind(ix *Index) {
+	*r = lines{from: bufio.NewReaderSize(io.NewSectionReader(ix.file, 0, ix.size), readSize), buf: r.buf}
+}
+
+func (r *lines) next(ix *Index) (set.Item, error) {
+	if r.begun && r.left == 0 {
+		r.arg++
+		r.begun = false
+	}
+	if r.arg == len(ix.args) {
+		return set.Item{}, io.EOF
+	}
+	if !r.begun {
+		r.begun, r.left = true, ix.args[r.arg].Entries
+		return set.Item{Argument: ix.argument(r.arg)}, nil
+	}
+	at := r.at
+	l, err := r.line()
+	if err != nil {
+		return set.Item{}, errors.Join(errDamaged, err)
+	}
+	r.left--
+	it := l.item
+	it.Entry.Path = append([]string(nil), r.names...)
+	if it.Entry.Kind == set.File {
+		it.Origin = &origin{arg: r.arg, at: at, dev: l.dev, ino: l.ino}
+	}
+	return it, nil
+}
+
+// line reads the next one, and has the names of its path.
+func (r *lines) line() (line, error) {
+	var err error
+	if r.buf, err = read(r.from, r.buf); err != nil {
+		return line{}, err
+	}
+	r.at += int64(lengthSize + len(r.buf))
+	l, err := parse(r.buf)
+	if err != nil {
+		return line{}, err
+	}
+	if l.depth > len(r.names)+1 {
+		return line{}, errDamaged
+	}
+	if r.names = r.names[:max(l.depth-1, 0)]; l.depth > 0 {
+		r.names = append(r.names, l.name)
+	}
+	return l, nil
+}
+
+// read reads a line without its length.
+func read(r io.Reader, buf []byte) ([]byte, error) {
+	var length [lengthSize]byte
+	if _, err := io.ReadFull(r, length[:]); err != nil {
+		return nil, err
+	}
+	n := int(binary.BigEndian.Uint32(length[:]))
+	if n > cap(buf) {
+		buf = make([]byte, n)
+	}
+	_, err := io.ReadFull(r, buf[:n])
+	return buf[:n], err
+}

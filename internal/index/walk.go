@@ -1,0 +1,315 @@
+package index
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"jetsend/internal/archive"
+	"jetsend/internal/exclude"
+	"jetsend/internal/set"
+	"jetsend/internal/source"
+)
+
+// rootName is what the file system's own root is called.
+const rootName = "root"
+
+// lister writes the lines of all arguments.
+type lister struct {
+	opt     Options
+	out     *bufio.Writer
+	buf     []byte
+	sumBuf  []byte
+	entries uint64
+
+	arg     *Arg // of the moment
+	exclude *exclude.List
+	path    []string // of the directory that is being listed, below the argument
+}
+
+func (l *lister) argument(ctx context.Context, n source.Named) (a Arg, err error) {
+	if n.Input != nil {
+		return a, errors.New("an input is not for a set")
+	}
+	if a.Path, err = filepath.Abs(n.Path); err != nil {
+		return a, err
+	}
+	f, err := os.OpenFile(n.Path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return a, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	root, err := of(f)
+	if err != nil {
+		return a, err
+	}
+	a.Name = cmp.Or(n.Name, filepath.Base(a.Path))
+	if a.Name == string(filepath.Separator) {
+		a.Name = rootName
+	}
+	l.arg, l.exclude, l.path = &a, n.Exclude, nil
+	switch root.kind {
+	case unix.S_IFREG:
+		info, err := f.Stat()
+		if err != nil {
+			return a, err
+		}
+		a.Path = source.Followed(a.Path, info)
+		return a, l.file(ctx, f, root, "")
+	case unix.S_IFDIR:
+		return a, l.root(ctx, &folder{f}, root)
+	}
+	return a, errors.New("neither a regular file nor a directory")
+}
+
+// root lists a directory that was named. One that cannot be read is an error.
+func (l *lister) root(ctx context.Context, d *folder, root facts) (err error) {
+	l.arg.Directory, l.arg.Exclude = true, l.exclude.String()
+	if l.opt.Folder != nil {
+		if l.arg.Folder, err = l.opt.Folder(l.arg.Path); err != nil {
+			return err
+		}
+	}
+	in, err := l.names(ctx, d)
+	if err != nil {
+		return err
+	}
+	if err := l.write(entry(set.Directory, root, "")); err != nil {
+		return err
+	}
+	return l.inside(ctx, d, in)
+}
+
+// entry is the line of what has the name in the directory of the moment; "" is the root.
+func entry(kind set.Kind, a facts, name string) *line {
+	e := &line{name: name}
+	e.item.Entry = set.Entry{Kind: kind, MTime: a.mtime, Mode: a.mode, Extents: -1}
+	if kind == set.File {
+		e.item.Entry.Size, e.dev, e.ino = a.size, a.dev, a.ino
+	}
+	return e
+}
+
+// failed is the line of what cannot be sent.
+func failed(a facts, name string, why error) *line {
+	e := entry(set.File, facts{mtime: a.mtime, mode: a.mode}, name)
+	e.item.Failed = because(why).Error()
+	return e
+}
+
+func (l *lister) write(e *line) error {
+	if l.entries++; l.entries > set.MaxEntries {
+		return fmt.Errorf("%w: more than %d files", ErrTooMany, set.MaxEntries)
+	}
+	l.arg.Entries++
+	if e.item.Failed != "" {
+		l.arg.Failed++
+	} else if l.arg.Bytes += e.data(); l.arg.Bytes < 0 {
+		return ErrTooMany
+	}
+	if e.name != "" {
+		e.depth = len(l.path) + 1
+	}
+	l.buf = e.append(l.buf[:0])
+	if _, err := l.out.Write(l.buf); err != nil {
+		return fmt.Errorf("write index: %w", err)
+	}
+	return nil
+}
+
+// data is how many bytes of a file are data.
+func (l *line) data() int64 {
+	if l.item.Entry.Extents < 0 {
+		return l.item.Entry.Size
+	}
+	sum := int64(0)
+	for _, x := range l.item.Extents {
+		sum += x.Length // they lie in the size
+	}
+	return sum
+}
+
+// names reads and sorts those in the directory of the moment, without what is excluded
+// whatever it is.
+func (l *lister) names(ctx context.Context, d *folder) (*names, error) {
+	room := set.MaxPath
+	for _, name := range l.path {
+		room -= len(name) + 1
+	}
+	in := &names{}
+	err := d.names(ctx, func(name string) error {
+		switch {
+		case l.excludes(name, false) && l.excludes(name, true):
+			return nil
+		case len(l.path) == archive.MaxDepth:
+			return errDeep
+		case len(name) >= room:
+			return errLong
+		case l.entries+uint64(in.len()) >= set.MaxEntries:
+			return fmt.Errorf("%w: more than %d files", ErrTooMany, set.MaxEntries)
+		}
+		in.add(name)
+		return nil
+	})
+	in.sort()
+	return in, err
+}
+
+func (l *lister) excludes(name string, dir bool) bool {
+	if l.exclude == nil {
+		return false
+	}
+	p := name
+	if len(l.path) > 0 {
+		p = strings.Join(l.path, "/") + "/" + name
+	}
+	return l.exclude.Excludes(p, dir)
+}
+
+// inside writes the lines of what is in the directory of the moment.
+func (l *lister) inside(ctx context.Context, d *folder, in *names) error {
+	for name := range in.all {
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+		a, err := d.look(name)
+		switch {
+		case errors.Is(err, unix.ENOENT):
+			continue // it was not there
+		case l.excludes(name, err == nil && a.kind == unix.S_IFDIR):
+			continue
+		case err != nil:
+			err = l.write(failed(facts{}, name, err))
+		default:
+			err = l.one(ctx, d, name, a)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// one writes the line of what has the name, and the lines of what is in it.
+func (l *lister) one(ctx context.Context, d *folder, name string, a facts) error {
+	switch a.kind {
+	case unix.S_IFREG:
+		return l.regular(ctx, d, name, a)
+	case unix.S_IFDIR:
+		return l.folder(ctx, d, name, a)
+	case unix.S_IFLNK:
+		return l.link(d, name, a)
+	case unix.S_IFSOCK:
+		return l.write(failed(a, name, errors.New("a socket")))
+	case unix.S_IFIFO:
+		return l.write(failed(a, name, errors.New("a named pipe")))
+	}
+	return l.write(failed(a, name, errors.New("a device")))
+}
+
+func (l *lister) link(d *folder, name string, a facts) error {
+	target, err := d.target(name)
+	if err != nil {
+		return l.write(failed(a, name, err))
+	}
+	if _, ok := archive.Inside(len(l.path), target); !ok {
+		return l.write(failed(a, name, errors.New("a link that leads out of the folder")))
+	}
+	e := entry(set.Link, a, name)
+	e.item.Entry.Target = target
+	return l.write(e)
+}
+
+// folder lists a directory in that of the moment.
+func (l *lister) folder(ctx context.Context, d *folder, name string, a facts) (err error) {
+	line := entry(set.Directory, a, name)
+	sub, err := d.folder(name)
+	if err != nil {
+		line.item.Failed = because(err).Error()
+		return l.write(line)
+	}
+	defer func() { err = errors.Join(err, sub.close()) }()
+	l.path = append(l.path, name)
+	in, err := l.names(ctx, sub)
+	l.path = l.path[:len(l.path)-1]
+	if ctx.Err() != nil || errors.Is(err, ErrTooMany) {
+		return errors.Join(err, context.Cause(ctx))
+	}
+	if err != nil {
+		line.item.Failed = because(err).Error()
+		return l.write(line)
+	}
+	if err := l.write(line); err != nil {
+		return err
+	}
+	l.path = append(l.path, name)
+	defer func() { l.path = l.path[:len(l.path)-1] }()
+	return l.inside(ctx, sub, in)
+}
+
+// regular writes the line of a file, which is opened only where its content is asked for.
+func (l *lister) regular(ctx context.Context, d *folder, name string, a facts) (err error) {
+	if !l.opt.Checksum && a.room >= a.size {
+		return l.write(entry(set.File, a, name))
+	}
+	f, a, err := d.file(name)
+	if err != nil {
+		return l.write(failed(a, name, err))
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return l.file(ctx, f, a, name)
+}
+
+// file writes the line of a file that is open.
+func (l *lister) file(ctx context.Context, f *os.File, a facts, name string) error {
+	line := entry(set.File, a, name)
+	e := &line.item.Entry
+	if a.room < a.size {
+		if x, ok := extents(f, a.size); ok {
+			e.Extents, line.item.Extents = len(x), x
+		}
+	}
+	if l.opt.Checksum && e.Extents < 0 {
+		sum, err := l.sum(ctx, f, a)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			line.item.Failed = because(err).Error()
+		}
+		e.SHA256 = sum
+	}
+	return l.write(line)
+}
+
+// sumSize is how much of a file is read between two looks at the context.
+const sumSize = 256 << 10
+
+// sum is the SHA-256 of a file.
+func (l *lister) sum(ctx context.Context, f *os.File, a facts) ([]byte, error) {
+	if l.sumBuf == nil {
+		l.sumBuf = make([]byte, sumSize)
+	}
+	h := sha256.New()
+	from := io.NewSectionReader(f, 0, a.size)
+	for ctx.Err() == nil {
+		n, err := from.Read(l.sumBuf)
+		_, _ = h.Write(l.sumBuf[:n]) // never fails
+		if errors.Is(err, io.EOF) {
+			return h.Sum(nil), same(f, a)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return nil, context.Cause(ctx)
+}
