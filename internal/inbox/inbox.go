@@ -33,7 +33,11 @@ const (
 	Rename    Conflict = iota // count up
 	Skip                      // fail with ErrExists
 	Overwrite                 // replace a regular file
+	Update                    // change a folder that an earlier set was put into; otherwise as Rename
 )
+
+// Counts reports whether a name that is taken gets a number.
+func (c Conflict) Counts() bool { return c == Rename || c == Update }
 
 // Dir is an open download directory.
 type Dir struct {

@@ -49,7 +49,7 @@ func (p *Partial) releaseAs(name string, how Conflict, mtime time.Time, placing 
 		final := filename.Numbered(name, n)
 		err := p.tryName(final, how, mtime, placing)
 		if errors.Is(err, errTaken) {
-			if how == Rename {
+			if how.Counts() {
 				continue
 			}
 			return "", fmt.Errorf("release %s: %w", final, ErrExists)

@@ -39,7 +39,7 @@ func (p *Partial) unpack(ctx context.Context, name string, how Conflict, placing
 		return archive.Tree{}, fmt.Errorf("unpack: %w", err)
 	}
 	place := func(final string) error {
-		if how != Rename && final != name {
+		if !how.Counts() && final != name {
 			return fmt.Errorf("release %s: %w", name, ErrExists)
 		}
 		// The hidden directory stands for a tree that was not released: it must

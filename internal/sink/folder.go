@@ -63,7 +63,7 @@ func (o Options) Taken(root *inbox.Dir, who jid.JID, name string, directory bool
 	switch {
 	case o.Out != nil:
 		return nil
-	case o.Conflict == inbox.Rename:
+	case o.Conflict.Counts():
 		if inbox.Crowded(dir, name) {
 			return inbox.ErrCrowded
 		}
