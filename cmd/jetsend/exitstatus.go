@@ -29,7 +29,7 @@ func meanings() []meaning {
 		{exitcode.Untrusted, "key not trusted, changed, or none usable"},
 		{exitcode.Integrity, "integrity: tag, hash or sealed element did not match;\nnothing was released"},
 		{exitcode.Interrupted, "interrupted; \"jetsend resume\" continues it"},
-		{exitcode.LocalFile, "file problem at either end (not readable, changed, no\nspace, exists)"},
+		{exitcode.LocalFile, "file problem at either end (not readable, changed, no\nspace, exists), or a directory of which not all has\narrived"},
 		{exitcode.Cancelled, "cancelled by SIGINT (Ctrl-C)"},
 		{exitcode.Terminated, "cancelled by SIGTERM or SIGHUP"},
 	}

@@ -75,9 +75,24 @@ func someEvents() []event.Event {
 		event.Failed{Head: head(event.Send), Code: 8, Reason: "the contact's receiver is busy with another batch"},
 		event.Failed{Head: evil, Code: 8, Reason: "declined", Declined: true},
 		event.Warning{Text: "a new OMEMO device was made"},
+		event.Offer{Head: inSet(event.Send, "verona"), Size: 1 << 20, Directory: true, Items: 2, SetSize: 2 << 20},
+		event.Progress{Head: inSet(event.Send, "verona"), Bytes: 1 << 19, Size: 1 << 20, Rate: 1 << 20, SetBytes: 1 << 19, SetSize: 2 << 20, Files: 12, FilesOf: 40},
+		event.NewEntry(inSet(event.Send, "verona"), "sub/a.txt", "permission denied"),
+		event.NewEntry(inSet(event.Send, "verona"), "b\x1b\xff", "it has changed"),
+		event.NewEntry(inSet(event.Send, "verona"), "", ""),
+		event.Failed{Head: inSet(event.Send, "verona"), Code: 12, Reason: "not all of it arrived", Path: "/srv/verona", Counts: event.Counts{Entries: 40, EntriesFailed: 3, New: 37}},
+		event.Sent{
+			Head: inSet(event.Send, "a.iso"), Size: 1 << 20, VerifiedByPeer: true, Seconds: 1,
+			Differences: event.Differences{Renamed: 1}, Counts: event.Counts{Entries: 40, New: 12, Changed: 3, Equal: 25, Kept: 1},
+		},
 		event.Online{JID: "juliet@capulet.example/jetsend.1a2b3c4d"}, // after a loss
 		event.FailedEarly{Code: 6, Reason: "romeo@montague.example is not online", Hints: []string{"wait for them"}},
 	}
+}
+
+// inSet is the head of a transfer of a set.
+func inSet(d event.Direction, name string) event.Head {
+	return event.Head{Transfer: uuidOf("1b2c"), Direction: d, Peer: "romeo@montague.example/jetsend.5e6f7a8b", Name: name, Set: uuidOf("2c3d")}
 }
 
 // someRecords is a row of every kind of data.

@@ -60,6 +60,8 @@ func (p *textPrinter) Event(e event.Event) {
 		p.change(e.Head, func(t *ongoing) { t.moving, t.bytes, t.rate = true, e.Offset, 0 })
 	case event.Accepted:
 		p.change(e.Head, func(t *ongoing) { t.offset = 0 }) // unless it is said to be resumed
+	case event.Entry:
+		p.console.warn("%s", entryLine(e))
 	case event.Failed:
 		p.end(e.Head)
 		if exitCode(e.Code) == exitcode.Cancelled {

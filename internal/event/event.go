@@ -2,7 +2,11 @@
 // each thing that a run reports, and the line of the log that it leaves.
 package event
 
-import "time"
+import (
+	"encoding/base64"
+	"time"
+	"unicode/utf8"
+)
 
 // Event is something that happened. The JSON form of each is the outside contract
 // of --json (docs/events.md). All text that came from a peer has been cleaned (see
@@ -27,6 +31,9 @@ type Head struct {
 	Direction Direction `json:"direction"`
 	Peer      string    `json:"peer"` // full JID
 	Name      string    `json:"name"`
+	// Set is the same for the transfers that go together, in one session: the arguments of
+	// one `send` between two jetsends. Empty for one that goes by itself.
+	Set string `json:"set,omitempty"`
 }
 
 // Online means: logged in and ready, for the first time or after a loss.
@@ -41,8 +48,12 @@ type Offer struct {
 	ResumedFrom int64 `json:"resumed_from"`
 	// Description is what the sender says about the file; when receiving.
 	Description string `json:"description,omitempty"`
-	// Directory means that the size is that of the archive of a directory.
+	// Directory means that the size is that of a directory: of its archive, or of all that
+	// is in it where it goes in a set.
 	Directory bool `json:"directory,omitempty"`
+	// Items is how many transfers the set has, and SetSize how many bytes they have.
+	Items   int   `json:"items,omitempty"`
+	SetSize int64 `json:"set_size,omitempty"`
 }
 
 // Accepted means: the receiver said yes.
@@ -72,6 +83,12 @@ type Progress struct {
 	Bytes int64 `json:"bytes"`
 	Size  int64 `json:"size"`
 	Rate  int64 `json:"rate"` // bytes per second
+	// What follows is about the whole set.
+	SetBytes int64 `json:"set_bytes,omitempty"`
+	SetSize  int64 `json:"set_size,omitempty"`
+	// Files counts the files that have arrived, those in directories too.
+	Files   int `json:"files,omitempty"`
+	FilesOf int `json:"files_of,omitempty"`
 }
 
 // Interrupted means: the path or the stream was lost, and the transfer may go on
@@ -101,10 +118,57 @@ type Differences struct {
 	LeftOut int `json:"left_out,omitempty"`
 }
 
+// Counts are what became of the entries of a directory that goes in a set: of itself and
+// of the files, directories and links in it. All of them are zero for anything else.
+type Counts struct {
+	Entries       int `json:"entries,omitempty"`
+	EntriesFailed int `json:"entries_failed,omitempty"` // came to nothing
+	New           int `json:"new,omitempty"`
+	Changed       int `json:"changed,omitempty"` // took the place of what an earlier transfer had put there
+	Equal         int `json:"equal,omitempty"`   // were there already
+	// Kept counts the files that somebody edited at the receiver: each is kept beside the
+	// one that came, under a name with a number.
+	Kept int `json:"kept,omitempty"`
+}
+
+// MaxEntries is how many [Entry] events of one directory are reported: more than anybody
+// reads. Counts tell of all.
+const MaxEntries = 1000
+
+// Entry means: something in a directory does not arrive. The rest of it does. It comes
+// before the end of the transfer.
+type Entry struct {
+	Head
+	// Path is below the directory, with slashes. It is as it is on the disk, since programs
+	// look for it: clean it before it is shown. It is empty where it is not UTF-8, and then
+	// PathBase64 is it.
+	Path       string `json:"path,omitempty"`
+	PathBase64 string `json:"path_base64,omitempty"`
+	Reason     string `json:"reason"`
+}
+
+// NewEntry returns the event of an entry at a path, whatever bytes that has.
+func NewEntry(h Head, path, reason string) Entry {
+	e := Entry{Head: h, Path: path, Reason: reason}
+	if !utf8.ValidString(path) {
+		e.Path, e.PathBase64 = "", base64.StdEncoding.EncodeToString([]byte(path))
+	}
+	return e
+}
+
+// Where is the path of the entry, as the bytes that it is.
+func (e Entry) Where() string {
+	if path, err := base64.StdEncoding.DecodeString(e.PathBase64); err == nil && e.Path == "" {
+		return string(path)
+	}
+	return e.Path
+}
+
 // Sent means: the file is complete at the other end.
 type Sent struct {
 	Head
 	Differences
+	Counts
 	Size           int64   `json:"size"`
 	VerifiedByPeer bool    `json:"verified_by_peer"`
 	SHA256         string  `json:"sha256,omitempty"`
@@ -115,6 +179,7 @@ type Sent struct {
 type Received struct {
 	Head
 	Differences
+	Counts
 	Path     string   `json:"path"` // absolute; StandardOutput when it went there
 	Size     int64    `json:"size"`
 	Verified []string `json:"verified"`
@@ -123,7 +188,8 @@ type Received struct {
 	// Description is what the sender says about the file.
 	Description string `json:"description,omitempty"`
 	// Directory means that Path is a directory; size and hash are those of the
-	// archive that it came as.
+	// archive that it came as. One that came in a set has the size of all that is in it,
+	// and no hash.
 	Directory bool `json:"directory,omitempty"`
 }
 
@@ -141,16 +207,20 @@ type Hook struct {
 	Seconds float64 `json:"seconds"`
 }
 
-// Failed means: the transfer ended without its file in this run.
+// Failed means: the transfer ended without its file in this run, or with a directory of
+// which not all has arrived.
 type Failed struct {
 	Head
+	Counts
 	Code      int    `json:"code"`
 	Reason    string `json:"reason"`
 	Resumable bool   `json:"resumable"`
 	// Declined means that the receiver, or this end as the receiver, said no to the
 	// offer: nothing is wrong.
-	Declined bool     `json:"declined,omitempty"`
-	Hints    []string `json:"-"` // for people: the exact next commands
+	Declined bool `json:"declined,omitempty"`
+	// Path is where the directory is of which not all has arrived, at this end; absolute.
+	Path  string   `json:"path,omitempty"`
+	Hints []string `json:"-"` // for people: the exact next commands
 }
 
 // FailedEarly means: something ended before any transfer existed: the run, or, with
@@ -196,6 +266,9 @@ func (Interrupted) Kind() string { return "interrupted" }
 
 // Kind implements Event.
 func (Resumed) Kind() string { return "resumed" }
+
+// Kind implements Event.
+func (Entry) Kind() string { return "entry" }
 
 // Kind implements Event.
 func (Sent) Kind() string { return "sent" }

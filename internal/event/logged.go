@@ -3,6 +3,8 @@ package event
 import (
 	"context"
 	"log/slog"
+
+	"jetsend/internal/clean"
 )
 
 // Logged returns report with the log before it: one line at info for each
@@ -31,6 +33,8 @@ func logEvent(log *slog.Logger, e Event) {
 		line(slog.LevelInfo, text, e.Head, "code", e.Code, "reason", e.Reason, "resumable", e.Resumable)
 	case FailedEarly:
 		log.Info("not received", "peer", e.Peer, "code", e.Code, "reason", e.Reason)
+	case Entry:
+		line(slog.LevelDebug, "entry failed", e.Head, "path", clean.Text(e.Where()), "reason", e.Reason)
 	case Interrupted:
 		line(slog.LevelDebug, "interrupted", e.Head, "bytes", e.Bytes, "reason", e.Reason)
 	case Resumed:

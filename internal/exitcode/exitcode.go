@@ -31,7 +31,8 @@ const (
 	Integrity Code = 10
 	// Interrupted: `jetsend resume ID` goes on.
 	Interrupted Code = 11
-	// LocalFile: file problem at either end (not readable, changed, no space, exists).
+	// LocalFile: file problem at either end (not readable, changed, no space, exists), or a
+	// directory of which not all has arrived.
 	LocalFile Code = 12
 	// Cancelled: by SIGINT.
 	Cancelled Code = 130
