@@ -24,6 +24,8 @@ type Clear struct {
 	Form     Form
 	File     *jingle.File // its size is that of the file, not of what encrypts it
 	Security *jingle.Security
+	// Sets is for the reader to set who takes sets: others are refused theirs.
+	Sets bool
 }
 
 // Read reads an offer, or a request when the responder is the one that sends. Errors are

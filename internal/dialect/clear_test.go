@@ -148,6 +148,9 @@ func FuzzTell(f *testing.F) {
 	f.Add(key, key[:12], []byte("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=="), true, crypto.AES128GCM.URN(), false)
 	f.Add(key, key[:12], testOffer().Payload(crypto.NewSecret(crypto.AES256GCM)), true, crypto.AES256GCM.URN(), false)
 	f.Add(key[:16], key[:12], []byte(nil), false, crypto.AES128GCM.URN(), true)
+	many := setOffer()
+	many.Cipher = profile.NSSet
+	f.Add(key, key[:12], many.Payload(crypto.NewSecret(crypto.AES256GCM)), true, profile.NSSet, false)
 	for _, x := range replayed(f) {
 		held := x.Child("", "opened")
 		if held == nil {
@@ -173,7 +176,10 @@ func FuzzTell(f *testing.F) {
 		if len(d.Secret().Key()) != suite.KeySize() || d.Form().Seals() && (file || suite != crypto.AES256GCM) {
 			t.Fatalf("%+v", d)
 		}
-		if want, err := crypto.ParseSuite(cipher); !file && (err != nil || want != suite) || file && suite != crypto.AES128GCM {
+		if _, many := d.(*set); many != (d.Sealed().Set != nil) || many != (cipher == profile.NSSet && !file) {
+			t.Fatalf("%T for %s", d, cipher)
+		}
+		if want, err := crypto.ParseSuite(cipher); !file && cipher != profile.NSSet && (err != nil || want != suite) || file && suite != crypto.AES128GCM {
 			t.Fatalf("%s for %s", suite.Name(), cipher)
 		}
 		if s := d.Sealed(); d.Form().Seals() != (s.Transfer != "") || d.Form() == FormPlaintext {

@@ -19,7 +19,9 @@ const ContentName = "file"
 
 // Dialect is one session in one form: the transport secret and what the session says of
 // the file, is answered, and is told behind the bytes. [New] is for a session that we
-// open, [Clear.Open] and [Clear.OpenPlaintext] for one that a contact opened. It sends
+// open, [NewSet] for one that carries a set, [Clear.Open] and [Clear.OpenPlaintext] for one
+// that a contact opened. In a session of a set, whose [Dialect.Sealed] has one, the bytes go
+// through Records, and Out, In, Checksum and Verify are errors. A dialect sends
 // nothing by itself, and is used by one goroutine at a time.
 type Dialect interface {
 	// Form is that of the offer or request, once its envelope is open.
@@ -61,6 +63,10 @@ type Dialect interface {
 	// In brings the span from conn to dst, in the way of [stream.In]. The sender is held to
 	// ending the stream behind it when o.Ends allows that and the form has senders do so.
 	In(ctx context.Context, conn stream.Conn, dst io.Writer, s profile.Span, o stream.Incoming) error
+
+	// Records are both directions of a session that carries a set, once it is accepted,
+	// over the bytestream of that sid, which is rw. The session of a file has none.
+	Records(rw io.ReadWriter, bytestream string) (*crypto.RecordWriter, *crypto.RecordReader, error)
 
 	// Trailer is the checksum that is told right behind the bytes, while the path stands,
 	// nil for none. A receiver that has left by then does without.

@@ -31,15 +31,27 @@ func (j *jetsend) Transfer(jid.JID) string { return j.offer.Transfer }
 
 // Write implements Dialect. The servers get to see the size and the range.
 func (j *jetsend) Write(ctx context.Context, w Wrapper, p omemo.PEP, t Terms, content *jingle.Content) (*omemo.Envelope, error) {
-	size := t.Offer.File.Size
-	s := profile.Rest(t.Offset, size, t.Limit, -1)
-	content.Description = describeSpan(s)
+	if t.Offer.Set != nil { // the other end would take it for a file
+		return nil, fmt.Errorf("offer: %w", errSet)
+	}
+	content.Description = describeSpan(profile.Rest(t.Offset, t.Offer.File.Size, t.Limit, -1))
+	payload := j.fill(t, content, j.ts.Suite().URN())
+	defer clear(payload)
+	return j.wrap(ctx, w, p, payload, content)
+}
+
+// fill completes the offer for content, which has its description and transport, and
+// returns what its envelope is to hold. The caller wipes that.
+func (j *jetsend) fill(t Terms, content *jingle.Content, cipher string) (payload []byte) {
 	j.offer = t.Offer
-	j.offer.Content, j.offer.Senders, j.offer.Cipher = content.Name, content.Senders, j.ts.Suite().URN()
+	j.offer.Content, j.offer.Senders, j.offer.Cipher = content.Name, content.Senders, cipher
 	j.offer.Digest = profile.ContentDigest(*content)
-	payload := j.offer.Payload(j.ts)
-	env, err := w.WrapPayload(ctx, p, t.Offer.Responder.Bare(), payload, omemo.Kept)
-	clear(payload)
+	return j.offer.Payload(j.ts)
+}
+
+// wrap puts the payload into an envelope, and that into content.
+func (j *jetsend) wrap(ctx context.Context, w Wrapper, p omemo.PEP, payload []byte, content *jingle.Content) (*omemo.Envelope, error) {
+	env, err := w.WrapPayload(ctx, p, j.offer.Responder.Bare(), payload, omemo.Kept)
 	if err != nil {
 		return nil, err
 	}
@@ -74,17 +86,22 @@ func (j *jetsend) Span(content jingle.Content, from, size, limit int64) profile.
 // Accept makes content an accept of the span: a range in the clear, and the sealed
 // element that proves it.
 func (j *jetsend) Accept(content *jingle.Content, s profile.Span, prefix string, device uint32) error {
-	content.Description = describeSpan(s)
-	a := profile.Accept{
-		Transfer: j.offer.Transfer, Offset: s.Offset, Length: s.Length, Size: s.Size, Prefix: prefix,
-		Digest: profile.ContentDigest(*content), Device: device,
-	}
-	sealed, err := j.seal(profile.KindAccept, a.Element())
+	_, err := j.accept(content, profile.Accept{Offset: s.Offset, Length: s.Length, Size: s.Size, Prefix: prefix, Device: device})
+	return err
+}
+
+// accept makes content the accept a, of which it fills in Transfer and Digest, and returns
+// what was sealed.
+func (j *jetsend) accept(content *jingle.Content, a profile.Accept) (text []byte, err error) {
+	content.Description = describeSpan(profile.Span{Offset: a.Offset, Length: a.Length, Size: a.Size})
+	a.Transfer, a.Digest = j.offer.Transfer, profile.ContentDigest(*content)
+	x := a.Element()
+	sealed, err := j.seal(profile.KindAccept, x)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	content.Extra = []*xmltree.Element{sealed}
-	return nil
+	return x.Bytes(), nil
 }
 
 // In implements Dialect.
@@ -169,6 +186,7 @@ func (j *jetsend) ReadReceipt(info *xmltree.Element, want profile.Receipt) (*pro
 		return nil, fmt.Errorf("%w: %w", fault.ErrUnconfirmed, err)
 	}
 	other := r.Stored == r.Size && want.SHA256 != "" && r.SHA256 != want.SHA256
+	other = other || r.Failed > 0 && j.offer.Set == nil
 	if r.Transfer != j.offer.Transfer || r.Size != want.Size || r.Stored != want.Stored || other {
 		return nil, fmt.Errorf("%w: the receipt is for something else", profile.ErrSealed)
 	}

@@ -12,17 +12,23 @@ import (
 
 // Open is the dialect of the session s, which a contact opened, by what its envelope
 // holds (docs/protocol.md); anything that fits no form is refused. Our profile is held
-// against the stanza. Errors are profile.ErrOffer; the owner of opened clears it.
+// against the stanza. Errors are profile.ErrOffer, and a *fault.Refusal of a set that is
+// not taken; the owner of opened clears it.
 func (in Clear) Open(s profile.Session, opened *omemo.Opened) (Dialect, error) {
 	d, err := in.tell(opened)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", profile.ErrOffer, err)
 	}
-	if j, ours := d.(*jetsend); ours {
-		if err := j.offer.Check(s, in.Security, opened.Device.ID, in.File); err != nil {
-			j.ts.Wipe()
-			return nil, err
-		}
+	if !d.Form().Seals() {
+		return d, nil
+	}
+	err = d.Sealed().Check(s, in.Security, opened.Device.ID, in.File)
+	if err == nil && d.Sealed().Set != nil && !in.Sets {
+		err = notTaken()
+	}
+	if err != nil {
+		d.Secret().Wipe()
+		return nil, err
 	}
 	return d, nil
 }
@@ -30,41 +36,64 @@ func (in Clear) Open(s profile.Session, opened *omemo.Opened) (Dialect, error) {
 // tell finds out what kind of envelope was opened.
 func (in Clear) tell(o *omemo.Opened) (Dialect, error) {
 	b := foreign{form: in.Form, file: in.File}
-	var err error
 	if in.Form == FormEncryptedFile || in.Form == FormConversations {
-		if o.HasPayload {
-			return nil, errors.New("a key transport with a payload")
-		}
-		if b.ts, err = keyTransport(crypto.AES128GCM, o); err != nil {
-			return nil, err
-		}
-		if in.Form == FormConversations {
-			return &conversations{b}, nil
-		}
-		return &encryptedFile{b, newWireSum(in.File)}, nil
+		return in.tellEncryptedFile(b, o)
+	}
+	if in.Security.Cipher == profile.NSSet || o.HasPayload && profile.HoldsOffer(o.Payload) {
+		return in.tellSealed(b, o)
 	}
 	suite, err := crypto.ParseSuite(in.Security.Cipher)
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case !o.HasPayload, string(o.Payload) == " ": // XEP-0396; Libervia adds the encryption of one space
+	if !o.HasPayload || string(o.Payload) == " " { // XEP-0396; Libervia adds the encryption of one space
 		if o.HasPayload {
 			b.software = Libervia
 		}
 		b.ts, err = keyTransport(suite, o)
 		return &jet{b}, err
-	case profile.HoldsOffer(o.Payload):
-		ts, offer, err := profile.ParsePayload(suite, o.Payload)
-		if err != nil {
-			return nil, err
-		}
-		b.form, b.ts, b.offer = FormJetsend, ts, *offer
-		return &jetsend{b}, nil
 	}
 	b.form = FormDraft
 	b.ts, err = draftSecret(suite, o.Payload)
 	return &draft{b}, err
+}
+
+// tellEncryptedFile reads the envelope of a form that has it in the file.
+func (in Clear) tellEncryptedFile(b foreign, o *omemo.Opened) (_ Dialect, err error) {
+	if o.HasPayload {
+		return nil, errors.New("a key transport with a payload")
+	}
+	if b.ts, err = keyTransport(crypto.AES128GCM, o); err != nil {
+		return nil, err
+	}
+	if in.Form == FormConversations {
+		return &conversations{b}, nil
+	}
+	return &encryptedFile{b, newWireSum(in.File)}, nil
+}
+
+// tellSealed reads the envelope of our profile, that of a set or of a file.
+func (in Clear) tellSealed(b foreign, o *omemo.Opened) (Dialect, error) {
+	suite, many := crypto.AES256GCM, in.Security.Cipher == profile.NSSet
+	if !many {
+		var err error
+		if suite, err = crypto.ParseSuite(in.Security.Cipher); err != nil {
+			return nil, err
+		}
+	}
+	ts, offer, err := profile.ParsePayload(suite, o.Payload)
+	if err != nil {
+		return nil, err
+	}
+	b.form, b.ts, b.offer = FormJetsend, ts, *offer
+	switch {
+	case many != (offer.Set != nil):
+		ts.Wipe()
+		return nil, errSet
+	case many:
+		return openSet(b, o.Payload), nil
+	}
+	return &jetsend{b}, nil
 }
 
 // keyTransport takes the transport key out of the ratchet message itself: the

@@ -11,6 +11,7 @@ import (
 	"jetsend/internal/jingle"
 	"jetsend/internal/jingle/ibb"
 	"jetsend/internal/jingle/s5b"
+	"jetsend/internal/stream"
 	"jetsend/internal/xmltree"
 )
 
@@ -45,6 +46,7 @@ type Route struct {
 	allowed   []string         // by us and, as an initiator, by the peer's features
 
 	socks    *s5b.Negotiation // nil when in-band was offered at once
+	sid      string           // of the bytestream that socks looks for
 	inband   ibb.Transport    // ours, without socks
 	expected *ibb.Expected    // a responder's
 
@@ -138,7 +140,9 @@ func (r *Route) viaSocks(ctx context.Context, s Signals, remote *xmltree.Element
 	if err != nil {
 		return nil, err
 	}
-	return Socket(conn, conn.Kind, conn.HalfClose()), nil
+	p := Socket(conn, conn.Kind, conn.HalfClose())
+	p.SID = r.sid
+	return p, nil
 }
 
 // replace proposes the in-band transport (XEP-0260 section 3, XEP-0261).
@@ -165,18 +169,22 @@ func (r *Route) open(ctx context.Context, own ibb.Transport, remote *xmltree.Ele
 		return nil, err
 	}
 	conn, err := r.f.cfg.Inband.Open(ctx, ibb.Params{Peer: r.peer.JID, Transport: agreed, Modulo65535: r.peer.Modulo65535})
-	if err != nil {
-		return nil, err
-	}
-	return Inband(conn), nil
+	return inband(conn, agreed, err)
 }
 
 func (r *Route) awaitOpen(ctx context.Context) (*Path, error) {
 	conn, err := r.expected.Accept(ctx)
+	return inband(conn, r.inband, err)
+}
+
+// inband is the path of the bytestream of t, unless there is an error.
+func inband(conn stream.Conn, t ibb.Transport, err error) (*Path, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Inband(conn), nil
+	p := Inband(conn)
+	p.SID = t.SID
+	return p, nil
 }
 
 // finding is a search for a path that goes on, and gives its outcome once; nil when it has.

@@ -171,8 +171,9 @@ func (a *account) says(t *testing.T, action jingle.Action, sid string, child *xm
 
 // outcome is what [Route.Connect] returns.
 type outcome struct {
-	path *Path
-	err  error
+	path    *Path
+	err     error
+	offered string // sid of the transport of our offer
 }
 
 // connect has r connect while the events of s are read for it.
@@ -180,7 +181,7 @@ func connect(ctx context.Context, r *Route, s *jingle.Session, remote *xmltree.E
 	found := make(chan outcome, 1)
 	go func() {
 		path, err := r.Connect(ctx, s, remote)
-		found <- outcome{path, err}
+		found <- outcome{path: path, err: err}
 	}()
 	events := s.Events()
 	for {
@@ -233,6 +234,7 @@ func negotiate(t *testing.T, a, b *account, opt, theirs Options) (ours, peers ou
 		}
 	}()
 	ours = connect(ctx, offer, s, accepted.Content.Transport)
+	ours.offered = s.Content().Transport.Attr("sid")
 	<-done
 	return ours, peers
 }

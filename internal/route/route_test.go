@@ -57,6 +57,14 @@ func TestRoutes(t *testing.T) {
 						t.Errorf("%s: %s %s", who, p.Transport, p.Candidate)
 					}
 				}
+				// Its id is that of the transport that was offered, unless that was replaced.
+				replaced := tt.transport == IBB && tt.opt.Order()[0] != IBB
+				if sid := ours.path.SID; sid == "" || sid != peers.path.SID || (sid == ours.offered) == replaced {
+					t.Errorf("the bytestream %q for us, %q for the other end, %q was offered", sid, peers.path.SID, ours.offered)
+				}
+				if tapped := ours.path.Tap(io.Discard); tapped.SID != ours.path.SID {
+					t.Errorf("tapped it is %q", tapped.SID)
+				}
 				go func() {
 					_, _ = ours.path.Write([]byte("hello"))
 					_ = ours.path.CloseWrite()
@@ -139,7 +147,7 @@ func TestSilentResponder(t *testing.T) {
 				if !errors.Is(got.err, s5b.ErrNoCandidate) {
 					t.Errorf("%s: %v", name, got.err)
 				}
-			case got.err != nil || got.path.Transport != IBB:
+			case got.err != nil || got.path.Transport != IBB || got.path.SID == sid || got.path.SID == "":
 				t.Errorf("%s: %+v, %v", name, got.path, got.err)
 			default:
 				_ = got.path.Close()
