@@ -136,8 +136,8 @@ func (d *folder) target(name string) (string, error) {
 // names reads what is in it.
 func (d *folder) names(ctx context.Context, add func(name string) error) error {
 	for {
-		if err := ctx.Err(); err != nil {
-			return err
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
 		some, err := d.f.Readdirnames(namesAtOnce)
 		if errors.Is(err, io.EOF) {

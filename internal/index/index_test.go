@@ -285,3 +285,43 @@ func TestChecksum(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestTwice: a name that a directory tells twice is listed once.
+func TestTwice(t *testing.T) {
+	var n names
+	want := []string{strings.Repeat("a", set.MaxPath-1)}
+	for i := range 20_000 {
+		want = append(want, fmt.Sprintf("b%06d", i))
+	}
+	for _, name := range slices.Backward(want) {
+		n.add(name)
+		n.add(name)
+	}
+	n.sort()
+	if got := slices.Collect(n.all); !slices.Equal(got, want) {
+		t.Errorf("%d names, first %.20q", len(got), got[0])
+	}
+}
+
+// TestDots: two dots behind a link lead where the system says.
+func TestDots(t *testing.T) {
+	d := t.TempDir()
+	write(t, filepath.Join(d, "far", "f"), "far")
+	write(t, filepath.Join(d, "f"), "near")
+	mkdir(t, filepath.Join(d, "far", "sub"))
+	if err := os.Symlink("far/sub", filepath.Join(d, "link")); err != nil {
+		t.Fatal(err)
+	}
+	ix := listed(t, Options{}, d+"/link/../f", d+"/link/..")
+	for _, it := range all(t, ix) {
+		if it.Argument != nil || it.Entry.Kind != set.File {
+			continue
+		}
+		if text, err := contentOf(ix, &it); err != nil || text != "far" {
+			t.Errorf("%q, %v", text, err)
+		}
+	}
+	if args := ix.Arguments(); args[0].Name != "f" || args[1].Name != "far" {
+		t.Errorf("%+v", args)
+	}
+}

@@ -38,8 +38,10 @@ func (n *names) bytes(at uint32) []byte {
 	return p[2 : 2+int(p[0])<<8+int(p[1])]
 }
 
+// sort sorts them. A directory that is changed while it is read may tell one twice.
 func (n *names) sort() {
 	slices.SortFunc(n.at, func(a, b uint32) int { return bytes.Compare(n.bytes(a), n.bytes(b)) })
+	n.at = slices.CompactFunc(n.at, func(a, b uint32) bool { return bytes.Equal(n.bytes(a), n.bytes(b)) })
 }
 
 // all are the names in their order.

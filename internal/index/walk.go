@@ -40,15 +40,15 @@ func (l *lister) argument(ctx context.Context, n source.Named) (a Arg, err error
 	if n.Input != nil {
 		return a, errors.New("an input is not for a set")
 	}
-	if a.Path, err = filepath.Abs(n.Path); err != nil {
-		return a, err
-	}
 	f, err := os.OpenFile(n.Path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return a, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	root, err := of(f)
+	if err == nil {
+		a.Path, err = place(f, n.Path)
+	}
 	if err != nil {
 		return a, err
 	}
@@ -69,6 +69,27 @@ func (l *lister) argument(ctx context.Context, n source.Named) (a Arg, err error
 		return a, l.root(ctx, &folder{f}, root)
 	}
 	return a, errors.New("neither a regular file nor a directory")
+}
+
+// place is the absolute path of what was opened by a path. Where two dots stand behind a
+// link, the path alone does not say what they mean.
+func place(f *os.File, path string) (string, error) {
+	opened, err := f.Stat()
+	if err != nil {
+		return "", err
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	if found, err := os.Stat(abs); err == nil && os.SameFile(found, opened) {
+		return abs, nil
+	}
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Abs(real)
 }
 
 // root lists a directory that was named. One that cannot be read is an error.
@@ -99,11 +120,18 @@ func entry(kind set.Kind, a facts, name string) *line {
 	return e
 }
 
-// failed is the line of what cannot be sent.
-func failed(a facts, name string, why error) *line {
-	e := entry(set.File, facts{mtime: a.mtime, mode: a.mode}, name)
-	e.item.Failed = because(why).Error()
-	return e
+// stub is the line of what cannot be sent.
+func stub(a facts, name string) *line {
+	return entry(set.File, facts{mtime: a.mtime, mode: a.mode}, name)
+}
+
+// fail writes a line with the reason why it will not come, and none of what is gone.
+func (l *lister) fail(line *line, err error) error {
+	if errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	line.item.Failed = because(err).Error()
+	return l.write(line)
 }
 
 func (l *lister) write(e *line) error {
@@ -183,12 +211,10 @@ func (l *lister) inside(ctx context.Context, d *folder, in *names) error {
 		}
 		a, err := d.look(name)
 		switch {
-		case errors.Is(err, unix.ENOENT):
-			continue // it was not there
 		case l.excludes(name, err == nil && a.kind == unix.S_IFDIR):
 			continue
 		case err != nil:
-			err = l.write(failed(facts{}, name, err))
+			err = l.fail(stub(facts{}, name), err)
 		default:
 			err = l.one(ctx, d, name, a)
 		}
@@ -209,20 +235,20 @@ func (l *lister) one(ctx context.Context, d *folder, name string, a facts) error
 	case unix.S_IFLNK:
 		return l.link(d, name, a)
 	case unix.S_IFSOCK:
-		return l.write(failed(a, name, errors.New("a socket")))
+		return l.fail(stub(a, name), errors.New("a socket"))
 	case unix.S_IFIFO:
-		return l.write(failed(a, name, errors.New("a named pipe")))
+		return l.fail(stub(a, name), errors.New("a named pipe"))
 	}
-	return l.write(failed(a, name, errors.New("a device")))
+	return l.fail(stub(a, name), errors.New("a device"))
 }
 
 func (l *lister) link(d *folder, name string, a facts) error {
 	target, err := d.target(name)
 	if err != nil {
-		return l.write(failed(a, name, err))
+		return l.fail(stub(a, name), err)
 	}
 	if _, ok := archive.Inside(len(l.path), target); !ok {
-		return l.write(failed(a, name, errors.New("a link that leads out of the folder")))
+		return l.fail(stub(a, name), errors.New("a link that leads out of the folder"))
 	}
 	e := entry(set.Link, a, name)
 	e.item.Entry.Target = target
@@ -234,19 +260,17 @@ func (l *lister) folder(ctx context.Context, d *folder, name string, a facts) (e
 	line := entry(set.Directory, a, name)
 	sub, err := d.folder(name)
 	if err != nil {
-		line.item.Failed = because(err).Error()
-		return l.write(line)
+		return l.fail(line, err)
 	}
 	defer func() { err = errors.Join(err, sub.close()) }()
 	l.path = append(l.path, name)
 	in, err := l.names(ctx, sub)
 	l.path = l.path[:len(l.path)-1]
-	if ctx.Err() != nil || errors.Is(err, ErrTooMany) {
-		return errors.Join(err, context.Cause(ctx))
-	}
-	if err != nil {
-		line.item.Failed = because(err).Error()
-		return l.write(line)
+	switch {
+	case ctx.Err() != nil, errors.Is(err, ErrTooMany):
+		return err
+	case err != nil:
+		return l.fail(line, err)
 	}
 	if err := l.write(line); err != nil {
 		return err
@@ -261,12 +285,12 @@ func (l *lister) regular(ctx context.Context, d *folder, name string, a facts) (
 	if !l.opt.Checksum && a.room >= a.size {
 		return l.write(entry(set.File, a, name))
 	}
-	f, a, err := d.file(name)
+	f, now, err := d.file(name)
 	if err != nil {
-		return l.write(failed(a, name, err))
+		return l.fail(stub(a, name), err)
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	return l.file(ctx, f, a, name)
+	return l.file(ctx, f, now, name)
 }
 
 // file writes the line of a file that is open.
@@ -284,7 +308,7 @@ func (l *lister) file(ctx context.Context, f *os.File, a facts, name string) err
 			return context.Cause(ctx)
 		}
 		if err != nil {
-			line.item.Failed = because(err).Error()
+			return l.fail(line, err)
 		}
 		e.SHA256 = sum
 	}
