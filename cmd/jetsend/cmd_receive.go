@@ -28,7 +28,12 @@ const receiveHelp = `Go online and wait for files, until it is told to stop.
 
 A file appears under its own name only when it is complete and its
 authentication tag is right; until then it is a hidden .part file. A name that
-is taken already gets a number, unless --on-conflict says otherwise.
+is taken already gets a number, unless --on-conflict says otherwise: skip takes no such
+file, overwrite replaces it, and update is for a directory that the same contact sends
+again. Only what has changed in it comes, and takes the place of what is there; files
+that you have edited are kept under a name with a number, and what the contact no
+longer has stays. A directory that did not come from that contact, by the same path
+there, is never changed.
 
 Whose files are taken:
   ask       contacts' files, each after a yes on the terminal (default there)
@@ -91,7 +96,7 @@ func newReceiveCommand(a *app) *cobra.Command {
 	k.strings("from", "take files only from this `CONTACT`; may be repeated")
 	k.size("max-size", 0, "take no file larger than this, like 200MB")
 	k.size("min-free", 0, "keep this much of the disk free")
-	k.choice("on-conflict", d.OnConflict, "when the name is taken", "rename", "skip", "overwrite")
+	k.choice("on-conflict", d.OnConflict, "when the name is taken", "rename", "skip", "overwrite", "update")
 	k.bool("per-sender", false, "put the files of each contact into a folder of their own")
 	k.value(&filePath{home: a.home, none: true}, "exec", "run the executable `PATH` for each file that has arrived; empty: none")
 	cmd.Flags().Bool("stdout", false, "write the file to standard output; with --once")
@@ -206,6 +211,8 @@ func conflict(text string) inbox.Conflict {
 		return inbox.Skip
 	case "overwrite":
 		return inbox.Overwrite
+	case "update":
+		return inbox.Update
 	}
 	return inbox.Rename
 }

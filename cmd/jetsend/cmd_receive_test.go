@@ -73,6 +73,25 @@ func TestDelivery(t *testing.T) {
 	f.wants(12, []string{"no such file"}, receive("--exec", "missing")...)
 }
 
+// TestOnConflict: each word of the flag is a rule of its own, in the configuration too.
+func TestOnConflict(t *testing.T) {
+	f := newFixture(t)
+	for word, want := range map[string]inbox.Conflict{"rename": inbox.Rename, "skip": inbox.Skip, "overwrite": inbox.Overwrite, "update": inbox.Update} {
+		f.endpoint.received = nil
+		f.file(".config/jetsend/config.yaml", "receive: {accept: contacts, on_conflict: "+word+"}")
+		f.wants(0, nil, "receive", "--dir", f.env["HOME"])
+		f.wants(0, nil, "receive", "--dir", f.env["HOME"], "--on-conflict", word)
+		for _, o := range f.endpoint.received {
+			if o.OnConflict != want {
+				t.Errorf("%s is %v", word, o.OnConflict)
+			}
+		}
+		if len(f.endpoint.received) != 2 {
+			t.Errorf("%s: %d runs", word, len(f.endpoint.received))
+		}
+	}
+}
+
 func TestAcceptPolicy(t *testing.T) {
 	for _, tt := range []struct {
 		name, config string

@@ -125,6 +125,7 @@ func newSendCommand(a *app) *cobra.Command {
 	k.size("max-spool", 0, "take no more than this from standard input, like 20GB; 0: what fits")
 	k.string("description", "", "a line of `TEXT` for the receiver")
 	k.bool("checksum", false, "compute SHA-256 at both ends and show it")
+	k.bool("all-or-nothing", false, "let nothing of a directory arrive unless all of it does")
 	cmd.Flags().BoolVar(&o.command, fromCommand, false, "send what the command behind -- writes, if it ends with 0")
 	cmd.Flags().BoolVar(&o.empty, "allow-empty", false, "send standard input, or what a command writes, even when it is empty")
 	cmd.Flags().BoolVarP(&o.dry, "dry-run", "n", false, "offer nothing, only show what would be sent to whom and how")
@@ -231,7 +232,7 @@ func (a *app) sendOptions(c *config.Config, to jid.JID, files []string) (o trans
 		To: to, Wait: s.Wait, Patient: s.Wait != config.Default().Send.Wait, LimitRate: int64(s.LimitRate), Description: s.Description,
 		Route: route.Options{Transports: c.Transports.Order, NoDirect: s.NoDirect},
 		Retry: transfer.RetryOptions{Retries: s.Retries, For: s.RetryFor}, NoResume: s.NoResume,
-		MaxSpool: int64(s.MaxSpool), HiddenName: s.RequireHiddenName, VerifiedReceipt: s.RequireVerifiedReceipt, Checksum: s.Checksum,
+		MaxSpool: int64(s.MaxSpool), HiddenName: s.RequireHiddenName, VerifiedReceipt: s.RequireVerifiedReceipt, Checksum: s.Checksum, AllOrNothing: s.AllOrNothing,
 	}
 	if s.Encryption != "auto" {
 		o.Encryption = dialect.Choice(s.Encryption)

@@ -54,12 +54,12 @@ func TestSendOptions(t *testing.T) {
 			want: transfer.SendOptions{Wait: 10 * time.Second, Route: paths, Retry: retry},
 		},
 		{
-			name: "the configuration", config: "send: {wait: 1m, answer_timeout: 2m, limit_rate: 1MB, no_direct: true, checksum: true, description: hello, retries: 0, retry_for: 1d, no_resume: true}",
-			want: transfer.SendOptions{Wait: time.Minute, Patient: true, AnswerTimeout: 2 * time.Minute, LimitRate: 1e6, Route: route.Options{Transports: []string{"s5b", "ibb"}, NoDirect: true}, Checksum: true, Description: "hello", Retry: transfer.RetryOptions{For: 24 * time.Hour}, NoResume: true},
+			name: "the configuration", config: "send: {wait: 1m, answer_timeout: 2m, limit_rate: 1MB, no_direct: true, checksum: true, all_or_nothing: true, description: hello, retries: 0, retry_for: 1d, no_resume: true}",
+			want: transfer.SendOptions{Wait: time.Minute, Patient: true, AnswerTimeout: 2 * time.Minute, LimitRate: 1e6, Route: route.Options{Transports: []string{"s5b", "ibb"}, NoDirect: true}, Checksum: true, AllOrNothing: true, Description: "hello", Retry: transfer.RetryOptions{For: 24 * time.Hour}, NoResume: true},
 		},
 		{
-			name: "flags over it", config: "send: {wait: 1m, answer_timeout: 2m, limit_rate: 1MB, no_direct: true, retries: 9, no_resume: true}",
-			args: []string{"--wait=0", "--answer-timeout=0", "--limit-rate=2MiB/s", "--no-direct=false", "--cipher=aes-256-gcm", "--retries=07", "--retry-for=30s", "--no-resume=false"},
+			name: "flags over it", config: "send: {wait: 1m, answer_timeout: 2m, limit_rate: 1MB, no_direct: true, retries: 9, no_resume: true, all_or_nothing: true}",
+			args: []string{"--wait=0", "--answer-timeout=0", "--limit-rate=2MiB/s", "--no-direct=false", "--cipher=aes-256-gcm", "--retries=07", "--retry-for=30s", "--no-resume=false", "--all-or-nothing=false"},
 			want: transfer.SendOptions{Patient: true, LimitRate: 2 << 20, Cipher: "aes-256-gcm", Route: paths, Retry: transfer.RetryOptions{Retries: 7, For: 30 * time.Second}},
 		},
 	} {

@@ -73,6 +73,8 @@ type Send struct {
 	Name                   string `mapstructure:"name"`
 	Description            string `mapstructure:"description"`
 	Checksum               bool   `mapstructure:"checksum"`
+	// AllOrNothing lets nothing of a directory arrive unless all of it does.
+	AllOrNothing bool `mapstructure:"all_or_nothing"`
 	// Exclude are the patterns, in the syntax of gitignore, of entries of a directory that
 	// are left out.
 	Exclude []string `mapstructure:"exclude"`
@@ -94,7 +96,7 @@ type Receive struct {
 	From       []string      `mapstructure:"from"`
 	MaxSize    Size          `mapstructure:"max_size"`
 	MinFree    Size          `mapstructure:"min_free"`
-	OnConflict string        `mapstructure:"on_conflict" choice:"rename skip overwrite"`
+	OnConflict string        `mapstructure:"on_conflict" choice:"rename skip overwrite update"`
 	LimitRate  Rate          `mapstructure:"limit_rate"`
 	Drain      time.Duration `mapstructure:"drain"`
 	Once       bool          `mapstructure:"once"`

@@ -77,6 +77,9 @@ type SendOptions struct {
 	HiddenName      bool
 	VerifiedReceipt bool
 	Checksum        bool // SHA-256 at both ends, shown in the events
+	// AllOrNothing sends each file in a session of its own, and a directory as one file: so
+	// that nothing of it arrives unless all of it does.
+	AllOrNothing bool
 	// MaxSpool is how many bytes an Input may have; 0: no limit.
 	MaxSpool int64
 	// AllowEmpty sends an Input without a byte, too.
