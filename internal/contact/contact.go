@@ -47,7 +47,7 @@ type Keys interface {
 type Finder struct {
 	Account Account
 	Keys    Keys
-	// DB is the state of the account, with [Schema] in it.
+	// DB is the state of the account, with [Schema] and [SchemaSets] in it.
 	DB *sql.DB
 	// Resource is the one of the receiver that shares our OMEMO device, which is never
 	// found: it cannot open its own envelopes.

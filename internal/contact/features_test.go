@@ -19,17 +19,19 @@ func TestFeatures(t *testing.T) {
 	const socks, inBand = "urn:xmpp:jingle:transports:s5b:1", "urn:xmpp:jingle:transports:ibb:1"
 	for _, tt := range []struct {
 		receives   bool
+		sets       bool
 		transports []string
 		want       []string
 	}{
-		{false, []string{s5b.Name, ibb.Name}, base},
-		{false, []string{ibb.Name}, base},
-		{true, []string{s5b.Name, ibb.Name}, append(slices.Clone(receiver), socks, inBand)},
-		{true, []string{ibb.Name, s5b.Name}, append(slices.Clone(receiver), socks, inBand)},
-		{true, []string{ibb.Name}, append(slices.Clone(receiver), inBand)},
-		{true, []string{s5b.Name}, append(slices.Clone(receiver), socks)},
+		{false, true, []string{s5b.Name, ibb.Name}, base},
+		{false, false, []string{ibb.Name}, base},
+		{true, false, []string{s5b.Name, ibb.Name}, append(slices.Clone(receiver), socks, inBand)},
+		{true, false, []string{ibb.Name, s5b.Name}, append(slices.Clone(receiver), socks, inBand)},
+		{true, false, []string{ibb.Name}, append(slices.Clone(receiver), inBand)},
+		{true, false, []string{s5b.Name}, append(slices.Clone(receiver), socks)},
+		{true, true, []string{s5b.Name, ibb.Name}, append(slices.Clone(receiver), socks, inBand, "jetsend:set:1")},
 	} {
-		got := Features(tt.receives, tt.transports)
+		got := Features(tt.receives, tt.sets, tt.transports)
 		slices.Sort(got)
 		slices.Sort(tt.want)
 		if !slices.Equal(got, tt.want) {

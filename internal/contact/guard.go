@@ -19,6 +19,9 @@ import (
 // get less. Package login puts it into the state.
 const Schema = `CREATE TABLE jetsends (jid TEXT NOT NULL, identity_key BLOB NOT NULL, PRIMARY KEY (jid, identity_key)) STRICT`
 
+// SchemaSets adds to the table of [Schema] which of the keys have used sets.
+const SchemaSets = `ALTER TABLE jetsends ADD COLUMN sets INTEGER NOT NULL DEFAULT 0`
+
 // GuardForm refuses, as a *[fault.Failure], the lesser form towards a contact one of whose keys once
 // used our profile: a server that hides the feature would gain by it.
 func (f *Finder) GuardForm(ctx context.Context, p *Peer, opt Options) error {
@@ -57,11 +60,35 @@ func (f *Finder) RememberJetsend(ctx context.Context, d omemo.Device) {
 	}
 }
 
+// RememberSets takes note of a key that used a set, and so our profile.
+func (f *Finder) RememberSets(ctx context.Context, d omemo.Device) {
+	const add = `INSERT INTO jetsends (jid, identity_key, sets) VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET sets = 1`
+	if err := state.Exec(ctx, f.DB, add, d.JID.Bare().String(), d.IdentityKey); err != nil {
+		f.Log.Warn("remember sets", "jid", d.JID, "error", err)
+	}
+}
+
+// KnownSets reports whether one of the devices used a set. A contact of whom that is so gets
+// less only with a warning, [WithoutSets]: a server that hides the feature would bring the
+// old names back.
+func (f *Finder) KnownSets(ctx context.Context, bare jid.JID, devices []omemo.Device) bool {
+	const count = `SELECT count(*) FROM jetsends WHERE jid = ? AND identity_key = ? AND sets = 1`
+	known, err := f.known(ctx, count, bare, devices)
+	if err != nil {
+		f.Log.Warn("look for sets", "jid", bare, "error", err)
+	}
+	return known
+}
+
 // knownJetsend reports whether one of the devices used our profile.
 func (f *Finder) knownJetsend(ctx context.Context, bare jid.JID, devices []omemo.Device) (bool, error) {
+	return f.known(ctx, `SELECT count(*) FROM jetsends WHERE jid = ? AND identity_key = ?`, bare, devices)
+}
+
+// known reports whether the query counts one of the devices.
+func (f *Finder) known(ctx context.Context, count string, bare jid.JID, devices []omemo.Device) (bool, error) {
 	for _, d := range devices {
 		var n int
-		const count = `SELECT count(*) FROM jetsends WHERE jid = ? AND identity_key = ?`
 		if err := f.DB.QueryRowContext(ctx, count, bare.String(), d.IdentityKey).Scan(&n); err != nil {
 			return false, fmt.Errorf("look for jetsends of %s: %w", bare, err)
 		}

@@ -157,6 +157,14 @@ func plainCommand(opt Options) string {
 	return "`jetsend send --insecure-plaintext" + files + " " + clean.Argument(clean.Text(opt.To.String())) + "`"
 }
 
+// WithoutSets says what a contact gets less, a device of whom has used sets, when the client
+// that is chosen takes none: see [Finder.KnownSets].
+func WithoutSets(who string) string {
+	return "a device of " + clean.Text(who) + " has sent or taken many files in one session before, and its client does not take them so now: " +
+		"each file goes in a session of its own, a directory as an archive of which names and permissions are made safe, and nothing that is there already is updated; " +
+		"an older jetsend and `receive --stdout` are like that, and a server that hides what the client can do looks the same"
+}
+
 // StartsOver says of a contact whose client cannot go on with a part of a file what that
 // comes to.
 func StartsOver(who string) string {

@@ -14,6 +14,7 @@ import (
 	"jetsend/internal/jingle"
 	"jetsend/internal/jingle/ibb"
 	"jetsend/internal/jingle/s5b"
+	"jetsend/internal/profile"
 	"jetsend/internal/session"
 )
 
@@ -32,6 +33,7 @@ type Peer struct {
 	JID        jid.JID          // full
 	Form       dialect.Form     // the one to offer; [dialect.FormNone]: it takes none that was asked for
 	Takes      []dialect.Form   // all that it can take, the best first
+	Sets       bool             // it takes sets, in our profile
 	Transports []string         // that it has of [Transports], in their order
 	Software   dialect.Software // by its own word
 	Name       string           // what it calls itself, cleaned; a claim
@@ -78,6 +80,7 @@ func Describe(full jid.JID, info *session.DiscoInfo, caps session.Caps) *Peer {
 		p.Transports = slices.DeleteFunc(p.Transports, func(t string) bool { return t == ibb.Name })
 	}
 	p.Takes = formsOf(p.Software, info)
+	p.Sets = slices.Contains(p.Takes, dialect.FormJetsend) && info.Has(profile.NSSet)
 	p.Form = p.Best(dialect.ChooseBest)
 	return p
 }

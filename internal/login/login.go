@@ -23,6 +23,7 @@ var schema = []string{
 	// restart replaces its own ghost, and drawn at random, so that nobody who
 	// sees our OMEMO device can guess where to find us online.
 	`CREATE TABLE resource (id INTEGER PRIMARY KEY CHECK (id = 1), name TEXT NOT NULL) STRICT`,
+	contact.SchemaSets,
 }
 
 // Mechanism returns the SASL mechanism of the last login, or "". It is called before the

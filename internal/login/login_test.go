@@ -40,3 +40,25 @@ func TestOwnResource(t *testing.T) {
 		t.Errorf("%q and %q: %v, %v", first, again, err, aerr)
 	}
 }
+
+// TestKeysOfBefore: what an older version remembers of keys is there, and says nothing of sets.
+func TestKeysOfBefore(t *testing.T) {
+	db, err := state.Open(t.Context(), filepath.Join(t.TempDir(), "x.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	if err := state.Migrate(t.Context(), db, "login", schema[:3]); err != nil {
+		t.Fatal(err)
+	}
+	if err := state.Exec(t.Context(), db, `INSERT INTO jetsends (jid, identity_key) VALUES ('juliet@jet.test', x'07')`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Mechanism(t.Context(), db); err != nil {
+		t.Fatal(err)
+	}
+	var keys, sets int
+	if err := db.QueryRowContext(t.Context(), `SELECT count(*), sum(sets) FROM jetsends`).Scan(&keys, &sets); err != nil || keys != 1 || sets != 0 {
+		t.Errorf("%d keys, %d with sets, %v", keys, sets, err)
+	}
+}

@@ -60,7 +60,7 @@ func (e *core) advertise(ctx context.Context, route route.Options) error {
 	if !e.cfg.Receiver {
 		return nil
 	}
-	return e.sess.SetFeatures(ctx, contact.Features(true, route.Order()))
+	return e.sess.SetFeatures(ctx, contact.Features(true, false, route.Order()))
 }
 
 // sessionLimit is how many bytes of a file one session carries at most: what one
