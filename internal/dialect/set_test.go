@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -360,4 +362,86 @@ func TestSetReceiptRead(t *testing.T) {
 	if got, err := file.ReadReceipt(word, profile.Receipt{Size: 12, Stored: 12}); !errors.Is(err, profile.ErrSealed) {
 		t.Errorf("%+v, %v", got, err)
 	}
+}
+
+// TestSetWorked holds the worked example of docs/protocol.md against what is written: the
+// sealed elements of a session, and the first record of each direction.
+func TestSetWorked(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/protocol.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := func(what, text string) {
+		t.Helper()
+		if !strings.Contains(string(doc), "\n"+text+"\n") {
+			t.Errorf("docs/protocol.md does not have the %s:\n%s", what, text)
+		}
+	}
+	secret := func() *crypto.Secret {
+		var key [32]byte
+		for i := range key {
+			key[i] = byte(0xe0 + i)
+		}
+		s, err := crypto.SecretFrom(crypto.AES256GCM, key[:], bytes.Repeat([]byte{0xff}, 12))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	romeo := NewSet(Jetsend).(*set)
+	romeo.ts = secret()
+	content := jingle.Content{
+		Creator: jingle.SenderInitiator, Name: ContentName, Senders: jingle.SenderInitiator,
+		Transport: ibb.Transport{SID: "b1", BlockSize: 4096}.Element(),
+	}
+	var envelope openEnvelope
+	terms := Terms{Offer: profile.Offer{
+		Transfer: "0f6c0a1e-0000-4000-8000-000000000001", SID: replaySID, Initiator: replayRomeo, Responder: replayJuliet, Device: 4711,
+		File: &jingle.File{Name: "work", Size: 303},
+		Set: &profile.Set{Items: 2, Entries: 3, Bytes: 303, Listed: []profile.Listed{
+			{Name: "work", Directory: true, Bytes: 300, Entries: 2}, {Name: "note.txt", Bytes: 3, Entries: 1},
+		}},
+	}}
+	if _, err := romeo.Write(t.Context(), &envelope, nil, terms, &content); err != nil {
+		t.Fatal(err)
+	}
+	told("content", string(xmltree.New(jingle.NS, "content", content.Description, content.Transport).
+		Set("creator", content.Creator).Set("name", content.Name).Set("senders", content.Senders).Canonical()))
+	text := envelope.payload[profile.SecretSize:]
+	told("sealed offer", string(text))
+	told("SHA-256 of it", hex.EncodeToString(romeo.offered[:]))
+
+	ts, o, err := profile.ParsePayload(crypto.AES256GCM, envelope.payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	juliet := openSet(foreign{form: FormJetsend, ts: ts, offer: *o}, envelope.payload)
+	for i := range juliet.random {
+		juliet.random[i] = byte(i)
+	}
+	content.Security = nil
+	text, err = juliet.accept(&content, profile.Accept{Length: 303, Size: 303, Device: 815, Random: juliet.random})
+	if err != nil {
+		t.Fatal(err)
+	}
+	juliet.accepted, juliet.agreed = sha256.Sum256(text), true
+	told("sealed accept", string(text))
+	told("SHA-256 of it", hex.EncodeToString(juliet.accepted[:]))
+	if _, err := romeo.ReadAccept(content, 303, 303); err != nil {
+		t.Fatal(err)
+	}
+	aw, bw, ar, br, wire := records(t, romeo, juliet, "b1")
+	for _, w := range []*crypto.RecordWriter{aw, bw} {
+		if err := w.Write([]byte{0x0a, 0}, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	told("initiator's record", hex.EncodeToString(wire[0].Bytes()))
+	told("responder's record", hex.EncodeToString(wire[1].Bytes()))
+	for _, r := range []*crypto.RecordReader{ar, br} {
+		if p, err := r.Read(); !bytes.Equal(p, []byte{0x0a, 0}) {
+			t.Errorf("%x, %v", p, err)
+		}
+	}
+	told("receipt", string(profile.Receipt{Transfer: o.Transfer, Size: 303, Stored: 303, Failed: 1}.Element().Bytes()))
 }

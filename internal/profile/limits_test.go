@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"jetsend/internal/set"
 	"jetsend/internal/xmltree"
 )
 
@@ -13,7 +14,7 @@ import (
 // receivers say nothing, and numbers that cannot be are lies.
 func TestReceiptDifferences(t *testing.T) {
 	full := Receipt{Transfer: "x", Size: 3, Stored: 3}
-	for _, of := range []*Differences{nil, {}, {Renamed: 2}, {LeftOut: 1}, {Renamed: MaxSetEntries, LeftOut: 3}} {
+	for _, of := range []*Differences{nil, {}, {Renamed: 2}, {LeftOut: 1}, {Renamed: set.MaxEntries, LeftOut: 3}} {
 		r := full
 		r.Differs = of
 		got, err := ParseReceipt(r.Element())
@@ -21,7 +22,7 @@ func TestReceiptDifferences(t *testing.T) {
 			t.Errorf("%+v: %+v, %v", of, got.Differs, err)
 		}
 	}
-	for _, bad := range []string{"-1", "x", fmt.Sprint(MaxSetEntries + 1), ""} {
+	for _, bad := range []string{"-1", "x", fmt.Sprint(set.MaxEntries + 1), ""} {
 		if _, err := ParseReceipt(full.Element().Set("left-out", "1").Set("renamed", bad)); !errors.Is(err, ErrSealed) {
 			t.Errorf("%q: %v", bad, err)
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"jetsend/internal/set"
 	"jetsend/internal/xmltree"
 )
 
@@ -14,8 +15,6 @@ import (
 const NSSet = "jetsend:set:1"
 
 const (
-	// MaxSetEntries bounds the files, directories and links of a set.
-	MaxSetEntries = 1 << 22
 	// maxListed is how many of its arguments a sealed offer lists, for whoever is asked,
 	// and maxListing is how many bytes of XML they may be together.
 	maxListed  = 20
@@ -65,7 +64,7 @@ func parseListed(x *xmltree.Element) (l Listed, err error) {
 		return l, fmt.Errorf("an item of kind %.20q", kind)
 	}
 	err = errors.Join(countAttr(x, "bytes", &l.Bytes), countAttr(x, "entries", &l.Entries))
-	if err == nil && l.Entries > MaxSetEntries {
+	if err == nil && l.Entries > set.MaxEntries {
 		err = fmt.Errorf("an item of %d entries", l.Entries)
 	}
 	return l, err
@@ -97,7 +96,7 @@ func parseSet(x *xmltree.Element) (*Set, error) {
 		return nil, fmt.Errorf("set: %w", err)
 	}
 	listed := x.All(NS, "item")
-	if items < 1 || items > MaxBatch || s.Entries > MaxSetEntries || int64(len(listed)) > items {
+	if items < 1 || items > MaxBatch || s.Entries > set.MaxEntries || int64(len(listed)) > items {
 		return nil, fmt.Errorf("set: %d items, of which %d are listed, %d entries", items, len(listed), s.Entries)
 	}
 	s.Items = int(items)

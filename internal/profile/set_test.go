@@ -12,6 +12,7 @@ import (
 	"jetsend/internal/crypto"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
+	"jetsend/internal/set"
 	"jetsend/internal/xmltree"
 )
 
@@ -35,7 +36,7 @@ func TestSetRoundTrip(t *testing.T) {
 		"as it is":  func(*Offer) {},
 		"a request": func(o *Offer) { o.Senders, o.Set.Entries, o.Set.Listed = jingle.SenderResponder, 0, nil },
 		"empty":     func(o *Offer) { o.Set.Bytes, o.File.Size, o.Set.Listed = 0, 0, nil },
-		"the most":  func(o *Offer) { o.Set.Items, o.Set.Entries = MaxBatch, MaxSetEntries },
+		"the most":  func(o *Offer) { o.Set.Items, o.Set.Entries = MaxBatch, set.MaxEntries },
 		"the longest texts": func(o *Offer) {
 			o.File.Name, o.File.Description = strings.Repeat("n", maxGivenName), strings.Repeat("d", maxDescription)
 			o.Set.Listed = []Listed{{Name: strings.Repeat("l", maxListing-100)}}
@@ -83,36 +84,36 @@ func TestSetListsWhatFits(t *testing.T) {
 
 // TestSetRefused: an offer is of a set or of a file, and says so once.
 func TestSetRefused(t *testing.T) {
-	set, file := string(testSet().Payload(crypto.NewSecret(crypto.AES256GCM))[SecretSize:]), string(testOffer().Payload(crypto.NewSecret(crypto.AES256GCM))[SecretSize:])
-	if _, err := ParseOffer([]byte(set)); err != nil {
+	many, file := string(testSet().Payload(crypto.NewSecret(crypto.AES256GCM))[SecretSize:]), string(testOffer().Payload(crypto.NewSecret(crypto.AES256GCM))[SecretSize:])
+	if _, err := ParseOffer([]byte(many)); err != nil {
 		t.Fatal(err)
 	}
 	item := "<item name='' kind='file' bytes='0' entries='1'/>"
 	for name, bad := range map[string]string{
-		"a set with the cipher of a file":  strings.Replace(set, NSSet, crypto.AES256GCM.URN(), 1),
+		"a set with the cipher of a file":  strings.Replace(many, NSSet, crypto.AES256GCM.URN(), 1),
 		"a file with the cipher of a set":  strings.Replace(file, crypto.AES256GCM.URN(), NSSet, 1),
-		"no cipher":                        strings.Replace(set, NSSet, "", 1),
-		"another version":                  strings.Replace(set, NSSet, NSSet+":0", 1),
-		"no set":                           strings.Replace(set, "<set ", "<x ", 1),
-		"another size":                     strings.Replace(set, "<size>4711<", "<size>4712<", 1),
-		"no items":                         strings.Replace(set, "items='3'", "items='0'", 1),
-		"fewer items than are listed":      strings.Replace(set, "items='3'", "items='2'", 1),
-		"too many items":                   strings.Replace(set, "items='3'", fmt.Sprintf("items='%d'", MaxBatch+1), 1),
-		"items untold":                     strings.Replace(set, "items='3'", "", 1),
-		"too many entries":                 strings.Replace(set, "entries='17'", fmt.Sprintf("entries='%d'", MaxSetEntries+1), 1),
-		"too many entries of an item":      strings.Replace(set, "entries='15'", fmt.Sprintf("entries='%d'", MaxSetEntries+1), 1),
-		"negative bytes":                   strings.Replace(set, "<set items='3' entries='17' bytes='4711'>", "<set items='3' entries='17' bytes='-1'>", 1),
-		"negative bytes of an item":        strings.Replace(set, "bytes='11'", "bytes='-1'", 1),
-		"another kind":                     strings.Replace(set, "kind='directory'", "kind='link'", 1),
-		"more than are told":               strings.Replace(strings.Replace(set, "items='3'", "items='100'", 1), "</set>", strings.Repeat(item, maxListed)+"</set>", 1),
-		"longer than what is told":         strings.Replace(set, "name='empty'", "name='"+strings.Repeat("n", maxListing)+"'", 1),
-		"an archive as well":               strings.Replace(set, "</offer>", "<directory manifest='"+strings.Repeat("00", 32)+"' files='1'/></offer>", 1),
-		"a file of a batch as well":        strings.Replace(set, "</offer>", "<batch id='"+testOffer().Transfer+"' index='1' count='1' bytes='1'/></offer>", 1),
-		"a mode":                           strings.Replace(set, "<offer ", "<offer mode='644' ", 1),
-		"a restart":                        strings.Replace(set, "<offer ", "<offer restart='true' ", 1),
-		"a request from behind some bytes": strings.Replace(set, "<offer ", "<offer prefix='00' ", 1),
+		"no cipher":                        strings.Replace(many, NSSet, "", 1),
+		"another version":                  strings.Replace(many, NSSet, NSSet+":0", 1),
+		"no set":                           strings.Replace(many, "<set ", "<x ", 1),
+		"another size":                     strings.Replace(many, "<size>4711<", "<size>4712<", 1),
+		"no items":                         strings.Replace(many, "items='3'", "items='0'", 1),
+		"fewer items than are listed":      strings.Replace(many, "items='3'", "items='2'", 1),
+		"too many items":                   strings.Replace(many, "items='3'", fmt.Sprintf("items='%d'", MaxBatch+1), 1),
+		"items untold":                     strings.Replace(many, "items='3'", "", 1),
+		"too many entries":                 strings.Replace(many, "entries='17'", fmt.Sprintf("entries='%d'", set.MaxEntries+1), 1),
+		"too many entries of an item":      strings.Replace(many, "entries='15'", fmt.Sprintf("entries='%d'", set.MaxEntries+1), 1),
+		"negative bytes":                   strings.Replace(many, "<set items='3' entries='17' bytes='4711'>", "<set items='3' entries='17' bytes='-1'>", 1),
+		"negative bytes of an item":        strings.Replace(many, "bytes='11'", "bytes='-1'", 1),
+		"another kind":                     strings.Replace(many, "kind='directory'", "kind='link'", 1),
+		"more than are told":               strings.Replace(strings.Replace(many, "items='3'", "items='100'", 1), "</set>", strings.Repeat(item, maxListed)+"</set>", 1),
+		"longer than what is told":         strings.Replace(many, "name='empty'", "name='"+strings.Repeat("n", maxListing)+"'", 1),
+		"an archive as well":               strings.Replace(many, "</offer>", "<directory manifest='"+strings.Repeat("00", 32)+"' files='1'/></offer>", 1),
+		"a file of a batch as well":        strings.Replace(many, "</offer>", "<batch id='"+testOffer().Transfer+"' index='1' count='1' bytes='1'/></offer>", 1),
+		"a mode":                           strings.Replace(many, "<offer ", "<offer mode='644' ", 1),
+		"a restart":                        strings.Replace(many, "<offer ", "<offer restart='true' ", 1),
+		"a request from behind some bytes": strings.Replace(many, "<offer ", "<offer prefix='00' ", 1),
 	} {
-		if bad == set || bad == file {
+		if bad == many || bad == file {
 			t.Errorf("%s: nothing is changed", name)
 		}
 		if o, err := ParseOffer([]byte(bad)); err == nil {
@@ -171,7 +172,7 @@ func TestSetAccept(t *testing.T) {
 // TestSetReceipt: how many entries failed goes with the receipt.
 func TestSetReceipt(t *testing.T) {
 	full := Receipt{Transfer: "x", Size: 3, Stored: 3}
-	for _, failed := range []int64{0, 1, MaxSetEntries} {
+	for _, failed := range []int64{0, 1, set.MaxEntries} {
 		r := full
 		r.Failed = failed
 		x := r.Element()
@@ -182,7 +183,7 @@ func TestSetReceipt(t *testing.T) {
 			t.Errorf("%d: %+v, %v", failed, got, err)
 		}
 	}
-	for _, bad := range []string{"-1", "x", "", fmt.Sprint(MaxSetEntries + 1)} {
+	for _, bad := range []string{"-1", "x", "", fmt.Sprint(set.MaxEntries + 1)} {
 		if _, err := ParseReceipt(full.Element().Set("failed", bad)); !errors.Is(err, ErrSealed) {
 			t.Errorf("%q: %v", bad, err)
 		}

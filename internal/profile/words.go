@@ -8,6 +8,7 @@ import (
 
 	"jetsend/internal/crypto"
 	"jetsend/internal/jingle"
+	"jetsend/internal/set"
 	"jetsend/internal/xmltree"
 )
 
@@ -178,7 +179,7 @@ func (r *Receipt) parseFailed(x *xmltree.Element) error {
 	if _, told := x.LookupAttr("failed"); !told {
 		return nil
 	}
-	if err := countAttr(x, "failed", &r.Failed); err != nil || r.Failed > MaxSetEntries {
+	if err := countAttr(x, "failed", &r.Failed); err != nil || r.Failed > set.MaxEntries {
 		return fmt.Errorf("failed is %.20q", x.Attr("failed"))
 	}
 	return nil
@@ -198,7 +199,7 @@ func parseDifferences(x *xmltree.Element) (*Differences, error) {
 	of := new(Differences)
 	for name, n := range map[string]*int{"renamed": &of.Renamed, "left-out": &of.LeftOut} {
 		var err error
-		if *n, err = strconv.Atoi(x.Attr(name)); err != nil || *n < 0 || *n > MaxSetEntries {
+		if *n, err = strconv.Atoi(x.Attr(name)); err != nil || *n < 0 || *n > set.MaxEntries {
 			return nil, fmt.Errorf("%s is %q", name, x.Attr(name))
 		}
 	}
