@@ -1,0 +1,20 @@
+package tree
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func renameNoReplace(fromDir int, from string, toDir int, to string) error {
+	return unix.RenameatxNp(fromDir, from, toDir, to, unix.RENAME_EXCL)
+}
+
+// dateLink sets the time of a link itself.
+func dateLink(dir int, name string, mtime time.Time) error {
+	at, err := unix.TimeToTimespec(mtime)
+	if err != nil {
+		return err
+	}
+	return unix.UtimesNanoAt(dir, name, []unix.Timespec{at, at}, unix.AT_SYMLINK_NOFOLLOW)
+}

@@ -1,0 +1,225 @@
+package tree
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"jetsend/internal/clean"
+	"jetsend/internal/machine"
+	"jetsend/internal/set"
+)
+
+const (
+	// noted is how many bytes of a file make it worth being resumed after a crash.
+	noted = 1 << 20
+	// looks is after how many bytes the free space is looked at anew.
+	looks = 8 << 20
+	// block is what a file takes at least.
+	block = 4096
+)
+
+// head is the file whose data comes. Of one that has failed here, nil.
+func (t *Target) head(number uint64) (*item, error) {
+	if err := t.failed(); err != nil {
+		return nil, err
+	}
+	if t.dropped != nil && *t.dropped == number {
+		return nil, nil
+	}
+	if len(t.await) == 0 || t.await[0].number != number {
+		return nil, set.Refuse("data of entry %d, which does not come next", number)
+	}
+	return t.await[0], nil
+}
+
+// Write implements [set.Target].
+func (t *Target) Write(number uint64, offset int64, b []byte) error {
+	it, err := t.head(number)
+	if it == nil || err != nil {
+		return err
+	}
+	if it.have > 0 && !it.begun && offset == it.extents[0].Offset && !it.next(offset, 1) {
+		if err := it.discard(); err != nil { // the sender has another file than there was
+			return err
+		}
+	}
+	if !it.next(offset, len(b)) {
+		return set.Refuse("%d bytes at %d of entry %d", len(b), offset, number)
+	}
+	err = t.begin(it, int64(len(b)))
+	if err == nil {
+		err = it.write(offset, b)
+	}
+	if err == nil && !it.noted && offset >= noted {
+		it.noted = true
+		err = t.remember(it)
+	}
+	if err != nil {
+		return t.drop(it, err)
+	}
+	return nil
+}
+
+// next reports whether so many bytes at an offset are what comes next.
+func (it *item) next(offset int64, n int) bool {
+	return n > 0 && len(it.left) > 0 && offset == it.left[0].Offset+it.at && int64(n) <= it.left[0].Length-it.at
+}
+
+// begin sees to it that there is a file, and room.
+func (t *Target) begin(it *item, n int64) error {
+	if it.f == nil {
+		it.temp = it.arg.room.temp()
+		f, err := it.arg.room.hide.create(it.temp)
+		if err != nil {
+			it.temp = ""
+			return fmt.Errorf("%w: %w", errHidden, err)
+		}
+		it.f = f
+		n += block
+	}
+	if t.unchecked -= n; t.unchecked < 0 {
+		t.unchecked = looks
+		return it.arg.room.fits(t.cfg.MinFree)
+	}
+	return nil
+}
+
+// errHidden: what goes wrong in the hidden directory goes wrong for all.
+var errHidden = errors.New("hidden directory")
+
+// write writes data that comes next.
+func (it *item) write(offset int64, b []byte) error {
+	if err := machine.Before(machine.Write, filepath.Dir(it.f.Name()), it.temp, int64(len(b))); err != nil {
+		return err
+	}
+	if _, err := it.f.WriteAt(b, offset); err != nil {
+		return err
+	}
+	if it.sum != nil {
+		if it.at == 0 {
+			it.sum.Extent(it.left[0])
+		}
+		_, _ = it.sum.Write(b) // never fails
+	}
+	it.begun = true
+	if it.at += int64(len(b)); it.at == it.left[0].Length {
+		it.left, it.at = it.left[1:], 0
+	}
+	return nil
+}
+
+// drop fails the file whose data comes, or the session.
+func (t *Target) drop(it *item, err error) error {
+	if errors.Is(err, errHidden) || trouble(err) {
+		return ours(err)
+	}
+	return t.abandon(it, reason(err))
+}
+
+// abandon fails the file whose data comes, and throws that away.
+func (t *Target) abandon(it *item, why string) error {
+	number := it.number
+	t.await, t.dropped = t.await[1:], &number
+	if err := it.discard(); err != nil {
+		return ours(err)
+	}
+	t.lose(it, why)
+	return nil
+}
+
+// End implements [set.Target].
+func (t *Target) End(number uint64, sum []byte) error {
+	it, err := t.head(number)
+	if it == nil || err != nil {
+		return err
+	}
+	if len(it.left) > 0 {
+		return set.Refuse("entry %d ends before its %d bytes", number, it.size)
+	}
+	if it.have > 0 && !bytes.Equal(sum, it.sum.Hash.Sum(nil)) {
+		return t.abandon(it, "what was put together is another file")
+	}
+	if err := t.begin(it, 0); err != nil {
+		return t.drop(it, err)
+	}
+	t.await = t.await[1:]
+	it.ended = true
+	t.syncing <- it
+	return nil
+}
+
+// Fail implements [set.Target].
+func (t *Target) Fail(number uint64, why string) {
+	for i, it := range t.await {
+		if it.number != number {
+			continue
+		}
+		t.await = append(t.await[:i:i], t.await[i+1:]...)
+		if err := it.discard(); err != nil {
+			t.fail(ours(err))
+			return
+		}
+		t.lose(it, clean.Text(why))
+		return
+	}
+}
+
+// cut keeps the file whose data was coming, and lets go of those that have none.
+func (t *Target) cut() error {
+	var err error
+	for i, it := range t.await {
+		if i == 0 && it.f != nil && t.failed() == nil {
+			err = t.suspend(it)
+		} else {
+			err = errors.Join(err, it.close())
+		}
+	}
+	for i := len(t.stack) - 1; i > 0; i-- {
+		t.push(&step{leaveDirectory, t.stack[i].item})
+	}
+	if t.arg != nil && t.arg.root != nil {
+		t.push(&step{leaveArgument, t.arg.root})
+	}
+	t.unfinish()
+	return err
+}
+
+// unfinish lets go of what data was to come for, and so of what was to end with it.
+func (t *Target) unfinish() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, it := range t.await {
+		it.state, it.arg.cut = unfinished, true
+	}
+	for _, s := range t.queue {
+		switch {
+		case !s.it.arg.cut:
+		case s.what == endDirectory:
+			s.what = leaveDirectory
+		case s.what == endArgument:
+			s.what = leaveArgument
+		}
+	}
+	t.wake.Broadcast()
+}
+
+// suspend makes a file that was cut durable.
+func (t *Target) suspend(it *item) error {
+	err := t.remember(it)
+	if err == nil {
+		err = syncFile(it)
+	}
+	if err == nil {
+		err = it.arg.room.hide.sync()
+	}
+	return errors.Join(err, it.close())
+}
+
+func syncFile(it *item) error {
+	if err := machine.Before(machine.Sync, filepath.Dir(it.f.Name()), filepath.Base(it.f.Name()), 0); err != nil {
+		return err
+	}
+	return it.f.Sync()
+}
