@@ -51,16 +51,16 @@ func (a *Arrival) count(o set.Outcome) {
 
 // tree is the folder of an argument as it is on the disk.
 type tree struct {
-	top    *dir
-	root   *node
-	hidden bool   // it is in the hidden directory
-	temp   string // its name there
-	place  Place  // of one that is in its place
-	base   string // of its record
-	rec    *record
-	old    *lines // the record as it was
-	look   walker // of the goroutine of the session
-	commit walker // of the committer
+	top     *dir
+	root    *node
+	updates bool   // it is in its place since an earlier set
+	temp    string // its name there
+	place   Place  // of one that is in its place
+	base    string // of its record
+	rec     *record
+	old     *lines // the record as it was
+	look    walker // of the goroutine of the session
+	commit  walker // of the committer
 }
 
 func (tr *tree) close() error {
@@ -142,7 +142,7 @@ func (t *Target) plant(a *argument) error {
 			return nil
 		}
 	}
-	tr := &tree{hidden: true, temp: treePrefix + strconv.Itoa(a.number), base: t.hiddenRecord(a.number)}
+	tr := &tree{temp: treePrefix + strconv.Itoa(a.number), base: t.hiddenRecord(a.number)}
 	err := t.room.hide.mkdir(tr.temp, 0o700)
 	if err == nil { // no record says anything about it
 		err = errors.Join(removeRecord(tr.base), t.room.hide.sync())
@@ -175,22 +175,22 @@ func (t *Target) known(a *argument) (bool, error) {
 	}
 	parent := filepath.Dir(p.Path)
 	if _, err := os.Stat(parent); err != nil {
-		return false, nil //nolint:nilerr // it is not there any more
+		return false, nil // it is not there any more
 	}
 	r, err := t.roomIn(parent)
 	if err != nil {
 		a.lost = reason(err)
-		return true, nil //nolint:nilerr // which is said of the argument
+		return true, nil // which is said of the argument
 	}
 	top, err := r.parent.dir(filepath.Base(p.Path))
 	if err != nil {
-		return false, nil //nolint:nilerr // likewise
+		return false, nil // likewise
 	}
 	is, err := factsOf(top.f)
 	if err != nil || is.inode != p.Inode || deviceOf(top.f) != p.Device {
 		return false, errors.Join(err, top.close())
 	}
-	tr := &tree{top: top, place: p, base: t.recordOf(p.Path)}
+	tr := &tree{updates: true, top: top, place: p, base: t.recordOf(p.Path)}
 	a.room = r
 	return true, t.grow(a, tr)
 }

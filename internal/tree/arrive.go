@@ -34,7 +34,7 @@ func (g *group) endArgument(it *item) error {
 		return nil
 	}
 	g.in(tr)
-	if !tr.hidden {
+	if tr.updates {
 		return g.finish(it.self, tr.top)
 	}
 	g.arrivals = append(g.arrivals, &arrival{it: it, from: tr.temp, base: it.arg.name})
@@ -224,7 +224,7 @@ func (g *group) appeared(a *arrival) error {
 		return nil
 	}
 	tr := it.arg.tree
-	tr.hidden, tr.place = false, a.Place
+	tr.place = a.Place
 	// Only now, because a directory that its owner may not write cannot be moved.
 	if err := g.finish(it.self, tr.top); err != nil && trouble(err) {
 		return err
@@ -295,33 +295,37 @@ func recordOf(state, path string) string {
 
 // end ends an argument.
 func (g *group) end(s *step) error {
-	it, tr := s.it, s.it.arg.tree
-	if tr != nil {
-		if tr.rec != nil {
-			rec := tr.rec
-			tr.rec = nil
-			if err := rec.end(); err != nil {
-				return err
-			}
-		}
-		if s.what == endArgument && !tr.hidden && it.arg.arrival.Path == "" {
-			if err := g.updated(it.arg); err != nil {
-				return err
-			}
-		}
-		g.mu.Lock()
-		delete(g.trees, tr)
-		g.mu.Unlock()
-		if err := tr.close(); err != nil {
+	it := s.it
+	if it.arg.tree != nil {
+		if err := g.endTree(s, it.arg.tree); err != nil {
 			return err
 		}
-		it.arg.tree = nil
 	}
 	if s.what == endArgument && it.kind == set.Directory {
 		g.doomed(it)
 		g.settled = append(g.settled, it)
 	}
 	return nil
+}
+
+// endTree ends a folder, and closes it.
+func (g *group) endTree(s *step, tr *tree) error {
+	if rec := tr.rec; rec != nil {
+		tr.rec = nil
+		if err := rec.end(); err != nil {
+			return err
+		}
+	}
+	if s.what == endArgument && tr.updates {
+		if err := g.updated(s.it.arg); err != nil {
+			return err
+		}
+	}
+	g.mu.Lock()
+	delete(g.trees, tr)
+	g.mu.Unlock()
+	s.it.arg.tree = nil
+	return tr.close()
 }
 
 // updated tells the ledger of a folder that was updated.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io/fs"
+	"os"
 
 	"jetsend/internal/set"
 )
@@ -90,7 +91,7 @@ func (t *Target) other(it *item, found []*line) (why string, done bool) {
 	if kindOf(it.seen) == it.kind {
 		return "", false
 	}
-	if it.arg.tree.hidden && len(found) == 0 {
+	if !it.arg.tree.updates && len(found) == 0 {
 		return "", true // its name is taken
 	}
 	switch kindOf(it.seen) {
@@ -119,7 +120,7 @@ func (t *Target) compareDirectory(it *item, d *dir, recorded bool) error {
 
 // same is how an entry that is there is told of: in a folder that is new, it is new.
 func (t *Target) same(it *item) set.How {
-	if it.arg.tree.hidden {
+	if !it.arg.tree.updates {
 		return set.New
 	}
 	return set.Equal
@@ -146,19 +147,19 @@ func (t *Target) supplant(it *item) {
 	switch {
 	case it.match != nil:
 		it.plan, it.how = planReplace, set.Changed
-	case it.arg.tree.hidden:
+	case !it.arg.tree.updates:
 		it.plan = planNew // of a name that is alike, or nobody knows
 	default:
 		it.plan, it.how = planAside, set.Changed
 	}
-	if it.arg.tree.hidden {
+	if !it.arg.tree.updates {
 		it.how = set.New
 	}
 }
 
 func (t *Target) compareFile(it *item, d *dir) (why string, err error) {
 	r := it.arg.room
-	equal := it.seen.size == it.size && (it.match != nil || !it.arg.tree.hidden)
+	equal := it.seen.size == it.size && (it.match != nil || it.arg.tree.updates)
 	switch {
 	case !equal:
 	case it.digest != nil:
@@ -187,23 +188,31 @@ func (t *Target) attributes(it *item, d *dir) error {
 	if !mode && !date {
 		return nil
 	}
-	if it.seen.links == 1 && it.seen.owner == r.owner {
-		f, is, err := d.file(it.local, 0)
-		if err == nil && is.inode == it.seen.inode && is.links == 1 {
-			it.f, it.plan = f, planDate
-			return nil
-		}
-		if err == nil {
-			err = f.Close()
-		}
-		if err != nil && trouble(err) {
-			return err
-		}
+	f, err := t.alone(it, d)
+	if err != nil {
+		return err
 	}
-	if it.match != nil {
+	if f != nil {
+		it.f, it.plan = f, planDate
+	} else if it.match != nil {
 		t.supplant(it)
 	}
 	return nil
+}
+
+// alone opens a file that is there, if its attributes may be changed.
+func (t *Target) alone(it *item, d *dir) (*os.File, error) {
+	if it.seen.links != 1 || it.seen.owner != it.arg.room.owner {
+		return nil, nil
+	}
+	f, is, err := d.file(it.local, 0)
+	if err == nil && (is.inode != it.seen.inode || is.links != 1) {
+		return nil, f.Close()
+	}
+	if err != nil && !trouble(err) {
+		return nil, nil
+	}
+	return f, err
 }
 
 // hashes reports whether a file that is there has the content that is to be sent. Between
@@ -249,7 +258,7 @@ func (tr *tree) mode(it *item) {
 		return // what fails later says why
 	}
 	it.seen, it.self.old = is, is.perm
-	if !tr.hidden {
+	if tr.updates {
 		it.plan, it.how = planEqual, set.Equal
 	}
 	if found := tr.old.find(""); len(found) > 0 {

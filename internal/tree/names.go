@@ -85,7 +85,7 @@ func lacking(err error) bool {
 }
 
 // seed is that of the hashes of names.
-var seed = maphash.MakeSeed() //nolint:gochecknoglobals // never changed
+var seed = maphash.MakeSeed()
 
 // listed are the names that were in a directory when it first mattered, by their hash.
 type listed struct {

@@ -139,7 +139,7 @@ func truncate(f *os.File, size int64) error {
 
 // paid is a file that is read to be hashed, for which somebody pays.
 type paid struct {
-	ctx context.Context //nolint:containedctx // of the reading
+	ctx context.Context // of the reading
 	f   *os.File
 	pay func(ctx context.Context, chunks int) error
 }

@@ -339,7 +339,7 @@ func (g *group) leaveDirectory(it *item) error {
 	g.in(it.arg.tree)
 	d, err := it.arg.tree.commit.at(it.self)
 	if err != nil {
-		return nil //nolint:nilerr // it is not there any more
+		return nil // it is not there any more
 	}
 	return g.restore(it.self, d)
 }

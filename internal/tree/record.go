@@ -116,11 +116,28 @@ func openRecord(base string) (*record, error) {
 	return r, nil
 }
 
-// beginRecord opens and locks the new file. When another transfer has ended its own
-// meanwhile, what was locked has another name, or none.
+// beginRecord opens and locks the new file, and opens the old one.
 func beginRecord(base string) (*record, error) {
+	f, err := lockFresh(base + freshSuffix)
+	if err != nil {
+		return nil, err
+	}
+	old, err := openLines(base + recordSuffix)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	r := &record{base: base, old: old, f: f, w: bufio.NewWriterSize(f, 64<<10)}
+	if err := r.readLate(); err != nil {
+		return nil, errors.Join(err, r.close())
+	}
+	return r, nil
+}
+
+// lockFresh opens and locks a file. When another transfer has ended its own meanwhile, what
+// was locked has another name, or none.
+func lockFresh(path string) (*os.File, error) {
 	for range 10 {
-		f, err := os.OpenFile(base+freshSuffix, os.O_CREATE|os.O_RDWR, 0o600)
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 		if err != nil {
 			return nil, err
 		}
@@ -131,20 +148,11 @@ func beginRecord(base string) (*record, error) {
 			return nil, errors.Join(err, f.Close())
 		}
 		is, err := f.Stat()
-		named, nerr := os.Lstat(base + freshSuffix)
 		if err != nil {
 			return nil, errors.Join(err, f.Close())
 		}
-		if nerr == nil && os.SameFile(is, named) {
-			old, err := openLines(base + recordSuffix)
-			if err != nil {
-				return nil, errors.Join(err, f.Close())
-			}
-			r := &record{base: base, old: old, f: f, w: bufio.NewWriterSize(f, 64<<10)}
-			if err := r.readLate(); err != nil {
-				return nil, errors.Join(err, r.close())
-			}
-			return r, nil
+		if named, err := os.Lstat(path); err == nil && os.SameFile(is, named) {
+			return f, nil
 		}
 		_ = f.Close() // nothing was done with it
 	}

@@ -82,7 +82,7 @@ type Arrival struct {
 // Target puts a set on the disk. It is a [set.Target].
 type Target struct {
 	cfg    Config
-	ctx    context.Context //nolint:containedctx // of the session, whose methods have none
+	ctx    context.Context // of the session, whose methods have none
 	stop   context.CancelFunc
 	state  string // directory of what is remembered of this set
 	into   *dir   // download directory
