@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -76,9 +77,9 @@ func hintsOf(e event.Failed, again func(...string) string) []string {
 	if !e.Resumable || slices.ContainsFunc(e.Hints, named) {
 		return e.Hints
 	}
-	hints := append(slices.Clone(e.Hints), "run `"+again("resume", short(e.Transfer))+"` to go on")
+	hints := append(slices.Clone(e.Hints), "run `"+again("resume", short(cmp.Or(e.Set, e.Transfer)))+"` to go on")
 	if e.Code == int(exitcode.Cancelled) { // stopped by hand: it goes on by hand alone
-		hints = append(hints, "run `"+again("transfers", "forget", short(e.Transfer))+"` to give it up")
+		hints = append(hints, "run `"+again("transfers", "forget", short(cmp.Or(e.Set, e.Transfer)))+"` to give it up")
 	}
 	return hints
 }

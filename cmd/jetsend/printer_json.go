@@ -28,6 +28,25 @@ type jsonPrinter struct {
 	mu  sync.Mutex
 	out io.Writer
 	err error
+	// told are the failures of the transfers of sets that standard error has.
+	told map[string]bool
+}
+
+// first reports whether a failure is to be told on standard error: not once more for each of
+// the transfers of a set that one thing has ended.
+func (p *jsonPrinter) first(e event.Failed) bool {
+	if e.Set == "" || e.Entries > 0 {
+		return true
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.told == nil || len(p.told) == reasonsTold {
+		p.told = make(map[string]bool)
+	}
+	what := e.Set + e.Reason
+	was := p.told[what]
+	p.told[what] = true
+	return !was
 }
 
 // Event implements printer.
@@ -39,8 +58,8 @@ func (p *jsonPrinter) Event(e event.Event) {
 	case event.Waiting:
 		return
 	case event.Failed:
-		if !refusedHere(e) {
-			p.console.fail(failedLine(e, bare(e.Peer)), hintsOf(e, p.again))
+		if !refusedHere(e) && p.first(e) {
+			p.console.fail(failedLine(e, bare(e.Peer))+leftOver(e), hintsOf(e, p.again))
 		}
 	case event.FailedEarly:
 		p.console.fail(clean.Text(e.Reason), e.Hints)

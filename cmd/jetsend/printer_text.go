@@ -4,19 +4,14 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"math"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/dustin/go-humanize"
-
 	"jetsend/internal/clean"
-	"jetsend/internal/dialect"
 	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
-	"jetsend/internal/route"
 )
 
 // textPrinter writes sentences to standard error and data to standard output.
@@ -48,6 +43,9 @@ func newTextPrinter(c *console, out io.Writer, quiet bool, again func(...string)
 
 // Event implements printer.
 func (p *textPrinter) Event(e event.Event) {
+	if h, ok := event.Of(e); ok && h.Set != "" && p.setEvent(e) {
+		return
+	}
 	switch e := e.(type) {
 	case event.Progress:
 		p.change(e.Head, func(t *ongoing) { t.moving, t.bytes, t.size, t.rate = true, e.Bytes, e.Size, e.Rate })
@@ -60,16 +58,13 @@ func (p *textPrinter) Event(e event.Event) {
 		p.change(e.Head, func(t *ongoing) { t.moving, t.bytes, t.rate = true, e.Offset, 0 })
 	case event.Accepted:
 		p.change(e.Head, func(t *ongoing) { t.offset = 0 }) // unless it is said to be resumed
-	case event.Entry:
-		p.console.warn("%s", entryLine(e))
 	case event.Failed:
 		p.end(e.Head)
 		if exitCode(e.Code) == exitcode.Cancelled {
 			p.console.wipe()
 		}
 		if refusedHere(e) {
-			_, why, _ := strings.Cut(clean.Text(e.Reason), "declined") // what the contact may not have been told
-			p.Note("declined %s from %s%s", clean.Text(e.Name), p.called(e.Peer), why)
+			p.refused(e)
 			return
 		}
 		p.console.fail(failedLine(e, p.called(e.Peer)), hintsOf(e, p.again))
@@ -84,25 +79,38 @@ func (p *textPrinter) Event(e event.Event) {
 	case event.Waiting:
 		p.Note("%s", waitingLine(e, p.console.terminal))
 	case event.Sent:
-		p.Note("%s", sentLine(e, p.end(e.Head), p.now()))
+		last := p.end(e.Head)
+		p.Note("%s", sentLine(e, last.how(e.Size, e.Counts, p.now())))
 	case event.Received:
-		p.Note("%s", receivedLine(e, p.end(e.Head), p.now()))
+		last := p.end(e.Head)
+		p.Note("%s", receivedLine(e, last.how(e.Size, e.Counts, p.now())))
 	case event.Hook:
 		if line := hookLine(e); line != "" {
 			p.console.warn("%s", line)
 		}
 	case event.Offer:
 		p.change(e.Head, func(t *ongoing) { t.size = e.Size })
-		if p.console.terminal || p.verbose {
-			p.Note("%s", offerLine(e))
-		}
-		if p.console.terminal && e.Direction == event.Send && e.ResumedFrom == 0 && p.begins() {
-			p.Note("waiting for %s to accept (Ctrl-C stops)", p.called(e.Peer))
-		}
+		p.offered(e)
 	case event.Negotiated:
 		p.change(e.Head, func(t *ongoing) { t.stands(pathText(e), p.now()) })
 		p.negotiated(e)
 	}
+}
+
+// offered tells on a terminal what is offered, and that an answer is waited for.
+func (p *textPrinter) offered(e event.Offer) {
+	if p.console.terminal || p.verbose {
+		p.Note("%s", offerLine(e))
+	}
+	if p.console.terminal && e.Direction == event.Send && e.ResumedFrom == 0 && p.begins() {
+		p.Note("waiting for %s to accept (Ctrl-C stops)", p.called(e.Peer))
+	}
+}
+
+// refused tells what this end said no to.
+func (p *textPrinter) refused(e event.Failed) {
+	_, why, _ := strings.Cut(clean.Text(e.Reason), "declined") // what the contact may not have been told
+	p.Note("declined %s from %s%s", clean.Text(e.Name), p.called(e.Peer), why)
 }
 
 // cameBack reports whether this is not the first time in the run to be online.
@@ -192,8 +200,8 @@ func (p *textPrinter) first(fingerprint string) bool {
 	return !known
 }
 
-// keyOf tells a transfer from the others of the run. Both ends may be here.
-func keyOf(h event.Head) string { return string(h.Direction) + h.Transfer }
+// keyOf tells a transfer, or a set of them, from the others of the run. Both ends may be here.
+func keyOf(h event.Head) string { return string(h.Direction) + cmp.Or(h.Set, h.Transfer) }
 
 // change notes something about a transfer, shows it on the bar, and returns how
 // the transfer stands.
@@ -204,6 +212,9 @@ func (p *textPrinter) change(h event.Head, note func(*ongoing)) standing {
 	if t == nil {
 		p.begun++
 		t = &ongoing{number: p.begun, standing: standing{label: clean.Text(h.Name)}}
+		if h.Set != "" {
+			t.set = newGathering(h)
+		}
 		p.ongoing[keyOf(h)] = t
 	}
 	note(t)
@@ -229,15 +240,15 @@ func (p *textPrinter) show() {
 		return
 	}
 	var sum standing
-	moving := 0
+	moving, files := 0, 0
 	for _, t := range p.ongoing {
 		if !t.moving {
 			continue
 		}
-		moving++
-		sum.label, sum.path, sum.resumes = t.label, t.path, t.resumes
-		sum.bytes, sum.size, sum.rate = sum.bytes+t.bytes, sum.size+t.size, sum.rate+t.rate
-		if p.expected > 1 {
+		s, n := t.shown()
+		moving, files = moving+1, files+n
+		s.bytes, s.size, s.rate = sum.bytes+s.bytes, sum.size+s.size, sum.rate+s.rate
+		if sum = s; p.expected > 1 && t.set == nil {
 			sum.count = fmt.Sprintf("%d/%d", t.number, p.expected)
 		}
 	}
@@ -245,10 +256,10 @@ func (p *textPrinter) show() {
 	case moving == 0:
 		p.console.noProgress()
 		return
-	case moving > 1 && p.expected > 1:
+	case moving > 1 && p.expected > 1 && files == moving:
 		sum.label, sum.count, sum.path, sum.resumes = fmt.Sprintf("%d of %d files", moving, p.expected), "", "", 0
 	case moving > 1:
-		sum.label, sum.path, sum.resumes = fmt.Sprintf("%d files", moving), "", 0
+		sum.label, sum.count, sum.path, sum.resumes = fmt.Sprintf("%d files", files), "", "", 0
 	}
 	p.console.progress(sum)
 }
@@ -280,145 +291,3 @@ func (p *textPrinter) Err() error {
 	defer p.mu.Unlock()
 	return p.err
 }
-
-func offerLine(e event.Offer) string {
-	name, peer, size := clean.Text(e.Name), clean.Text(e.Peer), bytesText(e.Size)
-	if e.Directory {
-		name = "directory " + name
-	}
-	if e.Direction == event.Receive {
-		return fmt.Sprintf("%s offers %s (%s)", peer, name, size)
-	}
-	return fmt.Sprintf("offering %s (%s) to %s", name, size, peer)
-}
-
-// waitingLine tells what is waited for, and a person how to stop that.
-func waitingLine(e event.Waiting, terminal bool) string {
-	peer, limit := clean.Text(e.Peer), duration(e.AtMost)
-	s := fmt.Sprintf("waiting up to %s for %s to be online", &limit, peer)
-	if e.Online {
-		s = fmt.Sprintf("waiting up to %s for a client of %s that can receive", &limit, peer)
-	}
-	if terminal {
-		s += " (Ctrl-C stops)"
-	}
-	return s
-}
-
-// interruptedLine tells how far the transfer came and what happens next.
-func interruptedLine(e event.Interrupted, size int64) string {
-	next := "waiting for the other end"
-	if e.RetryIn > 0 {
-		next = "trying again in " + seconds(e.RetryIn)
-	}
-	return fmt.Sprintf("%s: interrupted at %s: %s, %s", clean.Text(e.Name), position(e.Bytes, size), clean.Text(e.Reason), next)
-}
-
-func resumedLine(e event.Resumed, size int64) string {
-	if e.Offset == 0 {
-		return clean.Text(e.Name) + ": starting over"
-	}
-	return fmt.Sprintf("%s: resuming at %s", clean.Text(e.Name), position(e.Offset, size))
-}
-
-// position is a place in a file, in percent where the size is known.
-func position(bytes, size int64) string {
-	if size > 0 {
-		return percent(bytes, size)
-	}
-	return bytesText(bytes)
-}
-
-// seconds writes a pause, rounded up.
-func seconds(s float64) string {
-	const inMinutes = 120 // from here on
-	if s >= inMinutes {
-		return fmt.Sprintf("%.0f min", math.Ceil(s/60))
-	}
-	return fmt.Sprintf("%.0f s", math.Ceil(s))
-}
-
-// pathText names the path that the bytes take.
-func pathText(e event.Negotiated) string {
-	path := clean.Text(e.Candidate)
-	if e.Transport == route.IBB {
-		path = "in-band"
-	}
-	if e.Encryption == dialect.WordNone {
-		path += ", " + unencrypted
-	}
-	return path
-}
-
-// unencrypted is what people read where the name of a cipher would stand.
-const unencrypted = "NOT ENCRYPTED"
-
-// cipherText names what encrypts a file.
-func cipherText(encryption, cipher string) string {
-	if encryption == dialect.WordNone {
-		return unencrypted
-	}
-	return clean.Text(cipher)
-}
-
-func sentLine(e event.Sent, last ongoing, end time.Time) string {
-	s := fmt.Sprintf("sent %s to %s: %s%s", clean.Text(e.Name), clean.Text(e.Peer), last.speed(e.Size, end), travelled(last.standing))
-	if e.VerifiedByPeer {
-		s += ", confirmed by a sealed receipt"
-	} else {
-		s += ", said to be complete by the contact's client, which proves less than a receipt"
-	}
-	return s + digest(e.SHA256)
-}
-
-func receivedLine(e event.Received, last ongoing, end time.Time) string {
-	where := "saved as " + clean.Text(e.Path)
-	if e.Path == event.StandardOutput {
-		where = "written to standard output"
-	}
-	if len(e.Verified) == 0 {
-		where += ", confirmed by nothing but its size"
-	}
-	return fmt.Sprintf("received %s from %s: %s%s, %s%s%s",
-		clean.Text(e.Name), clean.Text(e.Peer), last.speed(e.Size, end), travelled(last.standing), where, digest(e.SHA256), described(e.Description))
-}
-
-// described is what the sender says about a file, at the end of a line.
-func described(text string) string {
-	if text == "" {
-		return ""
-	}
-	return fmt.Sprintf(", %q", clean.Text(text))
-}
-
-// hookLine tells of a hook that did not end well, "" of one that did.
-func hookLine(e event.Hook) string {
-	switch {
-	case e.Reason != "":
-		return fmt.Sprintf("hook for %s: %s", clean.Text(e.Name), clean.Text(e.Reason))
-	case e.Status != 0:
-		return fmt.Sprintf("hook for %s: exit status %d", clean.Text(e.Name), e.Status)
-	}
-	return ""
-}
-
-// failedLine says why a transfer with a contact, called who, came to nothing.
-func failedLine(e event.Failed, who string) string {
-	name, reason := clean.Text(e.Name), clean.Text(e.Reason)
-	if rest, ok := strings.CutPrefix(reason, "declined by the contact"); ok && e.Declined {
-		return fmt.Sprintf("%s declined %s%s", who, name, rest)
-	}
-	return fmt.Sprintf("%s: %s", name, strings.Replace(reason, "the contact's ", who+"'s ", 1))
-}
-
-// refusedHere reports whether this end said no, which is no error of it.
-func refusedHere(e event.Failed) bool { return e.Declined && e.Direction == event.Receive }
-
-func digest(sha256 string) string {
-	if sha256 == "" {
-		return ""
-	}
-	return ", sha256 " + clean.Text(sha256)
-}
-
-func bytesText(n int64) string { return humanize.Bytes(uint64(max(n, 0))) }
