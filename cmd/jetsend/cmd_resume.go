@@ -107,7 +107,7 @@ func (a *app) toResume(ctx context.Context, t transfers, args []string) (keys []
 		}
 		return keys, nil
 	}
-	rows, err := find(ctx, t, args)
+	rows, err := a.find(ctx, t, args)
 	if err != nil {
 		return nil, err
 	}
@@ -132,6 +132,8 @@ func (a *app) anew(r *journal.Row) string {
 		return "ask " + clean.Text(r.Peer.String()) + " to send it again"
 	case r.Source == journal.SourceSpool: // what was read is not there to be read again
 		return "send it again"
+	case r.Source == journal.SourceSet: // whose paths are those of its arguments
+		return "send the same again"
 	case r.Insecure():
 		return "send it again with `" + a.again("send", "--"+insecureFlag, r.Path, r.Peer.String()) + "`"
 	}

@@ -41,7 +41,8 @@ known here), state, and when that last changed. On a terminal the columns have a
 heading, and long names are shortened.
 
 States: offered (not answered yet), running, interrupted, paused (stopped by hand,
-here or by the contact: it is resumed by hand only), complete, failed.
+here or by the contact: it is resumed by hand only), complete, failed. Of a
+directory it says how many of its entries are there.
 
 ` + exitStatus(codes...),
 		Args: exactly(0, ""),
@@ -53,7 +54,8 @@ here or by the contact: it is resumed by hand only), complete, failed.
 		list,
 		&cobra.Command{
 			Use: "show ID", Short: "Show everything about a transfer",
-			Long: `Show everything that is known of one transfer.
+			Long: `Show everything that is known of one transfer. The id of a set lists the
+transfers that go together in it.
 
 ` + exitStatus(codes...),
 			Args:              exactly(1, "one ID"),
@@ -76,7 +78,8 @@ given up which the contact may have a part of: the contact's jetsend is told whe
 asks for the rest, or with the next file for it, and removes that part. --all, --state
 and --older choose transfers in the place of IDs.
 
-A transfer that is running cannot be forgotten: end it first.
+Transfers that were sent together in one session are forgotten together. One that is
+running cannot be forgotten: end it first.
 
 ` + exitStatus(codes...),
 		Args:              which.ids,
@@ -120,44 +123,81 @@ func (c *choosing) ids(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// of are the transfers that are chosen at a time.
-func (c *choosing) of(rows []journal.Row, now time.Time) []journal.Row {
-	return slices.DeleteFunc(rows, func(r journal.Row) bool {
-		is := c.state.value == "" || c.state.value == string(r.State) || c.state.value == stateWord(&r)
-		return !is || c.older > 0 && now.Sub(r.Updated) < time.Duration(c.older)
-	})
+// listed are the transfers that are chosen at a time.
+func (c *choosing) listed(records []transferRecord, now time.Time) []transferRecord {
+	return slices.DeleteFunc(records, func(r transferRecord) bool { return !c.takes(r.row, r.State, r.word, now) })
+}
+
+// of are the transfers that are chosen at a time, a set as a whole.
+func (c *choosing) of(ctx context.Context, t transfers, rows []journal.Row, now time.Time) (chosen []journal.Row, err error) {
+	for i := range rows {
+		r := &rows[i]
+		state, word := string(r.State), stateWord(r)
+		if r.Source == journal.SourceSet {
+			arguments, err := t.Arguments(ctx, r.Key)
+			if err != nil {
+				return nil, err
+			}
+			if whole := wholeWord(r, arguments); whole != word {
+				state, word = whole, whole
+			}
+		}
+		if c.takes(r, state, word, now) {
+			chosen = append(chosen, *r)
+		}
+	}
+	return chosen, nil
+}
+
+// takes reports whether a transfer is chosen that is in this state, for which that is the word.
+func (c *choosing) takes(r *journal.Row, state, word string, now time.Time) bool {
+	is := c.state.value == "" || c.state.value == state || c.state.value == word
+	return is && (c.older <= 0 || now.Sub(r.Updated) >= time.Duration(c.older))
 }
 
 func runTransfersList(cmd *cobra.Command, a *app, which *choosing) error {
 	return a.inTransfers(cmd, func(ctx context.Context, t transfers) error {
-		rows, err := t.List(ctx)
+		records, err := a.list(ctx, t)
 		if err != nil {
 			return err
 		}
 		none := "no transfers yet"
-		if len(rows) > 0 {
+		if len(records) > 0 {
 			none = "no such transfers"
 		}
-		rows = which.of(rows, a.now())
-		var records []record
-		for i := range rows {
-			records = append(records, a.transferRecord(&rows[i]))
-		}
-		if len(rows) == 0 {
+		if records = which.listed(records, a.now()); len(records) == 0 {
 			a.print.Note("%s", none)
 		}
-		a.print.Rows(records)
+		a.print.Rows(recordRows(records))
 		return nil
 	})
 }
 
+func recordRows(records []transferRecord) (rows []record) {
+	for _, r := range records {
+		rows = append(rows, r)
+	}
+	return rows
+}
+
 func runTransfersShow(cmd *cobra.Command, a *app, args []string) error {
 	return a.inTransfers(cmd, func(ctx context.Context, t transfers) error {
-		rows, err := find(ctx, t, args)
+		row, argument, err := a.findOne(ctx, t, args[0])
 		if err != nil {
 			return err
 		}
-		a.print.Rows([]record{transferSheet{a.transferRecord(&rows[0])}})
+		records, err := a.recordsOf(ctx, t, []journal.Row{row})
+		if err != nil {
+			return err
+		}
+		if argument >= 0 {
+			records = slices.DeleteFunc(records, func(r transferRecord) bool { return r.argument == nil || r.argument.Number != argument })
+		}
+		if len(records) == 1 {
+			a.print.Rows([]record{transferSheet{records[0]}})
+			return nil
+		}
+		a.print.Rows(recordRows(records))
 		return nil
 	})
 }
@@ -165,7 +205,7 @@ func runTransfersShow(cmd *cobra.Command, a *app, args []string) error {
 // runTransfersForget touches nothing unless all that was named can be forgotten.
 func runTransfersForget(cmd *cobra.Command, a *app, args []string, which *choosing) error {
 	return a.inTransfers(cmd, func(ctx context.Context, t transfers) error {
-		rows, err := which.toForget(ctx, t, args, a.now())
+		rows, err := a.toForget(ctx, t, args, which)
 		if err != nil {
 			return err
 		}
@@ -193,15 +233,18 @@ func runTransfersForget(cmd *cobra.Command, a *app, args []string, which *choosi
 }
 
 // toForget are the transfers that were named, or that were chosen and are not running.
-func (c *choosing) toForget(ctx context.Context, t transfers, args []string, now time.Time) ([]journal.Row, error) {
-	if !c.given() {
-		return find(ctx, t, args)
+func (a *app) toForget(ctx context.Context, t transfers, args []string, which *choosing) ([]journal.Row, error) {
+	if !which.given() {
+		return a.find(ctx, t, args)
 	}
 	rows, err := t.List(ctx)
-	if journal.State(c.state.value).Live() { // then the refusal says why
-		return c.of(rows, now), err
+	if err == nil {
+		rows, err = which.of(ctx, t, rows, a.now())
 	}
-	return slices.DeleteFunc(c.of(rows, now), func(r journal.Row) bool { return r.State.Live() }), err
+	if err != nil || journal.State(which.state.value).Live() { // then the refusal says why
+		return rows, err
+	}
+	return slices.DeleteFunc(rows, func(r journal.Row) bool { return r.State.Live() }), nil
 }
 
 // inTransfers opens the journal of a command's account for do.

@@ -22,8 +22,12 @@ func TestChoosingByState(t *testing.T) {
 		"failed": "broken unwanted ", "declined": "unwanted ", "complete": "",
 	} {
 		got := ""
-		for _, r := range (&choosing{state: choice{value: state}}).of(append([]journal.Row(nil), rows...), time.Time{}) {
+		chosen, err := (&choosing{state: choice{value: state}}).of(t.Context(), noTransfers{}, rows, time.Time{})
+		for _, r := range chosen {
 			got += r.Name + " "
+		}
+		if err != nil {
+			t.Error(err)
 		}
 		if got != want {
 			t.Errorf("%q: %q, want %q", state, got, want)

@@ -120,12 +120,11 @@ func (a *app) completeTransfers(several bool, ok func(*journal.Row) bool) comple
 		}
 		var words []cobra.Completion
 		_ = a.withTransfers(cmd.Context(), c, func(t transfers) error {
-			rows, err := t.List(cmd.Context())
-			ids := wordsOf(rows, toComplete)
-			for i := range rows {
-				r := a.transferRecord(&rows[i])
+			records, err := a.list(cmd.Context(), t)
+			ids := wordsOf(records, toComplete)
+			for i, r := range records {
 				named := func(arg string) bool { return arg != "" && strings.HasPrefix(r.Transfer, strings.ToLower(arg)) }
-				if ok(&rows[i]) && !slices.ContainsFunc(args, named) {
+				if ok(r.row) && !slices.ContainsFunc(args, named) {
 					words = append(words, cobra.CompletionWithDesc(ids[i], strings.Join(r.Columns()[1:], ", ")))
 				}
 			}
@@ -137,16 +136,16 @@ func (a *app) completeTransfers(several bool, ok func(*journal.Row) bool) comple
 
 // wordsOf are the ids of rows as they are offered: the short form where that is
 // unique and not less than what was typed.
-func wordsOf(rows []journal.Row, typed string) []string {
+func wordsOf(rows []transferRecord, typed string) []string {
 	shared := make(map[string]int, len(rows))
 	for i := range rows {
-		shared[short(rows[i].ID)]++
+		shared[short(rows[i].Transfer)]++
 	}
 	words := make([]string, len(rows))
 	for i := range rows {
-		words[i] = short(rows[i].ID)
+		words[i] = short(rows[i].Transfer)
 		if len(typed) > len(words[i]) || shared[words[i]] > 1 {
-			words[i] = rows[i].ID
+			words[i] = rows[i].Transfer
 		}
 	}
 	return words

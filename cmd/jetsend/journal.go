@@ -16,8 +16,11 @@ import (
 type transfers interface {
 	// List returns the transfers that are not forgotten, the oldest first.
 	List(context.Context) ([]journal.Row, error)
-	// Get returns the one whose id begins so; see [journal.Journal.Get].
-	Get(ctx context.Context, prefix string) (journal.Row, error)
+	// Get returns the one whose id begins so, or the set and which of its arguments it is; see
+	// [journal.Journal.GetArgument].
+	Get(ctx context.Context, prefix string) (row journal.Row, argument int, err error)
+	// Arguments are those of a set; see [journal.Journal.ArgumentsOf].
+	Arguments(context.Context, journal.Key) ([]journal.Argument, error)
 	// Forget takes a transfer out of sight and removes its partial file.
 	Forget(context.Context, journal.Key) error
 	Close() error
@@ -30,8 +33,13 @@ type noTransfers struct{}
 func (noTransfers) List(context.Context) ([]journal.Row, error) { return nil, nil }
 
 // Get implements transfers.
-func (noTransfers) Get(context.Context, string) (journal.Row, error) {
-	return journal.Row{}, journal.ErrUnknown
+func (noTransfers) Get(context.Context, string) (journal.Row, int, error) {
+	return journal.Row{}, -1, journal.ErrUnknown
+}
+
+// Arguments implements transfers.
+func (noTransfers) Arguments(context.Context, journal.Key) ([]journal.Argument, error) {
+	return nil, nil
 }
 
 // Forget implements transfers.
@@ -75,18 +83,26 @@ func short(id string) string { return id[:min(shortLen, len(id))] }
 // maxCandidates bounds how many ids a hint names.
 const maxCandidates = 5
 
+// findOne returns the transfer that the user named by its id, or that of the set and which
+// argument of it was named; see [journal.Journal.GetArgument].
+func (a *app) findOne(ctx context.Context, t transfers, prefix string) (row journal.Row, argument int, err error) {
+	row, argument, err = t.Get(ctx, prefix)
+	switch {
+	case errors.Is(err, journal.ErrUnknown):
+		err = usagef("there is no transfer %s", clean.Text(prefix)).hint("see `jetsend transfers list`")
+	case errors.Is(err, journal.ErrAmbiguous):
+		err = a.ambiguous(ctx, t, prefix)
+	}
+	return row, argument, err
+}
+
 // find returns the transfers that the user named, each once.
-func find(ctx context.Context, t transfers, prefixes []string) ([]journal.Row, error) {
+func (a *app) find(ctx context.Context, t transfers, prefixes []string) ([]journal.Row, error) {
 	var rows []journal.Row
 	seen := make(map[journal.Key]bool)
 	for _, p := range prefixes {
-		row, err := t.Get(ctx, p)
-		switch {
-		case errors.Is(err, journal.ErrUnknown):
-			return nil, usagef("there is no transfer %s", clean.Text(p)).hint("see `jetsend transfers list`")
-		case errors.Is(err, journal.ErrAmbiguous):
-			return nil, ambiguous(ctx, t, p)
-		case err != nil:
+		row, _, err := a.findOne(ctx, t, p)
+		if err != nil {
 			return nil, err
 		}
 		if !seen[row.Key] {
@@ -98,15 +114,15 @@ func find(ctx context.Context, t transfers, prefixes []string) ([]journal.Row, e
 }
 
 // ambiguous names the transfers among which the user has to choose.
-func ambiguous(ctx context.Context, t transfers, prefix string) error {
-	rows, err := t.List(ctx)
+func (a *app) ambiguous(ctx context.Context, t transfers, prefix string) error {
+	records, err := a.list(ctx, t)
 	if err != nil {
 		return err
 	}
 	var ids []string
-	for _, r := range rows {
-		if strings.HasPrefix(r.ID, strings.ToLower(prefix)) {
-			ids = append(ids, r.ID)
+	for i := range records {
+		if id := records[i].Transfer; strings.HasPrefix(id, strings.ToLower(prefix)) {
+			ids = append(ids, id)
 		}
 	}
 	if len(ids) > maxCandidates {

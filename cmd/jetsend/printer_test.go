@@ -146,7 +146,13 @@ func someTransfers() []record {
 	}
 	cut := bare
 	cut.ID, cut.State, cut.Profile, cut.Size, cut.Durable = uuidOf("dddd"), journal.Interrupted, true, 1000, 999
-	return []record{a.transferRecord(&whole), a.transferRecord(&bare), transferSheet{a.transferRecord(&whole)}, transferSheet{a.transferRecord(&cut)}}
+	set := whole
+	set.ID, set.Source, set.Items, set.Path, set.SHA256 = uuidOf("eeee"), journal.SourceSet, 2, "", nil
+	part := a.argumentRecord(&set, &journal.Argument{
+		Number: 1, Name: "verona\x1b", Path: "/srv/in/verona", Folder: true, Size: 1 << 30, Entries: 40, Durable: 1 << 29,
+		Done: 30, Changed: 5, Equal: 15, Kept: 1, Failed: 10, State: journal.ArgumentPlaced, LastError: "no\x1b such name here",
+	})
+	return []record{a.transferRecord(&whole), part, transferSheet{part}, a.transferRecord(&bare), transferSheet{a.transferRecord(&whole)}, transferSheet{a.transferRecord(&cut)}}
 }
 
 // feed shows everything to a printer and returns both streams.

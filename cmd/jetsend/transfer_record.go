@@ -14,6 +14,7 @@ import (
 // for they must be found on the disk.
 type transferRecord struct {
 	Transfer     string   `json:"transfer"`
+	Set          string   `json:"set,omitempty"` // the same for those that go together
 	Direction    string   `json:"direction"`
 	Peer         string   `json:"peer"` // bare JID
 	Name         string   `json:"name"`
@@ -36,9 +37,21 @@ type transferRecord struct {
 	Reason       string   `json:"reason,omitempty"` // of the last interruption or failure
 	Fingerprints []string `json:"fingerprints"`     // of the devices it belongs to
 
+	// Of a directory in a set: see [event.Counts].
+	Entries       int64 `json:"entries,omitempty"`
+	EntriesDone   int64 `json:"entries_done,omitempty"`
+	EntriesFailed int64 `json:"entries_failed,omitempty"`
+	New           int64 `json:"new,omitempty"`
+	Changed       int64 `json:"changed,omitempty"`
+	Equal         int64 `json:"equal,omitempty"`
+	Kept          int64 `json:"kept,omitempty"`
+
 	resume string // the command that goes on with it
 	row    *journal.Row
-	when   func(time.Time) string // see app.local
+	word   string // the state for people
+
+	argument *journal.Argument      // of a set; nil: it is none
+	when     func(time.Time) string // see app.local
 }
 
 func (a *app) transferRecord(row *journal.Row) transferRecord {
@@ -48,7 +61,10 @@ func (a *app) transferRecord(row *journal.Row) transferRecord {
 		Created: stamp(row.Created), Updated: stamp(row.Updated), Finished: stamp(row.Finished),
 		Path: row.Path, Directory: row.Dir, Resource: clean.Text(row.Resource), Batch: clean.Text(row.Batch), SHA256: hex.EncodeToString(row.SHA256),
 		Reason: clean.Text(row.LastError), Fingerprints: []string{},
-		row: row, when: a.local,
+		row: row, word: stateWord(row), when: a.local,
+	}
+	if row.Source == journal.SourceSet {
+		r.Set = row.ID
 	}
 	if row.Source == journal.SourceSpool || row.Phase == journal.PhasePoured {
 		r.Path = "" // standard input and output: no file of the user's
@@ -76,7 +92,7 @@ func stamp(t time.Time) string {
 // unconfirmed reports whether only the receiver knows how far the transfer is: it says
 // so when a session begins, and at the end.
 func (r transferRecord) unconfirmed() bool {
-	return r.row.Direction == journal.Send && r.Bytes == 0 && (r.row.State == journal.Running || r.row.State == journal.Interrupted)
+	return r.row.Direction == journal.Send && r.Bytes == 0 && r.EntriesDone == 0 && (r.State == string(journal.Running) || r.State == string(journal.Interrupted))
 }
 
 // percent tells how far the transfer is.
@@ -84,7 +100,10 @@ func (r transferRecord) percent() string {
 	if r.unconfirmed() {
 		return "-"
 	}
-	if r.Size == 0 && r.row.State != journal.Complete {
+	if r.Entries > 0 {
+		return r.entriesDone()
+	}
+	if r.Size == 0 && r.State != string(journal.Complete) {
 		return "0 %"
 	}
 	return percent(r.Bytes, r.Size)
@@ -104,7 +123,7 @@ func (transferRecord) Kind() string { return "transfer" }
 // Columns implements record.
 func (r transferRecord) Columns() []string {
 	return []string{
-		short(r.Transfer), r.Direction, clean.Text(r.Peer), r.Name, bytesText(r.Size), r.percent(), stateWord(r.row), r.when(r.row.Updated),
+		short(r.Transfer), r.Direction, clean.Text(r.Peer), r.Name, bytesText(r.Size), r.percent(), r.word, r.when(r.row.Updated),
 	}
 }
 
@@ -144,16 +163,19 @@ func (s transferSheet) Sheet() [][]string {
 	if r.Resource != "" {
 		peer += "/" + r.Resource
 	}
-	state := stateWord(row)
+	state := r.word
 	switch {
-	case row.Paused == journal.PausedThere:
+	case r.Paused == string(journal.PausedThere):
 		state += " by the contact, and resumed only by `jetsend resume` there"
 	case r.Resumable:
 		state += ", to be resumed with `" + r.resume + "`"
-	case row.State == journal.Interrupted:
+	case r.State == string(journal.Interrupted):
 		state += ", cannot be resumed: it was with another client than a jetsend, or without encryption"
 	}
 	soFar := fmt.Sprintf("%s (%d bytes)", r.percent(), r.Bytes)
+	if r.Entries > 0 {
+		soFar = fmt.Sprintf("%s (%d bytes)", bytesText(r.Bytes), r.Bytes)
+	}
 	if r.unconfirmed() {
 		soFar = "not known before the receiver says it"
 	}
@@ -166,6 +188,10 @@ func (s transferSheet) Sheet() [][]string {
 		if value != "" {
 			lines = append(lines, []string{name, value})
 		}
+	}
+	add("entries", r.entriesLine())
+	if row.Items > 1 {
+		add("together with", fmt.Sprintf("%d more, in the set %s", row.Items-1, row.ID))
 	}
 	if !row.Finished.IsZero() {
 		add("ended", r.when(row.Finished))

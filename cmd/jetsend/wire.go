@@ -158,8 +158,13 @@ func (t transferTable) List(ctx context.Context) ([]journal.Row, error) {
 }
 
 // Get implements transfers.
-func (t transferTable) Get(ctx context.Context, prefix string) (journal.Row, error) {
-	return t.journal.Get(ctx, prefix)
+func (t transferTable) Get(ctx context.Context, prefix string) (row journal.Row, argument int, err error) {
+	return t.journal.GetArgument(ctx, prefix)
+}
+
+// Arguments implements transfers.
+func (t transferTable) Arguments(ctx context.Context, k journal.Key) ([]journal.Argument, error) {
+	return t.journal.ArgumentsOf(ctx, k)
 }
 
 // Forget implements transfers.
