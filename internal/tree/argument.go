@@ -187,7 +187,7 @@ func (t *Target) known(a *argument) (bool, error) {
 		return false, nil // likewise
 	}
 	is, err := factsOf(top.f)
-	if err != nil || is.inode != p.Inode || deviceOf(top.f) != p.Device {
+	if err != nil || r.steady && is.inode != p.Inode || deviceOf(top.f) != p.Device {
 		return false, errors.Join(err, top.close())
 	}
 	tr := &tree{updates: true, top: top, place: p, base: t.recordOf(p.Path)}

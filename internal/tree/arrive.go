@@ -255,10 +255,7 @@ func (t *Target) remembered(a *argument, base string, p Place) error {
 	if err := removeRecord(to); err != nil {
 		return err
 	}
-	if err := gone(os.Rename(base+recordSuffix, to+recordSuffix)); err != nil {
-		return err
-	}
-	if err := syncPath(filepath.Dir(to)); err != nil {
+	if err := gone(supersede(base+recordSuffix, to+recordSuffix)); err != nil {
 		return err
 	}
 	return t.cfg.Ledger.Remember(a.said.Folder, p)
@@ -266,18 +263,25 @@ func (t *Target) remembered(a *argument, base string, p Place) error {
 
 // adopt does for a folder what an earlier session may have been cut before.
 func (t *Target) adopt(a *argument, p Place) error {
-	base := t.hiddenRecord(a.number)
-	if a.said.Folder == nil || !exists(base+recordSuffix) && !exists(base+freshSuffix) {
+	if a.said.Folder == nil {
 		return nil
 	}
-	rec, err := openRecord(base)
-	if err == nil {
-		err = rec.end()
+	base := t.hiddenRecord(a.number)
+	if exists(base+recordSuffix) || exists(base+freshSuffix) {
+		rec, err := openRecord(base)
+		if err == nil {
+			err = rec.end()
+		}
+		if err != nil {
+			return err
+		}
+		return t.remembered(a, base, p)
 	}
-	if err != nil {
+	known, ok, err := t.cfg.Ledger.Folder(a.said.Folder)
+	if err != nil || ok && exists(known.Path) {
 		return err
 	}
-	return t.remembered(a, base, p)
+	return t.cfg.Ledger.Remember(a.said.Folder, p)
 }
 
 func exists(path string) bool {

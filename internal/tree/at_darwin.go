@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,3 +19,6 @@ func dateLink(dir int, name string, mtime time.Time) error {
 	}
 	return unix.UtimesNanoAt(dir, name, []unix.Timespec{at, at}, unix.AT_SYMLINK_NOFOLLOW)
 }
+
+// flush would let the system begin to write a file to the disk: here, syncing does it.
+func flush(*os.File) {}

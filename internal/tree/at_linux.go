@@ -1,6 +1,8 @@
 package tree
 
 import (
+	"os"
+	"runtime"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -17,4 +19,10 @@ func dateLink(dir int, name string, mtime time.Time) error {
 		return err
 	}
 	return unix.UtimesNanoAt(dir, name, []unix.Timespec{{Nsec: unix.UTIME_OMIT}, at}, unix.AT_SYMLINK_NOFOLLOW)
+}
+
+// flush lets the system begin to write a file to the disk. Nobody waits for it.
+func flush(f *os.File) {
+	_ = unix.SyncFileRange(int(f.Fd()), 0, 0, unix.SYNC_FILE_RANGE_WRITE) // syncing does it as well
+	runtime.KeepAlive(f)
 }

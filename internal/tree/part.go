@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -24,7 +23,8 @@ type part struct {
 	Argument int
 	Key      []byte
 	Size     int64
-	MTime    time.Time
+	Seconds  int64 // of its time
+	Nanos    int
 	Extents  []byte // SHA-256 of them
 	Temp     string
 	Room     string // path of the directory that the hidden one is in
@@ -62,14 +62,14 @@ func (it *item) part() *part {
 		_, _ = fmt.Fprintf(h, "%d %d\n", x.Offset, x.Length)
 	}
 	return &part{
-		Argument: it.arg.number, Key: []byte(it.key), Size: it.size, MTime: it.mtime, Extents: h.Sum(nil),
+		Argument: it.arg.number, Key: []byte(it.key), Size: it.size, Seconds: it.mtime.Unix(), Nanos: it.mtime.Nanosecond(), Extents: h.Sum(nil),
 		Temp: it.temp, Room: it.arg.room.parent.path,
 	}
 }
 
 // is reports whether it is of that file.
 func (p *part) is(o *part) bool {
-	return p.Argument == o.Argument && string(p.Key) == string(o.Key) && p.Size == o.Size && p.MTime.Equal(o.MTime) &&
+	return p.Argument == o.Argument && string(p.Key) == string(o.Key) && p.Size == o.Size && p.Seconds == o.Seconds && p.Nanos == o.Nanos &&
 		string(p.Extents) == string(o.Extents) && p.Room == o.Room
 }
 

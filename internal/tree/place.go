@@ -9,7 +9,6 @@ import (
 
 	"jetsend/internal/archive"
 	"jetsend/internal/filename"
-	"jetsend/internal/inbox"
 	"jetsend/internal/set"
 )
 
@@ -243,6 +242,9 @@ func (it *item) stays(is facts) bool {
 // maxAside bounds the names of what is kept beside.
 const maxAside = 10_000
 
+// errCrowded says that there are too many of them.
+var errCrowded = fmt.Errorf("%d files are kept beside it: %w", maxAside, fs.ErrExist)
+
 // aside gives what somebody has changed another name.
 func (g *group) aside(it *item, d *dir) error {
 	for n := 1; n < maxAside; n++ {
@@ -256,7 +258,7 @@ func (g *group) aside(it *item, d *dir) error {
 			return err
 		}
 	}
-	return inbox.ErrCrowded
+	return errCrowded
 }
 
 // move gives a file or a link a name that is free: the one that was found so, or another

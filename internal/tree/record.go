@@ -303,10 +303,7 @@ func (r *record) end() error {
 	if err == nil && len(r.late) > 0 {
 		err = r.gather()
 	} else if err == nil {
-		err = os.Rename(r.base+freshSuffix, r.base+recordSuffix)
-	}
-	if err == nil {
-		err = syncPath(filepath.Dir(r.base))
+		err = supersede(r.base+freshSuffix, r.base+recordSuffix)
 	}
 	return errors.Join(err, r.close())
 }
@@ -331,10 +328,7 @@ func (r *record) gather() error {
 		err = all.flush()
 	}
 	if err = errors.Join(err, all.close()); err == nil {
-		err = os.Rename(r.base+wholeSuffix, r.base+recordSuffix)
-	}
-	if err == nil {
-		err = syncPath(filepath.Dir(r.base))
+		err = supersede(r.base+wholeSuffix, r.base+recordSuffix)
 	}
 	if err != nil {
 		return err
@@ -373,6 +367,17 @@ func removeRecord(base string) error {
 
 // close leaves the record as a crash would.
 func (r *record) close() error { return errors.Join(r.f.Close(), r.old.close()) }
+
+// supersede gives a file the name of another one, durably.
+func supersede(path, to string) error {
+	if err := machine.BeforeNaming(machine.Replace, filepath.Dir(path), filepath.Base(path), filepath.Base(to)); err != nil {
+		return err
+	}
+	if err := os.Rename(path, to); err != nil {
+		return err
+	}
+	return syncPath(filepath.Dir(to))
+}
 
 // syncPath makes the names in a directory durable.
 func syncPath(path string) error {

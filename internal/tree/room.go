@@ -56,7 +56,11 @@ func (t *Target) roomIn(path string) (*room, error) {
 		return nil, fmt.Errorf("download directory: %w", err)
 	}
 	r := &room{parent: parent, name: hiddenName(t.cfg.ID), prefix: tempPrefix + uuid.NewString()[:8] + "-"}
-	if err := r.enter(t.state); err != nil {
+	err = r.enter(t.state)
+	if err == nil && t.room != nil { // that of the download directory is swept when it is known what has a name
+		err = r.sweep(t.part.temp())
+	}
+	if err != nil {
 		return nil, errors.Join(err, r.close())
 	}
 	t.rooms[path] = r
@@ -227,9 +231,17 @@ func (r *room) sweep(keep string) error {
 	return nil
 }
 
-// remove removes the hidden directory with all that is in it.
+// remove removes the hidden directory with all that is in it. What is open is emptied,
+// whatever has its name meanwhile: that only goes when it is empty itself.
 func (r *room) remove() error {
-	if err := r.parent.removeAll(r.name, 0); err != nil {
+	err := r.hide.clear(0)
+	if err == nil {
+		err = machine.Before(machine.Remove, r.parent.path, r.name, 0)
+	}
+	if err == nil {
+		err = r.parent.unlink(r.name, unix.AT_REMOVEDIR)
+	}
+	if err != nil {
 		return fmt.Errorf("remove %s: %w", r.name, err)
 	}
 	return r.parent.sync()
@@ -269,7 +281,11 @@ func (d *dir) removeAll(name string, depth int) error {
 	case depth > tooDeep:
 		return fmt.Errorf("remove %s: too deep", name)
 	}
-	if err := d.empty(name, depth); err != nil {
+	sub, err := d.dir(name)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(sub.clear(depth), sub.close()); err != nil {
 		return err
 	}
 	if err := machine.Before(machine.Remove, d.path, name, 0); err != nil {
@@ -278,30 +294,21 @@ func (d *dir) removeAll(name string, depth int) error {
 	return d.unlink(name, unix.AT_REMOVEDIR)
 }
 
-// empty removes what is in a directory.
-func (d *dir) empty(name string, depth int) error {
-	sub, err := d.dir(name)
-	if err != nil {
-		return err
-	}
-	_ = sub.f.Chmod(0o700) // or else the next step says so
-	for err == nil {
-		// What is removed while a directory is read may hide what comes next: it is read
-		// anew, until there is nothing.
-		var names []string
-		if names, err = sub.some(); len(names) == 0 {
-			break
+// clear removes what is in a directory. What is removed while it is read may hide what
+// comes next: it is read anew, until there is nothing.
+func (d *dir) clear(depth int) error {
+	_ = d.f.Chmod(0o700) // or else the next step says so
+	for {
+		names, err := d.some()
+		if err != nil || len(names) == 0 {
+			return err
 		}
-		for _, n := range names {
-			if err = sub.removeAll(n, depth+1); err != nil {
-				break
+		for _, name := range names {
+			if err := d.removeAll(name, depth+1); err != nil {
+				return err
 			}
 		}
 	}
-	if errors.Is(err, io.EOF) {
-		err = nil
-	}
-	return errors.Join(err, sub.close())
 }
 
 // some are the first names in a directory.
@@ -351,11 +358,8 @@ func writeFile(path string, b []byte) error {
 		return err
 	}
 	_, err = f.Write(b)
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(path+freshSuffix, path)
-	}
-	if err != nil {
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	return syncPath(filepath.Dir(path))
+	return supersede(path+freshSuffix, path)
 }

@@ -13,7 +13,7 @@ var _ set.Target = (*Target)(nil)
 
 func TestFile(t *testing.T) {
 	k := newKit(t)
-	k.write2("a.txt", "mine")
+	k.write("a.txt", "mine")
 	s := k.open(inbox.Rename)
 	s.file("a.txt", thing{data: "one", mode: 0o755})
 	s.file("a.txt", thing{data: "two"})
@@ -24,14 +24,6 @@ func TestFile(t *testing.T) {
 	if err != nil || is.Mode().Perm() != 0o755 || !is.ModTime().Equal(epoch) {
 		t.Error(is, err)
 	}
-}
-
-func (k *kit) write2(path, data string) {
-	k.Helper()
-	if err := os.MkdirAll(k.dir, 0o755); err != nil {
-		k.Fatal(err)
-	}
-	k.write(path, data)
 }
 
 func TestFolder(t *testing.T) {

@@ -7,51 +7,85 @@ import (
 )
 
 const (
-	// workers bring files to the disk at the same time: the system brings what they wait
-	// for there together.
-	workers = 8
+	// workers bring files to the disk at the same time, each a batch of them.
+	workers = 4
+	// maxBatch bounds the files that a worker brings to the disk as one.
+	maxBatch = 32
 	// maxUnsynced bounds the files that are open because they were not brought to the disk.
-	maxUnsynced = 128
+	maxUnsynced = 2 * workers * maxBatch
 )
 
-// work brings files to the disk.
+// work brings files to the disk. The system begins to write all of a batch before one is
+// waited for: then what it has to write down about them comes to the disk with the first,
+// and not anew with each.
 func (t *Target) work() {
 	for it := range t.syncing {
-		if t.failed() != nil {
-			_ = it.close() // the session has ended with that error
-			continue
+		batch := t.batch(it)
+		failed := make([]error, len(batch))
+		for i, it := range batch {
+			if failed[i] = it.complete(); failed[i] == nil {
+				flush(it.f)
+			}
 		}
-		err := it.bring()
-		switch {
-		case err == nil:
-			t.ready(it)
-		case trouble(err):
-			t.fail(ours(err))
-		default:
-			t.lose(it, reason(err))
+		for i, it := range batch {
+			t.bring(it, failed[i])
 		}
 	}
 }
 
-// bring gives a file its length, mode and time, and makes it durable.
-func (it *item) bring() error {
-	var err error
+// batch is a file, and those that are there to be synced with it.
+func (t *Target) batch(first *item) []*item {
+	batch := []*item{first}
+	for len(batch) < maxBatch {
+		select {
+		case it, more := <-t.syncing:
+			if !more {
+				return batch
+			}
+			batch = append(batch, it)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// complete gives a file its length, mode and time.
+func (it *item) complete() error {
 	if it.plan != planDate {
-		if is, serr := factsOf(it.f); serr != nil || is.size != it.size { // it ends with a hole
-			err = truncate(it.f, it.size)
+		if is, err := factsOf(it.f); err != nil || is.size != it.size { // it ends with a hole
+			if err := errors.Join(err, truncate(it.f, it.size)); err != nil {
+				return err
+			}
 		}
 	}
-	if err == nil {
-		if err = it.f.Chmod(it.mode &^ it.arg.room.umask); lacking(err) {
-			err = nil
-		}
-	}
+	err := it.f.Chmod(it.mode &^ it.arg.room.umask)
 	_ = archive.SetTime(it.f, it.mtime) // one that the file system cannot hold is no reason to throw data away
+	if lacking(err) {
+		return nil
+	}
+	return err
+}
+
+// bring makes a file durable.
+func (t *Target) bring(it *item, err error) {
+	if t.failed() != nil {
+		_ = it.close() // the session has ended with that error
+		return
+	}
 	if err == nil {
 		err = syncFile(it)
 	}
 	if err == nil {
 		it.is, err = factsOf(it.f)
 	}
-	return errors.Join(err, it.close())
+	err = errors.Join(err, it.close())
+	switch {
+	case err == nil:
+		t.ready(it)
+	case trouble(err):
+		t.fail(ours(err))
+	default:
+		t.lose(it, reason(err))
+	}
 }
