@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"jetsend/internal/archive"
 	"jetsend/internal/filename"
 	"jetsend/internal/inbox"
 	"jetsend/internal/set"
@@ -38,6 +39,12 @@ func (g *group) endArgument(it *item) error {
 		return g.finish(it.self, tr.top)
 	}
 	g.arrivals = append(g.arrivals, &arrival{it: it, from: tr.temp, base: it.arg.name})
+	// A directory that its owner may not write cannot be moved: such a mode comes behind it.
+	it.self.dirty = true
+	_ = archive.SetTime(tr.top.f, it.mtime)
+	if err := tr.top.f.Chmod(it.mode&^it.arg.room.umask | 0o700); err != nil && trouble(err) {
+		return err
+	}
 	return nil
 }
 
@@ -225,7 +232,6 @@ func (g *group) appeared(a *arrival) error {
 	}
 	tr := it.arg.tree
 	tr.place = a.Place
-	// Only now, because a directory that its owner may not write cannot be moved.
 	if err := g.finish(it.self, tr.top); err != nil && trouble(err) {
 		return err
 	}

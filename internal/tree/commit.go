@@ -60,21 +60,17 @@ func (t *Target) take() []*step {
 // run does steps: names are written down and made durable, then made, then made durable
 // themselves; then everybody is told.
 func (g *group) run(steps []*step) error {
-	for _, s := range steps {
-		if err := g.prepare(s); err != nil {
-			return err
-		}
+	if err := g.each(steps, g.prepare); err != nil {
+		return err
 	}
 	for _, tr := range g.within {
 		if err := tr.rec.sync(); err != nil {
 			return err
 		}
 	}
-	err := g.all(steps)
+	err := g.each(steps, g.do)
 	if err == nil {
 		err = g.syncNames()
-	} else {
-		g.drop()
 	}
 	if err == nil {
 		err = g.arrive()
@@ -93,16 +89,17 @@ func (g *group) run(steps []*step) error {
 	return nil
 }
 
-// all makes names.
-func (g *group) all(steps []*step) error {
+// each does something for each step. Directories that are left meanwhile are synced before
+// too many of them are open.
+func (g *group) each(steps []*step, do func(*step) error) error {
 	for _, s := range steps {
-		if err := g.do(s); err != nil {
-			return err
+		err := do(s)
+		if err == nil && len(g.dirty) >= maxDirty {
+			err = g.flush()
 		}
-		if len(g.dirty) >= maxDirty {
-			if err := g.flush(); err != nil {
-				return err
-			}
+		if err != nil {
+			g.drop()
+			return err
 		}
 	}
 	return nil
@@ -113,6 +110,7 @@ func (g *group) drop() {
 	for _, d := range g.dirty {
 		_ = d.close()
 	}
+	g.dirty = nil
 }
 
 // lost reports whether nothing comes of an entry.

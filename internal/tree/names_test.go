@@ -53,7 +53,9 @@ func folded(t *testing.T, refuses func(name string) bool) {
 // TestUnnameable: what the file system cannot hold gets a safe name, and keeps it when the
 // folder is updated.
 func TestUnnameable(t *testing.T) {
-	folded(t, func(name string) bool { return strings.Contains(name, ":") || strings.Contains(name, "\xff") || len(name) > 200 })
+	folded(t, func(name string) bool {
+		return strings.Contains(name, ":") || strings.Contains(name, "\xff") || len(name) > 200
+	})
 	long := strings.Repeat("n", 250)
 	things := []thing{
 		{path: "a:b", data: "1"}, {path: "a_b", data: "2"}, {path: "c:d/x", data: "3"}, {path: "c_d/x", data: "4"}, {path: "l:", target: "a:b"}, {path: long, data: "5"},

@@ -32,7 +32,7 @@ type Config struct {
 	// Arrived is told once of every argument, behind its entries; nil: nobody is.
 	Arrived func(Arrival)
 	// Broken is told, once, of an error that ends the session while no method runs that
-	// could return it; nil: nobody is.
+	// could return it; nil: nobody is. It may not call the Target.
 	Broken func(error)
 	// Pay is asked before so many chunks of 256 KiB of what is here are read; nil: they
 	// cost nothing.

@@ -10,7 +10,7 @@ const (
 	// workers bring files to the disk at the same time, each a batch of them.
 	workers = 4
 	// maxBatch bounds the files that a worker brings to the disk as one.
-	maxBatch = 32
+	maxBatch = 16
 	// maxUnsynced bounds the files that are open because they were not brought to the disk.
 	maxUnsynced = 2 * workers * maxBatch
 )
