@@ -47,18 +47,18 @@ func (c *clock) add(d time.Duration) {
 // kit is a journal in a directory of its own.
 type kit struct {
 	*Journal
-	t     *testing.T
+	t     testing.TB
 	path  string // of the database
 	clock *clock
 }
 
-func newKit(t *testing.T) *kit {
+func newKit(t testing.TB) *kit {
 	t.Helper()
 	return openKit(t, filepath.Join(t.TempDir(), "state.db"), &clock{t: mtime.Add(time.Hour)})
 }
 
 // openKit opens a journal on its own connections, as another process would.
-func openKit(t *testing.T, path string, c *clock) *kit {
+func openKit(t testing.TB, path string, c *clock) *kit {
 	t.Helper()
 	db, err := state.Open(t.Context(), path)
 	if err != nil {
