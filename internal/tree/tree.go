@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
@@ -37,7 +36,6 @@ type Config struct {
 	// Pay is asked before so many chunks of 256 KiB of what is here are read; nil: they
 	// cost nothing.
 	Pay func(ctx context.Context, chunks int) error
-	Log *slog.Logger
 }
 
 // Place is something on the disk. Device is a number of the file system, which is still
@@ -53,8 +51,8 @@ type Placement struct {
 	Place
 }
 
-// Ledger is what the journal knows of the arguments of a set. It is asked by one goroutine
-// at a time.
+// Ledger is what the journal knows of the arguments of a set. Two goroutines ask it, also at
+// the same time. An error of it ends the session.
 type Ledger interface {
 	// Interrupted returns the placements that Placing was told of last, of arguments that
 	// Placed was not told of.
@@ -122,9 +120,6 @@ type Target struct {
 func Open(ctx context.Context, cfg Config) (*Target, error) {
 	if _, err := uuid.Parse(cfg.ID); err != nil {
 		return nil, fmt.Errorf("open set: id: %w", err)
-	}
-	if cfg.Log == nil {
-		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	t := &Target{
 		cfg: cfg, state: filepath.Join(cfg.State, cfg.ID), rooms: map[string]*room{}, open: map[uint64]*item{}, trees: map[*tree]bool{},
