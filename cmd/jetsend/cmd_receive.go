@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -20,6 +21,7 @@ import (
 	"jetsend/internal/inbox"
 	"jetsend/internal/jid"
 	"jetsend/internal/policy"
+	"jetsend/internal/profile"
 	"jetsend/internal/route"
 	"jetsend/internal/transfer"
 )
@@ -278,6 +280,31 @@ func (a *app) askAccept(ctx context.Context, q transfer.Question) (bool, error) 
 	return false, nil
 }
 
+// maxContents is how many of the arguments of a set a question lists.
+const maxContents = 8
+
+// contents lists what comes as a set of several arguments.
+func contents(s *profile.Set) string {
+	if s == nil || s.Items < 2 {
+		return ""
+	}
+	var b strings.Builder
+	listed := s.Listed[:min(len(s.Listed), maxContents)]
+	for _, l := range listed {
+		name := clean.Text(l.Name)
+		if l.Directory {
+			name = fmt.Sprintf("directory %s (%s, %d entries)", name, bytesText(l.Bytes), l.Entries)
+		} else {
+			name = fmt.Sprintf("%s (%s)", name, bytesText(l.Bytes))
+		}
+		fmt.Fprintf(&b, "  %s\n", name)
+	}
+	if more := s.Items - len(listed); more > 0 {
+		fmt.Fprintf(&b, "  and %d more\n", more)
+	}
+	return b.String()
+}
+
 // question shows how far the key behind an offer is trusted, and asks. Its last
 // line tells everything by itself: with --json or --quiet nothing stands above it.
 func question(q transfer.Question) string {
@@ -299,8 +326,17 @@ func question(q transfer.Question) string {
 	if q.Directory {
 		name = "directory " + name
 	}
+	b.WriteString(contents(q.Set))
 	what := fmt.Sprintf("%s (%s)", name, bytesText(q.Size))
-	if q.Batch != nil && q.Batch.Count > 1 { // the yes is for all of them
+	switch {
+	case q.Set != nil && q.Set.Items > 1:
+		what = fmt.Sprintf("%d files and directories (%s)", q.Set.Items, bytesText(q.Size))
+		if !slices.ContainsFunc(q.Set.Listed, func(l profile.Listed) bool { return l.Directory }) && len(q.Set.Listed) == q.Set.Items {
+			what = fmt.Sprintf("%d files (%s)", q.Set.Items, bytesText(q.Size))
+		}
+	case q.Set != nil:
+		what = fmt.Sprintf("directory %s (%s, %d entries)", name, bytesText(q.Size), q.Set.Entries)
+	case q.Batch != nil && q.Batch.Count > 1: // the yes is for all of them
 		what = fmt.Sprintf("%d files (%s and %d more, %s)", q.Batch.Count, name, q.Batch.Count-1, bytesText(q.Batch.Bytes))
 	}
 	fmt.Fprintf(&b, "Accept %s from %s? [y/N] ", what, clean.Text(q.Peer.String()))

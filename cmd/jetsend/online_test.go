@@ -506,7 +506,7 @@ func cmdUnreleased(ts *testscript.TestScript, neg bool, args []string) {
 	entries, err := os.ReadDir(ts.MkAbs(args[0]))
 	ts.Check(err)
 	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), ".jetsend-") || !strings.HasSuffix(e.Name(), ".part") {
+		if !strings.HasPrefix(e.Name(), ".jetsend-") || !strings.HasSuffix(e.Name(), ".part") && !strings.HasSuffix(e.Name(), ".set") {
 			ts.Fatalf("%s holds %s", args[0], e.Name())
 		}
 	}

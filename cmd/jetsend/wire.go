@@ -143,13 +143,14 @@ func openTransfers(ctx context.Context, dir string, a *config.Chosen) (transfers
 	if err != nil {
 		return nil, errors.Join(&config.Error{Msg: "open the journal", Err: err}, db.Close())
 	}
-	return transferTable{j, db}, nil
+	return transferTable{j, db, transfer.Discard(dir, a.Addr)}, nil
 }
 
 // transferTable is the journal in the state file.
 type transferTable struct {
 	journal *journal.Journal
 	db      *sql.DB
+	discard journal.Discard
 }
 
 // List implements transfers.
@@ -169,7 +170,7 @@ func (t transferTable) Arguments(ctx context.Context, k journal.Key) ([]journal.
 
 // Forget implements transfers.
 func (t transferTable) Forget(ctx context.Context, k journal.Key) error {
-	return t.journal.Forget(ctx, k, transfer.Discard)
+	return t.journal.Forget(ctx, k, t.discard)
 }
 
 // Close implements transfers.

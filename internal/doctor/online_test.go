@@ -60,7 +60,7 @@ func online(t *testing.T, s *xmpptest.Server, addr, user string, change func(*tr
 			JID: jid.MustParse(s.JID(user)), Server: addr, RootCAs: s.CA.Pool(),
 			Password: func(context.Context) (string, error) { return user + "pw", nil },
 		},
-		StateDir: t.TempDir(), Quick: true,
+		StateDir: t.TempDir(), Quick: true, NoSets: true,
 	}
 	if change != nil {
 		change(&c)

@@ -27,13 +27,13 @@ const (
 
 // Head is what every event of a transfer carries.
 type Head struct {
-	Transfer  string    `json:"transfer"`
+	Transfer string `json:"transfer"`
+	// Set is the same for the transfers that go together, in one session: the arguments of
+	// one `send` between two jetsends. Empty for one that goes by itself.
+	Set       string    `json:"set,omitempty"`
 	Direction Direction `json:"direction"`
 	Peer      string    `json:"peer"` // full JID
 	Name      string    `json:"name"`
-	// Set is the same for the transfers that go together, in one session: the arguments of
-	// one `send` between two jetsends. Empty for one that goes by itself.
-	Set string `json:"set,omitempty"`
 }
 
 // Online means: logged in and ready, for the first time or after a loss.
@@ -168,18 +168,17 @@ func (e Entry) Where() string {
 type Sent struct {
 	Head
 	Differences
-	Counts
 	Size           int64   `json:"size"`
 	VerifiedByPeer bool    `json:"verified_by_peer"`
 	SHA256         string  `json:"sha256,omitempty"`
 	Seconds        float64 `json:"seconds"`
+	Counts
 }
 
 // Received means: the file is verified, durable and under its final name.
 type Received struct {
 	Head
 	Differences
-	Counts
 	Path     string   `json:"path"` // absolute; StandardOutput when it went there
 	Size     int64    `json:"size"`
 	Verified []string `json:"verified"`
@@ -191,6 +190,7 @@ type Received struct {
 	// archive that it came as. One that came in a set has the size of all that is in it,
 	// and no hash.
 	Directory bool `json:"directory,omitempty"`
+	Counts
 }
 
 // StandardOutput is the path of what was written there.
@@ -211,7 +211,6 @@ type Hook struct {
 // which not all has arrived.
 type Failed struct {
 	Head
-	Counts
 	Code      int    `json:"code"`
 	Reason    string `json:"reason"`
 	Resumable bool   `json:"resumable"`
@@ -219,7 +218,8 @@ type Failed struct {
 	// offer: nothing is wrong.
 	Declined bool `json:"declined,omitempty"`
 	// Path is where the directory is of which not all has arrived, at this end; absolute.
-	Path  string   `json:"path,omitempty"`
+	Path string `json:"path,omitempty"`
+	Counts
 	Hints []string `json:"-"` // for people: the exact next commands
 }
 

@@ -63,6 +63,7 @@ func TestRules(t *testing.T) {
 		"more than announced":   {"", "nask"},
 		"no answer":             {"", "askNAKDGV"},
 		"refused archive":       {"", "ask"},
+		"refused set":           {"", "ask"},
 		"declined":              {"", "askNAKDGV"},
 		"not to be had":         {"", "askNAKDGV"},
 		"paused":                {"", "askNAKDGV"},

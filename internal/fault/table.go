@@ -18,6 +18,7 @@ import (
 	"jetsend/internal/omemo"
 	"jetsend/internal/profile"
 	"jetsend/internal/session"
+	"jetsend/internal/set"
 	"jetsend/internal/source"
 	"jetsend/internal/stanza"
 	"jetsend/internal/state"
@@ -102,7 +103,7 @@ func integrity() []row {
 		// Before the tag: a server that carries the stanzas can break a sealed element,
 		// which says nothing about the bytes.
 		{Kind: Kind{Name: "sealed element", Code: exitcode.Integrity}, errs: []error{profile.ErrSealed}},
-		{Kind: Kind{Name: "tag", Code: exitcode.Integrity, Spoils: Session}, errs: []error{crypto.ErrAuthentication, crypto.ErrTrailingData}},
+		{Kind: Kind{Name: "tag", Code: exitcode.Integrity, Spoils: Session}, errs: []error{crypto.ErrAuthentication, crypto.ErrTrailingData, crypto.ErrRecord}},
 		{Kind: Kind{Name: "changed offer", Code: exitcode.Integrity}, errs: []error{profile.ErrOffer}},
 		{Kind: Kind{Name: "replayed offer", Code: exitcode.Integrity}, errs: []error{ErrReplayed}},
 		{Kind: Kind{Name: "more than announced", Code: exitcode.Integrity, Spoils: Session, receiver: never}, errs: []error{inbox.ErrTooLong}},
@@ -114,6 +115,7 @@ func refusals() []row {
 	return []row{
 		{Kind: Kind{Name: "no answer", Code: exitcode.Declined, Condition: jingle.Cancel}, errs: []error{ErrNoAnswer}},
 		{Kind: Kind{Name: "refused archive", Code: exitcode.Declined, Condition: jingle.Decline, Detail: DetailUnpack, receiver: never}, is: as[*archive.RefusedError]},
+		{Kind: Kind{Name: "refused set", Code: exitcode.Declined, Condition: jingle.Decline, Detail: DetailUnpack, receiver: never}, errs: []error{set.ErrMessage}},
 		{Kind: Kind{Name: "declined", Code: exitcode.Declined, Condition: jingle.Decline, Detail: DetailPolicy}, errs: []error{ErrDeclined}},
 		{Kind: Kind{Name: "not to be had", Code: exitcode.Declined, Condition: jingle.Decline}, errs: []error{ErrRefused}}, // one and the same for whatever cannot be had
 		{Kind: Kind{Name: "paused", Code: exitcode.Declined, Condition: jingle.Decline, Detail: DetailPaused}, errs: []error{ErrPaused}},
@@ -157,7 +159,7 @@ func incapable() []row {
 // losses are paths, sessions and streams that came to an end.
 func losses() []row {
 	return []row{
-		{Kind: Kind{Name: "idle", Code: exitcode.Interrupted, Condition: jingle.Timeout}, errs: []error{stream.ErrIdle}},
+		{Kind: Kind{Name: "idle", Code: exitcode.Interrupted, Condition: jingle.Timeout}, errs: []error{stream.ErrIdle, set.ErrSilent}},
 		{Kind: Kind{Name: "no candidate", Code: exitcode.Interrupted, retry: ifBegun}, errs: []error{s5b.ErrNoCandidate}},
 		{Kind: Kind{Name: "other bytes", Code: exitcode.Interrupted, Condition: jingle.AlternativeSession}, errs: []error{ErrPrefix}},
 		{Kind: Kind{Name: "next part", Code: exitcode.Interrupted, Quiet: true}, errs: []error{ErrNextPart}},
@@ -165,7 +167,7 @@ func losses() []row {
 		{Kind: Kind{Name: "no progress", Code: exitcode.Interrupted}, errs: []error{ErrNoProgress}},
 		{Kind: Kind{Name: "peer gone", Code: exitcode.Interrupted}, errs: []error{ErrPeerGone, ErrSilent}},
 		{Kind: Kind{Name: "stream lost", Code: exitcode.Interrupted}, errs: []error{ErrStreamLost, session.ErrSessionLost, session.ErrClosed}},
-		{Kind: Kind{Name: "short stream", Code: exitcode.Interrupted}, errs: []error{io.ErrUnexpectedEOF}},
+		{Kind: Kind{Name: "short stream", Code: exitcode.Interrupted}, errs: []error{io.ErrUnexpectedEOF, crypto.ErrCut}},
 		{Kind: Kind{Name: "late", Code: exitcode.Interrupted}, errs: []error{context.DeadlineExceeded}},
 	}
 }

@@ -16,10 +16,11 @@
 //
 // It has its line all the same, with the reason, so that both ends count it as failed. A
 // directory that cannot be read, or in which a path is longer than [set.MaxPath] or deeper
-// than [archive.MaxDepth], fails with all that is in it, which has no lines. A socket, FIFO
-// or device, a link that leads out of the folder, and what cannot even be looked at stand
-// there as an empty file. A file that cannot be read fails when it is opened. What is gone
-// between the listing of its directory and the look at it was not there.
+// than [archive.MaxDepth], fails with all that is in it, which has no lines. What cannot
+// even be looked at stands there as an empty file, and a file that cannot be read fails when
+// it is opened. Left out, and told of by [Arg], are sockets, FIFOs, devices, and links that
+// lead out of the folder. What is gone between the listing of its directory and the look at
+// it was not there.
 //
 // # Links
 //
@@ -51,6 +52,9 @@ type Options struct {
 	// Checksum has each file read, and its SHA-256 in its line. A sparse file has none: it
 	// would run over the holes.
 	Checksum bool
+	// Again says that all of it was listed before: an argument that cannot be opened any
+	// more is a line that fails.
+	Again bool
 	// Folder returns the id of a folder, of [set.FolderSize] bytes, by its absolute path.
 	Folder func(path string) ([]byte, error)
 }
@@ -66,7 +70,15 @@ type Arg struct {
 	Entries   uint64
 	Failed    uint64 // of Entries: those that are known not to come
 	Bytes     int64  // of data in files, without holes and without what is known not to come
+	LeftOut   int    // what is in the directory and not in the index: pipes, devices, links that lead out
+	Left      []Left // the first of that
 }
+
+// Left is something that is left out.
+type Left struct{ Path, Reason string }
+
+// maxLeft bounds what is told one by one of that.
+const maxLeft = 10
 
 // Index is a listing. One goroutine may call Next while another one calls Open.
 type Index struct {

@@ -36,3 +36,12 @@ func extents(f *os.File, size int64) (x []set.Extent, ok bool) {
 func seek(f *os.File, at int64, whence int) (int64, error) {
 	return again(func() (int64, error) { return unix.Seek(int(f.Fd()), at, whence) })
 }
+
+// Sparse reports whether a file takes less room on the disk than it has bytes, so that it
+// may have holes.
+func Sparse(path string) bool {
+	var s unix.Stat_t
+	_, err := again(func() (struct{}, error) { return struct{}{}, unix.Stat(path, &s) })
+	a := factsOf(&s)
+	return err == nil && a.kind == unix.S_IFREG && s.Blocks*blockSize < s.Size
+}

@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -40,7 +42,14 @@ func (l *lister) argument(ctx context.Context, n source.Named) (a Arg, err error
 	if n.Input != nil {
 		return a, errors.New("an input is not for a set")
 	}
+	l.arg, l.exclude, l.path = &a, n.Exclude, nil
 	f, err := os.OpenFile(n.Path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil && l.opt.Again { // its path is the one that was kept
+		a.Path, a.Name = n.Path, called(n.Name, n.Path)
+		gone := stub(facts{}, "")
+		gone.item.Failed = because(err).Error()
+		return a, l.write(gone)
+	}
 	if err != nil {
 		return a, err
 	}
@@ -52,11 +61,7 @@ func (l *lister) argument(ctx context.Context, n source.Named) (a Arg, err error
 	if err != nil {
 		return a, err
 	}
-	a.Name = cmp.Or(n.Name, filepath.Base(a.Path))
-	if a.Name == string(filepath.Separator) {
-		a.Name = rootName
-	}
-	l.arg, l.exclude, l.path = &a, n.Exclude, nil
+	a.Name = called(n.Name, a.Path)
 	switch root.kind {
 	case unix.S_IFREG:
 		info, err := f.Stat()
@@ -69,6 +74,14 @@ func (l *lister) argument(ctx context.Context, n source.Named) (a Arg, err error
 		return a, l.root(ctx, &folder{f}, root)
 	}
 	return a, errors.New("neither a regular file nor a directory")
+}
+
+// called is how an argument is offered: as the user says, or by the last name of its path.
+func called(name, path string) string {
+	if name = cmp.Or(name, filepath.Base(path)); name == string(filepath.Separator) {
+		name = rootName
+	}
+	return name
 }
 
 // place is the absolute path of what was opened by a path. Where two dots stand behind a
@@ -234,12 +247,16 @@ func (l *lister) one(ctx context.Context, d *folder, name string, a facts) error
 		return l.folder(ctx, d, name, a)
 	case unix.S_IFLNK:
 		return l.link(d, name, a)
-	case unix.S_IFSOCK:
-		return l.fail(stub(a, name), errors.New("a socket"))
-	case unix.S_IFIFO:
-		return l.fail(stub(a, name), errors.New("a named pipe"))
 	}
-	return l.fail(stub(a, name), errors.New("a device"))
+	l.leaveOut(name, "neither a file, a directory nor a link")
+	return nil
+}
+
+// leaveOut notes what nobody expects to be sent.
+func (l *lister) leaveOut(name, why string) {
+	if l.arg.LeftOut++; len(l.arg.Left) < maxLeft {
+		l.arg.Left = append(l.arg.Left, Left{path.Join(append(slices.Clone(l.path), name)...), why})
+	}
 }
 
 func (l *lister) link(d *folder, name string, a facts) error {
@@ -248,7 +265,8 @@ func (l *lister) link(d *folder, name string, a facts) error {
 		return l.fail(stub(a, name), err)
 	}
 	if _, ok := archive.Inside(len(l.path), target); !ok {
-		return l.fail(stub(a, name), errors.New("a link that leads out of the folder"))
+		l.leaveOut(name, "a link that leads out of the directory")
+		return nil
 	}
 	e := entry(set.Link, a, name)
 	e.item.Entry.Target = target

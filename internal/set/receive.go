@@ -55,6 +55,16 @@ func (r *Receiver) Settled(o Outcome) {
 	r.settle(o)
 }
 
+// Fail ends the session because of trouble that a [Target] has by itself.
+func (r *Receiver) Fail(err error) {
+	r.mu.Lock()
+	w := r.watch
+	r.mu.Unlock()
+	if w != nil { // else nothing has begun that would not meet it
+		w.end(err)
+	}
+}
+
 // settle takes an entry out. The caller holds r.mu.
 func (r *Receiver) settle(o Outcome) {
 	extents, open := r.open[o.Number]
@@ -118,7 +128,10 @@ const farewell = 10 * time.Second
 // The link is closed when it returns an error.
 func (r *Receiver) Run(ctx context.Context, into Target) (Totals, error) {
 	r.out = newSpeaker(r.link)
-	r.watch = newWatch(ctx, r.out, r.opt.Patience)
+	w := newWatch(ctx, r.out, r.opt.Patience)
+	r.mu.Lock()
+	r.watch = w
+	r.mu.Unlock()
 	var heard sync.WaitGroup
 	heard.Go(func() { r.watch.end(r.hear(NewReader(r.link.ReadRecord), into)) })
 	err := r.run()

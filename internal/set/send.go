@@ -13,8 +13,8 @@ type SendOptions struct {
 	// Settled is told what became of each entry, of the argument of that number, unless it
 	// is nil. It is called by one goroutine at a time.
 	Settled func(argument int, it *Item, o Outcome)
-	// Moved is told of bytes of data that went out, of that argument; nil: nobody is.
-	Moved func(argument int, n int)
+	// Moved is told of bytes of data that went out for an entry; nil: nobody is.
+	Moved func(argument int, number uint64, n int)
 	// Patience is how long the other end may get nothing on; 0: for ever.
 	Patience time.Duration
 }
@@ -258,7 +258,7 @@ func (s *sending) data() (worked bool, err error) {
 	switch m := m.(type) {
 	case Data:
 		if s.opt.Moved != nil {
-			s.opt.Moved(f.argument, len(m.Bytes))
+			s.opt.Moved(f.argument, f.number, len(m.Bytes))
 		}
 	case End:
 		s.mu.Lock()

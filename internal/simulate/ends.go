@@ -38,7 +38,7 @@ func (e *end) config(receiver bool) transfer.Config {
 		},
 		StateDir: filepath.Join(e.disk.dir, "state"), Receiver: receiver, Priority: -1,
 		S5B:          route.S5BConfig{Proxies: []string{"none"}},
-		IBBBlockSize: e.w.plan.block, SessionLimit: e.w.plan.limit, Report: e.report,
+		IBBBlockSize: e.w.plan.block, SessionLimit: e.w.plan.limit, Report: e.report, NoSets: true,
 	}
 }
 

@@ -8,14 +8,20 @@ import (
 
 	"jetsend/internal/inbox"
 	"jetsend/internal/journal"
+	"jetsend/internal/tree"
 )
 
-// Discard removes the partial file of a received transfer, and nothing of a sent one.
-func Discard(row *journal.Row) error {
+// Discard removes the partial file of a received transfer, or what there is of a set that
+// has not arrived, and nothing of a sent one. sets is that of [Sets].
+func Discard(sets string, row *journal.Row) error {
 	if row.Direction != journal.Receive || row.Dir == "" {
 		return nil
 	}
-	err := inbox.Remove(row.Dir, row.ID)
+	remove := inbox.Remove
+	if row.Source == journal.SourceSet {
+		remove = func(dir, id string) error { return tree.Discard(dir, id, sets) }
+	}
+	err := remove(row.Dir, row.ID)
 	if errors.Is(err, fs.ErrNotExist) { // the directory is gone, and the file with it
 		return nil
 	}

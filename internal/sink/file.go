@@ -33,16 +33,21 @@ type File struct {
 	name    string // that made safe
 	date    time.Time
 
-	row  *journal.Handle
-	dir  *inbox.Dir     // nil when it could not be opened
-	part *inbox.Partial // nil when the file is released already
-	sum  stream.Digest
+	journal *journal.Journal
+	sets    string // see [Sets]
+	row     *journal.Handle
+	dir     *inbox.Dir     // nil when it could not be opened
+	part    *inbox.Partial // nil when the file is released already
+	sum     stream.Digest
 
 	from  int64         // where the session of the moment began
 	final string        // see Path
 	past  bool          // see Past
 	tree  *archive.Tree // what a directory became in this run
 }
+
+// Handle is the right to work on the transfer.
+func (f *File) Handle() *journal.Handle { return f.row }
 
 // Row is the row as it was last written.
 func (f *File) Row() journal.Row { return f.row.Row() }
@@ -55,7 +60,12 @@ func (f *File) Path() string { return f.final }
 func (f *File) Past() bool { return f.past }
 
 // Have is how many of its bytes, from the first one, need not be sent again.
-func (f *File) Have() int64 { return f.part.Written() }
+func (f *File) Have() int64 {
+	if f.part == nil { // a set
+		return 0
+	}
+	return f.part.Written()
+}
 
 // Prefix is the SHA-256 of those bytes, in hex, or "" when there are none. pay, unless nil,
 // is called before so many chunks ([stream.Chunk]) are read.

@@ -5,8 +5,8 @@ import (
 	"errors"
 
 	"jetsend/internal/fault"
-	"jetsend/internal/inbox"
 	"jetsend/internal/journal"
+	"jetsend/internal/tree"
 )
 
 // Leave writes down how a session ended, with nil that it carried its part of the file, and
@@ -50,7 +50,7 @@ func (f *File) discard() error {
 		return f.part.Discard()
 	}
 	row := f.row.Row()
-	return inbox.Remove(row.Dir, row.ID)
+	return Discard(f.sets, &row)
 }
 
 // Close lets go of row, partial file and directory. A partial file of which no byte is
@@ -79,6 +79,9 @@ func (f *File) standing() fault.Standing {
 		Remains: func() bool {
 			if f.dir == nil {
 				return false
+			}
+			if row.Source == journal.SourceSet {
+				return tree.Remains(row.Dir, row.ID)
 			}
 			_, there, err := f.dir.Remains(row.ID) // not without its directory
 			return there && err == nil

@@ -17,6 +17,9 @@ func (f *File) open(ctx context.Context) error {
 	if err := f.enter(&row); err != nil {
 		return &stream.SinkError{Err: err}
 	}
+	if row.Source == journal.SourceSet {
+		return nil
+	}
 	if row.Phase.Verified() {
 		if done, err := f.settle(ctx, row); done || err != nil {
 			return err

@@ -33,6 +33,9 @@ func (f *File) Release(ctx context.Context, sum []byte) error {
 	return f.complete()
 }
 
+// Complete ends the row of a set, all of whose arguments have come to their ends.
+func (f *File) Complete() error { return f.complete() }
+
 // complete ends the row of a file that is where it belongs. A write that fails is made once
 // more: of a file from another client, which begins anew under another id, nobody would
 // know any more whose it is.

@@ -24,6 +24,8 @@ import (
 type Options struct {
 	// MinFree is how many bytes must stay free on the disk.
 	MinFree int64
+	// MaxSize is how many bytes may come in a set, and in each of its files; 0: no limit.
+	MaxSize int64
 	// Conflict says what becomes of a file whose name is taken.
 	Conflict inbox.Conflict
 	// PerSender has each contact's files go to a folder of the contact.
@@ -37,6 +39,7 @@ type Options struct {
 // Store is where what is received is written down. Its methods are safe for concurrent use.
 type Store struct {
 	Journal *journal.Journal
+	Sets    string // see [Sets]
 	Log     *slog.Logger
 	// Patience is how long Take waits for another process to let go of a transfer, and
 	// Pause how long until it looks again.
@@ -91,7 +94,7 @@ func (s Store) begin(ctx context.Context, row journal.Row, dir *inbox.Dir, opt O
 	if err != nil {
 		return nil, errors.Join(err, dir.Close())
 	}
-	f := &File{log: s.Log, opt: opt, offered: row.Name, name: filename.Safe(row.Name), date: row.MTime, dir: dir, row: h}
+	f := &File{log: s.Log, journal: s.Journal, sets: s.Sets, opt: opt, offered: row.Name, name: filename.Safe(row.Name), date: row.MTime, dir: dir, row: h}
 	if err := f.open(ctx); err != nil {
 		_, lost := f.Leave(err)
 		return nil, errors.Join(err, lost)

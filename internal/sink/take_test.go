@@ -130,7 +130,7 @@ func TestSweep(t *testing.T) {
 	if _, err := os.Stat(part(gone)); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("still there: %v", err)
 	}
-	if err := errors.Join(Discard(&known), Discard(&known)); err != nil {
+	if err := errors.Join(Discard(t.TempDir(), &known), Discard(t.TempDir(), &known)); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Stat(part(known)); !errors.Is(err, fs.ErrNotExist) {

@@ -46,6 +46,9 @@ type Source struct {
 	// fileid knows it.
 	Origin []byte
 	Tree   *Tree // nil for everything but a directory
+	// Items is how many arguments a set has; 0 for what is none, as all that this package
+	// opens.
+	Items int
 	// Transfer is the id of the transfer that an input was read for; empty for
 	// everything else.
 	Transfer string
@@ -87,6 +90,8 @@ func (s *Source) Unchanged(ctx context.Context) error {
 // Kind is what the journal says of the source.
 func (s *Source) Kind() journal.Source {
 	switch {
+	case s.Items > 0:
+		return journal.SourceSet
 	case s.Tree != nil:
 		return journal.SourceTree
 	case s.spool != nil:

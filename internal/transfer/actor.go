@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"jetsend/internal/conversation"
+	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
 	"jetsend/internal/profile"
 )
@@ -81,8 +82,9 @@ func converse(c *conversation.Conversation, x end) error {
 // left is how a session left its transfer.
 type left struct {
 	err       error
-	done      bool  // the transfer is complete, which has been reported
-	moved     int64 // bytes of the file so far
+	done      bool          // the transfer is complete, which has been reported
+	code      exitcode.Code // of one that is
+	moved     int64         // bytes of the file so far
 	resumable bool
 	lost      error // that could not be written down, or let go of
 }

@@ -205,8 +205,8 @@ func (in *incoming) decide(ctx context.Context) (done bool, err error) {
 		in.r.once.Missed(in.fileOf(), exitcode.OK) // it is here
 		return true, nil
 	}
-	resumed := (known.State == journal.Interrupted || known.State.Live()) && known.Size == in.file.Size && known.Name == in.file.Name &&
-		known.Paused != journal.PausedHere // the user who stopped it by hand is asked
+	resumed := in.goesOn(known)
+	in.expect(known)
 	in.e.cfg.Report(event.Offer{
 		Head: in.head, Size: in.file.Size, ResumedFrom: known.Durable,
 		Description: clean.Text(in.file.Description), Directory: in.d.Sealed().Manifest() != nil,
@@ -227,6 +227,17 @@ func (in *incoming) decide(ctx context.Context) (done bool, err error) {
 		return false, no
 	}
 	return false, nil
+}
+
+// goesOn reports whether the offer goes on with what was agreed to before. Of a set, files
+// may come and go between two sessions; one that has become larger is another question.
+func (in *incoming) goesOn(known journal.Row) bool {
+	same := known.Size == in.file.Size
+	if s := in.set(); s != nil {
+		same = known.Items == s.Items && in.file.Size <= known.Size
+	}
+	return (known.State == journal.Interrupted || known.State.Live()) && same && known.Name == in.file.Name &&
+		known.Paused != journal.PausedHere // the user who stopped it by hand is asked
 }
 
 // join says which batch the offer is of: that of its transfer, when a sender goes on with
@@ -289,7 +300,10 @@ func (in *incoming) received() error {
 // resendReceipt answers an offer of a file that was released before: no byte is sent, no
 // second file made.
 func (in *incoming) resendReceipt(row journal.Row) {
-	rec := profile.Receipt{Transfer: row.ID, Size: row.Size, Stored: row.Size, SHA256: hex.EncodeToString(row.SHA256)}
+	rec := profile.Receipt{Transfer: row.ID, Size: in.file.Size, Stored: in.file.Size, SHA256: hex.EncodeToString(row.SHA256)}
+	for _, a := range in.e.argumentsOf(row.Key) {
+		rec.Failed += a.Failed
+	}
 	word, err := in.d.Receipt(in.sess.Content(), rec)
 	if err == nil {
 		err = in.talk.Tell(in.r.ctx, word)
@@ -324,6 +338,9 @@ func (in *incoming) row() journal.Row {
 	if in.seals() {
 		row.Mode = in.d.Sealed().Mode
 	}
+	if s := in.set(); s != nil {
+		row.Source, row.Items = journal.SourceSet, s.Items
+	}
 	if b := in.batch(); b != nil {
 		row.Batch = b.ID
 	}
@@ -333,7 +350,7 @@ func (in *incoming) row() journal.Row {
 // barred is the refusal of what our rules do not take, whatever there is here; nil for
 // everything else.
 func (in *incoming) barred() *fault.Refusal {
-	if b := in.batch(); b != nil && in.terms.Out != nil {
+	if in.terms.Out != nil && (in.batch() != nil || in.set() != nil) {
 		return fault.Refuse(errOneFile, fault.Reason(jingle.Decline, fault.DetailPolicy))
 	}
 	if err := in.tooBig(); err != nil {
@@ -369,7 +386,7 @@ func (in *incoming) tooBig() error {
 // again when it takes the file; so it is for one that is partly here, and for the folder
 // of a contact, which may be on another file system.
 func (in *incoming) full(known journal.Row) bool {
-	if known.State != "" || in.terms.PerSender {
+	if known.State != "" || in.terms.PerSender || in.set() != nil && in.terms.OnConflict == inbox.Update {
 		return false
 	}
 	row := in.row()

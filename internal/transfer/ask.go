@@ -62,7 +62,7 @@ func (in *incoming) question(ctx context.Context) (yes bool, err error) {
 		yes, err = in.terms.Ask(ctx, Question{
 			Peer: in.sess.Peer(), Name: in.head.Name, Size: in.file.Size,
 			Description: clean.Text(in.file.Description), Device: conversation.DeviceInfo(in.dev), Batch: in.batch(),
-			Insecure: in.clear.Form == dialect.FormPlaintext, Directory: in.d.Sealed().Manifest() != nil,
+			Insecure: in.clear.Form == dialect.FormPlaintext, Directory: in.d.Sealed().Manifest() != nil, Set: in.set(),
 		})
 	}
 	if yes {

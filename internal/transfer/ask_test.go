@@ -40,7 +40,7 @@ func TestAskForAnotherName(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer source.Close(src)
-		o := st.romeo.offering(opt, src)
+		o := st.romeo.offering(opt, src, nil)
 		peers, err := st.romeo.choose(t.Context(), opt)
 		if err != nil {
 			t.Fatal(err)

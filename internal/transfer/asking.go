@@ -20,6 +20,7 @@ import (
 	"jetsend/internal/profile"
 	"jetsend/internal/route"
 	"jetsend/internal/sink"
+	"jetsend/internal/tally"
 	"jetsend/internal/xmltree"
 )
 
@@ -126,6 +127,9 @@ func (q *question) put(to *contact.Peer) (c *conversation.Conversation, err erro
 func (q *question) prepare(ctx context.Context, c *conversation.Conversation, to *contact.Peer, sid, prefix string) (content jingle.Content, err error) {
 	e, row := q.down.e, q.down.sink.Row()
 	c.Dialect = dialect.New(dialect.FormJetsend, "", to.Software)
+	if row.Source == journal.SourceSet {
+		c.Dialect = dialect.NewSet(to.Software)
+	}
 	if c.Route, err = e.offerRoute(ctx, to, q.paths); err != nil {
 		return content, err
 	}
@@ -133,6 +137,9 @@ func (q *question) prepare(ctx context.Context, c *conversation.Conversation, to
 	asked := profile.Offer{
 		Transfer: row.ID, SID: sid, Initiator: e.sess.JID(), Responder: to.JID, Device: e.omemo.DeviceID(),
 		File: &jingle.File{Size: row.Size}, Prefix: prefix,
+	}
+	if row.Source == journal.SourceSet {
+		asked.Set = &profile.Set{Items: row.Items, Bytes: row.Size}
 	}
 	env, err := c.Dialect.Write(ctx, e.omemo, e.sess, dialect.Terms{Offer: asked, Offset: q.down.sink.Have(), Limit: e.sessionLimit()}, &content)
 	if err != nil {
@@ -223,7 +230,8 @@ func (q *asking) After(err error) bool {
 	asked := q.asked
 	q.asked = true
 	if d := q.down; d != nil {
-		if d.leave(leaving(d, err)).done {
+		if l := d.leave(leaving(d, err)); l.done {
+			q.code = l.code
 			return false
 		}
 		if d.agreed {
@@ -239,6 +247,7 @@ func (q *asking) After(err error) bool {
 		q.row = now
 	}
 	if q.row.Released { // the contact's own session brought the rest, maybe to another process
+		q.code = tally.CodeOf(q.e.argumentsOf(q.row.Key))
 		q.e.cfg.Report(sink.Received(q.head, &q.row))
 		return false
 	}

@@ -81,7 +81,7 @@ func TestContactAway(t *testing.T) {
 func TestAwayTooLong(t *testing.T) {
 	s := prosody(t)
 	romeo := online(t, s, s.Addr, "romeo", false, nil)
-	o := romeo.offering(SendOptions{To: jid.MustParse("juliet@jet.test")}, &source.Source{})
+	o := romeo.offering(SendOptions{To: jid.MustParse("juliet@jet.test")}, &source.Source{}, nil)
 	o.life, o.form, o.marked, o.accepted = t.Context(), dialect.FormJetsend, true, true
 	o.row = &journal.Handle{}
 	_, err := o.findAgain(time.Second)

@@ -81,7 +81,7 @@ func TestNothingInTheClear(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o = romeo.offering(SendOptions{To: jid.MustParse("juliet@jet.test"), Description: "the confidential description", Checksum: true}, src)
+	o = romeo.offering(SendOptions{To: jid.MustParse("juliet@jet.test"), Description: "the confidential description", Checksum: true}, src, nil)
 	resources, err := romeo.choose(t.Context(), SendOptions{To: jid.MustParse("juliet@jet.test"), Wait: time.Minute})
 	if err != nil {
 		t.Fatal(err)

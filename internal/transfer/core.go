@@ -18,6 +18,7 @@ import (
 	"jetsend/internal/omemo"
 	"jetsend/internal/route"
 	"jetsend/internal/stream"
+	"jetsend/internal/tally"
 	"jetsend/internal/upkeep"
 )
 
@@ -40,6 +41,7 @@ type core struct {
 	announced atomic.Bool               // the first login is done
 	back      atomic.Pointer[time.Time] // of the latest login after the first
 	upkeep    *upkeep.Upkeep
+	book      *tally.Book // the sets that have not ended
 	sending   stream.Rate
 	receiving stream.Rate
 	routes    *route.Finder
@@ -55,12 +57,13 @@ func (e *core) unreachable() *fault.Failure {
 	return fault.Unreachable(e.sess.Err(), stateDir)
 }
 
-// advertise says by which transports a receiver can be reached from now on.
-func (e *core) advertise(ctx context.Context, route route.Options) error {
+// advertise says what a receiver takes from now on, and by which transports: no set where
+// one file goes to an output.
+func (e *core) advertise(ctx context.Context, opt *ReceiveOptions) error {
 	if !e.cfg.Receiver {
 		return nil
 	}
-	return e.sess.SetFeatures(ctx, contact.Features(true, false, route.Order()))
+	return e.sess.SetFeatures(ctx, contact.Features(true, !e.cfg.NoSets && opt.Out == nil, opt.Route.Order()))
 }
 
 // sessionLimit is how many bytes of a file one session carries at most: what one

@@ -57,7 +57,7 @@ func offeredBy(t *testing.T, e *Endpoint, src *source.Source, data []byte, id st
 	if err != nil {
 		t.Fatal(err)
 	}
-	return e.offering(opt, src).start(t.Context(), peers, id)
+	return e.offering(opt, src, nil).start(t.Context(), peers, id)
 }
 
 // TestHookOnce: the hook of a finished transfer is not run again, however often

@@ -24,6 +24,7 @@ import (
 	"jetsend/internal/route"
 	"jetsend/internal/sink"
 	"jetsend/internal/stream"
+	"jetsend/internal/tally"
 )
 
 // checkRate is how slowly, in bytes per second, either end may read what the
@@ -59,6 +60,7 @@ type download struct {
 	told   func()                   // called when the contact has said yes to our request
 
 	sink   *sink.File     // nil until it is taken
+	tally  *tally.Set     // of a set, which sink is then
 	sender []omemo.Device // that hands it out
 	begun  time.Time
 	from   int64    // where in the file the session of the moment began
@@ -87,7 +89,7 @@ func called(offered string) (shown, safe string) {
 
 // sinks is where what this account receives is written down.
 func (e *core) sinks() sink.Store {
-	return sink.Store{Journal: e.journal, Log: e.log, Patience: e.timing.takeTime, Pause: e.timing.takePause}
+	return sink.Store{Journal: e.journal, Sets: sink.Sets(e.cfg.StateDir, e.cfg.Session.JID), Log: e.log, Patience: e.timing.takeTime, Pause: e.timing.takePause}
 }
 
 // take takes the row and the partial file of what is offered; dir is given to it.
@@ -103,7 +105,7 @@ func (d *download) resume(ctx context.Context, row journal.Row) (err error) {
 }
 
 // released reports whether the file is there: from this session, or since before a crash.
-func (d *download) released() bool { return d.sink.Path() != "" }
+func (d *download) released() bool { return d.sink.Path() != "" || d.sink.Row().Released }
 
 // Accept implements end: we say what we want, in our answer to an offer or in a request.
 func (d *download) Accept(c *conversation.Conversation) (s profile.Span, err error) {
@@ -157,6 +159,9 @@ func (d *download) agree(c *conversation.Conversation) (s profile.Span, err erro
 // Move implements end: it reads the span. When it returns nil what came is authentic.
 func (d *download) Move(c *conversation.Conversation, s profile.Span) error {
 	c.ReportPath()
+	if d.isSet() {
+		return d.moveSet(c)
+	}
 	d.from = s.Offset
 	return c.Step(conversation.Needs{Path: true}, func(ctx context.Context) error { return d.stream(ctx, c, s) })
 }
@@ -189,11 +194,13 @@ func (d *download) Confirm(c *conversation.Conversation, s profile.Span) error {
 	if err := d.keep(c, s); err != nil {
 		return err
 	}
-	if s.Last() {
-		d.report()
-	}
-	if err := d.receipt(c, s.End()); err != nil {
-		d.e.log.Warn("receipt", "transfer", d.head.Transfer, "error", err)
+	if !d.isSet() { // of which all has been told, here and in the stream
+		if s.Last() {
+			d.report()
+		}
+		if err := d.receipt(c, s.End()); err != nil {
+			d.e.log.Warn("receipt", "transfer", d.head.Transfer, "error", err)
+		}
 	}
 	_ = c.Session.Terminate(context.Background(), jingle.Reason{Condition: jingle.Success})
 	if err := d.e.omemo.MarkUsed(context.Background(), d.sender); err != nil {
@@ -204,6 +211,9 @@ func (d *download) Confirm(c *conversation.Conversation, s profile.Span) error {
 
 // keep makes what came durable, and releases the file when it is whole and verified.
 func (d *download) keep(c *conversation.Conversation, s profile.Span) error {
+	if d.isSet() {
+		return d.sink.Complete()
+	}
 	if !s.Last() {
 		return d.sink.Sync(d.life)
 	}
@@ -247,6 +257,9 @@ func (d *download) report() {
 // leave writes down how the session ended and lets go of row and partial file.
 func (d *download) leave(err error) left {
 	l := left{err: err, done: err == nil && d.released()}
+	if d.tally != nil && l.done {
+		l.code = d.tally.Code()
+	}
 	if err == nil && !l.done {
 		l.err = fault.ErrNextPart
 	}

@@ -107,7 +107,7 @@ func configOf(t *testing.T, dir string, s *xmpptest.Server, user string) Config 
 			JID: jid.MustParse(s.JID(user)), RootCAs: s.CA.Pool(),
 			Password: func(context.Context) (string, error) { return user + "pw", nil },
 		},
-		StateDir: dir, Log: log, Quick: true,
+		StateDir: dir, Log: log, Quick: true, NoSets: true,
 	}
 }
 

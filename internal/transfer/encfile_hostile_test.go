@@ -192,7 +192,7 @@ func TestFormsInTheClear(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer source.Close(src)
-			o := st.romeo.offering(SendOptions{To: jid.MustParse("juliet@jet.test"), Encryption: how, Checksum: true, Wait: time.Minute, Route: route.Options{Transports: []string{route.S5B}}}, src)
+			o := st.romeo.offering(SendOptions{To: jid.MustParse("juliet@jet.test"), Encryption: how, Checksum: true, Wait: time.Minute, Route: route.Options{Transports: []string{route.S5B}}}, src, nil)
 			peers, err := st.romeo.choose(t.Context(), o.opt)
 			if err != nil {
 				t.Fatal(err)

@@ -32,6 +32,7 @@ import (
 	"jetsend/internal/session"
 	"jetsend/internal/stanza"
 	"jetsend/internal/state"
+	"jetsend/internal/tally"
 	"jetsend/internal/upkeep"
 )
 
@@ -55,7 +56,8 @@ func Connect(ctx context.Context, cfg Config) (*Endpoint, error) {
 	if e.cfg.Report == nil {
 		e.cfg.Report = func(event.Event) {}
 	}
-	e.cfg.Report = event.Logged(e.log, e.cfg.Report)
+	e.book = tally.NewBook(event.Logged(e.log, e.cfg.Report), e.argumentsOf)
+	e.cfg.Report = e.book.Report
 	if err := s5b.CheckProxies(e.cfg.S5B.Proxies); err != nil {
 		return nil, &fault.Failure{Code: exitcode.Config, Reason: "transports.s5b.proxies", Err: err}
 	}

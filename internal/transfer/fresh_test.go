@@ -86,7 +86,7 @@ func TestFreshSecrets(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer source.Close(src)
-		o := st.romeo.offering(opt, src)
+		o := st.romeo.offering(opt, src, nil)
 		look.secret = func() []byte { return o.talk.Dialect.Secret().Serialize() }
 		defer func() { id = o.head.Transfer }()
 		return o.start(t.Context(), peers, id)

@@ -12,6 +12,7 @@ import (
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
+	"jetsend/internal/outset"
 	"jetsend/internal/source"
 )
 
@@ -58,7 +59,7 @@ func (in *incoming) grant(ctx context.Context) (done bool, err error) {
 	case row.Paused == journal.PausedHere:
 		return false, fault.ErrPaused
 	}
-	src, err := in.reopen(ctx, &row)
+	src, of, err := in.reopen(ctx, &row)
 	if errors.Is(err, source.ErrChanged) {
 		in.e.failRow(row, err)
 		return false, fmt.Errorf("%w: %w", fault.ErrGone, err)
@@ -79,8 +80,12 @@ func (in *incoming) grant(ctx context.Context) (done bool, err error) {
 	in.head = headOf(row, in.sess.Peer())
 	in.talk.Head = in.head
 	in.up = &upload{
-		e: in.e, src: src, row: handle, form: dialect.FormJetsend, begun: in.begun, head: in.head, accepted: true,
+		e: in.e, src: src, set: of, row: handle, form: dialect.FormJetsend, begun: in.begun, head: in.head, accepted: true,
 		reader: in.reader, paths: in.terms.Route, marks: &in.r.readings,
+	}
+	if err := in.up.enter(ctx); err != nil {
+		in.e.log.Error("journal", "error", err)
+		return false, fault.ErrRefused
 	}
 	in.looked()
 	return false, nil
@@ -93,9 +98,15 @@ func (in *incoming) reader(ctx context.Context, f func(charge.Payment) error) er
 
 // reopen opens the source of a transfer for the contact. A directory is looked through
 // each time.
-func (in *incoming) reopen(ctx context.Context, row *journal.Row) (src *source.Source, err error) {
+func (in *incoming) reopen(ctx context.Context, row *journal.Row) (src *source.Source, of *outset.Set, err error) {
 	err = in.reader(ctx, func(pay charge.Payment) error {
 		if err := pay(ctx, 1); err != nil {
+			return err
+		}
+		if row.Source == journal.SourceSet {
+			if of, err = in.e.lister().Again(ctx, row); err == nil {
+				src, err = of.Source(), pay(ctx, int(of.Index.Entries()/charge.FilesPerChunk))
+			}
 			return err
 		}
 		if src, err = in.e.opener().Reopen(ctx, row); err != nil || src.Tree == nil {
@@ -106,5 +117,5 @@ func (in *incoming) reopen(ctx context.Context, row *journal.Row) (src *source.S
 	if err != nil && src != nil {
 		source.Close(src)
 	}
-	return src, err
+	return src, of, err
 }

@@ -57,7 +57,7 @@ func (r *receiver) finishHooks() {
 // keeping says how this run keeps the files that it takes under t.
 func (r *receiver) keeping(t *terms) keeping {
 	return keeping{
-		Options:  sink.Options{MinFree: t.MinFree, Conflict: t.OnConflict, PerSender: t.PerSender, Out: t.Out},
+		Options:  sink.Options{MinFree: t.MinFree, MaxSize: t.MaxSize, Conflict: t.OnConflict, PerSender: t.PerSender, Out: t.Out},
 		checksum: t.Checksum, released: func(of event.Received) { r.runHook(t.Hook, of) },
 	}
 }

@@ -65,7 +65,7 @@ func (e *Endpoint) Proxies(ctx context.Context) []s5b.Proxy { return e.routes.Pr
 // Earlier is the interrupted transfer that a Send of src in our profile would go on with;
 // journal.ErrUnknown: none.
 func (e *Endpoint) Earlier(ctx context.Context, opt SendOptions, src *source.Source) (journal.Row, error) {
-	o := e.offering(opt, src)
+	o := e.offering(opt, src, nil)
 	o.form = dialect.FormJetsend
 	return e.journal.Find(ctx, o.rowOf())
 }

@@ -61,7 +61,7 @@ func (o *offering) run(ctx context.Context, peers []*contact.Peer) {
 func (o *offering) Open() (c *conversation.Conversation, _ end, err error) {
 	o.from = o.row.Row().Durable
 	for _, p := range contact.Prefer(o.peers, o.row.Row().Resource) {
-		if p.Form != o.form {
+		if !o.takes(p) {
 			break
 		}
 		o.to, o.head.Peer = p, p.JID.String()
@@ -85,6 +85,9 @@ func (o *offering) Open() (c *conversation.Conversation, _ end, err error) {
 	}
 	return c, &o.upload, nil
 }
+
+// takes reports whether a client can be given what is offered, as it is offered.
+func (o *offering) takes(p *contact.Peer) bool { return p.Form == o.form && (o.set == nil || p.Sets) }
 
 // offer makes one offer and waits for the answer: an accept, in c.Agreed, or the receipt
 // of a file that the receiver has released already.
@@ -181,6 +184,9 @@ func (o *offering) After(err error) bool {
 	if came := o.retry.Advance(o.from, o.row.Row().Durable); !came && err == nil && !o.released {
 		err = fault.ErrNoProgress
 	}
+	if err == nil && o.set != nil {
+		o.code = o.tally.Code()
+	}
 	if err == nil && !o.released {
 		if err = o.row.Interrupt(fault.ErrNextPart); err == nil {
 			return true
@@ -235,7 +241,7 @@ func (o *offering) findAgain(left time.Duration) ([]*contact.Peer, error) {
 	for {
 		opt.Wait = min(max(time.Until(end), time.Second), o.e.timing.retries.Last)
 		peers, err := o.e.contacts().ChooseForm(o.life, contactOptions(opt), o.form)
-		peers = slices.DeleteFunc(peers, func(p *contact.Peer) bool { return p.Form != o.form })
+		peers = slices.DeleteFunc(peers, func(p *contact.Peer) bool { return !o.takes(p) })
 		if err == nil && len(peers) == 0 {
 			err = o.e.contacts().NoResource(o.life, contactOptions(opt), 1, 0)
 		}
@@ -263,6 +269,9 @@ func (o *offering) fail(err error) (more bool) {
 func (o *offering) prepare(ctx context.Context, c *conversation.Conversation) (content jingle.Content, sid string, err error) {
 	sid = jingle.NewSID()
 	c.Dialect = dialect.New(o.form, o.opt.Cipher, o.to.Software)
+	if o.set != nil {
+		c.Dialect = dialect.NewSet(o.to.Software)
+	}
 	o.readsBack = o.form.WritesBack(o.to.Software)
 	paths, err := o.paths()
 	if err != nil {
@@ -292,6 +301,9 @@ func (o *offering) sealedOffer(ctx context.Context, sid string) profile.Offer {
 	told := profile.Offer{
 		Transfer: o.head.Transfer, SID: sid, Initiator: o.e.sess.JID(), Responder: o.to.JID, Device: o.e.omemo.DeviceID(),
 		File: f, Batch: o.batch, Restart: o.restart, Directory: directoryOf(o.src), Mode: o.src.Mode,
+	}
+	if o.set != nil {
+		told.Set = o.set.Sealed()
 	}
 	if o.profile() {
 		told.Gone = o.e.abandoned(ctx, o.to.JID)
@@ -326,6 +338,7 @@ func (o *offering) rowOf() journal.Row {
 		Key:  journal.Key{ID: o.head.Transfer, Direction: journal.Send},
 		Peer: o.opt.To.Bare(), Profile: o.profile(), Name: o.src.Name, Description: o.opt.Description, Path: o.src.Path, Size: o.src.Size, MTime: o.src.MTime,
 		Mode: o.src.Mode, Source: o.src.Kind(), Manifest: o.src.Manifest(), Exclude: o.src.Exclude(), Origin: o.src.Origin,
+		Items: o.src.Items,
 	}
 	if o.batch != nil {
 		r.Batch = o.batch.ID

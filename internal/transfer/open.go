@@ -22,6 +22,9 @@ func (in *incoming) seals() bool { return in.d.Form().Seals() }
 func (in *incoming) identify() {
 	in.file = in.d.File()
 	in.head.Transfer = in.d.Transfer(in.sess.Peer())
+	if in.set() != nil {
+		in.head.Set = in.head.Transfer
+	}
 	var name string
 	in.head.Name, name = called(in.file.Name)
 	in.talk.Head = in.head
@@ -29,6 +32,9 @@ func (in *incoming) identify() {
 		e: in.e, head: in.head, file: in.file, name: name, begun: in.begun, how: in.r.keeping(in.terms), life: in.r.ctx, reader: in.reader, paths: in.terms.Route,
 	}
 }
+
+// set is what is offered as a set, nil for a file.
+func (in *incoming) set() *profile.Set { return in.d.Sealed().Set }
 
 // batch is what an offer of several files belongs to, or nil, as for one that could not
 // be read.
@@ -45,6 +51,7 @@ func (in *incoming) public(senders string) (err error) {
 	if errors.Is(err, dialect.ErrNotEncrypted) && in.terms.takesPlaintext(senders) {
 		in.clear.Form, err = dialect.FormPlaintext, nil
 	}
+	in.clear.Sets = !in.e.cfg.NoSets
 	return err
 }
 

@@ -47,6 +47,8 @@ type Config struct {
 	// SessionLimit is how many bytes of a file one session carries, if that is
 	// less than what one secret may encrypt; 0 means that. For tests.
 	SessionLimit int64
+	// NoSets takes no sets. For tests of what goes without them.
+	NoSets bool
 	// Quick makes pauses short, and some of the patience with peers and a server that say
 	// nothing. For tests.
 	Quick bool
@@ -130,6 +132,8 @@ type Question struct {
 	Insecure bool
 	// Directory means that it is a directory, and Size that of its archive.
 	Directory bool
+	// Set says what comes together, of which Size are all bytes; nil for a file.
+	Set *profile.Set
 	// Batch says how many files of how many bytes a yes is for; nil is this one.
 	Batch *profile.Batch
 }

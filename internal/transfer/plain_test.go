@@ -350,7 +350,7 @@ func TestPlainIsOfNoKey(t *testing.T) {
 		}
 	}
 	// The sender's process died: nothing to go on with, encrypted or not.
-	o := st.romeo.offering(SendOptions{To: juliet, Encryption: dialect.ChoosePlaintext}, &source.Source{Name: "f", Path: st.path, Size: 1})
+	o := st.romeo.offering(SendOptions{To: juliet, Encryption: dialect.ChoosePlaintext}, &source.Source{Name: "f", Path: st.path, Size: 1}, nil)
 	o.form = dialect.FormPlaintext
 	h, err := st.romeo.journal.Begin(t.Context(), o.rowOf())
 	if err == nil {

@@ -113,7 +113,7 @@ func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
 		e.cfg.Report(event.Warning{Text: "other users of this machine can exchange received files in " + clean.Text(opt.Dir) + ": " + why})
 	}
 	e.receiver.Store(r)
-	if err := e.advertise(ctx, opt.Route); err != nil && conversation.Gone(e.sess) {
+	if err := e.advertise(ctx, &opt); err != nil && conversation.Gone(e.sess) {
 		return e.unreachable()
 	}
 	if err := e.sess.Appear(ctx); err != nil && conversation.Gone(e.sess) {

@@ -99,7 +99,7 @@ func cut(t *testing.T) (*stage, *insider, func() exitcode.Code) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		o = st.romeo.offering(opt, src)
+		o = st.romeo.offering(opt, src, nil)
 		defer waitIdle(t, st.juliet)
 		return o.start(t.Context(), peers, "")
 	}

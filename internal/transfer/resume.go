@@ -11,6 +11,7 @@ import (
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
 	"jetsend/internal/journal"
+	"jetsend/internal/outset"
 	"jetsend/internal/source"
 )
 
@@ -63,7 +64,7 @@ func (e *core) resumeOne(ctx context.Context, key journal.Key, opt ResumeOptions
 
 // resumeSend offers the file again.
 func (e *core) resumeSend(ctx context.Context, row journal.Row, opt ResumeOptions) exitcode.Code {
-	src, err := e.opener().Reopen(ctx, &row)
+	src, of, err := e.reopen(ctx, &row)
 	if err == nil {
 		defer source.Close(src)
 	}
@@ -96,15 +97,30 @@ func (e *core) resumeSend(ctx context.Context, row journal.Row, opt ResumeOption
 	if err == nil {
 		err = e.contacts().GuardForm(ctx, peers[0], contactOptions(send))
 	}
+	if err == nil && of != nil && !peers[0].Sets {
+		err = noSets(peers[0])
+	}
 	if err != nil {
 		return e.notResumed(row, fault.Cause(ctx, err))
 	}
 	if !row.Profile {
 		e.cfg.Report(event.Warning{Text: contact.StartsOver(row.Peer.String())})
 	}
-	o := e.offering(send, src)
+	o := e.offering(send, src, of)
 	o.unnamed, o.resumed = !opt.Named, true
 	return o.start(ctx, peers, row.ID)
+}
+
+// reopen opens what was sent before.
+func (e *core) reopen(ctx context.Context, row *journal.Row) (src *source.Source, of *outset.Set, err error) {
+	if row.Source != journal.SourceSet {
+		src, err = e.opener().Reopen(ctx, row)
+		return src, nil, err
+	}
+	if of, err = e.lister().Again(ctx, row); err != nil {
+		return nil, nil, err
+	}
+	return of.Source(), of, nil
 }
 
 // resumeReceive asks the contact for the rest, until it is there.

@@ -28,7 +28,11 @@ func (e *core) rowNow(ctx context.Context, row journal.Row) (journal.Row, error)
 
 // headOf is what events call the transfer of a row, with a client of the contact.
 func headOf(row journal.Row, peer jid.JID) event.Head {
-	return event.Head{Transfer: row.ID, Direction: event.Direction(row.Direction), Peer: peer.String(), Name: clean.Text(row.Name)}
+	head := event.Head{Transfer: row.ID, Direction: event.Direction(row.Direction), Peer: peer.String(), Name: clean.Text(row.Name)}
+	if row.Source == journal.SourceSet {
+		head.Set = row.ID
+	}
+	return head
 }
 
 // failedWith is the event for the end of a transfer without its file.
@@ -62,7 +66,7 @@ func (e *core) failRow(row journal.Row, cause error) (failed bool) {
 		err = h.Fail(cause)
 		failed = err == nil
 		if failed {
-			err = Discard(row)
+			err = e.discard()(row)
 		}
 		err = errors.Join(err, h.Release())
 	}
@@ -74,7 +78,7 @@ func (e *core) failRow(row journal.Row, cause error) (failed bool) {
 
 // expire throws the transfers away that are too old.
 func (e *core) expire(ctx context.Context, keep time.Duration) {
-	gone, err := e.journal.Expire(ctx, keep, Discard)
+	gone, err := e.journal.Expire(ctx, keep, e.discard())
 	for _, row := range gone {
 		e.log.Info("transfer expired", "transfer", row.ID, "peer", row.Peer, "state", string(row.State))
 	}
@@ -83,15 +87,21 @@ func (e *core) expire(ctx context.Context, keep time.Duration) {
 	}
 }
 
-// Discard removes what an interrupted transfer has on the disk: the partial file
-// of a received one, what was read from an input for a sent one. Other sources
-// are the user's.
-func Discard(row journal.Row) error {
-	if row.Source == journal.SourceSpool {
-		return source.Discard(&row)
+// Discard returns what removes what an interrupted transfer of an account has on the disk:
+// the partial file of a received one, what was read from an input for a sent one. Other
+// sources are the user's.
+func Discard(stateDir string, account jid.JID) journal.Discard {
+	sets := sink.Sets(stateDir, account)
+	return func(row journal.Row) error {
+		if row.Source == journal.SourceSpool {
+			return source.Discard(&row)
+		}
+		return sink.Discard(sets, &row)
 	}
-	return sink.Discard(&row)
 }
+
+// discard is that of our account.
+func (e *core) discard() journal.Discard { return Discard(e.cfg.StateDir, e.cfg.Session.JID) }
 
 // overSince says that somebody else has put an end to a transfer since it was
 // chosen, and not a good one; or nothing.

@@ -15,6 +15,7 @@ import (
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
 	"jetsend/internal/journal"
+	"jetsend/internal/outset"
 	"jetsend/internal/session"
 	"jetsend/internal/source"
 )
@@ -33,24 +34,28 @@ func (e *Endpoint) Send(ctx context.Context, opt SendOptions) error {
 	}
 	e.sending.Set(opt.LimitRate)
 	e.expire(ctx, e.cfg.KeepFor)
-	sources, err := e.openSources(ctx, opt)
+	g, err := e.goods(ctx, opt)
 	if err != nil {
 		return err
 	}
-	defer source.Close(sources...)
+	defer g.close()
 	e.cfg.Report(event.Online{JID: e.sess.JID().String()})
 	if opt.Encryption == dialect.ChoosePlaintext {
 		e.cfg.Report(event.Warning{Text: sendsPlaintext})
 	}
-	peers, err := e.chosen(ctx, opt, sources)
+	peers, err := e.chosen(ctx, opt, g.sources)
+	if err == nil && g.set != nil && !peers[0].Sets {
+		g, err = e.apart(ctx, opt, g, peers[0])
+	}
 	if err != nil {
 		return e.Ended(ctx, err)
 	}
-	return e.sendAll(ctx, opt, sources, peers)
+	return e.sendAll(ctx, opt, g, peers)
 }
 
 // sendAll sends everything, some of it at the same time.
-func (e *core) sendAll(ctx context.Context, opt SendOptions, sources []*source.Source, peers []*contact.Peer) error {
+func (e *core) sendAll(ctx context.Context, opt SendOptions, g *goods, peers []*contact.Peer) error {
+	sources := g.sources
 	several, queue := newBatch(sources), batch.NewQueue()
 	codes, all := make([]exitcode.Code, len(sources)), make([]*offering, len(sources))
 	var group errgroup.Group
@@ -59,7 +64,7 @@ func (e *core) sendAll(ctx context.Context, opt SendOptions, sources []*source.S
 		group.SetLimit(1) // the first ones are there the sooner
 	}
 	for i, src := range sources {
-		o := e.offering(opt, src)
+		o := e.offering(opt, src, g.set)
 		all[i], o.turn = o, queue.Join()
 		if several != nil {
 			b := *several
@@ -79,7 +84,10 @@ func (e *core) sendAll(ctx context.Context, opt SendOptions, sources []*source.S
 	}
 	f := &NotBegunError{Failure: &fault.Failure{Code: code, Reason: "not every file was sent", Reported: true}}
 	for i, o := range all {
-		if o.late {
+		switch {
+		case o.late && o.set != nil:
+			f.Sources = opt.Files
+		case o.late:
 			f.Sources = append(f.Sources, opt.Files[i])
 		}
 	}
@@ -101,17 +109,27 @@ type NotBegunError struct {
 func (e *NotBegunError) Unwrap() error { return e.Failure }
 
 // offering is that of a file that has not begun.
-func (e *core) offering(opt SendOptions, src *source.Source) *offering {
+func (e *core) offering(opt SendOptions, src *source.Source, of *outset.Set) *offering {
 	id := uuid.NewString()
 	if src.Transfer != "" {
 		id = src.Transfer
 	}
-	return &offering{
+	o := &offering{
 		upload: upload{
-			e: e, src: src, check: opt.Checksum, begun: time.Now(),
-			head: event.Head{Transfer: id, Direction: event.Send, Name: src.Name, Peer: opt.To.String()},
+			e: e, src: src, set: of, check: opt.Checksum, begun: time.Now(),
+			head: event.Head{Direction: event.Send, Name: src.Name, Peer: opt.To.String()},
 		},
 		opt: opt,
+	}
+	o.called(id)
+	return o
+}
+
+// called gives the transfer its id.
+func (u *upload) called(id string) {
+	u.head.Transfer = id
+	if u.set != nil {
+		u.head.Set = id
 	}
 }
 
@@ -124,7 +142,7 @@ func (o *offering) start(ctx context.Context, peers []*contact.Peer, id string) 
 	row := o.rowOf()
 	same := false
 	if id == "" && !o.opt.NoResume && row.Profile {
-		before, err := o.e.journal.Find(ctx, row)
+		before, err := o.before(ctx, row)
 		switch {
 		case err == nil:
 			id, same = before.ID, true
@@ -133,15 +151,30 @@ func (o *offering) start(ctx context.Context, peers []*contact.Peer, id string) 
 		}
 	}
 	if id != "" {
-		o.head.Transfer, row.ID = id, id
+		o.called(id)
+		row.ID = id
 	}
 	var err error
 	if o.row, err = o.e.journal.Begin(ctx, row); err != nil {
 		return o.notBegun(ctx, row.Key, same, err)
 	}
+	if err = o.enter(ctx); err != nil {
+		o.life = ctx
+		o.fail(err)
+		_ = o.close()
+		return o.code
+	}
 	o.run(ctx, peers)
 	_ = o.close() // which has been logged
 	return o.code
+}
+
+// before is the transfer of the same send before.
+func (o *offering) before(ctx context.Context, row journal.Row) (journal.Row, error) {
+	if o.set != nil {
+		return o.e.journal.FindSet(ctx, row.Peer, o.set.Entries())
+	}
+	return o.e.journal.Find(ctx, row)
 }
 
 // notBegun reports a transfer whose row cannot be had. Somebody else of this
@@ -153,7 +186,7 @@ func (o *offering) notBegun(ctx context.Context, key journal.Key, same bool, err
 	case errors.Is(err, journal.ErrOver) && lerr == nil && row.Released:
 		o.src.Settled(row)
 		o.e.cfg.Report(event.Sent{Head: o.head, Size: row.Size, VerifiedByPeer: row.Profile})
-		return exitcode.OK
+		return o.e.codeOf(row)
 	case (errors.Is(err, journal.ErrRunning) || errors.Is(err, journal.ErrOver)) && o.unnamed:
 		return exitcode.OK
 	case errors.Is(err, journal.ErrOver) && over != nil:

@@ -65,7 +65,7 @@ func (r *receiver) change(ctx context.Context, c Change) {
 		r.learn(ctx, t)
 	})
 	r.e.limitRate(next.LimitRate)
-	if err := r.e.advertise(ctx, next.Route); err != nil { // the next login does it
+	if err := r.e.advertise(ctx, &next); err != nil { // the next login does it
 		r.e.log.Debug("advertise the transports", "error", err)
 	}
 	close(c.Applied)

@@ -24,7 +24,7 @@ func (k *keeper) thin(ctx context.Context, t *terms, rows []journal.Row) []journ
 	if len(crowd) == 0 {
 		return rows
 	}
-	gone, err := k.r.e.journal.Drop(ctx, crowd, Discard)
+	gone, err := k.r.e.journal.Drop(ctx, crowd, k.r.e.discard())
 	if err != nil {
 		k.r.e.log.Warn("too many interrupted transfers", "error", err)
 	}

@@ -17,10 +17,12 @@ import (
 	"jetsend/internal/fault"
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
+	"jetsend/internal/outset"
 	"jetsend/internal/profile"
 	"jetsend/internal/route"
 	"jetsend/internal/source"
 	"jetsend/internal/stream"
+	"jetsend/internal/tally"
 	"jetsend/internal/xmltree"
 )
 
@@ -31,12 +33,14 @@ const receiptTime = 5 * time.Minute
 // upload is the sending end of one transfer, over as many sessions as it takes,
 // whoever opens them. It holds the row of the transfer.
 type upload struct {
-	e    *core
-	head event.Head
-	src  *source.Source
-	sum  stream.Digest
-	row  *journal.Handle
-	form dialect.Form // of the offer
+	e     *core
+	head  event.Head
+	src   *source.Source
+	sum   stream.Digest
+	set   *outset.Set // nil for a file
+	tally *tally.Set  // of a set
+	row   *journal.Handle
+	form  dialect.Form // of the offer
 	// readsBack: the receiver's client may write something back over the path.
 	readsBack bool
 	check     bool // SHA-256 also of what goes in one session
@@ -55,6 +59,7 @@ type upload struct {
 	from     int64 // where in the file the session of the moment began
 	moved    int64 // bytes of the file that went out, or that the receiver had
 	released bool  // a receipt says that the file is complete at the other end
+	lost     int64 // entries of a set that have failed, by the receiver's receipt
 	// differs is what the receiver says that is not as it was sent; nil when it says nothing.
 	differs *event.Differences
 }
@@ -100,8 +105,11 @@ func (u *upload) wanted(ctx context.Context, c *conversation.Conversation) (s pr
 	if public.Range != nil {
 		offset = public.Range.Offset
 	}
-	if offset > u.src.Size || (offset > 0) != (c.Dialect.Sealed().Prefix != "") {
+	if u.set == nil && offset > u.src.Size || (offset > 0) != (c.Dialect.Sealed().Prefix != "") {
 		return s, fmt.Errorf("%w: a request from byte %d", profile.ErrOffer, offset)
+	}
+	if u.set != nil { // as much as the request says; what it comes to shows in the stream
+		return profile.Whole(c.Dialect.Sealed().File.Size), nil
 	}
 	if offset == 0 { // nothing is read
 		return c.Dialect.Span(c.Session.Content(), 0, u.src.Size, u.e.sessionLimit()), nil
@@ -142,6 +150,9 @@ func (u *upload) checkPrefix(ctx context.Context, offset int64, prefix string) e
 // Move implements end. A receiver that says success when all of it went out has a receipt
 // to prove it.
 func (u *upload) Move(c *conversation.Conversation, s profile.Span) error {
+	if u.set != nil {
+		return u.moveSet(c)
+	}
 	if err := u.move(c, s); !c.Proves(err) || u.moved < s.End() {
 		return conversation.Unacknowledged(c.Path, err)
 	}
@@ -217,6 +228,9 @@ func (u *upload) confirm(ctx context.Context, durable int64) error {
 
 // Confirm implements end: the receiver's word is the only thing that becomes sent.
 func (u *upload) Confirm(c *conversation.Conversation, s profile.Span) (err error) {
+	if u.set != nil {
+		return u.confirmSet(c)
+	}
 	if !c.Dialect.Form().Seals() {
 		err = c.Await(receiptTime, fault.ErrUnconfirmed, func(*xmltree.Element) (bool, error) { return false, nil }) // a <received/> proves nothing
 		if !fault.Of(err).Said(jingle.Success) {
@@ -248,6 +262,10 @@ func (u *upload) sent(c *conversation.Conversation) {
 	}
 	if err := u.e.omemo.MarkUsed(context.Background(), c.Devices); err != nil {
 		u.e.log.Warn("remember devices", "error", err)
+	}
+	if u.set != nil {
+		u.arrived()
+		return
 	}
 	u.reportSent(event.Sent{
 		Head: u.head, Size: u.src.Size, VerifiedByPeer: u.profile(), SHA256: u.shown(), Seconds: time.Since(u.begun).Seconds(),
@@ -301,7 +319,7 @@ func (u *upload) checkReceipt(c *conversation.Conversation, info *xmltree.Elemen
 	if err != nil || r == nil {
 		return false, err
 	}
-	u.differs = (*event.Differences)(r.Differs)
+	u.differs, u.lost = (*event.Differences)(r.Differs), r.Failed
 	return true, nil
 }
 
@@ -371,6 +389,9 @@ func (u *upload) checkAccept(c *conversation.Conversation) (s profile.Span, err 
 	for _, d := range c.Devices {
 		if d.ID == a.Device {
 			u.e.contacts().RememberJetsend(context.Background(), d)
+			if u.set != nil {
+				u.e.contacts().RememberSets(context.Background(), d)
+			}
 		}
 	}
 	c.Prefix = a.Prefix

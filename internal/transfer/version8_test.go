@@ -117,7 +117,7 @@ func TestVersion8Sources(t *testing.T) {
 			t.Errorf("%s: %s, opened as %s", row.Name, row.Source, src.Kind())
 		}
 		source.Close(src)
-		if err := Discard(row); err != nil {
+		if err := Discard(t.TempDir(), row.Peer)(row); err != nil {
 			t.Error(err)
 		}
 		if _, err := os.Stat(row.Path); errors.Is(err, fs.ErrNotExist) != (kind == journal.SourceSpool) {

@@ -221,7 +221,7 @@ func (v *visits) receive(in *incoming) (done bool, err error) {
 		if v.begun = false; d.sink.Past() {
 			in.unclaim()
 		} else {
-			v.complete(in.head)
+			v.complete(in.head, exitcode.OK)
 		}
 		return true, d.sink.Close()
 	}
@@ -292,7 +292,7 @@ func (v *visits) settle(err error) {
 		case l.done && d.sink.Past():
 			v.begun = false
 		case l.done: // a crash had hidden it
-			v.complete(d.head)
+			v.complete(d.head, exitcode.OK)
 		case fault.Of(err).Over:
 			v.over(d.head, err)
 		}
@@ -313,7 +313,7 @@ func (v *visits) settle(err error) {
 func (v *visits) left(l left) {
 	switch {
 	case l.done:
-		v.complete(v.head)
+		v.complete(v.head, l.code)
 		return
 	case !v.begun: // its end has been reported
 		return
@@ -336,11 +336,12 @@ func (v *visits) left(l left) {
 	}
 }
 
-// complete notes that the transfer has come to its good end, which has been reported.
-func (v *visits) complete(head event.Head) {
+// complete notes that the transfer has come to its end, good but for entries of a set, and
+// that it has been reported.
+func (v *visits) complete(head event.Head, code exitcode.Code) {
 	v.begun = false
 	if head.Direction == event.Receive {
-		v.r.once.End(head.Transfer, exitcode.OK)
+		v.r.once.End(head.Transfer, code)
 	}
 }
 
@@ -404,10 +405,10 @@ func (v *visits) part(row journal.Row) {
 		v.failed(v.head, fault.New(v.err, true), row.State == journal.Interrupted || row.State.Live())
 	case v.head.Direction == event.Receive:
 		v.r.e.cfg.Report(sink.Received(v.head, &row))
-		v.complete(v.head)
+		v.complete(v.head, v.r.e.codeOf(row))
 	default:
 		v.r.e.cfg.Report(event.Sent{Head: v.head, Size: row.Size, VerifiedByPeer: row.Profile})
-		v.complete(v.head)
+		v.complete(v.head, exitcode.OK)
 	}
 }
 

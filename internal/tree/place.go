@@ -317,7 +317,7 @@ func (g *group) finish(n *node, d *dir) error {
 		return err
 	}
 	mode := n.mode &^ n.arg.room.umask
-	if n.match != nil && n.match.mode == n.mode && n.plan == planEqual {
+	if n.arg.tree.updates && n.match != nil && n.match.mode == n.mode && n.plan == planEqual {
 		mode = n.old
 	}
 	if is.perm != mode {
@@ -333,15 +333,20 @@ func (g *group) finish(n *node, d *dir) error {
 	return nil
 }
 
-// leaveDirectory gives a directory of a session that was cut back what it had.
+// leaveDirectory gives a directory of a session that was cut back what it had, or a new one
+// what it is to have: later it could not be told from one that was shut here.
 func (g *group) leaveDirectory(it *item) error {
-	if it.arg.tree == nil || !it.self.widened || g.lost(it) {
+	made := it.arg.tree != nil && it.arg.tree.updates && it.plan == planNew
+	if it.arg.tree == nil || !it.self.widened && !made || g.lost(it) {
 		return nil
 	}
 	g.in(it.arg.tree)
 	d, err := it.arg.tree.commit.at(it.self)
 	if err != nil {
 		return nil // it is not there any more
+	}
+	if made {
+		return g.finish(it.self, d)
 	}
 	return g.restore(it.self, d)
 }

@@ -1,0 +1,265 @@
+package tally
+
+import (
+	"sync"
+
+	"jetsend/internal/event"
+	"jetsend/internal/exitcode"
+	"jetsend/internal/journal"
+)
+
+// Book has the sets of an endpoint that have not ended in this run. It may be used from
+// several goroutines.
+type Book struct {
+	report func(event.Event)
+	load   func(journal.Key) []journal.Argument
+
+	mu   sync.Mutex
+	open map[journal.Key]*Set
+}
+
+// NewBook makes an empty book. What is said goes to report; load is asked for the
+// arguments of a set that is not in the book.
+func NewBook(report func(event.Event), load func(journal.Key) []journal.Argument) *Book {
+	return &Book{report: report, load: load, open: map[journal.Key]*Set{}}
+}
+
+// Set is a set in the book.
+type Set struct {
+	book *Book
+	key  journal.Key
+
+	items int
+
+	mu        sync.Mutex
+	head      event.Head
+	arguments []*Argument // the first ones of all
+	left      int         // that have not ended
+	codes     []exitcode.Code
+}
+
+// Open has a set in the book: the one that is in it, or a new one of so many arguments. The
+// first ones of them are known. head is that of the whole set.
+func (b *Book) Open(head event.Head, items int, arguments []journal.Argument) *Set {
+	key := journal.Key{ID: head.Transfer, Direction: journal.Direction(head.Direction)}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if s := b.open[key]; s != nil {
+		s.meet(head)
+		return s
+	}
+	s := &Set{book: b, key: key, items: items, head: head, left: items}
+	for _, a := range arguments {
+		s.add(a)
+	}
+	if s.left > 0 {
+		b.open[key] = s
+	}
+	return s
+}
+
+// add adds the next argument.
+func (s *Set) add(a journal.Argument) {
+	over := a.State == journal.ArgumentPlaced // what has failed may come in another session
+	s.arguments = append(s.arguments, &Argument{Argument: a, Head: HeadOf(s.head, s.items, &a), Over: over})
+	if over {
+		s.left--
+	}
+}
+
+// Meet takes what the other end says of an argument, the next one or one that is known. A
+// new one is reported as one that is offered and accepted.
+func (s *Set) Meet(a journal.Argument) {
+	s.mu.Lock()
+	met := a.Number == len(s.arguments)
+	if met {
+		s.add(a)
+	}
+	of := s.arguments[a.Number]
+	of.Folder, of.Size, of.Entries = a.Folder, a.Size, a.Entries
+	head := of.Head
+	s.mu.Unlock()
+	if met {
+		s.book.report(event.Offer{Head: head, Size: a.Size, Directory: a.Folder, Items: s.items})
+		s.book.report(event.Accepted{Head: head})
+	}
+}
+
+// meet takes note of the peer of the session of the moment.
+func (s *Set) meet(head event.Head) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.head.Peer = head.Peer
+	for _, a := range s.arguments {
+		a.Head.Peer = head.Peer
+	}
+}
+
+// Report reports an event. One about a whole set is told of each of its arguments that
+// have not ended.
+func (b *Book) Report(e event.Event) {
+	head, of := event.Of(e)
+	if !of || head.Set == "" || head.Transfer != head.Set || ofArgument(e) {
+		b.report(e)
+		return
+	}
+	key := journal.Key{ID: head.Set, Direction: journal.Direction(head.Direction)}
+	b.mu.Lock()
+	s := b.open[key]
+	b.mu.Unlock()
+	good := false
+	switch e.(type) {
+	case event.Sent, event.Received:
+		good = true
+	}
+	switch {
+	case good && s != nil: // somebody else has brought it there
+		s.learn(b.load(key))
+	case good:
+		known := b.load(key)
+		for _, a := range known {
+			b.report((&Argument{Argument: a, Head: HeadOf(head, len(known), &a)}).End())
+		}
+	case s == nil:
+		known := b.load(key)
+		s = b.Open(head, len(known), known)
+		fallthrough
+	default:
+		s.tell(e, head)
+	}
+}
+
+// ofArgument reports whether an event is about one argument, whatever its transfer is
+// called: that of a set of one argument is called as the set.
+func ofArgument(e event.Event) bool {
+	switch e.(type) {
+	case event.Hook, event.Entry, event.Progress:
+		return true
+	}
+	return false
+}
+
+// learn reports the ends of the arguments that have not ended in this run, as the journal
+// has them.
+func (s *Set) learn(known []journal.Argument) {
+	for i, a := range known {
+		s.Argument(i, func(of *Argument) {
+			if !of.Over {
+				of.Argument = a
+			}
+		})
+		s.End(i)
+	}
+}
+
+// Arrived reports the ends of the arguments that have not ended, of a set that is over by
+// the word of the receiver alone: so many entries of it have failed, nobody says which.
+func (s *Set) Arrived(failed int64) (arguments []journal.Argument) {
+	for i := range s.arguments {
+		s.Argument(i, func(a *Argument) {
+			if a.Over {
+				return
+			}
+			a.State, a.Done, a.Failed = journal.ArgumentPlaced, a.Entries, failed
+			if failed > 0 {
+				a.Done = max(a.Entries-failed, 0)
+			}
+			arguments = append(arguments, a.Argument)
+		})
+		s.End(i)
+	}
+	return arguments
+}
+
+// tell tells an event of each argument that has not ended.
+func (s *Set) tell(e event.Event, head event.Head) {
+	failed, end := e.(event.Failed)
+	s.mu.Lock()
+	var all []event.Event
+	for _, a := range s.arguments {
+		if _, goesOn := e.(event.Resumed); a.Over || goesOn && a.Durable == 0 {
+			continue
+		}
+		a.Head.Peer = head.Peer
+		all = append(all, event.For(a.own(e, s.items), a.Head))
+		if end {
+			a.Over = true
+			s.codes = append(s.codes, exitcode.Code(failed.Code))
+		}
+	}
+	if end {
+		s.left = 0
+	}
+	s.mu.Unlock()
+	for _, e := range all {
+		s.book.report(e)
+	}
+	if end {
+		s.close()
+	}
+}
+
+// own is an event about the set with what is different for the argument.
+func (a *Argument) own(e event.Event, items int) event.Event {
+	switch e := e.(type) {
+	case event.Offer:
+		e.SetSize, e.Size, e.ResumedFrom, e.Directory, e.Items = e.Size, a.Size, a.Durable, a.Folder, items
+		return e
+	case event.Resumed:
+		e.Offset = a.Durable
+		return e
+	case event.Interrupted:
+		e.Bytes = a.Durable
+		return e
+	}
+	return e
+}
+
+// Argument has f look at an argument, alone.
+func (s *Set) Argument(n int, f func(*Argument)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f(s.arguments[n])
+}
+
+// End reports the end of an argument whose entries are settled, once.
+func (s *Set) End(n int) (e event.Event) {
+	s.mu.Lock()
+	if a := s.arguments[n]; !a.Over {
+		a.Over = true
+		s.left--
+		s.codes = append(s.codes, a.Code())
+		e = a.End()
+	}
+	left := s.left
+	s.mu.Unlock()
+	if e != nil {
+		s.book.report(e)
+	}
+	if left == 0 {
+		s.close()
+	}
+	return e
+}
+
+func (s *Set) close() {
+	s.book.mu.Lock()
+	defer s.book.mu.Unlock()
+	delete(s.book.open, s.key)
+}
+
+// Code is how the set has ended, of those arguments that have in this run.
+func (s *Set) Code() exitcode.Code {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return exitcode.Combine(s.codes...)
+}
+
+// CodeOf is how a set has ended whose arguments came to that.
+func CodeOf(arguments []journal.Argument) exitcode.Code {
+	code := exitcode.OK
+	for _, a := range arguments {
+		code = exitcode.Combine(code, (&Argument{Argument: a}).Code())
+	}
+	return code
+}

@@ -1,0 +1,73 @@
+package tally
+
+import (
+	"jetsend/internal/journal"
+	"jetsend/internal/set"
+)
+
+// Followed is a target of which a run knows what it is told and what becomes of that.
+type Followed struct {
+	set.Target
+	Run  *Run
+	next func(set.Outcome)
+
+	argument int
+	entries  map[uint64]entry // that are not settled; under the lock of the run
+}
+
+// entry is one of an argument.
+type entry struct {
+	argument int
+	item     set.Item
+}
+
+// Follow has the run follow a set into its target, which is to tell Settled what becomes of
+// it; next is told after the run. The target is set before it is used.
+func (r *Run) Follow(next func(set.Outcome)) *Followed {
+	return &Followed{Run: r, next: next, argument: -1, entries: map[uint64]entry{}}
+}
+
+// Argument implements [set.Target].
+func (f *Followed) Argument(number int, a set.Argument) error {
+	f.argument = number
+	f.Run.meet(journal.Argument{Number: number, Name: a.Name, Folder: len(a.Folder) > 0, Size: a.Bytes, Entries: int64(a.Entries)})
+	return f.Target.Argument(number, a)
+}
+
+// Entry implements [set.Target].
+func (f *Followed) Entry(n uint64, e set.Entry, x []set.Extent) (set.Want, error) {
+	f.Run.mu.Lock()
+	f.entries[n] = entry{f.argument, set.Item{Entry: e, Extents: x}}
+	f.Run.mu.Unlock()
+	return f.Target.Entry(n, e, x)
+}
+
+// Settled tells the run, and then who is next.
+func (f *Followed) Settled(o set.Outcome) {
+	f.Run.mu.Lock()
+	e, known := f.entries[o.Number]
+	delete(f.entries, o.Number)
+	f.Run.mu.Unlock()
+	if known {
+		f.Run.Settled(e.argument, &e.item, o)
+	}
+	f.next(o)
+}
+
+// Moved counts bytes of an entry.
+func (f *Followed) Moved(number uint64, n int) {
+	f.Run.mu.Lock()
+	e, known := f.entries[number]
+	f.Run.mu.Unlock()
+	if known {
+		f.Run.Moved(e.argument, number, n)
+	}
+}
+
+// meet takes what an index says of an argument.
+func (r *Run) meet(a journal.Argument) {
+	r.set.Meet(a)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.met = append(r.met, a)
+}

@@ -1,0 +1,80 @@
+package transfer
+
+import (
+	"context"
+
+	"jetsend/internal/charge"
+	"jetsend/internal/conversation"
+	"jetsend/internal/event"
+	"jetsend/internal/journal"
+	"jetsend/internal/records"
+	"jetsend/internal/set"
+	"jetsend/internal/tally"
+)
+
+// isSet reports whether what is received is a set.
+func (d *download) isSet() bool { return d.sink.Row().Source == journal.SourceSet }
+
+// expect has a set that is offered in the book, as far as the offer tells what it is.
+func (in *incoming) expect(known journal.Row) {
+	s := in.set()
+	if s == nil {
+		return
+	}
+	all := in.e.argumentsOf(known.Key)
+	for i := len(all); i < len(s.Listed); i++ {
+		l := s.Listed[i]
+		all = append(all, journal.Argument{Number: i, Name: l.Name, Folder: l.Directory, Size: l.Bytes, Entries: l.Entries})
+	}
+	in.down.tally = in.e.book.Open(in.head, s.Items, all)
+}
+
+// moveSet is Move for a set. What is told is told on the way.
+func (d *download) moveSet(c *conversation.Conversation) error {
+	if d.tally == nil { // we have asked for it
+		d.tally = d.e.book.Open(d.head, d.sink.Row().Items, d.e.argumentsOf(d.sink.Row().Key))
+	}
+	return c.Step(conversation.Needs{Path: true}, func(ctx context.Context) error {
+		if err := c.Session.BeginStream(); err != nil {
+			return err
+		}
+		if err := d.sink.Run(ctx, 0); err != nil {
+			return err
+		}
+		link, err := records.Open(ctx, c.Dialect, c.Path, &d.e.sending, &d.e.receiving)
+		if err != nil {
+			return err
+		}
+		d.e.goesOn(d.head, d.sink.Row())
+		run := tally.NewRun(d.tally, d.sink.Handle(), d.e.log, d.sink.Row().Size)
+		defer run.Close(true)
+		run.Ended = func(e event.Event) {
+			if of, is := e.(event.Received); is && d.how.released != nil {
+				d.how.released(of)
+			}
+		}
+		var into *tally.Followed
+		r := set.NewReceiver(link, set.ReceiveOptions{Patience: setPatience, Moved: func(number uint64, n int) { into.Moved(number, n) }})
+		into = run.Follow(r.Settled)
+		if err := d.sink.Set(ctx, into, d.pay, r.Fail); err != nil {
+			return err
+		}
+		_, err = r.Run(ctx, into)
+		return err
+	})
+}
+
+// goesOn reports that a session goes on with a set.
+func (e *core) goesOn(head event.Head, row journal.Row) {
+	if row.Durable > 0 {
+		e.cfg.Report(event.Resumed{Head: head, Offset: row.Durable})
+	}
+}
+
+// pay charges the contact who offers what is read here for that.
+func (d *download) pay(ctx context.Context, chunks int) error {
+	if d.reader == nil {
+		return nil
+	}
+	return d.reader(ctx, func(pay charge.Payment) error { return pay(ctx, chunks) })
+}
