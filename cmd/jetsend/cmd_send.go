@@ -45,8 +45,9 @@ matches decides, and nothing below a directory that is left out is looked at. FI
 may be - for standard input, which is kept in the state directory until it has
 arrived; an empty one is an error unless --allow-empty is given: most often the
 program before the pipe has failed. A file keeps its time, and its permission bits as
-far as the receiver's umask leaves them. Several files go up to three at a time, with
---limit-rate one after the other; hundreds of small ones are faster as a directory.
+far as the receiver's umask leaves them. To another jetsend, several files and directories
+go together, in one session; to other clients up to three files at a time, and with
+--limit-rate one after the other.
 
 --from-command sends what a command writes, and only if it ends with 0: else nothing
 is offered, and the exit code is 12. The command is what stands behind --, word for

@@ -33,6 +33,7 @@ type Set struct {
 
 	mu        sync.Mutex
 	head      event.Head
+	text      string      // what the sender says about it; when receiving, cleaned
 	arguments []*Argument // the first ones of all
 	left      int         // that have not ended
 	codes     []exitcode.Code
@@ -77,12 +78,19 @@ func (s *Set) Meet(a journal.Argument) {
 	}
 	of := s.arguments[a.Number]
 	of.Folder, of.Size, of.Entries = a.Folder, a.Size, a.Entries
-	head := of.Head
+	head, text := of.Head, s.text
 	s.mu.Unlock()
 	if met {
-		s.book.report(event.Offer{Head: head, Size: a.Size, Directory: a.Folder, Items: s.items})
+		s.book.report(event.Offer{Head: head, Size: a.Size, Directory: a.Folder, Items: s.items, Description: text})
 		s.book.report(event.Accepted{Head: head})
 	}
+}
+
+// Describe says what the sender says about the set.
+func (s *Set) Describe(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.text = text
 }
 
 // meet takes note of the peer of the session of the moment.
@@ -230,6 +238,10 @@ func (s *Set) End(n int) (e event.Event) {
 		s.left--
 		s.codes = append(s.codes, a.Code())
 		e = a.End()
+		if of, is := e.(event.Received); is {
+			of.Description = s.text
+			e = of
+		}
 	}
 	left := s.left
 	s.mu.Unlock()

@@ -147,6 +147,7 @@ func (r *Run) Settled(argument int, it *set.Item, o set.Outcome) {
 			a.Durable += size
 		}
 		if root {
+			a.SHA256 = it.Entry.SHA256
 			a.State = journal.ArgumentPlaced
 			if o.How == 0 {
 				a.State = journal.ArgumentFailed

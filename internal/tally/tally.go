@@ -6,6 +6,7 @@
 package tally
 
 import (
+	"encoding/hex"
 	"fmt"
 	"time"
 
@@ -21,8 +22,10 @@ type Argument struct {
 	journal.Argument
 	Head  event.Head
 	Begun time.Time
-	Over  bool  // its end has been told
-	Moved int64 // bytes in this run, or that need not move
+	// SHA256 is that of a file, where the index says it: then what came is what it says.
+	SHA256 []byte
+	Over   bool  // its end has been told
+	Moved  int64 // bytes in this run, or that need not move
 
 	told int // entries
 }
@@ -101,10 +104,14 @@ func (a *Argument) End() event.Event {
 	case !a.Whole():
 		return event.Failed{Head: a.Head, Code: int(a.Code()), Reason: a.reason(), Path: a.Path, Counts: a.counts()}
 	case a.Head.Direction == event.Send:
-		return event.Sent{Head: a.Head, Differences: differences, Size: a.Size, VerifiedByPeer: true, Seconds: seconds, Counts: a.counts()}
+		return event.Sent{Head: a.Head, Differences: differences, Size: a.Size, VerifiedByPeer: true, SHA256: hex.EncodeToString(a.SHA256), Seconds: seconds, Counts: a.counts()}
+	}
+	verified := []string{"gcm-tag"}
+	if a.SHA256 != nil {
+		verified = append(verified, "sha-256")
 	}
 	return event.Received{
-		Head: a.Head, Differences: differences, Path: a.Path, Size: a.Size, Verified: []string{"gcm-tag"}, Seconds: seconds,
+		Head: a.Head, Differences: differences, Path: a.Path, Size: a.Size, Verified: verified, SHA256: hex.EncodeToString(a.SHA256), Seconds: seconds,
 		Directory: a.Folder, Counts: a.counts(),
 	}
 }

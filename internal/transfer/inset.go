@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"jetsend/internal/charge"
+	"jetsend/internal/clean"
 	"jetsend/internal/conversation"
 	"jetsend/internal/event"
 	"jetsend/internal/journal"
@@ -27,12 +28,15 @@ func (in *incoming) expect(known journal.Row) {
 		all = append(all, journal.Argument{Number: i, Name: l.Name, Folder: l.Directory, Size: l.Bytes, Entries: l.Entries})
 	}
 	in.down.tally = in.e.book.Open(in.head, s.Items, all)
+	in.down.tally.Describe(clean.Text(in.file.Description))
 }
 
 // moveSet is Move for a set. What is told is told on the way.
 func (d *download) moveSet(c *conversation.Conversation) error {
 	if d.tally == nil { // we have asked for it
-		d.tally = d.e.book.Open(d.head, d.sink.Row().Items, d.e.argumentsOf(d.sink.Row().Key))
+		row := d.sink.Row()
+		d.tally = d.e.book.Open(d.head, row.Items, d.e.argumentsOf(row.Key))
+		d.tally.Describe(row.Description)
 	}
 	return c.Step(conversation.Needs{Path: true}, func(ctx context.Context) error {
 		if err := c.Session.BeginStream(); err != nil {

@@ -182,7 +182,7 @@ func TestSetGoesOn(t *testing.T) {
 	if err != nil || len(rows) != 1 || !rows[0].Released || rows[0].Retries != 1 {
 		t.Errorf("%+v, %v", rows, err)
 	}
-	if c := st.relay.Carried(); c.UpCount+c.DownCount > 9<<20 {
+	if c := st.relay.Carried(); c.UpCount+c.DownCount > 16<<20 {
 		t.Errorf("%d bytes the second time", c.UpCount+c.DownCount)
 	}
 }
@@ -288,7 +288,7 @@ func (st *stage) arrivedAs(t *testing.T, from string) {
 	if names, _ := os.ReadDir(st.dir); len(names) != 2 {
 		t.Errorf("%v", names)
 	}
-	if c := st.relay.Carried(); c.UpCount+c.DownCount > 6<<20 {
+	if c := st.relay.Carried(); c.UpCount+c.DownCount > 8<<20 {
 		t.Errorf("%d bytes the second time", c.UpCount+c.DownCount)
 	}
 }

@@ -78,6 +78,9 @@ func (t *Target) begin(it *item, n int64) error {
 		}
 		it.f = f
 		n += block
+		if it.digest != nil { // what comes is held against it, too
+			it.sum = set.NewSum(it.sparse)
+		}
 	}
 	if t.unchecked -= n; t.unchecked < 0 {
 		t.unchecked = looks
@@ -143,6 +146,9 @@ func (t *Target) End(number uint64, sum []byte) error {
 	}
 	if err := t.begin(it, 0); err != nil {
 		return t.drop(it, err)
+	}
+	if it.digest != nil && !bytes.Equal(it.digest, it.sum.Hash.Sum(nil)) {
+		return t.abandon(it, "its SHA-256 is another one than was listed")
 	}
 	t.await = t.await[1:]
 	it.ended = true
