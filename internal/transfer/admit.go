@@ -60,7 +60,7 @@ func (r *receiver) arrive(s *jingle.Session, t *terms) {
 	talk := r.e.converse(r.ctx, head)
 	talk.Session, talk.Lost = s, r.e.sess.Lost()
 	in := &incoming{
-		r: r, e: r.e, terms: t, sess: s, talk: talk, head: head, looked: sync.OnceFunc(r.looked), begun: time.Now(), ended: make(chan struct{}),
+		r: r, e: r.e, terms: t, sess: s, talk: talk, head: head, looked: sync.OnceFunc(r.work.Decided), begun: time.Now(), ended: make(chan struct{}),
 	}
 	decide, fail := in.decide, in.unbegun
 	if s.Content().Senders == jingle.SenderResponder {
@@ -73,7 +73,7 @@ func (r *receiver) arrive(s *jingle.Session, t *terms) {
 	})
 	talk.Dialect, talk.Devices = in.d, in.devices
 	if err == nil && !done {
-		if r.actors.hand(in.key(), in, func() *visits { return newVisits(r, in.key()) }) {
+		if r.actors.Tell(in.key(), in, r.visit) {
 			<-in.ended
 			if in.no != nil {
 				talk.Terminate(fault.NotBegun(in.no))
@@ -126,7 +126,7 @@ func (in *incoming) enter() error {
 // and may still go on, nothing is its end but our own refusal.
 func (in *incoming) unbegun(err error) {
 	n := &notice{heard: make(chan struct{}), missed: func(begun, busy bool) bool { return in.missed(err, begun, busy) }}
-	if in.head.Transfer != "" && in.r.actors.hand(in.key(), n, nil) {
+	if in.head.Transfer != "" && in.r.actors.Tell(in.key(), n, nil) {
 		<-n.heard
 		return
 	}
@@ -320,7 +320,7 @@ func (in *incoming) resendReceipt(row journal.Row) {
 // until that knows. It reports whether there is one.
 func (r *receiver) notify(key journal.Key, n *notice) bool {
 	n.heard = make(chan struct{})
-	if !r.actors.hand(key, n, nil) {
+	if !r.actors.Tell(key, n, nil) {
 		return false
 	}
 	<-n.heard

@@ -19,7 +19,7 @@ import (
 // serves reports whether requests of somebody are looked at. It is called on the
 // stream's dispatcher and touches no key.
 func (r *receiver) serves(from jid.JID) bool {
-	return r.hasRoom() && r.e.people().IsContact(from.Bare())
+	return r.work.HasRoom() && r.e.people().IsContact(from.Bare())
 }
 
 // ungranted logs a request that came to nothing.

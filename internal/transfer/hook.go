@@ -20,9 +20,7 @@ func (r *receiver) runHook(h *hook.Config, of event.Received) {
 	if h == nil || of.Path == event.StandardOutput { // what another run wrote there is no file of this one
 		return
 	}
-	r.tasks.Add(1) // within a task, so the run waits for both
-	go func() {
-		defer r.tasks.Done()
+	r.work.Follow(func() {
 		result := hook.Result{Status: -1}
 		if result.Err = r.places.EnterHook(r.hooks); result.Err == nil {
 			result = h.Run(r.hooks, hook.For(of))
@@ -34,13 +32,13 @@ func (r *receiver) runHook(h *hook.Config, of event.Received) {
 		}
 		r.e.log.Info("hook", "transfer", of.Transfer, "path", h.Path, "status", result.Status, "reason", event.Reason, "output", clean.Text(string(result.Output)))
 		r.e.cfg.Report(event)
-	}()
+	})
 }
 
 // finishHooks waits for what a run that is over has left: its hooks. After Stop
 // they have no longer than the drain.
 func (r *receiver) finishHooks() {
-	t, done := r.terms(), ended(&r.tasks)
+	t, done := r.terms(), r.work.All.Ended()
 	select {
 	case <-done:
 		return

@@ -43,7 +43,7 @@ func (r *receiver) keep(ctx context.Context) {
 	// A task, since it may run hooks, and not waited for: to read large files or to
 	// unpack directories takes longer than whoever asks whether we are alive waits.
 	settled := make(chan struct{})
-	if !r.spawn(func() { defer close(settled); k.settle(ctx) }) {
+	if !r.work.Task(func() { defer close(settled); k.settle(ctx) }) {
 		return
 	}
 	k.settling = settled
@@ -106,7 +106,7 @@ func (k *keeper) look(ctx context.Context) time.Duration {
 		case wait > 0:
 			idle = min(idle, wait)
 		case busy < maxAsking:
-			if k.r.spawn(func() { k.ended <- requested{row.ID, task()} }) { // ended has room for all of them
+			if k.r.work.Task(func() { k.ended <- requested{row.ID, task()} }) { // ended has room for all of them
 				k.plan.Begun(row.ID)
 			}
 			busy++
@@ -148,7 +148,7 @@ func (k *keeper) note(end requested) {
 
 // wants reports whether the run would take the file.
 func (r *receiver) wants(t *terms, row journal.Row) bool {
-	return !r.isClosed() && r.once.WaitsFor(batch.KeyOf(row.Peer, row.Batch, row.ID)) && t.rules().Admits(row.Peer)
+	return !r.work.Closed() && r.once.WaitsFor(batch.KeyOf(row.Peer, row.Batch, row.ID)) && t.rules().Admits(row.Peer)
 }
 
 // request asks for the rest of a file, in one session of its actor. The error says that
@@ -159,7 +159,7 @@ func (r *receiver) request(t *terms, row journal.Row) error {
 		return err
 	}
 	q := &request{terms: t, row: row, to: to, done: make(chan error, 1)}
-	if !r.actors.hand(row.Key, q, func() *visits { return newVisits(r, row.Key) }) {
+	if !r.actors.Tell(row.Key, q, r.visit) {
 		return fault.ErrStreamLost
 	}
 	return <-q.done

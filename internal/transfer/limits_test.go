@@ -11,6 +11,7 @@ import (
 	"jetsend/internal/policy"
 	"jetsend/internal/session"
 	"jetsend/internal/upkeep"
+	"jetsend/internal/workload"
 )
 
 // unconnected is an endpoint without a server, for what is decided before one is
@@ -34,16 +35,16 @@ func TestWaitingOffers(t *testing.T) {
 	romeo := jid.MustParse("romeo@jet.test/orchard")
 	r := &receiver{e: &unconnected().core}
 	under := termsOf(r, ReceiveOptions{Accept: policy.From, From: []jid.JID{romeo.Bare()}})
-	for range maxWaiting {
+	for range workload.MaxWaiting {
 		if !r.admits(under, romeo) {
 			t.Fatal("refused too soon")
 		}
-		r.waiting++
+		r.work.Session(func() {})
 	}
 	if r.admits(under, romeo) || r.serves(romeo) {
 		t.Error("more offers wait than may")
 	}
-	r.looked()
+	r.work.Decided()
 	if !r.admits(under, romeo) {
 		t.Error("refused although one was decided")
 	}

@@ -293,10 +293,7 @@ func waitIdle(t *testing.T, e *Endpoint) {
 			time.Sleep(5 * time.Millisecond)
 			continue
 		}
-		r.mu.Lock()
-		busy := r.active
-		r.mu.Unlock()
-		if busy == 0 {
+		if r.work.Active() == 0 {
 			return
 		}
 		time.Sleep(5 * time.Millisecond)

@@ -99,7 +99,7 @@ func TestOnceTakesNoOther(t *testing.T) {
 			Ask: func(context.Context, Question) (bool, error) {
 				asked.Add(1)
 				r := juliet.receiver.Load()
-				eventually(t, func() bool { r.mu.Lock(); defer r.mu.Unlock(); return r.waiting == 2 })
+				eventually(t, func() bool { return r.work.Waiting() == 2 })
 				return true, nil
 			},
 		})
@@ -137,11 +137,11 @@ func TestOnceLacks(t *testing.T) {
 	r.once.Claim(batch.File{Key: key, Transfer: "x", Count: 3})
 	r.once.Missed(batch.File{Key: key, Transfer: "y", Count: 3}, exitcode.OK)
 	r.once.End("x", exitcode.OK)
-	r.waiting = 1
+	r.work.Session(func() {})
 	if n := r.lacks(); n != 0 {
 		t.Errorf("lacks %d while one is looked at", n)
 	}
-	r.waiting = 0
+	r.work.Decided()
 	n := r.lacks()
 	var f *fault.Failure
 	if err := r.incomplete(n); n != 1 || !errors.As(err, &f) || f.Code != exitcode.Interrupted || f.Reported {

@@ -114,11 +114,7 @@ func TestSupersede(t *testing.T) {
 		_ = old.Close(context.Background()) // its goodbyes do not arrive
 	}()
 	<-closed
-	actors := &st.juliet.receiver.Load().actors
-	actors.mu.Lock()
-	hangs := len(actors.of)
-	actors.mu.Unlock()
-	if hangs != 1 {
+	if hangs := st.juliet.receiver.Load().actors.Len(); hangs != 1 {
 		t.Fatalf("%d sessions hang", hangs)
 	}
 	st.romeo = onlineIn(t, state, s, s.Addr, "romeo", false, st.out.report)

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"jetsend/internal/actors"
 	"jetsend/internal/batch"
 	"jetsend/internal/charge"
 	"jetsend/internal/clean"
@@ -20,13 +21,12 @@ import (
 	"jetsend/internal/inbox"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
+	"jetsend/internal/journal"
+	"jetsend/internal/workload"
 )
 
-// maxWaiting bounds the offers that are looked at or asked about at once.
-const maxWaiting = 64
-
 // receiver is one run of Receive. Of its goroutines the keeper and the priming are joined
-// by run, the tasks by whatever ends the run and in the end by finishHooks, and the actors
+// by run, its work by whatever ends the run and in the end by finishHooks, and the actors
 // by the closing of their table. Its contexts are those of its fields; the keeper has one
 // more, since it is to be alive as long as the run and no longer.
 type receiver struct {
@@ -36,16 +36,15 @@ type receiver struct {
 	end       context.CancelCauseFunc
 	hooks     context.Context // of the hooks; ends with the signals, and after the drain
 	unhook    context.CancelCauseFunc
-	tasks     sync.WaitGroup  // all but the keeper and the priming; Receive waits for them
-	sessions  sync.WaitGroup  // of contacts; among the tasks
-	deciding  context.Context // of what is not decided yet; ends with the run's taking new offers
+	work      workload.Workload // all but the keeper and the priming; Receive waits for it
+	deciding  context.Context   // of what is not decided yet; ends with the run's taking new offers
 	refuse    context.CancelCauseFunc
 	places    charge.Places // of running transfers
 	strangers *rate.Limiter
 	paces     charge.Offers      // of the offers of each contact
 	readings  charge.Readings    // of what they have us read
 	alive     chan chan struct{} // closed after a look of the keeper
-	actors    table
+	actors    actors.Table[journal.Key, input]
 	last      chan struct{} // closed when there will be no more sessions
 	why       error         // by then, the cause of the end of the run
 
@@ -53,10 +52,6 @@ type receiver struct {
 	inForce  atomic.Pointer[terms] // see terms
 	renewing sync.Mutex            // of inForce
 
-	mu      sync.Mutex
-	closed  bool          // no new offers
-	waiting int           // offers not decided yet
-	active  int           // offers and transfers not ended yet
 	kick    chan struct{} // something for the keeper to look at
 	answers *batch.Answers
 	once    *batch.Once // what --once takes; nil without it
@@ -126,7 +121,7 @@ func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
 	r.finishHooks()
 	r.why = context.Cause(ctx)
 	close(r.last)
-	r.actors.close()
+	r.actors.Close()
 	return err
 }
 
@@ -185,7 +180,7 @@ func (r *receiver) halt(cause error) error {
 func (r *receiver) cut(cause, called error) error {
 	r.end(cause)
 	r.close(cause)
-	r.tasks.Wait()
+	r.work.All.Wait()
 	select {
 	case code := <-r.once.Over():
 		return onceFailure(code)
@@ -198,20 +193,20 @@ func (r *receiver) cut(cause, called error) error {
 // rest of a file that is sent, gets the drain. Hooks are waited for by Receive.
 func (r *receiver) finish(ctx context.Context) {
 	r.close(fault.Refuse(errTaken, jingle.Reason{Condition: jingle.Busy}))
-	if cause := r.drain(ctx, &r.sessions); cause != nil {
+	if cause := r.drain(ctx, &r.work.Sessions); cause != nil {
 		r.end(cause)
-		r.sessions.Wait()
+		r.work.Sessions.Wait()
 	}
 }
 
 // stop ends a run that was told to: what is running gets the drain.
 func (r *receiver) stop(ctx context.Context) error {
 	r.close(fault.ErrDrained)
-	switch cause := r.drain(ctx, &r.tasks); {
+	switch cause := r.drain(ctx, &r.work.All); {
 	case errors.Is(cause, fault.ErrDrained):
 		r.end(cause)
 		r.unhook(fault.ErrTerminated)
-		r.tasks.Wait()
+		r.work.All.Wait()
 	case cause != nil && ctx.Err() != nil:
 		return r.halt(context.Cause(ctx))
 	}
@@ -220,9 +215,9 @@ func (r *receiver) stop(ctx context.Context) error {
 
 // drain lets what is running finish for a while, unless the server is lost or ctx ends. It
 // returns what cut it short.
-func (r *receiver) drain(ctx context.Context, running *sync.WaitGroup) error {
+func (r *receiver) drain(ctx context.Context, running *workload.Group) error {
 	select {
-	case <-ended(running):
+	case <-running.Ended():
 		return nil
 	case <-time.After(r.terms().Drain):
 		return fault.ErrDrained
@@ -233,23 +228,10 @@ func (r *receiver) drain(ctx context.Context, running *sync.WaitGroup) error {
 	}
 }
 
-// ended is closed when a group is done, which its owner waits for in any case.
-func ended(group *sync.WaitGroup) <-chan struct{} {
-	done := make(chan struct{})
-	go func() { // ends with the group
-		group.Wait()
-		close(done)
-	}()
-	return done
-}
-
 // lacks is how many files of the batch have not been offered, when nothing of it is
 // under way and nothing is being decided.
 func (r *receiver) lacks() int {
-	r.mu.Lock()
-	waiting := r.waiting
-	r.mu.Unlock()
-	if waiting > 0 { // an offer that is decided has been claimed before
+	if r.work.Waiting() > 0 { // an offer that is decided has been claimed before
 		return 0
 	}
 	return r.once.Lacks()
@@ -274,30 +256,15 @@ func onceFailure(code exitcode.Code) error {
 
 // close has the run take nothing new. An offer that is not decided yet ends with cause.
 func (r *receiver) close(cause error) {
-	r.mu.Lock()
-	r.closed = true
-	r.mu.Unlock()
+	r.work.Close()
 	r.refuse(cause)
-}
-
-func (r *receiver) isClosed() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.closed
-}
-
-// hasRoom reports whether another offer or request may be looked at.
-func (r *receiver) hasRoom() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return !r.closed && r.waiting < maxWaiting
 }
 
 // admits is the first check of every offer: it costs nothing, touches no key
 // and tells a stranger nothing. It is called on the stream's dispatcher.
 func (r *receiver) admits(t *terms, from jid.JID) bool {
 	bare := from.Bare()
-	if !r.hasRoom() || !r.once.Admits(bare) {
+	if !r.work.HasRoom() || !r.once.Admits(bare) {
 		return false
 	}
 	rules := t.rules()
@@ -306,47 +273,7 @@ func (r *receiver) admits(t *terms, from jid.JID) bool {
 
 // start takes an offer, which was admitted under t, off the stream's dispatcher.
 func (r *receiver) start(s *jingle.Session, t *terms) {
-	r.mu.Lock()
-	closed := r.closed
-	if !closed {
-		r.waiting++
-		r.active++
-		r.tasks.Add(1)
-		r.sessions.Add(1)
-	}
-	r.mu.Unlock()
-	if closed { // between the first check and here
+	if !r.work.Session(func() { r.arrive(s, t) }) { // closed between the first check and here
 		r.e.tasks.Go(func() { _ = s.Terminate(context.Background(), jingle.Reason{Condition: jingle.Gone}) })
-		return
 	}
-	go func() {
-		defer r.tasks.Done()
-		defer r.sessions.Done()
-		r.arrive(s, t)
-		r.mu.Lock()
-		r.active--
-		r.mu.Unlock()
-	}()
-}
-
-// spawn runs a task of the run, unless that takes nothing new any more.
-func (r *receiver) spawn(task func()) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.closed {
-		return false
-	}
-	r.tasks.Add(1)
-	go func() {
-		defer r.tasks.Done()
-		task()
-	}()
-	return true
-}
-
-// looked is called once for every offer that start took, when it is decided.
-func (r *receiver) looked() {
-	r.mu.Lock()
-	r.waiting--
-	r.mu.Unlock()
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"jetsend/internal/actors"
 	"jetsend/internal/clean"
 	"jetsend/internal/contact"
 	"jetsend/internal/conversation"
@@ -25,14 +26,8 @@ import (
 // another process can take the transfer up; its end in this run is reported when they
 // have come to a good one, or when none has come for too long.
 type visits struct {
-	r   *receiver
-	key journal.Key
-
-	// Under the lock of the table.
-	told []input
-	wake chan struct{} // something is in told
-
-	// Of run.
+	r     *receiver
+	box   *mailbox
 	next  []input    // told while a session was under way
 	visit visit      // of the moment
 	end   leaver     // of the moment
@@ -57,12 +52,16 @@ type leaver interface {
 	leave(err error) left
 }
 
-func newVisits(r *receiver, key journal.Key) *visits {
-	return &visits{r: r, key: key, wake: make(chan struct{}, 1)}
-}
+// input is what an actor of a run of Receive is told.
+type input interface{ isInput() }
 
-// run is the life of the actor.
-func (v *visits) run() { run(v.r.ctx, v) }
+// mailbox is what one of them has been told.
+type mailbox = actors.Mailbox[journal.Key, input]
+
+// visit returns the life of an actor.
+func (r *receiver) visit(b *mailbox) func() {
+	return func() { run(r.ctx, &visits{r: r, box: b}) }
+}
 
 // begin notes that the transfer has begun in this run: its end will be reported.
 func (v *visits) begin(head event.Head, t *terms) {
@@ -102,7 +101,7 @@ func (v *visits) await() (in input, ok bool) {
 			in, v.next = v.next[0], v.next[1:]
 			return in, true
 		}
-		if in := v.r.actors.heard(v); in != nil {
+		if in, ok := v.box.Hear(); ok {
 			return in, true
 		}
 		if !v.begun {
@@ -110,7 +109,7 @@ func (v *visits) await() (in input, ok bool) {
 		}
 		late := time.NewTimer(time.Until(v.until))
 		select {
-		case <-v.wake:
+		case <-v.box.Wake():
 		case <-late.C:
 			if v.giveUp() {
 				return nil, false
@@ -126,7 +125,7 @@ func (v *visits) await() (in input, ok bool) {
 // woken looks at what the actor is told while a session is under way: a newer one of the
 // contact's takes its place, and nothing is asked for meanwhile.
 func (v *visits) woken() (err error) {
-	for in := v.r.actors.heard(v); in != nil; in = v.r.actors.heard(v) {
+	for in, ok := v.box.Hear(); ok; in, ok = v.box.Hear() {
 		switch in := in.(type) {
 		case *request:
 			in.over(journal.ErrRunning)
@@ -153,7 +152,7 @@ func (v *visits) woken() (err error) {
 // welcome takes a session that the contact has opened, for a file of theirs or for the
 // rest of one of ours.
 func (v *visits) welcome(in *incoming) (c *conversation.Conversation, x end, err error) {
-	in.talk.Wake, in.talk.Woken = v.wake, v.woken
+	in.talk.Wake, in.talk.Woken = v.box.Wake(), v.woken
 	if in.up != nil {
 		in.up.told = func() { in.agreed = true; v.begin(in.up.head, in.terms) }
 		v.end = in.up
@@ -163,7 +162,7 @@ func (v *visits) welcome(in *incoming) (c *conversation.Conversation, x end, err
 		in.looked()
 		switch {
 		case done && err != nil:
-			in.e.log.Error("let go of a file that was released", "transfer", v.key.ID, "error", err)
+			in.e.log.Error("let go of a file that was released", "transfer", v.box.Key.ID, "error", err)
 		case err != nil && in.refuse(in.withdrawn(err), v.begun):
 			v.begun = false
 		}
@@ -262,7 +261,7 @@ func (v *visits) ask(q *request) (c *conversation.Conversation, x end, err error
 		d.report()
 		return nil, nil, nil
 	}
-	ask := &question{down: d, paths: q.terms.Route, need: conversation.Needs{Run: v.r.deciding}, wake: v.wake, woken: v.woken}
+	ask := &question{down: d, paths: q.terms.Route, need: conversation.Needs{Run: v.r.deciding}, wake: v.box.Wake(), woken: v.woken}
 	c, err = ask.ask(q.to)
 	return c, d, err
 }
@@ -272,7 +271,7 @@ func (v *visits) After(err error) bool {
 	if v.visit != nil {
 		v.settle(err)
 	}
-	return v.begun || len(v.next) > 0 || !v.r.actors.leave(v)
+	return v.begun || len(v.next) > 0 || !v.box.Leave()
 }
 
 // settle writes down how the session of the moment ended, and reports it.
@@ -301,7 +300,7 @@ func (v *visits) settle(err error) {
 	}
 	l := end.leave(err)
 	if in, theirs := visit.(*incoming); theirs && in.up != nil && !in.agreed {
-		in.e.log.Info("request came to nothing", "transfer", v.key.ID, "peer", in.sess.Peer(), "error", err)
+		in.e.log.Info("request came to nothing", "transfer", v.box.Key.ID, "peer", in.sess.Peer(), "error", err)
 	} else {
 		v.left(l)
 	}
@@ -319,7 +318,7 @@ func (v *visits) left(l left) {
 		return
 	}
 	k, patience := fault.Of(l.err), v.terms.Retry.For
-	if v.r.isClosed() || v.terms.Retry.Retries == 0 {
+	if v.r.work.Closed() || v.terms.Retry.Retries == 0 {
 		patience = 0
 	}
 	if k.Quiet { // what comes next needs time to begin
@@ -372,9 +371,9 @@ func (r *receiver) over(head event.Head, err error) {
 // giveUp reports the end of a transfer that has waited too long, unless another process
 // is at it.
 func (v *visits) giveUp() (over bool) {
-	row, err := v.r.e.rowNow(v.r.ctx, journal.Row{Key: v.key})
+	row, err := v.r.e.rowNow(v.r.ctx, journal.Row{Key: v.box.Key})
 	if err != nil {
-		v.r.e.log.Warn("journal", "transfer", v.key.ID, "error", err)
+		v.r.e.log.Warn("journal", "transfer", v.box.Key.ID, "error", err)
 	}
 	if err != nil || row.State.Live() {
 		v.until = time.Now().Add(v.r.e.timing.lookAtLeast)
@@ -388,11 +387,11 @@ func (v *visits) giveUp() (over bool) {
 // stopped it by hand is a pause for those that wait, as it is for those that run.
 func (v *visits) giveUpLast() {
 	if errors.Is(v.r.why, fault.ErrInterrupted) {
-		v.r.e.pause(v.key)
+		v.r.e.pause(v.box.Key)
 	}
-	row, err := v.r.e.rowNow(context.Background(), journal.Row{Key: v.key})
+	row, err := v.r.e.rowNow(context.Background(), journal.Row{Key: v.box.Key})
 	if err != nil {
-		v.r.e.log.Warn("journal", "transfer", v.key.ID, "error", err)
+		v.r.e.log.Warn("journal", "transfer", v.box.Key.ID, "error", err)
 	}
 	v.part(row)
 }

@@ -15,13 +15,16 @@ import (
 func busy(t *testing.T, key []byte) (v *visits, tell func(key []byte) *incoming) {
 	t.Helper()
 	r := &receiver{e: &unconnected().core}
-	v = newVisits(r, journal.Key{ID: "x", Direction: journal.Receive})
-	v.begun, v.keys = true, [][]byte{key}
-	r.actors.of = map[journal.Key]*visits{v.key: v}
+	id := journal.Key{ID: "x", Direction: journal.Receive}
+	r.actors.Tell(id, &notice{}, func(b *mailbox) func() {
+		v = &visits{r: r, box: b, begun: true, keys: [][]byte{key}}
+		return func() {}
+	})
+	v.box.Hear()
 	return v, func(key []byte) *incoming {
 		in := &incoming{r: r, e: r.e, sess: new(jingle.Session), head: event.Head{Transfer: "x"}, looked: func() {}, ended: make(chan struct{})}
 		in.dev.IdentityKey = key
-		r.actors.hand(v.key, in, nil)
+		r.actors.Tell(id, in, nil)
 		return in
 	}
 }
@@ -58,21 +61,5 @@ func TestNewestSession(t *testing.T) {
 	}
 	if !isEnded(older) || isEnded(newest) {
 		t.Error("the wrong one is over")
-	}
-}
-
-// TestToldTwice: an actor that is told two things at once hears of the second as well.
-func TestToldTwice(t *testing.T) {
-	v, tell := busy(t, []byte("romeo's"))
-	tell([]byte("romeo's"))
-	tell([]byte("romeo's"))
-	<-v.wake
-	if v.r.actors.heard(v) == nil {
-		t.Fatal("nothing heard")
-	}
-	select {
-	case <-v.wake:
-	default:
-		t.Error("not told that there is more")
 	}
 }
