@@ -96,7 +96,7 @@ func parseSet(x *xmltree.Element) (*Set, error) {
 		return nil, fmt.Errorf("set: %w", err)
 	}
 	listed := x.All(NS, "item")
-	if items < 1 || items > MaxBatch || s.Entries > set.MaxEntries || int64(len(listed)) > items {
+	if items < 1 || items > set.MaxArguments || s.Entries > set.MaxEntries || int64(len(listed)) > items {
 		return nil, fmt.Errorf("set: %d items, of which %d are listed, %d entries", items, len(listed), s.Entries)
 	}
 	s.Items = int(items)

@@ -36,7 +36,7 @@ func TestSetRoundTrip(t *testing.T) {
 		"as it is":  func(*Offer) {},
 		"a request": func(o *Offer) { o.Senders, o.Set.Entries, o.Set.Listed = jingle.SenderResponder, 0, nil },
 		"empty":     func(o *Offer) { o.Set.Bytes, o.File.Size, o.Set.Listed = 0, 0, nil },
-		"the most":  func(o *Offer) { o.Set.Items, o.Set.Entries = MaxBatch, set.MaxEntries },
+		"the most":  func(o *Offer) { o.Set.Items, o.Set.Entries = set.MaxArguments, set.MaxEntries },
 		"the longest texts": func(o *Offer) {
 			o.File.Name, o.File.Description = strings.Repeat("n", maxGivenName), strings.Repeat("d", maxDescription)
 			o.Set.Listed = []Listed{{Name: strings.Repeat("l", maxListing-100)}}
@@ -98,7 +98,7 @@ func TestSetRefused(t *testing.T) {
 		"another size":                     strings.Replace(many, "<size>4711<", "<size>4712<", 1),
 		"no items":                         strings.Replace(many, "items='3'", "items='0'", 1),
 		"fewer items than are listed":      strings.Replace(many, "items='3'", "items='2'", 1),
-		"too many items":                   strings.Replace(many, "items='3'", fmt.Sprintf("items='%d'", MaxBatch+1), 1),
+		"too many items":                   strings.Replace(many, "items='3'", fmt.Sprintf("items='%d'", set.MaxArguments+1), 1),
 		"items untold":                     strings.Replace(many, "items='3'", "", 1),
 		"too many entries":                 strings.Replace(many, "entries='17'", fmt.Sprintf("entries='%d'", set.MaxEntries+1), 1),
 		"too many entries of an item":      strings.Replace(many, "entries='15'", fmt.Sprintf("entries='%d'", set.MaxEntries+1), 1),

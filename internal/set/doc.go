@@ -28,6 +28,8 @@ const (
 	MaxReason = 500
 	// MaxExtentsEach is how many extents a message carries at most.
 	MaxExtentsEach = 4096
+	// MaxArguments bounds those of a set: both ends have them in memory.
+	MaxArguments = 1 << 16
 	// MaxEntries bounds those of a set.
 	MaxEntries = 1 << 22
 	// MaxExtents bounds those of a file.

@@ -6,6 +6,7 @@ import (
 
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
+	"jetsend/internal/set"
 	"jetsend/internal/state"
 	"jetsend/internal/stream"
 	"jetsend/internal/tally"
@@ -26,14 +27,46 @@ func (f *File) Set(ctx context.Context, run *tally.Followed, pay Reading, broken
 	row := f.row.Row()
 	t, err := tree.Open(ctx, tree.Config{
 		Dir: row.Dir, ID: row.ID, State: f.sets, Conflict: f.opt.Conflict, MinFree: f.opt.MinFree, MaxSize: f.opt.MaxSize, Bytes: row.Size,
-		Ledger: &ledger{f, run.Run}, Settled: run.Settled, Broken: broken, Pay: pay,
+		Ledger: &ledger{f, run.Run}, Settled: run.Settled, Broken: func(err error) { broken(ours(err)) }, Pay: pay,
 	})
 	if err != nil {
-		return &stream.SinkError{Err: err}
+		return ours(err)
 	}
-	run.Target = t
+	run.Target = disk{t}
 	return nil
 }
+
+// disk is a target whose trouble is that of what is received, and not of the path.
+type disk struct{ *tree.Target }
+
+// ours is an error of a target: that of the disk, unless the sender has brought it about.
+func ours(err error) error {
+	if err == nil || errors.Is(err, set.ErrMessage) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return &stream.SinkError{Err: err}
+}
+
+// Argument implements [set.Target].
+func (d disk) Argument(n int, a set.Argument) error { return ours(d.Target.Argument(n, a)) }
+
+// Entry implements [set.Target].
+func (d disk) Entry(n uint64, e set.Entry, x []set.Extent) (set.Want, error) {
+	w, err := d.Target.Entry(n, e, x)
+	return w, ours(err)
+}
+
+// Write implements [set.Target].
+func (d disk) Write(n uint64, at int64, b []byte) error { return ours(d.Target.Write(n, at, b)) }
+
+// End implements [set.Target].
+func (d disk) End(n uint64, sum []byte) error { return ours(d.Target.End(n, sum)) }
+
+// Indexed implements [set.Target].
+func (d disk) Indexed() error { return ours(d.Target.Indexed()) }
+
+// Close implements [set.Target].
+func (d disk) Close(cause error) error { return ours(d.Target.Close(cause)) }
 
 // ledger is what the journal knows of the arguments of a set, as a [tree.Ledger].
 type ledger struct {

@@ -19,6 +19,7 @@ import (
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
 	"jetsend/internal/policy"
+	"jetsend/internal/route"
 	"jetsend/internal/source"
 	"jetsend/internal/xmpptest"
 )
@@ -392,5 +393,42 @@ func TestSetOnce(t *testing.T) {
 	var f *fault.Failure
 	if err := <-ended; !errors.As(err, &f) || f.Code != exitcode.LocalFile {
 		t.Error(err)
+	}
+}
+
+// TestSetPaths: a set goes by way of a proxy, which keeps what it is given until it is
+// given more, and in-band, in both directions.
+func TestSetPaths(t *testing.T) {
+	for name, r := range map[string]route.Options{
+		"proxy":  {Transports: []string{route.S5B}, NoDirect: true},
+		"inband": {Transports: []string{route.IBB}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			st := setsStage(t)
+			receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts, Route: r})
+			from := t.TempDir()
+			plantTree(t, from, "work/a", "b")
+			for i := range 60 {
+				plantTree(t, from, fmt.Sprintf("work/many/%d", i))
+			}
+			if err := os.WriteFile(filepath.Join(from, "work/m"), noise(300<<10), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			opt := SendOptions{To: jid.MustParse("juliet@jet.test"), Wait: time.Minute, Route: r}
+			opt.Files = []source.Named{{Path: filepath.Join(from, "work")}, {Path: filepath.Join(from, "b")}}
+			begun := time.Now()
+			if err := st.romeo.Send(t.Context(), opt); err != nil {
+				t.Fatal(err)
+			}
+			t.Log(name, time.Since(begun))
+			for _, name := range []string{"work", "b"} {
+				if got, want := picture(t, filepath.Join(st.dir, name)), picture(t, filepath.Join(from, name)); got != want {
+					t.Errorf("received\n%s\nsent\n%s", got, want)
+				}
+			}
+			if n, _ := last[event.Negotiated](&st.out); name == "proxy" && n.Candidate != "proxy" || name == "inband" && n.Transport != "ibb" {
+				t.Errorf("%+v", n)
+			}
+		})
 	}
 }
