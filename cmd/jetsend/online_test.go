@@ -13,7 +13,6 @@ import (
 	"maps"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -209,7 +208,7 @@ func cmdRun(ts *testscript.TestScript, neg bool, args []string) {
 	want, err := strconv.Atoi(args[1])
 	ts.Check(err)
 	setUser(ts, args[0])
-	err = ts.Exec("jetsend", args[2:]...)
+	err = ts.Exec(programOf(ts, args[0]), args[2:]...)
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		ts.Fatalf("run jetsend: %v", err)
@@ -233,8 +232,7 @@ func cmdStart(ts *testscript.TestScript, neg bool, args []string) {
 
 // command prepares a process of its own for a user.
 func command(ts *testscript.TestScript, user string, args []string) *proc {
-	path := filepath.Join(filepath.SplitList(ts.Getenv("PATH"))[0], "jetsend")
-	cmd := exec.Command(path, args...)
+	cmd := exec.Command(programOf(ts, user), args...)
 	cmd.Dir = ts.MkAbs(".")
 	cmd.Env = append([]string{"PATH=" + ts.Getenv("PATH"), "HOME=" + ts.Getenv("HOME"), "TMPDIR=" + ts.Getenv("TMPDIR"), "TERM=xterm"}, as(ts, user)...)
 	cmd.Env = append(cmd.Env, managerVariables(ts)...)
@@ -458,10 +456,13 @@ func freePort(ts *testscript.TestScript) string {
 }
 
 // onlineCondition tells a script which server it runs on, [prosody] or
-// [ejabberd], and whether it may [mount].
+// [ejabberd], whether it may [mount], and whether there is [history].
 func onlineCondition(name string) (bool, error) {
-	if name == "mount" {
+	switch name {
+	case "mount":
 		return mayMount()
+	case "history":
+		return hasHistory(), nil
 	}
 	switch s := xmpptest.Software(name); s {
 	case xmpptest.Prosody, xmpptest.Ejabberd:
@@ -484,6 +485,7 @@ func TestOnline(t *testing.T) {
 	maps.Copy(commands, onlineCommands())
 	maps.Copy(commands, resumeCommands())
 	maps.Copy(commands, daemonCommands())
+	maps.Copy(commands, olderCommands())
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/online",
 		Cmds:                commands,
