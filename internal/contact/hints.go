@@ -161,7 +161,7 @@ func plainCommand(opt Options) string {
 // that is chosen takes none: see [Finder.KnownSets].
 func WithoutSets(who string) string {
 	return "a device of " + clean.Text(who) + " has sent or taken many files in one session before, and its client does not take them so now: " +
-		"each file goes in a session of its own, a directory as an archive of which names and permissions are made safe, and nothing that is there already is updated; " +
+		"each file goes in a session of its own, a directory as an archive, all of it or nothing, and nothing that is there already is updated; " +
 		"an older jetsend and `receive --stdout` are like that, and a server that hides what the client can do looks the same"
 }
 

@@ -31,6 +31,28 @@ type goods struct {
 
 func (g *goods) close() { source.Close(g.sources...) }
 
+// files are the sources of which each goes as a file, whoever takes them.
+func (g *goods) files() []*source.Source {
+	if g.set != nil {
+		return nil
+	}
+	return g.sources
+}
+
+// setsFirst are the clients with the best form that take sets, or all of them when none does.
+func setsFirst(peers []*contact.Peer) []*contact.Peer {
+	var take []*contact.Peer
+	for _, p := range peers {
+		if p.Sets && p.Form == peers[0].Form {
+			take = append(take, p)
+		}
+	}
+	if len(take) == 0 {
+		return peers
+	}
+	return take
+}
+
 // lister lists sets.
 func (e *core) lister() outset.Lister { return outset.Lister{Dir: e.cfg.StateDir, Journal: e.journal} }
 

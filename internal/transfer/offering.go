@@ -76,6 +76,9 @@ func (o *offering) Open() (c *conversation.Conversation, _ end, err error) {
 			break
 		}
 	}
+	if err == nil && c == nil { // all of them take something else
+		err = fault.ErrNotThere
+	}
 	if err != nil {
 		return nil, nil, err
 	}

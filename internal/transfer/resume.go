@@ -97,8 +97,10 @@ func (e *core) resumeSend(ctx context.Context, row journal.Row, opt ResumeOption
 	if err == nil {
 		err = e.contacts().GuardForm(ctx, peers[0], contactOptions(send))
 	}
-	if err == nil && of != nil && !peers[0].Sets {
-		err = noSets(peers[0])
+	if err == nil && of != nil {
+		if peers = setsFirst(peers); !peers[0].Sets {
+			err = noSets(peers[0])
+		}
 	}
 	if err != nil {
 		return e.notResumed(row, fault.Cause(ctx, err))

@@ -38,14 +38,16 @@ func (e *Endpoint) Send(ctx context.Context, opt SendOptions) error {
 	if err != nil {
 		return err
 	}
-	defer g.close()
+	defer func() { g.close() }() // whatever they are then
 	e.cfg.Report(event.Online{JID: e.sess.JID().String()})
 	if opt.Encryption == dialect.ChoosePlaintext {
 		e.cfg.Report(event.Warning{Text: sendsPlaintext})
 	}
-	peers, err := e.chosen(ctx, opt, g.sources)
-	if err == nil && g.set != nil && !peers[0].Sets {
-		g, err = e.apart(ctx, opt, g, peers[0])
+	peers, err := e.chosen(ctx, opt, g.files())
+	if err == nil && g.set != nil {
+		if peers = setsFirst(peers); !peers[0].Sets {
+			g, err = e.apart(ctx, opt, g, peers[0])
+		}
 	}
 	if err != nil {
 		return e.Ended(ctx, err)

@@ -432,3 +432,39 @@ func TestSetPaths(t *testing.T) {
 		})
 	}
 }
+
+// TestSetApart: towards a client that takes no sets, everything goes as before sets were,
+// and with a word about it when the contact had one that does.
+func TestSetApart(t *testing.T) {
+	st := setsStage(t)
+	from := t.TempDir()
+	plantTree(t, from, "work/a", "b")
+	stop := receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts})
+	if err := st.sendNamed(t, filepath.Join(from, "work"), filepath.Join(from, "b")); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	st.juliet.cfg.NoSets, st.dir = true, t.TempDir()
+	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts})
+	if err := st.sendNamed(t, filepath.Join(from, "work"), filepath.Join(from, "b")); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"work", "b"} {
+		if got, want := picture(t, filepath.Join(st.dir, name)), picture(t, filepath.Join(from, name)); got != want {
+			t.Errorf("received\n%s\nsent\n%s", got, want)
+		}
+	}
+	sent := every[event.Sent](&st.out)
+	if len(sent) != 4 || sent[3].Set != "" {
+		t.Errorf("%+v", sent)
+	}
+	warned := 0
+	for _, w := range every[event.Warning](&st.out) {
+		if strings.Contains(w.Text, "many files in one session before") {
+			warned++
+		}
+	}
+	if warned != 1 {
+		t.Errorf("%+v", every[event.Warning](&st.out))
+	}
+}
