@@ -19,9 +19,10 @@ FUZZ_BUDGET ?= 45
 # What `make bench` sends, in bytes, and how often.
 BENCH_SIZE ?= 1073741824
 BENCH_RUNS ?= 3
-# How many rounds `make torture` has, and the bytes of its large file; how many
-# minutes `make soak` takes.
+# How many rounds with a file and with a set `make torture` has, and the bytes of its large
+# file; how many minutes `make soak` takes.
 TORTURE_ROUNDS ?= 25
+TORTURE_SETS ?= 100
 TORTURE_SIZE ?= 10737418240
 SOAK_MINUTES ?= 2
 # What `make flakes` runs, and for how long at most.
@@ -100,6 +101,7 @@ torture: build ## interrupt and resume transfers in every way (TORTUREFLAGS=-see
 	@scripts/need prosody prosody
 	@$(GO) build -o bin/torture ./internal/xmpptest/torture
 	@bin/torture -program bin/jetsend -rounds $(TORTURE_ROUNDS) $(TORTUREFLAGS)
+	@bin/torture -program bin/jetsend -sets -rounds $(TORTURE_SETS) $(TORTUREFLAGS)
 	@bin/torture -program bin/jetsend -long -long-size $(TORTURE_SIZE)
 
 soak: build ## two daemons under load, with faults, for SOAK_MINUTES

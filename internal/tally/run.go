@@ -85,7 +85,8 @@ func (r *Run) tick() {
 	}
 }
 
-// progress tells how far the set has come, as progress of the argument that is moving.
+// progress tells how far the set has come, as progress of the argument that is moving: once
+// the end of that was told, of the first one that is not over.
 func (r *Run) progress(current int, bytes, rate int64) {
 	s := r.set
 	s.mu.Lock()
@@ -94,16 +95,19 @@ func (r *Run) progress(current int, bytes, rate int64) {
 		a := s.arguments[0]
 		e.Files, e.FilesOf = int(a.Done+a.Failed), int(a.Entries)
 	}
+	found := false
 	for i, a := range s.arguments {
-		if i == current {
-			e.Head, e.Bytes, e.Size = a.Head, min(a.Moved, a.Size), a.Size
+		if !a.Over && (i == current || !found) {
+			e.Head, e.Bytes, e.Size, found = a.Head, min(a.Moved, a.Size), a.Size, true
 		}
 		if a.Over && s.items > 1 {
 			e.Files++
 		}
 	}
 	s.mu.Unlock()
-	s.book.report(e)
+	if found {
+		s.book.report(e)
+	}
 }
 
 // Moved counts bytes of data of an entry.

@@ -18,10 +18,13 @@ type Event struct {
 	Direction  string   `json:"direction"`
 	JID        string   `json:"jid"`
 	Transfer   string   `json:"transfer"`
+	Set        string   `json:"set"`
 	Peer       string   `json:"peer"`
 	Name       string   `json:"name"`
 	Path       string   `json:"path"`
 	Size       int64    `json:"size"`
+	SetBytes   int64    `json:"set_bytes"`
+	SetSize    int64    `json:"set_size"`
 	Transport  string   `json:"transport"`
 	Candidate  string   `json:"candidate"`
 	Cipher     string   `json:"cipher"`

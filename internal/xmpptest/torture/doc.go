@@ -12,6 +12,12 @@
 //     event for each run, an exit code that fits what was done to it;
 //   - it needed no help: a bounded number of tries by the documented commands.
 //
+// With -sets each round sends a set instead: files and folders of one `send`, or, in every
+// third round, folders that were sent before and have changed since, some of them at the
+// receiver too. All of it is then there as it is at the sender, nothing twice, and never a
+// file that is half the old one and half the new one; what was edited is kept. Each argument
+// has one terminal event in each run.
+//
 // Every round is made from a seed of its own, which is printed; the same seed makes
 // the same plan, and, as far as timing allows, the same round.
 //

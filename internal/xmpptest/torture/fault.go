@@ -54,7 +54,7 @@ func (r *round) await(ctx context.Context, m moment, base map[*xmpptest.Relay]in
 
 // onWire is about how many bytes a share of the file takes on the carriers.
 func (r *round) onWire(share float64) int64 {
-	n := share * float64(r.plan.size)
+	n := share * float64(r.plan.onWire())
 	switch r.plan.route {
 	case proxy:
 		n *= 2 // there and on

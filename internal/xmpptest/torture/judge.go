@@ -85,16 +85,8 @@ func judgeEnd(a *actor, code int, events []pair.Event, c circumstances) (problem
 	if !allowed(a, code, len(events) == 0, c) {
 		wrong("exit code %d is not allowed here", code)
 	}
-	ends := map[string]string{} // transfer -> terminal event
-	for _, e := range events {
-		key := e.Transfer + " " + e.Direction
-		if before, over := ends[key]; over && a.role == command {
-			wrong("%s after the terminal %s of its transfer", e.Event, before)
-		}
-		if slices.Contains([]string{"sent", "received", "failed"}, e.Event) {
-			ends[key] = e.Event
-		}
-	}
+	ends, more := judgeTerminals(a, code, events)
+	problems = append(problems, more...)
 	failed, negotiated := last(events, "failed"), last(events, "negotiated") != nil
 	if a.role != command || code == codeKilled {
 		return problems
@@ -106,10 +98,36 @@ func judgeEnd(a *actor, code int, events []pair.Event, c circumstances) (problem
 		wrong("exit code %d without a failed event", code)
 	case failed != nil && negotiated && slices.Contains([]int{codeInterrupted, codeInt, codeTerm}, code) && !failed.Resumable:
 		wrong("interrupted with %d, but not resumable", code)
-	case code == codeDone && len(ends) == 0 && a.isSend():
+	case code == codeDone && ends == 0 && a.isSend():
 		wrong("exit code 0, but nothing was sent")
 	}
 	return problems
+}
+
+// judgeTerminals says what is wrong with the terminal events: a command has exactly one for
+// each transfer that it speaks of, and it is the last about that.
+func judgeTerminals(a *actor, code int, events []pair.Event) (ends int, problems []string) {
+	if a.role != command {
+		return 0, nil
+	}
+	over := map[string]string{} // transfer -> terminal event
+	for _, e := range events {
+		key := e.Transfer + " " + e.Direction
+		if before := over[key]; before != "" {
+			problems = append(problems, fmt.Sprintf("%s after the terminal %s of its transfer", e.Event, before))
+		}
+		if slices.Contains([]string{"sent", "received", "failed"}, e.Event) {
+			over[key] = e.Event
+		}
+	}
+	ends = len(over)
+	for _, e := range events {
+		if key := e.Transfer + " " + e.Direction; e.Transfer != "" && over[key] == "" && code != codeKilled {
+			problems = append(problems, fmt.Sprintf("no terminal event of the transfer of %s", e.Line))
+			over[key] = "missing"
+		}
+	}
+	return ends, problems
 }
 
 // isSend tells a send, which must send something, from a resume, which may find
@@ -122,8 +140,8 @@ func (r *round) check(a *actor, e pair.Event) {
 	case "garbage":
 		r.blame("%s wrote something that is no event: %s", a.name, e.Line)
 	case "progress":
-		if e.Bytes > e.Size || e.Size != r.plan.size {
-			r.blame("%s: progress %d of %d", a.name, e.Bytes, e.Size)
+		if e.Bytes > e.Size || e.Set == "" && e.Size != r.plan.size || e.SetBytes > e.SetSize || e.SetSize > r.plan.size {
+			r.blame("%s: progress %d of %d, %d of %d", a.name, e.Bytes, e.Size, e.SetBytes, e.SetSize)
 		}
 	case "resumed":
 		if e.Offset > r.plan.size {
@@ -152,7 +170,12 @@ func (r *round) checkDone(a *actor, e pair.Event, is end) {
 	if a.end != is {
 		r.blame("%s says %s", a.name, e.Event)
 	}
-	if !r.released() {
+	switch {
+	case r.goods != nil:
+		if text := r.goods.missing(r.inbox, e.Name); text != "" {
+			r.blame("%s says %s of %s, but %s", a.name, e.Event, e.Name, text)
+		}
+	case !r.released():
 		r.blame("%s says %s, but the file is not there", a.name, e.Event)
 	}
 }

@@ -35,6 +35,7 @@ func main() {
 	flag.DurationVar(&o.limits.maxHold, "max-hold", 2500*time.Millisecond, "longest stall, refusal or absence")
 	flag.DurationVar(&o.timeout, "timeout", 5*time.Minute, "how long a round may take")
 	flag.BoolVar(&o.dry, "dry", false, "no faults")
+	flag.BoolVar(&o.limits.sets, "sets", false, "rounds with sets instead of files")
 	flag.BoolVar(&o.long, "long", false, "instead: interrupt one large file at 95 % and count the bytes of the rest")
 	flag.Int64Var(&o.longSize, "long-size", 10<<30, "its size, in bytes")
 	flag.Parse()
@@ -81,7 +82,11 @@ func run(ctx context.Context, w io.Writer, o options) (err error) {
 
 // rounds runs the rounds until one goes wrong.
 func rounds(ctx context.Context, w io.Writer, world *world, o options) error {
-	_, _ = fmt.Fprintf(w, "%d rounds from seed %d, up to %d bytes, on %s\n", o.rounds, o.seed, o.limits.maxSize, o.server)
+	what := "files"
+	if o.limits.sets {
+		what = "sets"
+	}
+	_, _ = fmt.Fprintf(w, "%d rounds with %s from seed %d, up to %d bytes, on %s\n", o.rounds, what, o.seed, o.limits.maxSize, o.server)
 	t := newTotals()
 	for i := range o.rounds {
 		if ctx.Err() != nil {

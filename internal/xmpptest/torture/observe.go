@@ -27,16 +27,17 @@ func (r *round) observe(a *actor, e pair.Event) {
 	r.waiting = rest
 	switch e.Event {
 	case "negotiated":
-		r.id[a.end] = e.Transfer
+		r.id[a.end] = e.Transfer // of a set, that of an argument, which is as good
 		if a.end == sender {
-			r.sessions++
+			r.sessions++ // for each argument
 		}
 	case "resumed":
 		if a.end == sender {
 			r.resumed += e.Offset
 		}
 	case "sent":
-		r.sent = true
+		r.told[e.Name] = true
+		r.sent = r.goods == nil || len(r.told) == len(r.goods.names)
 	}
 }
 

@@ -83,8 +83,10 @@ type plan struct {
 	size    int64
 	rate    int64 // bytes per second
 	route   route
-	retries int  // of send and resume
-	fresh   bool // new accounts, not those of the round before
+	retries int    // of send and resume
+	fresh   bool   // new accounts, not those of the round before
+	set     *shape // nil: one file
+	entries int    // of the set
 	// attempts are made one after the other until the transfer is done; the
 	// last ones meet no fault.
 	attempts []attempt
@@ -111,6 +113,7 @@ type limits struct {
 	minSize, maxSize int64
 	maxHold          time.Duration
 	dry              bool
+	sets             bool // the rounds are about sets
 }
 
 // newPlan makes the plan of a seed.
@@ -128,6 +131,9 @@ func newPlan(seed uint64, l limits) plan {
 	p.rate = max(int64(float64(p.size)/took.Seconds()), 16<<10)
 	if rnd.IntN(2) == 0 {
 		p.retries = selfRetries
+	}
+	if l.sets {
+		p.newShape(l)
 	}
 	if l.dry {
 		p.attempts = []attempt{{way: bySend}}
@@ -218,6 +224,9 @@ func (m moment) String() string {
 func (p plan) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d bytes at %d a second, %s, --retries %d, fresh accounts %t", p.size, p.rate, p.route, p.retries, p.fresh)
+	if p.set != nil {
+		fmt.Fprintf(&b, ", %s of %d entries", p.set, p.entries)
+	}
 	for _, a := range p.attempts {
 		if len(a.faults) > 0 {
 			fmt.Fprintf(&b, "\n  %s: %v", a.way, a.faults)

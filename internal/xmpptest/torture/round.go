@@ -25,6 +25,7 @@ type round struct {
 	dir, source, inbox, outbox string
 	logged                     int // what the server had logged before
 	sum                        hash
+	goods                      *goods // of a set; nil: source is a file
 
 	// Of the goroutine that runs the round:
 	tries    int
@@ -42,6 +43,7 @@ type round struct {
 	complete map[string]time.Time // end and transfer -> when a process there first said so
 	id       map[end]string       // the transfer, as that end's last event of it named it
 	sent     bool                 // the sender knows that the file is there
+	told     map[string]bool      // names that the sender was told of as complete
 	resumed  int64                // bytes that were not sent again, all sessions together
 	sessions int
 	faults   []fault // that happened
@@ -70,7 +72,7 @@ var errUndone = errors.New("the transfer is not done after all tries")
 func newRound(ctx context.Context, w *world, p plan, o options) (*round, error) {
 	r := &round{
 		world: w, plan: p, o: o, story: newStory(), daemons: map[end]*keeper{}, received: map[string]int{}, complete: map[string]time.Time{},
-		logged: len(w.server.Log()), id: map[end]string{}, fired: map[kind]bool{}, counts: map[string]int{}, codes: map[int]int{},
+		logged: len(w.server.Log()), id: map[end]string{}, fired: map[kind]bool{}, told: map[string]bool{}, counts: map[string]int{}, codes: map[int]int{},
 	}
 	var err error
 	if r.couple, err = w.couple(ctx, p.fresh); err != nil {
@@ -84,11 +86,28 @@ func newRound(ctx context.Context, w *world, p plan, o options) (*round, error) 
 			return nil, fmt.Errorf("make directory: %w", err)
 		}
 	}
-	if r.sum, err = makeSource(r.source, p.seed, p.size); err != nil {
+	if err := r.makeSources(); err != nil {
 		return nil, err
 	}
-	r.wires, err = layWires(r.dir, w.server, p)
+	r.wires, err = layWires(r.dir, w.server, r.plan)
 	return r, err
+}
+
+// makeSources makes what is sent.
+func (r *round) makeSources() (err error) {
+	p := &r.plan
+	if p.set == nil {
+		r.sum, err = makeSource(r.source, p.seed, p.size)
+		return err
+	}
+	dir := filepath.Join(r.dir, "sources")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return fmt.Errorf("make directory: %w", err)
+	}
+	if r.goods, err = makeGoods(dir, p.seed, p.set); err == nil {
+		p.pace(r.goods.count())
+	}
+	return err
 }
 
 // run makes the attempts until the transfer is done, ends every process, and
@@ -99,7 +118,10 @@ func (r *round) run(ctx context.Context) {
 	defer r.wires.close()
 	trying, cancel := context.WithCancelCause(ctx)
 	r.setAbandon(cancel)
-	err := r.attempts(trying)
+	err := r.before(trying)
+	if err == nil {
+		err = r.attempts(trying)
+	}
 	r.setAbandon(nil)
 	cancel(nil)
 	r.endDaemons()
@@ -156,7 +178,7 @@ func (r *round) suitable(planned way) way {
 	switch {
 	case planned == bySend:
 		return planned
-	case len(r.received) > 0 || r.released():
+	case r.goods == nil && len(r.received) > 0 || r.released():
 		// Sending again would be another transfer if the sender knows already.
 		return bySender
 	case r.id[sender] == "":
@@ -274,7 +296,7 @@ func (r *round) command(ctx context.Context, a attempt) error {
 	r.mu.Unlock()
 	switch {
 	case args[0] == "send":
-		args = append(args, r.source, r.couple.accounts[receiver].JID)
+		args = append(append(args, r.sources()...), r.couple.accounts[receiver].JID)
 	case a.named && id != "":
 		args = append(args, id)
 	}

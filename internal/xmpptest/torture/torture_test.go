@@ -69,6 +69,15 @@ func TestTorture(t *testing.T) {
 	runRounds(t, options{program: p, rounds: 3, seed: 1, limits: small})
 }
 
+// TestTortureSets is the short form of its second half: a set, and an update.
+func TestTortureSets(t *testing.T) {
+	p := program(t)
+	needResume(t, p)
+	sets := small
+	sets.sets = true
+	runRounds(t, options{program: p, rounds: 2, seed: 2, limits: sets})
+}
+
 // TestLong resumes a file that is large enough to see that the rest is small. It is cut
 // earlier than by the command: on a disk in memory a few percent are over too soon.
 func TestLong(t *testing.T) {
@@ -164,7 +173,7 @@ func TestCheck(t *testing.T) {
 	dir := t.TempDir()
 	r := &round{
 		plan: plan{size: 3}, story: newStory(), inbox: filepath.Join(dir, "in"), outbox: filepath.Join(dir, "out"),
-		received: map[string]int{}, complete: map[string]time.Time{}, id: map[end]string{}, counts: map[string]int{},
+		received: map[string]int{}, told: map[string]bool{}, complete: map[string]time.Time{}, id: map[end]string{}, counts: map[string]int{},
 	}
 	var err error
 	if r.sum, err = makeSource(filepath.Join(dir, "source"), 1, 3); err != nil {

@@ -72,8 +72,15 @@ func (r *round) summary() string {
 	if len(r.problems) > 0 {
 		state = "WRONG"
 	}
+	what := mib(r.plan.size)
+	if r.goods != nil {
+		what += fmt.Sprintf(" in %d entries", r.plan.entries)
+		if r.plan.set.update {
+			what += " again"
+		}
+	}
 	return fmt.Sprintf("%-5s seed %d, %s %s, %d tries, done by %s, %.1f s, resumed %s, again %s; %s", state, r.plan.seed,
-		mib(r.plan.size), r.plan.route, r.tries, orNobody(r.finisher), r.took.Seconds(), mib(r.resumed), mib(r.again()), strings.Join(faults, ", "))
+		what, r.plan.route, r.tries, orNobody(r.finisher), r.took.Seconds(), mib(r.resumed), mib(r.again()), strings.Join(faults, ", "))
 }
 
 func orNobody(w way) string {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"jetsend/internal/xmpptest"
 )
@@ -122,9 +123,15 @@ func (w *wires) write(e end, r role, s5b string, p plan) error {
 		order = "[ibb]"
 	}
 	text := fmt.Sprintf("transports:\n  order: %s\n  s5b: {%s}\n", order, s5b)
+	var receives []string
 	if p.rate > 0 {
-		text += fmt.Sprintf("send: {limit_rate: %d}\nreceive: {limit_rate: %d}\n", p.rate, p.rate)
+		text += fmt.Sprintf("send: {limit_rate: %d}\n", p.rate)
+		receives = append(receives, fmt.Sprintf("limit_rate: %d", p.rate))
 	}
+	if p.set != nil && p.set.update {
+		receives = append(receives, "on_conflict: update")
+	}
+	text += fmt.Sprintf("receive: {%s}\n", strings.Join(receives, ", "))
 	if err := os.WriteFile(w.config(e, r), []byte(text), 0o600); err != nil {
 		return fmt.Errorf("write configuration: %w", err)
 	}
