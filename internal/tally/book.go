@@ -61,7 +61,9 @@ func (b *Book) Open(head event.Head, items int, arguments []journal.Argument) *S
 
 // add adds the next argument.
 func (s *Set) add(a journal.Argument) {
-	over := a.State == journal.ArgumentPlaced // what has failed may come in another session
+	// What has failed may come in another session, and of what a crash has kept from being
+	// counted nobody has been told.
+	over := a.State == journal.ArgumentPlaced && a.Done+a.Failed >= a.Entries
 	s.arguments = append(s.arguments, &Argument{Argument: a, Head: HeadOf(s.head, s.items, &a), Over: over})
 	if over {
 		s.left--
