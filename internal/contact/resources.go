@@ -75,3 +75,17 @@ func Prefer(peers []*Peer, resource string) []*Peer {
 		return cmp.Or(cmp.Compare(b.Form, a.Form), cmp.Compare(last(b), last(a)))
 	})
 }
+
+// SetsFirst are the clients with the best form that take sets, or all of them when none does.
+func SetsFirst(peers []*Peer) []*Peer {
+	var take []*Peer
+	for _, p := range peers {
+		if p.Sets && p.Form == peers[0].Form {
+			take = append(take, p)
+		}
+	}
+	if len(take) == 0 {
+		return peers
+	}
+	return take
+}

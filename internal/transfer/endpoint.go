@@ -104,7 +104,7 @@ func (e *Endpoint) open(ctx context.Context) (err error) {
 	if e.journal, err = journal.Open(ctx, e.db, time.Now); err != nil {
 		return &fault.Failure{Code: exitcode.Config, Reason: "state", Err: err}
 	}
-	e.opener().Sweep(ctx, e.journal)
+	e.opener().Sources.Sweep(ctx, e.journal)
 	if e.cfg.Session.BestMechanism, err = login.Mechanism(ctx, e.db); err != nil {
 		return &fault.Failure{Code: exitcode.Config, Reason: "state", Err: err}
 	}

@@ -11,6 +11,7 @@ import (
 	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
+	"jetsend/internal/goods"
 	"jetsend/internal/journal"
 	"jetsend/internal/outset"
 	"jetsend/internal/records"
@@ -23,66 +24,34 @@ import (
 // file to read, or a slow disk to write to.
 const setPatience = 15 * time.Minute
 
-// goods are what a `send` is about: one source that is a set, or one for each file.
-type goods struct {
-	sources []*source.Source
-	set     *outset.Set // nil: it goes as files
+// opener opens what our account sends.
+func (e *core) opener() goods.Opener {
+	return goods.Opener{
+		Sources: source.Opener{Spools: source.Spools(e.cfg.StateDir, e.cfg.Session.JID), Log: e.log},
+		Sets:    outset.Lister{Dir: e.cfg.StateDir, Journal: e.journal},
+		Warn:    func(text string) { e.cfg.Report(event.Warning{Text: text}) },
+	}
 }
 
-func (g *goods) close() { source.Close(g.sources...) }
-
-// files are the sources of which each goes as a file, whoever takes them.
-func (g *goods) files() []*source.Source {
-	if g.set != nil {
-		return nil
+// order is what a send is about.
+func (opt SendOptions) order() goods.Order {
+	return goods.Order{
+		To: opt.To, Files: opt.Files, Limits: source.Limits{MaxSize: opt.MaxSpool, Empty: opt.AllowEmpty},
+		Sets: !opt.AllOrNothing && opt.Encryption == dialect.ChooseBest, Checksum: opt.Checksum,
 	}
-	return g.sources
-}
-
-// setsFirst are the clients with the best form that take sets, or all of them when none does.
-func setsFirst(peers []*contact.Peer) []*contact.Peer {
-	var take []*contact.Peer
-	for _, p := range peers {
-		if p.Sets && p.Form == peers[0].Form {
-			take = append(take, p)
-		}
-	}
-	if len(take) == 0 {
-		return peers
-	}
-	return take
-}
-
-// lister lists sets.
-func (e *core) lister() outset.Lister { return outset.Lister{Dir: e.cfg.StateDir, Journal: e.journal} }
-
-// goods opens what is to be sent, as a set where that may be.
-func (e *core) goods(ctx context.Context, opt SendOptions) (*goods, error) {
-	if opt.AllOrNothing || opt.Encryption != dialect.ChooseBest || !outset.Fits(opt.Files) {
-		sources, err := e.openSources(ctx, opt)
-		return &goods{sources: sources}, err
-	}
-	s, err := e.lister().List(ctx, opt.To, opt.Files, opt.Checksum)
-	if err != nil {
-		return nil, sourceFailure(ctx, err)
-	}
-	for _, text := range s.LeftOut() {
-		e.cfg.Report(event.Warning{Text: text})
-	}
-	return &goods{[]*source.Source{s.Source()}, s}, nil
 }
 
 // apart opens again, for a client that takes no sets, what was listed as one.
-func (e *core) apart(ctx context.Context, opt SendOptions, g *goods, to *contact.Peer) (*goods, error) {
+func (e *core) apart(ctx context.Context, opt SendOptions, g *goods.Goods, to *contact.Peer) (*goods.Goods, error) {
 	if devices, err := e.omemo.Devices(ctx, to.JID.Bare()); err == nil && to.Form == dialect.FormJetsend && e.contacts().KnownSets(ctx, to.JID.Bare(), devices) {
 		e.cfg.Report(event.Warning{Text: contact.WithoutSets(clean.Text(to.JID.Bare().String()))})
 	}
-	sources, err := e.openSources(ctx, opt)
+	files, err := e.opener().Apart(ctx, opt.order())
 	if err != nil {
 		return g, err
 	}
-	g.close()
-	return &goods{sources: sources}, checkPeer(to, opt, sources)
+	g.Close()
+	return files, checkPeer(to, opt, files.Sources)
 }
 
 // enter writes down what the set is made of, and has it in the book.

@@ -8,11 +8,11 @@ import (
 	"jetsend/internal/charge"
 	"jetsend/internal/dialect"
 	"jetsend/internal/fault"
+	"jetsend/internal/goods"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
-	"jetsend/internal/outset"
 	"jetsend/internal/source"
 )
 
@@ -59,7 +59,7 @@ func (in *incoming) grant(ctx context.Context) (done bool, err error) {
 	case row.Paused == journal.PausedHere:
 		return false, fault.ErrPaused
 	}
-	src, of, err := in.reopen(ctx, &row)
+	g, err := in.reopen(ctx, &row)
 	if errors.Is(err, source.ErrChanged) {
 		in.e.failRow(row, err)
 		return false, fmt.Errorf("%w: %w", fault.ErrGone, err)
@@ -70,7 +70,7 @@ func (in *incoming) grant(ctx context.Context) (done bool, err error) {
 	}
 	handle, err := in.e.journal.Begin(ctx, row)
 	if err != nil {
-		source.Close(src)
+		g.Close()
 		if !errors.Is(err, journal.ErrRunning) {
 			in.e.log.Error("journal", "error", err)
 			err = fault.ErrRefused
@@ -80,7 +80,7 @@ func (in *incoming) grant(ctx context.Context) (done bool, err error) {
 	in.head = headOf(row, in.sess.Peer())
 	in.talk.Head = in.head
 	in.up = &upload{
-		e: in.e, src: src, set: of, row: handle, form: dialect.FormJetsend, begun: in.begun, head: in.head, accepted: true,
+		e: in.e, src: g.Sources[0], set: g.Set, row: handle, form: dialect.FormJetsend, begun: in.begun, head: in.head, accepted: true,
 		reader: in.reader, paths: in.terms.Route, marks: &in.r.readings,
 	}
 	if err := in.up.enter(ctx); err != nil {
@@ -98,24 +98,18 @@ func (in *incoming) reader(ctx context.Context, f func(charge.Payment) error) er
 
 // reopen opens the source of a transfer for the contact. A directory is looked through
 // each time.
-func (in *incoming) reopen(ctx context.Context, row *journal.Row) (src *source.Source, of *outset.Set, err error) {
+func (in *incoming) reopen(ctx context.Context, row *journal.Row) (g *goods.Goods, err error) {
 	err = in.reader(ctx, func(pay charge.Payment) error {
 		if err := pay(ctx, 1); err != nil {
 			return err
 		}
-		if row.Source == journal.SourceSet {
-			if of, err = in.e.lister().Again(ctx, row); err == nil {
-				src, err = of.Source(), pay(ctx, int(of.Index.Entries()/charge.FilesPerChunk))
-			}
+		if g, err = in.e.opener().Again(ctx, row); err != nil {
 			return err
 		}
-		if src, err = in.e.opener().Reopen(ctx, row); err != nil || src.Tree == nil {
-			return err
-		}
-		return pay(ctx, src.Tree.Files/charge.FilesPerChunk) // more was not known before
+		return pay(ctx, g.Inside()/charge.FilesPerChunk) // more was not known before
 	})
-	if err != nil && src != nil {
-		source.Close(src)
+	if err != nil && g != nil {
+		g.Close()
 	}
-	return src, of, err
+	return g, err
 }

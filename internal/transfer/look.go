@@ -5,6 +5,7 @@ import (
 
 	"jetsend/internal/contact"
 	"jetsend/internal/dialect"
+	"jetsend/internal/goods"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle/s5b"
 	"jetsend/internal/journal"
@@ -32,10 +33,14 @@ func (e *Endpoint) Contacts() *contact.Finder { return e.contacts() }
 // arrive as it is here. The caller closes them. An error is the *Failure that the Send
 // would end with.
 func (e *Endpoint) OpenSources(ctx context.Context, opt SendOptions) ([]*source.Source, error) {
-	if err := checkTexts(opt); err != nil {
+	if err := goods.CheckTexts(opt.Description, opt.Files); err != nil {
 		return nil, err
 	}
-	return e.openSources(ctx, opt)
+	g, err := e.opener().Apart(ctx, opt.order())
+	if err != nil {
+		return nil, err
+	}
+	return g.Sources, nil
 }
 
 // Paths are the transports that an offer to a client would allow, in the order of trying,

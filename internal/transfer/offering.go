@@ -17,6 +17,7 @@ import (
 	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
+	"jetsend/internal/goods"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
@@ -26,6 +27,10 @@ import (
 	"jetsend/internal/source"
 	"jetsend/internal/xmltree"
 )
+
+// archiveSuffix ends the name of a directory towards clients that get it as a plain
+// archive.
+const archiveSuffix = ".tar"
 
 // offering opens the sessions of one file that we send: it offers the file to the
 // clients of the contact, and goes on trying after an interruption.
@@ -303,7 +308,7 @@ func (o *offering) sealedOffer(ctx context.Context, sid string) profile.Offer {
 	}
 	told := profile.Offer{
 		Transfer: o.head.Transfer, SID: sid, Initiator: o.e.sess.JID(), Responder: o.to.JID, Device: o.e.omemo.DeviceID(),
-		File: f, Batch: o.batch, Restart: o.restart, Directory: directoryOf(o.src), Mode: o.src.Mode,
+		File: f, Batch: o.batch, Restart: o.restart, Directory: goods.Directory(o.src), Mode: o.src.Mode,
 	}
 	if o.set != nil {
 		told.Set = o.set.Sealed()

@@ -11,7 +11,6 @@ import (
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
 	"jetsend/internal/journal"
-	"jetsend/internal/outset"
 	"jetsend/internal/source"
 )
 
@@ -64,9 +63,9 @@ func (e *core) resumeOne(ctx context.Context, key journal.Key, opt ResumeOptions
 
 // resumeSend offers the file again.
 func (e *core) resumeSend(ctx context.Context, row journal.Row, opt ResumeOptions) exitcode.Code {
-	src, of, err := e.reopen(ctx, &row)
+	g, err := e.opener().Again(ctx, &row)
 	if err == nil {
-		defer source.Close(src)
+		defer g.Close()
 	}
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		return e.notResumed(row, cause)
@@ -97,8 +96,8 @@ func (e *core) resumeSend(ctx context.Context, row journal.Row, opt ResumeOption
 	if err == nil {
 		err = e.contacts().GuardForm(ctx, peers[0], contactOptions(send))
 	}
-	if err == nil && of != nil {
-		if peers = setsFirst(peers); !peers[0].Sets {
+	if err == nil && g.Set != nil {
+		if peers = contact.SetsFirst(peers); !peers[0].Sets {
 			err = noSets(peers[0])
 		}
 	}
@@ -108,21 +107,9 @@ func (e *core) resumeSend(ctx context.Context, row journal.Row, opt ResumeOption
 	if !row.Profile {
 		e.cfg.Report(event.Warning{Text: contact.StartsOver(row.Peer.String())})
 	}
-	o := e.offering(send, src, of)
+	o := e.offering(send, g.Sources[0], g.Set)
 	o.unnamed, o.resumed = !opt.Named, true
 	return o.start(ctx, peers, row.ID)
-}
-
-// reopen opens what was sent before.
-func (e *core) reopen(ctx context.Context, row *journal.Row) (src *source.Source, of *outset.Set, err error) {
-	if row.Source != journal.SourceSet {
-		src, err = e.opener().Reopen(ctx, row)
-		return src, nil, err
-	}
-	if of, err = e.lister().Again(ctx, row); err != nil {
-		return nil, nil, err
-	}
-	return of.Source(), of, nil
 }
 
 // resumeReceive asks the contact for the rest, until it is there.

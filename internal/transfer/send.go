@@ -14,6 +14,7 @@ import (
 	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
+	"jetsend/internal/goods"
 	"jetsend/internal/journal"
 	"jetsend/internal/outset"
 	"jetsend/internal/session"
@@ -29,23 +30,23 @@ const sendingAtOnce = 3
 // complete at the other end, else a *Failure. Every file gets exactly one
 // terminal event; a failure before that is not Reported.
 func (e *Endpoint) Send(ctx context.Context, opt SendOptions) error {
-	if err := checkTexts(opt); err != nil {
+	if err := goods.CheckTexts(opt.Description, opt.Files); err != nil {
 		return err
 	}
 	e.sending.Set(opt.LimitRate)
 	e.expire(ctx, e.cfg.KeepFor)
-	g, err := e.goods(ctx, opt)
+	g, err := e.opener().Open(ctx, opt.order())
 	if err != nil {
 		return err
 	}
-	defer func() { g.close() }() // whatever they are then
+	defer func() { g.Close() }() // whatever they are then
 	e.cfg.Report(event.Online{JID: e.sess.JID().String()})
 	if opt.Encryption == dialect.ChoosePlaintext {
 		e.cfg.Report(event.Warning{Text: sendsPlaintext})
 	}
-	peers, err := e.chosen(ctx, opt, g.files())
-	if err == nil && g.set != nil {
-		if peers = setsFirst(peers); !peers[0].Sets {
+	peers, err := e.chosen(ctx, opt, g.Files())
+	if err == nil && g.Set != nil {
+		if peers = contact.SetsFirst(peers); !peers[0].Sets {
 			g, err = e.apart(ctx, opt, g, peers[0])
 		}
 	}
@@ -56,9 +57,9 @@ func (e *Endpoint) Send(ctx context.Context, opt SendOptions) error {
 }
 
 // sendAll sends everything, some of it at the same time.
-func (e *core) sendAll(ctx context.Context, opt SendOptions, g *goods, peers []*contact.Peer) error {
-	sources := g.sources
-	several, queue := newBatch(sources), batch.NewQueue()
+func (e *core) sendAll(ctx context.Context, opt SendOptions, g *goods.Goods, peers []*contact.Peer) error {
+	sources := g.Sources
+	several, queue := g.Batch(), batch.NewQueue()
 	codes, all := make([]exitcode.Code, len(sources)), make([]*offering, len(sources))
 	var group errgroup.Group
 	group.SetLimit(sendingAtOnce)
@@ -66,7 +67,7 @@ func (e *core) sendAll(ctx context.Context, opt SendOptions, g *goods, peers []*
 		group.SetLimit(1) // the first ones are there the sooner
 	}
 	for i, src := range sources {
-		o := e.offering(opt, src, g.set)
+		o := e.offering(opt, src, g.Set)
 		all[i], o.turn = o, queue.Join()
 		if several != nil {
 			b := *several

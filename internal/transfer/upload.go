@@ -26,9 +26,14 @@ import (
 	"jetsend/internal/xmltree"
 )
 
-// receiptTime bounds what the receiver does between the last byte and its
-// receipt: bringing the file to a slow disk.
-const receiptTime = 5 * time.Minute
+const (
+	// receiptTime bounds what the receiver does between the last byte and its
+	// receipt: bringing the file to a slow disk.
+	receiptTime = 5 * time.Minute
+	// unpackTime is how much longer that may take for each file of a directory: every
+	// one of them is synced.
+	unpackTime = 20 * time.Millisecond
+)
 
 // upload is the sending end of one transfer, over as many sessions as it takes,
 // whoever opens them. It holds the row of the transfer.
