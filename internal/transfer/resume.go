@@ -88,19 +88,7 @@ func (e *core) resumeSend(ctx context.Context, row journal.Row, opt ResumeOption
 	if !row.Profile {
 		send.Encryption = dialect.ChooseOther
 	}
-	least := dialect.FormJET
-	if row.Profile {
-		least = dialect.FormJetsend
-	}
-	peers, err := e.await(ctx, send, least)
-	if err == nil {
-		err = e.contacts().GuardForm(ctx, peers[0], contactOptions(send))
-	}
-	if err == nil && g.Set != nil {
-		if peers = contact.SetsFirst(peers); !peers[0].Sets {
-			err = noSets(peers[0])
-		}
-	}
+	peers, err := e.takers(ctx, send, row.Profile, g.Set != nil)
 	if err != nil {
 		return e.notResumed(row, fault.Cause(ctx, err))
 	}
@@ -110,6 +98,24 @@ func (e *core) resumeSend(ctx context.Context, row journal.Row, opt ResumeOption
 	o := e.offering(send, g.Sources[0], g.Set)
 	o.unnamed, o.resumed = !opt.Named, true
 	return o.start(ctx, peers, row.ID)
+}
+
+// takers are the clients that a file or a set can be offered to again.
+func (e *core) takers(ctx context.Context, send SendOptions, ours, set bool) ([]*contact.Peer, error) {
+	least := dialect.FormJET
+	if ours {
+		least = dialect.FormJetsend
+	}
+	peers, err := e.await(ctx, send, least)
+	if err == nil {
+		err = e.contacts().GuardForm(ctx, peers[0], contactOptions(send))
+	}
+	if err == nil && set {
+		if peers = contact.SetsFirst(peers); !peers[0].Sets {
+			err = noSets(peers[0])
+		}
+	}
+	return peers, err
 }
 
 // resumeReceive asks the contact for the rest, until it is there.
