@@ -2,10 +2,12 @@ package contact
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"strings"
 
 	"jetsend/internal/dialect"
+	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/session"
 )
@@ -43,6 +45,30 @@ func replacedLast(all []session.Resource) []session.Resource {
 		}
 	}
 	return append(first, last...)
+}
+
+// WhileThere is a context that ends with fault.ErrNotThere once the receiver that a client
+// is has come back with another resource, as after it was killed: nobody has to wait for
+// the client any more. stop ends the watch.
+func (f *Finder) WhileThere(ctx context.Context, p *Peer) (_ context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		for {
+			changed := f.Account.PresenceChanged()
+			if p.ReplacedAmong(f.Account.Resources(p.JID.Bare())) {
+				cancel(fault.ErrNotThere)
+				return
+			}
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return ctx, func() { cancel(nil); <-watched }
 }
 
 // ReplacedAmong reports whether a resource came after the peer that was taken in the

@@ -1,11 +1,15 @@
 package contact
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"jetsend/internal/dialect"
+	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/session"
 )
@@ -59,4 +63,27 @@ func TestReplacedResource(t *testing.T) {
 	if got := Prefer(peers, "Conversations.x")[0].JID.String(); got != other {
 		t.Errorf("another client is taken for a receiver: %s", got)
 	}
+}
+
+// TestWhileThere: a receiver that was killed and has come back is not waited for, and
+// nobody watches any more after the end.
+func TestWhileThere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage()
+		f := &Finder{Account: s}
+		p := &Peer{JID: jid.MustParse("juliet@jet.test/jetsend.0a0a0a0a"), Software: dialect.Jetsend, Seen: time.Now()}
+		ctx, stop := f.WhileThere(t.Context(), p)
+		s.comes("other")
+		synctest.Wait()
+		if ctx.Err() != nil {
+			t.Error(context.Cause(ctx))
+		}
+		time.Sleep(time.Minute)
+		s.comes("jetsend.0a0a0a0a" + session.OtherResource + "ABCDEFGH")
+		<-ctx.Done()
+		if !errors.Is(context.Cause(ctx), fault.ErrNotThere) {
+			t.Error(context.Cause(ctx))
+		}
+		stop()
+	})
 }

@@ -24,9 +24,13 @@ import (
 	"jetsend/internal/xmltree"
 )
 
-// requestTime is how long a contact's jetsend may take to answer a request, beside
-// the time for reading what we have already: it may have a directory to look through.
-const requestTime = 5 * time.Minute
+const (
+	// requestTime is how long a contact's jetsend may take to answer a request, beside
+	// the time for reading what we have already: it may have a directory to look through.
+	requestTime = 5 * time.Minute
+	// longWait is the least wait that hints suggest.
+	longWait = 5 * time.Minute
+)
 
 // question asks the contact for the rest of a file that it had offered: XEP-0391,
 // encrypted ranged transfers.
@@ -109,8 +113,7 @@ func (q *question) put(to *contact.Peer) (c *conversation.Conversation, err erro
 			return err
 		}
 		c.Lost = d.e.sess.Lost()
-		c.Session, err = d.e.reach(ctx, to, sid, content, patience)
-		return err
+		return d.e.reach(ctx, c, to, sid, content, patience)
 	})
 	if err != nil {
 		return c, err

@@ -136,8 +136,7 @@ func (o *offering) offer() (c *conversation.Conversation, err error) {
 		if patience > 0 {
 			late = time.After(patience)
 		}
-		c.Session, err = o.e.reach(ctx, o.to, sid, content, patience)
-		return err
+		return o.e.reach(ctx, c, o.to, sid, content, patience)
 	})
 	if err == nil {
 		err = o.awaitAccept(c, late)
@@ -268,9 +267,16 @@ func (o *offering) fail(err error) (more bool) {
 	f := fault.New(err, o.marked)
 	o.code = f.Code
 	over := failedWith(o.head, f, o.writeDown(err))
-	over.Declined, over.Hints = fault.Of(err).Declined, slices.Concat(f.Hints, o.hints(err))
+	over.Declined, over.Hints = fault.Of(err).Declined, slices.Concat(f.Hints, o.e.contacts().Hints(o.attempt(), err))
 	o.e.cfg.Report(over)
 	return false
+}
+
+// attempt is what hints go by.
+func (o *offering) attempt() contact.Attempt {
+	return contact.Attempt{
+		To: o.opt.To, Form: o.form, Started: o.marked, Resumed: o.resumed, AnswerTimeout: o.opt.AnswerTimeout, Fingerprint: o.e.omemo.Fingerprint(),
+	}
 }
 
 // prepare makes the route, the envelope and the content.

@@ -2,8 +2,6 @@ package transfer
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -11,13 +9,10 @@ import (
 	"jetsend/internal/conversation"
 	"jetsend/internal/dialect"
 	"jetsend/internal/event"
-	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/profile"
 	"jetsend/internal/route"
-	"jetsend/internal/stanza"
-	"jetsend/internal/stream"
 )
 
 // converse is a conversation that has no session yet. life is the context of its actor.
@@ -32,60 +27,11 @@ func (e *core) answer(c *conversation.Conversation, paths route.Options, s profi
 	return c.Answer(e.routes, paths, s, prefix, e.omemo.DeviceID(), accepting)
 }
 
-// ackTime bounds the acknowledgement of an offer, which no person has to give. It
-// is as long as a path may be silent: where the line is slow, what an in-band stream
-// has under way is in front of the offer, for half a minute on a modem's.
-const ackTime = stream.Idle
-
-// initiate delivers an offer. A client that does not even acknowledge it is not
-// there; a session that comes with an error is the caller's to end.
-func (e *core) initiate(ctx context.Context, to jid.JID, sid string, content jingle.Content, patience time.Duration) (*jingle.Session, error) {
-	late := fault.ErrNotThere
-	if patience > 0 && patience < ackTime {
-		late = fault.ErrNoAnswer
-	} else {
-		patience = ackTime
-	}
-	wait, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	s, err := e.jingle.Initiate(wait, to, sid, content)
-	switch {
-	case err == nil:
-		return s, nil
-	case context.Cause(ctx) != nil:
-		return s, context.Cause(ctx)
-	case errors.Is(err, context.DeadlineExceeded):
-		return s, late
-	}
-	var answer *stanza.Error
-	if errors.As(err, &answer) {
-		err = &fault.OfferError{Answer: answer}
-	}
-	return s, fmt.Errorf("offer to %s: %w", to, err)
-}
-
-// reach is initiate with a client that was chosen. Once its receiver has come back with
-// another resource, as after it was killed, the client is not there, and not waited for.
-func (e *core) reach(ctx context.Context, to *contact.Peer, sid string, content jingle.Content, patience time.Duration) (*jingle.Session, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		for {
-			changed := e.sess.PresenceChanged()
-			if to.ReplacedAmong(e.sess.Resources(to.JID.Bare())) {
-				cancel(fault.ErrNotThere)
-				return
-			}
-			select {
-			case <-changed:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	defer func() { cancel(nil); <-watched }()
-	return e.initiate(ctx, to.JID, sid, content, patience)
+// reach delivers an offer to a client that was chosen.
+func (e *core) reach(ctx context.Context, c *conversation.Conversation, to *contact.Peer, sid string, content jingle.Content, patience time.Duration) error {
+	ctx, stop := e.contacts().WhileThere(ctx, to)
+	defer stop()
+	return c.Initiate(ctx, e.jingle, to.JID, sid, content, patience)
 }
 
 // offerRoute makes the transport for an offer to a peer.

@@ -1,4 +1,4 @@
-package transfer
+package conversation
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"jetsend/internal/dialect"
+	"jetsend/internal/event"
 	"jetsend/internal/fault"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
@@ -37,8 +38,8 @@ func TestSlowOffer(t *testing.T) {
 	}{{stream.Idle - time.Second, nil}, {stream.Idle + time.Second, fault.ErrNotThere}} {
 		synctest.Test(t, func(t *testing.T) {
 			self, to := jid.MustParse("romeo@jet.test/a"), jid.MustParse("juliet@jet.test/b")
-			e := &core{jingle: jingle.NewManager(jingle.Config{Port: slowLine(tt.takes), Self: func() jid.JID { return self }})}
-			_, err := e.initiate(t.Context(), to, "sid", jingle.Content{Creator: jingle.SenderInitiator, Name: dialect.ContentName}, 0)
+			m := jingle.NewManager(jingle.Config{Port: slowLine(tt.takes), Self: func() jid.JID { return self }})
+			err := New(t.Context(), World{}, event.Head{}).Initiate(t.Context(), m, to, "sid", jingle.Content{Creator: jingle.SenderInitiator, Name: dialect.ContentName}, 0)
 			if !errors.Is(err, tt.want) {
 				t.Errorf("after %v: %v", tt.takes, err)
 			}
