@@ -41,6 +41,7 @@ type speaker struct {
 	mu    sync.Mutex
 	err   error
 	broke chan struct{} // closed when err is set
+	ended bool          // the final record is out
 }
 
 func newSpeaker(link Records) *speaker {
@@ -64,7 +65,7 @@ func (s *speaker) run() {
 		select {
 		case b, more := <-s.full:
 			if !more {
-				s.fail(s.link.WriteRecord(s.buf, true))
+				s.last(s.link.WriteRecord(s.buf, true))
 				return
 			}
 			err = s.link.WriteRecord(b, false)
@@ -140,11 +141,25 @@ func (s *speaker) flush() error {
 	}
 }
 
-// end writes what is left as the final record, and waits for that.
+// last takes note of how the final record went.
+func (s *speaker) last(err error) {
+	s.mu.Lock()
+	s.ended = err == nil
+	s.mu.Unlock()
+	s.fail(err)
+}
+
+// end writes what is left as the final record, and waits for that. Once it is out, nothing
+// else counts: the other end may have heard it, and have ended the session.
 func (s *speaker) end() error {
 	close(s.full)
 	s.done.Wait()
-	return s.failed()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return nil
+	}
+	return s.err
 }
 
 // stop ends it without a final record, after its link was closed.
