@@ -37,7 +37,7 @@ type Order struct {
 type Opener struct {
 	Sources source.Opener
 	Sets    outset.Lister
-	// Warn is told what of them will not arrive as it is here.
+	// Warn is told what of them will not arrive as it is here; of a set by WarnOf.
 	Warn func(text string)
 }
 
@@ -63,10 +63,17 @@ func (o Opener) Open(ctx context.Context, of Order) (*Goods, error) {
 	if err != nil {
 		return nil, failure(ctx, err)
 	}
-	for _, text := range s.LeftOut() {
-		o.Warn(text)
-	}
 	return &Goods{[]*source.Source{s.Source()}, s}, nil
+}
+
+// WarnOf tells what of a set will not arrive as it is here, once it is known that it goes as
+// one: as files, something else becomes of it.
+func (o Opener) WarnOf(s *outset.Set) {
+	for _, texts := range [][]string{s.LeftOut(), s.Renamed()} {
+		for _, text := range texts {
+			o.Warn(text)
+		}
+	}
 }
 
 // Apart is Open for a client that takes no sets.

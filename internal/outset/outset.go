@@ -14,6 +14,7 @@ import (
 
 	"jetsend/internal/clean"
 	"jetsend/internal/exclude"
+	"jetsend/internal/filename"
 	"jetsend/internal/index"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
@@ -135,6 +136,28 @@ func (s *Set) Begin(transfer string) set.Listing {
 		return id
 	})
 	return s.Index
+}
+
+// maxRenamed bounds the texts about names.
+const maxRenamed = 10
+
+// Renamed says, for people, which arguments have another name at a jetsend that receives
+// them, as far as that can be known here.
+func (s *Set) Renamed() (texts []string) {
+	more := 0
+	for _, a := range s.Arguments() {
+		switch safe := filename.Safe(a.Name); {
+		case safe == a.Name:
+		case len(texts) == maxRenamed:
+			more++
+		default:
+			texts = append(texts, fmt.Sprintf("%s arrives as %s at another jetsend", clean.Text(a.Name), safe))
+		}
+	}
+	if more > 0 {
+		texts = append(texts, fmt.Sprintf("%d more arrive under other names", more))
+	}
+	return texts
 }
 
 // LeftOut says, for people, of what is known not to come.

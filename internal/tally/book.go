@@ -1,8 +1,10 @@
 package tally
 
 import (
+	"fmt"
 	"sync"
 
+	"jetsend/internal/clean"
 	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/journal"
@@ -37,6 +39,7 @@ type Set struct {
 	arguments []*Argument // the first ones of all
 	left      int         // that have not ended
 	codes     []exitcode.Code
+	said      int // warnings
 }
 
 // Open has a set in the book: the one that is in it, or a new one of so many arguments. The
@@ -256,7 +259,33 @@ func (s *Set) End(n int) (e event.Event) {
 	return e
 }
 
+// maxSaid bounds what people are told of single entries that have arrived.
+const maxSaid = 10
+
+// report reports what an entry brings about. The caller holds s.mu.
+func (s *Set) report(e event.Event) {
+	if _, is := e.(event.Warning); is {
+		if s.said++; s.said > maxSaid {
+			return
+		}
+	}
+	s.book.report(e)
+}
+
+// sum says how many entries there is more to say of, once.
+func (s *Set) sum() {
+	s.mu.Lock()
+	more := s.said - maxSaid
+	s.said = 0
+	s.mu.Unlock()
+	if more > 0 {
+		s.book.report(event.Warning{Text: fmt.Sprintf("%s: %d more have other names at the receiver", clean.Text(s.head.Name), more)})
+	}
+}
+
+// close takes the set out of the book.
 func (s *Set) close() {
+	s.sum()
 	s.book.mu.Lock()
 	defer s.book.mu.Unlock()
 	delete(s.book.open, s.key)

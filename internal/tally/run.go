@@ -146,7 +146,7 @@ func (r *Run) Settled(argument int, it *set.Item, o set.Outcome) {
 		if over = a.Over; over {
 			return
 		}
-		a.Settled(strings.Join(it.Entry.Path, "/"), o, r.set.book.report)
+		a.Settled(strings.Join(it.Entry.Path, "/"), o, r.set.report)
 		if o.How != 0 {
 			a.Durable += size
 		}

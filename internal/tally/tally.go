@@ -13,6 +13,7 @@ import (
 	"jetsend/internal/clean"
 	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/filename"
 	"jetsend/internal/journal"
 	"jetsend/internal/set"
 )
@@ -38,8 +39,8 @@ func HeadOf(head event.Head, items int, a *journal.Argument) event.Head {
 	return head
 }
 
-// Settled counts an entry of the argument, and reports one that has failed; path is below
-// the argument, "" for its root.
+// Settled counts an entry of the argument, and reports one that has failed, and what people
+// should know of one that has arrived; path is below the argument, "" for its root.
 func (a *Argument) Settled(path string, o set.Outcome, report func(event.Event)) {
 	switch o.How {
 	case set.Changed:
@@ -60,6 +61,31 @@ func (a *Argument) Settled(path string, o set.Outcome, report func(event.Event))
 	if o.Kept != "" {
 		a.Kept++
 	}
+	for _, text := range a.changes(path, o) {
+		report(event.Warning{Text: text})
+	}
+}
+
+// changes says, for people, what has another name at the receiver than it was sent by. What
+// whoever reads it has been told already is not said again: before, that the name of a
+// whole argument is none for a download directory; with its end, where it is.
+func (a *Argument) changes(path string, o set.Outcome) (texts []string) {
+	name, sends := a.Head.Name, a.Head.Direction == event.Send
+	switch {
+	case o.Renamed == "" || path == "" && (!sends || o.Renamed == filename.Safe(a.Name)):
+	case path == "":
+		texts = append(texts, fmt.Sprintf("%s arrived as %s", name, clean.Text(o.Renamed)))
+	default:
+		texts = append(texts, fmt.Sprintf("%s: %s arrived as %s", name, clean.Text(path), clean.Text(o.Renamed)))
+	}
+	if o.Kept == "" {
+		return texts
+	}
+	where := "here"
+	if sends {
+		where = "at the receiver"
+	}
+	return append(texts, fmt.Sprintf("%s: %s was edited %s, and is kept there as %s", name, clean.Text(path), where, clean.Text(o.Kept)))
 }
 
 // tell reports an entry of a folder that does not come.

@@ -46,7 +46,9 @@ func (e *Endpoint) Send(ctx context.Context, opt SendOptions) error {
 	}
 	peers, err := e.chosen(ctx, opt, g.Files())
 	if err == nil && g.Set != nil {
-		if peers = contact.SetsFirst(peers); !peers[0].Sets {
+		if peers = contact.SetsFirst(peers); peers[0].Sets {
+			e.opener().WarnOf(g.Set)
+		} else {
 			g, err = e.apart(ctx, opt, g, peers[0])
 		}
 	}
