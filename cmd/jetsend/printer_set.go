@@ -296,7 +296,12 @@ func leftOver(e event.Failed) string {
 	if e.Entries == 0 {
 		return ""
 	}
-	s := fmt.Sprintf(": %d of %d entries did not arrive", e.EntriesFailed, e.Entries)
+	s := fmt.Sprintf("%d of %d entries did not arrive", e.EntriesFailed, e.Entries)
+	if strings.HasPrefix(e.Reason, s) { // which says it
+		s = ""
+	} else {
+		s = ": " + s
+	}
 	if e.Direction == event.Receive && e.Path != "" {
 		s += ", the rest is in " + clean.Text(e.Path)
 	}
