@@ -233,3 +233,32 @@ func TestRun(t *testing.T) {
 	}
 	got.want(t, "offer a", "accepted a", "offer b", "accepted b", "received a")
 }
+
+// TestOtherNames: what has another name at the receiver is told up to a bound, then counted;
+// a name that its reader knows already is not.
+func TestOtherNames(t *testing.T) {
+	var got told
+	s := NewBook(got.report, nil).Open(headOf(event.Send), 3, three())
+	for i := range maxSaid + 3 {
+		s.Argument(1, func(a *Argument) {
+			a.Settled(fmt.Sprint(i), set.Outcome{How: set.Changed, Kept: "k (1)\x1b"}, s.report)
+		})
+	}
+	if n := len(got.all); n != maxSaid || got.all[0] != event.Event(event.Warning{Text: "b: 0 was edited at the receiver, and is kept there as k (1)\ufffd"}) {
+		t.Errorf("%d: %+v", n, got.all[:1])
+	}
+	s.End(1)
+	s.End(2)
+	if last := got.all[len(got.all)-1]; last != event.Event(event.Warning{Text: "a and 2 more: 3 more have other names at the receiver"}) {
+		t.Errorf("%+v", last)
+	}
+	for direction, want := range map[event.Direction]string{event.Send: "[.x arrived as _x (1)]", event.Receive: "[]"} {
+		a := Argument{Argument: journal.Argument{Name: ".x"}, Head: event.Head{Direction: direction, Name: ".x"}}
+		if texts := fmt.Sprint(a.changes("", set.Outcome{Renamed: "_x (1)"})); texts != want {
+			t.Errorf("%s: %s", direction, texts)
+		}
+		if texts := a.changes("", set.Outcome{Renamed: "_x"}); texts != nil {
+			t.Errorf("%s: %q", direction, texts)
+		}
+	}
+}
