@@ -15,9 +15,6 @@ import (
 	"jetsend/internal/jid"
 )
 
-// maxArguments bounds the arguments of a set: the files of one `send`.
-const maxArguments = 1 << 20
-
 // ArgumentState says how far an argument of a set has come.
 type ArgumentState string
 

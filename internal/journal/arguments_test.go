@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"jetsend/internal/set"
 )
 
 func sentSet(id string, items int) Row {
@@ -137,7 +139,7 @@ func TestArgumentsRefused(t *testing.T) {
 	wantErr(t, "after Release", h.SetArguments(ctx, twoArguments()), ErrReleased)
 	for name, spoil := range map[string]func(*Row){
 		"no arguments": func(r *Row) { r.Items = 0 },
-		"too many":     func(r *Row) { r.Items = maxArguments + 1 },
+		"too many":     func(r *Row) { r.Items = set.MaxArguments + 1 },
 		"a path":       func(r *Row) { r.Path = "/home/juliet/d" },
 		"a manifest":   func(r *Row) { r.Manifest = keyA[:32] },
 		"no profile":   func(r *Row) { r.Profile = false },

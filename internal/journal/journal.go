@@ -304,6 +304,7 @@ func (j *Journal) takeUp(ctx context.Context, tx *sql.Tx, old *Row, row Row) (Ro
 	}
 	if old.Source == SourceSet {
 		old.resize(row.Size)
+		old.Entries = row.Entries
 	}
 	if err := save(ctx, tx, old); err != nil {
 		return row, err

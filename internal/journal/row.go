@@ -17,6 +17,7 @@ import (
 
 	"jetsend/internal/fileid"
 	"jetsend/internal/jid"
+	"jetsend/internal/set"
 )
 
 // Direction says on which end of the transfer this account is.
@@ -121,7 +122,10 @@ type Row struct {
 	Source Source
 	// Items is how many arguments a set has; 0 for what is no set.
 	Items int
-	Size  int64 // bytes; of a set those of all its files, by the newest offer
+	// Entries is how many files, directories and links a set may have that is received, by
+	// the newest offer; 0: nobody has said.
+	Entries int64
+	Size    int64 // bytes; of a set those of all its files, by the newest offer
 	// MTime is the modification time of the source; when receiving, as it was
 	// announced. Zero when that is not known.
 	MTime time.Time
@@ -213,8 +217,8 @@ func (r *Row) check() error {
 }
 
 func (r *Row) checkSource() error {
-	if (r.Source == SourceSet) != (r.Items > 0) || r.Items < 0 || r.Items > maxArguments {
-		return fmt.Errorf("%d arguments of a %s", r.Items, r.Source)
+	if (r.Source == SourceSet) != (r.Items > 0) || r.Items < 0 || r.Items > set.MaxArguments || r.Entries < 0 || r.Entries > set.MaxEntries {
+		return fmt.Errorf("%d arguments and %d entries of a %s", r.Items, r.Entries, r.Source)
 	}
 	switch r.Source {
 	case SourceSet:
@@ -266,7 +270,7 @@ type milli int64
 func (m milli) time() time.Time { return time.UnixMilli(int64(m)).UTC() }
 
 const columns = `id, direction, batch, peer, resource, profile, name, dir, path, size, mtime_s, mtime_ns,
-	sha256, state, durable, released, retries, created, updated, finished, error, mode, manifest, moved, description, paused, declined, origin, phase, source, patterns, items`
+	sha256, state, durable, released, retries, created, updated, finished, error, mode, manifest, moved, description, paused, declined, origin, phase, source, patterns, items, entries`
 
 // keysOf are the identity keys of a row, in hexadecimal and one after the other:
 // read with the row, since a query for each of thousands takes seconds.
@@ -297,7 +301,7 @@ func scan(rows *sql.Rows) (r Row, err error) {
 	var seconds, nanos, finished sql.NullInt64
 	var created, updated, moved milli
 	err = rows.Scan(&r.ID, &r.Direction, &r.Batch, &peer, &r.Resource, &r.Profile, &r.Name, &r.Dir, &r.Path, &r.Size, &seconds, &nanos,
-		&r.SHA256, &r.State, &r.Durable, &r.Released, &r.Retries, &created, &updated, &finished, &r.LastError, &r.Mode, &r.Manifest, &moved, &r.Description, &r.Paused, &r.Declined, &r.Origin, &r.Phase, &r.Source, &r.Exclude, &r.Items, &keys)
+		&r.SHA256, &r.State, &r.Durable, &r.Released, &r.Retries, &created, &updated, &finished, &r.LastError, &r.Mode, &r.Manifest, &moved, &r.Description, &r.Paused, &r.Declined, &r.Origin, &r.Phase, &r.Source, &r.Exclude, &r.Items, &r.Entries, &keys)
 	if err != nil {
 		return r, err
 	}
@@ -361,15 +365,15 @@ func save(ctx context.Context, tx *sql.Tx, r *Row) error {
 	if !r.Finished.IsZero() {
 		finished = sql.NullInt64{Int64: r.Finished.UnixMilli(), Valid: true}
 	}
-	const query = `INSERT INTO transfers (` + columns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+	const query = `INSERT INTO transfers (` + columns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
 		ON CONFLICT (id, direction) DO UPDATE SET batch = excluded.batch, resource = excluded.resource, name = excluded.name, dir = excluded.dir,
 		path = excluded.path, size = excluded.size, sha256 = excluded.sha256, state = excluded.state, durable = excluded.durable,
 		released = excluded.released, retries = excluded.retries, updated = excluded.updated,
 		finished = excluded.finished, error = excluded.error, moved = excluded.moved, description = excluded.description, paused = excluded.paused,
-		declined = excluded.declined, phase = excluded.phase`
+		declined = excluded.declined, phase = excluded.phase, entries = excluded.entries`
 	_, err := tx.ExecContext(ctx, query, r.ID, string(r.Direction), r.Batch, r.Peer.Bare().String(), r.Resource, r.Profile, r.Name, r.Dir, r.Path,
 		r.Size, seconds, nanos, r.SHA256, string(r.State), r.Durable, r.Released, r.Retries, r.Created.UnixMilli(), r.Updated.UnixMilli(),
-		finished, r.LastError, uint32(r.Mode), r.Manifest, r.Moved.UnixMilli(), r.Description, string(r.Paused), r.Declined, r.Origin, string(r.Phase), r.Source.stored(), r.Exclude, r.Items)
+		finished, r.LastError, uint32(r.Mode), r.Manifest, r.Moved.UnixMilli(), r.Description, string(r.Paused), r.Declined, r.Origin, string(r.Phase), r.Source.stored(), r.Exclude, r.Items, r.Entries)
 	if err != nil {
 		return err
 	}

@@ -88,7 +88,8 @@ ALTER TABLE transfers ADD COLUMN patterns TEXT NOT NULL DEFAULT '' CHECK (length
 // whoever looks for it. A row of folders outlives all transfers. Devices and inodes are
 // unsigned numbers, as the signed ones of the same bits.
 const sets = `
-ALTER TABLE transfers ADD COLUMN items INTEGER NOT NULL DEFAULT 0 CHECK (items BETWEEN 0 AND 1048576);
+ALTER TABLE transfers ADD COLUMN items INTEGER NOT NULL DEFAULT 0 CHECK (items BETWEEN 0 AND 65536);
+ALTER TABLE transfers ADD COLUMN entries INTEGER NOT NULL DEFAULT 0 CHECK (entries BETWEEN 0 AND 4194304);
 CREATE TABLE arguments (
 	id        TEXT    NOT NULL,
 	direction TEXT    NOT NULL,

@@ -24,7 +24,7 @@ import (
 )
 
 // Fits reports whether what is named goes as a set to a contact who takes them: more than
-// one thing, a folder, or a file with holes. Inputs do not.
+// one thing, but no more than a set holds; a folder, or a file with holes. Inputs do not.
 func Fits(named []source.Named) bool {
 	if len(named) > set.MaxArguments || slices.ContainsFunc(named, func(n source.Named) bool { return n.Input != nil }) {
 		return false

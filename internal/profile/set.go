@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"jetsend/internal/set"
 	"jetsend/internal/xmltree"
@@ -52,6 +53,16 @@ func (l *Listed) element() *xmltree.Element {
 	}
 	return xmltree.New(NS, "item").Set("name", l.Name).Set("kind", kind).
 		Set("bytes", strconv.FormatInt(l.Bytes, 10)).Set("entries", strconv.FormatInt(l.Entries, 10))
+}
+
+// AsListed is how the name of an item is listed: without the bytes that XML cannot hold.
+func AsListed(name string) string {
+	l := Listed{Name: strings.ToValidUTF8(name, "\uFFFD")}
+	x, err := xmltree.Parse(l.element().Bytes())
+	if err != nil { // not of what we have written
+		return l.Name
+	}
+	return x.Attr("name")
 }
 
 func parseListed(x *xmltree.Element) (l Listed, err error) {

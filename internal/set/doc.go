@@ -32,6 +32,9 @@ const (
 	MaxArguments = 1 << 16
 	// MaxEntries bounds those of a set.
 	MaxEntries = 1 << 22
+	// MaxName bounds the name of an argument: file systems have 255 characters of up to
+	// four bytes.
+	MaxName = 1024
 	// MaxExtents bounds those of a file.
 	MaxExtents = 1 << 20
 )

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"io"
+	"slices"
 )
 
 // hear hears the receiver. It never waits for the one that speaks, so that neither end can
@@ -56,17 +57,9 @@ func (s *sending) take(m Message) error {
 		}
 		return err
 	case Renamed:
-		u, err := s.settled(m.Number)
-		if err == nil {
-			u.Renamed = m.Name
-		}
-		return err
+		return s.named(m.Number, m.Name, func(u *unsettled) *string { return &u.Renamed })
 	case Kept:
-		u, err := s.settled(m.Number)
-		if err == nil {
-			u.Kept = m.Name
-		}
-		return err
+		return s.named(m.Number, m.Name, func(u *unsettled) *string { return &u.Kept })
 	case Done:
 		if !s.over || len(s.open) > 0 || m != Done(s.total) {
 			return Refuse("done with %d released and %d failed, of %d and %d, and %d entries left", m.Released, m.Failed, s.total.Released, s.total.Failed, len(s.open))
@@ -83,6 +76,9 @@ func (s *sending) want(m Want) error {
 		return Refuse("%d entries from %d are wanted, of %d, after %d", m.Count, m.First, s.next, s.wanted)
 	}
 	s.wanted += m.Count
+	if len(s.asked) > 2*Window { // most are settled: no more than Window can be open
+		s.asked = slices.DeleteFunc(s.asked, func(a asked) bool { return s.open[a.number] == nil })
+	}
 	for n := m.First; n < s.wanted; n++ {
 		u := s.open[n] // nobody has come to a word about it before it was asked for
 		if m.Nothing {
@@ -96,6 +92,21 @@ func (s *sending) want(m Want) error {
 		}
 		s.asked = append(s.asked, asked{number: n, unsettled: u, have: m.Have, sum: m.SHA256})
 	}
+	return nil
+}
+
+// named takes a name that the other end tells of an entry, once: saying it again and again
+// would count as getting on.
+func (s *sending) named(n uint64, name string, of func(*unsettled) *string) error {
+	u, err := s.settled(n)
+	if err != nil {
+		return err
+	}
+	known := of(u)
+	if *known != "" {
+		return Refuse("another name of entry %d", n)
+	}
+	*known = name
 	return nil
 }
 

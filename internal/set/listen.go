@@ -73,6 +73,9 @@ func (r *Receiver) take(m Message, from *Reader, into Target) error {
 func (r *Receiver) index(m Message, from *Reader, into Target) error {
 	switch m := m.(type) {
 	case Argument:
+		if r.arguments == r.opt.Arguments {
+			return Refuse("more than the %d arguments that were offered", r.arguments)
+		}
 		r.arguments++
 		return into.Argument(r.arguments-1, m)
 	case Entry:
@@ -131,7 +134,10 @@ func (r *Receiver) entry(e Entry, from *Reader, into Target) error {
 func (r *Receiver) begin(extents int) (uint64, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.open) == Window || len(r.open) > 0 && r.extents+extents > MaxExtents {
+	switch {
+	case r.next == r.opt.Entries:
+		return 0, Refuse("more than the %d entries that were offered", r.next)
+	case len(r.open)+r.unsaid >= Window || len(r.open) > 0 && r.extents+extents > MaxExtents:
 		return 0, Refuse("more than %d entries, or %d extents, ahead", Window, MaxExtents)
 	}
 	n := r.next

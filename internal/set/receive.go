@@ -13,6 +13,13 @@ type ReceiveOptions struct {
 	Moved func(number uint64, n int)
 	// Patience is how long the other end may get nothing on; 0: for ever.
 	Patience time.Duration
+	// Arguments and Entries are how many there are at most, as they were offered; 0: as
+	// many as a set may have.
+	Arguments int
+	Entries   uint64
+	// Ended is told, once, of an error that ends the session, before Run waits for what the
+	// [Target] is at: what is read for a session that is over can stop. nil: nobody is.
+	Ended func(error)
 }
 
 // Receiver is the end that a set comes to.
@@ -31,6 +38,7 @@ type Receiver struct {
 	open     map[uint64]int // entries that are not settled, with the number of their extents
 	extents  int            // of them all
 	say      []Message      // what is to be said
+	unsaid   int            // entries that are settled in it: the other end has not heard of them
 	total    Totals
 	indexed  bool   // there is no further entry
 	next     uint64 // number of the next entry
@@ -41,6 +49,12 @@ type Receiver struct {
 // NewReceiver makes a receiver. Its Settled is to be called by the [Target] that Run is
 // given.
 func NewReceiver(link Records, o ReceiveOptions) *Receiver {
+	if o.Arguments == 0 {
+		o.Arguments = MaxArguments
+	}
+	if o.Entries == 0 {
+		o.Entries = MaxEntries
+	}
 	return &Receiver{link: link, opt: o, open: map[uint64]int{}, wake: make(chan struct{}, 1)}
 }
 
@@ -73,6 +87,7 @@ func (r *Receiver) settle(o Outcome) {
 	}
 	delete(r.open, o.Number)
 	r.extents -= extents
+	r.unsaid++
 	if o.Renamed != "" {
 		r.say = append(r.say, Renamed{o.Number, o.Renamed})
 	}
@@ -128,7 +143,7 @@ const farewell = 10 * time.Second
 // The link is closed when it returns an error.
 func (r *Receiver) Run(ctx context.Context, into Target) (Totals, error) {
 	r.out = newSpeaker(r.link)
-	w := newWatch(ctx, r.out, r.opt.Patience)
+	w := newWatch(ctx, r.out, r.opt.Patience, r.opt.Ended)
 	r.mu.Lock()
 	r.watch = w
 	r.mu.Unlock()
@@ -160,6 +175,7 @@ func (r *Receiver) run() error {
 		done := r.indexed && len(r.open) == 0
 		r.mu.Unlock()
 		for _, m := range say {
+			r.goes(m)
 			if err := r.out.say(m); err != nil {
 				return err
 			}
@@ -176,4 +192,21 @@ func (r *Receiver) run() error {
 			return r.out.failed()
 		}
 	}
+}
+
+// goes takes note that a message is about to be said. The other end tells no more than it may
+// by what it has heard; so an entry counts until here, and who does not listen fills no memory.
+func (r *Receiver) goes(m Message) {
+	n := 0
+	switch m := m.(type) {
+	case Released:
+		n = int(m.Count)
+	case Failed:
+		n = 1
+	default:
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.unsaid -= n
 }

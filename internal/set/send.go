@@ -27,7 +27,7 @@ type Totals struct{ Released, Failed uint64 }
 // its cause. The link is closed when it returns an error.
 func Send(ctx context.Context, link Records, from Listing, o SendOptions) (Totals, error) {
 	s := &sending{from: from, opt: o, out: newSpeaker(link), open: map[uint64]*unsettled{}, wake: make(chan struct{}, 1), argument: -1}
-	s.watch = newWatch(ctx, s.out, o.Patience)
+	s.watch = newWatch(ctx, s.out, o.Patience, nil)
 	var heard sync.WaitGroup
 	heard.Go(func() { s.watch.end(s.hear(NewReader(link.ReadRecord))) })
 	err := s.run(ctx)

@@ -402,6 +402,8 @@ func TestReceiverLies(t *testing.T) {
 		"released far":          {Want{First: 0, Count: 1}, Released{0, 1 << 60, New}},
 		"failed beyond":         {Failed{9, "x"}},
 		"renamed when released": {Want{First: 0, Count: 1}, Released{0, 1, New}, Renamed{0, "x"}},
+		"renamed twice":         {Want{First: 0, Count: 1}, Renamed{0, "x"}, Renamed{0, "x"}},
+		"kept twice":            {Want{First: 0, Count: 1}, Kept{0, "x"}, Kept{0, "y"}},
 		"done before":           {Want{First: 0, Count: 4, Nothing: true}, Done{4, 0}},
 		"done with other words": {Want{First: 0, Count: 4, Nothing: true}, Released{0, 4, Equal}, Done{3, 1}},
 		"more behind done":      {Want{First: 0, Count: 4, Nothing: true}, Released{0, 4, Equal}, Done{4, 0}, Done{4, 0}},

@@ -161,6 +161,7 @@ func TestLies(t *testing.T) {
 		"a folder of 15":       Argument{Folder: make([]byte, 15), Entries: 1},
 		"no entries":           Argument{},
 		"10^7 entries":         Argument{Entries: 1e7},
+		"a long name":          Argument{Name: long(MaxName + 1), Entries: 1},
 	} {
 		if got, err := NewReader(inRecords(Append(nil, m), 1<<16)).Read(); !errors.Is(err, ErrMessage) {
 			t.Errorf("%s: %+v, %v", name, got, err)

@@ -18,13 +18,14 @@ type watch struct {
 	limit time.Duration
 	timer *time.Timer // nil: no limit
 	stop  func() bool // of the end of ctx
+	ended func(error) // nil, or told of the cause
 
 	mu    sync.Mutex
 	cause error
 }
 
-func newWatch(ctx context.Context, out *speaker, limit time.Duration) *watch {
-	w := &watch{out: out, limit: limit}
+func newWatch(ctx context.Context, out *speaker, limit time.Duration, ended func(error)) *watch {
+	w := &watch{out: out, limit: limit, ended: ended}
 	w.stop = context.AfterFunc(ctx, func() { w.end(context.Cause(ctx)) })
 	if limit > 0 {
 		w.timer = time.AfterFunc(limit, func() { w.end(ErrSilent) })
@@ -57,6 +58,9 @@ func (w *watch) end(err error) {
 	if first {
 		w.out.fail(err)
 		_ = w.out.link.Close()
+		if w.ended != nil {
+			w.ended(err)
+		}
 	}
 }
 

@@ -247,7 +247,7 @@ func (p *parser) argument() Message {
 	} else {
 		copy(a.ID[:], id)
 	}
-	a.Name = string(p.text(MaxPath))
+	a.Name = string(p.text(MaxName))
 	if folder := p.text(FolderSize); len(folder) > 0 {
 		a.Folder = append(a.Folder, folder...)
 	}

@@ -98,6 +98,16 @@ func (s *Set) Describe(text string) {
 	s.text = text
 }
 
+// Name is that of an argument that is known, else "".
+func (s *Set) Name(number int) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if number >= len(s.arguments) {
+		return ""
+	}
+	return s.arguments[number].Name
+}
+
 // meet takes note of the peer of the session of the moment.
 func (s *Set) meet(head event.Head) {
 	s.mu.Lock()

@@ -10,8 +10,11 @@ type Followed struct {
 	set.Target
 	Run  *Run
 	next func(set.Outcome)
+	// Hold, unless nil, is asked before about each argument, whether it is what was agreed to.
+	Hold func(number int, a set.Argument) error
 
 	argument int
+	folder   bool             // it is said to be one
 	entries  map[uint64]entry // that are not settled; under the lock of the run
 }
 
@@ -29,13 +32,21 @@ func (r *Run) Follow(next func(set.Outcome)) *Followed {
 
 // Argument implements [set.Target].
 func (f *Followed) Argument(number int, a set.Argument) error {
-	f.argument = number
+	if f.Hold != nil {
+		if err := f.Hold(number, a); err != nil {
+			return err
+		}
+	}
+	f.argument, f.folder = number, len(a.Folder) > 0
 	f.Run.meet(journal.Argument{Number: number, Name: a.Name, Folder: len(a.Folder) > 0, Size: a.Bytes, Entries: int64(a.Entries)})
 	return f.Target.Argument(number, a)
 }
 
 // Entry implements [set.Target].
 func (f *Followed) Entry(n uint64, e set.Entry, x []set.Extent) (set.Want, error) {
+	if len(e.Path) == 0 && f.folder != (e.Kind == set.Directory) {
+		return set.Want{}, set.Refuse("an argument that is not the folder, or the file, that was said")
+	}
 	f.Run.mu.Lock()
 	f.entries[n] = entry{f.argument, set.Item{Entry: e, Extents: x}}
 	f.Run.mu.Unlock()

@@ -234,7 +234,7 @@ func (in *incoming) decide(ctx context.Context) (done bool, err error) {
 func (in *incoming) goesOn(known journal.Row) bool {
 	same := known.Size == in.file.Size
 	if s := in.set(); s != nil {
-		same = known.Items == s.Items && in.file.Size <= known.Size
+		same = known.Items == s.Items && s.Entries <= known.Entries && in.file.Size <= known.Size && in.listedAs(known)
 	}
 	return (known.State == journal.Interrupted || known.State.Live()) && same && known.Name == in.file.Name &&
 		known.Paused != journal.PausedHere // the user who stopped it by hand is asked
@@ -339,7 +339,7 @@ func (in *incoming) row() journal.Row {
 		row.Mode = in.d.Sealed().Mode
 	}
 	if s := in.set(); s != nil {
-		row.Source, row.Items = journal.SourceSet, s.Items
+		row.Source, row.Items, row.Entries = journal.SourceSet, s.Items, s.Entries
 	}
 	if b := in.batch(); b != nil {
 		row.Batch = b.ID

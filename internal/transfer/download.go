@@ -59,9 +59,10 @@ type download struct {
 	judge  func(omemo.Device) error // of the device that hands the rest out, when we ask
 	told   func()                   // called when the contact has said yes to our request
 
-	sink   *sink.File     // nil until it is taken
-	tally  *tally.Set     // of a set, which sink is then
-	sender []omemo.Device // that hands it out
+	sink   *sink.File       // nil until it is taken
+	tally  *tally.Set       // of a set, which sink is then
+	listed []profile.Listed // of a set that is offered
+	sender []omemo.Device   // that hands it out
 	begun  time.Time
 	from   int64    // where in the file the session of the moment began
 	plain  []string // of a plain file: the hashes by which it was verified

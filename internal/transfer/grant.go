@@ -13,6 +13,7 @@ import (
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
+	"jetsend/internal/outset"
 	"jetsend/internal/source"
 )
 
@@ -96,6 +97,18 @@ func (in *incoming) reader(ctx context.Context, f func(charge.Payment) error) er
 	return in.r.readings.Turn(ctx, in.sess.Peer().Bare(), f)
 }
 
+// errGrown says that a set has more than was offered, which the contact would refuse.
+var errGrown = errors.New("there is more than was offered")
+
+// grown reports whether a set has more than is known of it. A new offer can say that.
+func grown(of *outset.Set, row *journal.Row, known []journal.Argument) bool {
+	entries := int64(0)
+	for _, a := range known {
+		entries += a.Entries
+	}
+	return of.Bytes() > row.Size || int64(of.Index.Entries()) > entries
+}
+
 // reopen opens the source of a transfer for the contact. A directory is looked through
 // each time.
 func (in *incoming) reopen(ctx context.Context, row *journal.Row) (g *goods.Goods, err error) {
@@ -106,7 +119,13 @@ func (in *incoming) reopen(ctx context.Context, row *journal.Row) (g *goods.Good
 		if g, err = in.e.opener().Again(ctx, row); err != nil {
 			return err
 		}
-		return pay(ctx, g.Inside()/charge.FilesPerChunk) // more was not known before
+		if err := pay(ctx, g.Inside()/charge.FilesPerChunk); err != nil { // more was not known before
+			return err
+		}
+		if g.Set != nil && grown(g.Set, row, in.e.argumentsOf(row.Key)) {
+			return errGrown
+		}
+		return nil
 	})
 	if err != nil && g != nil {
 		g.Close()

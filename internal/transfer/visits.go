@@ -194,7 +194,13 @@ func (v *visits) receive(in *incoming) (done bool, err error) {
 		if err != nil {
 			return &stream.SinkError{Err: err}
 		}
-		return d.take(ctx, in.row(), dir)
+		if err := d.take(ctx, in.row(), dir); err != nil || !d.isSet() || d.released() {
+			return err
+		}
+		if err := d.inscribe(ctx); err != nil {
+			return errors.Join(err, d.leave(err).lost)
+		}
+		return nil
 	})
 	switch {
 	case errors.Is(err, inbox.ErrNoSpace):
