@@ -16,9 +16,10 @@ RACEFLAGS = -race -ldflags=-linkmode=internal $(patsubst %,-gcflags=%=-race=fals
 UNIT = scripts/in-memory $(GO) test -shuffle=on -p 3 -parallel 6 -timeout 9m $(TESTFLAGS)
 # Seconds for all fuzz targets together in `make test`.
 FUZZ_BUDGET ?= 45
-# What `make bench` sends, in bytes, and how often.
+# What `make bench` sends, in bytes, and how often; how many files without a byte.
 BENCH_SIZE ?= 1073741824
 BENCH_RUNS ?= 3
+BENCH_ENTRIES ?= 1000000
 # How many rounds with a file and with a set `make torture` has, and the bytes of its large
 # file; how many minutes `make soak` takes.
 TORTURE_ROUNDS ?= 25
@@ -91,11 +92,11 @@ interop: build ## against real clients: Dino, Libervia and Gajim, on Prosody and
 	JETSEND_TEST_SERVER=ejabberd $(GO) test -count=1 -run TestOnline ./cmd/jetsend
 	JETSEND_TEST_SERVER=ejabberd $(GO) test -count=1 ./internal/transfer
 
-bench: build ## speed of the cipher; a large file beside scp
+bench: build ## speed of the cipher; a large file beside scp; what sets must reach
 	@scripts/need prosody prosody
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/crypto
 	@$(GO) build -o bin/bench ./internal/xmpptest/bench
-	@bin/bench -program bin/jetsend -size $(BENCH_SIZE) -runs $(BENCH_RUNS)
+	@bin/bench -program bin/jetsend -size $(BENCH_SIZE) -runs $(BENCH_RUNS) -entries $(BENCH_ENTRIES)
 
 torture: build ## interrupt and resume transfers in every way (TORTUREFLAGS=-seed=N)
 	@scripts/need prosody prosody

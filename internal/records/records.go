@@ -14,6 +14,9 @@ import (
 	"jetsend/internal/stream"
 )
 
+// readSize is how much is read from a path at once: several records.
+const readSize = 4 * crypto.MaxRecord
+
 // Open begins the records of a session that was agreed on, over its path. What waits for a
 // rate ends with ctx.
 func Open(ctx context.Context, d dialect.Dialect, p *route.Path, out, in *stream.Rate) (set.Records, error) {
@@ -21,7 +24,7 @@ func Open(ctx context.Context, d dialect.Dialect, p *route.Path, out, in *stream
 	w, r, err := d.Records(struct {
 		io.Reader
 		io.Writer
-	}{bufio.NewReaderSize(conn, crypto.MaxRecord), conn}, p.SID)
+	}{bufio.NewReaderSize(conn, readSize), conn}, p.SID)
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,54 @@ package set
 import (
 	"errors"
 	"io"
+	"sync"
 )
+
+// recordsBehind is how many records may have been read that are not dealt with.
+const recordsBehind = 4
+
+// readAhead has a goroutine read records, and returns what gives the next one, which is
+// valid until the call after. stop waits for the goroutine: after the end of the records, or
+// once the link is closed.
+func readAhead(link Records) (next func() ([]byte, error), stop func()) {
+	full, empty, enough := make(chan record, recordsBehind), make(chan []byte, recordsBehind), make(chan struct{})
+	for range cap(empty) {
+		empty <- make([]byte, 0, recordSize)
+	}
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		for {
+			p, err := link.ReadRecord()
+			select {
+			case b := <-empty:
+				full <- record{append(b, p...), err} // never blocks: as many places as buffers
+			case <-enough:
+				return
+			}
+			if err != nil {
+				return
+			}
+		}
+	})
+	var last record
+	next = func() ([]byte, error) {
+		if last.err != nil {
+			return nil, last.err
+		}
+		if last.p != nil {
+			empty <- last.p[:0]
+		}
+		last = <-full
+		return last.p, last.err
+	}
+	return next, func() { close(enough); reading.Wait() }
+}
+
+// record is one that was read, or why there is none.
+type record struct {
+	p   []byte
+	err error
+}
 
 // hear hears the sender, to its last word.
 func (r *Receiver) hear(from *Reader, into Target) error {

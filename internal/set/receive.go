@@ -148,7 +148,8 @@ func (r *Receiver) Run(ctx context.Context, into Target) (Totals, error) {
 	r.watch = w
 	r.mu.Unlock()
 	var heard sync.WaitGroup
-	heard.Go(func() { r.watch.end(r.hear(NewReader(r.link.ReadRecord), into)) })
+	next, stop := readAhead(r.link)
+	heard.Go(func() { r.watch.end(r.hear(NewReader(next), into)) })
 	err := r.run()
 	if err == nil {
 		err = r.out.end()
@@ -160,6 +161,7 @@ func (r *Receiver) Run(ctx context.Context, into Target) (Totals, error) {
 		r.out.stop()
 	}
 	heard.Wait()
+	stop()
 	if cause := r.watch.close(); err != nil && cause != nil {
 		err = cause
 	}

@@ -56,10 +56,11 @@ func (r *Reader) read() (Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.body, err = r.take(r.body[:0], size); err != nil {
+	body, err := r.whole(size)
+	if err != nil {
 		return nil, err
 	}
-	p := parser{b: r.body}
+	p := parser{b: body}
 	m := p.message(kind)
 	if p.err == nil && len(p.b) > 0 {
 		p.fail(malformed("%d bytes behind it", len(p.b)))
@@ -107,6 +108,16 @@ func (r *Reader) length() (n int, err error) {
 		return n, nil
 	}
 	return 0, malformed("a body that is too long")
+}
+
+// whole is the body of a message. It is valid until the next one is read.
+func (r *Reader) whole(size int) (body []byte, err error) {
+	if size <= len(r.left) {
+		body, r.left = r.left[:size:size], r.left[size:]
+		return body, nil
+	}
+	r.body, err = r.take(r.body[:0], size)
+	return r.body, err
 }
 
 // take appends the next n bytes, which are part of a message.

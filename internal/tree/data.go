@@ -84,6 +84,9 @@ func (t *Target) begin(it *item, n int64) error {
 	}
 	if t.unchecked -= n; t.unchecked < 0 {
 		t.unchecked = looks
+		if it.begun { // the disk need not wait for the end of it
+			flush(it.f)
+		}
 		return it.arg.room.fits(t.cfg.MinFree)
 	}
 	return nil

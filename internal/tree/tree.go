@@ -144,7 +144,10 @@ func (t *Target) start() error {
 			return err
 		}
 	}
-	var err error
+	err := t.resolve()
+	if err != nil {
+		return err
+	}
 	if t.room, err = t.roomIn(t.cfg.Dir); err != nil {
 		return err
 	}
@@ -156,6 +159,23 @@ func (t *Target) start() error {
 		return err
 	}
 	return t.room.sweep(t.part.temp())
+}
+
+// updatesFile says that a set was begun as one that updates.
+const updatesFile = "updates"
+
+// resolve has a set that was begun as one that updates go on as such: whoever resumes it
+// may know nothing of that, and a second folder beside one that is half updated is neither.
+func (t *Target) resolve() error {
+	path := filepath.Join(t.state, updatesFile)
+	if exists(path) {
+		t.cfg.Conflict = inbox.Update
+		return nil
+	}
+	if t.cfg.Conflict != inbox.Update {
+		return nil
+	}
+	return writeFile(path, nil)
 }
 
 // folders is where the records of folders are that are in their places.

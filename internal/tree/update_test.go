@@ -95,6 +95,19 @@ func relink(t *testing.T, path, target string) {
 	}
 }
 
+// TestStaysUpdate: a set that was begun as an update goes on as one, whoever resumes it.
+func TestStaysUpdate(t *testing.T) {
+	k := sentOnce(t)
+	k.open(inbox.Update).cut()
+	s := k.open(inbox.Rename)
+	s.folder("f", with(base(), thing{path: "a", data: "AA", mtime: epoch.Add(time.Hour)})...)
+	s.done()
+	k.shows("f", "f/", "f/a AA", "f/b B", "f/d/", "f/d/x X", "f/d/y Y", "f/e/", "f/l -> a", "f/m -> b")
+	if others, _ := filepath.Glob(filepath.Join(k.dir, "*")); len(others) != 1 {
+		t.Errorf("beside it: %q", others)
+	}
+}
+
 // TestUpdateKinds: what is of another kind stays, and the entry fails, with what is in it.
 func TestUpdateKinds(t *testing.T) {
 	k := sentOnce(t)

@@ -1,8 +1,8 @@
 // Command bench measures transfers between two real jetsend processes over a
 // private Prosody, and an ejabberd where it is installed, by every path: direct,
 // through the server's proxy and, with a smaller file, in-band; beside them scp
-// of the same file over a private sshd; and a receiver flooded and under siege by a
-// contact.
+// of the same file over a private sshd; a receiver flooded and under siege by a
+// contact; and what sets must reach, each beside its target.
 // It prints wall time, rate and peak memory. `make bench` runs it. It needs room
 // for two copies of the file in the temporary directory.
 package main
@@ -19,6 +19,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -38,7 +39,8 @@ const table = "%-42s %11s %8s %7s %8s %7s %7s %8s\n"
 type options struct {
 	program, path, dir string
 	size, inband       int64
-	runs               int
+	runs, entries      int
+	sets               string
 }
 
 func main() {
@@ -48,6 +50,8 @@ func main() {
 	flag.Int64Var(&o.size, "size", 1<<30, "bytes to send")
 	flag.Int64Var(&o.inband, "inband", 4<<20, "bytes to send in-band, which is slower")
 	flag.IntVar(&o.runs, "runs", 3, "how often each is measured, by turns")
+	flag.IntVar(&o.entries, "entries", 1_000_000, "how many empty files a folder has; 0: it is left out")
+	flag.StringVar(&o.sets, "sets", "", "measure sets alone: all, or one of many, some, far, inside and huge")
 	flag.Parse()
 	o.path = os.Getenv("PATH")
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
@@ -86,12 +90,15 @@ func run(ctx context.Context, w io.Writer, o options) (err error) {
 		return fmt.Errorf("make directory: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(o.dir)) }()
+	_, _ = fmt.Fprintf(w, "%d runs, %s/%s, %d cpu%s\n", o.runs, runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), load())
+	if o.sets != "" {
+		return sets(ctx, w, o)
+	}
 	large := source{filepath.Join(o.dir, "large.bin"), o.size}
 	small := source{filepath.Join(o.dir, "small.bin"), o.inband}
 	if err := errors.Join(fill(large), fill(small)); err != nil {
 		return err
 	}
-	_, _ = fmt.Fprintf(w, "%d runs, %s/%s, %d cpu\n", o.runs, runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
 	_, _ = fmt.Fprintf(w, table, "", "bytes", "wall s", "MB/s", "inner s", "MB/s", "snd MiB", "rcv MiB")
 	if err := onProsody(ctx, w, o, large, small); err != nil {
 		return err
@@ -99,7 +106,23 @@ func run(ctx context.Context, w io.Writer, o options) (err error) {
 	if err := onEjabberd(ctx, w, o, large, small); err != nil {
 		return err
 	}
-	return underSiege(ctx, w, o, large, small)
+	if err := underSiege(ctx, w, o, large, small); err != nil {
+		return err
+	}
+	if err := errors.Join(os.Remove(large.path), os.Remove(small.path)); err != nil {
+		return fmt.Errorf("remove what was sent: %w", err)
+	}
+	return sets(ctx, w, o)
+}
+
+// load says what else the machine does, where the system tells.
+func load() string {
+	b, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return ""
+	}
+	first, _, _ := strings.Cut(string(b), " ")
+	return ", load " + first
 }
 
 // onProsody measures every path over a Prosody, and scp.

@@ -90,11 +90,31 @@ type End struct {
 // Result is a transfer seen from both ends.
 type Result struct{ Sender, Receiver End }
 
+// Job is one `send` to a `receive --once`.
+type Job struct {
+	Files         []string
+	Inbox         string
+	Send, Receive []string // more flags
+	// Server takes the place of the server's address, host:port, and Config is the
+	// receiver's configuration, unless they are empty.
+	Server, Config string
+}
+
 // Transfer sends one file into the directory inbox and returns when both
 // processes are gone. flags are more flags for `jetsend send`. A transfer that
 // fails is not an error: see [End.Err].
 func (p *Pair) Transfer(ctx context.Context, file, inbox string, flags ...string) (*Result, error) {
-	r, err := p.account(receiverUser).Start("", nil, "receive", "--once", "--dir", inbox, "--from", p.Sender, "--json")
+	return p.Do(ctx, Job{Files: []string{file}, Inbox: inbox, Send: flags})
+}
+
+// Do does a job as Transfer does.
+func (p *Pair) Do(ctx context.Context, j Job) (*Result, error) {
+	receiver, sender := p.account(receiverUser), p.account(senderUser)
+	if j.Server != "" {
+		receiver.Server, sender.Server = j.Server, j.Server
+	}
+	receive := append([]string{"receive", "--once", "--dir", j.Inbox, "--from", p.Sender, "--json"}, j.Receive...)
+	r, err := receiver.Start(j.Config, nil, receive...)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +126,8 @@ func (p *Pair) Transfer(ctx context.Context, file, inbox string, flags ...string
 	case <-ctx.Done():
 		return nil, fmt.Errorf("wait for the receiver: %w", ctx.Err())
 	}
-	s, err := p.account(senderUser).Start("", nil, append([]string{"send", "--json", file, p.Receiver}, flags...)...)
+	send := append(append([]string{"send", "--json"}, j.Files...), p.Receiver)
+	s, err := sender.Start("", nil, append(send, j.Send...)...)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package main
+
+// settle does nothing here.
+func settle() {}
