@@ -17,6 +17,7 @@ import (
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
 	"jetsend/internal/route"
+	"jetsend/internal/rows"
 	"jetsend/internal/session"
 	"jetsend/internal/shortname"
 	"jetsend/internal/state"
@@ -143,7 +144,7 @@ func openTransfers(ctx context.Context, dir string, a *config.Chosen) (transfers
 	if err != nil {
 		return nil, errors.Join(&config.Error{Msg: "open the journal", Err: err}, db.Close())
 	}
-	return transferTable{j, db, transfer.Discard(dir, a.Addr)}, nil
+	return transferTable{j, db, rows.Discard(dir, a.Addr)}, nil
 }
 
 // transferTable is the journal in the state file.

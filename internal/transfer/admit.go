@@ -301,7 +301,7 @@ func (in *incoming) received() error {
 // second file made.
 func (in *incoming) resendReceipt(row journal.Row) {
 	rec := profile.Receipt{Transfer: row.ID, Size: in.file.Size, Stored: in.file.Size, SHA256: hex.EncodeToString(row.SHA256)}
-	for _, a := range in.e.argumentsOf(row.Key) {
+	for _, a := range in.e.rows().Arguments(row.Key) {
 		rec.Failed += a.Failed
 	}
 	word, err := in.d.Receipt(in.sess.Content(), rec)

@@ -19,8 +19,8 @@ import (
 	"jetsend/internal/omemo"
 	"jetsend/internal/profile"
 	"jetsend/internal/route"
+	"jetsend/internal/rows"
 	"jetsend/internal/sink"
-	"jetsend/internal/tally"
 	"jetsend/internal/xmltree"
 )
 
@@ -246,15 +246,15 @@ func (q *asking) After(err error) bool {
 	if errors.Is(err, journal.ErrRunning) && !q.opt.Named && !asked {
 		return false
 	}
-	if now, lerr := q.e.rowNow(q.life, q.row); lerr == nil {
+	if now, lerr := q.e.rows().Now(q.life, q.row); lerr == nil {
 		q.row = now
 	}
 	if q.row.Released { // the contact's own session brought the rest, maybe to another process
-		q.code = tally.CodeOf(q.e.argumentsOf(q.row.Key))
+		q.code = q.e.rows().Code(q.row.Key)
 		q.e.cfg.Report(sink.Received(q.head, &q.row))
 		return false
 	}
-	if over := overSince(q.row); over != nil && (q.row.State == journal.Forgotten || errors.Is(err, journal.ErrOver)) {
+	if over := rows.OverSince(q.row); over != nil && (q.row.State == journal.Forgotten || errors.Is(err, journal.ErrOver)) {
 		err = over
 	}
 	if came := q.retry.Advance(q.from, q.row.Durable); !came && err == nil {
@@ -287,7 +287,7 @@ func leaving(d *download, err error) error {
 // fail reports that the rest is not there.
 func (q *asking) fail(err error) (more bool) {
 	if errors.Is(err, fault.ErrInterrupted) {
-		q.e.pause(q.row.Key)
+		q.e.rows().Pause(q.row.Key)
 	}
 	f := fault.New(err, q.row.Durable > 0)
 	q.code = f.Code

@@ -10,7 +10,6 @@ import (
 
 	"jetsend/internal/contact"
 	"jetsend/internal/crypto"
-	"jetsend/internal/event"
 	"jetsend/internal/fault"
 	"jetsend/internal/jingle"
 	"jetsend/internal/jingle/ibb"
@@ -84,9 +83,4 @@ func (e *core) limitRate(bytesPerSecond int64) {
 // newFinder makes the finder of the endpoint, whose account exists.
 func (e *core) newFinder() *route.Finder {
 	return route.NewFinder(route.Config{Account: e.sess, Inband: e.ibb, S5B: &e.cfg.S5B, BlockSize: e.cfg.IBBBlockSize, Quick: e.cfg.Quick, Log: e.log})
-}
-
-// rowKey is the row of a transfer in the journal.
-func rowKey(h event.Head) journal.Key {
-	return journal.Key{ID: h.Transfer, Direction: journal.Direction(h.Direction)}
 }

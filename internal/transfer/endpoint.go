@@ -56,7 +56,7 @@ func Connect(ctx context.Context, cfg Config) (*Endpoint, error) {
 	if e.cfg.Report == nil {
 		e.cfg.Report = func(event.Event) {}
 	}
-	e.book = tally.NewBook(event.Logged(e.log, e.cfg.Report), e.argumentsOf)
+	e.book = tally.NewBook(event.Logged(e.log, e.cfg.Report), func(key journal.Key) []journal.Argument { return e.rows().Arguments(key) })
 	e.cfg.Report = e.book.Report
 	if err := s5b.CheckProxies(e.cfg.S5B.Proxies); err != nil {
 		return nil, &fault.Failure{Code: exitcode.Config, Reason: "transports.s5b.proxies", Err: err}

@@ -39,7 +39,7 @@ func TestForgottenBefore(t *testing.T) {
 	st, id := cutStage(t)
 	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: policy.Contacts})
 	opt := ResumeOptions{Transfers: []journal.Key{{ID: id, Direction: journal.Receive}}, Wait: time.Minute}
-	if err := st.juliet.journal.Forget(t.Context(), opt.Transfers[0], st.juliet.discard()); err != nil {
+	if err := st.juliet.journal.Forget(t.Context(), opt.Transfers[0], st.juliet.rows().Discard); err != nil {
 		t.Fatal(err)
 	}
 	if err := st.juliet.Resume(t.Context(), opt); err != nil {
@@ -87,7 +87,7 @@ func TestForgottenMeanwhile(t *testing.T) {
 		})
 	}()
 	eventually(t, func() bool { return count[event.Interrupted](&st.in) > 0 }) // answered with conflict
-	eventually(t, func() bool { return st.juliet.journal.Forget(t.Context(), key, st.juliet.discard()) == nil })
+	eventually(t, func() bool { return st.juliet.journal.Forget(t.Context(), key, st.juliet.rows().Discard) == nil })
 	if err := errors.Join(h.Interrupt(fault.ErrRunning), h.Release()); err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func TestForgottenInHand(t *testing.T) {
 	st, id := cutStage(t)
 	key := journal.Key{ID: id, Direction: journal.Receive}
 	row := load(t, st.juliet, key)
-	if err := st.juliet.journal.Forget(t.Context(), key, st.juliet.discard()); err != nil {
+	if err := st.juliet.journal.Forget(t.Context(), key, st.juliet.rows().Discard); err != nil {
 		t.Fatal(err)
 	}
 	err := newDownload(&st.juliet.core, row, row.Peer, keeping{}).resume(t.Context(), row)

@@ -12,7 +12,6 @@ import (
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
 	"jetsend/internal/goods"
-	"jetsend/internal/journal"
 	"jetsend/internal/outset"
 	"jetsend/internal/records"
 	"jetsend/internal/set"
@@ -100,18 +99,6 @@ func (u *upload) confirmSet(c *conversation.Conversation) error {
 	c.Goodbye()
 	return nil
 }
-
-// argumentsOf are the arguments of a set that the journal knows.
-func (e *core) argumentsOf(key journal.Key) []journal.Argument {
-	all, err := e.journal.ArgumentsOf(context.Background(), key)
-	if err != nil {
-		e.log.Warn("journal", "transfer", key.ID, "error", err)
-	}
-	return all
-}
-
-// codeOf is how a transfer has ended that is complete.
-func (e *core) codeOf(row journal.Row) exitcode.Code { return tally.CodeOf(e.argumentsOf(row.Key)) }
 
 // arrived writes down and reports the arguments of which the stream has not told the end:
 // of a set that had arrived before.

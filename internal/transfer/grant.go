@@ -62,7 +62,7 @@ func (in *incoming) grant(ctx context.Context) (done bool, err error) {
 	}
 	g, err := in.reopen(ctx, &row)
 	if errors.Is(err, source.ErrChanged) {
-		in.e.failRow(row, err)
+		in.e.rows().Fail(row, err)
 		return false, fmt.Errorf("%w: %w", fault.ErrGone, err)
 	}
 	if err != nil {
@@ -122,7 +122,7 @@ func (in *incoming) reopen(ctx context.Context, row *journal.Row) (g *goods.Good
 		if err := pay(ctx, g.Inside()/charge.FilesPerChunk); err != nil { // more was not known before
 			return err
 		}
-		if g.Set != nil && grown(g.Set, row, in.e.argumentsOf(row.Key)) {
+		if g.Set != nil && grown(g.Set, row, in.e.rows().Arguments(row.Key)) {
 			return errGrown
 		}
 		return nil

@@ -23,7 +23,7 @@ func (in *incoming) expect(known journal.Row) {
 	if s == nil {
 		return
 	}
-	all := in.e.argumentsOf(known.Key)
+	all := in.e.rows().Arguments(known.Key)
 	in.down.listed = s.Listed
 	for i := len(all); i < len(s.Listed); i++ {
 		l := s.Listed[i]
@@ -37,7 +37,7 @@ func (in *incoming) expect(known journal.Row) {
 // to is not exchanged for something else between two sessions.
 func (in *incoming) listedAs(known journal.Row) bool {
 	listed := in.set().Listed
-	for i, a := range in.e.argumentsOf(known.Key) {
+	for i, a := range in.e.rows().Arguments(known.Key) {
 		if i < len(listed) && (profile.AsListed(a.Name) != listed[i].Name || a.Folder != listed[i].Directory) {
 			return false
 		}
@@ -79,7 +79,7 @@ func (d *download) hold(number int, a set.Argument) error {
 func (d *download) moveSet(c *conversation.Conversation) error {
 	if d.tally == nil { // we have asked for it
 		row := d.sink.Row()
-		d.tally = d.e.book.Open(d.head, row.Items, d.e.argumentsOf(row.Key))
+		d.tally = d.e.book.Open(d.head, row.Items, d.e.rows().Arguments(row.Key))
 		d.tally.Describe(row.Description)
 	}
 	return c.Step(conversation.Needs{Path: true}, func(ctx context.Context) error {

@@ -76,15 +76,6 @@ func (r *receiver) keep(ctx context.Context) {
 	}
 }
 
-// interrupted are the received transfers that could go on.
-func (k *keeper) interrupted(ctx context.Context) []journal.Row {
-	rows, err := k.r.e.journal.List(ctx, journal.Filter{Direction: journal.Receive, States: []journal.State{journal.Interrupted}})
-	if err != nil {
-		k.r.e.log.Warn("journal", "error", err)
-	}
-	return rows
-}
-
 // look asks for what is due, and returns how long there is nothing to do.
 func (k *keeper) look(ctx context.Context) time.Duration {
 	if k.r.terms().Accept == policy.Verified {
@@ -92,7 +83,7 @@ func (k *keeper) look(ctx context.Context) time.Duration {
 	}
 	t, now := k.r.terms(), time.Now()
 	idle := k.r.e.timing.lookAtLeast
-	rows := k.thin(ctx, t, k.interrupted(ctx))
+	rows := k.thin(ctx, t, k.r.e.rows().Interrupted(ctx))
 	online, fresh := k.plan.Clients(rows, k.arrivals)
 	busy := k.plan.Forget(rows)
 	for _, row := range rows {

@@ -18,7 +18,6 @@ import (
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
 	"jetsend/internal/goods"
-	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
@@ -320,7 +319,7 @@ func (o *offering) sealedOffer(ctx context.Context, sid string) profile.Offer {
 		told.Set = o.set.Sealed()
 	}
 	if o.profile() {
-		told.Gone = o.e.abandoned(ctx, o.to.JID)
+		told.Gone = o.e.rows().Abandoned(ctx, o.to.JID)
 	}
 	return told
 }
@@ -370,17 +369,4 @@ func (o *offering) nameArchive() {
 		o.src.Name += archiveSuffix
 		o.head.Name = o.src.Name
 	}
-}
-
-// abandoned are the ids of the transfers to a contact that were given up here, which
-// the next offer tells: a receiver that was told of a pause asks for nothing by itself.
-func (e *core) abandoned(ctx context.Context, to jid.JID) (ids []string) {
-	rows, err := e.journal.Abandoned(ctx, to, profile.MaxGone)
-	if err != nil {
-		e.log.Warn("journal", "error", err)
-	}
-	for _, row := range rows {
-		ids = append(ids, row.ID)
-	}
-	return ids
 }

@@ -109,7 +109,7 @@ func (in *incoming) dropAbandoned(ctx context.Context) {
 		if err != nil || row.State != journal.Interrupted || row.Phase.Verified() || row.Peer != in.dev.JID.Bare() || !row.HasKey(in.dev.IdentityKey) {
 			continue
 		}
-		if !in.e.failRow(row, fault.ErrAbandoned) {
+		if !in.e.rows().Fail(row, fault.ErrAbandoned) {
 			continue
 		}
 		head := headOf(row, in.sess.Peer())

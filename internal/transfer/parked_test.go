@@ -82,7 +82,7 @@ func TestParkedEnd(t *testing.T) {
 			waitIdle(t, st.juliet)
 			failed, _ := last[event.Failed](&st.out)
 			if forget {
-				if err := st.juliet.journal.Forget(t.Context(), journal.Key{ID: failed.Transfer, Direction: journal.Receive}, st.juliet.discard()); err != nil {
+				if err := st.juliet.journal.Forget(t.Context(), journal.Key{ID: failed.Transfer, Direction: journal.Receive}, st.juliet.rows().Discard); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -321,7 +321,7 @@ func TestPauseAtTheAnswer(t *testing.T) {
 // is told so, and throws its part away.
 func TestForgetIsTold(t *testing.T) {
 	st, id := cutStage(t)
-	if err := st.romeo.journal.Forget(t.Context(), journal.Key{ID: id, Direction: journal.Send}, st.romeo.discard()); err != nil {
+	if err := st.romeo.journal.Forget(t.Context(), journal.Key{ID: id, Direction: journal.Send}, st.romeo.rows().Discard); err != nil {
 		t.Fatal(err)
 	}
 	receiving(t, st.romeo, ReceiveOptions{Dir: t.TempDir(), Accept: policy.Contacts})
@@ -358,7 +358,7 @@ func TestForgetIsToldLater(t *testing.T) {
 	waitIdle(t, st.juliet)
 	sent, received := st.rows(t)
 	st.in.reset()
-	if err := st.romeo.journal.Forget(t.Context(), sent.Key, st.romeo.discard()); err != nil {
+	if err := st.romeo.journal.Forget(t.Context(), sent.Key, st.romeo.rows().Discard); err != nil {
 		t.Fatal(err)
 	}
 	in := &incoming{r: st.juliet.receiver.Load(), e: &st.juliet.core, d: sealedIn(t, profile.Offer{Gone: []string{sent.ID}}).Dialect}

@@ -188,7 +188,7 @@ func TestOneRefusal(t *testing.T) {
 		refuse(detail+" to another key of the contact", other, id, 4)
 		refuse(detail+" to another contact", nurse, id, 4)
 		refuse(detail+" of another size", juliet, id, 5)
-		if err := juliet.journal.Forget(t.Context(), journal.Key{ID: id, Direction: journal.Receive}, juliet.discard()); err != nil {
+		if err := juliet.journal.Forget(t.Context(), journal.Key{ID: id, Direction: journal.Receive}, juliet.rows().Discard); err != nil {
 			t.Fatal(err) // of the wrong size
 		}
 		var end *fault.Ended
@@ -198,7 +198,7 @@ func TestOneRefusal(t *testing.T) {
 		waitIdle(t, romeo)
 	}
 	refuse("another size", juliet, fine, 5)
-	if err := juliet.journal.Forget(t.Context(), journal.Key{ID: fine, Direction: journal.Receive}, juliet.discard()); err != nil {
+	if err := juliet.journal.Forget(t.Context(), journal.Key{ID: fine, Direction: journal.Receive}, juliet.rows().Discard); err != nil {
 		t.Fatal(err) // of the wrong size
 	}
 	refuse("another key of the contact", other, fine, 4)

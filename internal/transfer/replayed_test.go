@@ -126,8 +126,8 @@ func TestReplayedOffer(t *testing.T) {
 				play("with the keys of before", known)
 			}
 			sql(juliet, back, `DELETE FROM sessions`, old)
-			juliet.expire(t.Context(), time.Hour)
-			if n := rows(t, juliet); n != 0 {
+			juliet.rows().Expire(t.Context(), time.Hour)
+			if n := rowsLeft(t, juliet); n != 0 {
 				t.Fatalf("%d rows are left", n)
 			}
 			play("with the keys of before, when the row has expired", known)
@@ -135,8 +135,8 @@ func TestReplayedOffer(t *testing.T) {
 	}
 }
 
-// rows is how many transfers the journal has.
-func rows(t *testing.T, e *Endpoint) (n int) {
+// rowsLeft is how many transfers the journal has.
+func rowsLeft(t *testing.T, e *Endpoint) (n int) {
 	t.Helper()
 	if err := e.db.QueryRowContext(t.Context(), `SELECT count(*) FROM transfers`).Scan(&n); err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
 	"jetsend/internal/journal"
+	"jetsend/internal/rows"
 	"jetsend/internal/source"
 )
 
@@ -21,7 +22,7 @@ func (e *Endpoint) Resume(ctx context.Context, opt ResumeOptions) error {
 	e.limitRate(opt.LimitRate)
 	e.cfg.Report(event.Online{JID: e.sess.JID().String()})
 	if !opt.Named { // a user who names one wants it, however old it is
-		e.expire(ctx, e.cfg.KeepFor)
+		e.rows().Expire(ctx, e.cfg.KeepFor)
 	}
 	var codes []exitcode.Code
 	for _, key := range opt.Transfers {
@@ -39,11 +40,11 @@ func (e *Endpoint) Resume(ctx context.Context, opt ResumeOptions) error {
 
 // resumeOne goes on with one transfer.
 func (e *core) resumeOne(ctx context.Context, key journal.Key, opt ResumeOptions) (exitcode.Code, error) {
-	row, err := e.rowNow(ctx, journal.Row{Key: key})
+	row, err := e.rows().Now(ctx, journal.Row{Key: key})
 	if err != nil {
 		return 0, err
 	}
-	over := overSince(row)
+	over := rows.OverSince(row)
 	switch {
 	case row.Released, !opt.Named && (over != nil || row.State.Live()):
 		return exitcode.OK, nil
@@ -72,7 +73,7 @@ func (e *core) resumeSend(ctx context.Context, row journal.Row, opt ResumeOption
 	}
 	if err != nil {
 		if errors.Is(err, source.ErrChanged) {
-			e.failRow(row, err)
+			e.rows().Fail(row, err)
 			row.State = journal.Failed
 		}
 		f := &fault.Failure{Code: exitcode.LocalFile, Reason: "file to send", Err: err}

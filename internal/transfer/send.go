@@ -17,6 +17,7 @@ import (
 	"jetsend/internal/goods"
 	"jetsend/internal/journal"
 	"jetsend/internal/outset"
+	"jetsend/internal/rows"
 	"jetsend/internal/session"
 	"jetsend/internal/source"
 )
@@ -34,7 +35,7 @@ func (e *Endpoint) Send(ctx context.Context, opt SendOptions) error {
 		return err
 	}
 	e.sending.Set(opt.LimitRate)
-	e.expire(ctx, e.cfg.KeepFor)
+	e.rows().Expire(ctx, e.cfg.KeepFor)
 	g, err := e.opener().Open(ctx, opt.order())
 	if err != nil {
 		return err
@@ -186,12 +187,12 @@ func (o *offering) before(ctx context.Context, row journal.Row) (journal.Row, er
 // account may be at it, or have brought it to its end. same: it is that of the
 // same send before.
 func (o *offering) notBegun(ctx context.Context, key journal.Key, same bool, err error) exitcode.Code {
-	row, lerr := o.e.rowNow(context.Background(), journal.Row{Key: key})
-	switch over := overSince(row); {
+	row, lerr := o.e.rows().Now(context.Background(), journal.Row{Key: key})
+	switch over := rows.OverSince(row); {
 	case errors.Is(err, journal.ErrOver) && lerr == nil && row.Released:
 		o.src.Settled(row)
 		o.e.cfg.Report(event.Sent{Head: o.head, Size: row.Size, VerifiedByPeer: row.Profile})
-		return o.e.codeOf(row)
+		return o.e.rows().Code(row.Key)
 	case (errors.Is(err, journal.ErrRunning) || errors.Is(err, journal.ErrOver)) && o.unnamed:
 		return exitcode.OK
 	case errors.Is(err, journal.ErrOver) && over != nil:

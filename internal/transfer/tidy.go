@@ -24,14 +24,9 @@ func (k *keeper) thin(ctx context.Context, t *terms, rows []journal.Row) []journ
 	if len(crowd) == 0 {
 		return rows
 	}
-	gone, err := k.r.e.journal.Drop(ctx, crowd, k.r.e.discard())
-	if err != nil {
-		k.r.e.log.Warn("too many interrupted transfers", "error", err)
-	}
-	dropped := make(map[journal.Key]bool, len(gone))
-	for _, row := range gone {
+	dropped := map[journal.Key]bool{}
+	for _, row := range k.r.e.rows().Drop(ctx, crowd) {
 		dropped[row.Key] = true
-		k.r.e.log.Info("transfer dropped, its contact has too many interrupted ones", "transfer", row.ID, "peer", row.Peer, "bytes", row.Durable)
 		k.r.notify(row.Key, &notice{})
 	}
 	return slices.DeleteFunc(rows, func(row journal.Row) bool { return dropped[row.Key] })
@@ -40,7 +35,7 @@ func (k *keeper) thin(ctx context.Context, t *terms, rows []journal.Row) []journ
 // settle ends the releases that a crash has cut.
 func (k *keeper) settle(ctx context.Context) {
 	t := k.r.terms()
-	for _, row := range k.interrupted(ctx) {
+	for _, row := range k.r.e.rows().Interrupted(ctx) {
 		if row.Phase.Verified() {
 			_ = k.finish(ctx, t, row) // it is logged, and tried again
 		}
@@ -72,7 +67,7 @@ func (k *keeper) tidy(ctx context.Context) {
 	}
 	k.tidied = now
 	keep := k.r.terms().KeepFor
-	k.r.e.expire(ctx, keep)
+	k.r.e.rows().Expire(ctx, keep)
 	if keep <= 0 {
 		return
 	}

@@ -15,6 +15,7 @@ import (
 
 	"jetsend/internal/event"
 	"jetsend/internal/journal"
+	"jetsend/internal/rows"
 	"jetsend/internal/source"
 	"jetsend/internal/state"
 )
@@ -117,7 +118,7 @@ func TestVersion8Sources(t *testing.T) {
 			t.Errorf("%s: %s, opened as %s", row.Name, row.Source, src.Kind())
 		}
 		source.Close(src)
-		if err := Discard(t.TempDir(), row.Peer)(row); err != nil {
+		if err := rows.Discard(t.TempDir(), row.Peer)(row); err != nil {
 			t.Error(err)
 		}
 		if _, err := os.Stat(row.Path); errors.Is(err, fs.ErrNotExist) != (kind == journal.SourceSpool) {

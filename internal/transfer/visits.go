@@ -377,7 +377,7 @@ func (r *receiver) over(head event.Head, err error) {
 // giveUp reports the end of a transfer that has waited too long, unless another process
 // is at it.
 func (v *visits) giveUp() (over bool) {
-	row, err := v.r.e.rowNow(v.r.ctx, journal.Row{Key: v.box.Key})
+	row, err := v.r.e.rows().Now(v.r.ctx, journal.Row{Key: v.box.Key})
 	if err != nil {
 		v.r.e.log.Warn("journal", "transfer", v.box.Key.ID, "error", err)
 	}
@@ -393,9 +393,9 @@ func (v *visits) giveUp() (over bool) {
 // stopped it by hand is a pause for those that wait, as it is for those that run.
 func (v *visits) giveUpLast() {
 	if errors.Is(v.r.why, fault.ErrInterrupted) {
-		v.r.e.pause(v.box.Key)
+		v.r.e.rows().Pause(v.box.Key)
 	}
-	row, err := v.r.e.rowNow(context.Background(), journal.Row{Key: v.box.Key})
+	row, err := v.r.e.rows().Now(context.Background(), journal.Row{Key: v.box.Key})
 	if err != nil {
 		v.r.e.log.Warn("journal", "transfer", v.box.Key.ID, "error", err)
 	}
@@ -410,7 +410,7 @@ func (v *visits) part(row journal.Row) {
 		v.failed(v.head, fault.New(v.err, true), row.State == journal.Interrupted || row.State.Live())
 	case v.head.Direction == event.Receive:
 		v.r.e.cfg.Report(sink.Received(v.head, &row))
-		v.complete(v.head, v.r.e.codeOf(row))
+		v.complete(v.head, v.r.e.rows().Code(row.Key))
 	default:
 		v.r.e.cfg.Report(event.Sent{Head: v.head, Size: row.Size, VerifiedByPeer: row.Profile})
 		v.complete(v.head, exitcode.OK)
