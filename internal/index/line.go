@@ -126,8 +126,10 @@ func parse(b []byte) (l line, err error) {
 	return l, nil
 }
 
+// extents are as many as a file has: nil of one that is not sparse, and some, if none at
+// all, of one that is.
 func (f *fields) extents(n int) []set.Extent {
-	if n <= 0 || n > len(f.b) {
+	if n < 0 || n > len(f.b) {
 		f.over = f.over || n > 0
 		return nil
 	}

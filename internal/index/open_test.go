@@ -216,7 +216,7 @@ func TestSparse(t *testing.T) {
 	if it.Entry.Size != size || it.Entry.Extents != 2 || it.Extents[0] != want[0] || it.Extents[1] != want[1] || it.Entry.SHA256 != nil || ix.Bytes() != 1<<17 {
 		t.Errorf("%+v, %d bytes", it, ix.Bytes())
 	}
-	if hole := find(t, ix, "hole"); hole.Entry.Extents != 0 || hole.Extents != nil || hole.Entry.Size != size {
+	if hole := find(t, ix, "hole"); hole.Entry.Extents != 0 || hole.Extents == nil || hole.Entry.Size != size {
 		t.Errorf("%+v", hole)
 	}
 	if e := find(t, ix, "empty").Entry; e.Extents != -1 || len(e.SHA256) == 0 {

@@ -19,7 +19,7 @@ type Listing interface {
 type Item struct {
 	Argument *Argument // which begins here; nil for an entry
 	Entry    Entry
-	Extents  []Extent // of a sparse file
+	Extents  []Extent // of a sparse file, not nil if it is nothing but a hole; nil of any other
 	Failed   string   // why the entry will not come, as far as that is known before; "" for most
 	Origin   any      // the Listing's own: where it finds the file again
 }
