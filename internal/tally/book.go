@@ -232,7 +232,7 @@ func (a *Argument) own(e event.Event, items int) event.Event {
 		e.Offset = a.Durable
 		return e
 	case event.Interrupted:
-		e.Bytes = a.Durable
+		e.Bytes = max(a.Durable, min(a.Moved, a.Size))
 		return e
 	}
 	return e
