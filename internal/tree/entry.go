@@ -90,7 +90,7 @@ func (t *Target) item(number uint64, e *set.Entry, x []set.Extent) *item {
 // leave ends the directories of the moment that are at least so deep.
 func (t *Target) leave(depth int) {
 	for i := len(t.stack) - 1; i >= depth; i-- {
-		if n := t.stack[i]; n.depth > 0 {
+		if n := t.stack[i]; n.depth > 0 && n.arg.tree != nil {
 			t.push(&step{endDirectory, n.item})
 		}
 	}
@@ -136,20 +136,24 @@ func (t *Target) decide(it *item) (set.Want, error) {
 	}
 	if why != "" {
 		t.enter(it, true)
-		if it.in != nil || it.kind == set.File {
-			t.lose(it, why)
-		}
-		if it.in != nil && a.tree != nil {
-			t.push(&step{putEntry, it}) // what is known of it is kept
-		} else if it.in == nil && it.kind == set.Directory {
+		switch {
+		case it.in == nil && it.kind == set.Directory:
 			t.doom(it, why)
+		case it.in != nil && a.tree != nil:
+			// What is known of it is kept, in its turn: until then it counts as one that is
+			// not settled, as steps are held in memory.
+			t.doom(it, why)
+			t.push(&step{putEntry, it})
+		default:
+			t.lose(it, why)
 		}
 		return nothing, nil
 	}
 	return t.accept(it)
 }
 
-// doom fails a whole argument: its root when all of it was told.
+// doom fails an entry that is settled in its turn; the root of an argument when all of that
+// was told.
 func (t *Target) doom(it *item, why string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -238,7 +242,7 @@ func (t *Target) accept(it *item) (set.Want, error) {
 			return set.Want{}, err
 		} else if why != "" {
 			it.self.broken = why
-			t.lose(it, why)
+			t.doom(it, why)
 		}
 	}
 	wanted := it.kind == set.File && it.plan >= planNew

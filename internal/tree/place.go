@@ -22,6 +22,7 @@ func (g *group) prepare(s *step) error {
 	g.in(tr)
 	switch {
 	case g.lost(it):
+		g.fallen(it)
 		return tr.rec.keep(it.key)
 	case it.in == nil:
 		return g.write(it, nil)
@@ -39,6 +40,16 @@ func (g *group) prepare(s *step) error {
 		it.self.lost = reason(err)
 	}
 	return errors.Join(g.miss(it, err), tr.rec.keep(it.key))
+}
+
+// fallen settles an entry that failed when it was told. One that the session has not come to
+// the end of is not settled at all.
+func (g *group) fallen(it *item) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if it.state == failing {
+		g.settled = append(g.settled, it)
+	}
 }
 
 // write writes what the record says of an entry, behind a line that says what is there

@@ -1,0 +1,60 @@
+package tree
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"jetsend/internal/inbox"
+	"jetsend/internal/set"
+)
+
+// queued is how many steps wait.
+func (t *Target) queued() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.queue)
+}
+
+// TestFailedAreHeld: what fails behind a file that does not come is held in memory, and so
+// counts as not settled.
+func TestFailedAreHeld(t *testing.T) {
+	s := newKit(t).open(inbox.Rename)
+	s.begin("f", nil, 1<<20)
+	s.tell(thing{dir: true})
+	s.tell(thing{path: "a", data: "abc"})
+	e := set.Entry{Kind: set.File, Extents: -1, Failed: "no"}
+	var err error
+	n := uint64(2)
+	for ; err == nil && n < 2*set.Window; n++ {
+		e.Path = []string{fmt.Sprintf("b%06d", n)}
+		_, err = s.Entry(n, e, nil)
+	}
+	if !errors.Is(err, set.ErrMessage) || n > set.Window+2 || s.queued() > set.Window {
+		t.Errorf("after %d, with %d steps: %v", n, s.queued(), err)
+	}
+	_ = s.Close(errCut)
+}
+
+// TestLostAreNotHeld: nothing is held of an argument that is lost, or that has arrived before.
+func TestLostAreNotHeld(t *testing.T) {
+	k := newKit(t)
+	if err := os.MkdirAll(filepath.Join(k.dir, "f"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s := k.open(inbox.Skip)
+	s.file("x", thing{data: "x"})
+	s.begin("y", nil, 1)
+	s.tell(thing{data: "never sent"})
+	s.begin("f", nil, 1<<20)
+	s.tell(thing{dir: true})
+	for n := range 3 * set.Window {
+		s.tell(thing{path: fmt.Sprintf("b%06d", n), dir: true})
+	}
+	if n := s.queued(); n > 10 {
+		t.Errorf("%d steps", n)
+	}
+	_ = s.Close(errCut)
+}
