@@ -58,3 +58,20 @@ func TestLostAreNotHeld(t *testing.T) {
 	}
 	_ = s.Close(errCut)
 }
+
+// TestFullOfNames: directories and links take room too, though they have no data.
+func TestFullOfNames(t *testing.T) {
+	for name, th := range map[string]thing{"directories": {dir: true}, "links": {target: "x"}} {
+		k := newKit(t)
+		k.change = func(c *Config) { c.MinFree = 1 << 62 }
+		s := k.open(inbox.Rename)
+		s.begin("f", nil, 5000)
+		s.tell(thing{dir: true})
+		th.path = "a"
+		e := th.entry()
+		if _, err := s.Entry(1, e, nil); !errors.Is(err, inbox.ErrNoSpace) {
+			t.Errorf("%s: %v", name, err)
+		}
+		_ = s.Close(errCut)
+	}
+}

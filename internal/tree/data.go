@@ -16,8 +16,12 @@ const (
 	noted = 1 << 20
 	// looks is after how many bytes the free space is looked at anew.
 	looks = 8 << 20
-	// block is what a file takes at least.
+	// block is what a file, a directory or a link takes at least.
 	block = 4096
+	// minLine is what a line of a record takes beside its names.
+	minLine = 100
+	// spare stays free where records are: keys and the journal may be there too.
+	spare = 16 << 20
 )
 
 // head is the file whose data comes. Of one that has failed here, nil.
@@ -82,14 +86,19 @@ func (t *Target) begin(it *item, n int64) error {
 			it.sum = set.NewSum(it.sparse)
 		}
 	}
-	if t.unchecked -= n; t.unchecked < 0 {
-		t.unchecked = looks
-		if it.begun { // the disk need not wait for the end of it
-			flush(it.f)
-		}
-		return it.arg.room.fits(t.cfg.MinFree)
+	if t.unchecked < n && it.begun { // the disk need not wait for the end of it
+		flush(it.f)
 	}
-	return nil
+	return t.spend(it.arg.room, n)
+}
+
+// spend sees, from time to time, that there is room for what is written.
+func (t *Target) spend(r *room, n int64) error {
+	if t.unchecked -= n; t.unchecked >= 0 {
+		return nil
+	}
+	t.unchecked = looks
+	return fits(r.hide, t.cfg.MinFree)
 }
 
 // errHidden: what goes wrong in the hidden directory goes wrong for all.

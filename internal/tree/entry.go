@@ -31,10 +31,31 @@ func (t *Target) Entry(number uint64, e set.Entry, x []set.Extent) (set.Want, er
 	t.open[number] = it
 	t.mu.Unlock()
 	want, err := t.decide(it)
+	if err == nil {
+		err = t.afford(it)
+	}
 	if err != nil {
 		return set.Want{}, ours(err)
 	}
 	return want, nil
+}
+
+// afford sees that there is room for what is written of an entry beside its data: a line of the
+// record, and what a directory or a link takes.
+func (t *Target) afford(it *item) error {
+	if it.arg.tree == nil {
+		return nil
+	}
+	if it.kind != set.File && it.plan >= planNew {
+		if err := t.spend(it.arg.room, block); err != nil {
+			return err
+		}
+	}
+	if t.lines -= int64(len(it.key) + len(it.target) + minLine); t.lines >= 0 {
+		return nil
+	}
+	t.lines = looks
+	return fits(t.records, spare)
 }
 
 // admit holds an entry against what an index may say, and makes an item of it.

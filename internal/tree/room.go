@@ -196,10 +196,10 @@ func deviceOf(f *os.File) uint64 {
 	return is.device
 }
 
-// fits is ErrNoSpace when less than minFree bytes are free.
-func (r *room) fits(minFree int64) error {
+// fits is ErrNoSpace when less than minFree bytes are free where a directory is.
+func fits(d *dir, minFree int64) error {
 	var s unix.Statfs_t
-	_, err := retried(func() (struct{}, error) { return struct{}{}, unix.Fstatfs(int(r.hide.f.Fd()), &s) })
+	_, err := retried(func() (struct{}, error) { return struct{}{}, unix.Fstatfs(int(d.f.Fd()), &s) })
 	if err != nil {
 		return fmt.Errorf("free space: %w", err)
 	}

@@ -79,14 +79,15 @@ type Arrival struct {
 
 // Target puts a set on the disk. It is a [set.Target].
 type Target struct {
-	cfg    Config
-	ctx    context.Context // of the session, whose methods have none
-	stop   context.CancelFunc
-	state  string // directory of what is remembered of this set
-	into   *dir   // download directory
-	room   *room  // for what goes there
-	rooms  map[string]*room
-	closed bool
+	cfg     Config
+	ctx     context.Context // of the session, whose methods have none
+	stop    context.CancelFunc
+	state   string // directory of what is remembered of this set
+	records *dir   // that of all sets
+	into    *dir   // download directory
+	room    *room  // for what goes there
+	rooms   map[string]*room
+	closed  bool
 
 	// Of the goroutine of the session.
 	arg       *argument
@@ -99,7 +100,8 @@ type Target struct {
 	await     []*item // files whose data is to come
 	dropped   *uint64 // the file whose data came when it failed
 	part      *part   // of an earlier session
-	unchecked int64   // bytes written since the free space was looked at
+	unchecked int64   // bytes that may be written until the free space is looked at
+	lines     int64   // likewise, in records
 
 	syncing chan *item
 	workers sync.WaitGroup
@@ -145,6 +147,9 @@ func (t *Target) start() error {
 		}
 	}
 	err := t.resolve()
+	if err == nil {
+		t.records, err = openPath(t.cfg.State)
+	}
 	if err != nil {
 		return err
 	}
@@ -270,6 +275,9 @@ func (t *Target) closeRooms() error {
 	var err error
 	for _, r := range t.rooms {
 		err = errors.Join(err, r.close())
+	}
+	if t.records != nil {
+		err = errors.Join(err, t.records.close())
 	}
 	return err
 }
