@@ -64,8 +64,8 @@ func (j *Journal) Folder(ctx context.Context, peer jid.JID, direction Direction,
 	return f, nil
 }
 
-// RememberFolder records which folder stands for an id of a contact from now on. One of
-// the same contact that was at its path before is forgotten.
+// RememberFolder records which folder stands for an id of a contact from now on. One
+// that was at its path before is forgotten, of whichever contact it came.
 func (j *Journal) RememberFolder(ctx context.Context, f Folder) error {
 	err := f.check()
 	if err == nil {
@@ -93,6 +93,11 @@ func (f *Folder) check() error {
 
 func saveFolder(ctx context.Context, tx *sql.Tx, f *Folder) error {
 	const query = `INSERT OR REPLACE INTO folders (peer, direction, folder_id, path, device, inode) VALUES (?, ?, ?, ?, ?, ?)`
+	if f.Direction == Receive { // whoever had a folder there has none any more
+		if _, err := tx.ExecContext(ctx, `DELETE FROM folders WHERE direction = 'receive' AND path = ?`, f.Path); err != nil {
+			return err
+		}
+	}
 	_, err := tx.ExecContext(ctx, query, f.Peer.Bare().String(), string(f.Direction), f.ID, f.Path, int64(f.Device), int64(f.Inode))
 	return err
 }

@@ -45,6 +45,15 @@ func TestFolders(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantErr(t, "another has taken its path", errOf(k.Folder(ctx, romeo, Receive, id)), ErrUnknown)
+	theirs := other
+	theirs.Peer = juliet.Bare()
+	if err := k.RememberFolder(ctx, theirs); err != nil {
+		t.Fatal(err)
+	}
+	wantErr(t, "another contact's has taken its path", errOf(k.Folder(ctx, romeo, Receive, other.ID)), ErrUnknown)
+	if err := k.RememberFolder(ctx, other); err != nil {
+		t.Fatal(err)
+	}
 	for name, spoil := range map[string]func(*Folder){
 		"peer": func(f *Folder) { f.Peer = jid.JID{} }, "direction": func(f *Folder) { f.Direction = "" },
 		"id": func(f *Folder) { f.ID = id[:15] }, "path": func(f *Folder) { f.Path = "a" },

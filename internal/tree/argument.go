@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"jetsend/internal/filename"
 	"jetsend/internal/inbox"
@@ -52,6 +53,7 @@ func (a *Arrival) count(o set.Outcome) {
 // tree is the folder of an argument as it is on the disk.
 type tree struct {
 	top     *dir
+	born    time.Time // when top was made, if that is known
 	root    *node
 	updates bool   // it is in its place since an earlier set
 	temp    string // its name there
@@ -150,7 +152,9 @@ func (t *Target) plant(a *argument) error {
 		err = nil
 	}
 	if err == nil {
-		tr.top, err = t.room.hide.dir(tr.temp)
+		if tr.top, err = t.room.hide.dir(tr.temp); err == nil {
+			tr.born = bornAt(tr.top.f)
+		}
 	}
 	if err != nil {
 		return ours(err)
@@ -190,7 +194,10 @@ func (t *Target) known(a *argument) (bool, error) {
 	if err != nil || r.steady && is.inode != p.Inode || deviceOf(top.f) != p.Device {
 		return false, errors.Join(err, top.close())
 	}
-	tr := &tree{updates: true, top: top, place: p, base: t.recordOf(p.Path)}
+	tr := &tree{updates: true, top: top, born: bornAt(top.f), place: p, base: t.recordOf(p.Path)}
+	if was, err := bornAs(tr.base); err != nil || !was.IsZero() && !tr.born.IsZero() && !was.Equal(tr.born) {
+		return false, errors.Join(err, top.close()) // another one has got its inode
+	}
 	a.room = r
 	return true, t.grow(a, tr)
 }

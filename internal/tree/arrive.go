@@ -272,6 +272,9 @@ func (t *Target) adopt(a *argument, p Place) error {
 	if a.said.Folder == nil {
 		return nil
 	}
+	if same, err := t.stands(p); err != nil || !same {
+		return err // what is there now is somebody else's
+	}
 	base := t.hiddenRecord(a.number)
 	if exists(base+recordSuffix) || exists(base+freshSuffix) {
 		rec, err := openRecord(base)
@@ -288,6 +291,17 @@ func (t *Target) adopt(a *argument, p Place) error {
 		return err
 	}
 	return t.cfg.Ledger.Remember(a.said.Folder, p)
+}
+
+// stands reports whether what was put into a place is still there.
+func (t *Target) stands(p Place) (bool, error) {
+	d, err := openPath(filepath.Dir(p.Path))
+	if err != nil {
+		return false, gone(err)
+	}
+	is, err := d.lstat(filepath.Base(p.Path))
+	err = errors.Join(gone(err), d.close())
+	return err == nil && (!t.room.steady || is.inode == p.Inode), err
 }
 
 func exists(path string) bool {

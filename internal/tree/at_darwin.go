@@ -2,6 +2,7 @@ package tree
 
 import (
 	"os"
+	"runtime"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,6 +19,17 @@ func dateLink(dir int, name string, mtime time.Time) error {
 		return err
 	}
 	return unix.UtimesNanoAt(dir, name, []unix.Timespec{at, at}, unix.AT_SYMLINK_NOFOLLOW)
+}
+
+// bornAt is when a file was made, zero where that is not known: inodes come again.
+func bornAt(f *os.File) time.Time {
+	var s unix.Stat_t
+	err := unix.Fstat(int(f.Fd()), &s)
+	runtime.KeepAlive(f)
+	if err != nil {
+		return time.Time{}
+	}
+	return time.Unix(s.Btim.Unix())
 }
 
 // flush would let the system begin to write a file to the disk: here, syncing does it.

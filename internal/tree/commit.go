@@ -223,6 +223,20 @@ func (it *item) line() *line {
 		l.length, l.changed, l.inode = is.size, is.mtime, is.inode
 	case set.Link:
 		l.inode = is.inode
+	case set.Directory:
+		l.inode = is.inode
+		if it.found() {
+			l.length = found
+		}
+		if it.in == nil {
+			l.changed = it.arg.tree.born
+		}
 	}
 	return l
+}
+
+// found reports whether a directory was there, and no set has made it: what is sent changes
+// what is in it, and not the directory.
+func (it *item) found() bool {
+	return it.in != nil && it.arg.tree.updates && it.plan == planEqual && (it.match == nil || it.match.length == found)
 }

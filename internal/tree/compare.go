@@ -67,7 +67,7 @@ func absent(err error) bool { return errors.Is(err, fs.ErrNotExist) || unnameabl
 // matches reports whether what is there is what the record says. Of a link, its target is
 // compared when that is read.
 func (t *Target) matches(r *room, l *line, is facts) bool {
-	if kindOf(is) != l.kind || r.steady && l.kind != set.Directory && l.inode != is.inode {
+	if kindOf(is) != l.kind || r.steady && l.key != "" && l.inode != is.inode {
 		return false
 	}
 	return l.kind != set.File || l.length == is.size && sameTime(l.changed, is.mtime, r.grain)

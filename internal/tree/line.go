@@ -24,11 +24,14 @@ type line struct {
 	mode   fs.FileMode
 	target string
 	// As it is here.
-	name    string // the last name, if that is another one
-	length  int64
-	changed time.Time
+	name    string    // the last name, if that is another one
+	length  int64     // of a directory found, see below
+	changed time.Time // of the root of a folder, when that was made
 	inode   uint64
 }
+
+// found, as the length of a directory, says that it was there, and no set has made it.
+const found = 1
 
 // keyOf is a path in the form whose order as bytes is the order of the index.
 func keyOf(path []string) string { return strings.Join(path, "\x00") }

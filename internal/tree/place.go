@@ -118,6 +118,9 @@ func (g *group) mkdir(it *item, d *dir) error {
 		if merr == nil {
 			it.in.dirty, it.self.dirty = true, true
 			g.rename(it)
+			if it.is, err = d.lstat(it.local); err != nil {
+				return err
+			}
 			return g.write(it, nil)
 		}
 		if trouble(merr) {
@@ -328,6 +331,9 @@ func (g *group) finish(n *node, d *dir) error {
 		return err
 	}
 	mode := n.mode &^ n.arg.room.umask
+	if n.found() {
+		return g.restore(n, d)
+	}
 	if n.arg.tree.updates && n.match != nil && n.match.mode == n.mode && n.plan == planEqual {
 		mode = n.old
 	}

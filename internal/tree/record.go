@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -53,6 +54,19 @@ func openLines(path string) (*lines, error) {
 		ls.advance()
 	}
 	return ls, nil
+}
+
+// bornAs is when the folder of a record was made, by that; zero: nobody knows.
+func bornAs(base string) (time.Time, error) {
+	ls, err := openLines(base + recordSuffix)
+	if err != nil {
+		return time.Time{}, err
+	}
+	var was time.Time
+	if ls.next != nil && ls.next.key == "" {
+		was = ls.next.changed
+	}
+	return was, ls.close()
 }
 
 // advance reads on. An order that is none is the end as well.
