@@ -20,33 +20,41 @@ const maxAlike = 100
 // names are the names that an entry of a folder can get, one after the other: its own, a
 // safe one, one of letters alone, each with numbers.
 type names struct {
-	bases []string
-	n     int
+	base  string
+	kinds int // that came before: 0 for its own name
+	n     int // numbers that were tried
+	spent bool
 }
 
-func namesFor(sent string) names {
-	safe := filename.Component(sent)
-	return names{bases: slices.Compact([]string{sent, safe, filename.Plain(safe)})}
-}
+func namesFor(sent string) names { return names{base: sent} }
 
 // next is the next one of the same kind.
 func (n *names) next() (string, bool) {
-	if len(n.bases) > 0 && n.n == maxAlike {
-		n.bases = nil
-	}
-	if len(n.bases) == 0 {
+	if n.spent = n.spent || n.n == maxAlike; n.over() {
 		return "", false
 	}
 	n.n++
-	return filename.Numbered(n.bases[0], n.n-1), true
+	return filename.Numbered(n.base, n.n-1), true
 }
 
 // other goes on with names of the next kind: the file system cannot hold the one before.
+// They are made only now, for most entries need none.
 func (n *names) other() {
-	if len(n.bases) > 0 {
-		n.bases, n.n = n.bases[1:], 0
+	if n.over() {
+		return
 	}
+	for _, make := range []func(string) string{filename.Component, filename.Plain}[n.kinds:] {
+		n.kinds++
+		if base := make(n.base); base != n.base {
+			n.base, n.n = base, 0
+			return
+		}
+	}
+	n.spent = true
 }
+
+// over reports whether there is no further name. So it is for an entry that needs none.
+func (n *names) over() bool { return n.spent || n.base == "" }
 
 // free returns the next name that nothing has.
 func (n *names) free(d *dir) (string, error) {

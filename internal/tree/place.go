@@ -129,7 +129,7 @@ func (g *group) mkdir(it *item, d *dir) error {
 		if !errors.Is(merr, fs.ErrExist) {
 			it.names.other()
 		}
-		if len(it.names.bases) == 0 {
+		if it.names.over() {
 			err = merr
 		}
 	}
@@ -286,7 +286,7 @@ func (g *group) move(it *item, d *dir) error {
 		if !errors.Is(err, fs.ErrExist) {
 			it.names.other()
 		}
-		if len(it.names.bases) == 0 {
+		if it.names.over() {
 			return err
 		}
 		if it.local, err = it.names.free(d); err != nil {

@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"jetsend/internal/xmpptest/pair"
@@ -75,14 +74,18 @@ func (g *goals) again(ctx context.Context, root string) error {
 	var took []time.Duration
 	logins := 0
 	for range g.runs {
-		before := len(g.pair.Server.Log())
 		r, err := g.transfer(ctx, job)
 		if err != nil {
 			return err
 		}
 		took = append(took, r.Sender.Took)
-		user, _, _ := strings.Cut(g.pair.Sender, "@")
-		logins = max(logins, strings.Count(g.pair.Server.Log()[before:], "Authenticated as "+user+"@"))
+		n := 0
+		for _, e := range r.Sender.Events {
+			if e.Event == "online" {
+				n++
+			}
+		}
+		logins = max(logins, n)
 	}
 	g.judge(fmt.Sprintf("%d x 4 KiB again, nothing changed", manyFiles), median(took), againSeconds, "s", fmt.Sprintf("logins of the sender: %d", logins))
 	return os.RemoveAll(into)
