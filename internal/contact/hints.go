@@ -170,3 +170,11 @@ func WithoutSets(who string) string {
 func StartsOver(who string) string {
 	return "the client of " + clean.Text(who) + " cannot resume a file: it is sent from the beginning"
 }
+
+// NoSets is why a set cannot go on with a client.
+func NoSets(to *Peer) *fault.Failure {
+	return &fault.Failure{
+		Code: exitcode.Incapable, Reason: "the client " + clean.Text(to.JID.String()) + " takes no sets, and the transfer is one",
+		Hints: []string{"send it again with --no-resume"},
+	}
+}

@@ -176,3 +176,13 @@ func (s *Set) LeftOut() (texts []string) {
 	}
 	return texts
 }
+
+// Grown reports whether it has more than is known of it, of which row is. A new offer can say
+// that.
+func (s *Set) Grown(row *journal.Row, known []journal.Argument) bool {
+	entries := int64(0)
+	for _, a := range known {
+		entries += a.Entries
+	}
+	return s.Bytes() > row.Size || int64(s.Index.Entries()) > entries
+}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"jetsend/internal/batch"
+	"jetsend/internal/carry"
 	"jetsend/internal/clean"
 	"jetsend/internal/conversation"
 	"jetsend/internal/crypto"
@@ -234,7 +235,7 @@ func (in *incoming) decide(ctx context.Context) (done bool, err error) {
 func (in *incoming) goesOn(known journal.Row) bool {
 	same := known.Size == in.file.Size
 	if s := in.set(); s != nil {
-		same = known.Items == s.Items && s.Entries <= known.Entries && in.file.Size <= known.Size && in.listedAs(known)
+		same = known.Items == s.Items && s.Entries <= known.Entries && in.file.Size <= known.Size && carry.Listed(s.Listed).As(in.e.rows().Arguments(known.Key))
 	}
 	return (known.State == journal.Interrupted || known.State.Live()) && same && known.Name == in.file.Name &&
 		known.Paused != journal.PausedHere // the user who stopped it by hand is asked

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"jetsend/internal/carry"
 	"jetsend/internal/charge"
 	"jetsend/internal/clean"
 	"jetsend/internal/conversation"
@@ -59,10 +60,10 @@ type download struct {
 	judge  func(omemo.Device) error // of the device that hands the rest out, when we ask
 	told   func()                   // called when the contact has said yes to our request
 
-	sink   *sink.File       // nil until it is taken
-	tally  *tally.Set       // of a set, which sink is then
-	listed []profile.Listed // of a set that is offered
-	sender []omemo.Device   // that hands it out
+	sink   *sink.File     // nil until it is taken
+	tally  *tally.Set     // of a set, which sink is then
+	listed carry.Listed   // of a set that is offered
+	sender []omemo.Device // that hands it out
 	begun  time.Time
 	from   int64    // where in the file the session of the moment began
 	plain  []string // of a plain file: the hashes by which it was verified
@@ -250,9 +251,7 @@ func (d *download) report() {
 	}
 	of.Seconds = time.Since(d.begun).Seconds()
 	d.e.cfg.Report(of)
-	if d.how.released != nil {
-		d.how.released(of)
-	}
+	d.hooked(of)
 }
 
 // leave writes down how the session ended and lets go of row and partial file.

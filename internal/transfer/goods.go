@@ -2,26 +2,17 @@ package transfer
 
 import (
 	"context"
-	"time"
 
+	"jetsend/internal/carry"
 	"jetsend/internal/clean"
 	"jetsend/internal/contact"
 	"jetsend/internal/conversation"
 	"jetsend/internal/dialect"
 	"jetsend/internal/event"
-	"jetsend/internal/exitcode"
-	"jetsend/internal/fault"
 	"jetsend/internal/goods"
 	"jetsend/internal/outset"
-	"jetsend/internal/records"
-	"jetsend/internal/set"
 	"jetsend/internal/source"
-	"jetsend/internal/tally"
 )
-
-// setPatience is how long the other end of a set may get nothing on: it may have a large
-// file to read, or a slow disk to write to.
-const setPatience = 15 * time.Minute
 
 // opener opens what our account sends.
 func (e *core) opener() goods.Opener {
@@ -53,41 +44,29 @@ func (e *core) apart(ctx context.Context, opt SendOptions, g *goods.Goods, to *c
 	return files, checkPeer(to, opt, files.Sources)
 }
 
-// enter writes down what the set is made of, and has it in the book.
-func (u *upload) enter(ctx context.Context) error {
-	if u.set == nil {
-		return nil
+// carrier carries our sets.
+func (e *core) carrier() carry.Carrier {
+	return carry.Carrier{Book: e.book, Sending: &e.sending, Receiving: &e.receiving, Report: e.cfg.Report, Log: e.log}
+}
+
+// enter has the set in the book.
+func (u *upload) enter(ctx context.Context) (err error) {
+	if u.set != nil {
+		u.tally, err = u.e.carrier().Enter(ctx, u.head, u.set, u.row)
 	}
-	if err := u.row.SetArguments(ctx, u.set.Entries()); err != nil {
-		return err
-	}
-	all, err := u.row.Arguments(ctx)
-	if err != nil {
-		return err
-	}
-	u.tally = u.e.book.Open(u.head, len(all), all)
-	return nil
+	return err
 }
 
 // moveSet is Move for a set.
 func (u *upload) moveSet(c *conversation.Conversation) error {
 	c.ReportPath()
 	return c.Step(conversation.Needs{Path: true}, func(ctx context.Context) error {
-		if err := c.Session.BeginStream(); err != nil {
-			return err
-		}
-		if err := u.row.Run(ctx); err != nil {
-			return err
-		}
-		link, err := records.Open(ctx, c.Dialect, c.Path, &u.e.sending, &u.e.receiving)
+		s, err := u.e.carrier().Begin(ctx, c, u.row.Run)
 		if err != nil {
 			return err
 		}
 		u.marked = true
-		u.e.goesOn(u.head, u.row.Row())
-		run := tally.NewRun(u.tally, u.row, u.e.log, u.src.Size)
-		_, err = set.Send(ctx, link, u.set.Begin(u.head.Transfer), set.SendOptions{Settled: run.Settled, Moved: run.Moved, Patience: setPatience})
-		u.moved = run.Close(false)
+		u.moved, err = s.Send(ctx, u.set, u.tally, u.row)
 		return err
 	})
 }
@@ -98,25 +77,4 @@ func (u *upload) confirmSet(c *conversation.Conversation) error {
 	u.sent(c)
 	c.Goodbye()
 	return nil
-}
-
-// arrived writes down and reports the arguments of which the stream has not told the end:
-// of a set that had arrived before.
-func (u *upload) arrived() {
-	ended := u.tally.Arrived(u.lost)
-	if len(ended) == 0 {
-		return
-	}
-	if err := u.row.UpdateArguments(context.Background(), ended); err != nil {
-		u.e.log.Error("journal", "transfer", u.head.Transfer, "error", err)
-	}
-}
-
-// noSets is why a set cannot go on.
-func noSets(to *contact.Peer) *fault.Failure {
-	who := clean.Text(to.JID.String())
-	return &fault.Failure{
-		Code: exitcode.Incapable, Reason: "the client " + who + " takes no sets, and the transfer is one",
-		Hints: []string{"send it again with --no-resume"},
-	}
 }

@@ -13,7 +13,6 @@ import (
 	"jetsend/internal/jingle"
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
-	"jetsend/internal/outset"
 	"jetsend/internal/source"
 )
 
@@ -100,15 +99,6 @@ func (in *incoming) reader(ctx context.Context, f func(charge.Payment) error) er
 // errGrown says that a set has more than was offered, which the contact would refuse.
 var errGrown = errors.New("there is more than was offered")
 
-// grown reports whether a set has more than is known of it. A new offer can say that.
-func grown(of *outset.Set, row *journal.Row, known []journal.Argument) bool {
-	entries := int64(0)
-	for _, a := range known {
-		entries += a.Entries
-	}
-	return of.Bytes() > row.Size || int64(of.Index.Entries()) > entries
-}
-
 // reopen opens the source of a transfer for the contact. A directory is looked through
 // each time.
 func (in *incoming) reopen(ctx context.Context, row *journal.Row) (g *goods.Goods, err error) {
@@ -122,7 +112,7 @@ func (in *incoming) reopen(ctx context.Context, row *journal.Row) (g *goods.Good
 		if err := pay(ctx, g.Inside()/charge.FilesPerChunk); err != nil { // more was not known before
 			return err
 		}
-		if g.Set != nil && grown(g.Set, row, in.e.rows().Arguments(row.Key)) {
+		if g.Set != nil && g.Set.Grown(row, in.e.rows().Arguments(row.Key)) {
 			return errGrown
 		}
 		return nil

@@ -113,7 +113,7 @@ func (e *core) takers(ctx context.Context, send SendOptions, ours, set bool) ([]
 	}
 	if err == nil && set {
 		if peers = contact.SetsFirst(peers); !peers[0].Sets {
-			err = noSets(peers[0])
+			err = contact.NoSets(peers[0])
 		}
 	}
 	return peers, err

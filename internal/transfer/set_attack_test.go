@@ -14,8 +14,6 @@ import (
 	"jetsend/internal/journal"
 	"jetsend/internal/policy"
 	"jetsend/internal/profile"
-	"jetsend/internal/set"
-	"jetsend/internal/tally"
 	"jetsend/internal/xmpptest"
 )
 
@@ -26,36 +24,6 @@ type sealed struct {
 }
 
 func (s sealed) Sealed() *profile.Offer { return s.offer }
-
-// TestSetIsHeld: the arguments that come are those that were offered, and offered before:
-// nothing takes the name or the kind of what was said yes to.
-func TestSetIsHeld(t *testing.T) {
-	id := make([]byte, set.FolderSize)
-	book := tally.NewBook(func(event.Event) {}, func(journal.Key) []journal.Argument { return nil })
-	d := &download{
-		listed: []profile.Listed{{Name: profile.AsListed("a\t\x01\xff&")}, {Name: "work", Directory: true}},
-		tally:  book.Open(event.Head{Transfer: "x"}, 4, []journal.Argument{{Number: 0}, {Number: 1}, {Number: 2, Name: "c\xff"}}),
-	}
-	for _, c := range []struct {
-		number int
-		said   set.Argument
-		ok     bool
-	}{
-		{0, set.Argument{Name: "a\t\x01\xff&"}, true},
-		{0, set.Argument{Name: "b"}, false},
-		{0, set.Argument{Name: ".bashrc"}, false},
-		{0, set.Argument{Name: "a\t\x01\xff&", Folder: id}, false},
-		{1, set.Argument{Name: "work", Folder: id}, true},
-		{1, set.Argument{Name: "work"}, false},
-		{2, set.Argument{Name: "c\xff"}, true},
-		{2, set.Argument{Name: "d"}, false},
-		{3, set.Argument{Name: "whatever is not listed"}, true},
-	} {
-		if err := d.hold(c.number, c.said); (err == nil) != c.ok || err != nil && !errors.Is(err, set.ErrMessage) {
-			t.Errorf("%+v: %v", c, err)
-		}
-	}
-}
 
 // TestSetListedAgain: names that XML cannot hold are no other names, in the offer, in the
 // index, and when the set goes on.

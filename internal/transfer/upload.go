@@ -269,7 +269,7 @@ func (u *upload) sent(c *conversation.Conversation) {
 		u.e.log.Warn("remember devices", "error", err)
 	}
 	if u.set != nil {
-		u.arrived()
+		u.e.carrier().Arrived(u.tally, u.row, u.lost)
 		return
 	}
 	u.reportSent(event.Sent{

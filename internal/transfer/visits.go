@@ -197,7 +197,7 @@ func (v *visits) receive(in *incoming) (done bool, err error) {
 		if err := d.take(ctx, in.row(), dir); err != nil || !d.isSet() || d.released() {
 			return err
 		}
-		if err := d.inscribe(ctx); err != nil {
+		if err := d.listed.Inscribe(ctx, d.sink.Handle()); err != nil {
 			return errors.Join(err, d.leave(err).lost)
 		}
 		return nil
