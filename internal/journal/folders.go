@@ -136,6 +136,21 @@ func findFolders(ctx context.Context, tx *sql.Tx, where string, args ...any) (ou
 	return out, rows.Err()
 }
 
+// FolderPaths are the paths of all folders that came from contacts.
+func (j *Journal) FolderPaths(ctx context.Context) (paths []string, err error) {
+	err = j.look(ctx, func(tx *sql.Tx) error {
+		folders, err := findFolders(ctx, tx, `direction = 'receive'`)
+		for i := range folders {
+			paths = append(paths, folders[i].Path)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("folders that came: %w", err)
+	}
+	return paths, nil
+}
+
 // ForgetFolders forgets the folders that are no more: those with nothing at their path. One
 // that cannot be looked at at the moment stays. Another one at the same path is for whoever
 // compares device and inode. [Journal.Expire] calls it.

@@ -28,14 +28,28 @@ func Discard(sets string, row *journal.Row) error {
 	return err
 }
 
-// Sweep removes the partial files in dir that no row knows of and that nobody has written
-// to for longer than keep.
+// Sweep removes the partial files and the hidden directories of sets in dir that no row knows
+// of and that nobody has written to for longer than keep, and what is remembered of sets
+// and folders that are no more.
 func (s Store) Sweep(ctx context.Context, dir *inbox.Dir, keep time.Duration, now time.Time) error {
 	stale, err := dir.Stale(keep, now)
-	for _, id := range stale {
+	err = errors.Join(err, s.each(ctx, stale, func(id string) error { return inbox.Remove(dir.Path(""), id) }))
+	hidden, herr := tree.Stale(dir.Path(""), keep, now)
+	remembered, rerr := tree.Remembered(s.Sets)
+	err = errors.Join(err, herr, rerr, s.each(ctx, append(hidden, remembered...), func(id string) error { return tree.Discard(dir.Path(""), id, s.Sets) }))
+	paths, perr := s.Journal.FolderPaths(ctx)
+	if perr == nil {
+		perr = tree.Forget(s.Sets, paths, keep, now)
+	}
+	return errors.Join(err, perr)
+}
+
+// each does something for each transfer that no row knows of.
+func (s Store) each(ctx context.Context, ids []string, do func(id string) error) (err error) {
+	for _, id := range ids {
 		_, lerr := s.Journal.Load(ctx, journal.Key{ID: id, Direction: journal.Receive})
 		if errors.Is(lerr, journal.ErrUnknown) {
-			err = errors.Join(err, inbox.Remove(dir.Path(""), id))
+			err = errors.Join(err, do(id))
 		}
 	}
 	return err

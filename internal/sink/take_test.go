@@ -2,6 +2,8 @@ package sink
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"io/fs"
 	"os"
@@ -135,5 +137,59 @@ func TestSweep(t *testing.T) {
 	}
 	if _, err := os.Stat(part(known)); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("not discarded: %v", err)
+	}
+}
+
+// TestSweepSets: so it is with the hidden directories of sets, and with what is remembered of
+// sets and folders: nothing grows with what a contact has sent and the user removed.
+func TestSweepSets(t *testing.T) {
+	k, path := newKit(t), t.TempDir()
+	k.Sets = t.TempDir()
+	known, gone := k.parked(path, 10), offered(path, 10)
+	record := func(of string) string {
+		sum := sha256.Sum256([]byte(of))
+		return filepath.Join(k.Sets, "folders", hex.EncodeToString(sum[:])+".rec")
+	}
+	kept, removed := filepath.Join(path, "kept"), filepath.Join(path, "removed")
+	var stay, leave []string
+	for _, row := range []journal.Row{known, gone} {
+		hidden, state := filepath.Join(path, ".jetsend-"+row.ID+".set"), filepath.Join(k.Sets, row.ID)
+		if err := errors.Join(os.Mkdir(hidden, 0o700), os.MkdirAll(state, 0o700)); err != nil {
+			t.Fatal(err)
+		}
+		if row.ID == known.ID {
+			stay = append(stay, hidden, state)
+		} else {
+			leave = append(leave, hidden, state)
+		}
+	}
+	if err := errors.Join(os.Mkdir(filepath.Join(k.Sets, "folders"), 0o700), os.WriteFile(record(kept), nil, 0o600), os.WriteFile(record(removed), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	stay, leave = append(stay, record(kept)), append(leave, record(removed))
+	id := make([]byte, journal.FolderIDSize)
+	if err := k.Journal.RememberFolder(t.Context(), journal.Folder{Peer: known.Peer, Direction: journal.Receive, ID: id, Path: kept}); err != nil {
+		t.Fatal(err)
+	}
+	dir := k.open(path)
+	defer func() { _ = dir.Close() }()
+	if err := k.Sweep(t.Context(), dir, time.Hour, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(record(removed)); err != nil {
+		t.Error("a record that was just written is gone")
+	}
+	if err := k.Sweep(t.Context(), dir, time.Hour, time.Now().Add(2*time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range stay {
+		if _, err := os.Lstat(path); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, path := range leave {
+		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is still there: %v", path, err)
+		}
 	}
 }

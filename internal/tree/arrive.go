@@ -312,9 +312,12 @@ func exists(path string) bool {
 // recordOf is the path of the record of a folder that is in its place, without suffix.
 func (t *Target) recordOf(path string) string { return recordOf(t.cfg.State, path) }
 
+// foldersDir is where the records of folders are that are in their places.
+const foldersDir = "folders"
+
 func recordOf(state, path string) string {
 	sum := sha256.Sum256([]byte(filepath.Clean(path)))
-	return filepath.Join(state, "folders", hex.EncodeToString(sum[:]))
+	return filepath.Join(state, foldersDir, hex.EncodeToString(sum[:]))
 }
 
 // end ends an argument.

@@ -105,11 +105,49 @@ func Stale(dir string, olderThan time.Duration, now time.Time) (ids []string, er
 	return ids, nil
 }
 
-// Forget removes the record of a folder that is not there any more, or that no set will
-// update.
-func Forget(state, path string) error {
-	if err := removeRecord(recordOf(state, path)); err != nil {
-		return fmt.Errorf("record of the folder: %w", err)
+// Remembered returns the ids of the sets of which something is remembered.
+func Remembered(state string) (ids []string, err error) {
+	names, err := namesIn(state)
+	for _, name := range names {
+		if len(name) == len(uuid.UUID{}.String()) && uuid.Validate(name) == nil {
+			ids = append(ids, name)
+		}
+	}
+	return ids, err
+}
+
+// Forget removes the records of folders that nothing has changed for so long, but for those
+// of folders at the paths that are known.
+func Forget(state string, known []string, olderThan time.Duration, now time.Time) error {
+	keep := map[string]bool{}
+	for _, path := range known {
+		keep[filepath.Base(recordOf(state, path))] = true
+	}
+	folders := filepath.Join(state, foldersDir)
+	names, err := namesIn(folders)
+	for _, name := range names {
+		base, _, _ := strings.Cut(name, ".")
+		if keep[base] {
+			continue
+		}
+		is, lerr := os.Lstat(filepath.Join(folders, name))
+		if lerr == nil && is.ModTime().Before(now.Add(-olderThan)) {
+			lerr = os.Remove(filepath.Join(folders, name))
+		}
+		err = errors.Join(err, gone(lerr))
+	}
+	if err != nil {
+		return fmt.Errorf("records of folders: %w", err)
 	}
 	return nil
+}
+
+// namesIn are the names in a directory; none when there is none.
+func namesIn(path string) ([]string, error) {
+	d, err := openPath(path)
+	if err != nil {
+		return nil, gone(err)
+	}
+	names, err := d.names()
+	return names, errors.Join(err, d.close())
 }

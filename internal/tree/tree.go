@@ -184,7 +184,7 @@ func (t *Target) resolve() error {
 }
 
 // folders is where the records of folders are that are in their places.
-func (t *Target) folders() string { return filepath.Join(t.cfg.State, "folders") }
+func (t *Target) folders() string { return filepath.Join(t.cfg.State, foldersDir) }
 
 // reconcile tells the ledger which of the arguments that were about to get a name have it:
 // what has the inode of something that is not in the hidden directory any more.
