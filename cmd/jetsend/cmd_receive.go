@@ -334,7 +334,7 @@ func question(q transfer.Question) string {
 		if !slices.ContainsFunc(q.Set.Listed, func(l profile.Listed) bool { return l.Directory }) && len(q.Set.Listed) == q.Set.Items {
 			what = fmt.Sprintf("%d files (%s)", q.Set.Items, bytesText(q.Size))
 		}
-	case q.Set != nil:
+	case q.Set != nil && !slices.ContainsFunc(q.Set.Listed, func(l profile.Listed) bool { return !l.Directory }): // else a file with holes
 		what = fmt.Sprintf("directory %s (%s, %d entries)", name, bytesText(q.Size), q.Set.Entries)
 	case q.Batch != nil && q.Batch.Count > 1: // the yes is for all of them
 		what = fmt.Sprintf("%d files (%s and %d more, %s)", q.Batch.Count, name, q.Batch.Count-1, bytesText(q.Batch.Bytes))
