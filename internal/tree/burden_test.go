@@ -75,3 +75,24 @@ func TestFullOfNames(t *testing.T) {
 		_ = s.Close(errCut)
 	}
 }
+
+// TestLateIsBounded: lines that come too late for their place are held in a bounded memory.
+func TestLateIsBounded(t *testing.T) {
+	base := filepath.Join(t.TempDir(), "r")
+	r, err := openRecord(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &line{kind: set.Link, key: "k", target: string(make([]byte, set.MaxPath-1)), name: "n"}
+	for range 2 * maxLate / set.MaxPath {
+		if err := r.amend(l); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if is, err := os.Stat(base + lateSuffix); err != nil || is.Size() > maxLate || r.held != int(is.Size()) {
+		t.Errorf("%d bytes are held: %v, %v", r.held, is, err)
+	}
+	if err := r.end(); err != nil {
+		t.Fatal(err)
+	}
+}

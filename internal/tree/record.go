@@ -107,6 +107,7 @@ type record struct {
 	buf   []byte
 	fresh bool // lines that are not in the old one were written since the last sync
 	late  []*line
+	held  int // bytes of them
 }
 
 // errBusy says that another transfer is at the same folder.
@@ -266,20 +267,21 @@ func (r *record) flush() error {
 	return errors.Join(r.w.Flush(), r.f.Sync())
 }
 
-// maxLate bounds the lines that are held until the end.
-const maxLate = 1 << 16
+// maxLate bounds the bytes of the lines that are held until the end.
+const maxLate = 8 << 20
 
 // amend writes a line whose place is behind it, durably.
 func (r *record) amend(l *line) error {
-	if len(r.late) >= maxLate {
+	b := l.append(nil)
+	if r.held+len(b) > maxLate {
 		return nil // the disk has to say it
 	}
 	f, err := os.OpenFile(r.base+lateSuffix, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(l.append(nil))
-	r.late = append(r.late, l)
+	_, err = f.Write(b)
+	r.late, r.held = append(r.late, l), r.held+len(b)
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
@@ -293,12 +295,12 @@ func (r *record) readLate() error {
 		return err
 	}
 	b := bufio.NewReader(f)
-	for len(r.late) < maxLate {
+	for r.held < maxLate {
 		l, err := readLine(b, b)
 		if err != nil {
 			break // the end, or what was not written whole
 		}
-		r.late = append(r.late, l)
+		r.late, r.held = append(r.late, l), r.held+len(l.append(nil))
 	}
 	return f.Close()
 }
