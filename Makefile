@@ -104,6 +104,7 @@ torture: build ## interrupt and resume transfers in every way (TORTUREFLAGS=-see
 	@bin/torture -program bin/jetsend -rounds $(TORTURE_ROUNDS) $(TORTUREFLAGS)
 	@bin/torture -program bin/jetsend -sets -rounds $(TORTURE_SETS) $(TORTUREFLAGS)
 	@bin/torture -program bin/jetsend -long -long-size $(TORTURE_SIZE)
+	JETSEND_TEST_LONG=1 $(GO) test -count=1 -run TestOnline/sets_many ./cmd/jetsend
 
 soak: build ## two daemons under load, with faults, for SOAK_MINUTES
 	@scripts/need prosody prosody

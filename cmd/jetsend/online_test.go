@@ -455,14 +455,20 @@ func freePort(ts *testscript.TestScript) string {
 	return strconv.Itoa(port)
 }
 
+// longVariable is the environment variable that says, when it is not empty, that scripts may
+// take minutes.
+const longVariable = "JETSEND_TEST_LONG"
+
 // onlineCondition tells a script which server it runs on, [prosody] or
-// [ejabberd], whether it may [mount], and whether there is [history].
+// [ejabberd], whether it may [mount], whether there is [history], and whether it may take [long].
 func onlineCondition(name string) (bool, error) {
 	switch name {
 	case "mount":
 		return mayMount()
 	case "history":
 		return hasHistory(), nil
+	case "long":
+		return os.Getenv(longVariable) != "", nil
 	}
 	switch s := xmpptest.Software(name); s {
 	case xmpptest.Prosody, xmpptest.Ejabberd:
