@@ -178,7 +178,7 @@ func (r planRecord) Sheet() [][]string {
 		receipt = "a sealed receipt proves that the file arrived"
 	}
 	rows := [][]string{
-		{"file", fmt.Sprintf("%s (%s), its name %s", clean.Text(r.File.Name), bytesText(r.File.Size), name)},
+		{r.what(), fmt.Sprintf("%s (%s), its name %s", clean.Text(r.File.Name), r.size(), name)},
 		{"to", r.To},
 		{"form", r.Form + ", " + cipherText(r.Encryption, r.Cipher) + "; " + receipt},
 		{"path", strings.Join(r.Transports, ", then ")},
@@ -197,4 +197,24 @@ func (r planRecord) Sheet() [][]string {
 		rows = append(rows, []string{"goes on", fmt.Sprintf("transfer %s at %s", short(r.File.Transfer), percent(r.File.ResumedFrom, r.File.Size))})
 	}
 	return rows
+}
+
+// what calls what would be sent.
+func (r planRecord) what() string {
+	if r.File.Directory {
+		return "directory"
+	}
+	return "file"
+}
+
+// size is that of what would be sent, and of the set that it goes in.
+func (r planRecord) size() string {
+	s := bytesText(r.File.Size)
+	if r.File.Directory {
+		s += fmt.Sprintf(", %d entries", r.File.Entries)
+	}
+	if r.Items > 1 {
+		s += fmt.Sprintf("; one of %d in one session, %s together", r.Items, bytesText(r.SetSize))
+	}
+	return s
 }

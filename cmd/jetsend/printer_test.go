@@ -118,7 +118,7 @@ func someRecords() [][]record {
 			diagnosisRecord{Account: "juliet@capulet.example", Contact: "romeo@montague.example", Works: true, Warnings: 1, Plan: &aPlan},
 			diagnosisRecord{Account: "juliet@capulet.example", Code: 6, Reason: "not online", Failures: 1},
 		},
-		{planRecord{somePlan()}},
+		{planRecord{somePlan()}, planRecord{setPlan()}},
 		{versionRecord{Version: "1.2.3", Revision: "0123456789ab+", Go: "go1.26", Platform: "linux/amd64", Licence: "GPL-3.0-or-later"}},
 	}
 }
@@ -127,6 +127,14 @@ func someRecords() [][]record {
 func somePlan() doctor.Plan {
 	p := aPlan
 	p.File = &doctor.PlannedFile{Name: "a\x1b.txt", Path: "/a", Size: 1000, Transfer: uuidOf("0a3c"), ResumedFrom: 500}
+	return p
+}
+
+// setPlan is for a directory that goes in a set.
+func setPlan() doctor.Plan {
+	p := aPlan
+	p.File = &doctor.PlannedFile{Name: "verona", Path: "/verona", Size: 900, Directory: true, Entries: 7}
+	p.Items, p.SetSize = 3, 1900
 	return p
 }
 

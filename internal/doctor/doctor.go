@@ -88,7 +88,7 @@ func Diagnose(ctx context.Context, e *transfer.Endpoint, opt transfer.SendOption
 	if bare := opt.To.Bare(); opt.To.IsBare() && !d.contacts.Own(bare) && !d.subscription(ctx, bare) {
 		d.opt.Wait = 0 // nobody will appear
 	}
-	plan, err := d.plan(ctx, nil)
+	plan, err := d.plan(ctx)
 	if cause := context.Cause(ctx); cause != nil {
 		return nil, e.Ended(ctx, cause)
 	}

@@ -12,6 +12,7 @@ import (
 	"jetsend/internal/contact"
 	"jetsend/internal/dialect"
 	"jetsend/internal/event"
+	"jetsend/internal/goods"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle"
 	"jetsend/internal/jingle/s5b"
@@ -36,6 +37,10 @@ type Plan struct {
 	Candidates []CandidateInfo    `json:"candidates"`
 	Devices    []event.DeviceInfo `json:"devices"` // that get the key
 	File       *PlannedFile       `json:"file,omitempty"`
+	// Items and SetSize are how many files and directories go with it in one session, a
+	// set, and how many bytes; 0: it goes by itself.
+	Items   int   `json:"items,omitempty"`
+	SetSize int64 `json:"set_size,omitempty"`
 }
 
 // PlannedFile is a file of a plan.
@@ -43,6 +48,9 @@ type PlannedFile struct {
 	Name string `json:"name"`
 	Path string `json:"path"` // absolute
 	Size int64  `json:"size"`
+	// Directory and Entries, of a set: it is one, with so much in it, itself included.
+	Directory bool  `json:"directory,omitempty"`
+	Entries   int64 `json:"entries,omitempty"`
 	// Transfer is the interrupted one that the send would go on with, and
 	// ResumedFrom how many bytes the receiver is known to have.
 	Transfer    string `json:"transfer,omitempty"`
@@ -74,18 +82,22 @@ func (p *Plan) how() string {
 // one plan for each file. The error is that of a Send that ends before the
 // contact's answer.
 func DryRun(ctx context.Context, e *transfer.Endpoint, opt transfer.SendOptions) ([]Plan, error) {
-	sources, err := e.OpenSources(ctx, opt)
+	g, to, err := e.Look(ctx, opt)
 	if err != nil {
 		return nil, err
 	}
-	defer source.Close(sources...)
+	defer g.Close()
 	d := newDoctor(e, opt, nil)
-	common, err := d.plan(ctx, sources)
+	common, err := d.planTo(ctx, to)
 	if err != nil {
 		return nil, e.Ended(ctx, err)
 	}
+	if g.Set != nil {
+		plans, err := d.planSet(ctx, g, common)
+		return plans, e.Ended(ctx, err)
+	}
 	var plans []Plan
-	for _, src := range sources {
+	for _, src := range g.Sources {
 		p := *common
 		if p.File, err = d.planFile(ctx, src, common); err != nil {
 			return nil, e.Ended(ctx, err)
@@ -95,13 +107,40 @@ func DryRun(ctx context.Context, e *transfer.Endpoint, opt transfer.SendOptions)
 	return plans, nil
 }
 
-// plan decides as Send does: who gets the offer, in what form, by what path and
-// with the key for whom.
-func (d *doctor) plan(ctx context.Context, sources []*source.Source) (*Plan, error) {
-	to, err := d.e.Choose(ctx, d.opt, sources)
+// planSet says what of each argument of a set would be sent.
+func (d *doctor) planSet(ctx context.Context, g *goods.Goods, common *Plan) (plans []Plan, err error) {
+	row, known, err := d.e.EarlierSet(ctx, d.opt, g)
+	goesOn := err == nil && !d.opt.NoResume
+	if err != nil && !errors.Is(err, journal.ErrUnknown) {
+		return nil, err
+	}
+	for i, a := range g.Set.Entries() {
+		p := *common
+		p.Items, p.SetSize = len(g.Set.Arguments()), g.Set.Bytes()
+		p.File = &PlannedFile{Name: a.Name, Path: a.Path, Size: a.Size, Directory: a.Folder, Entries: a.Entries}
+		if goesOn {
+			p.File.Transfer = journal.ArgumentID(row.ID, i, p.Items)
+			if i < len(known) {
+				p.File.ResumedFrom = min(known[i].Durable, a.Size)
+			}
+		}
+		plans = append(plans, p)
+	}
+	return plans, nil
+}
+
+// plan decides as Send does who gets the offer, and what it would be.
+func (d *doctor) plan(ctx context.Context) (*Plan, error) {
+	to, err := d.e.Choose(ctx, d.opt)
 	if err != nil {
 		return nil, err
 	}
+	return d.planTo(ctx, to)
+}
+
+// planTo decides as Send does: in what form a client gets the offer, by what path and with
+// the key for whom.
+func (d *doctor) planTo(ctx context.Context, to *contact.Peer) (_ *Plan, err error) {
 	profile := to.Form == dialect.FormJetsend
 	p := &Plan{
 		To: clean.Text(to.JID.String()), Form: to.Form.Name(), Encryption: to.Form.Word(), Cipher: to.Form.Suite(d.opt.Cipher).Name(),

@@ -38,8 +38,8 @@ func Fits(named []source.Named) bool {
 
 // Lister lists sets.
 type Lister struct {
-	Dir     string // for the lines
-	Journal *journal.Journal
+	Dir     string           // for the lines
+	Journal *journal.Journal // nil: it is only looked at
 }
 
 // Set is one, as it was listed.
@@ -52,7 +52,9 @@ func (l Lister) List(ctx context.Context, to jid.JID, named []source.Named, chec
 }
 
 func (l Lister) list(ctx context.Context, to jid.JID, named []source.Named, opt index.Options) (*Set, error) {
-	opt.Folder = func(path string) ([]byte, error) { return l.Journal.FolderID(ctx, to, path) }
+	if l.Journal != nil {
+		opt.Folder = func(path string) ([]byte, error) { return l.Journal.FolderID(ctx, to, path) }
+	}
 	ix, err := index.Make(ctx, named, l.Dir, opt)
 	if err != nil {
 		return nil, err

@@ -31,6 +31,21 @@ func (opt SendOptions) order() goods.Order {
 	}
 }
 
+// suit has the goods be what the clients take, as a set or not, and returns those of the
+// clients that take them.
+func (e *core) suit(ctx context.Context, opt SendOptions, g **goods.Goods, peers []*contact.Peer) ([]*contact.Peer, error) {
+	if (*g).Set == nil {
+		return peers, nil
+	}
+	if peers = contact.SetsFirst(peers); peers[0].Sets {
+		e.opener().WarnOf((*g).Set)
+		return peers, nil
+	}
+	var err error
+	*g, err = e.apart(ctx, opt, *g, peers[0])
+	return peers, err
+}
+
 // apart opens again, for a client that takes no sets, what was listed as one.
 func (e *core) apart(ctx context.Context, opt SendOptions, g *goods.Goods, to *contact.Peer) (*goods.Goods, error) {
 	if devices, err := e.omemo.Devices(ctx, to.JID.Bare()); err == nil && to.Form == dialect.FormJetsend && e.contacts().KnownSets(ctx, to.JID.Bare(), devices) {

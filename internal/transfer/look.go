@@ -29,18 +29,28 @@ func (e *Endpoint) Account() Account { return e.sess }
 // Contacts finds who can take a file.
 func (e *Endpoint) Contacts() *contact.Finder { return e.contacts() }
 
-// OpenSources opens what a Send with opt would send, and reports what of it will not
-// arrive as it is here. The caller closes them. An error is the *Failure that the Send
-// would end with.
-func (e *Endpoint) OpenSources(ctx context.Context, opt SendOptions) ([]*source.Source, error) {
+// Look opens what a Send with opt would send, chooses the client that would get it, and
+// reports what of it will not arrive as it is here. The caller closes it. An error is the
+// *Failure that the Send would end with.
+func (e *Endpoint) Look(ctx context.Context, opt SendOptions) (*goods.Goods, *contact.Peer, error) {
 	if err := goods.CheckTexts(opt.Description, opt.Files); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	g, err := e.opener().Apart(ctx, opt.order())
+	opener := e.opener()
+	opener.Sets.Journal = nil // which would remember the folders
+	g, err := opener.Open(ctx, opt.order())
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return g.Sources, nil
+	peers, err := e.chosen(ctx, opt, g.Files())
+	if err == nil {
+		peers, err = e.suit(ctx, opt, &g, peers)
+	}
+	if err != nil {
+		g.Close()
+		return nil, nil, e.Ended(ctx, err)
+	}
+	return g, peers[0], nil
 }
 
 // Paths are the transports that an offer to a client would allow, in the order of trying,
@@ -73,6 +83,16 @@ func (e *Endpoint) Earlier(ctx context.Context, opt SendOptions, src *source.Sou
 	o := e.offering(opt, src, nil)
 	o.form = dialect.FormJetsend
 	return e.journal.Find(ctx, o.rowOf())
+}
+
+// EarlierSet is Earlier for a set, with what is known of its arguments.
+func (e *Endpoint) EarlierSet(ctx context.Context, opt SendOptions, g *goods.Goods) (journal.Row, []journal.Argument, error) {
+	row, err := e.journal.FindSet(ctx, opt.To.Bare(), g.Set.Entries())
+	if err != nil {
+		return row, nil, err
+	}
+	all, err := e.journal.ArgumentsOf(ctx, row.Key)
+	return row, all, err
 }
 
 // Interrupted are the interrupted transfers with a contact, the oldest first.

@@ -46,12 +46,8 @@ func (e *Endpoint) Send(ctx context.Context, opt SendOptions) error {
 		e.cfg.Report(event.Warning{Text: sendsPlaintext})
 	}
 	peers, err := e.chosen(ctx, opt, g.Files())
-	if err == nil && g.Set != nil {
-		if peers = contact.SetsFirst(peers); peers[0].Sets {
-			e.opener().WarnOf(g.Set)
-		} else {
-			g, err = e.apart(ctx, opt, g, peers[0])
-		}
+	if err == nil {
+		peers, err = e.suit(ctx, opt, &g, peers)
 	}
 	if err != nil {
 		return e.Ended(ctx, err)
@@ -215,8 +211,8 @@ func (o *offering) notBegun(ctx context.Context, key journal.Key, same bool, err
 
 // Choose returns the client that a Send of the sources would offer them to first. Of an
 // error, Ended says what the Send would end with.
-func (e *Endpoint) Choose(ctx context.Context, opt SendOptions, sources []*source.Source) (*contact.Peer, error) {
-	peers, err := e.chosen(ctx, opt, sources)
+func (e *Endpoint) Choose(ctx context.Context, opt SendOptions) (*contact.Peer, error) {
+	peers, err := e.chosen(ctx, opt, nil)
 	if err != nil {
 		return nil, err
 	}
