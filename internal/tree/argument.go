@@ -89,6 +89,9 @@ func (t *Target) Argument(number int, a set.Argument) error {
 	if err := t.finish(); err != nil {
 		return err
 	}
+	if err := t.note(len(a.Name) + minArgument); err != nil {
+		return ours(err)
+	}
 	t.arguments++
 	t.order = order{}
 	t.arg = &argument{said: a, number: number, name: filename.Safe(a.Name), room: t.room, arrival: Arrival{Argument: number}}

@@ -63,10 +63,10 @@ func TestLostAreNotHeld(t *testing.T) {
 func TestFullOfNames(t *testing.T) {
 	for name, th := range map[string]thing{"directories": {dir: true}, "links": {target: "x"}} {
 		k := newKit(t)
-		k.change = func(c *Config) { c.MinFree = 1 << 62 }
 		s := k.open(inbox.Rename)
 		s.begin("f", nil, 5000)
 		s.tell(thing{dir: true})
+		s.Target.cfg.MinFree, s.Target.unchecked = 1<<62, 0 // of which the goroutine of the session alone asks
 		th.path = "a"
 		e := th.entry()
 		if _, err := s.Entry(1, e, nil); !errors.Is(err, inbox.ErrNoSpace) {
@@ -95,4 +95,27 @@ func TestLateIsBounded(t *testing.T) {
 	if err := r.end(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestFullOfWords: so do the names of arguments, of which nothing need come, in the journal,
+// and the lines of records.
+func TestFullOfWords(t *testing.T) {
+	k := newKit(t)
+	k.change = func(c *Config) { c.MinFree = 1 << 62 }
+	s := k.open(inbox.Rename)
+	s.Target.lines = 0
+	if err := s.Argument(0, set.Argument{Name: "f", Entries: 1}); !errors.Is(err, inbox.ErrNoSpace) {
+		t.Error(err)
+	}
+	_ = s.Close(errCut)
+	k.change = nil
+	s = k.open(inbox.Rename)
+	s.begin("f", folderID, 10)
+	s.tell(thing{dir: true})
+	s.Target.spare, s.Target.lines = 1<<62, 0
+	e := thing{path: "a", data: "a"}
+	if _, err := s.Entry(1, e.entry(), nil); !errors.Is(err, inbox.ErrNoSpace) {
+		t.Error(err)
+	}
+	_ = s.Close(errCut)
 }

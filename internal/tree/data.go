@@ -20,7 +20,12 @@ const (
 	block = 4096
 	// minLine is what a line of a record takes beside its names.
 	minLine = 100
-	// spare stays free where records are: keys and the journal may be there too.
+	// unlooked is how much is written down before the first look: a folder in which nothing
+	// has changed needs no room to speak of.
+	unlooked = 1 << 20
+	// minArgument is what an argument takes in a journal beside its name.
+	minArgument = 400
+	// spare stays free where records are: keys and the journal are there too.
 	spare = 16 << 20
 )
 

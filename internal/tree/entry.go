@@ -51,11 +51,16 @@ func (t *Target) afford(it *item) error {
 			return err
 		}
 	}
-	if t.lines -= int64(len(it.key) + len(it.target) + minLine); t.lines >= 0 {
+	return t.note(len(it.key) + len(it.target) + minLine)
+}
+
+// note sees, from time to time, that there is room for what is written down.
+func (t *Target) note(n int) error {
+	if t.lines -= int64(n); t.lines >= 0 {
 		return nil
 	}
 	t.lines = looks
-	return fits(t.records, spare)
+	return fits(t.records, t.spare)
 }
 
 // admit holds an entry against what an index may say, and makes an item of it.

@@ -101,7 +101,8 @@ type Target struct {
 	dropped   *uint64 // the file whose data came when it failed
 	part      *part   // of an earlier session
 	unchecked int64   // bytes that may be written until the free space is looked at
-	lines     int64   // likewise, in records
+	lines     int64   // likewise, in records and the journal
+	spare     int64   // bytes that stay free where those are
 
 	syncing chan *item
 	workers sync.WaitGroup
@@ -155,6 +156,10 @@ func (t *Target) start() error {
 	}
 	if t.room, err = t.roomIn(t.cfg.Dir); err != nil {
 		return err
+	}
+	t.lines = unlooked
+	if t.spare = spare; deviceOf(t.records.f) == t.room.device {
+		t.spare = max(t.spare, t.cfg.MinFree)
 	}
 	t.into = t.room.parent
 	if err := t.reconcile(); err != nil {
