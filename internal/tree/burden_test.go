@@ -1,10 +1,12 @@
 package tree
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 
 	"jetsend/internal/inbox"
@@ -116,6 +118,42 @@ func TestFullOfWords(t *testing.T) {
 	e := thing{path: "a", data: "a"}
 	if _, err := s.Entry(1, e.entry(), nil); !errors.Is(err, inbox.ErrNoSpace) {
 		t.Error(err)
+	}
+	_ = s.Close(errCut)
+}
+
+// TestChecksumIsPaid: what a sender has read here, of files that are to be equal and of the one
+// that goes on, is paid for before.
+func TestChecksumIsPaid(t *testing.T) {
+	k := newKit(t)
+	data := large(5*chunk + 10)
+	s := k.open(inbox.Update)
+	s.folder("f", thing{path: "a", data: data}, thing{path: "b", data: data})
+	s.done()
+	k.again()
+	var paid atomic.Int64
+	poor := errors.New("the account is empty")
+	k.change = func(c *Config) {
+		c.Pay = func(_ context.Context, chunks int) error {
+			if paid.Add(int64(chunks)) > 9 {
+				return poor
+			}
+			return nil
+		}
+	}
+	s = k.open(inbox.Update)
+	s.folder("f", thing{path: "a", data: data, sha: true})
+	s.done()
+	if n := paid.Load(); n < 5 || n > 7 {
+		t.Errorf("%d chunks of 6", n)
+	}
+	k.again()
+	s = k.open(inbox.Update)
+	s.begin("f", folderID, 3)
+	s.tell(thing{dir: true})
+	b := thing{path: "b", data: data, sha: true}
+	if _, err := s.Entry(1, b.entry(), nil); !errors.Is(err, poor) {
+		t.Errorf("read for nothing: %v", err)
 	}
 	_ = s.Close(errCut)
 }

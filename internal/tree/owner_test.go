@@ -1,9 +1,13 @@
 package tree
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"jetsend/internal/inbox"
 )
@@ -101,5 +105,45 @@ func TestAdoptsItsOwn(t *testing.T) {
 	s.done()
 	if p, ok := k.book.folders[string(folderID)]; ok {
 		t.Errorf("remembered: %+v", p)
+	}
+}
+
+// TestTwiceInOne: two folders of one name, and one folder that a set says twice, are two
+// folders; each is updated for itself, and one that is said twice is never two things at
+// a time.
+func TestTwiceInOne(t *testing.T) {
+	k := newKit(t)
+	other := append([]byte{9}, folderID[1:]...)
+	send := func(first, second []byte, data string) *session {
+		s := k.open(inbox.Update)
+		for i, id := range [][]byte{first, second} {
+			things := ordered([]thing{{path: "x", data: fmt.Sprint(data, i), mtime: epoch.Add(time.Duration(len(data)) * time.Hour)}})
+			s.begin("f", id, len(things))
+			for _, th := range things {
+				n, w := s.tell(th)
+				s.give(n, th, w)
+			}
+		}
+		if err := errors.Join(s.Indexed(), s.Close(nil)); err != nil {
+			t.Fatal(err)
+		}
+		k.again()
+		return s
+	}
+	send(folderID, other, "first").want("new ", "new x", "new  renamed f (1)", "new x")
+	send(folderID, other, "then").want("changed ", "changed x", "changed ", "changed x")
+	k.shows("f", "f/", "f/x then0")
+	k.shows("f (1)", "f (1)/", "f (1)/x then1")
+	s := send(folderID, folderID, "twice the same")
+	for _, o := range s.outcomes()[2:] {
+		if !strings.HasPrefix(o, "changed") && !strings.HasPrefix(o, "equal") && !strings.HasSuffix(o, errBusy.Error()) {
+			t.Errorf("%q", s.outcomes())
+		}
+	}
+	k.shows("f (1)", "f (1)/", "f (1)/x then1")
+	fresh := append([]byte{8}, folderID[1:]...)
+	send(fresh, fresh, "new").want("new  renamed f (2)", "new x", "new  renamed f (3)", "new x")
+	if p := k.book.folders[string(fresh)]; filepath.Base(p.Path) != "f (3)" {
+		t.Errorf("%+v", p)
 	}
 }
