@@ -135,6 +135,18 @@ func (g *goods) count() (bytes int64, entries int) {
 	return bytes, entries
 }
 
+// fresh is how many bytes are in files that are not as they were.
+func (g *goods) fresh() (bytes int64) {
+	for name, things := range g.is {
+		for p, t := range things {
+			if _, edited := g.edits[name][p]; edited || !t.same(g.was[name][p]) {
+				bytes += t.size
+			}
+		}
+	}
+	return bytes
+}
+
 // paths are those of the arguments.
 func (g *goods) paths() (paths []string) {
 	for _, name := range g.names {

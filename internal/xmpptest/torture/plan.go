@@ -87,6 +87,7 @@ type plan struct {
 	fresh   bool   // new accounts, not those of the round before
 	set     *shape // nil: one file
 	entries int    // of the set
+	data    int64  // bytes of the set that are not there
 	// attempts are made one after the other until the transfer is done; the
 	// last ones meet no fault.
 	attempts []attempt

@@ -30,7 +30,7 @@ const (
 	// in-band.
 	maxInside, maxInsideBand = 1200, 120
 	// entrySize is about what an entry takes on the wire beside its data.
-	entrySize = 150
+	entrySize = 50
 	// leastRate lets a session be agreed on in-band.
 	leastRate = 32 << 10
 )
@@ -63,7 +63,7 @@ func (p *plan) newShape(l limits) {
 func (p *plan) pace(bytes int64, entries int) {
 	rnd := rand.New(rand.NewPCG(p.seed, 2))
 	took := quickest + time.Duration(rnd.Int64N(int64(slowest-quickest)))
-	p.size, p.entries = bytes, entries
+	p.size, p.data, p.entries = bytes, bytes, entries
 	p.rate = max(int64(float64(p.onWire())/took.Seconds()), leastRate)
 }
 
@@ -74,7 +74,12 @@ func size(rnd *rand.Rand, top int64) int64 {
 }
 
 // onWire is about how many bytes it all takes.
-func (p *plan) onWire() int64 { return p.size + int64(p.entries)*entrySize }
+func (p *plan) onWire() int64 {
+	if p.set == nil {
+		return p.size
+	}
+	return p.data + int64(p.entries)*entrySize
+}
 
 // String describes the set.
 func (s *shape) String() string {

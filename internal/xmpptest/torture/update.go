@@ -28,6 +28,7 @@ func (r *round) before(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.plan.size, r.plan.entries = r.goods.count()
+	r.plan.data = r.goods.fresh()
 	r.sent, r.told, r.id = false, map[string]bool{}, map[end]string{}
 	r.received, r.complete = map[string]int{}, map[string]time.Time{}
 	return nil
