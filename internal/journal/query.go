@@ -190,10 +190,11 @@ func (j *Journal) Offered(ctx context.Context, id string, from jid.JID, key []by
 	return j.known(ctx, Key{id, Send}, from, key, func(r *Row) bool { return r.Profile })
 }
 
-// Abandoned returns the newest transfers, at most so many, that we sent to a contact in part
-// and then gave up: that failed, or were forgotten before they were complete.
+// Abandoned returns the newest transfers, at most so many, that a contact may wait for and that
+// we gave up: that failed, or were forgotten before they were complete. One that was declined is
+// over there too, unless it was sent in part.
 func (j *Journal) Abandoned(ctx context.Context, to jid.JID, most int) (rows []Row, err error) {
-	const where = `direction = 'send' AND peer = ? AND profile = 1 AND released = 0 AND moved > created AND state IN ('failed', 'forgotten')
+	const where = `direction = 'send' AND peer = ? AND profile = 1 AND released = 0 AND (moved > created OR declined = 0) AND state IN ('failed', 'forgotten')
 		ORDER BY finished DESC, id LIMIT ?`
 	err = j.read(ctx, func(tx *sql.Tx) (err error) {
 		rows, err = find(ctx, tx, where, to.Bare().String(), most)

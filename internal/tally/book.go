@@ -145,6 +145,10 @@ func (b *Book) Report(e event.Event) {
 		}
 	case s == nil:
 		known := b.load(key)
+		if len(known) == 0 { // it had not come to its arguments, and is told of itself
+			b.report(e)
+			return
+		}
 		s = b.Open(head, len(known), known)
 		fallthrough
 	default:

@@ -100,6 +100,14 @@ func TestBook(t *testing.T) {
 
 // TestHookOfOne: the one argument of a set has the id of the set; what is about it alone
 // stays about it.
+// TestNothingKnown: a set that ended before its arguments were written down is told of itself.
+func TestNothingKnown(t *testing.T) {
+	var said told
+	b := NewBook(said.report, func(journal.Key) []journal.Argument { return nil })
+	b.Report(event.Failed{Head: event.Head{Transfer: id, Set: id, Direction: event.Receive, Name: "folder"}, Code: int(exitcode.Interrupted)})
+	said.want(t, "failed folder")
+}
+
 func TestHookOfOne(t *testing.T) {
 	var got told
 	b := NewBook(got.report, func(journal.Key) []journal.Argument { return three()[:1] })
