@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/contact"
 	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
@@ -446,6 +447,10 @@ func TestSetApart(t *testing.T) {
 	stop()
 	st.juliet.cfg.NoSets, st.dir = true, t.TempDir()
 	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts})
+	eventually(t, func() bool { // what it said while it took them is forgotten
+		peers, err := st.romeo.contacts().Choose(t.Context(), contact.Options{To: jid.MustParse("juliet@jet.test"), Wait: time.Minute})
+		return err == nil && !peers[0].Sets
+	})
 	if err := st.sendNamed(t, filepath.Join(from, "work"), filepath.Join(from, "b")); err != nil {
 		t.Fatal(err)
 	}
