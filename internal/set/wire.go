@@ -12,6 +12,11 @@ import (
 
 // Append appends a message as it is written.
 func Append(b []byte, m Message) []byte {
+	if d, is := m.(Data); is { // most of what goes out is moved once
+		head := Data{Number: d.Number, Offset: d.Offset}.append(make([]byte, 0, 2*binary.MaxVarintLen64))
+		b = binary.AppendUvarint(append(b, m.kind()), uint64(len(head)+len(d.Bytes)))
+		return append(append(b, head...), d.Bytes...)
+	}
 	at := len(b)
 	b = m.append(append(b, m.kind()))
 	body := len(b) - at - 1
