@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"jetsend/internal/machine"
 )
 
 // TestMain makes the test binary answer to the name jetsend, so that scripts
@@ -26,6 +28,9 @@ func TestMain(m *testing.M) {
 	}
 	testscript.Main(m, map[string]func(){"jetsend": func() {
 		quick = true
+		if os.Getenv(filesystemVariable) == "fat" {
+			machine.Watch(likeFAT)
+		}
 		main()
 	}})
 }

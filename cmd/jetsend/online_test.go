@@ -235,7 +235,7 @@ func command(ts *testscript.TestScript, user string, args []string) *proc {
 	cmd := exec.Command(programOf(ts, user), args...)
 	cmd.Dir = ts.MkAbs(".")
 	cmd.Env = append([]string{"PATH=" + ts.Getenv("PATH"), "HOME=" + ts.Getenv("HOME"), "TMPDIR=" + ts.Getenv("TMPDIR"), "TERM=xterm"}, as(ts, user)...)
-	cmd.Env = append(cmd.Env, managerVariables(ts)...)
+	cmd.Env = append(append(cmd.Env, managerVariables(ts)...), filesystemVariable+"="+ts.Getenv(filesystemVariable))
 	return &proc{cmd: cmd, out: &growing{}, err: &growing{}, done: make(chan struct{})}
 }
 
