@@ -64,7 +64,7 @@ func (a *app) transferRecord(row *journal.Row) transferRecord {
 		row: row, word: stateWord(row), when: a.local,
 	}
 	if row.Source == journal.SourceSet {
-		r.Set = row.ID
+		r.Set, r.SHA256 = row.ID, "" // which is that of what was listed
 	}
 	if row.Source == journal.SourceSpool || row.Phase == journal.PhasePoured {
 		r.Path = "" // standard input and output: no file of the user's

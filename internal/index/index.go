@@ -32,6 +32,7 @@ package index
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -87,6 +88,7 @@ type Index struct {
 	args    []Arg
 	entries uint64
 	bytes   int64
+	digest  []byte
 	id      func(number int) uuid.UUID
 	lines   lines
 	way     way
@@ -118,7 +120,7 @@ func Make(ctx context.Context, args []source.Named, dir string, opt Options) (*I
 const writeSize = 256 << 10
 
 func (ix *Index) list(ctx context.Context, args []source.Named, opt Options) error {
-	l := &lister{opt: opt, out: bufio.NewWriterSize(ix.file, writeSize)}
+	l := &lister{opt: opt, out: bufio.NewWriterSize(ix.file, writeSize), digest: sha256.New()}
 	for _, n := range args {
 		a, err := l.argument(ctx, n)
 		if err != nil {
@@ -129,7 +131,7 @@ func (ix *Index) list(ctx context.Context, args []source.Named, opt Options) err
 		}
 		ix.args = append(ix.args, a)
 	}
-	ix.entries = l.entries
+	ix.entries, ix.digest = l.entries, l.digest.Sum(nil)
 	if err := l.out.Flush(); err != nil {
 		return fmt.Errorf("write index: %w", err)
 	}
@@ -143,6 +145,10 @@ func (ix *Index) Arguments() []Arg { return ix.args }
 
 // Entries is the number of all lines, those that fail included.
 func (ix *Index) Entries() uint64 { return ix.entries }
+
+// Digest is a SHA-256 over all that is listed: paths, kinds, sizes, times of change and
+// targets. Two listings of what has not changed in between have the same one.
+func (ix *Index) Digest() []byte { return ix.digest }
 
 // Bytes is the sum of the data of all files.
 func (ix *Index) Bytes() int64 { return ix.bytes }

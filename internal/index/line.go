@@ -25,6 +25,15 @@ const lengthSize = 4
 
 // append appends the line as it is written: its length and numbers as those of
 // encoding/binary, texts behind their lengths.
+// identity is what tells one version of an entry from another: where it is, what it is, how
+// large, and when it changed.
+func (l *line) identity(b []byte) []byte {
+	e := &l.item.Entry
+	b = append(binary.AppendUvarint(b, uint64(l.depth)), byte(e.Kind))
+	b = binary.AppendVarint(binary.AppendVarint(binary.AppendVarint(b, e.Size), e.MTime.Unix()), int64(e.MTime.Nanosecond()))
+	return text(text(b, l.name), e.Target)
+}
+
 func (l *line) append(b []byte) []byte {
 	at := len(b)
 	e := &l.item.Entry

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"os"
 	"path"
@@ -29,6 +30,7 @@ const rootName = "root"
 type lister struct {
 	opt     Options
 	out     *bufio.Writer
+	digest  hash.Hash // see [Index.Digest]
 	buf     []byte
 	sumBuf  []byte
 	entries uint64
@@ -160,6 +162,8 @@ func (l *lister) write(e *line) error {
 	if e.name != "" {
 		e.depth = len(l.path) + 1
 	}
+	l.buf = e.identity(l.buf[:0])
+	_, _ = l.digest.Write(l.buf) // never fails
 	l.buf = e.append(l.buf[:0])
 	if _, err := l.out.Write(l.buf); err != nil {
 		return fmt.Errorf("write index: %w", err)

@@ -1,7 +1,9 @@
 package transfer
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 
 	"jetsend/internal/carry"
 	"jetsend/internal/clean"
@@ -80,10 +82,22 @@ func (u *upload) moveSet(c *conversation.Conversation) error {
 		if err != nil {
 			return err
 		}
+		if err := u.row.Hash(ctx, u.set.Digest()); err != nil {
+			return err
+		}
 		u.marked = true
 		u.moved, err = s.Send(ctx, u.set, u.tally, u.row)
 		return err
 	})
+}
+
+// arrivedOther is the error of a set that has arrived before, by the receiver's word, and is
+// not what is listed now. Of what a session carries, the session says so.
+func (u *upload) arrivedOther() error {
+	if was := u.row.Row().SHA256; u.set == nil || was == nil || bytes.Equal(was, u.set.Digest()) {
+		return nil
+	}
+	return &source.Error{Err: fmt.Errorf("what has arrived is what was there before: %w", source.ErrChanged)}
 }
 
 // confirmSet is Confirm for a set: what was said in the stream is the receipt.

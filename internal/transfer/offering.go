@@ -87,6 +87,10 @@ func (o *offering) Open() (c *conversation.Conversation, _ end, err error) {
 		return nil, nil, err
 	}
 	if o.released { // before this session
+		if err := o.arrivedOther(); err != nil {
+			o.released = false
+			return c, nil, err
+		}
 		o.sent(c)
 		return c, nil, nil
 	}

@@ -372,6 +372,41 @@ func TestSetReceipt(t *testing.T) {
 	}
 }
 
+// TestSetReceiptOther: a receipt for what was there before is none for what is there now.
+func TestSetReceiptOther(t *testing.T) {
+	st := setsStage(t)
+	receiving(t, st.juliet, ReceiveOptions{Dir: st.dir, Accept: policy.Contacts})
+	from := t.TempDir()
+	plantTree(t, from, "work/a")
+	work := filepath.Join(from, "work")
+	if err := st.sendNamed(t, work); err != nil {
+		t.Fatal(err)
+	}
+	for _, forget := range []string{
+		`UPDATE transfers SET state = 'interrupted', released = 0, finished = NULL, durable = 0`, `UPDATE arguments SET state = '', done = 0`,
+	} {
+		if _, err := st.romeo.db.ExecContext(t.Context(), forget); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(work, "a"), []byte("another a"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var f *fault.Failure
+	if err := st.sendNamed(t, work); !errors.As(err, &f) || f.Code != exitcode.LocalFile {
+		t.Fatal(err)
+	}
+	if failed, _ := last[event.Failed](&st.out); failed.Resumable || !strings.Contains(failed.Reason, "there before") {
+		t.Errorf("%+v", failed)
+	}
+	if err := st.sendNamed(t, work); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := os.ReadFile(filepath.Join(st.dir, "work (1)/a")); err != nil || string(b) != "another a" {
+		t.Errorf("%q, %v", b, err)
+	}
+}
+
 // TestSetOnce: a run that takes one thing takes a set as one, and tells how it ended.
 func TestSetOnce(t *testing.T) {
 	st := setsStage(t)
