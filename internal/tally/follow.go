@@ -22,6 +22,7 @@ type Followed struct {
 type entry struct {
 	argument int
 	item     set.Item
+	have     int64 // bytes of it that are here, and counted as moved
 }
 
 // Follow has the run follow a set into its target, which is to tell Settled what becomes of
@@ -48,9 +49,40 @@ func (f *Followed) Entry(n uint64, e set.Entry, x []set.Extent) (set.Want, error
 		return set.Want{}, set.Refuse("an argument that is not the folder, or the file, that was said")
 	}
 	f.Run.mu.Lock()
-	f.entries[n] = entry{f.argument, set.Item{Entry: e, Extents: x}}
+	f.entries[n] = entry{argument: f.argument, item: set.Item{Entry: e, Extents: x}}
 	f.Run.mu.Unlock()
-	return f.Target.Entry(n, e, x)
+	w, err := f.Target.Entry(n, e, x)
+	if err == nil && w.Have > 0 {
+		f.keeps(n, w.Have)
+	}
+	return w, err
+}
+
+// Write implements [set.Target]. A sender whose file begins otherwise sends all of it.
+func (f *Followed) Write(n uint64, offset int64, b []byte) error {
+	f.Run.mu.Lock()
+	again := offset < f.entries[n].have
+	f.Run.mu.Unlock()
+	if again {
+		f.keeps(n, 0)
+	}
+	return f.Target.Write(n, offset, b)
+}
+
+// keeps counts so many bytes of an entry as moved that are here from an earlier session.
+func (f *Followed) keeps(n uint64, have int64) {
+	f.Run.mu.Lock()
+	defer f.Run.mu.Unlock()
+	e, known := f.entries[n]
+	if !known {
+		return
+	}
+	more := have - e.have
+	e.have = have
+	f.entries[n] = e
+	f.Run.moved[n] += more
+	f.Run.latest = n
+	f.Run.add(e.argument, more)
 }
 
 // Settled tells the run, and then who is next.
