@@ -127,3 +127,18 @@ func TestAsked(t *testing.T) {
 		t.Error("the long one is gone")
 	}
 }
+
+// TestLongNames: so much is not told at a time; all of it comes, though.
+func TestLongNames(t *testing.T) {
+	from, into := &shelf{}, newBox()
+	from.folder(0)
+	long := strings.Repeat("d", 255)
+	for i := range 3 * MaxNames / MaxPath {
+		path := []string{long, long, long, long, long, long, long, long, long, long, long, long, long, long, fmt.Sprintf("%0200d", i)}
+		from.items = append(from.items, Item{Entry: Entry{Kind: Directory, Path: path}})
+	}
+	sent, got, serr, rerr := transfer(t.Context(), from, into, SendOptions{})
+	if serr != nil || rerr != nil || sent != got || sent.Released != uint64(len(from.items)-1) {
+		t.Error(sent, got, serr, rerr)
+	}
+}

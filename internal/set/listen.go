@@ -153,7 +153,7 @@ func (r *Receiver) entry(e Entry, from *Reader, into Target) error {
 		}
 		all = append(all, x.List...)
 	}
-	n, err := r.begin(len(all))
+	n, err := r.begin(loadOf(&e, len(all)))
 	if err != nil {
 		return err
 	}
@@ -178,19 +178,19 @@ func (r *Receiver) entry(e Entry, from *Reader, into Target) error {
 }
 
 // begin takes the next entry in, which is decided about then.
-func (r *Receiver) begin(extents int) (uint64, error) {
+func (r *Receiver) begin(l load) (uint64, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
 	case r.next == r.opt.Entries:
 		return 0, Refuse("more than the %d entries that were offered", r.next)
-	case len(r.open)+r.unsaid >= Window || len(r.open) > 0 && r.extents+extents > MaxExtents:
-		return 0, Refuse("more than %d entries, or %d extents, ahead", Window, MaxExtents)
+	case len(r.open)+r.unsaid >= Window || !r.held.takes(l):
+		return 0, Refuse("more than %d entries, %d extents, or %d bytes of names, ahead", Window, MaxExtents, MaxNames)
 	}
 	n := r.next
 	r.next++
-	r.open[n] = extents
-	r.extents += extents
+	r.open[n] = l
+	r.held = r.held.plus(l)
 	r.deciding = true
 	return n, nil
 }

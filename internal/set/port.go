@@ -6,6 +6,36 @@ import "io"
 // released nor failed. It bounds what both ends hold in memory of a set.
 const Window = 4096
 
+// MaxNames is how many bytes of names and targets these entries have at most, unless it is
+// one alone.
+const MaxNames = 4 << 20
+
+// load is what entries are in memory, that are not settled.
+type load struct{ entries, extents, names int }
+
+// loadOf is that of one entry, of so many extents.
+func loadOf(e *Entry, extents int) load {
+	names := len(e.Target)
+	for _, name := range e.Path {
+		names += len(name) + 1
+	}
+	return load{1, extents, names}
+}
+
+func (l load) plus(o load) load {
+	return load{l.entries + o.entries, l.extents + o.extents, l.names + o.names}
+}
+
+func (l load) minus(o load) load {
+	return load{l.entries - o.entries, l.extents - o.extents, l.names - o.names}
+}
+
+// takes reports whether another entry may be told.
+func (l load) takes(o load) bool {
+	all := l.plus(o)
+	return l.entries == 0 || all.entries <= Window && all.extents <= MaxExtents && all.names <= MaxNames
+}
+
 // Listing is what a sender says of its files, in the order of the index.
 type Listing interface {
 	// Next returns the next item, [io.EOF] after the last one.

@@ -35,10 +35,10 @@ type Receiver struct {
 	awaited   []uint64 // files whose data is to come, in their order
 
 	mu       sync.Mutex
-	open     map[uint64]int // entries that are not settled, with the number of their extents
-	extents  int            // of them all
-	say      []Message      // what is to be said
-	unsaid   int            // entries that are settled in it: the other end has not heard of them
+	open     map[uint64]load // entries that are not settled
+	held     load            // of them all
+	say      []Message       // what is to be said
+	unsaid   int             // entries that are settled in it: the other end has not heard of them
 	total    Totals
 	indexed  bool   // there is no further entry
 	next     uint64 // number of the next entry
@@ -55,7 +55,7 @@ func NewReceiver(link Records, o ReceiveOptions) *Receiver {
 	if o.Entries == 0 {
 		o.Entries = MaxEntries
 	}
-	return &Receiver{link: link, opt: o, open: map[uint64]int{}, wake: make(chan struct{}, 1)}
+	return &Receiver{link: link, opt: o, open: map[uint64]load{}, wake: make(chan struct{}, 1)}
 }
 
 // Settled tells what became of an entry, from any goroutine, also before Run.
@@ -81,12 +81,12 @@ func (r *Receiver) Fail(err error) {
 
 // settle takes an entry out. The caller holds r.mu.
 func (r *Receiver) settle(o Outcome) {
-	extents, open := r.open[o.Number]
+	l, open := r.open[o.Number]
 	if !open {
 		return
 	}
 	delete(r.open, o.Number)
-	r.extents -= extents
+	r.held = r.held.minus(l)
 	r.unsaid++
 	if o.Renamed != "" {
 		r.say = append(r.say, Renamed{o.Number, o.Renamed})

@@ -65,14 +65,14 @@ type sending struct {
 
 	wake chan struct{} // something has changed below
 
-	mu      sync.Mutex
-	open    map[uint64]*unsettled // entries that are neither released nor failed
-	extents int                   // of them
-	next    uint64                // number of the next entry
-	wanted  uint64                // of the first entry that was not asked about
-	asked   []asked               // files that are wanted, and have not begun
-	over    bool                  // the index is out
-	done    *Done                 // the other end's
+	mu     sync.Mutex
+	open   map[uint64]*unsettled // entries that are neither released nor failed
+	held   load                  // of them
+	next   uint64                // number of the next entry
+	wanted uint64                // of the first entry that was not asked about
+	asked  []asked               // files that are wanted, and have not begun
+	over   bool                  // the index is out
+	done   *Done                 // the other end's
 }
 
 // unsettled is an entry that is neither released nor failed.
@@ -145,7 +145,7 @@ func (s *sending) index() error {
 			}
 			s.ahead = &it
 		}
-		if s.ahead.Argument == nil && !s.room(len(s.ahead.Extents)) {
+		if s.ahead.Argument == nil && !s.room(s.ahead) {
 			return nil
 		}
 		if err := s.item(*s.ahead); err != nil {
@@ -174,11 +174,11 @@ func (s *sending) item(it Item) error {
 	return s.out.say(*it.Argument)
 }
 
-// room reports whether another entry of so many extents may be told.
-func (s *sending) room(extents int) bool {
+// room reports whether another entry may be told.
+func (s *sending) room(it *Item) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.open) == 0 || len(s.open) < Window && s.extents+extents <= MaxExtents
+	return s.held.takes(loadOf(&it.Entry, len(it.Extents)))
 }
 
 // entry says an entry, and with it, whether it will come.
@@ -190,7 +190,7 @@ func (s *sending) entry(it Item) error {
 	s.mu.Lock()
 	n := s.next
 	s.next++
-	s.extents += len(it.Extents)
+	s.held = s.held.plus(loadOf(&it.Entry, len(it.Extents)))
 	s.open[n] = &unsettled{argument: s.argument, item: it, out: it.Entry.Kind != File}
 	s.mu.Unlock()
 	err := s.out.say(it.Entry)
@@ -213,7 +213,7 @@ func (s *sending) fail(n uint64, reason string) error {
 // settle takes an entry out. The caller holds s.mu.
 func (s *sending) settle(n uint64, u *unsettled) {
 	delete(s.open, n)
-	s.extents -= len(u.item.Extents)
+	s.held = s.held.minus(loadOf(&u.item.Entry, len(u.item.Extents)))
 	u.Number = n
 	if u.How == 0 {
 		s.total.Failed++

@@ -309,7 +309,8 @@ func against(t *testing.T, link Records, say []Message) {
 func TestSenderLies(t *testing.T) {
 	arg := Argument{Name: "f", Entries: 9}
 	root, file := Entry{Kind: Directory, Extents: -1}, Entry{Kind: File, Path: []string{"a"}, Size: 3, Extents: -1}
-	sparse := file
+	sparse, long := file, file
+	long.Path = slices.Repeat([]string{strings.Repeat("x", 255)}, MaxPath/256)
 	sparse.Extents = 2
 	for name, say := range map[string][]Message{
 		"no argument":           {root},
@@ -332,6 +333,7 @@ func TestSenderLies(t *testing.T) {
 		"more extents":          {arg, root, sparse, Extents{[]Extent{{0, 1}, {5, 1}, {9, 1}}}},
 		"extents that go back":  {arg, root, sparse, Extents{[]Extent{{5, 1}}}, Extents{[]Extent{{0, 1}}}},
 		"more than the window":  append([]Message{arg}, slices.Repeat([]Message{root}, Window+1)...),
+		"more than names":       append([]Message{arg, root}, slices.Repeat([]Message{long}, MaxNames/MaxPath+1)...),
 		"more than extents":     {arg, root, withExtents(MaxExtents), manyExtents(), withExtents(MaxExtents), manyExtents()},
 		"done with other words": {arg, Indexed{}, Done{1, 0}},
 	} {
