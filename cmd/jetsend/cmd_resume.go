@@ -9,6 +9,7 @@ import (
 	"jetsend/internal/config"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
+	"jetsend/internal/inbox"
 	"jetsend/internal/journal"
 	"jetsend/internal/route"
 	"jetsend/internal/transfer"
@@ -84,8 +85,12 @@ func (a *app) resumeOptions(cmd *cobra.Command, c *config.Config) transfer.Resum
 	if r := c.Receive.LimitRate; !cmd.Flags().Changed("limit-rate") && r > 0 && (s.LimitRate == 0 || r < s.LimitRate) {
 		s.LimitRate = r
 	}
+	rule := inbox.Rename
+	if how := conflict(c.Receive.OnConflict); how == inbox.Update { // a folder that is brought up to date goes on being
+		rule = how
+	}
 	return transfer.ResumeOptions{
-		AnswerTimeout: a.answerTimeout(s), Wait: s.Wait, LimitRate: int64(s.LimitRate), Retry: transfer.RetryOptions{Retries: s.Retries, For: s.RetryFor},
+		OnConflict: rule, AnswerTimeout: a.answerTimeout(s), Wait: s.Wait, LimitRate: int64(s.LimitRate), Retry: transfer.RetryOptions{Retries: s.Retries, For: s.RetryFor},
 		Route: route.Options{Transports: c.Transports.Order, NoDirect: s.NoDirect}, Anew: a.anew,
 	}
 }

@@ -23,6 +23,9 @@ type Needs struct {
 	// Alive: the contact's client, of which an answer is awaited. A jetsend is asked whether
 	// it still knows the session.
 	Alive bool
+	// Heard: what the contact's client has written into the path before it ended the session
+	// with success: that may come later than the end.
+	Heard bool
 }
 
 // Step runs f as its child while it listens: to the session, to the stream to the server
@@ -100,6 +103,7 @@ type listener struct {
 	misses  int
 	moves   bool // the file is under way
 	answer  bool // an answer of the peer is awaited
+	heard   bool // what the peer has written before the end counts
 	stopped []func()
 }
 
@@ -111,7 +115,7 @@ func (c *Conversation) listen(n Needs) *listener {
 	if n.Run != nil {
 		l.over = n.Run.Done()
 	}
-	l.moves, l.answer = n.Path, n.Alive
+	l.moves, l.answer, l.heard = n.Path, n.Alive, n.Heard
 	if n.Server || n.Path && c.Path.Transport == route.IBB {
 		l.lost = c.Lost
 	}
@@ -146,9 +150,11 @@ func (l *listener) after(d time.Duration) <-chan time.Time {
 }
 
 // end ends the session's context, or leaves what is under way in-band time to be
-// acknowledged: Conversations says success before it acknowledges the last block.
+// acknowledged: Conversations says success before it acknowledges the last block. So it
+// does for what is still to be heard.
 func (l *listener) end() {
-	if l.moves && l.c.Path.Settling(l.c.reason, l.c.byPeer) {
+	heard := l.heard && l.c.byPeer && l.c.reason.Condition == jingle.Success
+	if heard || l.moves && l.c.Path.Settling(l.c.reason, l.c.byPeer) {
 		l.grace = l.after(route.LateAcks)
 		return
 	}

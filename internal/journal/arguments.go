@@ -123,6 +123,22 @@ func (h *Handle) UpdateArguments(ctx context.Context, arguments []Argument) erro
 	})
 }
 
+// arrived reports whether the argument has come to its place, or was about to.
+func (a *Argument) arrived() bool { return a.State == ArgumentPlaced || a.State == ArgumentPlacing }
+
+// restore writes arguments of a set as they were.
+func restore(ctx context.Context, tx *sql.Tx, r *Row, arguments []Argument) error {
+	const query = `INSERT INTO arguments (id, direction, number, argument, name, path, patterns, folder, size, entries,
+			durable, done, changed, equal, kept, renamed, failed, state, device, inode, error)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '')`
+	return each(ctx, tx, r, query, arguments, func(r *Row, a *Argument) []any {
+		return []any{
+			r.ID, string(r.Direction), a.Number, ArgumentID(r.ID, a.Number, r.Items), a.Name, a.Path, a.Exclude, a.Folder, a.Size, a.Entries,
+			a.Durable, a.Done, a.Changed, a.Equal, a.Kept, a.Renamed, a.Failed, string(a.State), int64(a.Device), int64(a.Inode),
+		}
+	})
+}
+
 // each runs a query for each of the arguments, in one transaction. It has to change a row.
 func (h *Handle) each(ctx context.Context, what, query string, arguments []Argument, values func(*Row, *Argument) []any) error {
 	h.mu.Lock()

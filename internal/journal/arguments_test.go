@@ -367,7 +367,8 @@ func TestSetsEnd(t *testing.T) {
 	wantErr(t, "played back", errOf(k.Begin(ctx, rows[5])), ErrOver)
 }
 
-// TestFailedSet: what was received begins anew, without the arguments of before.
+// TestFailedSet: what was received begins anew, without the arguments of before that have
+// not arrived.
 func TestFailedSet(t *testing.T) {
 	ctx := t.Context()
 	k := newKit(t)
@@ -381,6 +382,18 @@ func TestFailedSet(t *testing.T) {
 		t.Errorf("begins as %+v", now)
 	}
 	if left := k.arguments(row.Key); len(left) != 0 {
+		t.Errorf("with %+v", left)
+	}
+	row.ID = newID()
+	h = k.beginSet(row)
+	a := twoArguments()[0]
+	a.State, a.Path, a.Inode = ArgumentPlaced, "/home/romeo/in/a", 5
+	if err := errors.Join(h.Run(ctx), h.UpdateArguments(ctx, []Argument{a}), h.Fail(os.ErrPermission)); err != nil {
+		t.Fatal(err)
+	}
+	k.release(h)
+	k.begin(row)
+	if left := k.arguments(row.Key); !reflect.DeepEqual(left, []Argument{a}) {
 		t.Errorf("with %+v", left)
 	}
 }

@@ -277,14 +277,35 @@ func (j *Journal) begin(ctx context.Context, tx *sql.Tx, old *Row, row Row) (Row
 	case old.Released, old.State.Over() && (read || row.Direction == Send):
 		return row, ErrOver
 	case old.State.Over():
-		if err := j.remove(ctx, tx, old); err != nil {
-			return row, err
-		}
-		return j.create(ctx, tx, row)
+		return j.anew(ctx, tx, old, row)
 	case old.differs(&row):
 		return row, ErrDiffers
 	}
 	return j.takeUp(ctx, tx, old, row)
+}
+
+// anew begins a transfer that has failed here from its beginning. What has arrived of a set is
+// in its place all the same.
+func (j *Journal) anew(ctx context.Context, tx *sql.Tx, old *Row, row Row) (Row, error) {
+	var arguments []Argument
+	var err error
+	if old.State == Failed && old.Items == row.Items {
+		arguments, err = argumentsOf(ctx, tx, old.Key)
+	}
+	for len(arguments) > 0 && !arguments[len(arguments)-1].arrived() { // only the first ones of all may be known
+		arguments = arguments[:len(arguments)-1]
+	}
+	if err == nil {
+		err = j.remove(ctx, tx, old)
+	}
+	if err != nil {
+		return row, err
+	}
+	made, err := j.create(ctx, tx, row)
+	if err == nil {
+		err = restore(ctx, tx, &made, arguments)
+	}
+	return made, err
 }
 
 // takeUp begins another attempt of a transfer, for row.

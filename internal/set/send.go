@@ -31,7 +31,8 @@ func Send(ctx context.Context, link Records, from Listing, o SendOptions) (Total
 	var heard sync.WaitGroup
 	heard.Go(func() { s.watch.end(s.hear(NewReader(link.ReadRecord))) })
 	err := s.run(ctx)
-	if err == nil {
+	over := err == nil
+	if over {
 		s.total.Released, s.total.Failed = s.done.Released, s.done.Failed
 		if err = s.out.say(Done(s.total)); err == nil {
 			err = s.out.end()
@@ -42,7 +43,11 @@ func Send(ctx context.Context, link Records, from Listing, o SendOptions) (Total
 		s.out.stop()
 	}
 	heard.Wait()
-	if cause := s.watch.close(); err != nil && cause != nil {
+	cause := s.watch.close()
+	switch {
+	case over: // the other end is done, whether it hears so of us or not
+		return s.total, nil
+	case err != nil && cause != nil:
 		err = cause
 	}
 	return s.total, err
@@ -112,17 +117,25 @@ func (s *sending) run(ctx context.Context) error {
 		if s.finished() {
 			return nil
 		}
-		if err := s.out.flush(); err != nil {
+		if err := s.rest(ctx); err != nil && !s.finished() {
 			return err
 		}
-		select {
-		case <-s.wake:
-		case <-s.out.broke:
-			return s.out.failed()
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
 	}
+}
+
+// rest says what was to be said, and waits for something to do.
+func (s *sending) rest(ctx context.Context) error {
+	if err := s.out.flush(); err != nil {
+		return err
+	}
+	select {
+	case <-s.wake:
+	case <-s.out.broke:
+		return s.out.failed()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return nil
 }
 
 // finished reports whether the other end is done.

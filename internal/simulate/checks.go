@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -26,7 +27,15 @@ func (w *world) checkSent(ev event.Sent) {
 	w.mu.Lock()
 	s.sent = true
 	w.mu.Unlock()
-	path := w.released(s, ev.Size)
+	if s.folder != nil {
+		w.checkFolderSent(s, ev)
+		return
+	}
+	size := ev.Size
+	if ev.Set != "" && !w.asListed(s, ev.Set) { // what came before it was changed is an older version
+		size = anySize
+	}
+	path := w.released(s, size)
 	switch {
 	case path == "" && !ev.VerifiedByPeer && w.plan.form != "" && w.mayNotice():
 		return // the forms of other clients have no receipt, and the event says so
@@ -34,7 +43,7 @@ func (w *world) checkSent(ev event.Sent) {
 		w.violated("sent %q is said, and it is not released", ev.Name)
 		return
 	}
-	if why := w.juliet.disk.durable(path, ev.Size); why != "" {
+	if why := w.juliet.disk.durable(path); why != "" {
 		w.violated("sent %q is said, and a crash of the receiver could take it: %s", ev.Name, why)
 	}
 }
@@ -42,6 +51,10 @@ func (w *world) checkSent(ev event.Sent) {
 // checkReceived holds `received` against the file.
 func (w *world) checkReceived(ev event.Received) {
 	s := w.sourceOf(ev.Name)
+	if s != nil && s.folder != nil {
+		w.checkFolderReceived(s, ev)
+		return
+	}
 	b, err := os.ReadFile(ev.Path)
 	switch {
 	case s == nil:
@@ -51,7 +64,7 @@ func (w *world) checkReceived(ev event.Received) {
 	case !w.isVersion(s, b):
 		w.violated("received %q is said, and the %d bytes are not the source", ev.Name, len(b))
 	default:
-		if why := w.juliet.disk.durable(ev.Path, ev.Size); why != "" {
+		if why := w.juliet.disk.durable(ev.Path); why != "" {
 			w.violated("received %q is said, and a crash could take it: %s", ev.Name, why)
 		}
 	}
@@ -89,6 +102,9 @@ func (w *world) inDir() (names []string) {
 	return names
 }
 
+// anySize is that of any version.
+const anySize = -1
+
 // released is where a version of that size of a source is released, or nothing.
 func (w *world) released(s *original, size int64) string {
 	for _, name := range w.inDir() {
@@ -96,7 +112,7 @@ func (w *world) released(s *original, size int64) string {
 			continue
 		}
 		path := filepath.Join(w.juliet.disk.dir, "in", name)
-		if b, err := os.ReadFile(path); err == nil && int64(len(b)) == size && w.isVersion(s, b) {
+		if b, err := os.ReadFile(path); err == nil && (size == anySize || int64(len(b)) == size) && w.isVersion(s, b) {
 			return path
 		}
 	}
@@ -104,7 +120,7 @@ func (w *world) released(s *original, size int64) string {
 }
 
 // rows are those of the journal of a machine on which nothing runs.
-func (e *end) rows(d journal.Direction) (rows []journal.Row, err error) {
+func (e *end) rows(d journal.Direction) (rows []record, err error) {
 	e.disk.look(true)
 	defer e.disk.look(false)
 	db, err := state.Open(context.Background(), state.Path(filepath.Join(e.disk.dir, "state"), e.jid))
@@ -116,7 +132,23 @@ func (e *end) rows(d journal.Direction) (rows []journal.Row, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return j.List(context.Background(), journal.Filter{Direction: d})
+	all, err := j.List(context.Background(), journal.Filter{Direction: d})
+	for _, row := range all {
+		arguments, aerr := j.ArgumentsOf(context.Background(), row.Key)
+		rows, err = append(rows, record{row, arguments}), errors.Join(err, aerr)
+	}
+	return rows, err
+}
+
+// record is a row with what a set is made of.
+type record struct {
+	journal.Row
+	arguments []journal.Argument
+}
+
+// is reports whether a source is sent in it.
+func (r record) is(s *original) bool {
+	return r.Path == s.path || slices.ContainsFunc(r.arguments, func(a journal.Argument) bool { return a.Path == s.path })
 }
 
 // checkLocks finds locks of transfers that a process left behind when it ended.
@@ -146,7 +178,7 @@ func (e *end) checkDurable(synced map[string]int64) {
 		e.w.violated("%s: the journal after a crash: %v", e.name, err)
 	}
 	for _, r := range rows {
-		if r.State != journal.Interrupted || r.Phase.Verified() || r.Durable == 0 {
+		if r.State != journal.Interrupted || r.Phase.Verified() || r.Durable == 0 || r.Items > 0 {
 			continue
 		}
 		path := partOf(r)
@@ -173,6 +205,8 @@ func (w *world) checkEnd() {
 	for _, r := range rows {
 		switch {
 		case r.Dir != filepath.Join(w.juliet.disk.dir, "in"): // of the template
+		case r.Items > 0 && !r.State.Live():
+			w.checkSet(r, owned)
 		case r.State == journal.Complete:
 			if of := owned[r.Path]; of != "" {
 				w.violated("%s is the path of two transfers: %s and %s", r.Path, of, r.ID)
@@ -186,10 +220,12 @@ func (w *world) checkEnd() {
 		}
 	}
 	w.checkOthers(rows, owned)
+	w.checkEdits()
+	w.checkCopies()
 }
 
 // checkFile holds a complete row against its file.
-func (w *world) checkFile(r journal.Row) {
+func (w *world) checkFile(r record) {
 	b, err := os.ReadFile(r.Path)
 	s := w.sourceOf(r.Name)
 	if err != nil || s == nil || !w.isVersion(s, b) {
@@ -199,7 +235,7 @@ func (w *world) checkFile(r journal.Row) {
 
 // checkOthers finds what is in the download directory and no row knows of. A crash may
 // leave a partial file behind: it is removed when it is old.
-func (w *world) checkOthers(rows []journal.Row, owned map[string]string) {
+func (w *world) checkOthers(rows []record, owned map[string]string) {
 	parts := map[string]bool{}
 	for _, r := range rows {
 		if r.State == journal.Interrupted {
@@ -249,6 +285,9 @@ func (s *streams) offset(at int64) {
 // sample is how many bytes of two key streams have to be equal.
 const sample = 16
 
+// lengthField is how many bytes a record of a set has in front of what is encrypted.
+const lengthField = 4
+
 // keyStreams adds to keys what has to have been the key stream, if block is the plain text
 // at one of the offsets.
 func keyStreams(keys map[[sample]byte]bool, block, plain []byte, offsets map[int64]bool) {
@@ -264,6 +303,17 @@ func keyStreams(keys map[[sample]byte]bool, block, plain []byte, offsets map[int
 	}
 }
 
+// couldBe are the key streams that a bytestream can have begun with, whatever it carried.
+func couldBe(sources []*original, block []byte, offsets map[int64]bool) map[[sample]byte]bool {
+	keys := map[[sample]byte]bool{}
+	for _, src := range sources {
+		for _, v := range src.versions {
+			keyStreams(keys, block, v, offsets)
+		}
+	}
+	return keys
+}
+
 // twice finds bytestreams that were encrypted with the same key stream. Since nobody
 // tells which part of which file one has carried, all that can be are tried.
 func (s *streams) twice(sources []*original) (found []string) {
@@ -273,22 +323,24 @@ func (s *streams) twice(sources []*original) (found []string) {
 	for at := range s.offsets {
 		offsets[at] = true
 	}
-	seen := map[[sample]byte]string{}
+	seen, begun := map[[sample]byte]string{}, map[[sample]byte]string{}
+	note := func(in map[[sample]byte]string, key [sample]byte, id string) {
+		if other := in[key]; other != "" {
+			found = append(found, other+" and "+id)
+		}
+		in[key] = id
+	}
 	for id, block := range s.first {
 		if len(block) < sample {
 			continue
 		}
-		own := map[[sample]byte]bool{}
-		for _, src := range sources {
-			for _, v := range src.versions {
-				keyStreams(own, block, v, offsets)
-			}
+		if len(block) >= lengthField+sample { // where a session of a set begins as one before it
+			var begins [sample]byte
+			copy(begins[:], block[lengthField:])
+			note(begun, begins, id)
 		}
-		for key := range own {
-			if other := seen[key]; other != "" {
-				found = append(found, other+" and "+id)
-			}
-			seen[key] = id
+		for key := range couldBe(sources, block, offsets) {
+			note(seen, key, id)
 		}
 	}
 	return found

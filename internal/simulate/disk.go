@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -55,12 +54,6 @@ type disk struct {
 // file is what is known of a partial or a released file.
 type file struct {
 	size, synced int64
-}
-
-// naming is a change of names that a crash may undo.
-type naming struct {
-	what string
-	undo func() error
 }
 
 // disks finds the disk of a path: machine.Watch is one for the process.
@@ -157,91 +150,6 @@ func (d *disk) due(t *trouble, op machine.Op) bool {
 	return same && n >= t.at && n < t.at+t.steps
 }
 
-// note notes what a step does.
-func (d *disk) note(s machine.Step) error {
-	switch s.Op {
-	case machine.Commit, machine.Committed, machine.Reserve:
-		return nil
-	case machine.SyncNames:
-		d.naming = nil
-		return nil
-	}
-	f := d.files[s.Path]
-	if f == nil {
-		f = &file{}
-		if info, err := os.Stat(s.Path); err == nil && info.Mode().IsRegular() {
-			f.size, f.synced = info.Size(), info.Size()
-		}
-		d.files[s.Path] = f
-	}
-	switch s.Op {
-	case machine.Create:
-		d.files[s.Path] = &file{}
-		d.naming = append(d.naming, naming{"create " + s.Path, func() error { return os.Remove(s.Path) }})
-	case machine.Write:
-		f.size += s.Size
-	case machine.Truncate:
-		f.size, f.synced = min(f.size, s.Size), min(f.synced, s.Size)
-	case machine.Sync:
-		f.synced = f.size
-	case machine.Rename:
-		if _, err := os.Lstat(s.To); errors.Is(err, fs.ErrNotExist) {
-			d.rename(s, f, func() error { return os.Rename(s.To, s.Path) })
-		}
-	case machine.Replace:
-		return d.replace(s, f)
-	case machine.Link:
-		d.files[s.To] = f
-		d.naming = append(d.naming, naming{"link " + s.To, func() error { return os.Remove(s.To) }})
-	case machine.Remove:
-		restore, err := d.bury(s.Path)
-		if err != nil || restore == nil {
-			return err
-		}
-		d.naming = append(d.naming, naming{"remove " + s.Path, restore})
-	}
-	return nil
-}
-
-// replace notes a rename over a file, which comes back when the rename is lost.
-func (d *disk) replace(s machine.Step, f *file) error {
-	restore, err := d.bury(s.To)
-	if err != nil {
-		return err
-	}
-	d.rename(s, f, func() error {
-		if err := os.Rename(s.To, s.Path); err != nil || restore == nil {
-			return err
-		}
-		return restore()
-	})
-	return nil
-}
-
-func (d *disk) rename(s machine.Step, f *file, undo func() error) {
-	d.files[s.To] = f
-	delete(d.files, s.Path)
-	d.naming = append(d.naming, naming{"rename " + s.Path + " to " + s.To, func() error {
-		d.files[s.Path] = f
-		delete(d.files, s.To)
-		return undo()
-	}})
-}
-
-// bury keeps a file that is removed or replaced, for as long as a crash can bring it back.
-// Where there is none, restore is nil.
-func (d *disk) bury(path string) (restore func() error, err error) {
-	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	d.graves++
-	grave := filepath.Join(d.dir, "graves", strconv.Itoa(d.graves))
-	if err := os.Link(path, grave); err != nil {
-		return nil, err
-	}
-	return func() error { return os.Rename(grave, path) }, nil
-}
-
 // look lets the simulation look into the state, or ends that.
 func (d *disk) look(is bool) {
 	d.mu.Lock()
@@ -280,26 +188,18 @@ func (d *disk) isDead() bool {
 	return d.dead
 }
 
+// works reports whether no step of the machine has failed.
+func (d *disk) works() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return !d.failed
+}
+
 // whole reports whether nothing has happened to the machine that may leave files behind.
 func (d *disk) whole() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.crashes == 0 && !d.failed
-}
-
-// durable says why a released file could be gone after a crash, or nothing.
-func (d *disk) durable(path string, size int64) string {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, n := range d.naming {
-		if strings.HasSuffix(n.what, " "+path) && !strings.HasPrefix(n.what, "remove") {
-			return "its name is not synced"
-		}
-	}
-	if f := d.files[path]; f == nil || f.synced < size {
-		return "its bytes are not synced"
-	}
-	return ""
 }
 
 // restart takes from the files what the crash took, and lets the machine go on. Nobody
@@ -310,8 +210,10 @@ func (d *disk) restart() (synced map[string]int64, err error) {
 	r := d.w.dice.of("loss of "+d.name, d.crashes)
 	keep := r.IntN(len(d.naming) + 1)
 	for i := len(d.naming) - 1; i >= keep; i-- {
-		d.w.trace(d.name, "not durable: %s", strings.ReplaceAll(d.naming[i].what, d.dir, ""))
-		if err := d.naming[i].undo(); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		n := d.naming[i]
+		d.naming = d.naming[:i]
+		d.w.trace(d.name, "not durable: %s", strings.ReplaceAll(n.String(), d.dir, ""))
+		if err := d.undo(n); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 	}
@@ -319,7 +221,7 @@ func (d *disk) restart() (synced map[string]int64, err error) {
 	synced = map[string]int64{}
 	for _, path := range slices.Sorted(maps.Keys(d.files)) {
 		f := d.files[path]
-		info, err := os.Stat(path)
+		info, err := os.Lstat(path)
 		if err != nil || !info.Mode().IsRegular() {
 			delete(d.files, path)
 			continue

@@ -9,6 +9,10 @@
 //   - `sent` is never said of what is not released and durable;
 //   - no byte of a partial file counts as durable that was not synced;
 //   - no key stream encrypts two sessions;
+//   - of a set, nothing is in a folder that was never sent, and when it is said to have
+//     arrived, all of it is there as it was listed; a folder that is updated is in one
+//     place, and what somebody has edited in it is kept;
+//   - what was offered in a run ends in it, once;
 //   - every run ends, and the locks of its transfers with it;
 //   - when everything works again, what was interrupted is resumed and arrives.
 //

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
+	"jetsend/internal/inbox"
 	"jetsend/internal/journal"
 	"jetsend/internal/policy"
 	"jetsend/internal/route"
@@ -38,7 +40,7 @@ func (e *end) config(receiver bool) transfer.Config {
 		},
 		StateDir: filepath.Join(e.disk.dir, "state"), Receiver: receiver, Priority: -1,
 		S5B:          route.S5BConfig{Proxies: []string{"none"}},
-		IBBBlockSize: e.w.plan.block, SessionLimit: e.w.plan.limit, Report: e.report, NoSets: true,
+		IBBBlockSize: e.w.plan.block, SessionLimit: e.w.plan.limit, Report: e.report, NoSets: !e.w.plan.sets.on,
 	}
 }
 
@@ -51,11 +53,20 @@ func (e *end) report(ev event.Event) {
 		e.w.trace(e.name, "%s %+v", ev.Kind(), ev)
 	}
 	switch ev := ev.(type) {
+	case event.Offer:
+		e.begins(ev.Transfer)
+		if e == e.w.romeo {
+			e.w.offered(ev.Set)
+		}
 	case event.Sent:
+		e.finishes(ev.Transfer, false)
 		e.w.checkSent(ev)
 	case event.Received:
+		e.finishes(ev.Transfer, false)
 		e.w.checkReceived(ev)
 	case event.Failed:
+		e.finishes(ev.Transfer, true)
+		e.w.checkFailed(e, ev)
 		// In the forms of other clients a success behind a block that was never acknowledged
 		// may be that of a client that could not open the file.
 		guess := e.w.plan.form != "" && ev.Direction == event.Send
@@ -141,7 +152,7 @@ func (e *end) between(n int) {
 		if row.State != journal.Interrupted {
 			continue
 		}
-		if keys = append(keys, row.Key); e.w.plan.rot && !row.Phase.Verified() { // what is verified is released as it is
+		if keys = append(keys, row.Key); e.w.plan.rot && !row.Phase.Verified() && row.Items == 0 { // what is verified is released as it is
 			e.disk.decay(r, partOf(row))
 		}
 	}
@@ -150,14 +161,29 @@ func (e *end) between(n int) {
 	}
 }
 
-// partOf is the partial file of a transfer.
-func partOf(row journal.Row) string { return filepath.Join(row.Dir, ".jetsend-"+row.ID+".part") }
+// partOf is the partial file of a transfer, or the hidden directory of a set.
+func partOf(row record) string {
+	suffix := ".part"
+	if row.Items > 0 {
+		suffix = ".set"
+	}
+	return filepath.Join(row.Dir, ".jetsend-"+row.ID+suffix)
+}
 
 func (e *end) receiveOptions(stop <-chan struct{}) transfer.ReceiveOptions {
 	return transfer.ReceiveOptions{
-		Dir: filepath.Join(e.disk.dir, "in"), Accept: policy.Contacts, Route: inBand,
+		OnConflict: e.w.conflict(),
+		Dir:        filepath.Join(e.disk.dir, "in"), Accept: policy.Contacts, Route: inBand,
 		Drain: 10 * time.Second, Retry: e.w.plan.retry, AutoResume: 24 * time.Hour, Stop: stop,
 	}
+}
+
+// conflict is the rule of the receiver.
+func (w *world) conflict() inbox.Conflict {
+	if w.plan.update {
+		return inbox.Update
+	}
+	return inbox.Rename
 }
 
 // patient is how many commands may fail when everything works.
@@ -168,7 +194,11 @@ func (e *end) sends() {
 	for n, calm := 0, 0; ; n++ {
 		left := e.w.unsent()
 		if len(left) == 0 {
-			return
+			if !e.w.again() {
+				return
+			}
+			calm = 0
+			continue
 		}
 		if e.w.calm() {
 			calm++
@@ -248,7 +278,7 @@ func (e *end) resume(n int, keys []journal.Key) {
 		ctx, done := e.interrupting(ctx, n)
 		defer done()
 		return ep.Resume(ctx, transfer.ResumeOptions{
-			Transfers: keys, Named: true, Wait: 5 * time.Minute, AnswerTimeout: 10 * time.Minute,
+			Transfers: keys, Named: true, OnConflict: e.w.conflict(), Wait: 5 * time.Minute, AnswerTimeout: 10 * time.Minute,
 			Route: inBand, Retry: e.w.plan.retry,
 		})
 	})
@@ -274,10 +304,10 @@ func names(all []*original) (names []string) {
 }
 
 // interrupted are the transfers of sources that can be resumed.
-func interrupted(rows []journal.Row, of []*original) (keys []journal.Key) {
+func interrupted(rows []record, of []*original) (keys []journal.Key) {
 	for _, r := range rows {
 		for _, s := range of {
-			if r.State == journal.Interrupted && r.Path == s.path {
+			if r.State == journal.Interrupted && r.is(s) && !slices.Contains(keys, r.Key) {
 				keys = append(keys, r.Key)
 			}
 		}

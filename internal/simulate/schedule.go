@@ -31,6 +31,7 @@ type schedule struct {
 	hopeless bool // streams are cut again and again
 	form     dialect.Choice
 	tampering
+	sets
 }
 
 // plan is what happens to one end.
@@ -85,6 +86,7 @@ func draw(d dice) *schedule {
 	if once(r, 8) {
 		s.form = []dialect.Choice{dialect.ChooseJET, dialect.ChooseDraft, dialect.ChooseEncryptedFile}[r.IntN(3)]
 	}
+	s.drawSets(d)
 	return s
 }
 
@@ -164,6 +166,6 @@ func (p *plan) String() string {
 
 // String says what is to happen.
 func (s *schedule) String() string {
-	return fmt.Sprintf("files of %v bytes, sessions of %d, blocks of %d, retry %+v, calm in %v, stops %v, restarts %v, serves %v, asks %v, rot %v, hopeless %v, form %q, tampering %+v, changes %v\nromeo %+v\njuliet %+v",
-		s.sizes, s.limit, s.block, s.retry, s.calmIn, s.stops, s.restarts, s.serves, s.asks, s.rot, s.hopeless, s.form, s.tampering, s.changes, s.romeo, s.juliet)
+	return fmt.Sprintf("files of %v bytes, sessions of %d, blocks of %d, retry %+v, calm in %v, stops %v, restarts %v, serves %v, asks %v, rot %v, hopeless %v, form %q, tampering %+v, sets %+v, changes %v\nromeo %+v\njuliet %+v",
+		s.sizes, s.limit, s.block, s.retry, s.calmIn, s.stops, s.restarts, s.serves, s.asks, s.rot, s.hopeless, s.form, s.tampering, s.sets, s.changes, s.romeo, s.juliet)
 }

@@ -13,11 +13,12 @@ import (
 )
 
 var (
-	seed  = flag.Uint64("seed", 0, "the seed of TestSeed")
-	seeds = flag.Int("seeds", 0, "how many seeds TestSeeds runs; 0: some, and fewer with -short")
-	first = flag.Uint64("first", 1, "the first of them")
-	step  = flag.Uint64("step", 1, "from one of them to the next")
-	until = flag.Bool("until-broken", false, "stop at the first that breaks a rule")
+	seed     = flag.Uint64("seed", 0, "the seed of TestSeed")
+	seeds    = flag.Int("seeds", 0, "how many seeds TestSeeds runs; 0: some, and fewer with -short")
+	first    = flag.Uint64("first", 1, "the first of them")
+	step     = flag.Uint64("step", 1, "from one of them to the next")
+	onlySets = flag.Bool("sets", false, "leave out the seeds without sets")
+	until    = flag.Bool("until-broken", false, "stop at the first that breaks a rule")
 )
 
 // slow is what makes a run worth a line.
@@ -93,6 +94,9 @@ func TestSeeds(t *testing.T) {
 	}
 	for i := range n {
 		s, at := *first+uint64(i)**step, time.Now()
+		if *onlySets && !draw(dice(s)).sets.on {
+			continue
+		}
 		res := runSeed(t, s, tpl)
 		for what, n := range res.Counts {
 			counts[what] += n

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,6 +36,11 @@ type world struct {
 	faults  []string // what was violated
 	over    chan struct{}
 	calmed  atomic.Bool // before its time
+	rounds  int         // that all was sent again
+	edits   []edited
+	listed  map[string]time.Time // since when a set is offered
+	// isChanged: a source was changed.
+	isChanged bool
 	// isTampered: something was changed on its way, which may be noticed.
 	isTampered bool
 }
@@ -43,7 +49,10 @@ type world struct {
 type original struct {
 	path     string
 	versions [][]byte
+	folder   *folder // nil for a file
 	sent     bool
+	changed  time.Time
+	changes  int
 }
 
 // Result is what came of a run.
@@ -99,6 +108,11 @@ func (w *world) makeSources() error {
 			return err
 		}
 	}
+	for i := range w.plan.folders {
+		if err := w.makeFolder(i); err != nil {
+			return err
+		}
+	}
 	for _, c := range w.plan.changes {
 		time.AfterFunc(c.at, func() { w.change(w.sources[c.source%len(w.sources)]) })
 	}
@@ -113,7 +127,7 @@ func (w *world) write(s *original, size int) error {
 	fill(r, b)
 	s.versions = append(s.versions, b)
 	w.mu.Unlock()
-	return os.WriteFile(s.path, b, 0o600)
+	return errors.Join(os.WriteFile(s.path, b, 0o600), date(s.path))
 }
 
 func fill(r *rand.Rand, b []byte) {
@@ -122,17 +136,12 @@ func fill(r *rand.Rand, b []byte) {
 	}
 }
 
-// change changes a source under the sender: all of it, or only its last bytes.
+// change changes a source under the sender.
 func (w *world) change(s *original) {
 	if w.calm() {
 		return
 	}
-	r := w.dice.of("change"+s.path[len(w.dir):], 0)
-	w.trace("world", "%s is changed", filepath.Base(s.path))
-	w.count("source changed")
-	if err := w.write(s, drawSize(r)); err != nil {
-		w.violated("the simulation itself: %v", err)
-	}
+	w.alter(s, "change")
 }
 
 // calm reports whether everything works from now on.
@@ -171,6 +180,11 @@ type end struct {
 	mu   sync.Mutex
 	acct *account
 	die  chan struct{} // closed by the crash of this life
+	ends ends          // of this life
+	// receiving: it is one of `receive`.
+	receiving bool
+	// began is when it began; under world.mu.
+	began time.Time
 }
 
 func (w *world) newEnd(name string, p *plan) *end {
@@ -212,8 +226,11 @@ func (e *end) live(what string, receiver bool, work func(context.Context, *trans
 	defer cancel(nil)
 	die := make(chan struct{})
 	e.mu.Lock()
-	e.die, e.acct = die, nil
+	e.die, e.acct, e.ends, e.receiving = die, nil, ends{}, strings.HasPrefix(what, "receive")
 	e.mu.Unlock()
+	e.w.mu.Lock()
+	e.began = time.Now()
+	e.w.mu.Unlock()
 	ended := make(chan struct{})
 	var watch sync.WaitGroup
 	watch.Go(func() {
@@ -237,6 +254,8 @@ func (e *end) live(what string, receiver bool, work func(context.Context, *trans
 	if e.disk.isDead() {
 		err = errCrashed
 		e.reboot()
+	} else {
+		e.checkEnds(what)
 	}
 	e.w.trace(e.name, "has ended to %s: %v", what, err)
 	return err

@@ -49,12 +49,18 @@ func (b *Book) Open(head event.Head, items int, arguments []journal.Argument) *S
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if s := b.open[key]; s != nil {
-		s.meet(head)
+		s.meet(head, arguments)
 		return s
 	}
 	s := &Set{book: b, key: key, items: items, head: head, left: items}
 	for _, a := range arguments {
 		s.add(a)
+	}
+	if s.left == 0 && key.Direction == journal.Send { // who sends what has arrived hears that it has
+		s.left = items
+		for _, a := range s.arguments {
+			a.Over = false
+		}
 	}
 	if s.left > 0 {
 		b.open[key] = s
@@ -82,7 +88,9 @@ func (s *Set) Meet(a journal.Argument) {
 		s.add(a)
 	}
 	of := s.arguments[a.Number]
-	of.Folder, of.Size, of.Entries = a.Folder, a.Size, a.Entries
+	if !of.Over { // what has been told stays
+		of.Folder, of.Size, of.Entries = a.Folder, a.Size, a.Entries
+	}
 	head, text := of.Head, s.text
 	s.mu.Unlock()
 	if met {
@@ -108,13 +116,16 @@ func (s *Set) Name(number int) string {
 	return s.arguments[number].Name
 }
 
-// meet takes note of the peer of the session of the moment.
-func (s *Set) meet(head event.Head) {
+// meet takes note of the peer of the session of the moment, and of what the arguments are now.
+func (s *Set) meet(head event.Head, now []journal.Argument) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.head.Peer = head.Peer
 	for _, a := range s.arguments {
 		a.Head.Peer = head.Peer
+		if a.Number < len(now) && !a.Over {
+			a.Folder, a.Size, a.Entries = now[a.Number].Folder, now[a.Number].Size, now[a.Number].Entries
+		}
 	}
 }
 
@@ -187,9 +198,11 @@ func (s *Set) Arrived(failed int64) (arguments []journal.Argument) {
 			if a.Over {
 				return
 			}
-			a.State, a.Done, a.Failed = journal.ArgumentPlaced, a.Entries, failed
-			if failed > 0 {
-				a.Done = max(a.Entries-failed, 0)
+			if a.State != journal.ArgumentPlaced || a.Done+a.Failed < a.Entries {
+				a.State, a.Done, a.Failed = journal.ArgumentPlaced, a.Entries, failed
+				if failed > 0 {
+					a.Done = max(a.Entries-failed, 0)
+				}
 			}
 			arguments = append(arguments, a.Argument)
 		})

@@ -112,5 +112,9 @@ func (r *Run) meet(a journal.Argument) {
 	r.set.Meet(a)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.met = append(r.met, a)
+	r.set.Argument(a.Number, func(of *Argument) {
+		if !of.Over {
+			r.met = append(r.met, a)
+		}
+	})
 }

@@ -152,8 +152,10 @@ func (r *Run) Settled(argument int, it *set.Item, o set.Outcome) {
 		}
 		if root {
 			a.SHA256 = it.Entry.SHA256
-			a.State = journal.ArgumentPlaced
-			if o.How == 0 {
+			switch {
+			case o.How != 0:
+				a.State = journal.ArgumentPlaced
+			case a.State != journal.ArgumentPlaced: // what came in an earlier session stays
 				a.State = journal.ArgumentFailed
 			}
 		}

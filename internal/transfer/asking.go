@@ -212,7 +212,7 @@ func (q *asking) Open() (*conversation.Conversation, end, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	d := newDownload(q.e, q.row, to[0].JID, keeping{Options: sink.Options{Known: true}})
+	d := newDownload(q.e, q.row, to[0].JID, keeping{Options: sink.Options{Known: true, Conflict: q.opt.OnConflict}})
 	d.life, q.head = q.life, d.head
 	d.judge, d.told = func(omemo.Device) error { return nil }, func() {}
 	if err := d.resume(q.life, q.row); err != nil {

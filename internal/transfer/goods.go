@@ -3,6 +3,7 @@ package transfer
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 
 	"jetsend/internal/carry"
@@ -11,7 +12,9 @@ import (
 	"jetsend/internal/conversation"
 	"jetsend/internal/dialect"
 	"jetsend/internal/event"
+	"jetsend/internal/fault"
 	"jetsend/internal/goods"
+	"jetsend/internal/jingle"
 	"jetsend/internal/outset"
 	"jetsend/internal/source"
 )
@@ -77,7 +80,7 @@ func (u *upload) enter(ctx context.Context) (err error) {
 // moveSet is Move for a set.
 func (u *upload) moveSet(c *conversation.Conversation) error {
 	c.ReportPath()
-	return c.Step(conversation.Needs{Path: true}, func(ctx context.Context) error {
+	err := c.Step(conversation.Needs{Path: true, Heard: true}, func(ctx context.Context) error {
 		s, err := u.e.carrier().Begin(ctx, c, u.row.Run)
 		if err != nil {
 			return err
@@ -89,6 +92,11 @@ func (u *upload) moveSet(c *conversation.Conversation) error {
 		u.moved, err = s.Send(ctx, u.set, u.tally, u.row)
 		return err
 	})
+	var ended *fault.Ended
+	if errors.As(err, &ended) && ended.Reason.Condition == jingle.Success {
+		return fmt.Errorf("%w with success, before all was said", fault.ErrEnded) // which proves nothing
+	}
+	return err
 }
 
 // arrivedOther is the error of a set that has arrived before, by the receiver's word, and is

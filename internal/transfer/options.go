@@ -117,6 +117,8 @@ type ResumeOptions struct {
 	LimitRate     int64
 	Route         route.Options
 	Retry         RetryOptions
+	// OnConflict is that of ReceiveOptions, for what is received.
+	OnConflict inbox.Conflict
 	// Anew, unless nil, is the hint for a transfer that has to begin anew.
 	Anew func(*journal.Row) string
 }

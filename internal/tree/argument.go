@@ -174,12 +174,18 @@ func gone(err error) error {
 }
 
 // known opens the folder that the argument stands for, if there is one, and it is what
-// it was. Its last name is not followed.
+// it was.
 func (t *Target) known(a *argument) (bool, error) {
 	p, ok, err := t.cfg.Ledger.Folder(a.said.Folder)
 	if err != nil || !ok {
 		return false, err
 	}
+	return t.reopen(a, p)
+}
+
+// reopen opens a folder that is in its place, if it is what it was. Its last name is not
+// followed.
+func (t *Target) reopen(a *argument, p Place) (bool, error) {
 	parent := filepath.Dir(p.Path)
 	if _, err := os.Stat(parent); err != nil {
 		return false, nil // it is not there any more

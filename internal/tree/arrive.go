@@ -360,6 +360,9 @@ func (g *group) updated(a *argument) error {
 	g.mu.Lock()
 	a.arrival.Path = a.tree.place.Path
 	g.mu.Unlock()
+	if a.before != nil { // it knows
+		return nil
+	}
 	p := []Placement{{a.number, a.tree.place}}
 	if err := g.cfg.Ledger.Placing(p); err != nil {
 		return err

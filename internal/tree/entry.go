@@ -3,6 +3,7 @@ package tree
 import (
 	"errors"
 	"io/fs"
+	"path/filepath"
 
 	"jetsend/internal/archive"
 	"jetsend/internal/clean"
@@ -127,8 +128,14 @@ func (t *Target) leave(depth int) {
 func (t *Target) root(it *item) error {
 	a := t.arg
 	a.root = it
-	if a.lost == "" && a.before == nil && it.kind == set.Directory {
-		if err := t.plant(a); err != nil {
+	if it.kind == set.Directory {
+		var err error
+		if a.before == nil {
+			err = t.plant(a)
+		} else if a.said.Folder != nil { // what has changed since then comes
+			_, err = t.reopen(a, *a.before)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -141,10 +148,13 @@ func (t *Target) decide(it *item) (set.Want, error) {
 	a := it.arg
 	it.how = set.New
 	switch {
-	case a.before != nil:
+	case a.before != nil && a.tree == nil:
 		it.how = set.Equal
 		t.enter(it, false)
-		if it.in != nil || it.kind == set.File {
+		switch {
+		case it.in == nil && it.kind == set.File && t.another(it):
+			t.lose(it, "it has changed since it arrived here")
+		case it.in != nil || it.kind == set.File:
 			t.settle(it)
 		}
 		return nothing, nil
@@ -176,6 +186,20 @@ func (t *Target) decide(it *item) (set.Want, error) {
 		return nothing, nil
 	}
 	return t.accept(it)
+}
+
+// another reports whether a file that came in an earlier session is another one than the
+// sender has now. Of one that is not in its place any more, nobody knows.
+func (t *Target) another(it *item) bool {
+	p := it.arg.before
+	if filepath.Dir(p.Path) != filepath.Clean(t.cfg.Dir) {
+		return false
+	}
+	is, err := t.into.lstat(filepath.Base(p.Path))
+	if err != nil || is.inode != p.Inode {
+		return false
+	}
+	return is.size != it.size || !sameTime(is.mtime, it.mtime, t.room.grain)
 }
 
 // doom fails an entry that is settled in its turn; the root of an argument when all of that
