@@ -2,6 +2,7 @@ package tally
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 
 	"jetsend/internal/clean"
@@ -17,19 +18,30 @@ type Book struct {
 	load   func(journal.Key) []journal.Argument
 
 	mu   sync.Mutex
-	open map[journal.Key]*Set
+	open map[page]*Set
+}
+
+// page is where a set is found: another contact's set is another one, whatever its id.
+type page struct {
+	journal.Key
+	peer string // bare
+}
+
+func pageOf(head event.Head) page {
+	bare, _, _ := strings.Cut(head.Peer, "/")
+	return page{journal.Key{ID: head.Set, Direction: journal.Direction(head.Direction)}, bare}
 }
 
 // NewBook makes an empty book. What is said goes to report; load is asked for the
 // arguments of a set that is not in the book.
 func NewBook(report func(event.Event), load func(journal.Key) []journal.Argument) *Book {
-	return &Book{report: report, load: load, open: map[journal.Key]*Set{}}
+	return &Book{report: report, load: load, open: map[page]*Set{}}
 }
 
 // Set is a set in the book.
 type Set struct {
 	book *Book
-	key  journal.Key
+	key  page
 
 	items int
 
@@ -45,7 +57,7 @@ type Set struct {
 // Open has a set in the book: the one that is in it, or a new one of so many arguments. The
 // first ones of them are known. head is that of the whole set.
 func (b *Book) Open(head event.Head, items int, arguments []journal.Argument) *Set {
-	key := journal.Key{ID: head.Transfer, Direction: journal.Direction(head.Direction)}
+	key := pageOf(head)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if s := b.open[key]; s != nil {
@@ -137,7 +149,7 @@ func (b *Book) Report(e event.Event) {
 		b.report(e)
 		return
 	}
-	key := journal.Key{ID: head.Set, Direction: journal.Direction(head.Direction)}
+	key := pageOf(head)
 	b.mu.Lock()
 	s := b.open[key]
 	b.mu.Unlock()
@@ -148,14 +160,14 @@ func (b *Book) Report(e event.Event) {
 	}
 	switch {
 	case good && s != nil: // somebody else has brought it there
-		s.learn(b.load(key))
+		s.learn(b.load(key.Key))
 	case good:
-		known := b.load(key)
+		known := b.load(key.Key)
 		for _, a := range known {
 			b.report((&Argument{Argument: a, Head: HeadOf(head, len(known), &a)}).End())
 		}
 	case s == nil:
-		known := b.load(key)
+		known := b.load(key.Key)
 		if len(known) == 0 { // it had not come to its arguments, and is told of itself
 			b.report(e)
 			return

@@ -98,6 +98,23 @@ func TestBook(t *testing.T) {
 	got.want(t, "online ")
 }
 
+// TestSameID: a set of another contact is another one, though it has the id.
+func TestSameID(t *testing.T) {
+	var got told
+	b := NewBook(got.report, func(journal.Key) []journal.Argument { return nil })
+	s := b.Open(headOf(event.Receive), 3, three())
+	other := headOf(event.Receive)
+	other.Peer = "tybalt@jet.test/a"
+	if b.Open(other, 3, three()) == s {
+		t.Error("it is the same one")
+	}
+	b.Report(event.Failed{Head: other, Code: int(exitcode.Declined)})
+	got.want(t, "failed b", "failed c")
+	if s.left != 2 || len(b.open) != 1 {
+		t.Errorf("%d left, %d open", s.left, len(b.open))
+	}
+}
+
 // TestHookOfOne: the one argument of a set has the id of the set; what is about it alone
 // stays about it.
 // TestNothingKnown: a set that ended before its arguments were written down is told of itself.

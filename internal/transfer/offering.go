@@ -86,15 +86,20 @@ func (o *offering) Open() (c *conversation.Conversation, _ end, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if o.released { // before this session
-		if err := o.arrivedOther(); err != nil {
-			o.released = false
-			return c, nil, err
-		}
-		o.sent(c)
-		return c, nil, nil
+	if o.released {
+		return c, nil, o.arrivedBefore(c)
 	}
 	return c, &o.upload, nil
+}
+
+// arrivedBefore reports what had arrived before this session, by the receiver's receipt.
+func (o *offering) arrivedBefore(c *conversation.Conversation) error {
+	if err := o.arrivedOther(); err != nil {
+		o.released = false
+		return err
+	}
+	o.sent(c)
+	return nil
 }
 
 // takes reports whether a client can be given what is offered, as it is offered.
