@@ -56,6 +56,7 @@ type tree struct {
 	born    time.Time // when top was made, if that is known
 	root    *node
 	updates bool   // it is in its place since an earlier set
+	again   bool   // what a session before that was cut has named here may not be synced
 	temp    string // its name there
 	place   Place  // of one that is in its place
 	base    string // of its record
@@ -225,7 +226,7 @@ func (t *Target) grow(a *argument, tr *tree) error {
 	if tr.old, err = openLines(tr.base + recordSuffix); err != nil {
 		return errors.Join(err, tr.rec.close(), tr.top.close())
 	}
-	tr.look.top, tr.commit.top = tr.top, tr.top
+	tr.look.top, tr.commit.top, tr.again = tr.top, tr.top, tr.rec.again
 	a.tree = tr
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -35,6 +35,7 @@ func (g *group) endArgument(it *item) error {
 		return nil
 	}
 	g.in(tr)
+	it.self.dirty = it.self.dirty || tr.again
 	if tr.updates {
 		return g.finish(it.self, tr.top)
 	}

@@ -304,6 +304,7 @@ func (g *group) endDirectory(it *item) error {
 		return nil
 	}
 	g.in(it.arg.tree)
+	it.self.dirty = it.self.dirty || it.arg.tree.again
 	d, err := it.arg.tree.commit.at(it.self)
 	if err == nil {
 		err = g.finish(it.self, d)

@@ -107,7 +107,8 @@ type record struct {
 	buf   []byte
 	fresh bool // lines that are not in the old one were written since the last sync
 	late  []*line
-	held  int // bytes of them
+	again bool // a session has not ended it: what it tells of may have names that are not synced
+	held  int  // bytes of them
 }
 
 // errBusy says that another transfer is at the same folder.
@@ -120,6 +121,9 @@ func openRecord(base string) (*record, error) {
 	if err == nil && r.cut() {
 		if err = r.end(); err == nil {
 			r, err = beginRecord(base)
+		}
+		if err == nil {
+			r.again = true
 		}
 	}
 	if err == nil {
