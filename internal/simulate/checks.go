@@ -31,11 +31,7 @@ func (w *world) checkSent(ev event.Sent) {
 		w.checkFolderSent(s, ev)
 		return
 	}
-	size := ev.Size
-	if ev.Set != "" && !w.asListed(s, ev.Set) { // what came before it was changed is an older version
-		size = anySize
-	}
-	path := w.released(s, size)
+	path := w.released(s, ev.Size)
 	switch {
 	case path == "" && !ev.VerifiedByPeer && w.plan.form != "" && w.mayNotice():
 		return // the forms of other clients have no receipt, and the event says so
@@ -102,9 +98,6 @@ func (w *world) inDir() (names []string) {
 	return names
 }
 
-// anySize is that of any version.
-const anySize = -1
-
 // released is where a version of that size of a source is released, or nothing.
 func (w *world) released(s *original, size int64) string {
 	for _, name := range w.inDir() {
@@ -112,7 +105,7 @@ func (w *world) released(s *original, size int64) string {
 			continue
 		}
 		path := filepath.Join(w.juliet.disk.dir, "in", name)
-		if b, err := os.ReadFile(path); err == nil && (size == anySize || int64(len(b)) == size) && w.isVersion(s, b) {
+		if b, err := os.ReadFile(path); err == nil && int64(len(b)) == size && w.isVersion(s, b) {
 			return path
 		}
 	}

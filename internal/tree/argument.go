@@ -95,6 +95,11 @@ func (t *Target) Argument(number int, a set.Argument) error {
 	}
 	t.arguments++
 	t.order = order{}
+	if id := string(a.Folder); t.said[id] {
+		a.Folder = nil // said twice, it is two things: the first of them is the one that is remembered
+	} else if id != "" {
+		t.said[id] = true
+	}
 	t.arg = &argument{said: a, number: number, name: filename.Safe(a.Name), room: t.room, arrival: Arrival{Argument: number}}
 	p, placed, err := t.cfg.Ledger.Argument(number)
 	if err != nil {

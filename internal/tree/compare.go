@@ -3,6 +3,7 @@ package tree
 import (
 	"bytes"
 	"errors"
+	"hash/maphash"
 	"io/fs"
 	"os"
 
@@ -19,6 +20,9 @@ func (t *Target) compare(it *item, d *dir) (why string, err error) {
 	if err != nil || !there {
 		return "", err
 	}
+	if len(found) == 0 && t.givenAway(it) {
+		return "", nil
+	}
 	if why, done := t.other(it, found); done {
 		return why, nil
 	}
@@ -29,6 +33,14 @@ func (t *Target) compare(it *item, d *dir) (why string, err error) {
 		return "", t.compareLink(it, d)
 	}
 	return t.compareFile(it, d)
+}
+
+// givenAway reports whether another entry of this session has got the name of this one,
+// since its own could not be had.
+func (t *Target) givenAway(it *item) bool {
+	t.naming.Lock()
+	defer t.naming.Unlock()
+	return it.in.given[maphash.String(seed, it.local)]
 }
 
 // find looks for what has the name of an entry: the name that the record says, or else its

@@ -114,10 +114,14 @@ func (g *group) mkdir(it *item, d *dir) error {
 		if it.local, err = it.names.free(d); err != nil {
 			break
 		}
+		g.naming.Lock()
 		merr := d.mkdir(it.local, 0o700)
 		if merr == nil {
-			it.in.dirty, it.self.dirty = true, true
 			g.rename(it)
+		}
+		g.naming.Unlock()
+		if merr == nil {
+			it.in.dirty, it.self.dirty = true, true
 			if it.is, err = d.lstat(it.local); err != nil {
 				return err
 			}
@@ -163,7 +167,7 @@ func (g *group) alike(it *item, d *dir) (bool, error) {
 // maxGiven bounds the names of one directory that are remembered.
 const maxGiven = 1 << 16
 
-// rename takes note of the name that an entry has got.
+// rename takes note of the name that an entry has got. The caller holds g.naming.
 func (g *group) rename(it *item) {
 	if it.local == it.name {
 		return
@@ -212,14 +216,17 @@ func (g *group) put(it *item) error {
 	}
 	d, err := g.at(it)
 	if err == nil {
-		err = g.place(it, d)
+		g.naming.Lock()
+		if err = g.place(it, d); err == nil {
+			g.rename(it)
+		}
+		g.naming.Unlock()
 	}
 	if err != nil {
 		return g.miss(it, err)
 	}
 	it.temp = ""
 	it.in.dirty = true
-	g.rename(it)
 	g.settled = append(g.settled, it)
 	return nil
 }

@@ -109,6 +109,9 @@ type Target struct {
 	commits sync.WaitGroup
 	numbers map[string]int // of base names that were taken in the download directory
 
+	naming sync.Mutex      // held while a name is given that is not an entry's own, and noted
+	said   map[string]bool // ids of folders of the arguments before
+
 	mu     sync.Mutex
 	wake   sync.Cond // something is ready, or the end has come
 	queue  []*step
@@ -125,7 +128,7 @@ func Open(ctx context.Context, cfg Config) (*Target, error) {
 		return nil, fmt.Errorf("open set: id: %w", err)
 	}
 	t := &Target{
-		cfg: cfg, state: filepath.Join(cfg.State, cfg.ID), rooms: map[string]*room{}, open: map[uint64]*item{}, trees: map[*tree]bool{},
+		cfg: cfg, state: filepath.Join(cfg.State, cfg.ID), rooms: map[string]*room{}, said: map[string]bool{}, open: map[uint64]*item{}, trees: map[*tree]bool{},
 		syncing: make(chan *item, maxUnsynced-workers), numbers: map[string]int{},
 	}
 	t.wake.L = &t.mu
