@@ -114,12 +114,7 @@ func (g *group) mkdir(it *item, d *dir) error {
 		if it.local, err = it.names.free(d); err != nil {
 			break
 		}
-		g.naming.Lock()
-		merr := d.mkdir(it.local, 0o700)
-		if merr == nil {
-			g.rename(it)
-		}
-		g.naming.Unlock()
+		merr := g.called(it, func() error { return d.mkdir(it.local, 0o700) })
 		if merr == nil {
 			it.in.dirty, it.self.dirty = true, true
 			if it.is, err = d.lstat(it.local); err != nil {
@@ -166,6 +161,18 @@ func (g *group) alike(it *item, d *dir) (bool, error) {
 
 // maxGiven bounds the names of one directory that are remembered.
 const maxGiven = 1 << 16
+
+// called has a name given to an entry, and notes it, before anybody can see the one without
+// the other.
+func (g *group) called(it *item, give func() error) error {
+	g.naming.Lock()
+	defer g.naming.Unlock()
+	err := give()
+	if err == nil {
+		g.rename(it)
+	}
+	return err
+}
 
 // rename takes note of the name that an entry has got. The caller holds g.naming.
 func (g *group) rename(it *item) {
@@ -216,11 +223,7 @@ func (g *group) put(it *item) error {
 	}
 	d, err := g.at(it)
 	if err == nil {
-		g.naming.Lock()
-		if err = g.place(it, d); err == nil {
-			g.rename(it)
-		}
-		g.naming.Unlock()
+		err = g.called(it, func() error { return g.place(it, d) })
 	}
 	if err != nil {
 		return g.miss(it, err)
