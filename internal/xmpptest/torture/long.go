@@ -37,7 +37,8 @@ func long(ctx context.Context, w io.Writer, world *world, o options) error {
 	if err := checkSpace(o.dir, uint64(o.longSize)+spare); err != nil {
 		return err
 	}
-	p := plan{seed: o.seed, route: direct, fresh: true}
+	// The file has holes, which do not travel where it goes as a set.
+	p := plan{seed: o.seed, route: direct, fresh: true, apart: true}
 	r, err := newRound(ctx, world, p, o)
 	if err != nil {
 		return err

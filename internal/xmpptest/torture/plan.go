@@ -85,6 +85,7 @@ type plan struct {
 	route   route
 	retries int    // of send and resume
 	fresh   bool   // new accounts, not those of the round before
+	apart   bool   // each file goes in a session of its own
 	set     *shape // nil: one file
 	entries int    // of the set
 	data    int64  // bytes of the set that are not there

@@ -282,6 +282,9 @@ func (r *round) command(ctx context.Context, a attempt) error {
 	switch a.way {
 	case bySend, byAgain:
 		args = []string{"send", "--wait", "20s"}
+		if r.plan.apart {
+			args = append(args, "--all-or-nothing")
+		}
 	case byReceiver:
 		who = receiver
 	}
