@@ -6,8 +6,8 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"time"
 
+	"jetsend/internal/fields"
 	"jetsend/internal/set"
 )
 
@@ -23,128 +23,85 @@ type line struct {
 // lengthSize is that of the length in front of a line.
 const lengthSize = 4
 
-// append appends the line as it is written: its length and numbers as those of
-// encoding/binary, texts behind their lengths.
 // identity is what tells one version of an entry from another: where it is, what it is, how
 // large, and when it changed.
 func (l *line) identity(b []byte) []byte {
 	e := &l.item.Entry
 	b = append(binary.AppendUvarint(b, uint64(l.depth)), byte(e.Kind))
 	b = binary.AppendVarint(binary.AppendVarint(binary.AppendVarint(b, e.Size), e.MTime.Unix()), int64(e.MTime.Nanosecond()))
-	return text(text(b, l.name), e.Target)
+	return fields.AppendText(fields.AppendText(b, l.name), e.Target)
 }
 
+// append appends the line as it is written: its length, and its members.
 func (l *line) append(b []byte) []byte {
 	at := len(b)
 	e := &l.item.Entry
 	b = append(b, make([]byte, lengthSize)...)
 	b = append(b, byte(e.Kind))
-	b = text(binary.AppendUvarint(b, uint64(l.depth)), l.name)
+	b = fields.AppendText(binary.AppendUvarint(b, uint64(l.depth)), l.name)
 	b = binary.AppendUvarint(b, uint64(e.Mode))
-	b = binary.AppendVarint(b, e.MTime.Unix())
-	b = binary.AppendUvarint(b, uint64(e.MTime.Nanosecond()))
-	b = text(b, l.item.Failed)
+	b = fields.AppendText(fields.AppendTime(b, e.MTime), l.item.Failed)
 	switch e.Kind {
 	case set.File:
 		for _, n := range []uint64{uint64(e.Size), l.dev, l.ino} {
 			b = binary.AppendUvarint(b, n)
 		}
-		b = text(b, e.SHA256)
+		b = fields.AppendText(b, e.SHA256)
 		b = binary.AppendVarint(b, int64(e.Extents))
 		for _, x := range l.item.Extents {
 			b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(x.Offset)), uint64(x.Length))
 		}
 	case set.Link:
-		b = text(b, e.Target)
+		b = fields.AppendText(b, e.Target)
 	}
 	binary.BigEndian.PutUint32(b[at:], uint32(len(b)-at-lengthSize))
 	return b
 }
 
-func text[T ~string | ~[]byte](b []byte, s T) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
-}
-
 // errDamaged says that a line is none: the file is not as it was written.
 var errDamaged = errors.New("it is damaged")
-
-// fields are what is left of a line that is read. Behind the end they are zeros.
-type fields struct {
-	b    []byte
-	over bool
-}
-
-func (f *fields) number() uint64 {
-	v, n := binary.Uvarint(f.b)
-	if n <= 0 {
-		f.b, f.over = nil, true
-		return 0
-	}
-	f.b = f.b[n:]
-	return v
-}
-
-func (f *fields) signed() int64 {
-	v, n := binary.Varint(f.b)
-	if n <= 0 {
-		f.b, f.over = nil, true
-		return 0
-	}
-	f.b = f.b[n:]
-	return v
-}
-
-func (f *fields) text() string {
-	n := f.number()
-	if n > uint64(len(f.b)) {
-		f.b, f.over = nil, true
-		return ""
-	}
-	s := string(f.b[:n])
-	f.b = f.b[n:]
-	return s
-}
 
 // parse reads a line without its length.
 func parse(b []byte) (l line, err error) {
 	if len(b) == 0 {
 		return l, errDamaged
 	}
-	f := fields{b: b[1:]}
+	f := fields.NewReader(b[1:])
 	e := &l.item.Entry
 	e.Kind, e.Extents = set.Kind(b[0]), -1
-	l.depth, l.name = int(f.number()), f.text()
-	e.Mode = fs.FileMode(f.number())
-	seconds := f.signed()
-	e.MTime = time.Unix(seconds, int64(f.number())).UTC()
-	l.item.Failed = f.text()
+	l.depth, l.name = int(f.Number()), f.Text()
+	e.Mode = fs.FileMode(f.Number())
+	e.MTime = f.Time()
+	l.item.Failed = f.Text()
 	switch e.Kind {
 	case set.File:
-		e.Size, l.dev, l.ino = int64(f.number()), f.number(), f.number()
-		if sum := f.text(); sum != "" {
+		e.Size, l.dev, l.ino = int64(f.Number()), f.Number(), f.Number()
+		if sum := f.Text(); sum != "" {
 			e.SHA256 = []byte(sum)
 		}
-		e.Extents = int(f.signed())
-		l.item.Extents = f.extents(e.Extents)
+		e.Extents = int(f.Signed())
+		l.item.Extents = parseExtents(f, e.Extents)
 	case set.Link:
-		e.Target = f.text()
+		e.Target = f.Text()
 	}
-	if f.over || len(f.b) > 0 {
+	if !f.Whole() {
 		return l, errDamaged
 	}
 	return l, nil
 }
 
-// extents are as many as a file has: nil of one that is not sparse, and some, if none at
+// parseExtents reads as many as a file has: nil of one that is not sparse, and some, if none at
 // all, of one that is.
-func (f *fields) extents(n int) []set.Extent {
-	if n < 0 || n > len(f.b) {
-		f.over = f.over || n > 0
+func parseExtents(f *fields.Reader, n int) []set.Extent {
+	if n > f.Left() {
+		f.Fail()
+	}
+	if n < 0 || n > f.Left() {
 		return nil
 	}
 	x := make([]set.Extent, n)
 	for i := range x {
-		x[i] = set.Extent{Offset: int64(f.number()), Length: int64(f.number())}
+		x[i] = set.Extent{Offset: int64(f.Number()), Length: int64(f.Number())}
 	}
 	return x
 }

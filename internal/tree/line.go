@@ -6,10 +6,10 @@ import (
 	"hash/crc32"
 	"io"
 	"io/fs"
-	"math"
 	"strings"
 	"time"
 
+	"jetsend/internal/fields"
 	"jetsend/internal/set"
 )
 
@@ -50,65 +50,17 @@ var errRecord = errors.New("damaged record")
 // maxLine bounds the bytes of a line: a path, a target, a name, and numbers.
 const maxLine = 3*set.MaxPath + 256
 
-func appendText(b []byte, s string) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
-}
-
-func appendTime(b []byte, t time.Time) []byte {
-	return binary.AppendUvarint(binary.AppendVarint(b, t.Unix()), uint64(t.Nanosecond()))
-}
-
 // append appends the line, preceded by its length and followed by its CRC-32.
 func (l *line) append(b []byte) []byte {
-	body := appendText([]byte{byte(l.kind)}, l.key)
-	body = appendTime(binary.AppendUvarint(body, uint64(l.size)), l.mtime)
+	body := fields.AppendText([]byte{byte(l.kind)}, l.key)
+	body = fields.AppendTime(binary.AppendUvarint(body, uint64(l.size)), l.mtime)
 	body = binary.AppendUvarint(body, uint64(l.mode))
-	body = appendText(appendText(body, l.target), l.name)
-	body = appendTime(binary.AppendUvarint(body, uint64(l.length)), l.changed)
+	body = fields.AppendText(fields.AppendText(body, l.target), l.name)
+	body = fields.AppendTime(binary.AppendUvarint(body, uint64(l.length)), l.changed)
 	body = binary.AppendUvarint(body, l.inode)
 	b = append(binary.AppendUvarint(b, uint64(len(body))), body...)
 	return binary.LittleEndian.AppendUint32(b, crc32.ChecksumIEEE(body))
 }
-
-// fields takes the body of a line apart.
-type fields struct {
-	b   []byte
-	bad bool
-}
-
-func (f *fields) number() uint64 {
-	v, n := binary.Uvarint(f.b)
-	if n <= 0 {
-		f.b, f.bad = nil, true
-		return 0
-	}
-	f.b = f.b[n:]
-	return v
-}
-
-func (f *fields) signed() int64 {
-	v, n := binary.Varint(f.b)
-	if n <= 0 {
-		f.b, f.bad = nil, true
-		return 0
-	}
-	f.b = f.b[n:]
-	return v
-}
-
-func (f *fields) text() string {
-	n := f.number()
-	if n > uint64(len(f.b)) {
-		f.b, f.bad = nil, true
-		return ""
-	}
-	s := string(f.b[:n])
-	f.b = f.b[n:]
-	return s
-}
-
-func (f *fields) size() int64     { return int64(min(f.number(), math.MaxInt64)) }
-func (f *fields) time() time.Time { return time.Unix(f.signed(), int64(f.number()%1e9)) }
 
 // readLine reads a line. io.EOF is the end of the record; errRecord says that what follows
 // was not written whole.
@@ -128,10 +80,10 @@ func readLine(r io.Reader, bytes io.ByteReader) (*line, error) {
 	if binary.LittleEndian.Uint32(b[n:]) != crc32.ChecksumIEEE(body) {
 		return nil, errRecord
 	}
-	f := fields{b: body[1:]}
-	l := &line{kind: set.Kind(body[0]), key: f.text(), size: f.size(), mtime: f.time(), mode: fs.FileMode(f.number())}
-	l.target, l.name, l.length, l.changed, l.inode = f.text(), f.text(), f.size(), f.time(), f.number()
-	if f.bad || len(f.b) > 0 || strings.Contains(l.name, "/") || l.name == "." || l.name == ".." {
+	f := fields.NewReader(body[1:])
+	l := &line{kind: set.Kind(body[0]), key: f.Text(), size: f.Size(), mtime: f.Time(), mode: fs.FileMode(f.Number())}
+	l.target, l.name, l.length, l.changed, l.inode = f.Text(), f.Text(), f.Size(), f.Time(), f.Number()
+	if !f.Whole() || strings.Contains(l.name, "/") || l.name == "." || l.name == ".." {
 		return nil, errRecord
 	}
 	return l, nil
