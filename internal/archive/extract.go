@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"jetsend/internal/filename"
+	"jetsend/internal/fsys"
 )
 
 // maxNumbered bounds the search for a free name for the whole tree; a
@@ -102,7 +103,7 @@ func Extract(ctx context.Context, r io.Reader, root *os.Root, to Target, limits 
 	}
 	tree, err := extract(ctx, r, root, to, limits)
 	if err != nil {
-		if full(err) {
+		if fsys.Full(err) {
 			err = fmt.Errorf("%w: %w", ErrNoSpace, err)
 		}
 		return Tree{}, errors.Join(fmt.Errorf("unpack archive: %w", err), Discard(root, to.ID))
@@ -175,7 +176,7 @@ func same(root *os.Root, name string, open *os.Root) error {
 // and no link, and of directories only an empty one; [os.Root] refuses that, too.
 func release(root *os.Root, temp string, to Target) (string, error) {
 	name, err := releaseAs(root, temp, to.Name, to.Place)
-	if plain := filename.Plain(to.Name); unnameable(err) && plain != to.Name {
+	if plain := filename.Plain(to.Name); fsys.Unnameable(err) && plain != to.Name {
 		return releaseAs(root, temp, plain, to.Place)
 	}
 	return name, err
@@ -201,18 +202,6 @@ func releaseAs(root *os.Root, temp, as string, place func(name string) error) (s
 		}
 	}
 	return "", fmt.Errorf("release %s: %w", as, fs.ErrExist)
-}
-
-// unnameable reports whether a file system says that it cannot hold a name. It may
-// mean something else, which it says again to the next name.
-func unnameable(err error) bool {
-	return errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.EILSEQ) || errors.Is(err, syscall.ENAMETOOLONG)
-}
-
-// lacking reports whether a file system says that it does not have what is asked of
-// it: links, permissions.
-func lacking(err error) bool {
-	return errors.Is(err, syscall.EPERM) || errors.Is(err, errors.ErrUnsupported)
 }
 
 func taken(root *os.Root, name string) bool {
@@ -251,22 +240,11 @@ func syncDir(root *os.Root) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(sync(d), d.Close())
+	return errors.Join(fsys.SyncNames(d), d.Close())
 }
-
-func sync(d *os.File) error {
-	err := d.Sync()
-	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) {
-		return nil // file systems that cannot sync a directory
-	}
-	return err
-}
-
-// full reports whether the file system has no room, or the user's share of it.
-func full(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 
 // trouble reports whether an error has nothing to do with the name of a file.
 func trouble(err error) bool {
-	return full(err) || slices.ContainsFunc([]error{syscall.EIO, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EROFS},
+	return fsys.Full(err) || slices.ContainsFunc([]error{syscall.EIO, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EROFS},
 		func(e error) bool { return errors.Is(err, e) })
 }

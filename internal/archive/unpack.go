@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"jetsend/internal/filename"
+	"jetsend/internal/fsys"
 )
 
 const (
@@ -350,7 +351,7 @@ func (u *unpacker) makeLinks() error {
 		}
 		err := u.makeLink(u.root, u.retarget(l), l.path)
 		switch {
-		case lacking(err), errors.Is(err, syscall.ENAMETOOLONG): // of the target: some have room for less
+		case fsys.Lacking(err), errors.Is(err, syscall.ENAMETOOLONG): // of the target: some have room for less
 			u.tree.changed(Change{Path: l.raw, Err: err})
 		case err != nil:
 			return err
@@ -408,8 +409,8 @@ func (u *unpacker) seal(m made) (err error) {
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
 	_ = SetTime(d, m.time) // as for a file
-	if err := d.Chmod(m.mode); err != nil && !lacking(err) {
+	if err := d.Chmod(m.mode); err != nil && !fsys.Lacking(err) {
 		return err
 	}
-	return sync(d)
+	return fsys.SyncNames(d)
 }

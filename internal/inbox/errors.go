@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"syscall"
+
+	"jetsend/internal/fsys"
 )
 
 // ErrExists means that the name is taken and may not be replaced.
@@ -42,7 +44,7 @@ func (e *ShortError) Error() string {
 // noSpace makes ErrNoSpace of what systems say when the disk or the quota is full, and
 // ErrFileSize of what they say to a file that is larger than any may be.
 func noSpace(err error) error {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+	if fsys.Full(err) {
 		return fmt.Errorf("%w: %w", ErrNoSpace, err)
 	}
 	if errors.Is(err, syscall.EFBIG) {

@@ -3,9 +3,9 @@ package inbox
 import (
 	"errors"
 	"os"
-	"syscall"
 	"time"
 
+	"jetsend/internal/fsys"
 	"jetsend/internal/machine"
 )
 
@@ -96,21 +96,5 @@ func (r rootNames) Sync() error {
 	if err != nil {
 		return err
 	}
-	err = f.Sync()
-	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) {
-		err = nil // a file system that cannot sync a directory
-	}
-	return errors.Join(err, f.Close())
-}
-
-// cannot reports whether a way of changing names is not to be had here. Some
-// file systems say so with an error that has other causes too; trying the next
-// way is right for those as well, since it meets the same cause.
-func cannot(err error) bool {
-	for _, e := range []error{errors.ErrUnsupported, syscall.EPERM, syscall.EINVAL, syscall.EMLINK} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
+	return errors.Join(fsys.SyncNames(f), f.Close())
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io/fs"
 	"time"
+
+	"jetsend/internal/fsys"
 )
 
 // place moves the partial file to its final name. A name that is taken gives
@@ -22,11 +24,11 @@ import (
 // unless undoing failed too.
 func (d *Dir) place(part, final string, mtime time.Time) error {
 	err := d.names.Move(part, final)
-	if !cannot(err) {
+	if !fsys.CannotName(err) {
 		return err
 	}
 	err = d.names.Link(part, final)
-	if cannot(err) {
+	if fsys.CannotName(err) {
 		return d.hold(part, final, mtime)
 	}
 	if err != nil {

@@ -6,11 +6,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"jetsend/internal/archive"
 	"jetsend/internal/filename"
+	"jetsend/internal/fsys"
 )
 
 // maxNumbered bounds the search for a free name; a directory with so many
@@ -38,7 +38,7 @@ func (p *Partial) Release(name string, how Conflict, mtime time.Time, placing fu
 		return "", fmt.Errorf("release: %w", p.dir.gone(err))
 	}
 	final, err := p.releaseAs(name, how, mtime, placing)
-	if plain := filename.Plain(name); unnameable(err) && plain != name {
+	if plain := filename.Plain(name); fsys.Unnameable(err) && plain != name {
 		return p.releaseAs(plain, how, mtime, placing)
 	}
 	return final, err
@@ -98,12 +98,6 @@ func Crowded(dir, name string) bool {
 		}
 	}
 	return true
-}
-
-// unnameable reports whether a file system says that it cannot hold a name. It may
-// mean something else, which it says again to the next name.
-func unnameable(err error) bool {
-	return errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.EILSEQ) || errors.Is(err, syscall.ENAMETOOLONG)
 }
 
 // seal brings the data and their attributes to the disk.

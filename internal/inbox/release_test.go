@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"jetsend/internal/filename"
+	"jetsend/internal/fsys"
 )
 
 // Each name that is tried is announced first, while the partial file is there
@@ -113,7 +114,7 @@ func TestPlacingTaken(t *testing.T) {
 func TestMove(t *testing.T) {
 	d, path := open(t)
 	writeFile(t, filepath.Join(path, "from"), "abc")
-	if err := d.names.Move("from", "to"); cannot(err) {
+	if err := d.names.Move("from", "to"); fsys.CannotName(err) {
 		t.Skip("not to be had here: ", err)
 	} else if err != nil {
 		t.Fatal(err)

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"jetsend/internal/filename"
+	"jetsend/internal/fsys"
 )
 
 // ErrTooLarge means that there was more to read than is allowed.
@@ -95,7 +96,7 @@ func Create(ctx context.Context, r io.Reader, dir, id string, maxSize int64) (*F
 	if err = errors.Join(err, w.Close()); err == nil {
 		return f, nil
 	}
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+	if fsys.Full(err) {
 		err = fmt.Errorf("%w: %w", ErrNoSpace, err)
 	}
 	if f != nil {
@@ -250,9 +251,5 @@ func syncDir(dir string) error {
 	if err != nil {
 		return err
 	}
-	err = d.Sync()
-	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) {
-		err = nil // file systems that cannot sync a directory
-	}
-	return errors.Join(err, d.Close())
+	return errors.Join(fsys.SyncNames(d), d.Close())
 }

@@ -23,6 +23,8 @@ import (
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"jetsend/internal/fsys"
 )
 
 // busyTimeout is how long SQLite itself waits for another process's transaction,
@@ -228,7 +230,7 @@ func unwritable(err error) error {
 		code = e.Code() & 0xff
 	}
 	switch {
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), Full(err):
+	case fsys.Full(err), Full(err):
 		return fmt.Errorf("%w: %w", ErrNoSpace, err)
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS),
 		code == sqlite3.SQLITE_READONLY, code == sqlite3.SQLITE_CANTOPEN, code == sqlite3.SQLITE_PERM:

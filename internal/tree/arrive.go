@@ -11,6 +11,7 @@ import (
 
 	"jetsend/internal/archive"
 	"jetsend/internal/filename"
+	"jetsend/internal/fsys"
 	"jetsend/internal/inbox"
 	"jetsend/internal/set"
 )
@@ -191,7 +192,7 @@ func (g *group) appoint(a *arrival) (late bool, err error) {
 	case errors.Is(err, fs.ErrExist) && !a.replaces:
 		a.n++
 		return true, nil
-	case unnameable(err) && plain != a.base:
+	case fsys.Unnameable(err) && plain != a.base:
 		a.base, a.n = plain, 0
 		return true, nil
 	case errors.Is(err, fs.ErrNotExist):

@@ -6,11 +6,11 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"jetsend/internal/fsys"
 	"jetsend/internal/machine"
 )
 
@@ -173,7 +173,7 @@ func (d *dir) move(from string, into *dir, to string) error {
 		return struct{}{}, renameNoReplace(fd, from, int(into.f.Fd()), to)
 	})
 	runtime.KeepAlive(into.f)
-	if !cannot(err) {
+	if !fsys.CannotName(err) {
 		return err
 	}
 	is, err := d.lstat(from)
@@ -186,7 +186,7 @@ func (d *dir) move(from string, into *dir, to string) error {
 		}
 		return d.renameat(from, into, to)
 	}
-	if err := d.link(from, into, to); !cannot(err) {
+	if err := d.link(from, into, to); !fsys.CannotName(err) {
 		if err != nil {
 			return err
 		}
@@ -210,27 +210,12 @@ func (d *dir) link(from string, into *dir, to string) error {
 	return err
 }
 
-// cannot reports whether a way of changing names is not to be had here, as package inbox
-// knows it.
-func cannot(err error) bool {
-	for _, e := range []error{errors.ErrUnsupported, syscall.EPERM, syscall.EINVAL, syscall.EMLINK} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
-}
-
 // sync makes the names in the directory durable, and what is known of it.
 func (d *dir) sync() error {
 	if err := machine.Before(machine.SyncNames, d.path, "", 0); err != nil {
 		return err
 	}
-	err := d.f.Sync()
-	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) {
-		return nil // a file system that cannot sync a directory
-	}
-	return err
+	return fsys.SyncNames(d.f)
 }
 
 // facts are what is known of something that has a name.

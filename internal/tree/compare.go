@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 
+	"jetsend/internal/fsys"
 	"jetsend/internal/set"
 )
 
@@ -74,7 +75,7 @@ func (t *Target) find(it *item, d *dir, found []*line) (there bool, err error) {
 }
 
 // absent reports whether nothing has a name: that it cannot be one is the same.
-func absent(err error) bool { return errors.Is(err, fs.ErrNotExist) || unnameable(err) }
+func absent(err error) bool { return errors.Is(err, fs.ErrNotExist) || fsys.Unnameable(err) }
 
 // matches reports whether what is there is what the record says. Of a link, its target is
 // compared when that is read.

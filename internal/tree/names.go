@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"slices"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -81,16 +80,6 @@ func (n *names) free(d *dir) (string, error) {
 
 // errAlike says that there are too many names that a file system takes for the same.
 var errAlike = fmt.Errorf("more than %d names that are alike: %w", maxAlike, fs.ErrExist)
-
-// unnameable reports whether a file system says that it cannot hold a name.
-func unnameable(err error) bool {
-	return errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.EILSEQ) || errors.Is(err, syscall.ENAMETOOLONG)
-}
-
-// lacking reports whether a file system says that it does not have what is asked of it.
-func lacking(err error) bool {
-	return errors.Is(err, syscall.EPERM) || errors.Is(err, errors.ErrUnsupported)
-}
 
 // seed is that of the hashes of names.
 var seed = maphash.MakeSeed()

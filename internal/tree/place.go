@@ -9,6 +9,7 @@ import (
 
 	"jetsend/internal/archive"
 	"jetsend/internal/filename"
+	"jetsend/internal/fsys"
 	"jetsend/internal/set"
 )
 
@@ -350,7 +351,7 @@ func (g *group) finish(n *node, d *dir) error {
 	}
 	if is.perm != mode {
 		n.dirty = true
-		if err := d.f.Chmod(mode); err != nil && !lacking(err) {
+		if err := d.f.Chmod(mode); err != nil && !fsys.Lacking(err) {
 			return err
 		}
 	}

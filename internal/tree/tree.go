@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"jetsend/internal/fsys"
 	"jetsend/internal/inbox"
 	"jetsend/internal/set"
 )
@@ -301,7 +302,7 @@ func (t *Target) closeTrees() error {
 
 // ours is an error of the disk, in the words of package inbox.
 func ours(err error) error {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+	if fsys.Full(err) {
 		return fmt.Errorf("%w: %w", inbox.ErrNoSpace, err)
 	}
 	return err

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"jetsend/internal/archive"
+	"jetsend/internal/fsys"
 )
 
 const (
@@ -61,7 +62,7 @@ func (it *item) complete() error {
 	}
 	err := it.f.Chmod(it.mode &^ it.arg.room.umask)
 	_ = archive.SetTime(it.f, it.mtime) // one that the file system cannot hold is no reason to throw data away
-	if lacking(err) {
+	if fsys.Lacking(err) {
 		return nil
 	}
 	return err
