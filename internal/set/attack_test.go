@@ -112,7 +112,7 @@ func TestAliveFlood(t *testing.T) {
 // TestAsked: what a receiver wants and fails at once, while a long file goes out, is not
 // held.
 func TestAsked(t *testing.T) {
-	s := &sending{open: map[uint64]*unsettled{}, wake: make(chan struct{}, 1)}
+	s := &sending{open: map[uint64]*unsettled{}, wake: newBell()}
 	for n := range uint64(10 * Window) {
 		s.open[n], s.next = &unsettled{item: Item{Entry: Entry{Kind: File, Size: 1}}}, n+1
 		err := s.take(Want{First: n, Count: 1})

@@ -2,39 +2,12 @@ package set
 
 import (
 	"cmp"
-	"errors"
-	"io"
 	"slices"
 )
 
 // hear hears the receiver. It never waits for the one that speaks, so that neither end can
 // keep the other from speaking. It returns nil behind the other end's last word.
-func (s *sending) hear(r *Reader) error {
-	for {
-		m, err := r.Read()
-		if errors.Is(err, io.EOF) && s.finished() {
-			return nil
-		}
-		if err != nil {
-			return ended(err)
-		}
-		if m == (Alive{}) {
-			continue
-		}
-		s.watch.progress()
-		if err := s.take(m); err != nil {
-			return err
-		}
-	}
-}
-
-// ended is the error of a link whose end has not said that it is done.
-func ended(err error) error {
-	if errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
-	}
-	return err
-}
+func (s *sending) hear(r *Reader) error { return s.watch.hear(r, s.finished, s.take) }
 
 // take takes one message.
 func (s *sending) take(m Message) error {
@@ -43,7 +16,7 @@ func (s *sending) take(m Message) error {
 	if s.done != nil {
 		return Refuse("%T behind the end", m)
 	}
-	defer s.signal()
+	defer s.wake.ring()
 	switch m := m.(type) {
 	case Want:
 		return s.want(m)
@@ -61,7 +34,7 @@ func (s *sending) take(m Message) error {
 	case Kept:
 		return s.named(m.Number, m.Name, func(u *unsettled) *string { return &u.Kept })
 	case Done:
-		if !s.over || len(s.open) > 0 || m != Done(s.total) {
+		if !s.indexed || len(s.open) > 0 || m != Done(s.total) {
 			return Refuse("done with %d released and %d failed, of %d and %d, and %d entries left", m.Released, m.Failed, s.total.Released, s.total.Failed, len(s.open))
 		}
 		s.done = &m

@@ -1,8 +1,6 @@
 package set
 
 import (
-	"errors"
-	"io"
 	"sync"
 )
 
@@ -54,22 +52,7 @@ type record struct {
 
 // hear hears the sender, to its last word.
 func (r *Receiver) hear(from *Reader, into Target) error {
-	for {
-		m, err := from.Read()
-		if errors.Is(err, io.EOF) && r.over() {
-			return nil
-		}
-		if err != nil {
-			return ended(err)
-		}
-		if m == Message(Alive{}) {
-			continue
-		}
-		r.watch.progress()
-		if err := r.take(m, from, into); err != nil {
-			return err
-		}
-	}
+	return r.watch.hear(from, r.over, func(m Message) error { return r.take(m, from, into) })
 }
 
 // over reports whether every entry was settled.
@@ -132,7 +115,7 @@ func (r *Receiver) index(m Message, from *Reader, into Target) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.indexed = true
-	r.signal()
+	r.wake.ring()
 	return err
 }
 
@@ -173,7 +156,7 @@ func (r *Receiver) entry(e Entry, from *Reader, into Target) error {
 		r.early = nil
 		r.settle(*early)
 	}
-	r.signal()
+	r.wake.ring()
 	return nil
 }
 

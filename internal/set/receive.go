@@ -28,7 +28,7 @@ type Receiver struct {
 	opt   ReceiveOptions
 	out   *speaker
 	watch *watch
-	wake  chan struct{} // there is something to say
+	wake  bell // there is something to say
 
 	// Of the one that hears.
 	arguments int
@@ -55,7 +55,7 @@ func NewReceiver(link Records, o ReceiveOptions) *Receiver {
 	if o.Entries == 0 {
 		o.Entries = MaxEntries
 	}
-	return &Receiver{link: link, opt: o, open: map[uint64]load{}, wake: make(chan struct{}, 1)}
+	return &Receiver{link: link, opt: o, open: map[uint64]load{}, wake: newBell()}
 }
 
 // Settled tells what became of an entry, from any goroutine, also before Run.
@@ -101,7 +101,7 @@ func (r *Receiver) settle(o Outcome) {
 		r.total.Released++
 		r.released(o)
 	}
-	r.signal()
+	r.wake.ring()
 }
 
 // released says that an entry is in its place, with those before it if that can be.
@@ -126,13 +126,6 @@ func (r *Receiver) want(w Want) {
 		}
 	}
 	r.say = append(r.say, w)
-}
-
-func (r *Receiver) signal() {
-	select {
-	case r.wake <- struct{}{}:
-	default: // it looks anyway
-	}
 }
 
 // farewell is how long a receiver waits for the sender's last word, which changes nothing.

@@ -26,7 +26,7 @@ type Totals struct{ Released, Failed uint64 }
 // returns nil when every entry was settled and both ends know it. It ends with ctx, with
 // its cause. The link is closed when it returns an error.
 func Send(ctx context.Context, link Records, from Listing, o SendOptions) (Totals, error) {
-	s := &sending{from: from, opt: o, out: newSpeaker(link), open: map[uint64]*unsettled{}, wake: make(chan struct{}, 1), argument: -1}
+	s := &sending{from: from, opt: o, out: newSpeaker(link), open: map[uint64]*unsettled{}, wake: newBell(), argument: -1}
 	s.watch = newWatch(ctx, s.out, o.Patience, nil)
 	var heard sync.WaitGroup
 	heard.Go(func() { s.watch.end(s.hear(NewReader(link.ReadRecord))) })
@@ -64,20 +64,19 @@ type sending struct {
 	// Of the one that speaks.
 	argument int   // the latest one
 	ahead    *Item // of the index, that there was no room for
-	indexed  bool  // the whole index is out
 	file     *outgoing
 	buf      [dataSize]byte
 
-	wake chan struct{} // something has changed below
+	wake bell // something has changed below
 
-	mu     sync.Mutex
-	open   map[uint64]*unsettled // entries that are neither released nor failed
-	held   load                  // of them
-	next   uint64                // number of the next entry
-	wanted uint64                // of the first entry that was not asked about
-	asked  []asked               // files that are wanted, and have not begun
-	over   bool                  // the index is out
-	done   *Done                 // the other end's
+	mu      sync.Mutex
+	open    map[uint64]*unsettled // entries that are neither released nor failed
+	held    load                  // of them
+	next    uint64                // number of the next entry
+	wanted  uint64                // of the first entry that was not asked about
+	asked   []asked               // files that are wanted, and have not begun
+	indexed bool                  // the whole index is out; the one that speaks sets it
+	done    *Done                 // the other end's
 }
 
 // unsettled is an entry that is neither released nor failed.
@@ -171,9 +170,8 @@ func (s *sending) index() error {
 
 // endIndex says that there is nothing more.
 func (s *sending) endIndex() error {
-	s.indexed = true
 	s.mu.Lock()
-	s.over = true
+	s.indexed = true
 	s.mu.Unlock()
 	return s.out.say(Indexed{})
 }
@@ -236,15 +234,7 @@ func (s *sending) settle(n uint64, u *unsettled) {
 	if s.opt.Settled != nil {
 		s.opt.Settled(u.argument, &u.item, u.Outcome)
 	}
-	s.signal()
-}
-
-// signal wakes the one that speaks.
-func (s *sending) signal() {
-	select {
-	case s.wake <- struct{}{}:
-	default: // it looks anyway
-	}
+	s.wake.ring()
 }
 
 // data sends the next piece of a file, and reports whether there was something to send.

@@ -3,6 +3,7 @@ package set
 import (
 	"context"
 	"errors"
+	"io"
 	"sync"
 	"time"
 )
@@ -34,17 +35,41 @@ func newWatch(ctx context.Context, out *speaker, limit time.Duration, ended func
 }
 
 // progress says that something got on.
-func (w *watch) progress() {
-	if w.timer != nil {
-		w.timer.Reset(w.limit)
-	}
-}
+func (w *watch) progress() { w.atMost(w.limit) }
 
 // atMost ends the session, unless something gets on, after so long.
 func (w *watch) atMost(limit time.Duration) {
 	if w.timer != nil {
 		w.timer.Reset(limit)
 	}
+}
+
+// hear takes what the other end says, until that is over.
+func (w *watch) hear(r *Reader, over func() bool, take func(Message) error) error {
+	for {
+		m, err := r.Read()
+		if errors.Is(err, io.EOF) && over() {
+			return nil
+		}
+		if err != nil {
+			return ended(err)
+		}
+		if m == Message(Alive{}) {
+			continue
+		}
+		w.progress()
+		if err := take(m); err != nil {
+			return err
+		}
+	}
+}
+
+// ended is the error of a link whose end has not said that it is done.
+func ended(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
 }
 
 // end ends the session because of err, unless it has ended.
@@ -73,4 +98,16 @@ func (w *watch) close() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.cause
+}
+
+// bell wakes the half of a session that speaks.
+type bell chan struct{}
+
+func newBell() bell { return make(bell, 1) }
+
+func (b bell) ring() {
+	select {
+	case b <- struct{}{}:
+	default: // it looks anyway
+	}
 }
