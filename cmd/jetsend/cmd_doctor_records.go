@@ -11,6 +11,7 @@ import (
 
 	"jetsend/internal/clean"
 	"jetsend/internal/doctor"
+	"jetsend/internal/outset"
 )
 
 // The text form of a finding: status, check and sentence side by side, or, on
@@ -193,10 +194,23 @@ func (r planRecord) Sheet() [][]string {
 		}
 		rows = append(rows, []string{"encrypted for", text})
 	}
+	if s := r.File.Since; s != nil {
+		rows = append(rows, []string{"last sent", sinceText(s)})
+	}
 	if r.File.Transfer != "" {
 		rows = append(rows, []string{"goes on", fmt.Sprintf("transfer %s at %s", short(r.File.Transfer), percent(r.File.ResumedFrom, r.File.Size))})
 	}
 	return rows
+}
+
+// sinceText says what has become of a folder that was sent before.
+func sinceText(s *outset.Since) string {
+	text := s.Sent.Local().Format("2006-01-02 15:04")
+	text += fmt.Sprintf("; since then %d new, %d changed (%s), %d equal", s.New, s.Changed, bytesText(s.Bytes), s.Equal)
+	if s.Gone > 0 {
+		text += fmt.Sprintf(", %d gone, which stay there", s.Gone)
+	}
+	return text + "; only what is new or changed is sent to `receive --on-conflict update`"
 }
 
 // what calls what would be sent.

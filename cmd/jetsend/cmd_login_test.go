@@ -221,7 +221,9 @@ func TestLogout(t *testing.T) {
 	in := receivedRow(t, "aaaa0000")
 	partial := filepath.Join(in.Dir, ".jetsend-"+in.ID+".part")
 	f.row(in, journal.Interrupted, 4)
-	f.file(strings.TrimPrefix(path+".locks/left", f.env["HOME"]+"/"), "")
+	for _, left := range []string{".locks/left", ".sets/folders/left", ".sent/left"} {
+		f.file(strings.TrimPrefix(path+left, f.env["HOME"]+"/"), "")
+	}
 
 	f.wants(0, []string{"off the server's lists"}, "logout")
 	if len(f.endpoint.done) != 1 || !exists(path) || !exists(partial) || f.ring.m[juliet.String()] == "" {

@@ -141,8 +141,8 @@ func (a *app) forgetTransfers(ctx context.Context, c *config.Config) error {
 }
 
 // removeState deletes the database of an account with the files that SQLite
-// keeps beside it, the locks of its transfers, and what was read from inputs; last the
-// lock of the receiver, which the caller holds: the next process to take it finds no state.
+// keeps beside it, the locks of its transfers, what was read from inputs, and what is
+// remembered of folders; last the lock of the receiver, which the caller holds: the next process to take it finds no state.
 func removeState(dir string, account jid.JID) error {
 	path := state.Path(dir, account)
 	var errs []error
@@ -151,7 +151,8 @@ func removeState(dir string, account jid.JID) error {
 			errs = append(errs, err)
 		}
 	}
-	for _, suffix := range []string{".locks", ".spools", ".receive.lock"} { // see [journal.Open], [source.Spools], [transfer.LockReceiver]
+	// See [journal.Open], [source.Spools], [sink.Sets], [outset.Sent], [transfer.LockReceiver].
+	for _, suffix := range []string{".locks", ".spools", ".sets", ".sent", ".receive.lock"} {
 		errs = append(errs, os.RemoveAll(path+suffix))
 	}
 	return errors.Join(errs...)

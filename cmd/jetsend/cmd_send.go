@@ -82,7 +82,8 @@ all clients that are online have answered that they take none, send ends at once
 with 7; with another --wait than the usual one it says so and waits.
 
 --dry-run does all that comes before the offer, and writes to standard output what
-would be sent to whom and how. The contact notices nothing but a question what its
+would be sent to whom and how; of a directory that was sent whole before, also what has
+become of it since. The contact notices nothing but a question what its
 client can do, and the exit code is that of a send that ends before the answer.
 "jetsend doctor CONTACT" says more.`
 

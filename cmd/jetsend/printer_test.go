@@ -14,8 +14,10 @@ import (
 	"jetsend/internal/doctor"
 	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/index"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
+	"jetsend/internal/outset"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -135,6 +137,7 @@ func setPlan() doctor.Plan {
 	p := aPlan
 	p.File = &doctor.PlannedFile{Name: "verona", Path: "/verona", Size: 900, Directory: true, Entries: 7}
 	p.Items, p.SetSize = 3, 1900
+	p.File.Since = &outset.Since{Sent: someTime().UTC(), Changes: index.Changes{New: 1, Changed: 2, Equal: 4, Gone: 3, Bytes: 700}}
 	return p
 }
 

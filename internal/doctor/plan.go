@@ -17,6 +17,7 @@ import (
 	"jetsend/internal/jingle"
 	"jetsend/internal/jingle/s5b"
 	"jetsend/internal/journal"
+	"jetsend/internal/outset"
 	"jetsend/internal/route"
 	"jetsend/internal/source"
 	"jetsend/internal/transfer"
@@ -51,6 +52,9 @@ type PlannedFile struct {
 	// Directory and Entries, of a set: it is one, with so much in it, itself included.
 	Directory bool  `json:"directory,omitempty"`
 	Entries   int64 `json:"entries,omitempty"`
+	// Since, of a directory that was sent whole before, is what has become of it since: what
+	// of it a receiver with --on-conflict update would be sent.
+	Since *outset.Since `json:"since,omitempty"`
 	// Transfer is the interrupted one that the send would go on with, and
 	// ResumedFrom how many bytes the receiver is known to have.
 	Transfer    string `json:"transfer,omitempty"`
@@ -118,6 +122,9 @@ func (d *doctor) planSet(ctx context.Context, g *goods.Goods, common *Plan) (pla
 		p := *common
 		p.Items, p.SetSize = len(g.Set.Arguments()), g.Set.Bytes()
 		p.File = &PlannedFile{Name: a.Name, Path: a.Path, Size: a.Size, Directory: a.Folder, Entries: a.Entries}
+		if p.File.Since, err = d.e.Since(g.Set, i); err != nil {
+			return nil, err
+		}
 		if goesOn {
 			p.File.Transfer = journal.ArgumentID(row.ID, i, p.Items)
 			if i < len(known) {

@@ -73,6 +73,8 @@ type Arg struct {
 	Bytes     int64  // of data in files, without holes and without what is known not to come
 	LeftOut   int    // what is in the directory and not in the index: pipes, devices, links that lead out
 	Left      []Left // the first of that
+
+	at, size int64 // of its lines in the file
 }
 
 // Left is something that is left out.
@@ -122,7 +124,9 @@ const writeSize = 256 << 10
 func (ix *Index) list(ctx context.Context, args []source.Named, opt Options) error {
 	l := &lister{opt: opt, out: bufio.NewWriterSize(ix.file, writeSize), digest: sha256.New()}
 	for _, n := range args {
+		at := l.size
 		a, err := l.argument(ctx, n)
+		a.at, a.size = at, l.size-at
 		if err != nil {
 			return fmt.Errorf("list %q: %w", n.Path, err)
 		}
@@ -132,12 +136,11 @@ func (ix *Index) list(ctx context.Context, args []source.Named, opt Options) err
 		ix.args = append(ix.args, a)
 	}
 	ix.entries, ix.digest = l.entries, l.digest.Sum(nil)
+	ix.size = l.size
 	if err := l.out.Flush(); err != nil {
 		return fmt.Errorf("write index: %w", err)
 	}
-	var err error
-	ix.size, err = ix.file.Seek(0, io.SeekCurrent)
-	return err
+	return nil
 }
 
 // Arguments are what was named. They are the caller's to read.

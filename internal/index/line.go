@@ -121,8 +121,10 @@ type lines struct {
 }
 
 func (r *lines) rewind(ix *Index) {
-	*r = lines{from: bufio.NewReaderSize(io.NewSectionReader(ix.file, 0, ix.size), readSize), buf: r.buf}
+	*r = *linesOf(io.NewSectionReader(ix.file, 0, ix.size))
 }
+
+func linesOf(from io.Reader) *lines { return &lines{from: bufio.NewReaderSize(from, readSize)} }
 
 func (r *lines) next(ix *Index) (set.Item, error) {
 	if r.begun && r.left == 0 {
@@ -170,6 +172,9 @@ func (r *lines) line() (line, error) {
 	return l, nil
 }
 
+// maxLine bounds a line: its extents, of two numbers each, and what else it says.
+const maxLine = set.MaxExtents*2*binary.MaxVarintLen64 + 1<<20
+
 // read reads a line without its length.
 func read(r io.Reader, buf []byte) ([]byte, error) {
 	var length [lengthSize]byte
@@ -177,9 +182,15 @@ func read(r io.Reader, buf []byte) ([]byte, error) {
 		return nil, err
 	}
 	n := int(binary.BigEndian.Uint32(length[:]))
+	if n > maxLine {
+		return nil, errDamaged
+	}
 	if n > cap(buf) {
 		buf = make([]byte, n)
 	}
 	_, err := io.ReadFull(r, buf[:n])
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
 	return buf[:n], err
 }

@@ -34,6 +34,7 @@ type lister struct {
 	buf     []byte
 	sumBuf  []byte
 	entries uint64
+	size    int64 // of the lines
 
 	arg     *Arg // of the moment
 	exclude *exclude.List
@@ -165,6 +166,7 @@ func (l *lister) write(e *line) error {
 	l.buf = e.identity(l.buf[:0])
 	_, _ = l.digest.Write(l.buf) // never fails
 	l.buf = e.append(l.buf[:0])
+	l.size += int64(len(l.buf))
 	if _, err := l.out.Write(l.buf); err != nil {
 		return fmt.Errorf("write index: %w", err)
 	}

@@ -52,6 +52,32 @@ func (j *Journal) FolderID(ctx context.Context, to jid.JID, path string) (id []b
 	return id, nil
 }
 
+// KnownFolderID is FolderID for who only looks: nil when no id was drawn.
+func (j *Journal) KnownFolderID(ctx context.Context, to jid.JID, path string) (id []byte, err error) {
+	err = j.look(ctx, func(tx *sql.Tx) error {
+		f, err := findFolder(ctx, tx, `peer = ? AND direction = 'send' AND path = ?`, to.Bare().String(), path)
+		id = f.ID
+		return err
+	})
+	if err != nil && !errors.Is(err, ErrUnknown) {
+		return nil, fmt.Errorf("id of the folder %q: %w", path, err)
+	}
+	return id, nil
+}
+
+// SendsFolder reports whether an id is that of a folder that is sent to some contact.
+func (j *Journal) SendsFolder(ctx context.Context, id []byte) (known bool, err error) {
+	err = j.look(ctx, func(tx *sql.Tx) error {
+		folders, err := findFolders(ctx, tx, `direction = 'send' AND folder_id = ?`, id)
+		known = len(folders) > 0
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("folder that is sent: %w", err)
+	}
+	return known, nil
+}
+
 // Folder returns the folder that stands for an id of a contact; else ErrUnknown.
 func (j *Journal) Folder(ctx context.Context, peer jid.JID, direction Direction, id []byte) (f Folder, err error) {
 	err = j.look(ctx, func(tx *sql.Tx) error {

@@ -92,8 +92,20 @@ func TestFolderID(t *testing.T) {
 	if err := errors.Join(err, err2); err != nil || bytes.Equal(first, theirs) || bytes.Equal(first, under) {
 		t.Errorf("%x, %x, %x: %v", first, theirs, under, err)
 	}
+	if known, err := k.KnownFolderID(ctx, romeo, dir); err != nil || !bytes.Equal(first, known) {
+		t.Errorf("looked at: %x, %v", known, err)
+	}
+	if none, err := k.KnownFolderID(ctx, romeo, filepath.Join(dir, "b")); err != nil || none != nil {
+		t.Errorf("looked at, of none: %x, %v", none, err)
+	}
+	if sends, err := k.SendsFolder(ctx, first); err != nil || !sends {
+		t.Errorf("it is not sent: %v", err)
+	}
 	if err := errors.Join(os.Remove(dir), k.ForgetFolders(ctx)); err != nil {
 		t.Fatal(err)
+	}
+	if sends, err := k.SendsFolder(ctx, first); err != nil || sends {
+		t.Errorf("it is sent when it is gone: %v", err)
 	}
 	if later, err := k.FolderID(ctx, romeo, dir); err != nil || bytes.Equal(first, later) {
 		t.Errorf("when it is gone: %x, %v", later, err)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -38,12 +39,16 @@ func Fits(named []source.Named) bool {
 
 // Lister lists sets.
 type Lister struct {
-	Dir     string           // for the lines
-	Journal *journal.Journal // nil: it is only looked at
+	Dir     string // for the lines
+	Journal *journal.Journal
+	Look    bool // it is only looked at: no folder gets an id
 }
 
 // Set is one, as it was listed.
-type Set struct{ *index.Index }
+type Set struct {
+	*index.Index
+	listed time.Time // before the first look
+}
 
 // List lists what is named, to be sent to a contact. checksum has it all read. An argument
 // that cannot be opened is an error.
@@ -52,14 +57,17 @@ func (l Lister) List(ctx context.Context, to jid.JID, named []source.Named, chec
 }
 
 func (l Lister) list(ctx context.Context, to jid.JID, named []source.Named, opt index.Options) (*Set, error) {
-	if l.Journal != nil {
-		opt.Folder = func(path string) ([]byte, error) { return l.Journal.FolderID(ctx, to, path) }
+	id := l.Journal.FolderID
+	if l.Look {
+		id = l.Journal.KnownFolderID
 	}
+	opt.Folder = func(path string) ([]byte, error) { return id(ctx, to, path) }
+	now := time.Now()
 	ix, err := index.Make(ctx, named, l.Dir, opt)
 	if err != nil {
 		return nil, err
 	}
-	return &Set{ix}, nil
+	return &Set{ix, now}, nil
 }
 
 // Again lists a set that was sent before, as it is now.

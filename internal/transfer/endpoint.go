@@ -28,6 +28,7 @@ import (
 	"jetsend/internal/journal"
 	"jetsend/internal/login"
 	"jetsend/internal/omemo"
+	"jetsend/internal/outset"
 	"jetsend/internal/route"
 	"jetsend/internal/session"
 	"jetsend/internal/stanza"
@@ -105,6 +106,9 @@ func (e *Endpoint) open(ctx context.Context) (err error) {
 		return &fault.Failure{Code: exitcode.Config, Reason: "state", Err: err}
 	}
 	e.opener().Sources.Sweep(ctx, e.journal)
+	if err := outset.SweepSent(ctx, e.sentDir(), e.journal); err != nil {
+		e.log.Warn("sweep", "error", err)
+	}
 	if e.cfg.Session.BestMechanism, err = login.Mechanism(ctx, e.db); err != nil {
 		return &fault.Failure{Code: exitcode.Config, Reason: "state", Err: err}
 	}

@@ -17,6 +17,7 @@ import (
 	"jetsend/internal/jingle"
 	"jetsend/internal/outset"
 	"jetsend/internal/source"
+	"jetsend/internal/tally"
 )
 
 // opener opens what our account sends.
@@ -75,6 +76,20 @@ func (u *upload) enter(ctx context.Context) (err error) {
 		u.tally, err = u.e.carrier().Enter(ctx, u.head, u.set, u.row)
 	}
 	return err
+}
+
+// sentDir is where what was sent of folders is remembered.
+func (e *core) sentDir() string { return outset.Sent(e.cfg.StateDir, e.cfg.Session.JID) }
+
+// remember keeps what of the set has arrived, for the next dry run.
+func (u *upload) remember() {
+	for n := range u.set.Arguments() {
+		whole := false
+		u.tally.Argument(n, func(a *tally.Argument) { whole = a.Whole() })
+		if err := u.set.Remember(u.e.sentDir(), n, whole); err != nil {
+			u.e.log.Warn("journal", "transfer", u.head.Transfer, "error", err)
+		}
+	}
 }
 
 // moveSet is Move for a set.

@@ -9,6 +9,7 @@ import (
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle/s5b"
 	"jetsend/internal/journal"
+	"jetsend/internal/outset"
 	"jetsend/internal/route"
 	"jetsend/internal/source"
 )
@@ -37,7 +38,7 @@ func (e *Endpoint) Look(ctx context.Context, opt SendOptions) (*goods.Goods, *co
 		return nil, nil, err
 	}
 	opener := e.opener()
-	opener.Sets.Journal = nil // which would remember the folders
+	opener.Sets.Look = true
 	g, err := opener.Open(ctx, opt.order())
 	if err != nil {
 		return nil, nil, err
@@ -93,6 +94,12 @@ func (e *Endpoint) EarlierSet(ctx context.Context, opt SendOptions, g *goods.Goo
 	}
 	all, err := e.journal.ArgumentsOf(ctx, row.Key)
 	return row, all, err
+}
+
+// Since is what has become of a folder of a set since it was last sent whole to the contact that
+// it was listed for; nil when that is not known.
+func (e *Endpoint) Since(s *outset.Set, number int) (*outset.Since, error) {
+	return s.Since(e.sentDir(), number)
 }
 
 // Interrupted are the interrupted transfers with a contact, the oldest first.

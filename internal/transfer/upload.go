@@ -270,6 +270,7 @@ func (u *upload) sent(c *conversation.Conversation) {
 	}
 	if u.set != nil {
 		u.e.carrier().Arrived(u.tally, u.row, u.lost)
+		u.remember()
 		return
 	}
 	u.reportSent(event.Sent{
