@@ -21,8 +21,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-
-	"github.com/google/uuid"
 )
 
 // Conflict says what to do when the name is taken.
@@ -70,11 +68,7 @@ func Open(path string) (*Dir, error) {
 // openIn takes root, and closes it when it is not one that files can be made in.
 func openIn(root *os.Root, abs string) (*Dir, error) {
 	d := &Dir{root: root, names: rootNames{root, abs}, path: abs}
-	// The umask can only be read by changing it, for the whole process; a
-	// file made without asking for less shows it as well. It is named like a
-	// partial file so that one which a crash leaves is found by Stale.
-	probe := partPrefix + uuid.NewString() + partSuffix
-	f, err := root.OpenFile(probe, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)
+	info, err := probe(root, 0o666)
 	if err != nil {
 		var named *fs.PathError
 		if errors.As(err, &named) { // the name of the probe would tell nobody anything
@@ -82,9 +76,7 @@ func openIn(root *os.Root, abs string) (*Dir, error) {
 		}
 		return nil, errors.Join(fmt.Errorf("download directory: make a file in %s: %w", abs, noSpace(err)), root.Close())
 	}
-	info, err := f.Stat()
-	self, serr := root.Stat(".")
-	err = errors.Join(err, serr, f.Close(), root.Remove(probe))
+	self, err := root.Stat(".")
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("download directory: %w", err), root.Close())
 	}

@@ -35,14 +35,30 @@ func (p *Partial) permit() error {
 
 // umask learns the umask as Open does, from a file that asks for everything.
 func (d *Dir) umask() (fs.FileMode, error) {
-	probe := partPrefix + uuid.NewString() + partSuffix
-	f, err := d.root.OpenFile(probe, os.O_CREATE|os.O_EXCL|os.O_WRONLY, fs.ModePerm)
+	info, err := probe(d.root, fs.ModePerm)
 	if err != nil {
 		return 0, err
 	}
-	info, err := f.Stat()
-	if err = errors.Join(err, f.Close(), d.root.Remove(probe)); err != nil {
-		return 0, err
-	}
 	return fs.ModePerm &^ info.Mode().Perm(), nil
+}
+
+// probe makes a file in a directory and says what it is. It shows whether files can be made
+// there, and the umask, which can only be read by changing it, for the whole process. The file
+// has no name where that can be: a crash leaves nothing then. Elsewhere it is named like a partial
+// file, so that Stale finds one that a crash has left.
+func probe(root *os.Root, perm fs.FileMode) (fs.FileInfo, error) {
+	info, err := nameless(root, perm)
+	if err == nil {
+		return info, nil
+	}
+	name := partPrefix + uuid.NewString() + partSuffix
+	f, err := root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, perm)
+	if err != nil {
+		return nil, err
+	}
+	info, err = f.Stat()
+	if err := errors.Join(err, f.Close(), root.Remove(name)); err != nil {
+		return nil, err
+	}
+	return info, nil
 }
