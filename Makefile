@@ -44,7 +44,7 @@ export GOFLAGS += -buildvcs=$(shell git rev-parse HEAD >/dev/null 2>&1 && echo t
 
 .NOTPARALLEL:
 .DEFAULT_GOAL = build
-.PHONY: build test check unit rest race flakes fuzz lint demo interop bench torture soak simulate simulate-faults install uninstall deb clean help
+.PHONY: build test check unit rest race flakes fuzz lint demo interop bench torture soak simulate simulate-faults mutations install uninstall deb clean help
 
 build: ## build the static binary bin/jetsend
 	$(GO) build -trimpath -ldflags '-s -w $(if $(VERSION),-X main.version=$(VERSION))' -o bin/jetsend ./cmd/jetsend
@@ -113,6 +113,9 @@ soak: build ## two daemons under load, with faults, for SOAK_MINUTES
 
 simulate: ## two endpoints in memory under SEEDS schedules of faults (FIRST=N for others)
 	@GO='$(GO)' scripts/simulate $(FIRST) $(SEEDS)
+
+mutations: ## the tests of invitations, with each check of the exchange taken out
+	JETSEND_TEST_MUTATIONS=1 $(GO) test -count=1 -timeout 30m -run 'TestMutations$$' ./internal/acquaint
 
 simulate-faults: ## how many of SEEDS runs it takes to find each planted fault
 	@GO='$(GO)' scripts/simulate-faults $(SEEDS)

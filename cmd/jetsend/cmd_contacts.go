@@ -10,9 +10,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"jetsend/internal/acquaint"
 	"jetsend/internal/clean"
 	"jetsend/internal/config"
 	"jetsend/internal/contact"
+	"jetsend/internal/invite"
 	"jetsend/internal/jid"
 )
 
@@ -42,7 +44,7 @@ who sees whom, and what is still to be answered.
 		RunE: func(cmd *cobra.Command, _ []string) error { return runContactsList(cmd, a) },
 	}
 	cmd.AddCommand(list,
-		newContactsChange(a, change{verb: "add", short: "Ask to see a contact online", names: mayName, does: add}),
+		newContactsAdd(a),
 		newContactsChange(a, change{verb: "accept", short: "Let a contact see us online, and ask to see it", does: accept}),
 		newContactsChange(a, change{verb: "name", short: "Give a contact a short name", names: mustName, does: name}),
 		newContactsChange(a, change{verb: "remove", short: "Take a contact off the list, in both directions", does: remove}),
@@ -115,13 +117,26 @@ func runContactsChange(cmd *cobra.Command, a *app, do change, args []string) err
 			return fmt.Errorf("contacts %s %s: %w", do.verb, j.Bare(), err)
 		}
 		if do.verb == "remove" {
-			if err := a.unname(ctx, c, j); err != nil {
+			if err := errors.Join(a.unname(ctx, c, j), a.shut(ctx, c, j)); err != nil {
 				return err
 			}
 		}
 		a.print.Note(done, clean.Text(j.Bare().String()))
 		return nil
 	})
+}
+
+// shut keeps somebody who was removed from coming back by an invitation that they have used.
+func (a *app) shut(ctx context.Context, c *config.Config, who jid.JID) error {
+	account, dir, err := a.place(c)
+	if err != nil {
+		return err
+	}
+	err = a.openBook(ctx, dir, account, func(b *acquaint.Book, _ invite.Names) error { return b.Done(ctx, who) })
+	if errors.Is(err, errNoDeviceHere) {
+		return nil
+	}
+	return err
 }
 
 // changed is the contact that the arguments name, if the change can be made of it.

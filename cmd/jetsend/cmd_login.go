@@ -35,7 +35,7 @@ remember the account in the configuration file. An account that is known
 already is updated.
 
 JID is the address of the account, such as juliet@capulet.example; without it
-you are asked. The password is asked for on the terminal, up to three times, and
+you are asked, and may have an account made, as "jetsend register" does. The password is asked for on the terminal, up to three times, and
 never shown. It is taken from JETSEND_PASSWORD or JETSEND_PASSWORD_FILE instead when
 they are set, or from the password_file or password_command that the account has.
 
@@ -77,7 +77,11 @@ func (l *login) run(cmd *cobra.Command, args []string) error {
 	if err := l.load(cmd); err != nil {
 		return err
 	}
-	if err := l.choose(ctx, args); err != nil {
+	err := l.choose(ctx, args)
+	if errors.Is(err, errNoAccount) {
+		return (&registration{login: *l}).run(cmd, nil)
+	}
+	if err != nil {
 		return err
 	}
 	if err := l.try(ctx); err != nil {
@@ -114,6 +118,10 @@ func (l *login) try(ctx context.Context) error {
 	if err != nil && fresh {
 		l.dropState(dir)
 	}
+	var auth *session.AuthError
+	if errors.As(err, &auth) && auth.Condition == wrongPassword && !l.keep {
+		l.print.Note("no account there yet? run `%s`", l.again("register", l.chosen.Addr.String()))
+	}
 	return err
 }
 
@@ -135,7 +143,7 @@ func (l *login) dropState(dir string) {
 // next says what can be done with an account.
 func (l *login) next() {
 	l.print.Note("to receive files run `%s`", l.again("receive"))
-	l.print.Note("to add a contact run `%s`", l.again("contacts", "add", "name@domain"))
+	l.print.Note("to invite somebody run `%s`; with an invitation of theirs run `%s`", l.again("invite"), l.again("contacts", "add"))
 	l.print.Note("already contacts? just send: `%s`", l.again("send", "FILE", "name@domain"))
 }
 
@@ -206,8 +214,15 @@ func (l *login) askJID(ctx context.Context) (string, error) {
 		return "", missing
 	}
 	defer func() { _ = t.Close() }() // nothing is left in it
-	return t.Ask(ctx, "address of the account (name@domain): ")
+	typed, err := t.Ask(ctx, "address of your account (name@domain; none yet: just Enter): ")
+	if err == nil && typed == "" {
+		err = errNoAccount
+	}
+	return typed, err
 }
+
+// errNoAccount means that there is no account yet.
+var errNoAccount = errors.New("no account yet")
 
 // findPassword takes the password from the environment or from the file or
 // command of the account, else asks a person, else uses the stored one. A

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -145,6 +146,9 @@ func runReceive(cmd *cobra.Command, a *app) error {
 		signal.Ignore(syscall.SIGPIPE)
 	}
 	running, end := context.WithCancel(ctx)
+	var meeting sync.WaitGroup
+	defer meeting.Wait()
+	meeting.Go(func() { e.Meet(running) })
 	defer d.attend(running, e.Alive)()
 	defer end()
 	where := "in " + clean.Text(o.Dir)

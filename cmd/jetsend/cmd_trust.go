@@ -13,6 +13,7 @@ import (
 	"jetsend/internal/clean"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jid"
+	"jetsend/internal/omemo"
 )
 
 // trustOwn is the "trust" of this device itself.
@@ -139,6 +140,12 @@ func (a *app) recordOf(d device) deviceRecord {
 	if !d.LastUsed.IsZero() {
 		r.LastUsed, r.lastUsed = d.LastUsed.UTC().Format(time.RFC3339), a.local(d.LastUsed)
 	}
+	if d.Trust == omemo.Verified.String() && !d.Decided.IsZero() {
+		r.VerifiedBy, r.VerifiedAt, r.verifiedAt = byHand, d.Decided.UTC().Format(time.RFC3339), a.local(d.Decided)
+		if d.Invited {
+			r.VerifiedBy = byInvitation
+		}
+	}
 	return r
 }
 
@@ -172,10 +179,18 @@ type deviceRecord struct {
 	Trust       string `json:"trust"`       // own, blind, verified, distrusted, undecided
 	Active      bool   `json:"active"`      // on the contact's device list
 	LastUsed    string `json:"last_used,omitempty"`
+	VerifiedBy  string `json:"verified_by,omitempty"` // hand or invitation
+	VerifiedAt  string `json:"verified_at,omitempty"`
 	URI         string `json:"uri,omitempty"` // of this device: for other clients to verify it
 
-	lastUsed string // for people
+	lastUsed, verifiedAt string // for people
 }
+
+// How a key was verified: compared by the user, or proved by an invitation.
+const (
+	byHand       = "hand"
+	byInvitation = "invitation"
+)
 
 // Kind implements record.
 func (deviceRecord) Kind() string { return "device" }
@@ -191,6 +206,12 @@ func (r deviceRecord) used() string {
 	}
 	if !r.Active {
 		used += ", gone from the list"
+	}
+	switch r.VerifiedBy {
+	case byHand:
+		used += ", compared " + r.verifiedAt
+	case byInvitation:
+		used += ", by the invitation used " + r.verifiedAt
 	}
 	return used
 }

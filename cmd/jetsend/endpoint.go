@@ -9,10 +9,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"jetsend/internal/acquaint"
 	"jetsend/internal/config"
 	"jetsend/internal/contact"
 	"jetsend/internal/doctor"
 	"jetsend/internal/event"
+	"jetsend/internal/invite"
 	"jetsend/internal/jid"
 	"jetsend/internal/state"
 	"jetsend/internal/transfer"
@@ -36,6 +38,15 @@ type endpoint interface {
 	// Withdraw takes our OMEMO device off the server's lists.
 	Withdraw(context.Context) error
 	Roster() roster
+	// Meet lets those in who redeem our invitations, and redeems what was taken, until ctx
+	// ends.
+	Meet(context.Context)
+	// Await is Meet until an invitation is not open any more.
+	Await(context.Context, invitationID) (*acquaint.Invitation, error)
+	// Redeem redeems an invitation, and returns when it is answered.
+	Redeem(context.Context, *invite.Link) error
+	// ChangePassword gives the account another password.
+	ChangePassword(context.Context, string) error
 	// LearnKeys fetches a contact's devices and their keys, and returns those
 	// known ones that publish another key now, with that key.
 	LearnKeys(ctx context.Context, of jid.JID) (changed []device, err error)
@@ -86,6 +97,8 @@ type device struct {
 	Trust       string
 	Active      bool // still on the contact's list
 	LastUsed    time.Time
+	Decided     time.Time // when it was verified or distrusted
+	Invited     bool      // verified by an invitation
 }
 
 // dialOptions says how to go online.
@@ -96,6 +109,7 @@ type dialOptions struct {
 	StateDir   string
 	Trust      string // blind or verified
 	Receiver   bool
+	Acquaint   bool // for Meet, Await and Redeem; a Receiver has them anyway
 	Login      bool // the user asked for an OMEMO device by `jetsend login`
 	Priority   int8
 	Transports config.Transports

@@ -11,26 +11,32 @@ import (
 	"testing"
 	"time"
 
+	"jetsend/internal/acquaint"
 	"jetsend/internal/config"
 	"jetsend/internal/contact"
 	"jetsend/internal/event"
+	"jetsend/internal/invite"
 	"jetsend/internal/jid"
 	"jetsend/internal/omemo"
+	"jetsend/internal/session"
 	"jetsend/internal/transfer"
 )
 
 // fixture is a run in this process, with a fake network.
 type fixture struct {
-	t        *testing.T
-	env      map[string]string
-	dialled  []dialOptions
-	endpoint *fakeEndpoint
-	dialErr  error
-	dialling func(context.Context) error // instead of dialErr
-	tty      *fakeTTY                    // nil: no terminal
-	ring     *fakeRing
-	out, err bytes.Buffer
-	left     chan int // the code of a second SIGINT
+	t           *testing.T
+	env         map[string]string
+	dialled     []dialOptions
+	endpoint    *fakeEndpoint
+	registered  []string // what was, with its password and token
+	registerErr error
+	form        session.Form // that servers ask
+	dialErr     error
+	dialling    func(context.Context) error // instead of dialErr
+	tty         *fakeTTY                    // nil: no terminal
+	ring        *fakeRing
+	out, err    bytes.Buffer
+	left        chan int // the code of a second SIGINT
 }
 
 func newFixture(t *testing.T) *fixture {
@@ -73,7 +79,15 @@ func (f *fixture) run(args ...string) int {
 		f.endpoint.report = o.Report
 		return f.endpoint, nil
 	}
-	a.openKeys, a.openTransfers, a.openNames = openKeys, openTransfers, openNames
+	a.register = func(ctx context.Context, o dialOptions, token string, fill func(context.Context, *session.Form) error) error {
+		f.registered = append(f.registered, o.Account.Addr.String()+" "+o.Password+" "+token)
+		form := f.form
+		if err := fill(ctx, &form); err != nil {
+			return err
+		}
+		return f.registerErr
+	}
+	a.openKeys, a.openTransfers, a.openNames, a.openBook = openKeys, openTransfers, openNames, openBook
 	return a.run(f.t.Context(), args)
 }
 
@@ -157,7 +171,19 @@ func (e *fakeEndpoint) Withdraw(context.Context) error {
 	e.done = append(e.done, "withdraw")
 	return e.result
 }
-func (e *fakeEndpoint) Roster() roster { return e }
+func (e *fakeEndpoint) Roster() roster           { return e }
+func (e *fakeEndpoint) Meet(ctx context.Context) { <-ctx.Done() }
+func (e *fakeEndpoint) Await(ctx context.Context, _ invitationID) (*acquaint.Invitation, error) {
+	return &acquaint.Invitation{Terms: acquaint.Terms{Uses: 1}, Used: 1}, e.end(ctx)
+}
+func (e *fakeEndpoint) ChangePassword(ctx context.Context, password string) error {
+	e.done = append(e.done, "password "+password)
+	return e.end(ctx)
+}
+func (e *fakeEndpoint) Redeem(ctx context.Context, l *invite.Link) error {
+	e.done = append(e.done, "redeem "+l.Issuer.String())
+	return e.end(ctx)
+}
 func (e *fakeEndpoint) Close(ctx context.Context) error {
 	e.closed++
 	return ctx.Err()

@@ -13,7 +13,9 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -82,7 +84,7 @@ const serverVariable = "JETSEND_TEST_SERVER"
 // onlineCommands are the script commands for real processes over a real
 // server:
 //
-//	prosody [proxyless|strict]   start it (or the software that serverVariable names), with the accounts of users
+//	prosody [proxyless|strict|strangers|open|invites]   start it (or the software that serverVariable names), with the accounts of users
 //	tapped                       put a stanza tap between clients and server
 //	run USER CODE ARGS...        run jetsend as a user; it must exit with CODE
 //	start NAME USER ARGS...      run it in the background
@@ -105,7 +107,7 @@ const serverVariable = "JETSEND_TEST_SERVER"
 //	empty DIR                    fail if DIR holds anything
 func onlineCommands() map[string]func(ts *testscript.TestScript, neg bool, args []string) {
 	return map[string]func(ts *testscript.TestScript, neg bool, args []string){
-		"prosody": cmdProsody, "tapped": cmdTapped, "run": cmdRun, "start": cmdStart, "startin": cmdStartIn, "sametree": cmdSameTree, "await": cmdAwait,
+		"prosody": cmdProsody, "servertoken": cmdServerToken, "tapped": cmdTapped, "run": cmdRun, "start": cmdStart, "startin": cmdStartIn, "sametree": cmdSameTree, "await": cmdAwait,
 		"awaiterr": cmdAwaitErr, "signal": cmdSignal, "ends": cmdEnds, "outputs": cmdOutputs,
 		"makefile": cmdMakefile, "partless": cmdPartless, "empty": cmdEmpty, "unreleased": cmdUnreleased, "otherdevice": cmdOtherDevice, "capture": cmdCapture, "startpty": cmdStartPTY, "type": cmdType, "press": cmdPress, "relay": cmdRelay,
 	}
@@ -138,12 +140,14 @@ func usage(ts *testscript.TestScript, neg, ok bool, text string) {
 }
 
 func cmdProsody(ts *testscript.TestScript, neg bool, args []string) {
-	usage(ts, neg, len(args) == 0 || len(args) == 1 && (args[0] == "proxyless" || args[0] == "strict"), "prosody [proxyless|strict]")
+	usage(ts, neg, len(args) == 0 || len(args) == 1 && slices.Contains([]string{"proxyless", "strict", "strangers", "open", "invites"}, args[0]), "prosody [proxyless|strict|strangers|open|invites]")
 	w := worldOf(ts)
 	o := xmpptest.Options{Software: serverSoftware(), NoProxy: len(args) > 0}
 	if len(args) > 0 && args[0] == "strict" {
 		o.Software, o.Extra = xmpptest.Prosody, `conflict_resolve = "kick_new"`
 	}
+	o.Registration = len(args) > 0 && (args[0] == "open" || args[0] == "invites")
+	o.InvitesOnly = o.Registration && args[0] == "invites"
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	var err error
@@ -154,12 +158,30 @@ func cmdProsody(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Logf("stop server: %v", err)
 		}
 	})
+	if o.Registration { // nobody has an account yet
+		ts.Setenv("SERVER", w.server.Addr)
+		ts.Setenv("CA", w.server.CAFile)
+		return
+	}
 	for _, u := range users {
 		ts.Check(w.server.AddAccount(u, u+"pw"))
 	}
-	ts.Check(w.server.Subscribe("romeo", "juliet"))
+	if len(args) == 0 || args[0] != "strangers" {
+		ts.Check(w.server.Subscribe("romeo", "juliet"))
+	}
 	ts.Setenv("SERVER", w.server.Addr)
 	ts.Setenv("CA", w.server.CAFile)
+}
+
+// cmdServerToken has the server make an invitation to an account, and keeps its token.
+func cmdServerToken(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, len(args) == 1, "servertoken VARIABLE")
+	out, err := exec.Command("prosodyctl", "--root", "--config", filepath.Join(ts.MkAbs("prosody.dir"), "prosody.cfg.lua"), "mod_invites", "generate", "jet.test").CombinedOutput()
+	token := regexp.MustCompile(`preauth=([\w-]+)`).FindSubmatch(out)
+	if err != nil || token == nil {
+		ts.Fatalf("prosodyctl: %v\n%s", err, out)
+	}
+	ts.Setenv(args[0], string(token[1]))
 }
 
 func cmdTapped(ts *testscript.TestScript, neg bool, args []string) {

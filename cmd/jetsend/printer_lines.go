@@ -26,6 +26,18 @@ func offerLine(e event.Offer) string {
 	return fmt.Sprintf("offering %s (%s) to %s", name, size, peer)
 }
 
+// acquaintedLine tells who is a contact now.
+func acquaintedLine(e event.Acquainted) string {
+	peer := clean.Text(e.Peer)
+	switch {
+	case !e.Verified:
+		return peer + " is a contact now, by the token of an invitation: nothing is proved about its keys"
+	case e.Devices == 1:
+		return peer + " is a contact now, and the key of its device is verified"
+	}
+	return fmt.Sprintf("%s is a contact now, and the keys of %d of its devices are verified", peer, e.Devices)
+}
+
 // waitingLine tells what is waited for, and a person how to stop that.
 func waitingLine(e event.Waiting, terminal bool) string {
 	peer, limit := clean.Text(e.Peer), duration(e.AtMost)

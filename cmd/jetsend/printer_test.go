@@ -11,10 +11,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"jetsend/internal/acquaint"
 	"jetsend/internal/doctor"
 	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/index"
+	"jetsend/internal/invite"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
 	"jetsend/internal/outset"
@@ -38,6 +40,9 @@ func someEvents() []event.Event {
 		event.Online{JID: "juliet@capulet.example/jetsend.1a2b3c4d"},
 		event.Waiting{Peer: "romeo@montague.example", AtMost: 20 * time.Second},
 		event.Waiting{Peer: "romeo@montague.example", AtMost: time.Hour, Online: true},
+		event.Acquainted{Peer: "romeo@montague.example", Invitation: "0a3c1d5e", Verified: true, Devices: 1},
+		event.Acquainted{Peer: "romeo@montague.example", Invitation: "0a3c1d5e", Verified: true, Devices: 2},
+		event.Acquainted{Peer: "romeo\x1b@montague.example", Invitation: "0a3c1d5e"},
 		event.Offer{Head: head(event.Send), Size: 1048576},
 		event.Offer{Head: evil, Size: 0, Description: "for\u202eyou"},
 		event.Accepted{Head: head(event.Send)},
@@ -99,6 +104,7 @@ func inSet(d event.Direction, name string) event.Head {
 
 // someRecords is a row of every kind of data.
 func someRecords() [][]record {
+	a := &app{now: someTime}
 	return [][]record{
 		{
 			contactRecord{JID: "nurse@capulet.example", Subscription: "none"},
@@ -112,6 +118,20 @@ func someRecords() [][]record {
 				JID: jid.MustParse("romeo@montague.example"), ID: 27183, Fingerprint: strings.Repeat("89abcdef", 8), Trust: "blind", Active: true, LastUsed: someTime(),
 			}),
 			deviceRecord{JID: "romeo@montague.example", ID: 31415, Trust: "undecided"},
+		},
+		{
+			a.recordOf(device{
+				JID: jid.MustParse("romeo@montague.example"), ID: 27183, Fingerprint: strings.Repeat("89abcdef", 8), Trust: "verified", Active: true, Decided: someTime(),
+			}),
+			a.recordOf(device{
+				JID: jid.MustParse("romeo@montague.example"), ID: 27184, Fingerprint: strings.Repeat("89abcdef", 8), Trust: "verified", Decided: someTime(), Invited: true,
+			}),
+			issued(&invite.Link{Letter: invite.Letter{Issuer: jid.MustParse("juliet@capulet.example")}}, acquaint.Terms{Uses: 1, For: time.Hour}, someTime()),
+			a.invitationRow(&acquaint.Invitation{
+				Terms: acquaint.Terms{Uses: 2, Bound: jid.MustParse("romeo@montague.example")}, Used: 1, Created: someTime(), Expires: someTime().Add(time.Hour),
+				By: []jid.JID{jid.MustParse("romeo@montague.example")},
+			}),
+			a.invitationRow(&acquaint.Invitation{Terms: acquaint.Terms{Uses: 1}, Used: 1, Created: someTime(), Expires: someTime().Add(time.Hour)}),
 		},
 		someTransfers(),
 		{

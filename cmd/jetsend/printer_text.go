@@ -76,6 +76,8 @@ func (p *textPrinter) Event(e event.Event) {
 		}
 	case event.Warning:
 		p.console.warn("%s", clean.Text(e.Text))
+	case event.Acquainted:
+		p.Note("%s", acquaintedLine(e))
 	case event.Waiting:
 		p.Note("%s", waitingLine(e, p.console.terminal))
 	case event.Sent:

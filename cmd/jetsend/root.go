@@ -38,7 +38,9 @@ func newRootCommand(a *app) *cobra.Command {
 		Long: `jetsend sends files to XMPP contacts and receives them, end-to-end encrypted
 with OMEMO keys, over the best path that both ends have.
 
-  jetsend login juliet@capulet.example      once on each machine
+  jetsend login                             once on each machine; no account yet: register
+  jetsend invite                            a link that makes somebody a contact
+  jetsend contacts add                      at the other end, to paste it
   jetsend receive --dir ~/Downloads         where files shall arrive
   jetsend send balcony.jpg romeo@montague.example
 
@@ -69,7 +71,7 @@ All exit codes: jetsend help exit-codes`,
 	)
 	root.AddCommand(
 		newSendCommand(a), newReceiveCommand(a), newResumeCommand(a), newTransfersCommand(a),
-		newLoginCommand(a), newLogoutCommand(a), newContactsCommand(a), newTrustCommand(a), newDevicesCommand(a), newDoctorCommand(a),
+		newLoginCommand(a), newRegisterCommand(a), newLogoutCommand(a), newAccountCommand(a), newInviteCommand(a), newContactsCommand(a), newTrustCommand(a), newDevicesCommand(a), newDoctorCommand(a),
 		newVersionCommand(a), newCompletionCommand(a), newGenDocsCommand(),
 	)
 	root.AddCommand(helpTopics()...)

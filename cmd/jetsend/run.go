@@ -15,8 +15,11 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"jetsend/internal/acquaint"
 	"jetsend/internal/config"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/invite"
+	"jetsend/internal/session"
 	"jetsend/internal/shortname"
 )
 
@@ -53,6 +56,8 @@ type app struct {
 	openTransfers func(ctx context.Context, stateDir string, account *config.Chosen) (transfers, error)
 	openKeys      func(ctx context.Context, stateDir string, account *config.Chosen, trust string) (keys, error)
 	openNames     func(ctx context.Context, stateDir string, account *config.Chosen, do func(*shortname.Names) error) error
+	openBook      func(ctx context.Context, stateDir string, account *config.Chosen, do func(*acquaint.Book, invite.Names) error) error
+	register      func(ctx context.Context, o dialOptions, token string, fill func(context.Context, *session.Form) error) error
 	now           func() time.Time
 }
 

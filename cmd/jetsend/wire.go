@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"database/sql"
@@ -9,10 +10,12 @@ import (
 	"os"
 	"time"
 
+	"jetsend/internal/acquaint"
 	"jetsend/internal/clean"
 	"jetsend/internal/config"
 	"jetsend/internal/contact"
 	"jetsend/internal/doctor"
+	"jetsend/internal/invite"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
@@ -26,7 +29,7 @@ import (
 
 // wire gives a run the real doors to the network and the state.
 func wire(a *app) {
-	a.dial, a.openKeys, a.openTransfers, a.openNames = dial, openKeys, openTransfers, openNames
+	a.dial, a.openKeys, a.openTransfers, a.openNames, a.openBook, a.register = dial, openKeys, openTransfers, openNames, openBook, register
 }
 
 // quick is [transfer.Config.Quick]. Only the scripts of the tests set it.
@@ -34,7 +37,14 @@ var quick bool
 
 // dial puts the account online.
 func dial(ctx context.Context, o dialOptions) (endpoint, error) {
+	var party *acquaint.Party
 	e, err := transfer.Connect(ctx, transfer.Config{
+		Prepare: func(e *transfer.Endpoint) (err error) {
+			if o.Receiver || o.Acquaint {
+				party, err = newParty(ctx, e, o)
+			}
+			return err
+		},
 		Session:  sessionConfig(o.Account, o.RootCAs, o.Password),
 		StateDir: o.StateDir, Trust: trustMode(o.Trust), Receiver: o.Receiver, Priority: o.Priority,
 		S5B:          route.S5BConfig{ListenPorts: o.Transports.S5B.ListenPorts, Advertise: o.Transports.S5B.Advertise, Interfaces: o.Transports.S5B.Interfaces, Proxies: o.Transports.S5B.Proxies},
@@ -44,7 +54,21 @@ func dial(ctx context.Context, o dialOptions) (endpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	return online{e}, nil
+	return online{e, party}, nil
+}
+
+// newParty is for who comes by invitations, and with one.
+func newParty(ctx context.Context, e *transfer.Endpoint, o dialOptions) (*acquaint.Party, error) {
+	book, err := acquaint.OpenBook(ctx, e.State(), time.Now)
+	if err != nil {
+		return nil, &config.Error{Msg: "open the invitations", Err: err}
+	}
+	return acquaint.New(acquaint.Config{Account: e.Session(), Keys: e.OMEMO(), Book: book, Report: o.Report, Log: o.Log}), nil
+}
+
+// register makes the account at its server.
+func register(ctx context.Context, o dialOptions, token string, fill func(context.Context, *session.Form) error) error {
+	return session.Register(ctx, sessionConfig(o.Account, o.RootCAs, o.Password), token, fill)
 }
 
 // sessionConfig says how the account goes online.
@@ -64,7 +88,27 @@ func trustMode(text string) omemo.TrustMode {
 }
 
 // online is the real endpoint.
-type online struct{ *transfer.Endpoint }
+type online struct {
+	*transfer.Endpoint
+	party *acquaint.Party // nil unless dialOptions say so
+}
+
+// Meet implements endpoint.
+func (o online) Meet(ctx context.Context) { o.party.Run(ctx) }
+
+// Await implements endpoint.
+func (o online) Await(ctx context.Context, id invitationID) (*acquaint.Invitation, error) {
+	return o.party.Await(ctx, id)
+}
+
+// Redeem implements endpoint.
+func (o online) Redeem(ctx context.Context, l *invite.Link) error {
+	t, err := o.party.Book.Take(ctx, l)
+	if err != nil {
+		return err
+	}
+	return o.party.Redeem(ctx, t)
+}
 
 // DryRun implements endpoint.
 func (o online) DryRun(ctx context.Context, opt transfer.SendOptions) ([]doctor.Plan, error) {
@@ -81,6 +125,11 @@ func (o online) Device() (uint32, string) { return o.OMEMO().DeviceID(), o.OMEMO
 
 // Withdraw implements endpoint.
 func (o online) Withdraw(ctx context.Context) error { return o.OMEMO().Withdraw(ctx, o.Session()) }
+
+// ChangePassword implements endpoint.
+func (o online) ChangePassword(ctx context.Context, password string) error {
+	return o.Session().ChangePassword(ctx, password)
+}
 
 // LearnKeys implements endpoint.
 func (o online) LearnKeys(ctx context.Context, of jid.JID) (changed []device, err error) {
@@ -255,11 +304,41 @@ func (k keyTable) Replace(ctx context.Context, of jid.JID, device uint32, finger
 	return k.account.Replace(ctx, of, device, fingerprint)
 }
 
+// openBook opens the invitations in the state of an account, with its device.
+func openBook(ctx context.Context, dir string, a *config.Chosen, do func(*acquaint.Book, invite.Names) error) (err error) {
+	path := state.Path(dir, a.Addr)
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		return errNoDeviceHere
+	}
+	db, err := state.Open(ctx, path)
+	if err != nil {
+		return &config.Error{Msg: "open the state", Err: err}
+	}
+	defer func() { err = cmp.Or(err, db.Close()) }()
+	account, err := omemo.Open(ctx, db, a.Addr, omemo.Config{})
+	if err != nil {
+		return fmt.Errorf("open the keys of %s: %w", a.Addr, err)
+	}
+	names, err := acquaint.Names(ctx, account)
+	if err != nil {
+		return err
+	}
+	book, err := acquaint.OpenBook(ctx, db, time.Now)
+	if err != nil {
+		return &config.Error{Msg: "open the invitations", Err: err}
+	}
+	return do(book, names)
+}
+
+// errNoDeviceHere: nobody has logged in to the account on this machine.
+var errNoDeviceHere = errors.New("this machine has no device of the account yet")
+
 func devicesOf(known []omemo.Device) []device {
 	var out []device
 	for _, d := range known {
 		out = append(out, device{
 			JID: d.JID, ID: d.ID, Fingerprint: d.Fingerprint, Trust: d.Trust.String(), Active: d.Active, LastUsed: d.LastUsed,
+			Decided: d.Decided, Invited: d.Invited,
 		})
 	}
 	return out

@@ -16,6 +16,7 @@ import (
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
 	"jetsend/internal/jid"
+	"jetsend/internal/omemo"
 	"jetsend/internal/session"
 	"jetsend/internal/stanza"
 )
@@ -202,8 +203,30 @@ func (s *search) ask(ctx context.Context) (capable []*Peer, online int) {
 			capable = append(capable, p)
 		}
 	}
-	slices.SortStableFunc(capable, func(a, b *Peer) int { return cmp.Compare(b.Form, a.Form) })
+	proven := s.proven(ctx, capable)
+	slices.SortStableFunc(capable, func(a, b *Peer) int {
+		return cmp.Or(cmp.Compare(b.Form, a.Form), cmp.Compare(proven[b.JID], proven[a.JID]))
+	})
 	return capable, len(resources)
+}
+
+// proven are those clients, by 1, from which a device with a verified key was heard: the others
+// of a contact may be refused.
+func (s *search) proven(ctx context.Context, capable []*Peer) map[jid.JID]int {
+	proven := map[jid.JID]int{}
+	if len(capable) < 2 {
+		return proven
+	}
+	devices, err := s.Keys.Devices(ctx, s.opt.To.Bare())
+	if err != nil {
+		s.Log.Debug("devices", "jid", s.opt.To, "error", err)
+	}
+	for _, d := range devices {
+		if d.Trust == omemo.Verified && !d.At.IsZero() {
+			proven[d.At] = 1
+		}
+	}
+	return proven
 }
 
 // askOne asks a resource what it can take; nil when nothing answers for it.

@@ -238,6 +238,14 @@ type Warning struct {
 	Text string `json:"text"`
 }
 
+// Acquainted means: somebody is a contact, by an invitation of ours or of theirs.
+type Acquainted struct {
+	Peer       string `json:"peer"`       // bare JID
+	Invitation string `json:"invitation"` // the first digits of its id
+	Verified   bool   `json:"verified"`   // each end has proved its keys to the other
+	Devices    int    `json:"devices"`    // of the contact that are verified by that
+}
+
 // Waiting means: nobody who could take a file has been found yet. It is for people
 // only, as a Warning is.
 type Waiting struct {
@@ -287,6 +295,9 @@ func (FailedEarly) Kind() string { return "failed" }
 
 // Kind implements Event.
 func (Warning) Kind() string { return "warning" }
+
+// Kind implements Event.
+func (Acquainted) Kind() string { return "acquainted" }
 
 // Kind implements Event.
 func (Waiting) Kind() string { return "waiting" }

@@ -130,7 +130,7 @@ func TestLeftDevicesAreBounded(t *testing.T) {
 		values := map[string]string{"s": "jid, device, x'7b7d', 1", "u": "jid, device", "p": "jid, device, 'orchard', ''"}[table[:1]]
 		j.exec(`INSERT OR IGNORE INTO ` + table + ` SELECT ` + values + ` FROM devices WHERE NOT active`)
 	}
-	j.exec(`INSERT INTO trust SELECT jid, identity_key, ?, 1 FROM devices WHERE device = 1`, Distrusted)
+	j.exec(`INSERT INTO trust (jid, identity_key, decision, decided) SELECT jid, identity_key, ?, 1 FROM devices WHERE device = 1`, Distrusted)
 	j.exec(`UPDATE devices SET last_used = 2 WHERE device = 2`)
 	for range 2 {
 		j.push(first)

@@ -68,6 +68,8 @@ type Device struct {
 	Active      bool      // in the contact's device list as last seen
 	FirstSeen   time.Time // when it was first in the list or sent something
 	LastUsed    time.Time // when it last was part of a transfer; zero if never
+	Decided     time.Time // when its key was verified or distrusted; zero if it was not
+	Invited     bool      // it was verified by an invitation, not by the user's comparing
 	// At is the full JID from which the device last sent something that opened,
 	// or else to which it was last primed; zero when neither is known.
 	At jid.JID
@@ -98,7 +100,7 @@ const selectDevices = `
 SELECT d.jid, d.device, d.identity_key, d.active, d.is_new, d.first_seen, d.last_used,
 	COALESCE(t.decision, 0),
 	EXISTS (SELECT 1 FROM trust v WHERE v.jid = d.jid AND v.decision = ?),
-	COALESCE(u.resource, '')
+	COALESCE(u.resource, ''), COALESCE(t.decided, 0), COALESCE(t.invited, 0)
 FROM devices d LEFT JOIN trust t ON t.jid = d.jid AND t.identity_key = d.identity_key
 	LEFT JOIN upkeep u ON u.jid = d.jid AND u.device = d.device
 	LEFT JOIN sessions s ON s.jid = d.jid AND s.device = d.device`
@@ -143,10 +145,10 @@ func (a *Account) devices(ctx context.Context, q queryer, where string, args ...
 	for rows.Next() {
 		var d Device
 		var address, resource string
-		var first, last int64
+		var first, last, decided int64
 		var decision Trust
 		var anyVerified bool
-		if err := rows.Scan(&address, &d.ID, &d.IdentityKey, &d.Active, &d.New, &first, &last, &decision, &anyVerified, &resource); err != nil {
+		if err := rows.Scan(&address, &d.ID, &d.IdentityKey, &d.Active, &d.New, &first, &last, &decision, &anyVerified, &resource, &decided, &d.Invited); err != nil {
 			return nil, err
 		}
 		if d.JID, err = jid.Parse(address); err != nil {
@@ -161,6 +163,9 @@ func (a *Account) devices(ctx context.Context, q queryer, where string, args ...
 		d.FirstSeen = time.UnixMilli(first)
 		if last > 0 {
 			d.LastUsed = time.UnixMilli(last)
+		}
+		if decided > 0 {
+			d.Decided = time.UnixMilli(decided)
 		}
 		d.Trust = a.judge(decision, anyVerified)
 		out = append(out, d)
@@ -240,9 +245,42 @@ func (a *Account) decide(ctx context.Context, of jid.JID, print string, decision
 // record writes a decision about a key.
 func (a *Account) record(ctx context.Context, tx *sql.Tx, of jid.JID, key []byte, decision Trust) error {
 	const store = `INSERT INTO trust (jid, identity_key, decision, decided) VALUES (?, ?, ?, ?)
-		ON CONFLICT (jid, identity_key) DO UPDATE SET decision = excluded.decision, decided = excluded.decided`
+		ON CONFLICT (jid, identity_key) DO UPDATE SET decision = excluded.decision, decided = excluded.decided, invited = 0`
 	_, err := tx.ExecContext(ctx, store, of.String(), key, decision, a.now())
 	return err
+}
+
+// KeySize is the length of an identity key without its type byte.
+const KeySize = publicKeySize - 1
+
+// Vouch verifies keys of a contact that an invitation has proved, in a transaction on the
+// state of this account. What the user has decided about a key stays. No device needs to be
+// known that has one.
+func (a *Account) Vouch(ctx context.Context, tx *sql.Tx, of jid.JID, keys [][KeySize]byte) error {
+	const store = `INSERT INTO trust (jid, identity_key, decision, decided, invited) VALUES (?, ?, ?, ?, 1)
+		ON CONFLICT (jid, identity_key) DO NOTHING`
+	for _, key := range keys {
+		if _, err := tx.ExecContext(ctx, store, of.Bare().String(), append([]byte{keyType}, key[:]...), Verified, a.now()); err != nil {
+			return fmt.Errorf("verify key of %s: %w", of.Bare(), err)
+		}
+	}
+	return nil
+}
+
+// Vouched returns the devices of our account whose keys we stand for: this one first, then
+// those on the list that the user has verified here.
+func (a *Account) Vouched(ctx context.Context) ([]Device, error) {
+	all := []Device{{JID: a.self, ID: a.deviceID, IdentityKey: a.IdentityKey(), Fingerprint: a.Fingerprint(), Trust: Verified, Active: true}}
+	others, err := a.activeDevices(ctx, a.db, a.self)
+	if err != nil {
+		return nil, fmt.Errorf("own devices: %w", err)
+	}
+	for _, d := range others {
+		if d.Trust == Verified && d.ID != a.deviceID {
+			all = append(all, d)
+		}
+	}
+	return all, nil
 }
 
 // parseFingerprint turns what a person typed into a key of 33 bytes.

@@ -125,4 +125,6 @@ ALTER TABLE upkeep ADD COLUMN renewed  INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE upkeep ADD COLUMN renewals INTEGER NOT NULL DEFAULT 0;
 `, `
 ALTER TABLE prekeys ADD COLUMN public_key BLOB CHECK (length(public_key) = 33); -- null in those from before
+`, `
+ALTER TABLE trust ADD COLUMN invited INTEGER NOT NULL DEFAULT 0; -- the decision is that of an invitation
 `}

@@ -343,8 +343,16 @@ func (s *Session) legacySession(t *transport, features *xmltree.Element) error {
 // ask does an iq set with the server before there is a reader, and returns the
 // whole answer.
 func (s *Session) ask(t *transport, payload *xmltree.Element) (*xmltree.Element, error) {
+	return s.askTo(t, "", stanza.Set, payload)
+}
+
+// askTo is ask with the type of the iq, and whom it is for.
+func (s *Session) askTo(t *transport, to string, typ stanza.IQType, payload *xmltree.Element) (*xmltree.Element, error) {
 	id := rand.Text()
-	iq := xmltree.New(gstanza.NSClient, "iq", payload).Set("type", string(stanza.Set)).Set("id", id)
+	iq := xmltree.New(gstanza.NSClient, "iq", payload).Set("type", string(typ)).Set("id", id)
+	if to != "" {
+		iq.Set("to", to)
+	}
 	if err := s.say(t, iq); err != nil {
 		return nil, err
 	}

@@ -275,6 +275,19 @@ func (s *Session) Subscribe(ctx context.Context, contact jid.JID) error {
 	return s.directed(ctx, contact, typeSubscribe)
 }
 
+// SubscribeWith is Subscribe with something for the contact's clients in it. Servers may drop
+// that, most of all while the contact is away.
+func (s *Session) SubscribeWith(ctx context.Context, contact jid.JID, children ...*xmltree.Element) error {
+	return s.directed(ctx, contact, typeSubscribe, children...)
+}
+
+// Greet shows all clients of somebody that are online that we are, and something more, whether
+// they may see us otherwise or not (RFC 6121 sections 4.6 and 8.5.2.1.2).
+func (s *Session) Greet(ctx context.Context, who jid.JID, children ...*xmltree.Element) error {
+	el := s.initialPresence().Set("to", who.Bare().String()).Add(children...)
+	return s.send(ctx, el, controlPriority)
+}
+
 // PreApproves reports whether the server takes an approval before the request.
 func (s *Session) PreApproves() bool {
 	s.mu.Lock()
@@ -298,8 +311,8 @@ func (s *Session) Unsubscribe(ctx context.Context, contact jid.JID) error {
 	return s.directed(ctx, contact, typeUnsubscribe)
 }
 
-func (s *Session) directed(ctx context.Context, contact jid.JID, typ string) error {
-	el := xmltree.New(gstanza.NSClient, "presence").Set("to", contact.Bare().String()).Set("type", typ)
+func (s *Session) directed(ctx context.Context, contact jid.JID, typ string, children ...*xmltree.Element) error {
+	el := xmltree.New(gstanza.NSClient, "presence", children...).Set("to", contact.Bare().String()).Set("type", typ)
 	if err := s.send(ctx, el, controlPriority); err != nil {
 		return err
 	}

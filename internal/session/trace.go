@@ -32,6 +32,6 @@ func hide(el *xmltree.Element, secret bool) {
 		el.Text = fmt.Sprintf("[%d characters]", len(el.Text))
 	}
 	for _, c := range el.Children {
-		hide(c, secret)
+		hide(c, secret || el.Is(nsRegister, "query"))
 	}
 }

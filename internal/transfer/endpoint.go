@@ -10,6 +10,7 @@ package transfer
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -66,6 +67,11 @@ func Connect(ctx context.Context, cfg Config) (*Endpoint, error) {
 		return nil, errors.Join(err, e.closeState())
 	}
 	e.assemble()
+	if e.cfg.Prepare != nil {
+		if err := e.cfg.Prepare(e); err != nil {
+			return nil, errors.Join(err, e.closeState())
+		}
+	}
 	run, stop := context.WithCancel(context.Background()) // ends with the endpoint
 	e.stop = stop
 	e.upkeep.Begin(run)
@@ -192,6 +198,9 @@ func (e *Endpoint) login(ctx context.Context) error {
 
 // OMEMO is the device of this state directory.
 func (e *Endpoint) OMEMO() *omemo.Account { return e.omemo }
+
+// State is the state file of the account, which is open as long as the endpoint.
+func (e *Endpoint) State() *sql.DB { return e.db }
 
 // JID is our full JID.
 func (e *Endpoint) JID() jid.JID { return e.sess.JID() }

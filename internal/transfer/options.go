@@ -28,6 +28,8 @@ type Config struct {
 	Session session.Config
 	// Account makes the account; nil means session.New. A simulation has its own.
 	Account func(session.Config) Account
+	// Prepare, unless nil, is called before the login, for what else has to do with the account.
+	Prepare func(*Endpoint) error
 	// StateDir holds the state file of the account.
 	StateDir string
 	// Trust is blind (before verification) or verified.

@@ -3,6 +3,7 @@ package xmpptest
 import (
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 )
@@ -29,6 +30,9 @@ type Options struct {
 	Accounts []Account
 	// Mutual subscribes every account of Accounts to every other one, both ways.
 	Mutual bool
+	// Registration lets clients make accounts (XEP-0077); InvitesOnly, of Prosody, those alone
+	// who have a token of the server (XEP-0445).
+	Registration, InvitesOnly bool
 	// NoProxy leaves out the SOCKS5 proxy (XEP-0065) at proxy.Domain.
 	NoProxy bool
 	// CertNames are the names in the server's certificate; empty means the
@@ -139,12 +143,17 @@ func prosodyConfig(dir string, e endpoints, o Options) string {
 	// A stop waits this long, and a second, for clients that do not say goodbye.
 	set("c2s_close_timeout", "1")
 	set("authentication", luaString("internal_plain"))
-	set("allow_registration", "false")
+	enabled := modules
+	set("allow_registration", fmt.Sprint(o.Registration))
+	if o.Registration {
+		enabled = append(slices.Clone(modules), "user_account_management", "register_ibr", "invites", "invites_register")
+		set("registration_invite_only", fmt.Sprint(o.InvitesOnly))
+	}
 	set("storage", luaString("internal"))
 	if len(o.DisabledSASL) > 0 {
 		set("disable_sasl_mechanisms", luaList(o.DisabledSASL...))
 	}
-	set("modules_enabled", luaList(modules...))
+	set("modules_enabled", luaList(enabled...))
 	set("modules_disabled", luaList(append([]string{"s2s", "offline"}, o.DisabledModules...)...))
 	if e.proxy != "" {
 		set("proxy65_ports", luaPort(e.proxy))

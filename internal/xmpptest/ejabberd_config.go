@@ -62,6 +62,9 @@ func ejabberdConfig(dir string, e endpoints, o Options) (node, error) {
 		}
 		delete(modules, name)
 	}
+	if o.Registration {
+		modules["mod_register"] = node{"access": "register", "ip_access": "all"}
+	}
 	level := "info"
 	if o.Debug {
 		level = "debug"
@@ -76,7 +79,8 @@ func ejabberdConfig(dir string, e endpoints, o Options) (node, error) {
 		"auth_password_format":    "plain",
 		"disable_sasl_mechanisms": append([]string{"DIGEST-MD5", "X-OAUTH2"}, o.DisabledSASL...),
 		"acl":                     node{"local": node{"user_regexp": ""}, "loopback": node{"ip": []string{"127.0.0.0/8"}}},
-		"access_rules":            node{"local": node{"allow": "local"}, "c2s": node{"allow": "all"}},
+		"access_rules":            node{"local": node{"allow": "local"}, "c2s": node{"allow": "all"}, "register": node{"allow": "all"}},
+		"registration_timeout":    "infinity",
 		"api_permissions": node{"harness": node{
 			"who": []any{node{"access": []any{node{"allow": []any{node{"acl": "loopback"}}}}}}, "what": "*",
 		}},

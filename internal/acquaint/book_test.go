@@ -1,0 +1,51 @@
+package acquaint
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"jetsend/internal/invite"
+)
+
+// TestBook: how many invitations there may be, and how long what has ended is kept.
+func TestBook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &servers{}
+		juliet, romeo := s.somebody(t, julietJID), s.somebody(t, romeoJID)
+		for range MaxIssued {
+			juliet.issues(Terms{For: time.Hour})
+		}
+		names, err := Names(t.Context(), juliet.keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := invite.NewLink(juliet.account.self, names)
+		if err := juliet.Book.Issue(t.Context(), l, Terms{Uses: 1, For: time.Hour}); !errors.Is(err, ErrTooMany) {
+			t.Errorf("one more: %v", err)
+		}
+		time.Sleep(2 * time.Hour)
+		count := func(want int) {
+			t.Helper()
+			if all, err := juliet.Book.List(t.Context()); err != nil || len(all) != want {
+				t.Errorf("%d invitations, want %d: %v", len(all), want, err)
+			}
+		}
+		late := juliet.issues(Terms{For: time.Hour})
+		count(MaxIssued + 1)
+		if _, err := romeo.Book.Take(t.Context(), late); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(keepEnded)
+		juliet.issues(Terms{For: time.Hour})
+		count(2)
+		if all, err := romeo.Book.Taken(t.Context()); err != nil || len(all) != 1 {
+			t.Errorf("%v, %v", all, err)
+		}
+		time.Sleep(time.Hour)
+		if all, err := romeo.Book.Taken(t.Context()); err != nil || len(all) != 0 {
+			t.Errorf("after a month: %v, %v", all, err)
+		}
+	})
+}
