@@ -161,16 +161,9 @@ func runRedeem(cmd *cobra.Command, a *app, text, name string, o addFlags) error 
 	if err != nil {
 		return usagef("%s", err).hint("an address is added by `%s`", a.again("contacts", "add", "name@domain"))
 	}
-	c, err := a.loadConfig(cmd)
+	c, err := a.guest(cmd, l)
 	if err != nil {
 		return err
-	}
-	account, err := c.Choose(a.selection())
-	if err != nil {
-		return err
-	}
-	if l.Issuer == account.Addr {
-		return usagef("%s", acquaint.ErrOwn).hint("give it to the one whom you want as a contact")
 	}
 	if name != "" {
 		if err := newName(c, name, l.Issuer); err != nil {
@@ -195,6 +188,37 @@ func runRedeem(cmd *cobra.Command, a *app, text, name string, o addFlags) error 
 	}
 	a.print.Note("to send a file run `%s`", a.again("send", "FILE", l.Issuer.String()))
 	return nil
+}
+
+// guest is the configuration for whoever redeems an invitation. Who is invited may have no
+// account: on a terminal one is made on the way.
+func (a *app) guest(cmd *cobra.Command, l *invite.Link) (*config.Config, error) {
+	c, err := a.loadConfig(cmd)
+	if err != nil {
+		return nil, err
+	}
+	account, err := c.Choose(a.selection())
+	if errors.Is(err, config.ErrNoAccount) && a.interactive() {
+		if c, account, err = a.firstAccount(cmd); err == nil {
+			a.print.Note("and now the invitation")
+		}
+	}
+	if err == nil && l.Issuer == account.Addr {
+		err = usagef("%s", acquaint.ErrOwn).hint("give it to the one whom you want as a contact")
+	}
+	return c, err
+}
+
+// firstAccount logs in, or has an account made, and reads the configuration that comes of it.
+func (a *app) firstAccount(cmd *cobra.Command) (c *config.Config, account *config.Chosen, err error) {
+	l := login{app: a}
+	if err := l.run(cmd, nil); err != nil {
+		return nil, nil, err
+	}
+	if c, err = a.loadConfig(cmd); err == nil {
+		account, err = c.Choose(a.selection())
+	}
+	return c, account, err
 }
 
 // redeem redeems an invitation, and says what may stand in the way.

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	"jetsend/internal/invite"
+	"jetsend/internal/jid"
 	"jetsend/internal/session"
 )
 
@@ -161,4 +164,20 @@ func TestAccountPassword(t *testing.T) {
 	f.tty = &fakeTTY{answers: []string{"new enough", "new enough"}}
 	f.wants(0, []string{"change it there as well"}, "account", "password")
 	f.wants(0, nil, "account")
+}
+
+// TestInvitedWithoutAccount: who is invited and has no account gets one on the way.
+func TestInvitedWithoutAccount(t *testing.T) {
+	f := newFixture(t)
+	l := invite.NewLink(jid.MustParse("juliet@capulet.example"), invite.Named(deviceNamed(27183, keyOne)))
+	f.registers(l.String(), "", "romeo@montague.example", "")
+	f.wants(0, []string{"the account romeo@montague.example is made", "showing the invitation to juliet@capulet.example"}, "contacts", "add")
+	if len(f.registered) != 1 || !slices.Equal(f.endpoint.done, []string{"redeem juliet@capulet.example"}) {
+		t.Errorf("%q, %q", f.registered, f.endpoint.done)
+	}
+	f = newFixture(t)
+	f.registers()
+	f.tty = nil
+	f.file("link", l.String())
+	f.wants(3, []string{"no account is configured"}, "contacts", "add", "--link-file", filepath.Join(f.env["HOME"], "link"))
 }

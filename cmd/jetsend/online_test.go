@@ -107,7 +107,7 @@ const serverVariable = "JETSEND_TEST_SERVER"
 //	empty DIR                    fail if DIR holds anything
 func onlineCommands() map[string]func(ts *testscript.TestScript, neg bool, args []string) {
 	return map[string]func(ts *testscript.TestScript, neg bool, args []string){
-		"prosody": cmdProsody, "servertoken": cmdServerToken, "tapped": cmdTapped, "run": cmdRun, "start": cmdStart, "startin": cmdStartIn, "sametree": cmdSameTree, "await": cmdAwait,
+		"prosody": cmdProsody, "servertoken": cmdServerToken, "envfile": cmdEnvFile, "tapped": cmdTapped, "run": cmdRun, "start": cmdStart, "startin": cmdStartIn, "sametree": cmdSameTree, "await": cmdAwait,
 		"awaiterr": cmdAwaitErr, "signal": cmdSignal, "ends": cmdEnds, "outputs": cmdOutputs,
 		"makefile": cmdMakefile, "partless": cmdPartless, "empty": cmdEmpty, "unreleased": cmdUnreleased, "otherdevice": cmdOtherDevice, "capture": cmdCapture, "startpty": cmdStartPTY, "type": cmdType, "press": cmdPress, "relay": cmdRelay,
 	}
@@ -171,6 +171,12 @@ func cmdProsody(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ts.Setenv("SERVER", w.server.Addr)
 	ts.Setenv("CA", w.server.CAFile)
+}
+
+// cmdEnvFile gives a variable what a file holds.
+func cmdEnvFile(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, len(args) == 2, "envfile VARIABLE FILE")
+	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile(args[1])))
 }
 
 // cmdServerToken has the server make an invitation to an account, and keeps its token.
@@ -509,26 +515,26 @@ func TestOnline(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs a server")
 	}
-	commands := scriptCommands()
-	maps.Copy(commands, onlineCommands())
-	maps.Copy(commands, resumeCommands())
-	maps.Copy(commands, daemonCommands())
-	maps.Copy(commands, olderCommands())
-	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/online",
-		Cmds:                commands,
-		RequireExplicitExec: true,
-		RequireUniqueNames:  true,
-		Condition:           onlineCondition,
-		Setup: func(e *testscript.Env) error {
-			for _, setup := range append(scriptSetups(), onlineSetup) {
-				if err := setup(e); err != nil {
-					return err
-				}
+	testscript.Run(t, onlineParams(testscript.Params{Dir: "testdata/online"}))
+}
+
+// onlineParams are those of scripts that need a server.
+func onlineParams(p testscript.Params) testscript.Params {
+	p.Cmds = scriptCommands()
+	maps.Copy(p.Cmds, onlineCommands())
+	maps.Copy(p.Cmds, resumeCommands())
+	maps.Copy(p.Cmds, daemonCommands())
+	maps.Copy(p.Cmds, olderCommands())
+	p.RequireExplicitExec, p.RequireUniqueNames, p.Condition = true, true, onlineCondition
+	p.Setup = func(e *testscript.Env) error {
+		for _, setup := range append(scriptSetups(), onlineSetup) {
+			if err := setup(e); err != nil {
+				return err
 			}
-			return nil
-		},
-	})
+		}
+		return nil
+	}
+	return p
 }
 
 func cmdUnreleased(ts *testscript.TestScript, neg bool, args []string) {

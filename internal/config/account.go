@@ -89,8 +89,9 @@ func (c *Config) choose(s Selection) (*Chosen, error) {
 		}
 	}
 	return nil, &Error{
-		Msg:   "no account is configured",
-		Hints: []string{"run `jetsend login`, or set JETSEND_JID and JETSEND_PASSWORD_FILE"},
+		Msg:       "no account is configured",
+		Hints:     []string{"run `jetsend login`, or set JETSEND_JID and JETSEND_PASSWORD_FILE"},
+		noAccount: true,
 	}
 }
 

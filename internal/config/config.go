@@ -7,6 +7,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -170,6 +171,8 @@ type Error struct {
 	Msg   string
 	Hints []string // exact commands or the one thing to change
 	Err   error    // may be nil
+
+	noAccount bool // see [ErrNoAccount]
 }
 
 // Error implements error.
@@ -188,6 +191,12 @@ func (e *Error) Error() string {
 	}
 	return b.String()
 }
+
+// ErrNoAccount means that no account is configured and none is named. Use errors.Is.
+var ErrNoAccount = errors.New("no account")
+
+// Is reports that the error is [ErrNoAccount] where it says so.
+func (e *Error) Is(target error) bool { return target == ErrNoAccount && e.noAccount }
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }

@@ -31,6 +31,7 @@ type stage struct {
 	changed  chan struct{}
 	done     chan struct{}
 	reported []event.Event
+	devices  []omemo.Device
 }
 
 func newStage() *stage {
@@ -86,7 +87,7 @@ func (s *stage) DiscoInfo(_ context.Context, of jid.JID, _ string) (*session.Dis
 }
 
 // Devices implements [Keys].
-func (*stage) Devices(context.Context, jid.JID) ([]omemo.Device, error) { return nil, nil }
+func (s *stage) Devices(context.Context, jid.JID) ([]omemo.Device, error) { return s.devices, nil }
 
 // TestChoose: how long somebody is waited for, and what is said of it.
 func TestChoose(t *testing.T) {
@@ -156,4 +157,25 @@ func TestChoose(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestChooseProven: of clients of one form the one that a device with a verified key was heard from
+// goes first, for the others of that contact are refused.
+func TestChooseProven(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		jet := []string{jingle.NS, jingle.NSFile, jingle.NSJET, NSJETOMEMO}
+		s := newStage()
+		for _, name := range []string{"a", "b", "c"} {
+			s.comes(name, jet...)
+		}
+		s.devices = []omemo.Device{
+			{ID: 1, Trust: omemo.Undecided, At: jid.MustParse("juliet@jet.test/a")}, {ID: 2, Trust: omemo.Verified, At: jid.MustParse("juliet@jet.test/b")},
+			{ID: 3, Trust: omemo.Verified},
+		}
+		f := &Finder{Account: s, Keys: s, DB: openKeys(t), Report: s.report, Log: slog.New(slog.DiscardHandler)}
+		peers, err := f.Choose(t.Context(), Options{To: jid.MustParse("juliet@jet.test"), Wait: time.Minute})
+		if err != nil || len(peers) != 3 || peers[0].JID.Resource() != "b" {
+			t.Errorf("%v, %v", peers, err)
+		}
+	})
 }

@@ -2,6 +2,7 @@ package contact
 
 import (
 	"bytes"
+	"database/sql"
 	"log/slog"
 	"path/filepath"
 	"slices"
@@ -17,16 +18,23 @@ import (
 	"jetsend/internal/state"
 )
 
-// TestKnownSets: what a key has used is known of it from then on, and of no other one.
-func TestKnownSets(t *testing.T) {
+// openKeys is a state that remembers keys, until the test ends.
+func openKeys(t *testing.T) *sql.DB {
+	t.Helper()
 	db, err := state.Open(t.Context(), filepath.Join(t.TempDir(), "x.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = db.Close() }()
+	t.Cleanup(func() { _ = db.Close() })
 	if err := state.Migrate(t.Context(), db, "keys", []string{Schema, SchemaSets}); err != nil {
 		t.Fatal(err)
 	}
+	return db
+}
+
+// TestKnownSets: what a key has used is known of it from then on, and of no other one.
+func TestKnownSets(t *testing.T) {
+	db := openKeys(t)
 	var log bytes.Buffer
 	f := &Finder{DB: db, Log: slog.New(slog.NewTextHandler(&log, nil))}
 	bare := jid.MustParse("juliet@jet.test")

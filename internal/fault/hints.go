@@ -69,5 +69,8 @@ func TrustHints(t *omemo.TrustError) []string {
 	if t.Fingerprint != "" {
 		key += " " + Grouped(t.Fingerprint)
 	}
-	return []string{"compare " + key + " with what the contact's device shows; if it is the same, run `" + verify + "`"}
+	return []string{
+		"compare " + key + " with what the contact's device shows; if it is the same, run `" + verify + "`",
+		"or have both ends prove it: `jetsend invite` here, and `jetsend contacts add` on that machine",
+	}
 }
