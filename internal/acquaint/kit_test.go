@@ -62,13 +62,21 @@ func (s *servers) send(m *sent) {
 	}
 }
 
+// taps has the servers do something else from now on.
+func (s *servers) taps(tap func(*sent) []*sent) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tap = tap
+}
+
 // deliver does what two honest servers do.
 func (s *servers) deliver(m *sent) {
 	s.mu.Lock()
 	to, from := s.accounts[m.to.Bare()], s.accounts[m.from.Bare()]
 	var there bool
+	var self jid.JID
 	if to != nil {
-		there = to.online
+		there, self = to.online, to.self
 	}
 	switch m.kind {
 	case "subscribe":
@@ -95,7 +103,7 @@ func (s *servers) deliver(m *sent) {
 	}
 	switch m.kind {
 	case "iq":
-		if m.to == to.self {
+		if m.to == self {
 			_, _ = to.onIQ(context.Background(), stanza.IQ{From: m.from, To: m.to, Type: stanza.Set, Payload: m.children[0]})
 		}
 	case "greet":
