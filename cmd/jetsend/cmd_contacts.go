@@ -126,13 +126,13 @@ func runContactsChange(cmd *cobra.Command, a *app, do change, args []string) err
 	})
 }
 
-// shut keeps somebody who was removed from coming back by an invitation that they have used.
+// shut keeps somebody who was removed from coming back by an invitation, theirs or ours.
 func (a *app) shut(ctx context.Context, c *config.Config, who jid.JID) error {
 	account, dir, err := a.place(c)
 	if err != nil {
 		return err
 	}
-	err = a.openBook(ctx, dir, account, func(b *acquaint.Book, _ invite.Names) error { return b.Done(ctx, who) })
+	err = a.openBook(ctx, dir, account, func(b *acquaint.Book, _ invite.Names) error { return b.Shut(ctx, who) })
 	if errors.Is(err, errNoDeviceHere) {
 		return nil
 	}

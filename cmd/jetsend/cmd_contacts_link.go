@@ -90,7 +90,10 @@ func newContactsAdd(a *app) *cobra.Command {
 func (a *app) linkOf(ctx context.Context, args []string, o *addFlags) (link, name string, err error) {
 	if o.file.value != "" {
 		if len(args) > 1 {
-			return "", "", usagef("--link-file and %q: one invitation at a time", clean.Text(args[0]))
+			return "", "", usagef("--link-file and an argument: one invitation at a time")
+		}
+		if invite.IsLink(o.file.value) {
+			return "", "", usagef("--link-file takes the name of a file, and not the invitation itself").hint("run `jetsend contacts add` and paste it")
 		}
 		link, err = a.linkFrom(o.file.value)
 		return link, strings.Join(args, ""), err
@@ -99,8 +102,13 @@ func (a *app) linkOf(ctx context.Context, args []string, o *addFlags) (link, nam
 		link, err = a.askLink(ctx)
 		return link, "", err
 	}
-	name = strings.Join(args[1:], "")
+	if name = strings.Join(args[1:], ""); invite.IsLink(name) {
+		return "", "", usagef("one invitation, and a name for its issuer")
+	}
 	switch {
+	case cutOff(args[0]):
+		return "", "", usagef("the invitation is cut off: the shell has taken what stands behind the semicolon").
+			hint("run `jetsend contacts add` and paste it")
 	case args[0] == stdinArg:
 		link, err = a.linkFrom(stdinArg)
 	case invite.IsLink(args[0]):
@@ -108,6 +116,12 @@ func (a *app) linkOf(ctx context.Context, args []string, o *addFlags) (link, nam
 		a.print.Event(event.Warning{Text: "an invitation is a secret, and others on this machine may see arguments: paste it into `jetsend contacts add` next time"})
 	}
 	return link, name, err
+}
+
+// cutOff reports whether an argument is the beginning of a link that was not quoted.
+func cutOff(arg string) bool {
+	rest, ok := jid.CutScheme(arg)
+	return ok && strings.HasSuffix(rest, "?roster")
 }
 
 // linkFrom reads an invitation from a file or standard input.
@@ -178,11 +192,16 @@ func runRedeem(cmd *cobra.Command, a *app, text, name string, o addFlags) error 
 		return err
 	}
 	defer a.hangUp(ctx, e)
+	if name != "" { // now: the issuer may answer when this command has ended
+		if err := a.remember(ctx, c, name, l.Issuer); err != nil {
+			return fmt.Errorf("name %s: %w", l.Issuer, err)
+		}
+	}
 	if err := a.redeem(ctx, e, l, o.wait); err != nil {
 		return err
 	}
 	if name != "" {
-		if err := errors.Join(e.Roster().Name(ctx, l.Issuer, name), a.remember(ctx, c, name, l.Issuer)); err != nil {
+		if err := e.Roster().Name(ctx, l.Issuer, name); err != nil {
 			return fmt.Errorf("name %s: %w", l.Issuer, err)
 		}
 	}

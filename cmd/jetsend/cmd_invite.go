@@ -17,7 +17,6 @@ import (
 	"jetsend/internal/fault"
 	"jetsend/internal/invite"
 	"jetsend/internal/jid"
-	"jetsend/internal/transfer"
 )
 
 // invitationID is what tells invitations apart.
@@ -41,9 +40,10 @@ server can put in a key of its own, for none sees the secret that is in the link
 With JID only that address is let in: no harm comes of a link that falls into other hands.
 
 When a key of a contact is verified, the contact's other devices are refused until they are
-verified too, by "trust verify" or by another invitation made or taken there. Where that
-hits a device that has sent or received files you are asked first; without a terminal
---only-named says yes.
+verified too, by "trust verify", or by another invitation that is made for their address and
+used there. Where that hits a device that has sent or received files you are asked first, if
+the contact is known by JID, and told later otherwise; without a terminal --only-named
+says yes. A link for anybody is for new contacts: it adds no key to verified ones.
 
 --any-client also lets in one who shows no more than the link's token, as other XMPP clients
 do. The servers see that token, and it proves no key.
@@ -66,7 +66,7 @@ func newInviteCommand(a *app) *cobra.Command {
 		Use:     "invite [JID]",
 		GroupID: groupAccount,
 		Short:   "Make a link that makes somebody a contact with a proven key",
-		Long:    inviteHelp + "\n\n" + exitStatus(append(onlineCodes(), exitcode.Untrusted, exitcode.Offline)...),
+		Long:    inviteHelp + "\n\n" + exitStatus(append(onlineCodes(), exitcode.Offline, exitcode.Declined, exitcode.Untrusted)...),
 		Example: examples("jetsend invite", "jetsend invite romeo@montague.example --wait 10m", "jetsend invite --uses 5 --for 24h", "jetsend invite list"),
 		Args:    between(0, 1, "one JID"),
 		RunE:    func(cmd *cobra.Command, args []string) error { return runInvite(cmd, a, args, o) },
@@ -99,7 +99,7 @@ func runInvite(cmd *cobra.Command, a *app, args []string, o inviteFlags) error {
 	if err != nil {
 		return err
 	}
-	account, dir, err := a.place(c)
+	account, err := c.Choose(a.selection())
 	if err != nil {
 		return err
 	}
@@ -124,7 +124,7 @@ func runInvite(cmd *cobra.Command, a *app, args []string, o inviteFlags) error {
 		return err
 	}
 	a.print.Rows([]record{issued(link, t, a.now())})
-	a.handOut(link, o, dir, account.Addr)
+	a.handOut(link, o)
 	if o.wait == 0 {
 		return nil
 	}
@@ -138,8 +138,12 @@ func (a *app) invited(c *config.Config, account *config.Chosen, args []string, o
 		return who, usagef("--uses %d: a link may be used once, or up to %d times", o.uses, acquaint.MaxUses)
 	case o.good <= 0 || o.good > invitationAtMost:
 		return who, usagef("--for: a link is good for up to a year")
+	case o.anyClient && o.uses > 1:
+		return who, usagef("--any-client lets one in, and --uses %d more", o.uses).hint("make one link for each")
 	case len(args) == 0:
 		return who, nil
+	case invite.IsLink(args[0]):
+		return who, usagef("this is an invitation already").hint("run `jetsend contacts add` and paste it")
 	}
 	if who, err = resolveContact(c, args[0]); err != nil {
 		return who, err
@@ -164,21 +168,15 @@ func (a *app) inBook(ctx context.Context, c *config.Config, do func(*acquaint.Bo
 }
 
 // handOut says what is to be done with a link.
-func (a *app) handOut(l *invite.Link, o inviteFlags, dir string, account jid.JID) {
+func (a *app) handOut(l *invite.Link, o inviteFlags) {
 	if isTerminal(a.Stdout) && !o.noQR && !a.global.json {
 		a.console.line("%s", drawn(l.String()))
 	}
 	a.print.Note("the link is a secret: give it to the one whom you invite, and to nobody else")
 	a.print.Note("they run `jetsend contacts add` and paste it")
-	if o.wait > 0 {
-		return
+	if o.wait == 0 {
+		a.print.Note("to let them in run `%s`, unless it runs already", a.again("receive"))
 	}
-	lock, err := transfer.LockReceiver(dir, account, "")
-	if err != nil { // somebody receives, and lets them in
-		return
-	}
-	_ = lock.Release() // it was taken to see whether it is free
-	a.print.Note("to let them in run `%s`", a.again("receive"))
 }
 
 // awaitGuest stays until an invitation was used.
@@ -194,15 +192,20 @@ func (a *app) awaitGuest(ctx context.Context, c *config.Config, l *invite.Link, 
 	ctx, cancel := context.WithTimeoutCause(ctx, wait, late)
 	defer cancel()
 	i, err := e.Await(ctx, l.ID)
-	switch {
-	case errors.Is(err, late):
-		return &fault.Failure{Code: exitcode.Offline, Reason: "nobody has used the invitation", Hints: []string{"it stays good: run `" + a.again("receive") + "` to let them in"}}
-	case err != nil:
+	if err != nil && !errors.Is(err, late) {
 		return err
-	case i.Used == 0:
-		return usagef("the invitation has ended without a use: it is %s", i.State(a.now()))
 	}
-	return nil
+	if i.Used > 0 {
+		a.print.Note("the invitation was used %d of %d times", i.Used, i.Uses)
+		return nil
+	}
+	f := &fault.Failure{Code: exitcode.Offline, Reason: "nobody has used the invitation"}
+	if s := i.State(a.now()); s != "open" {
+		f.Code, f.Reason = exitcode.Declined, "nobody has used the invitation, and it is "+s
+	} else {
+		f.Hints = []string{"it stays good: run `" + a.again("receive") + "` to let them in"}
+	}
+	return f
 }
 
 func runInviteList(cmd *cobra.Command, a *app) error {

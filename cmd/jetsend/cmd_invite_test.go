@@ -54,9 +54,10 @@ func TestInvite(t *testing.T) {
 		t.Error("went online")
 	}
 	f.wants(0, []string{"waiting up to 1m for somebody"}, "invite", "--wait", "1m")
-	if len(f.dialled) != 1 || !f.dialled[0].Acquaint {
-		t.Errorf("dialled %+v", f.dialled)
+	if len(f.dialled) != 1 || !f.dialled[0].Acquaint || !strings.Contains(f.err.String(), "was used 1 of 1 times") {
+		t.Errorf("dialled %+v\n%s", f.dialled, f.err.String())
 	}
+	f.wants(2, []string{"--any-client lets one in"}, "invite", "--any-client", "--uses=2")
 }
 
 // TestRefusedDevices: which devices an invitation makes useless is said before, and asked where
@@ -139,6 +140,15 @@ func TestContactsAddLink(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.wants(2, []string{"not an invitation of jetsend"}, "contacts", "add", "--link-file", filepath.Join(f.env["HOME"], "link"))
+	for _, args := range [][]string{
+		{"contacts", "add", "--link-file", "x", "y", l.String()}, {"contacts", "add", "a@b.example", l.String()}, {"contacts", "add", "a@b.example", "c", l.String()},
+		{"contacts", "add", "--link-file", l.String()}, {"invite", "a@b.example", l.String()}, {"invite", l.String()}, {"register", l.String()}, {"logout", l.String()},
+	} {
+		if f.wants(2, nil, args...); strings.Contains(f.err.String(), l.String()[len(l.String())-40:]) {
+			t.Errorf("the secret is shown: %s", f.err.String())
+		}
+	}
+	f.wants(2, []string{"the invitation is cut off", "run `jetsend contacts add` and paste it"}, "contacts", "add", "xmpp:romeo@montague.example?roster")
 	want := []string{"redeem romeo@montague.example", "redeem romeo@montague.example", "name romeo@montague.example romeo"}
 	if !slices.Equal(f.endpoint.done, want) {
 		t.Errorf("%q", f.endpoint.done)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -253,12 +254,21 @@ func (l *login) publish(ctx context.Context) error {
 	return nil
 }
 
-// remember stores the password and writes the account.
-func (l *login) remember() (err error) {
+// remember stores the password, writes the account, and says so.
+func (l *login) remember() error {
+	done, err := l.keepAccount()
+	if err == nil {
+		l.print.Note("%s", done)
+	}
+	return err
+}
+
+// keepAccount stores the password and writes the account. It returns what is to be said of that.
+func (l *login) keepAccount() (done string, err error) {
 	a := config.Account{JID: l.chosen.Addr.String(), Server: l.Env("JETSEND_SERVER")}
 	if ca := l.envPath("JETSEND_TLS_CA_FILE"); ca != "" {
 		if a.TLSCAFile, err = filepath.Abs(ca); err != nil {
-			return &config.Error{Msg: "JETSEND_TLS_CA_FILE", Err: err}
+			return "", &config.Error{Msg: "JETSEND_TLS_CA_FILE", Err: err}
 		}
 	}
 	where := "the password is not stored"
@@ -268,19 +278,59 @@ func (l *login) remember() (err error) {
 	keep := l.keep && l.store == ""
 	if !keep {
 		if where, err = l.storePassword(&a); err != nil {
-			return err
+			return "", err
 		}
 	}
 	if err := config.SetAccount(l.file, l.chosen.Name, a, keep); err != nil {
-		return err
+		return "", err
 	}
 	if l.chosen.Keyring && !a.Keyring && !keep {
 		if err := l.keyring.Delete(a.JID); err != nil && !errors.Is(err, config.ErrNotInKeyring) {
 			l.print.Event(event.Warning{Text: "the password is still in the keyring: " + err.Error()})
 		}
 	}
-	l.print.Note("account %s written to %s, %s", clean.Text(l.chosen.Name), clean.Text(l.file), where)
-	return nil
+	return fmt.Sprintf("account %s written to %s, %s", clean.Text(l.chosen.Name), clean.Text(l.file), where), nil
+}
+
+// before keeps the new password where it belongs, and only then has the server told: nobody else
+// knows one that was made. What the server refuses is taken back.
+func (l *login) before(tell func() error) error {
+	old, known := l.config.Accounts[l.chosen.Name]
+	ring, ringErr := l.keyring.Get(l.chosen.Addr.String())
+	done, err := l.keepAccount()
+	if err != nil {
+		return err
+	}
+	err = tell()
+	var no *session.RegisterError
+	switch {
+	case err == nil:
+		l.print.Note("%s", done)
+	case errors.As(err, &no):
+		l.takeBack(old, known, ring, ringErr == nil)
+	}
+	return err
+}
+
+// takeBack has the configuration and the keyring be as they were.
+func (l *login) takeBack(old config.Account, known bool, ring string, inRing bool) {
+	var err error
+	if known {
+		err = config.SetAccount(l.file, l.chosen.Name, old, false)
+	} else {
+		err = config.RemoveAccount(l.file, l.chosen.Name)
+	}
+	switch {
+	case inRing:
+		err = errors.Join(err, l.keyring.Set(l.chosen.Addr.String(), ring))
+	default:
+		if kerr := l.keyring.Delete(l.chosen.Addr.String()); !errors.Is(kerr, config.ErrNotInKeyring) && !errors.Is(kerr, config.ErrNoKeyring) {
+			err = errors.Join(err, kerr)
+		}
+	}
+	if err != nil {
+		l.print.Event(event.Warning{Text: "a password that is none is still kept: " + err.Error()})
+	}
 }
 
 // storePassword keeps the password as --store says and tells where.

@@ -93,12 +93,15 @@ func (r *registration) make(ctx context.Context) error {
 		return err
 	}
 	o := dialOptions{Account: r.chosen, Password: r.password, RootCAs: roots, Log: r.log}
-	if err := r.register(ctx, o, r.token, r.fill); err != nil {
-		return r.refused(err)
-	}
-	r.print.Note("the account %s is made", r.chosen.Addr)
-	if err := r.remember(); err != nil { // before the login: nobody else knows the password
+	err = r.before(func() error {
+		err := r.register(ctx, o, r.token, r.fill)
+		if err == nil {
+			r.print.Note("the account %s is made", r.chosen.Addr)
+		}
 		return err
+	})
+	if err != nil {
+		return r.refused(err)
 	}
 	if err := r.publish(ctx); err != nil {
 		return err
@@ -121,6 +124,8 @@ func (r *registration) address(ctx context.Context, args []string) (address stri
 	domain := ""
 	for _, arg := range args {
 		switch isLink := invite.Token(arg) != ""; {
+		case invite.IsLink(arg):
+			return "", usagef("this is an invitation of a person, not of a server").hint("run `jetsend contacts add` and paste it; an account is made on the way")
 		case isLink && r.token == "":
 			var named string
 			if named, domain, err = r.invitation(arg); err != nil {
@@ -152,6 +157,7 @@ func (r *registration) invitation(link string) (address, domain string, err erro
 		return "", "", usagef("%q is not an invitation of a server", clean.Text(link))
 	}
 	r.token = invite.Token(link)
+	r.print.Event(event.Warning{Text: "others on this machine may see arguments, and whoever has the invitation first has the account"})
 	if j.Local() != "" && registers(link) {
 		address = j.Bare().String()
 	}
@@ -176,14 +182,18 @@ func (r *registration) askAddress(ctx context.Context, domain string) (string, e
 		return "", missing
 	}
 	defer func() { _ = t.Close() }() // nothing is left in it
-	if domain == "" {
-		return t.Ask(ctx, "address that you want (name@domain): ")
+	ask := "address that you want (name@domain): "
+	if domain != "" {
+		ask = "name that you want at " + clean.Text(domain) + ": "
 	}
-	name, err := t.Ask(ctx, "name that you want at "+clean.Text(domain)+": ")
-	if err != nil || strings.Contains(name, "@") {
-		return name, err
+	typed, err := t.Ask(ctx, ask)
+	switch {
+	case err == nil && typed == "":
+		return "", usagef("no address was typed").hint("run `jetsend register name@domain`")
+	case err == nil && domain != "" && !strings.Contains(typed, "@"):
+		typed += "@" + domain
 	}
-	return name + "@" + domain, nil
+	return typed, err
 }
 
 // choosePassword takes the password from the environment or a person, or makes one.
@@ -203,7 +213,7 @@ func (r *registration) choosePassword(ctx context.Context) error {
 		return err
 	case person && !r.generate:
 		var err error
-		if r.password, err = r.typed(ctx, "(empty: one is made and kept): "); r.password != "" || err != nil {
+		if r.password, err = r.typed(ctx, " (empty: one is made and kept): "); r.password != "" || err != nil {
 			return err
 		}
 	}
@@ -223,12 +233,12 @@ func (a *app) typed(ctx context.Context, what string) (string, error) {
 	defer func() { _ = t.Close() }() // nothing is left in it
 	defer a.console.hold()()
 	for range passwordTries {
-		first, err := t.Password(ctx, "new password "+what)
+		first, err := t.Password(ctx, "new password"+what)
 		if err != nil || first == "" {
 			return "", err
 		}
 		if len(first) < passwordAtLeast {
-			a.print.Event(event.Warning{Text: fmt.Sprintf("a password has at least %d characters: try again", passwordAtLeast)})
+			a.print.Event(event.Warning{Text: fmt.Sprintf("a password has at least %d bytes: try again", passwordAtLeast)})
 			continue
 		}
 		again, err := t.Password(ctx, "the same password again: ")
@@ -260,7 +270,11 @@ func (r *registration) fill(ctx context.Context, f *session.Form) error {
 func (r *registration) answer(ctx context.Context, f *session.FormField) error {
 	label := clean.Text(cmp.Or(f.Label, f.Var))
 	for _, at := range f.Media {
-		r.print.Note("to see what is asked open %s", clean.Text(at))
+		if isPage(at) {
+			r.print.Note("to see what is asked open %s", clean.Text(at))
+		} else {
+			r.print.Note("the server asks about a picture, which cannot be shown here")
+		}
 	}
 	switch {
 	case f.Type == "fixed":
@@ -289,7 +303,11 @@ func (r *registration) answer(ctx context.Context, f *session.FormField) error {
 	if len(f.Options) > 0 {
 		label += " (" + clean.Text(strings.Join(f.Options, ", ")) + ")"
 	}
-	f.Value, err = t.Ask(ctx, label+": ")
+	ask := t.Ask
+	if f.Type == "text-private" {
+		ask = t.Password
+	}
+	f.Value, err = ask(ctx, label+": ")
 	return err
 }
 
@@ -359,26 +377,52 @@ func runPassword(cmd *cobra.Command, a *app, generate bool) (err error) {
 		kept = false
 		a.print.Event(event.Warning{Text: "the password comes from " + outside + ": change it there as well"})
 	}
+	old, err := a.lookup(ctx, a.secrets(), l.chosen)
+	if err != nil {
+		return err
+	}
 	if l.password, err = a.newPassword(ctx, kept, generate); err != nil {
 		return err
 	}
-	e, err := a.open(ctx, l.config, l.chosen, nil)
+	e, err := a.open(ctx, l.config, l.chosen, func(o *dialOptions) { o.Password = old })
 	if err != nil {
 		return err
 	}
 	defer a.hangUp(ctx, e)
-	if err := e.ChangePassword(ctx, l.password); err != nil {
+	tell := func() error { return l.tell(ctx, e, old) }
+	if l.store = storeFile; l.chosen.Keyring {
+		l.store = storeKeyring
+	}
+	if !kept {
+		err = tell()
+	} else {
+		err = l.before(tell)
+	}
+	if err != nil {
 		return (&registration{login: *l}).refused(err)
 	}
 	a.print.Note("%s has its new password", l.chosen.Addr)
-	if !kept {
-		return nil
+	return nil
+}
+
+// tell changes the password. Where the server's answer is lost, a login with the old one tells
+// whether that was before the change: then it counts as refused.
+func (l *login) tell(ctx context.Context, e endpoint, old string) error {
+	err := e.ChangePassword(ctx, l.password)
+	var no *session.RegisterError
+	if err == nil || errors.As(err, &no) {
+		return err
 	}
-	l.store = storeFile
-	if l.chosen.Keyring {
-		l.store = storeKeyring
+	again, lerr := l.open(ctx, l.config, l.chosen, func(o *dialOptions) { o.Password = old })
+	if lerr == nil {
+		l.hangUp(ctx, again)
+		return errors.Join(err, &session.RegisterError{Condition: "undefined-condition", Text: "it was not changed"})
 	}
-	return l.remember()
+	var auth *session.AuthError
+	if errors.As(lerr, &auth) && auth.Condition == wrongPassword {
+		return nil // it has been changed
+	}
+	return fmt.Errorf("whether the password is another one now is not known: %w", err)
 }
 
 // newPassword is typed, or made where it can be kept.
@@ -386,7 +430,7 @@ func (a *app) newPassword(ctx context.Context, kept, generate bool) (password st
 	if a.interactive() && !generate {
 		what := ": "
 		if kept {
-			what = "(empty: one is made and kept): "
+			what = " (empty: one is made and kept): "
 		}
 		if password, err = a.typed(ctx, what); err != nil || password != "" {
 			return password, err

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	"jetsend/internal/config"
 	"jetsend/internal/invite"
 	"jetsend/internal/jid"
 	"jetsend/internal/session"
@@ -180,4 +183,66 @@ func TestInvitedWithoutAccount(t *testing.T) {
 	f.tty = nil
 	f.file("link", l.String())
 	f.wants(3, []string{"no account is configured"}, "contacts", "add", "--link-file", filepath.Join(f.env["HOME"], "link"))
+}
+
+// TestRegisterKeepsFirst: a password that was made is kept before the server hears it, or the
+// server does not; and what the server refuses is not kept.
+func TestRegisterKeepsFirst(t *testing.T) {
+	f := newFixture(t)
+	f.registers("")
+	f.ring.err = errors.New("locked")
+	f.wants(3, []string{"store the password: locked"}, "register", "romeo@montague.example", "--store=keyring")
+	if len(f.registered) > 0 {
+		t.Errorf("the server was told: %q", f.registered)
+	}
+	f.tty.answers = []string{""}
+	f.wants(0, []string{"readable by you alone"}, "register", "romeo@montague.example")
+	f = newFixture(t)
+	f.registers("")
+	f.registerErr = &session.RegisterError{Condition: "conflict"}
+	f.wants(8, nil, "register", "romeo@montague.example")
+	if c, err := config.Load(config.Options{File: filepath.Join(f.env["HOME"], ".config/jetsend/config.yaml")}); err != nil || len(c.Accounts) > 0 || len(f.ring.m) > 0 {
+		t.Errorf("%+v, %v, %v", c.Accounts, f.ring.m, err)
+	}
+	// The answer to a change was lost: a login tells.
+	for _, tt := range []struct {
+		dials []error
+		code  int
+		want  string
+	}{
+		{[]error{nil, nil}, 8, "old"},
+		{[]error{nil, &session.AuthError{Condition: wrongPassword}}, 0, "new enough"},
+		{[]error{nil, session.ErrSessionLost}, 5, "new enough"},
+	} {
+		f := newFixture(t)
+		f.file(".config/jetsend/config.yaml", "accounts: {home: {jid: juliet@capulet.example, keyring: true}}\n")
+		f.registers("new enough", "new enough")
+		f.ring.m["juliet@capulet.example"] = "old"
+		f.endpoint.result = session.ErrSessionLost
+		f.dialling = func(context.Context) error {
+			err := tt.dials[0]
+			tt.dials = tt.dials[1:]
+			return err
+		}
+		f.wants(tt.code, nil, "account", "password")
+		if got := f.ring.m["juliet@capulet.example"]; got != tt.want {
+			t.Errorf("%d: kept %q", tt.code, got)
+		}
+	}
+}
+
+// TestNothingTyped: Enter is no address.
+func TestNothingTyped(t *testing.T) {
+	f := newFixture(t)
+	f.file(".config/jetsend/config.yaml", "accounts: {home: {jid: juliet@capulet.example}}\n")
+	f.registers("")
+	f.wants(2, []string{"no address was typed"}, "register")
+	f.registers("")
+	f.wants(2, []string{"no address was typed"}, "register", "xmpp:capulet.example?register;preauth=T")
+	f = newFixture(t)
+	f.registers("", "")
+	f.wants(2, []string{"no address was typed"}, "login")
+	if len(f.registered) > 0 {
+		t.Errorf("registered %q", f.registered)
+	}
 }

@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"jetsend/internal/invite"
 )
 
 // globalFlags are the flags of every command.
@@ -143,9 +146,9 @@ func between(least, most int, names string) cobra.PositionalArgs {
 		var err *usageError
 		switch {
 		case len(args) > most && most == 0:
-			err = usagef("%s takes no argument, got %q", cmd.CommandPath(), args[0])
+			err = usagef("%s takes no argument, got %s", cmd.CommandPath(), shown(args[0]))
 		case len(args) > most:
-			err = usagef("%s takes %s and no more, got %q", cmd.CommandPath(), names, args[most])
+			err = usagef("%s takes %s and no more, got %s", cmd.CommandPath(), names, shown(args[most]))
 		case len(args) < least:
 			err = usagef("%s needs %s", cmd.CommandPath(), names)
 		default:
@@ -153,6 +156,14 @@ func between(least, most int, names string) cobra.PositionalArgs {
 		}
 		return err.hint("%s", "usage: "+cmd.UseLine())
 	}
+}
+
+// shown is an argument in an error: an invitation is a secret.
+func shown(arg string) string {
+	if invite.IsLink(arg) {
+		return "an invitation"
+	}
+	return strconv.Quote(arg)
 }
 
 // examples formats the example section of a help text.

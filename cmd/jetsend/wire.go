@@ -103,7 +103,11 @@ func (o online) Await(ctx context.Context, id invitationID) (*acquaint.Invitatio
 
 // Redeem implements endpoint.
 func (o online) Redeem(ctx context.Context, l *invite.Link) error {
-	t, err := o.party.Book.Take(ctx, l)
+	own, err := acquaint.Names(ctx, o.OMEMO())
+	if err != nil {
+		return err
+	}
+	t, err := o.party.Book.Take(ctx, l, own)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"jetsend/internal/invite"
 	"jetsend/internal/jid"
+	"jetsend/internal/omemo"
 )
 
 // wants fails unless two lists are the same.
@@ -155,28 +156,145 @@ func TestAway(t *testing.T) {
 	})
 }
 
-// TestRemoved: who was removed does not come back by the invitation that they have used, nor
-// by one that was being accepted.
+// removes takes somebody off the list, and forgets their keys.
+func (p *person) removes(who *person) {
+	p.t.Helper()
+	s := p.account.servers
+	s.mu.Lock()
+	delete(p.account.sees, who.account.self.Bare())
+	delete(p.account.ahead, who.account.self.Bare())
+	s.mu.Unlock()
+	if err := errors.Join(p.Book.Shut(p.t.Context(), who.account.self), p.keys.forget(p.t.Context())); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// TestRemoved: who was removed does not come back by the invitation that they have used.
 func TestRemoved(t *testing.T) {
-	two(t, func(t *testing.T, s *servers, juliet, romeo *person) {
+	two(t, func(t *testing.T, _ *servers, juliet, romeo *person) {
 		l := juliet.issues(Terms{})
 		if err := romeo.redeems(l); err != nil {
 			t.Fatal(err)
 		}
-		removes := func() {
-			s.mu.Lock()
-			juliet.account.sees = map[jid.JID]bool{}
-			s.mu.Unlock()
-			if err := errors.Join(juliet.Book.Done(t.Context(), romeo.account.self), juliet.keys.forget(t.Context())); err != nil {
-				t.Fatal(err)
-			}
-		}
-		removes()
+		juliet.removes(romeo)
 		if err := romeo.redeems(l); err != nil {
 			t.Errorf("the same answer: %v", err)
 		}
 		wants(t, "juliet knows", juliet.knows())
 		wants(t, "juliet shows herself to", juliet.shows())
+	})
+}
+
+// TestRemovedForGood: nor with other keys, while the invitation is open.
+func TestRemovedForGood(t *testing.T) {
+	two(t, func(t *testing.T, _ *servers, juliet, romeo *person) {
+		l := juliet.issues(Terms{Uses: 5})
+		if err := romeo.redeems(l); err != nil {
+			t.Fatal(err)
+		}
+		juliet.removes(romeo)
+		romeo.keys.named = []omemo.Device{deviceOf('x')}
+		var verdict *VerdictError
+		if err := romeo.redeems(l); !errors.As(err, &verdict) || verdict.Verdict != invite.Revoked {
+			t.Errorf("%v", err)
+		}
+		wants(t, "juliet knows", juliet.knows())
+		wants(t, "juliet shows herself to", juliet.shows())
+	})
+}
+
+// TestGivenUp: a link that was taken goes with its issuer, when the user removes them.
+func TestGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &servers{}
+		juliet, romeo := s.somebody(t, julietJID), s.somebody(t, romeoJID)
+		if err := romeo.redeems(juliet.issues(Terms{})); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatal(err)
+		}
+		romeo.removes(juliet)
+		defer romeo.runs()()
+		defer juliet.runs()()
+		time.Sleep(2 * sayLatest)
+		wants(t, "romeo knows", romeo.knows())
+		wants(t, "romeo shows himself to", romeo.shows())
+	})
+}
+
+// TestSameNames: what we say of ourselves is the same until it is answered, whatever the server says
+// our devices are; so a yes that was lost stays a yes.
+func TestSameNames(t *testing.T) {
+	two(t, func(t *testing.T, s *servers, juliet, romeo *person) {
+		romeo.keys.named = append(romeo.keys.named, deviceOf('s'))
+		l := juliet.issues(Terms{})
+		s.taps(func(m *sent) []*sent {
+			if p := m.payload(); p != nil && p.Name.Local == "confirm" {
+				return nil
+			}
+			return []*sent{m}
+		})
+		if err := romeo.redeems(l); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatal(err)
+		}
+		s.taps(nil)
+		romeo.keys.named = romeo.keys.named[:1]
+		time.Sleep(10 * time.Minute)
+		if err := romeo.redeems(l); err != nil {
+			t.Error(err)
+		}
+		wants(t, "juliet knows", juliet.knows(), romeosKey, "romeo@montague.example s")
+		wants(t, "romeo knows", romeo.knows(), julietsKey)
+	})
+}
+
+// TestTwoProcesses: what one process of the account has settled is an answer for the other one, too.
+func TestTwoProcesses(t *testing.T) {
+	two(t, func(t *testing.T, s *servers, juliet, romeo *person) {
+		l := juliet.issues(Terms{})
+		taken := romeo.takes(l)
+		s.taps(func(m *sent) []*sent {
+			if p := m.payload(); p != nil && p.Name.Local == "confirm" { // the daemon was first
+				if _, err := romeo.Book.Settle(context.Background(), taken, func(context.Context, *sql.Tx) error { return nil }); err != nil {
+					t.Error(err)
+				}
+			}
+			return []*sent{m}
+		})
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := romeo.Party.Redeem(ctx, taken); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestGone: a session that has ended ends the waiting.
+func TestGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &servers{done: make(chan struct{})}
+		juliet, romeo := s.somebody(t, julietJID), s.somebody(t, romeoJID)
+		l := juliet.issues(Terms{})
+		time.AfterFunc(time.Second, func() { close(s.done) })
+		if err := romeo.redeems(l); !errors.Is(err, errGone) {
+			t.Errorf("redeem: %v", err)
+		}
+		if i, err := juliet.Await(t.Context(), l.ID); !errors.Is(err, errGone) || i.Used != 0 {
+			t.Errorf("await: %+v, %v", i, err)
+		}
+		juliet.Run(t.Context())
+	})
+}
+
+// TestMind: devices of somebody that are refused from now on, and were used, are told of.
+func TestMind(t *testing.T) {
+	two(t, func(t *testing.T, _ *servers, juliet, romeo *person) {
+		juliet.keys.known = []omemo.Device{
+			{ID: 1, Trust: omemo.Undecided, Active: true, LastUsed: time.Now()}, {ID: 2, Trust: omemo.Undecided, Active: true},
+			{ID: 3, Trust: omemo.Verified, Active: true, LastUsed: time.Now()}, {ID: 4, Trust: omemo.Undecided, LastUsed: time.Now()},
+		}
+		if err := romeo.redeems(juliet.issues(Terms{})); err != nil {
+			t.Fatal(err)
+		}
+		wants(t, "told", juliet.warned(), "device 1 of romeo@montague.example is refused from now on, until its key is verified")
 	})
 }
 
@@ -201,10 +319,7 @@ func TestAwait(t *testing.T) {
 // TestSettleOnce: an answer is taken once, whatever other process is at the same link.
 func TestSettleOnce(t *testing.T) {
 	two(t, func(t *testing.T, _ *servers, juliet, romeo *person) {
-		taken, err := romeo.Book.Take(t.Context(), juliet.issues(Terms{}))
-		if err != nil {
-			t.Fatal(err)
-		}
+		taken := romeo.takes(juliet.issues(Terms{}))
 		verified := 0
 		for _, want := range []bool{true, false} {
 			settled, err := romeo.Book.Settle(t.Context(), taken, func(context.Context, *sql.Tx) error { verified++; return nil })

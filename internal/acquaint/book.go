@@ -38,7 +38,8 @@ CREATE TABLE redemptions (
 	invitation BLOB    NOT NULL,
 	jid        TEXT    NOT NULL,
 	names      BLOB    NOT NULL, -- their digest; empty: by the token alone
-	accepted   INTEGER NOT NULL, -- the subscription is, or is not to be any more
+	accepted   INTEGER NOT NULL, -- the subscription is
+	closed     INTEGER NOT NULL, -- the user has removed them since
 	at         INTEGER NOT NULL,
 	PRIMARY KEY (invitation, jid, names)
 ) STRICT, WITHOUT ROWID;
@@ -48,6 +49,7 @@ CREATE TABLE taken (
 	confirm_key BLOB   NOT NULL CHECK (length(confirm_key) = 32),
 	issuer     TEXT    NOT NULL,
 	names      BLOB    NOT NULL,
+	own        BLOB    NOT NULL, -- names of ours
 	nonce      BLOB    NOT NULL CHECK (length(nonce) = 16),
 	made       INTEGER NOT NULL
 ) STRICT;
@@ -72,7 +74,8 @@ func OpenBook(ctx context.Context, db *sql.DB, now func() time.Time) (*Book, err
 	if err := state.Migrate(ctx, db, owner, schema); err != nil {
 		return nil, err
 	}
-	return &Book{db, now}, nil
+	b := &Book{db, now}
+	return b, b.change(ctx, "sweep the invitations", func(ctx context.Context, tx *sql.Tx) error { return sweep(ctx, tx, now()) })
 }
 
 // Terms are what an invitation is good for.
@@ -135,9 +138,6 @@ func (b *Book) Issue(ctx context.Context, l *invite.Link, t Terms) error {
 		bound = t.Bound.Bare().String()
 	}
 	err := state.Write(ctx, b.db, func(tx *sql.Tx) error {
-		if err := sweep(ctx, tx, now); err != nil {
-			return err
-		}
 		var open int
 		const count = `SELECT count(*) FROM invitations WHERE ended = 0 AND expires > ?`
 		if err := tx.QueryRowContext(ctx, count, now.UnixMilli()).Scan(&open); err != nil {
@@ -283,13 +283,18 @@ type Redemption struct {
 }
 
 // Redeem counts somebody who has proved to hold the link, by their address and keys, and has
-// verify verify these in the same transaction; or finds that they came before.
-func (b *Book) Redeem(ctx context.Context, r *invite.Redeem, verify func(context.Context, *sql.Tx) error) (out Redemption, err error) {
-	digest := r.Devices.Digest()
+// these verified in the same transaction; or finds that they came before. A link that anybody may
+// use adds no keys to those of a contact of whom some are verified: who has it may have a server that
+// says that they are that contact.
+func (b *Book) Redeem(ctx context.Context, r *invite.Redeem, keys Keys) (out Redemption, err error) {
+	digest, who := r.Devices.Digest(), r.From.Bare()
 	err = state.Write(ctx, b.db, func(tx *sql.Tx) error {
-		out, err = b.count(ctx, tx, r.ID, r.From.Bare(), digest[:])
+		proven, err := keys.HasVerified(ctx, tx, who)
+		if err == nil {
+			out, err = b.count(ctx, tx, r.ID, who, digest[:], proven)
+		}
 		if err == nil && out.Fresh {
-			err = verify(ctx, tx)
+			err = keys.Vouch(ctx, tx, who, devicesOf(r.Devices))
 		}
 		return err
 	})
@@ -299,8 +304,8 @@ func (b *Book) Redeem(ctx context.Context, r *invite.Redeem, verify func(context
 	return out, nil
 }
 
-// LetIn counts somebody who shows the token alone, which proves nothing: for an invitation that
-// allows it, and who has not proved more.
+// LetIn counts somebody who shows the token alone, which proves nothing: the first one, of an
+// invitation that allows it, unless they have proved more.
 func (b *Book) LetIn(ctx context.Context, id [invite.IDSize]byte, who jid.JID) (out Redemption, err error) {
 	err = state.Write(ctx, b.db, func(tx *sql.Tx) error {
 		i, err := get(ctx, tx, id)
@@ -310,7 +315,15 @@ func (b *Book) LetIn(ctx context.Context, id [invite.IDSize]byte, who jid.JID) (
 		if !i.AnyClient {
 			return ErrUnknown
 		}
-		out, err = b.count(ctx, tx, id, who.Bare(), nil)
+		var others int
+		const in = `SELECT count(*) FROM redemptions WHERE invitation = ?1 AND (names = x'' AND jid <> ?2 OR names <> x'' AND jid = ?2)`
+		if err := tx.QueryRowContext(ctx, in, id[:], who.Bare().String()).Scan(&others); err != nil {
+			return err
+		}
+		if others > 0 {
+			return ErrUnknown
+		}
+		out, err = b.count(ctx, tx, id, who.Bare(), nil, false)
 		return err
 	})
 	if err != nil {
@@ -319,42 +332,68 @@ func (b *Book) LetIn(ctx context.Context, id [invite.IDSize]byte, who jid.JID) (
 	return out, nil
 }
 
-func (b *Book) count(ctx context.Context, tx *sql.Tx, id [invite.IDSize]byte, who jid.JID, digest []byte) (out Redemption, err error) {
+// before is what an address has done with an invitation so far.
+type before struct{ same, accepted, closed bool }
+
+func lookBefore(ctx context.Context, tx *sql.Tx, id [invite.IDSize]byte, who jid.JID, digest []byte) (was before, err error) {
+	const query = `SELECT coalesce(max(names = ?3), 0), coalesce(max(accepted), 0), coalesce(max(closed), 0)
+		FROM redemptions WHERE invitation = ?1 AND jid = ?2`
+	err = tx.QueryRowContext(ctx, query, id[:], who.String(), digest).Scan(&was.same, &was.accepted, &was.closed)
+	return was, err
+}
+
+// count judges somebody who comes, and counts them where they are new and let in. proven says
+// that keys of theirs are verified already.
+func (b *Book) count(ctx context.Context, tx *sql.Tx, id [invite.IDSize]byte, who jid.JID, digest []byte, proven bool) (out Redemption, err error) {
+	digest = append([]byte{}, digest...) // not null
 	i, err := get(ctx, tx, id)
 	if err != nil {
 		return out, err
 	}
-	digest = append([]byte{}, digest...) // not null
-	var accepted bool
-	const before = `SELECT accepted FROM redemptions WHERE invitation = ? AND jid = ? AND names = ?`
-	err = tx.QueryRowContext(ctx, before, id[:], who.String(), digest).Scan(&accepted)
-	if err == nil {
-		return Redemption{Verdict: invite.Accepted, Accept: !accepted}, nil
-	}
-	if !errors.Is(err, sql.ErrNoRows) {
+	was, err := lookBefore(ctx, tx, id, who, digest)
+	if err != nil {
 		return out, err
 	}
+	if was.same {
+		return Redemption{Verdict: invite.Accepted, Accept: !was.accepted && !was.closed}, nil
+	}
 	now := b.now()
-	out.Verdict = i.verdict(now)
-	if !i.Bound.IsZero() && i.Bound != who {
+	switch out.Verdict = i.verdict(now); {
+	case was.closed:
+		out.Verdict = invite.Revoked
+	case !i.Bound.IsZero() && i.Bound != who:
 		out.Verdict = invite.Other
+	case i.Bound.IsZero() && proven:
+		out.Verdict = invite.Known
 	}
 	if out.Verdict != invite.Accepted {
 		return out, nil
 	}
-	out.Fresh, out.Accept = true, true
-	if _, err = tx.ExecContext(ctx, `INSERT INTO redemptions VALUES (?, ?, ?, 0, ?)`, id[:], who.String(), digest, now.UnixMilli()); err != nil {
+	out.Fresh, out.Accept = true, !was.accepted
+	const store = `INSERT INTO redemptions VALUES (?, ?, ?, ?, 0, ?)`
+	if _, err = tx.ExecContext(ctx, store, id[:], who.String(), digest, was.accepted, now.UnixMilli()); err != nil {
 		return out, err
 	}
 	const use = `UPDATE invitations SET used = used + 1, ended = iif(used + 1 >= uses, ?2, ended) WHERE id = ?1`
 	return out, one(tx.ExecContext(ctx, use, id[:], now.UnixMilli()))
 }
 
-// Done says that nobody needs to accept the subscription of who has redeemed invitations any
-// more: it is accepted, or the user has decided otherwise.
-func (b *Book) Done(ctx context.Context, who jid.JID) error {
+// Accepted says that somebody who has redeemed invitations is let in.
+func (b *Book) Accepted(ctx context.Context, who jid.JID) error {
 	return b.change(ctx, "remember who has redeemed", func(ctx context.Context, tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `UPDATE redemptions SET accepted = 1 WHERE jid = ?`, who.Bare().String())
+		return err
+	})
+}
+
+// Shut is for somebody whom the user removes: by what they have redeemed they do not come back,
+// and a link of theirs that was taken is forgotten.
+func (b *Book) Shut(ctx context.Context, who jid.JID) error {
+	return b.change(ctx, "shut out who has redeemed", func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE redemptions SET closed = 1 WHERE jid = ?`, who.Bare().String())
+		if err == nil {
+			_, err = tx.ExecContext(ctx, `DELETE FROM taken WHERE issuer = ?`, who.Bare().String())
+		}
 		return err
 	})
 }
@@ -362,28 +401,33 @@ func (b *Book) Done(ctx context.Context, who jid.JID) error {
 // Taken is a link that was taken and not confirmed.
 type Taken struct {
 	invite.Letter
+	Made time.Time
+
 	keys  invite.Keys
+	own   invite.Names // what we say of ourselves, the same again and again
 	nonce [invite.NonceSize]byte
-	Made  time.Time
 }
 
-// Take remembers a link until it is confirmed. One that is known stays as it is.
-func (b *Book) Take(ctx context.Context, l *invite.Link) (t *Taken, err error) {
+// errAnother means that a link differs from one of the same id that was taken.
+var errAnother = errors.New("another invitation with the same id was taken before")
+
+// Take remembers a link until it is confirmed, and the devices of ours to be named. One that is
+// known stays as it is.
+func (b *Book) Take(ctx context.Context, l *invite.Link, own invite.Names) (t *Taken, err error) {
 	k, nonce := l.Keys(), invite.NewNonce()
 	err = state.Write(ctx, b.db, func(tx *sql.Tx) error {
-		if err := sweep(ctx, tx, b.now()); err != nil {
-			return err
-		}
-		const store = `INSERT INTO taken VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET
-			redeem_key = excluded.redeem_key, confirm_key = excluded.confirm_key, issuer = excluded.issuer, names = excluded.names`
-		if _, err := tx.ExecContext(ctx, store, l.ID[:], k.Redeem[:], k.Confirm[:], l.Issuer.String(), encode(l.Names), nonce[:], b.now().UnixMilli()); err != nil {
+		const store = `INSERT INTO taken VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+		if _, err := tx.ExecContext(ctx, store, l.ID[:], k.Redeem[:], k.Confirm[:], l.Issuer.String(), encode(l.Names), encode(own), nonce[:], b.now().UnixMilli()); err != nil {
 			return err
 		}
 		all, err := taken(ctx, tx, `id = ?`, l.ID[:])
-		if err == nil && len(all) == 1 {
-			t = &all[0]
+		if err != nil {
+			return err
 		}
-		return err
+		if t = &all[0]; t.keys != k || t.Issuer != l.Issuer || t.Names.Digest() != l.Names.Digest() {
+			return errAnother
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("remember the invitation: %w", err)
@@ -404,24 +448,24 @@ func (b *Book) Taken(ctx context.Context) (all []Taken, err error) {
 }
 
 func taken(ctx context.Context, tx *sql.Tx, where string, args ...any) (all []Taken, err error) {
-	rows, err := tx.QueryContext(ctx, `SELECT id, redeem_key, confirm_key, issuer, names, nonce, made FROM taken WHERE `+where, args...)
+	rows, err := tx.QueryContext(ctx, `SELECT id, redeem_key, confirm_key, issuer, names, own, nonce, made FROM taken WHERE `+where, args...)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		var t Taken
-		var id, redeem, confirm, names, nonce []byte
+		var id, redeem, confirm, names, own, nonce []byte
 		var issuer string
 		var made int64
-		if err := rows.Scan(&id, &redeem, &confirm, &issuer, &names, &nonce, &made); err != nil {
+		if err := rows.Scan(&id, &redeem, &confirm, &issuer, &names, &own, &nonce, &made); err != nil {
 			return nil, err
 		}
 		copy(t.ID[:], id)
 		copy(t.keys.Redeem[:], redeem)
 		copy(t.keys.Confirm[:], confirm)
 		copy(t.nonce[:], nonce)
-		t.Names, t.Made = decode(names), time.UnixMilli(made)
+		t.Names, t.own, t.Made = decode(names), decode(own), time.UnixMilli(made)
 		if t.Issuer, err = jid.Parse(issuer); err != nil {
 			return nil, err
 		}

@@ -5,14 +5,12 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"jetsend/internal/clean"
 	"jetsend/internal/event"
 	"jetsend/internal/invite"
 	"jetsend/internal/jid"
-	"jetsend/internal/stanza"
 	"jetsend/internal/xmltree"
 )
 
@@ -28,6 +26,7 @@ type VerdictError struct {
 // verdicts say what has become of an invitation.
 var verdicts = map[invite.Verdict]string{
 	invite.Used: "has been used already", invite.Expired: "has expired", invite.Revoked: "was taken back", invite.Other: "is for another address",
+	invite.Known: "is for new contacts, and keys of yours are verified there already: ask for one that is made for your address",
 }
 
 // Error says it for people.
@@ -36,18 +35,22 @@ func (e *VerdictError) Error() string {
 }
 
 // The paces at which what was taken is said again: while somebody waits, and else, depending
-// on how long it has waited.
+// on how long it has waited. The issuer is asked to be seen once in a while only, for their
+// clients may tell them each time.
 const (
-	sayAgain   = 2 * time.Second
-	sayLater   = time.Minute
-	sayLatest  = 30 * time.Minute
-	maxAsked   = 8 // clients that are told one by one
-	answerTime = 10 * time.Second
+	sayAgain  = 2 * time.Second
+	sayLater  = time.Minute
+	sayLatest = 30 * time.Minute
+	askAgain  = time.Hour
+	maxAsked  = 8 // clients that are told one by one
 )
 
 // Redeem redeems a link that was taken, and returns when it is answered: nil when both ends
-// have verified each other, a [*VerdictError], or the cause of ctx.
+// have verified each other, a [*VerdictError], or why there was no answer.
 func (p *Party) Redeem(ctx context.Context, t *Taken) error {
+	p.mu.Lock()
+	delete(p.said, t.ID) // the issuer is asked again
+	p.mu.Unlock()
 	for {
 		if err := p.say(ctx, t); err != nil {
 			return err
@@ -56,7 +59,7 @@ func (p *Party) Redeem(ctx context.Context, t *Taken) error {
 			select {
 			case c := <-p.waiting:
 				err := p.answer(ctx, c)
-				if c.confirm != nil && c.confirm.ID == t.ID && p.said[t.ID] == nil {
+				if c.confirm != nil && c.confirm.ID == t.ID && p.saying(t.ID) == nil {
 					return err
 				}
 				p.logged(ctx, c, err)
@@ -64,59 +67,65 @@ func (p *Party) Redeem(ctx context.Context, t *Taken) error {
 				next = nil
 			case <-ctx.Done():
 				return context.Cause(ctx)
+			case <-p.Account.Done():
+				return p.Account.Err()
 			}
 		}
 	}
 }
 
-// sayAll says all that was taken, and returns when to say it again.
-func (p *Party) sayAll(ctx context.Context) (pause time.Duration) {
+// sayAll says what was taken and is due.
+func (p *Party) sayAll(ctx context.Context) {
 	all, err := p.Book.Taken(ctx)
-	pause = sayLatest
+	now := p.Book.now()
 	for i := range all {
-		pause = min(pause, max(sayLater, p.Book.now().Sub(all[i].Made)/10))
-		err = errors.Join(err, p.say(ctx, &all[i]))
+		if s := p.saying(all[i].ID); s == nil || !now.Before(s.due) {
+			err = errors.Join(err, p.say(ctx, &all[i]))
+		}
 	}
 	if err != nil && ctx.Err() == nil {
 		p.Log.Warn("redeem", "error", clean.Error(err))
-		pause = sayLater
 	}
-	return pause
 }
 
 // say redeems a link: with the request to see the issuer, which is kept for them while they are
 // away but may lose what it carries; with a greeting, which all their clients get that are
 // online; and to each client that we see.
 func (p *Party) say(ctx context.Context, t *Taken) error {
-	names, err := Names(ctx, p.Keys)
-	if err != nil {
-		return err
+	now, s := p.Book.now(), &saying{taken: t, redeem: t.Redeem(t.keys, p.Account.JID(), t.nonce, t.own)}
+	if before := p.saying(t.ID); before != nil {
+		s.asked = before.asked
 	}
-	r := t.Redeem(t.keys, p.Account.JID(), t.nonce, names)
-	p.said[t.ID] = r
-	if err := p.Account.SubscribeWith(ctx, t.Issuer, t.Preauth(), r.Element()); err != nil {
-		return err
+	s.due = now.Add(min(max(sayLater, now.Sub(t.Made)/10), sayLatest))
+	ask := now.Sub(s.asked) >= askAgain
+	if ask {
+		s.asked = now
 	}
-	if err := p.Account.Greet(ctx, t.Issuer, r.Element()); err != nil {
+	p.mu.Lock()
+	p.said[t.ID] = s
+	p.mu.Unlock()
+	if ask {
+		if err := p.Account.SubscribeWith(ctx, t.Issuer, t.Preauth(), s.redeem.Element()); err != nil {
+			return err
+		}
+	}
+	if err := p.Account.Greet(ctx, t.Issuer, s.redeem.Element()); err != nil {
 		return err
 	}
 	seen := p.Account.Resources(t.Issuer)
 	for _, to := range seen[:min(len(seen), maxAsked)] {
-		if err := p.tell(ctx, to.JID, r.Element()); err != nil {
+		if err := p.tell(ctx, to.JID, s.redeem.Element()); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// tell says something to one client. Its answer says nothing, see iq, and so does none.
+// tell says something to one client. Its answer says nothing, see iq, and is not waited for.
 func (p *Party) tell(ctx context.Context, to jid.JID, e *xmltree.Element) error {
-	wait, cancel := context.WithTimeout(ctx, answerTime)
-	defer cancel()
-	_, err := p.Account.IQ(wait, to, stanza.Set, e)
-	var answer *stanza.Error
-	if errors.As(err, &answer) || wait.Err() != nil && ctx.Err() == nil {
-		return nil
+	forget, err := p.Account.BeginIQ(ctx, to, e, func(error) {})
+	if err == nil {
+		forget()
 	}
 	return err
 }
@@ -124,41 +133,40 @@ func (p *Party) tell(ctx context.Context, to jid.JID, e *xmltree.Element) error 
 // confirmed takes an answer to what we have said. With a yes the issuer's keys that the link
 // names are verified, and the issuer may see us.
 func (p *Party) confirmed(ctx context.Context, c coming) error {
-	r := p.said[c.confirm.ID]
-	if r == nil {
+	s := p.saying(c.confirm.ID)
+	if s == nil {
 		return nil
 	}
-	all, err := p.Book.Taken(ctx)
-	if err != nil {
-		return err
-	}
-	at := slices.IndexFunc(all, func(t Taken) bool { return t.ID == c.confirm.ID })
-	if at < 0 {
-		return nil
-	}
-	t := &all[at]
-	if err := r.Check(t.keys, c.confirm); err != nil {
+	t := s.taken
+	if err := s.redeem.Check(t.keys, c.confirm); err != nil {
 		return err
 	}
 	yes := c.confirm.Verdict == invite.Accepted
-	if yes {
-		if err := p.Account.Approve(ctx, t.Issuer); err != nil {
-			return err
-		}
-	}
 	settled, err := p.Book.Settle(ctx, t, func(ctx context.Context, tx *sql.Tx) error {
 		if !yes {
 			return nil
 		}
-		return p.Keys.Vouch(ctx, tx, t.Issuer, keysOf(t.Names))
+		return p.Keys.Vouch(ctx, tx, t.Issuer, devicesOf(t.Names))
 	})
-	if err != nil || !settled {
+	if err != nil {
 		return err
 	}
+	p.mu.Lock()
 	delete(p.said, t.ID)
+	p.mu.Unlock()
 	if !yes {
 		return &VerdictError{t.Issuer, c.confirm.Verdict}
 	}
+	if !settled { // by another process of the account, or the issuer was removed meanwhile
+		return nil
+	}
 	p.Report(event.Acquainted{Peer: t.Issuer.String(), Invitation: Name(t.ID), Devices: len(t.Names), Verified: true})
-	return nil
+	p.mind(ctx, t.Issuer)
+	if err := p.Account.Approve(ctx, t.Issuer); err != nil {
+		return err
+	}
+	if s := p.Account.Subscription(t.Issuer); s == "to" || s == "both" {
+		return nil
+	}
+	return p.Account.Subscribe(ctx, t.Issuer) // the first request may be lost; who sees us already does nothing
 }

@@ -2,7 +2,6 @@ package acquaint
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 
@@ -10,11 +9,16 @@ import (
 	"jetsend/internal/event"
 	"jetsend/internal/invite"
 	"jetsend/internal/jid"
+	"jetsend/internal/omemo"
 	"jetsend/internal/session"
 )
 
 // welcome lets somebody in who proves to hold a link, and confirms.
 func (p *Party) welcome(ctx context.Context, c coming) error {
+	who, self := c.redeem.From.Bare(), p.Account.JID().Bare()
+	if who == self { // a server may say so, and a key of our own account is nobody's to add
+		return invite.ErrProof
+	}
 	i, err := p.Book.Get(ctx, c.redeem.ID)
 	if errors.Is(err, ErrUnknown) {
 		p.unknown(c.from)
@@ -23,18 +27,16 @@ func (p *Party) welcome(ctx context.Context, c coming) error {
 	if err != nil {
 		return err
 	}
-	if err := i.letter(p.Account.JID()).Check(i.keys, c.redeem); err != nil {
+	if err := i.letter(self).Check(i.keys, c.redeem); err != nil {
 		return err
 	}
-	who := c.redeem.From.Bare()
-	done, err := p.Book.Redeem(ctx, c.redeem, func(ctx context.Context, tx *sql.Tx) error {
-		return p.Keys.Vouch(ctx, tx, who, keysOf(c.redeem.Devices))
-	})
+	done, err := p.Book.Redeem(ctx, c.redeem, p.Keys)
 	if err != nil {
 		return err
 	}
 	if done.Fresh {
 		p.Report(event.Acquainted{Peer: who.String(), Invitation: Name(i.ID), Devices: len(c.redeem.Devices), Verified: true})
+		p.mind(ctx, who)
 	}
 	if done.Accept {
 		if err := p.accept(ctx, who); err != nil {
@@ -42,6 +44,20 @@ func (p *Party) welcome(ctx context.Context, c coming) error {
 		}
 	}
 	return p.tell(ctx, c.redeem.From, c.redeem.Confirm(i.keys, invite.NewNonce(), done.Verdict).Element())
+}
+
+// mind says which devices of somebody are refused from now on that have taken part in transfers:
+// whoever may use a link that is for anybody, nobody could say before.
+func (p *Party) mind(ctx context.Context, who jid.JID) {
+	all, err := p.Keys.Devices(ctx, who)
+	if err != nil {
+		p.Log.Warn("devices", "of", who, "error", err)
+	}
+	for _, d := range all {
+		if d.Trust == omemo.Undecided && d.Active && !d.LastUsed.IsZero() {
+			p.Report(event.Warning{Text: fmt.Sprintf("device %d of %s is refused from now on, until its key is verified", d.ID, clean.Text(who.String()))})
+		}
+	}
 }
 
 // letIn accepts who shows a token, where the invitation says so. It verifies nothing: both
@@ -73,7 +89,7 @@ func (p *Party) accept(ctx context.Context, who jid.JID) error {
 		}
 	}
 	if session.SeesUs(p.Account.Subscription(who)) {
-		return p.Book.Done(ctx, who)
+		return p.Book.Accepted(ctx, who)
 	}
 	return nil
 }

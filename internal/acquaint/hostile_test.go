@@ -13,6 +13,7 @@ import (
 
 	"jetsend/internal/invite"
 	"jetsend/internal/jid"
+	"jetsend/internal/omemo"
 	"jetsend/internal/stanza"
 	"jetsend/internal/xmltree"
 )
@@ -247,7 +248,7 @@ func TestReplayed(t *testing.T) {
 		juliet.account.sees, romeo.account.sees = map[jid.JID]bool{}, map[jid.JID]bool{}
 		s.mu.Unlock()
 		for _, p := range []*person{juliet, romeo} {
-			if err := errors.Join(p.keys.forget(t.Context()), p.Book.Done(t.Context(), romeo.account.self)); err != nil {
+			if err := errors.Join(p.keys.forget(t.Context()), p.Book.Shut(t.Context(), romeo.account.self)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -364,12 +365,15 @@ func TestAltered(t *testing.T) {
 // nothing is verified.
 func TestToken(t *testing.T) {
 	for _, any := range []bool{false, true} {
-		two(t, func(t *testing.T, s *servers, juliet, _ *person) {
-			l := juliet.issues(Terms{AnyClient: any})
-			for _, who := range []string{"nurse@capulet.example", malloryJID} {
-				s.somebody(t, who)
+		two(t, func(t *testing.T, s *servers, juliet, romeo *person) {
+			l := juliet.issues(Terms{AnyClient: any, Uses: 5})
+			asks := func(who string) {
 				s.send(&sent{"subscribe", jid.MustParse(who + "/1"), jid.MustParse(julietJID), []*xmltree.Element{l.Preauth()}})
 				synctest.Wait()
+			}
+			for _, who := range []string{"nurse@capulet.example", malloryJID} {
+				s.somebody(t, who)
+				asks(who)
 			}
 			var want []string
 			if any {
@@ -377,8 +381,47 @@ func TestToken(t *testing.T) {
 			}
 			wants(t, "juliet shows herself to", juliet.shows(), want...)
 			wants(t, "juliet knows", juliet.knows())
+			// Who has proved more and was removed does not come back by less.
+			if err := romeo.redeems(l); err != nil {
+				t.Fatal(err)
+			}
+			juliet.removes(romeo)
+			asks(romeoJID)
+			wants(t, "juliet shows herself to", juliet.shows(), want...)
 		})
 	}
+}
+
+// TestOwnAddress: a server that says that a holder of a link is the issuer adds no key to the
+// issuer's own.
+func TestOwnAddress(t *testing.T) {
+	two(t, func(t *testing.T, s *servers, juliet, _ *person) {
+		l := juliet.issues(Terms{})
+		from := jid.MustParse(julietJID + "/x")
+		s.deliver(&sent{"iq", from, juliet.account.self, []*xmltree.Element{redeemOf(l, l.Keys(), julietJID+"/x", 'x')}})
+		synctest.Wait()
+		wants(t, "juliet knows", juliet.knows())
+	})
+}
+
+// TestKnown: whoever has a link that is for anybody, and a server that says that they are a contact
+// with verified keys, adds none to these. One that is made for the contact does.
+func TestKnown(t *testing.T) {
+	two(t, func(t *testing.T, s *servers, juliet, romeo *person) {
+		if err := romeo.redeems(juliet.issues(Terms{})); err != nil {
+			t.Fatal(err)
+		}
+		romeo.keys.named = []omemo.Device{deviceOf('x')}
+		var verdict *VerdictError
+		if err := romeo.redeems(juliet.issues(Terms{})); !errors.As(err, &verdict) || verdict.Verdict != invite.Known || verdict.Error() == "" {
+			t.Errorf("%v", err)
+		}
+		wants(t, "juliet knows", juliet.knows(), romeosKey)
+		if err := romeo.redeems(juliet.issues(Terms{Bound: jid.MustParse(romeoJID)})); err != nil {
+			t.Error(err)
+		}
+		wants(t, "juliet knows", juliet.knows(), romeosKey, "romeo@montague.example x")
+	})
 }
 
 // TestFlood: what strangers say costs a bounded number of looks, and keeps nobody out for long.

@@ -3,6 +3,7 @@ package acquaint
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -44,8 +45,9 @@ type servers struct {
 	mu       sync.Mutex
 	accounts map[jid.JID]*account
 	// tap has every stanza, and returns what goes on in its place; nil: it goes on.
-	tap func(*sent) []*sent
-	all []*sent // that were sent
+	tap  func(*sent) []*sent
+	done chan struct{} // closed: everybody is offline for good
+	all  []*sent       // that were sent
 }
 
 func (s *servers) send(m *sent) {
@@ -127,10 +129,15 @@ type account struct {
 
 func (a *account) JID() jid.JID { return a.self }
 
-func (a *account) IQ(_ context.Context, to jid.JID, _ stanza.IQType, payload *xmltree.Element) (*xmltree.Element, error) {
+func (a *account) BeginIQ(_ context.Context, to jid.JID, payload *xmltree.Element, _ func(error)) (func(), error) {
 	a.servers.send(&sent{"iq", a.self, to, []*xmltree.Element{payload.Clone()}})
-	return nil, stanza.NewError(stanza.ServiceUnavailable)
+	return func() {}, nil
 }
+
+func (a *account) Done() <-chan struct{} { return a.servers.done }
+func (a *account) Err() error            { return errGone }
+
+var errGone = errors.New("offline for good")
 
 func (a *account) HandleIQ(_ string, f func(context.Context, stanza.IQ) (*xmltree.Element, error)) {
 	a.onIQ = f
@@ -186,16 +193,23 @@ func (a *account) Subscription(bare jid.JID) string {
 type keyring struct {
 	db    *sql.DB
 	named []omemo.Device
+	known []omemo.Device // of others
 }
 
-func (k *keyring) Vouch(ctx context.Context, tx *sql.Tx, of jid.JID, keys [][omemo.KeySize]byte) error {
-	for _, key := range keys {
-		if _, err := tx.ExecContext(ctx, `INSERT INTO vouched VALUES (?, ?) ON CONFLICT DO NOTHING`, of.String(), key[:]); err != nil {
+func (k *keyring) HasVerified(ctx context.Context, tx *sql.Tx, of jid.JID) (yes bool, err error) {
+	return yes, tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM vouched WHERE jid = ?)`, of.String()).Scan(&yes)
+}
+
+func (k *keyring) Vouch(ctx context.Context, tx *sql.Tx, of jid.JID, devices []omemo.Device) error {
+	for _, d := range devices {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO vouched VALUES (?, ?) ON CONFLICT DO NOTHING`, of.String(), d.IdentityKey[1:]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+func (k *keyring) Devices(context.Context, jid.JID) ([]omemo.Device, error) { return k.known, nil }
 
 func (k *keyring) Vouched(context.Context) ([]omemo.Device, error) { return k.named, nil }
 
@@ -233,7 +247,7 @@ func (s *servers) somebody(t *testing.T, address string) *person {
 		t.Fatal(err)
 	}
 	p := &person{
-		t: t, keys: &keyring{db, []omemo.Device{deviceOf(address[0])}},
+		t: t, keys: &keyring{db: db, named: []omemo.Device{deviceOf(address[0])}},
 		account: &account{servers: s, self: self, online: true, sees: map[jid.JID]bool{}, asked: map[jid.JID]bool{}, ahead: map[jid.JID]bool{}},
 	}
 	p.Party = New(Config{Account: p.account, Keys: p.keys, Book: book, Log: slog.New(slog.DiscardHandler), Report: func(e event.Event) {
@@ -284,13 +298,24 @@ func (p *person) issues(t Terms) *invite.Link {
 // patience is how long a person waits for an answer.
 const patience = 20 * time.Second
 
-// redeems redeems a link, as `contacts add` does.
-func (p *person) redeems(l *invite.Link) error {
+// takes takes a link.
+func (p *person) takes(l *invite.Link) *Taken {
 	p.t.Helper()
-	taken, err := p.Book.Take(p.t.Context(), l)
+	own, err := Names(p.t.Context(), p.keys)
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	taken, err := p.Book.Take(p.t.Context(), l, own)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return taken
+}
+
+// redeems redeems a link, as `contacts add` does.
+func (p *person) redeems(l *invite.Link) error {
+	p.t.Helper()
+	taken := p.takes(l)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	return p.Party.Redeem(ctx, taken)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -24,7 +25,7 @@ import (
 // Account is the account online, in the words of [session.Session].
 type Account interface {
 	JID() jid.JID
-	IQ(ctx context.Context, to jid.JID, typ stanza.IQType, payload *xmltree.Element) (*xmltree.Element, error)
+	BeginIQ(ctx context.Context, to jid.JID, payload *xmltree.Element, answered func(error)) (forget func(), err error)
 	// HandleIQ and HandlePresence are for handlers that must not block.
 	HandleIQ(space string, f func(context.Context, stanza.IQ) (*xmltree.Element, error))
 	HandlePresence(f func(context.Context, stanza.Presence))
@@ -36,13 +37,20 @@ type Account interface {
 	Resources(bare jid.JID) []session.Resource
 	RefreshRoster(context.Context) error
 	Subscription(bare jid.JID) string
+	// Done is closed when the account is offline for good.
+	Done() <-chan struct{}
+	Err() error
 }
 
 // Keys are the OMEMO keys that are known.
 type Keys interface {
-	// Vouch verifies keys of a contact in a transaction, but for those that the user has
-	// decided about.
-	Vouch(ctx context.Context, tx *sql.Tx, of jid.JID, keys [][omemo.KeySize]byte) error
+	// HasVerified reports whether a key of a contact is verified, in a transaction.
+	HasVerified(ctx context.Context, tx *sql.Tx, of jid.JID) (bool, error)
+	// Vouch verifies the keys of devices of a contact in a transaction, but for those that the user
+	// has decided about.
+	Vouch(ctx context.Context, tx *sql.Tx, of jid.JID, devices []omemo.Device) error
+	// Devices are those of a contact that are known.
+	Devices(ctx context.Context, of jid.JID) ([]omemo.Device, error)
 	// Vouched are the devices of our account whose keys we stand for, this one first.
 	Vouched(context.Context) ([]omemo.Device, error)
 }
@@ -75,7 +83,16 @@ type Party struct {
 	all     *rate.Limiter
 	strange *rate.Limiter // what is told of invitations that are unknown here
 
-	said map[[invite.IDSize]byte]*invite.Redeem // what we have said last of each link
+	mu   sync.Mutex
+	said map[[invite.IDSize]byte]*saying // of each link that is not answered
+}
+
+// saying is what we say of a link that was taken.
+type saying struct {
+	taken  *Taken
+	redeem *invite.Redeem
+	asked  time.Time // when the issuer was last asked to be seen
+	due    time.Time // when to say it again
 }
 
 // coming is what somebody has said: one of the three.
@@ -91,7 +108,7 @@ func New(c Config) *Party {
 	p := &Party{
 		Config: c, waiting: make(chan coming, maxWaiting),
 		all: rate.NewLimiter(rate.Every(time.Minute/looksAll), looksAll), strange: rate.NewLimiter(rate.Every(time.Hour), 3),
-		said: map[[invite.IDSize]byte]*invite.Redeem{},
+		said: map[[invite.IDSize]byte]*saying{},
 	}
 	c.Account.HandlePresence(p.presence)
 	c.Account.HandleIQ(invite.NS, p.iq)
@@ -121,12 +138,21 @@ func (p *Party) iq(_ context.Context, iq stanza.IQ) (*xmltree.Element, error) {
 	return nil, stanza.NewError(stanza.ServiceUnavailable)
 }
 
+// saying is what we say of a link; nil where it is answered, or was never taken.
+func (p *Party) saying(id [invite.IDSize]byte) *saying {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.said[id]
+}
+
 // hear takes a message of the protocol.
 func (p *Party) hear(from jid.JID, e *xmltree.Element) {
 	c := coming{from: from}
 	var err error
 	if e.Is(invite.NS, "confirm") {
-		c.confirm, err = invite.ParseConfirm(e)
+		if c.confirm, err = invite.ParseConfirm(e); err == nil && p.saying(c.confirm.ID) == nil {
+			return // nobody has asked
+		}
 	} else {
 		c.redeem, err = invite.ParseRedeem(e, from)
 	}
@@ -156,16 +182,26 @@ func full(l *rate.Limiter) bool { return l.Tokens() >= looksEach }
 // same is said again.
 func (p *Party) Run(ctx context.Context) {
 	for ctx.Err() == nil {
-		next := time.After(p.sayAll(ctx))
-		for said := false; !said; {
-			select {
-			case c := <-p.waiting:
-				p.logged(ctx, c, p.answer(ctx, c))
-			case <-next:
-				said = true
-			case <-ctx.Done():
-				return
-			}
+		p.sayAll(ctx)
+		if err := p.answerFor(ctx, sayLater); err != nil {
+			return
+		}
+	}
+}
+
+// answerFor answers for a while, or until stop says so about what was answered. The error is why
+// nothing is to be answered any more.
+func (p *Party) answerFor(ctx context.Context, d time.Duration) error {
+	for over := time.After(d); ; {
+		select {
+		case c := <-p.waiting:
+			p.logged(ctx, c, p.answer(ctx, c))
+		case <-over:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-p.Account.Done():
+			return p.Account.Err()
 		}
 	}
 }
@@ -173,19 +209,16 @@ func (p *Party) Run(ctx context.Context) {
 // lookAgain is how often Await looks whether another process has answered.
 const lookAgain = time.Second
 
-// Await answers until an invitation is not open any more, and returns it as it is then.
+// Await answers until an invitation is not open any more, or ctx ends, and returns it as it is
+// then.
 func (p *Party) Await(ctx context.Context, id [invite.IDSize]byte) (*Invitation, error) {
 	for {
-		i, err := p.Book.Get(ctx, id)
+		i, err := p.Book.Get(context.WithoutCancel(ctx), id)
 		if err != nil || i.verdict(p.Book.now()) != invite.Accepted {
 			return i, err
 		}
-		select {
-		case c := <-p.waiting:
-			p.logged(ctx, c, p.answer(ctx, c))
-		case <-time.After(lookAgain):
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+		if err := p.answerFor(ctx, lookAgain); err != nil {
+			return i, err
 		}
 	}
 }
@@ -237,10 +270,10 @@ func Names(ctx context.Context, keys Keys) (invite.Names, error) {
 
 var errNoDevice = errors.New("this account has no device")
 
-// keysOf are the keys of devices.
-func keysOf(n invite.Names) (keys [][invite.KeySize]byte) {
+// devicesOf are devices as package omemo knows them.
+func devicesOf(n invite.Names) (all []omemo.Device) {
 	for _, d := range n {
-		keys = append(keys, d.Key)
+		all = append(all, omemo.Named(d.ID, d.Key))
 	}
-	return keys
+	return all
 }

@@ -210,8 +210,8 @@ func (s *search) ask(ctx context.Context) (capable []*Peer, online int) {
 	return capable, len(resources)
 }
 
-// proven are those clients, by 1, from which a device with a verified key was heard: the others
-// of a contact may be refused.
+// proven are those clients, by 1, that a device with a verified key was heard from or is told to be
+// at: the others of a contact may be refused.
 func (s *search) proven(ctx context.Context, capable []*Peer) map[jid.JID]int {
 	proven := map[jid.JID]int{}
 	if len(capable) < 2 {
@@ -222,7 +222,7 @@ func (s *search) proven(ctx context.Context, capable []*Peer) map[jid.JID]int {
 		s.Log.Debug("devices", "jid", s.opt.To, "error", err)
 	}
 	for _, d := range devices {
-		if d.Trust == omemo.Verified && !d.At.IsZero() {
+		if d.Trust == omemo.Verified && d.Active && !d.At.IsZero() {
 			proven[d.At] = 1
 		}
 	}

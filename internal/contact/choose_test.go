@@ -169,8 +169,8 @@ func TestChooseProven(t *testing.T) {
 			s.comes(name, jet...)
 		}
 		s.devices = []omemo.Device{
-			{ID: 1, Trust: omemo.Undecided, At: jid.MustParse("juliet@jet.test/a")}, {ID: 2, Trust: omemo.Verified, At: jid.MustParse("juliet@jet.test/b")},
-			{ID: 3, Trust: omemo.Verified},
+			{ID: 1, Trust: omemo.Undecided, Active: true, At: jid.MustParse("juliet@jet.test/a")}, {ID: 2, Trust: omemo.Verified, Active: true, At: jid.MustParse("juliet@jet.test/b")},
+			{ID: 3, Trust: omemo.Verified, Active: true},
 		}
 		f := &Finder{Account: s, Keys: s, DB: openKeys(t), Report: s.report, Log: slog.New(slog.DiscardHandler)}
 		peers, err := f.Choose(t.Context(), Options{To: jid.MustParse("juliet@jet.test"), Wait: time.Minute})

@@ -42,7 +42,7 @@ type outcome struct {
 func allCells() []cell {
 	var all []cell
 	for _, k := range serverKinds() {
-		for _, c := range slices.Concat(rigCells(), matrixCells(), firstContactCells(), lossCells(), restraintCells(), paceCells(), plainCells()) {
+		for _, c := range slices.Concat(rigCells(), matrixCells(), firstContactCells(), lossCells(), inviteCells(), restraintCells(), paceCells(), plainCells()) {
 			if c.kind = k; c.belongs() {
 				all = append(all, c)
 			}

@@ -59,6 +59,7 @@ type event struct {
 	VerifiedByPeer bool      `json:"verified_by_peer"`
 	Code           int       `json:"code"`
 	Reason         string    `json:"reason"`
+	Link           string    `json:"link"`
 }
 
 // device is an OMEMO device in an event.

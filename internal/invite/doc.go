@@ -22,7 +22,7 @@ import (
 	"jetsend/internal/jid"
 )
 
-// NS is the name space of both messages and their feature.
+// NS is the name space of both messages.
 const NS = "jetsend:invite:1"
 
 // Sizes, in bytes.

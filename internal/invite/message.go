@@ -64,11 +64,12 @@ const (
 	Expired  Verdict = "expired" // its time is over
 	Revoked  Verdict = "revoked" // by the issuer
 	Other    Verdict = "other"   // it is for another address
+	Known    Verdict = "known"   // it is for new contacts, and keys of the redeemer are verified already
 )
 
 func (v Verdict) known() bool {
 	switch v {
-	case Accepted, Used, Expired, Revoked, Other:
+	case Accepted, Used, Expired, Revoked, Other, Known:
 		return true
 	}
 	return false

@@ -165,8 +165,8 @@ func (a *Account) judged(addr address, err error) error {
 }
 
 // pin makes the key of a device's published and verified bundle its identity
-// key, unless it has one, which then must be the same. This is the only place
-// where a key is pinned.
+// key, unless it has one, which then must be the same. Only here and by
+// [Account.Vouch] a key is pinned.
 func (a *Account) pin(ctx context.Context, tx *sql.Tx, addr address, b *bundle) (Device, error) {
 	d, known, err := a.device(ctx, tx, addr.jid, addr.device)
 	switch {

@@ -253,14 +253,33 @@ func (a *Account) record(ctx context.Context, tx *sql.Tx, of jid.JID, key []byte
 // KeySize is the length of an identity key without its type byte.
 const KeySize = publicKeySize - 1
 
-// Vouch verifies keys of a contact that an invitation has proved, in a transaction on the
-// state of this account. What the user has decided about a key stays. No device needs to be
-// known that has one.
-func (a *Account) Vouch(ctx context.Context, tx *sql.Tx, of jid.JID, keys [][KeySize]byte) error {
-	const store = `INSERT INTO trust (jid, identity_key, decision, decided, invited) VALUES (?, ?, ?, ?, 1)
+// Named is a device as an invitation names it.
+func Named(id uint32, key [KeySize]byte) Device {
+	return Device{ID: id, IdentityKey: append([]byte{keyType}, key[:]...)}
+}
+
+// HasVerified reports whether a key of a contact is verified, in a transaction on the state of
+// this account.
+func (a *Account) HasVerified(ctx context.Context, tx *sql.Tx, of jid.JID) (yes bool, err error) {
+	const query = `SELECT EXISTS (SELECT 1 FROM trust WHERE jid = ? AND decision = ?)`
+	return yes, tx.QueryRowContext(ctx, query, of.Bare().String(), Verified).Scan(&yes)
+}
+
+// Vouch verifies the keys of devices of a contact that an invitation has proved, in a transaction
+// on the state of this account. A device that is not known is from now on, with that key. What the
+// user has decided about a key stays, and so does a key that a device has shown.
+func (a *Account) Vouch(ctx context.Context, tx *sql.Tx, of jid.JID, devices []Device) error {
+	const decide = `INSERT INTO trust (jid, identity_key, decision, decided, invited) VALUES (?, ?, ?, ?, 1)
 		ON CONFLICT (jid, identity_key) DO NOTHING`
-	for _, key := range keys {
-		if _, err := tx.ExecContext(ctx, store, of.Bare().String(), append([]byte{keyType}, key[:]...), Verified, a.now()); err != nil {
+	const pin = `INSERT INTO devices (jid, device, identity_key, active, is_new, first_seen, last_used) VALUES (?, ?, ?, 0, 1, ?, 0)
+		ON CONFLICT (jid, device) DO UPDATE SET identity_key = excluded.identity_key WHERE identity_key IS NULL`
+	who, now := of.Bare().String(), a.now()
+	for _, d := range devices {
+		_, err := tx.ExecContext(ctx, decide, who, d.IdentityKey, Verified, now)
+		if err == nil {
+			_, err = tx.ExecContext(ctx, pin, who, d.ID, d.IdentityKey, now)
+		}
+		if err != nil {
 			return fmt.Errorf("verify key of %s: %w", of.Bare(), err)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"jetsend/internal/jid"
 	"jetsend/internal/stanza"
@@ -124,11 +125,11 @@ func (s *Session) reachIn(ctx context.Context) (*transport, *xmltree.Element, er
 
 func (s *Session) register(ctx context.Context, t *transport, features *xmltree.Element, token string, fill func(context.Context, *Form) error) error {
 	if token != "" {
-		if _, err := s.askTo(t, s.cfg.JID.Domain(), stanza.Set, xmltree.New(nsPreauth, "preauth").Set("token", token)); err != nil {
+		if _, err := s.askSoon(t, stanza.Set, xmltree.New(nsPreauth, "preauth").Set("token", token)); err != nil {
 			return refused(err, nil)
 		}
 	}
-	answer, err := s.askTo(t, s.cfg.JID.Domain(), stanza.Get, xmltree.New(nsRegister, "query"))
+	answer, err := s.askSoon(t, stanza.Get, xmltree.New(nsRegister, "query"))
 	if err != nil {
 		err = refused(err, nil)
 		var no *RegisterError
@@ -148,8 +149,18 @@ func (s *Session) register(ctx context.Context, t *transport, features *xmltree.
 	if err != nil {
 		return err
 	}
-	_, err = s.askTo(t, s.cfg.JID.Domain(), stanza.Set, form.filled(s.cfg.JID.Local(), password))
+	_, err = s.askSoon(t, stanza.Set, form.filled(s.cfg.JID.Local(), password))
 	return refused(err, form)
+}
+
+// askSoon is askTo to the server, which has as long for its answer as for any iq.
+func (s *Session) askSoon(t *transport, typ stanza.IQType, payload *xmltree.Element) (*xmltree.Element, error) {
+	late := time.AfterFunc(iqTimeout, func() { _ = t.abort() })
+	answer, err := s.askTo(t, s.cfg.JID.Domain(), typ, payload)
+	if !late.Stop() && err != nil {
+		err = ErrSilent
+	}
+	return answer, err
 }
 
 // registers reports whether a stream says that one may register in it.
