@@ -298,6 +298,13 @@ func (s *Set) End(n int) (e event.Event) {
 	return e
 }
 
+// Ended reports whether the end of every argument was told.
+func (s *Set) Ended() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.left == 0
+}
+
 // maxSaid bounds what people are told of single entries that have arrived.
 const maxSaid = 10
 

@@ -287,3 +287,31 @@ func TestOtherNames(t *testing.T) {
 		}
 	}
 }
+
+// TestEndTooLate: the end of a session that is told after the next one was offered ends the set that
+// both found in the book. The next one finds that, and takes another.
+func TestEndTooLate(t *testing.T) {
+	head := event.Head{Transfer: "0a3c1d5e-1b2c-4d3e-8f90-a1b2c3d4e5f6", Set: "0a3c1d5e-1b2c-4d3e-8f90-a1b2c3d4e5f6", Direction: event.Receive, Peer: "romeo@montague.example/x"}
+	var told []event.Event
+	b := NewBook(func(e event.Event) { told = append(told, e) }, func(journal.Key) []journal.Argument { return nil })
+	known := []journal.Argument{{Number: 0, Name: "a"}, {Number: 1, Name: "b"}}
+	first := b.Open(head, 2, known)
+	next := b.Open(head, 2, known)
+	b.Report(event.Failed{Head: head, Code: 11})
+	if first != next || !next.Ended() || len(told) != 2 {
+		t.Errorf("ended: %v, told %d", next.Ended(), len(told))
+	}
+	again := b.Open(head, 2, known)
+	if again == next || again.Ended() {
+		t.Error("what has ended is in the book")
+	}
+	for n := range known {
+		again.Argument(n, func(a *Argument) { a.State = journal.ArgumentPlaced })
+		if e := again.End(n); e == nil {
+			t.Errorf("argument %d has no end", n)
+		}
+	}
+	if len(told) != 4 || !again.Ended() {
+		t.Errorf("told %d", len(told))
+	}
+}

@@ -26,9 +26,11 @@ func (in *incoming) expect(known journal.Row) {
 
 // moveSet is Move for a set. What is told is told on the way.
 func (d *download) moveSet(c *conversation.Conversation) error {
-	if d.tally == nil { // we have asked for it
+	// We have asked for it; or the end of the session before was told when this one had been
+	// offered, and was the end of the arguments as well.
+	if d.tally == nil || d.tally.Ended() {
 		row := d.sink.Row()
-		d.tally = d.e.book.Open(d.head, row.Items, d.e.rows().Arguments(row.Key))
+		d.tally = d.e.book.Open(d.head, row.Items, d.listed.Beside(d.e.rows().Arguments(row.Key)))
 		d.tally.Describe(row.Description)
 	}
 	return c.Step(conversation.Needs{Path: true}, func(ctx context.Context) error {
