@@ -166,7 +166,7 @@ func (c *Conversation) AwaitTrailer(patience time.Duration, late error, look fun
 func (c *Conversation) Answer(routes *route.Finder, paths route.Options, s profile.Span, prefix string, device uint32, accepting func()) error {
 	return c.Step(Needs{Server: true}, func(ctx context.Context) error {
 		offered := c.Session.Content()
-		r, err := routes.Answer(ctx, route.Peer{JID: c.Session.Peer(), Modulo65535: c.Dialect.Libervia()}, paths, offered.Transport)
+		r, err := routes.Answer(ctx, route.Peer{JID: c.Session.Peer(), Modulo65535: c.Dialect.Libervia(), Jetsend: c.Dialect.Form() == dialect.FormJetsend}, paths, offered.Transport)
 		if errors.Is(err, fault.ErrNoTransport) {
 			return fault.Refuse(err, jingle.Reason{Condition: jingle.UnsupportedTransports})
 		}

@@ -168,7 +168,7 @@ func (r *Route) open(ctx context.Context, own ibb.Transport, remote *xmltree.Ele
 	if err != nil {
 		return nil, err
 	}
-	conn, err := r.f.cfg.Inband.Open(ctx, ibb.Params{Peer: r.peer.JID, Transport: agreed, Modulo65535: r.peer.Modulo65535})
+	conn, err := r.f.cfg.Inband.Open(ctx, ibb.Params{Peer: r.peer.JID, Transport: agreed, Modulo65535: r.peer.Modulo65535, Grows: r.peer.Jetsend})
 	return inband(conn, agreed, err)
 }
 
@@ -262,6 +262,6 @@ func (r *Route) expect(remote *xmltree.Element) error {
 	if r.inband, err = t.Answer(0); err != nil {
 		return err
 	}
-	r.expected, err = r.f.cfg.Inband.Expect(ibb.Params{Peer: r.peer.JID, Transport: r.inband, Modulo65535: r.peer.Modulo65535})
+	r.expected, err = r.f.cfg.Inband.Expect(ibb.Params{Peer: r.peer.JID, Transport: r.inband, Modulo65535: r.peer.Modulo65535, Grows: r.peer.Jetsend})
 	return err
 }

@@ -105,6 +105,8 @@ type Peer struct {
 	// Reports says that it always reports on our candidates, however slow its path, so
 	// that its silence means nothing.
 	Reports bool
+	// Jetsend says that it is one, which has room for many in-band blocks on the way.
+	Jetsend bool
 	// Modulo65535 says that it counts in-band blocks as Libervia does it.
 	Modulo65535 bool
 }

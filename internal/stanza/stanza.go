@@ -71,6 +71,7 @@ const (
 	NotAllowed            = "not-allowed"
 	NotAuthorized         = "not-authorized"
 	RecipientUnavailable  = "recipient-unavailable"
+	PolicyViolation       = "policy-violation"
 	ResourceConstraint    = "resource-constraint"
 	ServiceUnavailable    = "service-unavailable"
 	UnexpectedRequest     = "unexpected-request"

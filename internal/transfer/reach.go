@@ -37,7 +37,7 @@ func (e *core) reach(ctx context.Context, c *conversation.Conversation, to *cont
 // offerRoute makes the transport for an offer to a peer.
 func (e *core) offerRoute(ctx context.Context, to *contact.Peer, opt route.Options) (*route.Route, error) {
 	return e.routes.Offer(ctx, route.Peer{
-		JID: to.JID, Transports: to.Transports, Reports: slices.Contains(to.Takes, dialect.FormJetsend), Modulo65535: to.Software == dialect.Libervia,
+		JID: to.JID, Transports: to.Transports, Reports: slices.Contains(to.Takes, dialect.FormJetsend), Modulo65535: to.Software == dialect.Libervia, Jetsend: to.Software == dialect.Jetsend,
 	}, opt)
 }
 

@@ -73,6 +73,7 @@ func newConn(m *Manager, p Params, s state) *Conn {
 	if p.Window > 0 {
 		c.out.window = min(p.Window, maxWindow)
 	}
+	c.out.grows = p.Grows
 	c.out.resize(c.block)
 	return c
 }
@@ -135,7 +136,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 		case n == len(p):
 			return n, nil
 		}
-		if k := min(len(p)-n, c.out.limit-c.out.buf.Len()); k > 0 {
+		if k := min(len(p)-n, c.out.room()); k > 0 {
 			c.out.buf.Write(p[n : n+k])
 			n += k
 			if !c.out.running {

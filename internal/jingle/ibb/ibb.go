@@ -48,11 +48,16 @@ const (
 // Bounds of one bytestream.
 const (
 	// maxWindow bounds the unacknowledged blocks. XEP-0047 section 2.2 permits
-	// any number and recommends one; more than 16 brought nothing measurable.
+	// any number and recommends one; on a short way more than 16 bring nothing measurable.
 	maxWindow = 16
+	// maxGrown bounds them where the window grows with the way: fewer than a jetsend
+	// withholds acknowledgements of.
+	maxGrown = maxWithheld - maxWindow
 	// windowBytes bounds the unacknowledged bytes, for large blocks: they are
-	// kept until they are acknowledged, and once more in the stream's queue.
+	// kept until they are acknowledged, and once more in the stream's queue. grownBytes
+	// bounds those of a grown window: with ackBytes they are less than maxBuffered.
 	windowBytes = 512 << 10
+	grownBytes  = 960 << 10
 	// ackBytes is how much may wait for the reader before acknowledgements are
 	// withheld: two windows of default blocks.
 	ackBytes = 128 << 10
@@ -107,6 +112,9 @@ type Params struct {
 	Transport Transport
 	// Window bounds the unacknowledged blocks of ours; 0 is 16.
 	Window int
+	// Grows lets it become larger on a long way, for a peer that has room for that: a
+	// jetsend.
+	Grows bool
 	// Modulo65535 is for Libervia, whose block numbers go from 65534 to 0, both
 	// those it sends and those it expects.
 	Modulo65535 bool

@@ -13,22 +13,27 @@ import (
 // holds what is not acknowledged, and its beginning is what is on the way.
 type sender struct {
 	buf      bytes.Buffer
-	limit    int      // of buf, bytes
 	flight   []*block // on the way, in order
 	inFlight int      // bytes of flight
 	acked    uint64   // blocks acknowledged: the number of the first in flight
 	running  bool     // the goroutine was started
 
-	window  int // the most blocks in flight; halved when somebody cannot cope
-	size    int // of our blocks, at most what was agreed on; halved likewise
-	retries int // in a row
+	window  int           // the most blocks in flight; halved when somebody cannot cope
+	floor   int           // what the window was at first
+	grows   bool          // see [Params]
+	most    int           // what it may become
+	peak    int           // the most blocks that were in flight so far
+	trip    time.Duration // the shortest round trip of a block so far
+	size    int           // of our blocks, at most what was agreed on; halved likewise
+	retries int           // in a row
 	pause   deadline
 }
 
 // block is one block on the way.
 type block struct {
 	no       uint64
-	n        int // bytes
+	n        int       // bytes
+	at       time.Time // when it was given to the port
 	answered bool
 	err      error  // in the answer; may pass
 	forget   func() // gives up the answer
@@ -38,8 +43,14 @@ type block struct {
 func (s *sender) resize(size int) {
 	s.size = size
 	s.window = min(s.window, max(1, windowBytes/size))
-	s.limit = (s.window + 1) * size
+	s.floor, s.most = s.window, s.window
+	if s.grows {
+		s.most = max(s.window, min(maxGrown, grownBytes/size))
+	}
 }
+
+// room is how many bytes buf may take: a window and a block.
+func (s *sender) room() int { return (s.window+1)*s.size - s.buf.Len() }
 
 // drop forgets all data and returns what gives up the outstanding answers.
 func (s *sender) drop() []func() {
@@ -95,6 +106,7 @@ func (c *Conn) next(data []byte) (*block, []byte) {
 			rest := c.out.buf.Bytes()[c.out.inFlight:]
 			c.out.flight = append(c.out.flight, b)
 			c.out.inFlight += b.n
+			c.out.peak = max(c.out.peak, len(c.out.flight))
 			return b, append(data, rest[:b.n]...)
 		}
 		c.wake.Wait()
@@ -112,7 +124,7 @@ func (s *sender) cut(last bool) *block {
 	if unsent < s.size && len(s.flight) > 0 && !last {
 		return nil
 	}
-	return &block{no: s.acked + uint64(len(s.flight)), n: min(unsent, s.size)}
+	return &block{no: s.acked + uint64(len(s.flight)), n: min(unsent, s.size), at: time.Now()}
 }
 
 // refused reports whether a block in flight was refused, and so nothing after it
@@ -146,7 +158,7 @@ func (c *Conn) answered(b *block, err error) {
 // on the way cannot cope now, or with blocks of this size (XEP-0047 section 2.2).
 func passing(err error) bool {
 	var se *stanza.Error
-	return errors.As(err, &se) && (se.Type == "wait" || se.Condition == stanza.ResourceConstraint)
+	return errors.As(err, &se) && (se.Type == "wait" || se.Condition == stanza.ResourceConstraint || se.Condition == stanza.PolicyViolation)
 }
 
 // settle draws the conclusions from the answers so far. The caller holds c.mu.
@@ -154,6 +166,7 @@ func (c *Conn) settle() {
 	s := &c.out
 	for len(s.flight) > 0 && s.flight[0].answered && s.flight[0].err == nil {
 		n := s.flight[0].n
+		s.pace(time.Since(s.flight[0].at))
 		s.buf.Next(n)
 		s.inFlight -= n
 		s.acked++
@@ -186,11 +199,36 @@ func (c *Conn) settle() {
 	s.pause.set(time.Now().Add(retryWait<<(s.retries-1)), c.wakeAll)
 }
 
+// A round trip that is this much longer than the shortest so far, and slack besides, is one that
+// waits in somebody's queue: then the window is large enough, or too large.
+const (
+	tripEnough = 2
+	tripMuch   = 4
+	tripSlack  = 10 * time.Millisecond
+)
+
+// pace adjusts the window to the round trip of a block that was acknowledged. It grows by one with each,
+// which doubles it in a round trip, as long as the blocks wait nowhere: neither at a server that lets
+// only so much through, nor for a reader. Of blocks that wait long it becomes smaller
+// again, down to what it was.
+func (s *sender) pace(trip time.Duration) {
+	if s.trip == 0 || trip < s.trip {
+		s.trip = trip
+	}
+	switch {
+	case trip <= tripEnough*s.trip+tripSlack && 2*s.peak >= s.window:
+		s.window = min(s.window+1, s.most)
+	case trip > tripMuch*s.trip+tripSlack:
+		s.window = max(s.window-1, min(s.window, s.floor))
+	}
+}
+
 // goBack makes everything in flight unsent, and less demanding.
 func (s *sender) goBack(err error) {
 	s.retries++
 	s.flight, s.inFlight = nil, 0
 	s.window = max(1, s.window/2)
+	s.floor, s.most = s.window, s.window
 	var se *stanza.Error
 	if errors.As(err, &se) && se.Condition == stanza.ResourceConstraint && s.size/2 >= minBlockSize {
 		s.size /= 2

@@ -152,8 +152,8 @@ func TestWindow(t *testing.T) {
 func TestWindowOfLargeBlocks(t *testing.T) {
 	c := newConn(NewManager(Config{Port: &silent{}}), Params{Peer: romeo, Transport: Transport{"s", MaxBlockSize}}, open)
 	defer c.cancel()
-	if c.out.window != windowBytes/MaxBlockSize || c.out.limit > windowBytes+MaxBlockSize {
-		t.Errorf("window %d, buffer %d", c.out.window, c.out.limit)
+	if c.out.window != windowBytes/MaxBlockSize || c.out.room() > windowBytes+MaxBlockSize {
+		t.Errorf("window %d, buffer %d", c.out.window, c.out.room())
 	}
 }
 

@@ -28,6 +28,7 @@ type wire struct {
 	peer    *wire
 	m       *Manager
 	latency time.Duration
+	pause   time.Duration // before each block: a server that lets only so much through
 
 	control, bulk chan []byte
 	sky           chan flying // on the way to peer
@@ -138,6 +139,9 @@ func (w *wire) write() {
 			case <-w.done:
 				return
 			}
+		}
+		if w.pause > 0 && bytes.Contains(b, []byte("<data")) {
+			time.Sleep(w.pause)
 		}
 		select {
 		case w.sky <- flying{time.Now().Add(w.latency), b}:

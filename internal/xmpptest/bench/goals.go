@@ -18,6 +18,8 @@ const (
 	manyFiles, manySize = 10_000, 4 << 10
 	someFiles           = 300
 	farFiles            = 40
+	// Bytes of files that go in-band over a long way.
+	farSmall, farLarge = 2_000_000, 10_000_000
 	// halfway is half a round trip of the connections that are far.
 	halfway = 50 * time.Millisecond
 	// hugeLimit bounds the transfer of a million files, which the disk has to be told of
@@ -58,7 +60,7 @@ func sets(ctx context.Context, w io.Writer, o options) (err error) {
 	for _, m := range []struct {
 		name    string
 		measure func(context.Context) error
-	}{{"many", g.many}, {"some", g.some}, {"far", g.far}, {"inside", g.inside}, {"huge", g.huge}} {
+	}{{"many", g.many}, {"some", g.some}, {"far", g.far}, {"inband", g.farInband}, {"inside", g.inside}, {"huge", g.huge}} {
 		if o.sets != "" && o.sets != "all" && o.sets != m.name {
 			continue
 		}
@@ -230,6 +232,28 @@ func (g *goals) far(ctx context.Context) (err error) {
 		return err
 	}
 	g.judge(fmt.Sprintf("%d files of 4 KiB, every connection 100 ms a round trip", farFiles), s[0]/s[1], ofOneFar, "of one file", fmt.Sprintf("%.2f s, one file %.2f s", s[0], s[1]))
+	return nil
+}
+
+// farInband sends a file in-band where the server is far away from both ends.
+func (g *goals) farInband(ctx context.Context) error {
+	for _, size := range []int64{farSmall, farLarge} {
+		file := source{filepath.Join(g.dir, fmt.Sprintf("inband-%d.bin", size)), size}
+		if err := fill(file); err != nil {
+			return err
+		}
+		slow := xmpptest.RelayOptions{Up: []xmpptest.Fault{xmpptest.Latency(halfway / 2)}, Down: []xmpptest.Fault{xmpptest.Latency(halfway / 2)}}
+		server, err := xmpptest.NewRelay(g.pair.Server.Addr, slow)
+		if err != nil {
+			return err
+		}
+		s, err := g.compete(ctx, g.jetsend("jetsend", pair.Job{Files: []string{file.path}, Server: server.Addr, Send: []string{"--transport", "ibb"}}))
+		server.Close()
+		if err != nil {
+			return err
+		}
+		g.say("%d bytes in-band, 100 ms a round trip from end to end: %.2f s with the login, %.2f MB/s", size, s[0], float64(size)/s[0]/1e6)
+	}
 	return nil
 }
 
