@@ -42,6 +42,9 @@ type goals struct {
 	options
 	w    io.Writer
 	pair *pair.Pair
+	// copies are removed when all have been measured: what a disk has to do about what was
+	// removed, the next one would pay for.
+	copies []string
 }
 
 // sets measures what sets must reach, each beside its target.
@@ -55,7 +58,7 @@ func sets(ctx context.Context, w io.Writer, o options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
-	g := &goals{o, w, p}
+	g := &goals{options: o, w: w, pair: p}
 	g.say("sets: medians of %d runs by turns, but for the last", o.runs)
 	for _, m := range []struct {
 		name    string
@@ -64,11 +67,20 @@ func sets(ctx context.Context, w io.Writer, o options) (err error) {
 		if o.sets != "" && o.sets != "all" && o.sets != m.name {
 			continue
 		}
-		if err := m.measure(ctx); err != nil {
+		if err := errors.Join(m.measure(ctx), g.clear()); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// clear removes what was copied.
+func (g *goals) clear() (err error) {
+	for _, into := range g.copies {
+		err = errors.Join(err, os.RemoveAll(into))
+	}
+	g.copies = nil
+	return err
 }
 
 func (g *goals) say(format string, args ...any) { _, _ = fmt.Fprintf(g.w, format+"\n", args...) }
@@ -139,7 +151,7 @@ func (g *goals) into(ctx context.Context, r rival) (took time.Duration, err erro
 		return 0, fmt.Errorf("make directory: %w", err)
 	}
 	settle()
-	defer func() { err = errors.Join(err, os.RemoveAll(into)) }()
+	g.copies = append(g.copies, into)
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	return r.run(ctx, into)
