@@ -152,16 +152,9 @@ func (a *app) linkFrom(path string) (string, error) {
 func (a *app) askLink(ctx context.Context) (string, error) {
 	missing := usagef("no contact and no invitation was given, and there is no terminal to ask").
 		hint("run `jetsend contacts add name@domain`").hint("an invitation is read from standard input with `jetsend contacts add -`")
-	if !a.interactive() {
-		return "", missing
-	}
-	t, err := a.OpenTTY()
-	if err != nil {
-		return "", missing
-	}
-	defer func() { _ = t.Close() }() // nothing is left in it
-	defer a.console.hold()()
-	link, err := t.Password(ctx, "paste the invitation (it is not shown): ")
+	link, err := a.askPerson(missing, func(t terminal) (string, error) {
+		return t.Password(ctx, "paste the invitation (it is not shown): ")
+	})
 	if err == nil && strings.TrimSpace(link) == "" {
 		err = usagef("nothing was pasted")
 	}
@@ -300,16 +293,9 @@ func (a *app) confirmRefusal(ctx context.Context, who jid.JID) error {
 		Code: exitcode.Untrusted, Reason: "devices of " + clean.Text(who.String()) + " that are in use would be refused",
 		Hints: []string{"accept that with --" + onlyNamedFlag, "or verify them first: `" + a.again("trust", "verify", who.String()) + "`"},
 	}
-	if !a.interactive() {
-		return no
-	}
-	t, err := a.OpenTTY()
-	if err != nil {
-		return no
-	}
-	defer func() { _ = t.Close() }() // nothing is left in it
-	defer a.console.hold()()
-	answer, err := t.Ask(ctx, "Refuse them until they are verified? [y/N] ")
+	answer, err := a.askPerson(no, func(t terminal) (string, error) {
+		return t.Ask(ctx, "Refuse them until they are verified? [y/N] ")
+	})
 	if err != nil {
 		return err
 	}

@@ -207,15 +207,9 @@ func (l *login) name(name string) error {
 
 func (l *login) askJID(ctx context.Context) (string, error) {
 	missing := usagef("which account? no JID was given, and there is no terminal to ask").hint("run `jetsend login name@domain`")
-	if !l.interactive() {
-		return "", missing
-	}
-	t, err := l.OpenTTY()
-	if err != nil {
-		return "", missing
-	}
-	defer func() { _ = t.Close() }() // nothing is left in it
-	typed, err := t.Ask(ctx, "address of your account (name@domain; none yet: just Enter): ")
+	typed, err := l.askPerson(missing, func(t terminal) (string, error) {
+		return t.Ask(ctx, "address of your account (name@domain; none yet: just Enter): ")
+	})
 	if err == nil && typed == "" {
 		err = errNoAccount
 	}

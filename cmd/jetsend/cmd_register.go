@@ -174,19 +174,11 @@ func registers(link string) bool {
 // askAddress asks for the address; where the domain is known, its name does.
 func (r *registration) askAddress(ctx context.Context, domain string) (string, error) {
 	missing := usagef("which address? none was given, and there is no terminal to ask").hint("run `jetsend register name@domain`")
-	if !r.interactive() {
-		return "", missing
-	}
-	t, err := r.OpenTTY()
-	if err != nil {
-		return "", missing
-	}
-	defer func() { _ = t.Close() }() // nothing is left in it
 	ask := "address that you want (name@domain): "
 	if domain != "" {
 		ask = "name that you want at " + clean.Text(domain) + ": "
 	}
-	typed, err := t.Ask(ctx, ask)
+	typed, err := r.askPerson(missing, func(t terminal) (string, error) { return t.Ask(ctx, ask) })
 	switch {
 	case err == nil && typed == "":
 		return "", usagef("no address was typed").hint("run `jetsend register name@domain`")

@@ -177,6 +177,20 @@ func (a *app) claimPassword(s config.Secrets, account *config.Chosen) error {
 	return a.claim("the password ("+name+")", file)
 }
 
+// askPerson asks a person on the terminal. Without either the error is missing.
+func (a *app) askPerson(missing error, how func(terminal) (string, error)) (string, error) {
+	if !a.interactive() {
+		return "", missing
+	}
+	t, err := a.OpenTTY()
+	if err != nil {
+		return "", missing
+	}
+	defer func() { _ = t.Close() }() // nothing is left in it
+	defer a.console.hold()()
+	return how(t)
+}
+
 // askPassword asks on the terminal.
 func (a *app) askPassword(ctx context.Context, account jid.JID) (string, error) {
 	t, err := a.OpenTTY()

@@ -513,12 +513,7 @@ func (b *Book) change(ctx context.Context, what string, f func(context.Context, 
 }
 
 func (b *Book) look(ctx context.Context, f func(tx *sql.Tx) error) error {
-	tx, err := b.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
-	if err != nil {
-		return fmt.Errorf("begin transaction: %w", err)
-	}
-	defer func() { _ = tx.Rollback() }()
-	return f(tx)
+	return state.Look(ctx, b.db, f)
 }
 
 // nameSize is that of a device in the book.

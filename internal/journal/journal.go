@@ -95,14 +95,8 @@ func (j *Journal) read(ctx context.Context, f func(*sql.Tx) error) error {
 }
 
 // look runs f in a transaction that sees one state of the database.
-func (j *Journal) look(ctx context.Context, f func(*sql.Tx) error) (err error) {
-	defer func() { err = state.Named(j.db, err) }()
-	tx, err := j.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
-	if err != nil {
-		return err
-	}
-	defer func() { _ = tx.Rollback() }()
-	return f(tx)
+func (j *Journal) look(ctx context.Context, f func(*sql.Tx) error) error {
+	return state.Named(j.db, state.Look(ctx, j.db, f))
 }
 
 // at is the time of now as it is stored.

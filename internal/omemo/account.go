@@ -122,12 +122,7 @@ func (a *Account) step(ctx context.Context, f func(tx *sql.Tx) error) error {
 // look runs f as a transaction that sees one state of the database, and writes
 // nothing: it holds up nobody who does.
 func (a *Account) look(ctx context.Context, f func(tx *sql.Tx) error) error {
-	tx, err := a.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
-	if err != nil {
-		return fmt.Errorf("begin transaction: %w", err)
-	}
-	defer func() { _ = tx.Rollback() }()
-	return f(tx)
+	return state.Look(ctx, a.db, f)
 }
 
 // loadOrCreate reads our identity, making it on first use.

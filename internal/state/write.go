@@ -72,6 +72,17 @@ func commit(tx *sql.Tx, path string) error {
 	return machine.Before(machine.Committed, path, "", 0)
 }
 
+// Look runs f as a transaction that sees one state of the database, and writes nothing: it
+// holds up nobody who does.
+func Look(ctx context.Context, db *sql.DB, f func(tx *sql.Tx) error) error {
+	tx, err := db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return fmt.Errorf("begin transaction: %w", err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	return f(tx)
+}
+
 // Exec runs one statement as [Write] does.
 func Exec(ctx context.Context, db *sql.DB, query string, args ...any) error {
 	return Write(ctx, db, func(tx *sql.Tx) error {
