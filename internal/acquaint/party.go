@@ -189,8 +189,7 @@ func (p *Party) Run(ctx context.Context) {
 	}
 }
 
-// answerFor answers for a while, or until stop says so about what was answered. The error is why
-// nothing is to be answered any more.
+// answerFor answers for a while. The error is why nothing is to be answered any more.
 func (p *Party) answerFor(ctx context.Context, d time.Duration) error {
 	for over := time.After(d); ; {
 		select {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -285,9 +286,11 @@ func TestDrop(t *testing.T) {
 	over := k.drive(received(newID(), dir), Complete)
 	running := k.begin(received(newID(), dir))
 	taken := k.drive(received(newID(), dir), Interrupted)
-	if _, err := k.Begin(t.Context(), taken); err != nil {
+	held, err := k.Begin(t.Context(), taken)
+	if err != nil {
 		t.Fatal(err)
 	}
+	defer runtime.KeepAlive(held) // its lock goes with it
 	rows, err := k.List(t.Context(), Filter{})
 	if err != nil {
 		t.Fatal(err)
