@@ -59,7 +59,7 @@ func (t *Target) Write(number uint64, offset int64, b []byte) error {
 	}
 	err = t.begin(it, int64(len(b)))
 	if err == nil {
-		err = it.write(offset, b)
+		err = t.write(it, offset, b)
 	}
 	if err == nil && !it.noted && offset >= noted {
 		it.noted = true
@@ -109,14 +109,24 @@ func (t *Target) spend(r *room, n int64) error {
 // errHidden: what goes wrong in the hidden directory goes wrong for all.
 var errHidden = errors.New("hidden directory")
 
-// write writes data that comes next.
-func (it *item) write(offset int64, b []byte) error {
-	if err := machine.Before(machine.Write, filepath.Dir(it.f.Name()), it.temp, int64(len(b))); err != nil {
-		return err
+// gathered is how many bytes are written at once, in bytes: a write costs the system more
+// than what one record brings.
+const gathered = 256 << 10
+
+// write takes data that comes next. A crash loses what is held of it.
+func (t *Target) write(it *item, offset int64, b []byte) error {
+	if len(it.held) > 0 && (offset != it.heldAt+int64(len(it.held)) || len(it.held)+len(b) > gathered) {
+		if err := it.pour(); err != nil {
+			return err
+		}
 	}
-	if _, err := it.f.WriteAt(b, offset); err != nil {
-		return err
+	if len(it.held) == 0 {
+		if t.gather == nil {
+			t.gather = make([]byte, 0, gathered)
+		}
+		it.held, it.heldAt = t.gather[:0], offset
 	}
+	it.held = append(it.held, b...)
 	if it.sum != nil {
 		if it.at == 0 {
 			it.sum.Extent(it.left[0])
@@ -127,7 +137,24 @@ func (it *item) write(offset int64, b []byte) error {
 	if it.at += int64(len(b)); it.at == it.left[0].Length {
 		it.left, it.at = it.left[1:], 0
 	}
+	if len(it.held) >= gathered {
+		return it.pour()
+	}
 	return nil
+}
+
+// pour writes what is held of the data that came.
+func (it *item) pour() error {
+	b := it.held
+	it.held = nil
+	if len(b) == 0 {
+		return nil
+	}
+	if err := machine.Before(machine.Write, filepath.Dir(it.f.Name()), it.temp, int64(len(b))); err != nil {
+		return err
+	}
+	_, err := it.f.WriteAt(b, it.heldAt)
+	return err
 }
 
 // drop fails the file whose data comes, or the session.
@@ -161,7 +188,11 @@ func (t *Target) End(number uint64, sum []byte) error {
 	if it.have > 0 && !bytes.Equal(sum, it.sum.Hash.Sum(nil)) {
 		return t.abandon(it, "what was put together is another file")
 	}
-	if err := t.begin(it, 0); err != nil {
+	err = t.begin(it, 0)
+	if err == nil {
+		err = it.pour()
+	}
+	if err != nil {
 		return t.drop(it, err)
 	}
 	if it.digest != nil && !bytes.Equal(it.digest, it.sum.Hash.Sum(nil)) {
@@ -231,6 +262,9 @@ func (t *Target) unfinish() {
 // suspend makes a file that was cut durable.
 func (t *Target) suspend(it *item) error {
 	err := t.remember(it)
+	if err == nil {
+		err = it.pour()
+	}
 	if err == nil {
 		err = syncFile(it)
 	}

@@ -63,6 +63,8 @@ type item struct {
 	left    []set.Extent // with data that is to come
 	at      int64        // bytes of the first of them that are here
 	begun   bool         // some came in this session
+	held    []byte       // of what came, at most so many bytes as are gathered: not in the file yet
+	heldAt  int64        // where that goes
 	have    int64        // bytes of an earlier session
 	sum     *set.Sum     // of what is here, where it is put together
 	is      facts        // when it is synced
@@ -128,7 +130,7 @@ func (it *item) discard() error {
 			err = errors.Join(err, rerr)
 		}
 	}
-	it.temp, it.have, it.sum, it.noted = "", 0, nil, false
+	it.temp, it.have, it.sum, it.noted, it.held = "", 0, nil, false, nil
 	it.left, it.at = it.extents, 0
 	return err
 }

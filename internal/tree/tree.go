@@ -99,6 +99,7 @@ type Target struct {
 	apparent  int64
 	stack     []*node // directories of the moment
 	await     []*item // files whose data is to come
+	gather    []byte  // room for what is held of the first of those
 	dropped   *uint64 // the file whose data came when it failed
 	part      *part   // of an earlier session
 	unchecked int64   // bytes that may be written until the free space is looked at
