@@ -132,8 +132,8 @@ func runReceive(cmd *cobra.Command, a *app) error {
 	login, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(stop, cancel)()
-	e, err := a.connect(login, c, func(o *dialOptions) {
-		o.Receiver, o.Priority, o.Report = true, int8(c.Receive.Priority), d.report
+	e, err := a.connect(login, c, func(dial *dialOptions) {
+		dial.Receiver, dial.Priority, dial.Report, dial.Output = true, int8(c.Receive.Priority), d.report, o.Out != nil
 	})
 	if err != nil && stop.Err() != nil && ctx.Err() == nil {
 		return nil // told to stop before anything had begun
