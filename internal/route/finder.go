@@ -21,6 +21,9 @@ const (
 	IBB = ibb.Name
 )
 
+// Punch is where a side can be met by both dialling at the same time.
+type Punch = s5b.Punch
+
 // Options say which paths the bytes of a file may take.
 type Options struct {
 	// Transports are the allowed ones in their order; none means S5B, IBB.
@@ -59,6 +62,8 @@ type S5BConfig struct {
 	Advertise   []string
 	Interfaces  []string
 	Proxies     []string // addresses, or address=host:port
+	// STUN are who says by which address we are seen, host:port, before those of our server.
+	STUN []string
 }
 
 // Config is what a [Finder] needs. Account, Inband and S5B are required.
@@ -80,9 +85,10 @@ type Config struct {
 // Finder makes the routes of an account. Its methods may be called from any
 // goroutine.
 type Finder struct {
-	cfg     Config
-	ports   s5b.Ports
-	proxies *proxies
+	cfg      Config
+	ports    s5b.Ports
+	proxies  *proxies
+	external external
 }
 
 // NewFinder makes a finder, which searches no proxies before [Finder.Start].
@@ -107,6 +113,8 @@ type Peer struct {
 	Reports bool
 	// Jetsend says that it is one, which has room for many in-band blocks on the way.
 	Jetsend bool
+	// Punch is where it says that it can be met, when it offers; nil for nowhere.
+	Punch *Punch
 	// Modulo65535 says that it counts in-band blocks as Libervia does it.
 	Modulo65535 bool
 }
@@ -130,6 +138,9 @@ func (f *Finder) Offer(ctx context.Context, to Peer, opt Options) (*Route, error
 		return r, nil
 	}
 	cfg := f.socks(ctx, opt.NoDirect)
+	if to.Jetsend && !opt.NoDirect {
+		cfg.Punching = f.punching(ctx, to.JID, nil)
+	}
 	cfg.Fallback = r.allows(IBB)
 	cfg.Silent = cfg.Fallback && !to.Reports
 	if err := r.listen(ctx, cfg, jingle.NewSID()); err != nil {
@@ -152,6 +163,9 @@ func (f *Finder) Answer(ctx context.Context, from Peer, opt Options, remote *xml
 		cfg := s5b.Config{NoDirect: true, Log: f.cfg.Log}
 		if r.allows(S5B) {
 			cfg = f.socks(ctx, opt.NoDirect)
+		}
+		if from.Punch != nil && !cfg.NoDirect {
+			cfg.Punching = f.punching(ctx, from.JID, from.Punch)
 		}
 		cfg.Fallback = r.allows(IBB)
 		err = r.listen(ctx, cfg, remote.Attr("sid"))

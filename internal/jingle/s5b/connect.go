@@ -106,6 +106,7 @@ func (n *Negotiation) Connect(ctx context.Context, remote *xmltree.Element, info
 	defer context.AfterFunc(n.ctx, cancel)()
 	c, err := n.connect(ctx, remote, infos, send)
 	n.srv.close()
+	n.middle.close()
 	if err != nil {
 		return nil, fmt.Errorf("socks5 bytestream with %s: %w", n.peer, err)
 	}
@@ -124,7 +125,11 @@ func (n *Negotiation) connect(ctx context.Context, remote *xmltree.Element, info
 		n: n, send: send, sent: make(chan error, 1), reported: make(chan struct{}), begun: now, trickle: now.Add(n.timing.trickle),
 	}
 	r.d = newDialler(n, t.DstAddr)
+	r.d.punch(n.middle)
 	looping, cancel := context.WithCancel(ctx)
+	if n.middle != nil && !n.initiator {
+		n.wg.Go(func() { n.middle.serve(looping) })
+	}
 	c, err := r.loop(looping, t, infos)
 	cancel()
 	r.d.stop()
@@ -290,6 +295,7 @@ func (r *run) progress(ctx context.Context) time.Duration {
 	}
 	if !r.mine.said {
 		sooner(r.d.start(now))
+		sooner(r.d.lonely(now, r.begun))
 		if r.d.idle() && ctx.Err() == nil {
 			sooner(r.lose(now))
 		}
@@ -388,7 +394,10 @@ func (r *run) theirChoice() (*Conn, error) {
 		return r.mediated, nil
 	}
 	if c := r.n.srv.take(r.chosen.listener); c != nil {
-		c.CID, c.Kind = r.chosen.CID, kind(r.chosen.Type)
+		c.CID, c.Kind, c.Way = r.chosen.CID, kind(r.chosen.Type), way(r.chosen.Type)
+		if r.chosen.sealed {
+			c.Way = Punched
+		}
 		return c, nil
 	}
 	if time.Now().After(r.arrival) {
