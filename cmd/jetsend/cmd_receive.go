@@ -105,6 +105,7 @@ func newReceiveCommand(a *app) *cobra.Command {
 	cmd.Flags().Bool("stdout", false, "write the file to standard output; with --once")
 	k.transport()
 	k.bool("no-direct", false, "make no direct connection to the contact")
+	k.portMapping()
 	k.rate("limit-rate", 0, "receive no faster than this per second, all files together")
 	k.retry()
 	k.bool("no-serve", false, "do not send the rest of a file that was offered before to a contact who asks for it")

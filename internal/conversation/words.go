@@ -37,7 +37,7 @@ func (c *Conversation) ReportAccepted(offset int64) {
 // ReportPath says that a bytestream stands, and what protects it.
 func (c *Conversation) ReportPath() {
 	c.world.Report(event.Negotiated{
-		Head: c.Head, Transport: c.Path.Transport, Candidate: c.Path.Candidate, Cipher: c.Dialect.Secret().Suite().Name(),
+		Head: c.Head, Transport: c.Path.Transport, Candidate: c.Path.Candidate, Way: c.Path.Way, Cipher: c.Dialect.Secret().Suite().Name(),
 		Encryption: c.Dialect.Form().Word(), Devices: deviceInfos(c.Devices),
 	})
 }

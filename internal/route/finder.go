@@ -12,6 +12,7 @@ import (
 	"jetsend/internal/jingle"
 	"jetsend/internal/jingle/ibb"
 	"jetsend/internal/jingle/s5b"
+	"jetsend/internal/portmap"
 	"jetsend/internal/xmltree"
 )
 
@@ -64,6 +65,9 @@ type S5BConfig struct {
 	Proxies     []string // addresses, or address=host:port
 	// STUN are who says by which address we are seen, host:port, before those of our server.
 	STUN []string
+	// PortMapping asks the router of this network for a port, where nobody could reach us
+	// without.
+	PortMapping bool
 }
 
 // Config is what a [Finder] needs. Account, Inband and S5B are required.
@@ -89,6 +93,7 @@ type Finder struct {
 	ports    s5b.Ports
 	proxies  *proxies
 	external external
+	router   *portmap.Keeper // nil when none is asked
 }
 
 // NewFinder makes a finder, which searches no proxies before [Finder.Start].
@@ -98,6 +103,9 @@ func NewFinder(cfg Config) *Finder {
 	}
 	f := &Finder{cfg: cfg}
 	f.proxies = newProxies(f.search)
+	if a := cfg.Account; cfg.S5B.PortMapping && !a.Proxied() && cfg.Listen == nil {
+		f.router = portmap.New(portmap.Config{Log: cfg.Log})
+	}
 	return f
 }
 
@@ -191,6 +199,7 @@ func (f *Finder) route(with Peer, initiator bool) *Route {
 func (f *Finder) socks(ctx context.Context, noDirect bool) s5b.Config {
 	a, c := f.cfg.Account, f.cfg.S5B
 	return s5b.Config{
+		Map:     f.mapper(noDirect),
 		Proxies: f.Proxies(ctx), Port: a,
 		ListenPorts: c.ListenPorts, Ports: &f.ports, Advertise: c.Advertise, Interfaces: c.Interfaces,
 		NoDirect: noDirect, Quick: f.cfg.Quick, AllowLoopback: a.OverLoopback(), Dial: a.Dial, Listen: f.cfg.Listen, Proxied: a.Proxied(), Log: f.cfg.Log,

@@ -102,10 +102,13 @@ func (f *Finder) SearchAgain() {
 // The list must not be changed.
 func (f *Finder) Proxies(ctx context.Context) []s5b.Proxy { return f.proxies.known(ctx).proxies }
 
-// Close ends the search. Routes that were made stay.
+// Close ends the search, and what the router does for us. Routes that were made stay.
 func (f *Finder) Close() {
 	f.proxies.stop()
 	f.proxies.done.Wait()
+	if f.router != nil {
+		f.router.Close()
+	}
 }
 
 func (f *Finder) search(ctx context.Context) (found surroundings, err error) {

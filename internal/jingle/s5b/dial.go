@@ -144,7 +144,7 @@ func (d *dialler) wanted(c Candidate) (target, bool) {
 	}
 	t := target{Candidate: c, local: d.n.cfg.AllowLoopback || place && p.Configured}
 	addr := hostPort(c.Host, c.Port)
-	if d.cids[c.CID] || d.places[addr] || len(d.cids) == maxDialled {
+	if d.cids[c.CID] || d.places[addr] || len(d.places) == maxDialled {
 		return t, false
 	}
 	for _, o := range d.n.own {

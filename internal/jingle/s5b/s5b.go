@@ -60,6 +60,10 @@ type Config struct {
 	Advertise []string
 	// Interfaces are the names of those to listen on; none means all.
 	Interfaces []string
+	// Map asks the router to lead a port of its to one of ours. It is given the port at
+	// which we listen at each of our IPv4 addresses. nil, or an error: nobody does. It is
+	// called only when no IPv4 address of ours can be reached from everywhere.
+	Map func(ctx context.Context, ports map[netip.Addr]uint16) (Mapping, error)
 	// Punching is set with another jetsend; nil meets nobody in the middle.
 	Punching *Punching
 	// NoDirect forbids to offer and to dial direct candidates.
@@ -143,6 +147,7 @@ type Negotiation struct {
 	own    []offered // our candidates, best first
 	srv    *server
 	middle *middle // nil when nobody is met
+	mapped Mapping // nil when no router leads to us
 
 	ctx    context.Context // until Close
 	cancel context.CancelFunc
@@ -191,13 +196,23 @@ func New(ctx context.Context, cfg Config, sid string, self, peer jid.JID, initia
 	n.srv = newServer(cmp.Or(cfg.Ports, new(Ports)), cfg.Log, DestinationAddress(sid, self, peer), DestinationAddress(sid, peer, self))
 	proxies := usableProxies(cfg)
 	if !cfg.NoDirect {
-		if err := n.listen(ctx, maxOffered-len(proxies)); err != nil {
+		most := maxOffered - len(proxies)
+		if cfg.Map != nil {
+			most--
+		}
+		if err := n.listen(ctx, most); err != nil {
 			_ = n.Close()
 			return nil, err
 		}
 	}
 	n.offerProxies(proxies)
+	var beside sync.WaitGroup
+	if ports := n.mappable(); len(ports) > 0 {
+		beside.Go(func() { n.mapPort(ctx, ports) })
+	}
 	n.openMiddle(ctx)
+	beside.Wait()
+	n.offerMapped()
 	return n, nil
 }
 
@@ -332,6 +347,9 @@ func (n *Negotiation) Close() error {
 	n.middle.close()
 	n.wg.Wait()
 	n.srv.wait()
+	if n.mapped != nil {
+		n.mapped.Release()
+	}
 	return nil
 }
 
