@@ -92,7 +92,8 @@ func enter(o options) (jetsend string, err error) {
 }
 
 // nameHosts makes the server's names resolve, and nothing else: a look-up over
-// DNS is refused at once by an address where nobody listens.
+// DNS is refused at once by the server, where nobody listens for it. It would be a
+// packet that a watch sees.
 func nameHosts() error {
 	text := "127.0.0.1 localhost\n::1 localhost\n"
 	for _, ip := range []string{serverV4, serverV6} {
@@ -104,7 +105,7 @@ func nameHosts() error {
 	if err := cover("/etc/hosts", text); err != nil {
 		return err
 	}
-	return cover("/etc/resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
+	return cover("/etc/resolv.conf", "nameserver "+serverV4+"\noptions timeout:1 attempts:1\n")
 }
 
 // cover puts a file of our own over one of the machine's.

@@ -82,14 +82,9 @@ func (n *network) openInternet(ctx context.Context) {
 	n.ip(ctx, "-n %s address add %s/24 dev br0", internet, gatewayV4)
 	n.ip(ctx, "-n %s address add %s/64 dev br0 nodad", internet, gatewayV6)
 	n.set(ctx, internet, "net/ipv4/ip_forward", "1")
-	// Where br_netfilter is loaded, these rules see what is bridged, too.
-	n.nft(ctx, internet, `table ip nowhere {
- chain forward {
-  type filter hook forward priority 0; policy accept;
-  ip daddr { 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 } drop
- }
-}
-`)
+	for _, private := range []string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"} {
+		n.ip(ctx, "-n %s route add blackhole %s", internet, private)
+	}
 	n.ip(ctx, "link add name %s type veth peer name server netns %s", wanName, internet)
 	n.ip(ctx, "-n %s link set server master br0 up", internet)
 	n.ip(ctx, "link set %s up", wanName)
