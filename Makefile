@@ -44,7 +44,7 @@ export GOFLAGS += -buildvcs=$(shell git rev-parse HEAD >/dev/null 2>&1 && echo t
 
 .NOTPARALLEL:
 .DEFAULT_GOAL = build
-.PHONY: build test check unit rest race flakes fuzz lint demo interop bench torture soak simulate simulate-faults mutations install uninstall deb clean help
+.PHONY: build test check unit rest race flakes fuzz lint demo interop nat bench torture soak simulate simulate-faults mutations install uninstall deb clean help
 
 build: ## build the static binary bin/jetsend
 	$(GO) build -trimpath -ldflags '-s -w $(if $(VERSION),-X main.version=$(VERSION))' -o bin/jetsend ./cmd/jetsend
@@ -91,6 +91,9 @@ interop: build ## against real clients: Dino, Libervia and Gajim, on Prosody and
 	$(GO) run ./internal/interop -install $(INTEROPFLAGS)
 	JETSEND_TEST_SERVER=ejabberd $(GO) test -count=1 -run TestOnline ./cmd/jetsend
 	JETSEND_TEST_SERVER=ejabberd $(GO) test -count=1 ./internal/transfer
+
+nat: build ## two homes behind routers, every pair, in network namespaces
+	$(GO) run ./internal/natlab -install $(NATFLAGS)
 
 bench: build ## speed of the cipher; a large file beside scp; what sets must reach
 	@scripts/need prosody prosody

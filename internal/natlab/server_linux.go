@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	_ "embed" // the configurations
+	"encoding/pem"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"jetsend/internal/xmpptest"
+	"jetsend/internal/xmpptest/child"
+	"jetsend/internal/xmpptest/pair"
+)
+
+// The servers.
+const (
+	serverProsody  = "prosody"
+	serverEjabberd = "ejabberd"
+)
+
+const (
+	// domain is that of the server, reserved for tests (RFC 6761).
+	domain = "jet.test"
+	// The two accounts.
+	senderUser   = "romeo"
+	receiverUser = "juliet"
+)
+
+//go:embed conf/prosody.cfg.lua.in
+var prosodyConfig string
+
+//go:embed conf/ejabberd.yml.in
+var ejabberdConfig string
+
+// server is an XMPP server with a SOCKS5 proxy, and a STUN host that it names.
+type server struct {
+	dir, caFile string
+	procs       []*child.Process
+}
+
+// startServer starts one with both accounts, which are contacts of each other. It
+// listens on the standard ports of all addresses of this machine.
+func startServer(ctx context.Context, kind string) (*server, error) {
+	s := &server{dir: filepath.Join(base, kind)}
+	s.caFile = filepath.Join(s.dir, "ca.pem")
+	if err := os.MkdirAll(s.dir, 0o755); err != nil {
+		return nil, fmt.Errorf("make directory of %s: %w", kind, err)
+	}
+	err := s.identify()
+	if err == nil && kind == serverProsody {
+		err = s.prosody(ctx)
+	} else if err == nil {
+		err = s.ejabberd(ctx)
+	}
+	if err != nil {
+		s.stop()
+		return nil, fmt.Errorf("start %s: %w", kind, err)
+	}
+	return s, nil
+}
+
+// stop ends the server.
+func (s *server) stop() {
+	for _, p := range s.procs {
+		p.Kill() // nothing of it is wanted any more
+	}
+}
+
+// identify makes an authority and the server's key and certificate.
+func (s *server) identify() error {
+	ca, err := xmpptest.NewCA()
+	if err != nil {
+		return err
+	}
+	leaf, err := ca.Leaf(time.Time{}, domain, "proxy."+domain)
+	if err != nil {
+		return err
+	}
+	key, err := x509.MarshalPKCS8PrivateKey(leaf.PrivateKey)
+	if err != nil {
+		return fmt.Errorf("encode private key: %w", err)
+	}
+	text := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})
+	for _, der := range leaf.Certificate {
+		text = append(text, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
+	}
+	if err := os.WriteFile(filepath.Join(s.dir, "tls.pem"), text, 0o600); err != nil {
+		return fmt.Errorf("write key and certificate: %w", err)
+	}
+	if err := os.WriteFile(s.caFile, ca.PEM(), 0o644); err != nil {
+		return fmt.Errorf("write ca: %w", err)
+	}
+	return nil
+}
+
+// configure writes a configuration.
+func (s *server) configure(name, template string) (path string, err error) {
+	path = filepath.Join(s.dir, name)
+	text := strings.NewReplacer("@DOMAIN@", domain, "@DIR@", s.dir,
+		"@STUN@", "stun."+domain, "@STUN4@", stunV4, "@STUN6@", stunV6).Replace(template)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		return "", fmt.Errorf("write configuration: %w", err)
+	}
+	return path, nil
+}
+
+// launch starts a process of the server and waits until it listens.
+func (s *server) launch(ctx context.Context, cmd *exec.Cmd, addrs ...string) error {
+	log := filepath.Join(s.dir, filepath.Base(cmd.Path)+".output")
+	out, err := os.Create(log)
+	if err != nil {
+		return fmt.Errorf("make log: %w", err)
+	}
+	defer func() { _ = out.Close() }() // the child has its own
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.Dir = s.dir
+	proc, err := child.Start(cmd)
+	if err != nil {
+		return err
+	}
+	s.procs = append(s.procs, proc)
+	for _, addr := range addrs {
+		err := poll(ctx, "wait for "+addr, func() (bool, error) {
+			select {
+			case <-proc.Done():
+				text, _ := os.ReadFile(log) // "" says as much
+				return false, fmt.Errorf("%s ended by itself: %s", cmd.Path, text)
+			default:
+			}
+			c, err := net.DialTimeout("tcp", addr, time.Second)
+			if err != nil {
+				return false, nil
+			}
+			return true, c.Close()
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addresses are all that a server must listen on.
+func addresses() []string {
+	var list []string
+	for _, ip := range []string{serverV4, serverV6} {
+		list = append(list, net.JoinHostPort(ip, "5222"), net.JoinHostPort(ip, "5000"))
+	}
+	for _, ip := range []string{stunV4, stunV6} {
+		list = append(list, net.JoinHostPort(ip, "3478"))
+	}
+	return list
+}
+
+// account is a user of the server, whose jetsend runs in the namespaces of homes.
+func (s *server) account(user, jetsend string) (pair.Account, error) {
+	dir := filepath.Join(s.dir, "of-"+user)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return pair.Account{}, fmt.Errorf("make directory of %s: %w", user, err)
+	}
+	return pair.Account{
+		JID: user + "@" + domain, Password: passwordOf(user), Home: dir, Server: domain + ":5222",
+		CAFile: s.caFile, Program: jetsend, Path: os.Getenv("PATH"),
+	}, nil
+}
+
+// passwordOf is the password of a user of a server that lives for minutes.
+func passwordOf(user string) string { return "pw-of-" + user }
