@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"jetsend/internal/xmltree"
@@ -248,8 +249,11 @@ func (r *run) take(t *Transport) error {
 	for _, o := range r.n.own {
 		if o.CID == t.Used {
 			r.chosen, r.peers.used = &o, &o.Candidate
-			// A candidate that cannot win any more need not be tried.
-			r.d.forget(o.Priority, !r.n.initiator)
+			if o.Type == Mediated { // what cannot win any more need not be tried
+				r.d.forget(o.Priority, !r.n.initiator)
+			} else { // nothing can be better than what is there
+				r.d.forget(math.MaxUint32, true)
+			}
 			return nil
 		}
 	}
