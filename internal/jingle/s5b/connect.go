@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"jetsend/internal/xmltree"
@@ -246,18 +247,18 @@ func (r *run) take(t *Transport) error {
 	if t.Used == "" {
 		return nil
 	}
-	for _, o := range r.n.own {
-		if o.CID == t.Used {
-			r.chosen, r.peers.used = &o, &o.Candidate
-			if o.Type == Mediated { // what cannot win any more need not be tried
-				r.d.forget(o.Priority, !r.n.initiator)
-			} else { // nothing can be better than what is there
-				r.d.forget(math.MaxUint32, true)
-			}
-			return nil
-		}
+	i := slices.IndexFunc(r.n.own, func(o offered) bool { return o.CID == t.Used })
+	if i < 0 {
+		return fmt.Errorf("peer used a candidate that we did not offer: %w", ErrProtocol)
 	}
-	return fmt.Errorf("peer used a candidate that we did not offer: %w", ErrProtocol)
+	o := r.n.own[i]
+	r.chosen, r.peers.used = &o, &o.Candidate
+	if o.Type == Mediated { // what cannot win any more need not be tried
+		r.d.forget(o.Priority, !r.n.initiator)
+	} else { // nothing can be better than what is there
+		r.d.forget(math.MaxUint32, true)
+	}
+	return nil
 }
 
 // win takes note of a connection that was made.
