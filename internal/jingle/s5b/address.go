@@ -115,6 +115,25 @@ func special() []netip.Prefix {
 	}
 }
 
+// PublicAddrs are the addresses of the interfaces of these names, or of all, that everybody
+// can reach.
+func PublicAddrs(interfaces []string) (v4, v6 []netip.Addr) {
+	addrs, err := localAddrs(interfaces, false)
+	if err != nil {
+		return nil, nil
+	}
+	for _, a := range addrs {
+		switch {
+		case !Public(a):
+		case a.Is4():
+			v4 = append(v4, a)
+		default:
+			v6 = append(v6, a)
+		}
+	}
+	return v4, v6
+}
+
 // prefixes are those of the interfaces of these names, or of all: what is near.
 func prefixes(names []string) (out []netip.Prefix) {
 	ifs, err := net.Interfaces()
