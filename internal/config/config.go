@@ -152,7 +152,7 @@ type S5B struct {
 
 // IBB is about in-band bytestreams (XEP-0047, XEP-0261).
 type IBB struct {
-	// BlockSize is what we offer, in bytes.
+	// BlockSize is what we offer, in bytes; 0: what suits the server and the contact.
 	BlockSize int `mapstructure:"block_size"`
 }
 
@@ -162,7 +162,7 @@ func Default() Config {
 	return Config{
 		Trust:      "blind",
 		Send:       Send{Wait: 10 * time.Second, Cipher: "auto", Encryption: "auto", Retries: 5, RetryFor: 10 * time.Minute},
-		Transports: Transports{Order: []string{"s5b", "ibb"}, S5B: S5B{PortMapping: true}, IBB: IBB{BlockSize: 4096}},
+		Transports: Transports{Order: []string{"s5b", "ibb"}, S5B: S5B{PortMapping: true}},
 		Receive: Receive{
 			Dir: ".", OnConflict: "rename", Drain: 10 * time.Second, Prime: true, Priority: -1,
 			Retries: 5, RetryFor: 10 * time.Minute, AutoResume: 7 * day, KeepInterrupted: 30 * day,
@@ -264,8 +264,8 @@ func (c *Config) validateTransports() error {
 		slices.ContainsFunc(o, func(t string) bool { return t != "s5b" && t != "ibb" }) {
 		return c.wrong("transports.order %q: name s5b, ibb or both, each once", strings.Join(o, ","))
 	}
-	if n := c.Transports.IBB.BlockSize; n < 256 || n > 65535 {
-		return c.wrong("transports.ibb.block_size %d is not between 256 and 65535", n)
+	if n := c.Transports.IBB.BlockSize; n != 0 && (n < 256 || n > 65535) {
+		return c.wrong("transports.ibb.block_size %d is not between 256 and 65535, and not 0", n)
 	}
 	for _, port := range c.Transports.S5B.ListenPorts {
 		if port < 1 || port > 65535 {

@@ -139,6 +139,10 @@ func TestRefused(t *testing.T) {
 		{"transport twice", "transports: {order: [ibb, ibb]}\n", "each once", ""},
 		{"three transports", "transports: {order: [ibb, s5b, ibb]}\n", "each once", ""},
 		{"blocks too small", "transports: {ibb: {block_size: 255}}\n", "not between 256 and 65535", ""},
+		{"blocks below zero", "transports: {ibb: {block_size: -1}}\n", "not between 256 and 65535", ""},
+		{"stun without a port", "transports: {stun: [stun.example.org]}\n", "not a host and port", ""},
+		{"stun without a host", "transports: {stun: [\":3478\"]}\n", "not a host and port", ""},
+		{"stun at port 0", "transports: {stun: [\"a:0\"]}\n", "not a host and port", ""},
 		{"blocks too large", "transports: {ibb: {block_size: 65536}}\n", "not between 256 and 65535", ""},
 		{"address", "transports: {s5b: {advertise: [here]}}\n", "not an IP address", ""},
 		{"delimiter", "contacts: {'a::b': a@b.example}\n", `cannot hold "::"`, ""},
@@ -165,7 +169,7 @@ func TestRefused(t *testing.T) {
 func TestLimits(t *testing.T) {
 	for _, text := range []string{
 		"receive: {priority: -128}\n", "receive: {priority: 127}\n", "transports: {order: [ibb]}\n", "transports: {order: [ibb, s5b]}\n",
-		"transports: {ibb: {block_size: 256}}\n", "transports: {ibb: {block_size: 65535}}\n", "transports: {s5b: {listen_ports: [1, 65535]}}\n",
+		"transports: {ibb: {block_size: 256}}\n", "transports: {ibb: {block_size: 0}}\n", "transports: {stun: [stun.example.org:3478, \"[2001:db8::1]:1\"]}\n", "transports: {ibb: {block_size: 65535}}\n", "transports: {s5b: {listen_ports: [1, 65535]}}\n",
 		"accounts: {a: {jid: a@b.example, server: 'host:1'}, b: {jid: b@b.example, server: 'host:65535'}}\n",
 	} {
 		if _, err := Load(Options{File: writeConfig(t, text)}); err != nil {

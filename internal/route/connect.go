@@ -162,7 +162,7 @@ func (r *Route) viaSocks(ctx context.Context, s Signals, remote *xmltree.Element
 
 // replace proposes the in-band transport (XEP-0260 section 3, XEP-0261).
 func (r *Route) replace(ctx context.Context, s Signals) (*Path, error) {
-	own := ibb.NewTransport(r.f.cfg.BlockSize)
+	own := ibb.NewTransport(r.f.blockSize(ctx, r.peer))
 	remote, err := s.ReplaceTransport(ctx, own.Element())
 	if errors.Is(err, jingle.ErrTransportRejected) {
 		return nil, fmt.Errorf("%w: the contact refuses in-band", s5b.ErrNoCandidate)
@@ -259,7 +259,7 @@ func (r *Route) acceptReplacement(ctx context.Context, s Signals, proposed *xmlt
 	if !proposed.Is(ibb.NSTransport, "transport") || !r.allows(IBB) {
 		return nil, errors.Join(fault.ErrNoTransport, s.RejectTransport(ctx, proposed))
 	}
-	if err := r.expect(proposed); err != nil {
+	if err := r.expect(ctx, proposed); err != nil {
 		return nil, errors.Join(err, s.RejectTransport(ctx, proposed))
 	}
 	if err := s.AcceptTransport(ctx, r.inband.Element()); err != nil {
@@ -269,12 +269,16 @@ func (r *Route) acceptReplacement(ctx context.Context, s Signals, proposed *xmlt
 }
 
 // expect gets ready for the in-band stream that the initiator will open.
-func (r *Route) expect(remote *xmltree.Element) error {
+func (r *Route) expect(ctx context.Context, remote *xmltree.Element) error {
 	t, err := ibb.ParseTransport(remote)
 	if err != nil {
 		return err
 	}
-	if r.inband, err = t.Answer(0); err != nil {
+	most := 0 // what others ask for was measured with their servers, or is their user's word
+	if r.peer.Jetsend {
+		most = r.f.blockSize(ctx, r.peer)
+	}
+	if r.inband, err = t.Answer(most); err != nil {
 		return err
 	}
 	r.expected, err = r.f.cfg.Inband.Expect(ibb.Params{Peer: r.peer.JID, Transport: r.inband, Modulo65535: r.peer.Modulo65535, Grows: r.peer.Jetsend})

@@ -76,7 +76,8 @@ type Config struct {
 	Inband  *ibb.Manager
 	// S5B bounds what is offered and dialled. It is read for each route.
 	S5B *S5BConfig
-	// BlockSize is what we offer for in-band bytestreams; 0 means 4096.
+	// BlockSize is what we offer for in-band bytestreams; 0 means 4096, and to another
+	// jetsend what suits our server.
 	BlockSize int
 	// Listen is that of [s5b.Config]; nil listens plainly.
 	Listen func(ctx context.Context, network, addr string) (net.Listener, error)
@@ -142,7 +143,7 @@ func (f *Finder) Offer(ctx context.Context, to Peer, opt Options) (*Route, error
 	}
 	if r.allowed[0] == IBB {
 		r.allowed = r.allowed[:1] // in-band first is in-band only
-		r.inband = ibb.NewTransport(f.cfg.BlockSize)
+		r.inband = ibb.NewTransport(f.blockSize(ctx, to))
 		return r, nil
 	}
 	cfg := f.socks(ctx, opt.NoDirect)
@@ -178,7 +179,7 @@ func (f *Finder) Answer(ctx context.Context, from Peer, opt Options, remote *xml
 		cfg.Fallback = r.allows(IBB)
 		err = r.listen(ctx, cfg, remote.Attr("sid"))
 	case remote.Is(ibb.NSTransport, "transport") && r.allows(IBB):
-		err = r.expect(remote)
+		err = r.expect(ctx, remote)
 	default:
 		err = fault.ErrNoTransport
 	}

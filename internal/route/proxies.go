@@ -22,6 +22,7 @@ type surroundings struct {
 	proxies []s5b.Proxy
 	stun    []string   // host:port of who can say by which address we are seen
 	seen    netip.Addr // by which the server sees us; not valid when it does not say so
+	large   bool       // the server is known to be quicker with large in-band blocks
 }
 
 // proxies search the surroundings, of which the proxies are what most have.
@@ -121,6 +122,7 @@ func (f *Finder) search(ctx context.Context) (found surroundings, err error) {
 		beside.Go(func() { found.stun = f.services(ctx, server) })
 		beside.Go(func() { found.seen = f.seen(ctx, server) })
 	}
+	beside.Go(func() { found.large = f.likesLarge(ctx, server) })
 	found.proxies, err = s5b.FindProxies(ctx, f.cfg.Account, server, f.cfg.S5B.Proxies, f.cfg.Log)
 	beside.Wait()
 	if err != nil && ctx.Err() == nil {

@@ -41,7 +41,7 @@ type Config struct {
 	Priority int8
 	// S5B bounds what is offered and dialled.
 	S5B route.S5BConfig
-	// IBBBlockSize is what we offer for in-band bytestreams; 0 means 4096.
+	// IBBBlockSize is what we offer for in-band bytestreams; 0 means what [route.Config] says.
 	IBBBlockSize int
 	// ManyDevices lets a new OMEMO device be added to an account that already
 	// has many; only `login` asks for that.

@@ -12,9 +12,8 @@ import (
 	"jetsend/internal/xmpptest/pair"
 )
 
-// largeBlocks is a configuration of the sender with the largest in-band blocks
-// that XEP-0047 section 2.1 allows.
-const largeBlocks = "transports:\n  ibb:\n    block_size: 65535\n"
+// blocks is a configuration of both ends with in-band blocks of a size.
+const blocks = "transports:\n  ibb:\n    block_size: %d\n"
 
 // errOtherPath is returned when a transfer took another path than the one that
 // was to be measured.
@@ -29,32 +28,41 @@ func openPaths(ctx context.Context, software xmpptest.Software, o options, large
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, nil, fmt.Errorf("make directory: %w", err)
 	}
-	config := filepath.Join(dir, "large-blocks.yaml")
-	if err := os.WriteFile(config, []byte(largeBlocks), 0o600); err != nil {
-		return nil, nil, fmt.Errorf("write configuration: %w", err)
+	var configs []string
+	for _, size := range []int{4096, 65535} {
+		config := filepath.Join(dir, fmt.Sprintf("blocks-%d.yaml", size))
+		if err := os.WriteFile(config, fmt.Appendf(nil, blocks, size), 0o600); err != nil {
+			return nil, nil, fmt.Errorf("write configuration: %w", err)
+		}
+		configs = append(configs, config)
 	}
 	p, err := pair.OpenOn(ctx, software, dir, o.program, o.path)
 	if err != nil {
 		return nil, nil, err
 	}
-	by := func(file source, path, note string, flags ...string) contender {
+	by := func(file source, path, note, config string, flags ...string) contender {
 		what := strings.TrimSpace(fmt.Sprintf("jetsend %s %s %s", software, path, note))
-		return contender{file, jetsend(p, what, path, flags)}
+		if config != "" {
+			flags = append(flags, "--config", config)
+		}
+		return contender{file, jetsend(p, what, path, pair.Job{Send: flags, Config: config})}
 	}
 	return []contender{
-		by(large, "s5b direct", ""),
-		by(large, "s5b proxy", "", "--transport", "s5b", "--no-direct"),
-		by(small, "ibb", "4096-byte blocks", "--transport", "ibb"),
-		by(small, "ibb", "65535-byte blocks", "--transport", "ibb", "--config", config),
+		by(large, "s5b direct", "", ""),
+		by(large, "s5b proxy", "", "", "--transport", "s5b", "--no-direct"),
+		by(small, "ibb", "", "", "--transport", "ibb"),
+		by(small, "ibb", "4096-byte blocks", configs[0], "--transport", "ibb"),
+		by(small, "ibb", "65535-byte blocks", configs[1], "--transport", "ibb"),
 	}, p.Close, nil
 }
 
 // jetsend sends through the pair and fails unless that took the path. Wall time
 // is that of `jetsend send` from its start to its end, login and receipt
 // included. what names the sample.
-func jetsend(p *pair.Pair, what, path string, flags []string) func(ctx context.Context, file, inbox string) (sample, error) {
+func jetsend(p *pair.Pair, what, path string, j pair.Job) func(ctx context.Context, file, inbox string) (sample, error) {
 	return func(ctx context.Context, file, inbox string) (sample, error) {
-		r, err := p.Transfer(ctx, file, inbox, flags...)
+		j.Files, j.Inbox = []string{file}, inbox
+		r, err := p.Do(ctx, j)
 		if err != nil {
 			return sample{}, err
 		}
