@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -33,6 +34,9 @@ const (
 	homeOutside = "45.9.9.11"
 )
 
+// homes counts them, for their names.
+var homes atomic.Int32
+
 // newHome makes the namespaces, or skips the test with the reason.
 func newHome(t *testing.T) *home {
 	if testing.Short() {
@@ -52,7 +56,7 @@ func newHome(t *testing.T) *home {
 			t.Skip("needs ", tool)
 		}
 	}
-	id := "jspm" + strconv.Itoa(os.Getpid())
+	id := fmt.Sprintf("jspm%d-%d", os.Getpid(), homes.Add(1))
 	h := &home{t: t, inet: id + "i", nat: id + "n", host: id + "h", dir: t.TempDir(), bin: bin}
 	for _, ns := range []string{h.inet, h.nat, h.host} {
 		if out, err := exec.CommandContext(t.Context(), "ip", "netns", "add", ns).CombinedOutput(); err != nil {
@@ -152,7 +156,7 @@ deny 0-65535 0.0.0.0/0 0-65535
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	defer out.Close()                                                                                                 //nolint:errcheck // the daemon has its own
+	defer out.Close()
 	h.daemon = exec.Command("ip", "netns", "exec", h.nat, h.bin, "-d", "-f", conf, "-P", filepath.Join(h.dir, "pid")) //nolint:noctx // stop ends it
 	h.daemon.Stdout, h.daemon.Stderr = out, out
 	if err := h.daemon.Start(); err != nil {
@@ -293,13 +297,13 @@ func TestInside(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer l.Close() //nolint:errcheck // at the end
+			defer l.Close()
 			fmt.Println("> listening")
 		case "dial":
 			d := net.Dialer{Timeout: 5 * time.Second}
 			c, err := d.DialContext(t.Context(), "tcp4", what)
 			if err == nil {
-				c.Close() //nolint:errcheck // it has done its work
+				c.Close()
 			}
 			fmt.Println("> reached:", err == nil)
 		}
@@ -308,15 +312,15 @@ func TestInside(t *testing.T) {
 
 // TestRouter: a real router maps a port, by each protocol, as long as somebody holds it.
 func TestRouter(t *testing.T) {
-	h := newHome(t)
+	t.Parallel()
 	for i, c := range []struct{ how, natpmp, upnp string }{{"nat-pmp", "yes", "no"}, {"upnp", "no", "yes"}} {
 		port := uint16(6100 + i)
 		want := netip.MustParseAddrPort(fmt.Sprintf("%s:%d", homeOutside, port))
 		t.Run(c.how, func(t *testing.T) {
-			h.t = t
-			h.firewall()
+			t.Parallel()
+			h := newHome(t)
 			h.start(c.natpmp, c.upnp)
-			p := h.enter(h.host, 4*time.Second)
+			p := h.enter(h.host, 3*time.Second)
 			if got, want := p.say("state"), fmt.Sprintf("%s %s %s [%s] <nil>", homeInside, homeHost, homeOutside, c.how); got != want {
 				t.Fatalf("the router is %s, want %s", got, want)
 			}
@@ -371,6 +375,7 @@ func (h *home) renewed(p *inside, port uint16, want netip.AddrPort) {
 
 // TestNoRouter: what a doctor is told where nothing can be mapped.
 func TestNoRouter(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	if got := h.enter(h.host, time.Minute).say("hold 6000"); got != "the router "+homeInside+" answers neither NAT-PMP nor UPnP" {
 		t.Error(got)

@@ -105,7 +105,7 @@ func (r *fakeRouter) listen(at string, answers func([]byte) [][]byte) uint16 {
 			}
 		}
 	})
-	r.t.Cleanup(func() { c.Close(); done.Wait() }) //nolint:errcheck // that ends it
+	r.t.Cleanup(func() { c.Close(); done.Wait() })
 	_, port, _ := net.SplitHostPort(c.LocalAddr().String())
 	return netip.MustParseAddrPort("127.0.0.1:" + port).Port()
 }
@@ -249,7 +249,7 @@ func lyingRouter(t *testing.T, stranger, router [][]byte) netip.AddrPort {
 		if err != nil {
 			t.Skip(err)
 		}
-		t.Cleanup(func() { c.Close() }) //nolint:errcheck // a test
+		t.Cleanup(func() { c.Close() })
 		all = append(all, c)
 	}
 	var done sync.WaitGroup
@@ -268,6 +268,6 @@ func lyingRouter(t *testing.T, stranger, router [][]byte) netip.AddrPort {
 			}
 		}
 	})
-	t.Cleanup(func() { all[0].Close(); done.Wait() }) //nolint:errcheck // that ends it
+	t.Cleanup(func() { all[0].Close(); done.Wait() })
 	return netip.MustParseAddrPort(all[0].LocalAddr().String())
 }

@@ -123,7 +123,7 @@ func TestFence(t *testing.T) {
 	}
 	if answer, err := client.Do(request); !errors.Is(err, errElsewhere) {
 		t.Errorf("%v %v", answer, err)
-		answer.Body.Close() //nolint:errcheck // a test
+		answer.Body.Close()
 	}
 }
 
@@ -155,7 +155,7 @@ func TestSearch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close() //nolint:errcheck // a test
+	defer c.Close()
 	s := search{c: c, router: at}
 	if got, err := s.next(t.Context()); err != nil || got != "http://127.0.0.1:1/truth" {
 		t.Errorf("found %s, %v", got, err)
