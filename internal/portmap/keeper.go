@@ -13,7 +13,8 @@ import (
 type Config struct {
 	// Gateway returns the default gateway and our own address towards it; nil: the system's.
 	Gateway func() (gateway, self netip.Addr, err error)
-	// Lease is how long a mapping lives that nobody renews; 0: two minutes.
+	// Lease is how long a mapping lives that nobody renews, in whole seconds; less than one: two
+	// minutes.
 	Lease time.Duration
 	// Log hears of routers and mappings; nil: nobody does.
 	Log *slog.Logger
@@ -41,6 +42,9 @@ func (f *Fake) port(usual uint16) uint16 {
 	}
 	return usual
 }
+
+// errLost is of a mapping that others hold and that has run out.
+var errLost = errors.New("the router does not answer any more")
 
 // errClosed is of a Keeper that has been closed.
 var errClosed = errors.New("port mapping has ended")
@@ -73,7 +77,7 @@ func New(c Config) *Keeper {
 	if c.Gateway == nil {
 		c.Gateway = systemGateway
 	}
-	if c.Lease == 0 {
+	if c.Lease < time.Second { // 0 is for ever with one protocol, and not at all with the other
 		c.Lease = defaultLease
 	}
 	if c.Log == nil {
@@ -152,7 +156,14 @@ func (k *Keeper) Hold(ctx context.Context, port uint16) (*Hold, error) {
 		h.Release()
 		return nil, ctx.Err()
 	}
-	return h, m.err
+	switch {
+	case m.err != nil:
+		return nil, m.err
+	case !h.External().IsValid():
+		h.Release()
+		return nil, errLost
+	}
+	return h, nil
 }
 
 // share takes part in the mapping of a port, and begins it if there is none.

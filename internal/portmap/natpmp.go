@@ -199,7 +199,7 @@ func (e pmpError) Error() string {
 	case 2:
 		return "the router refuses: port mapping is switched off there"
 	case 3:
-		return "the router has no connection to the Internet"
+		return "the router has no address on the Internet: it is not connected, or there is another router behind it"
 	case 4:
 		return "the router has no room for another mapping"
 	}

@@ -63,7 +63,7 @@ func searchUPnP(ctx context.Context, self netip.Addr, router netip.AddrPort, gro
 	s := search{c: c, router: router, group: group}
 	why := errNoUPnP
 	seen := map[string]bool{}
-	for len(seen) < maxDescriptions {
+	for len(seen) < maxDescriptions { // what answers without end ends with the context
 		location, err := s.next(ctx)
 		if err != nil {
 			break
@@ -91,7 +91,7 @@ type search struct {
 
 // next returns the LOCATION of the next answer.
 func (s *search) next(ctx context.Context) (string, error) {
-	buf := make([]byte, maxSearchAnswer+1)
+	buf := make([]byte, 1<<16) // of any datagram: one that does not fit is an error on some systems
 	for {
 		if now := time.Now(); !now.Before(s.again) {
 			sendSearch(s.c, s.router, s.group)
