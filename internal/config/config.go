@@ -267,6 +267,11 @@ func (c *Config) validateTransports() error {
 	if n := c.Transports.IBB.BlockSize; n != 0 && (n < 256 || n > 65535) {
 		return c.wrong("transports.ibb.block_size %d is not between 256 and 65535, and not 0", n)
 	}
+	return c.validatePlaces()
+}
+
+// validatePlaces checks ports, and hosts with ports.
+func (c *Config) validatePlaces() error {
 	for _, port := range c.Transports.S5B.ListenPorts {
 		if port < 1 || port > 65535 {
 			return c.wrong("transports.s5b.listen_ports: %d is not a port", port)
