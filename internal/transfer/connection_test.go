@@ -79,13 +79,16 @@ func TestConnectionTold(t *testing.T) {
 	})
 }
 
-// searching is an account that counts the questions to the server, and has no answer.
+// searching is an account that counts the questions to the server for its proxies, and has no
+// answer to any.
 type searching struct {
 	Account
 	n *int
 }
 
-func (a searching) IQ(context.Context, jid.JID, stanza.IQType, *xmltree.Element) (*xmltree.Element, error) {
-	*a.n++
+func (a searching) IQ(_ context.Context, _ jid.JID, _ stanza.IQType, x *xmltree.Element) (*xmltree.Element, error) {
+	if x.Name.Space == "http://jabber.org/protocol/disco#items" {
+		*a.n++
+	}
 	return nil, errors.New("away")
 }

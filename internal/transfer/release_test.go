@@ -364,7 +364,7 @@ func TestLyingAccept(t *testing.T) {
 				t.Fatal(err)
 			}
 			c.Extra = []*xmltree.Element{sealed}
-			talk.Agreed = c
+			talk.Agreed, talk.Route = c, new(route.Route)
 			s, err := u.checkAccept(talk)
 			got := talk.Prefix
 			if tt.ok {
