@@ -64,7 +64,7 @@ func outsideFinding(o route.Outlook, advertised bool) Finding {
 		details.IPv6 = append(details.IPv6, a.String())
 	}
 	if o.Mapped.IsValid() {
-		details.Mapping, details.MappingBy = o.Mapped.String(), strings.Join(o.Router.How, ", ")
+		details.Mapping, details.MappingBy = o.Mapped.String(), o.How
 	} else if o.Asked && o.MapErr != nil {
 		details.MappingError = clean.Error(o.MapErr)
 	}
@@ -88,7 +88,7 @@ func routerOf(o route.Outlook) string {
 	case len(o.Seen) > 1, o.Seen[0].Port() == o.Port:
 		return RouterKeeps
 	}
-	return RouterChanges
+	return RouterUnknown // one answer does not say whether others see the same port
 }
 
 // outsideWords say what was found, and what it means.
@@ -103,8 +103,8 @@ func outsideWords(o route.Outlook, d OutsideDetails) (words []string) {
 		words = append(words, seen+", and its port is another one here: its router changes ports, so that nobody behind one can meet it")
 	default:
 		words = append(words, "nobody says by which IPv4 address this machine is seen")
-		if o.Server.IsValid() {
-			words = []string{seen + " by the server; another jetsend can meet it if its router keeps ports"}
+		if len(d.External) > 0 {
+			words = []string{seen + "; another jetsend may meet it, if the router shows everybody the same port"}
 		}
 	}
 	switch {

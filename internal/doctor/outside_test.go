@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"jetsend/internal/portmap"
 	"jetsend/internal/route"
 )
 
@@ -25,16 +24,16 @@ func TestOutside(t *testing.T) {
 		{"public", route.Outlook{V4: []netip.Addr{public}}, false, RouterNone, false, "public address"},
 		{"kept", route.Outlook{Port: 5, Seen: []netip.AddrPort{at("9.9.9.9:5")}}, false, RouterKeeps, false, "meet it"},
 		{"another, the same to both", route.Outlook{Port: 5, Seen: []netip.AddrPort{at("9.9.9.9:7"), at("9.9.9.9:7")}}, false, RouterKeeps, false, "9.9.9.9:7"},
-		{"changed", route.Outlook{Port: 5, Seen: []netip.AddrPort{at("9.9.9.9:7")}}, false, RouterChanges, true, "changes ports"},
+		{"changed", route.Outlook{Port: 5, Seen: []netip.AddrPort{at("9.9.9.9:7")}}, false, RouterUnknown, true, "seen as 9.9.9.9:7; another jetsend may meet it"},
 		{"another one to each", route.Outlook{Port: 5, Seen: []netip.AddrPort{at("9.9.9.9:5"), at("9.9.9.9:7")}}, false, RouterChanges, true, "changes ports"},
-		{"changed, advertised", route.Outlook{Port: 5, Seen: []netip.AddrPort{at("9.9.9.9:7")}}, true, RouterChanges, false, "changes ports"},
-		{"changed, IPv6", route.Outlook{Port: 5, Seen: []netip.AddrPort{at("9.9.9.9:7")}, V6: v6}, false, RouterChanges, false, "IPv6 2a00::1"},
+		{"changed, advertised", route.Outlook{Port: 5, Seen: []netip.AddrPort{at("9.9.9.9:5"), at("9.9.9.9:7")}}, true, RouterChanges, false, "changes ports"},
+		{"changed, IPv6", route.Outlook{Port: 5, Seen: []netip.AddrPort{at("9.9.9.9:7")}, V6: v6}, false, RouterUnknown, false, "IPv6 2a00::1"},
 		{
-			"changed, mapped", route.Outlook{Port: 5, Seen: []netip.AddrPort{at("9.9.9.9:7")}, Asked: true, Mapped: at("9.9.9.9:50"), Router: portmap.Router{How: []string{"upnp"}}},
-			false, RouterChanges, false, "the router leads 9.9.9.9:50 here while a file is under way (upnp)",
+			"changed, mapped", route.Outlook{Port: 5, Seen: []netip.AddrPort{at("9.9.9.9:7")}, Asked: true, Mapped: at("9.9.9.9:50"), How: "upnp"},
+			false, RouterUnknown, false, "the router leads 9.9.9.9:50 here while a file is under way (upnp)",
 		},
 		{"nobody says", route.Outlook{Asked: true, MapErr: errors.New("the router answers nothing")}, false, RouterUnknown, true, "no port of the router: the router answers nothing"},
-		{"the server says", route.Outlook{Server: public}, false, RouterUnknown, true, "seen as 9.9.9.9 by the server"},
+		{"the server says", route.Outlook{Server: public}, false, RouterUnknown, true, "seen as 9.9.9.9; another jetsend may"},
 	} {
 		f := outsideFinding(tt.o, tt.advertised)
 		d, _ := f.Details.(OutsideDetails)

@@ -217,9 +217,7 @@ func (o *Offer) parseMany(x *xmltree.Element) (err error) {
 			return err
 		}
 	}
-	if o.Punch, err = parsePunch(x); err != nil {
-		return err
-	}
+	o.Punch = parsePunch(x)
 	return o.checkSet()
 }
 

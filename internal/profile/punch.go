@@ -2,7 +2,6 @@ package profile
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 	"strconv"
 
@@ -38,27 +37,28 @@ func (p *Punch) element() *xmltree.Element {
 	return x
 }
 
-// parsePunch reads the punch of an offer or an accept, nil for none.
-func parsePunch(of *xmltree.Element) (*Punch, error) {
+// parsePunch reads the punch of an offer or an accept; nil for none, and for one that makes no
+// sense, or not yet: without it all goes on as with an older version.
+func parsePunch(of *xmltree.Element) *Punch {
 	x := of.Child(NS, "punch")
 	if x == nil {
-		return nil, nil
+		return nil
 	}
 	p := &Punch{CID: x.Attr("cid")}
 	if p.CID != "" {
 		n, err := strconv.ParseUint(x.Attr("priority"), 10, 32)
 		if err != nil || len(p.CID) > maxPunchCID {
-			return nil, fmt.Errorf("punch: %w", errors.Join(errors.New("candidate"), err))
+			return nil
 		}
 		p.Priority = uint32(n)
 	}
 	for _, a := range x.All(NS, "address") {
 		ip, err := netip.ParseAddr(a.Attr("ip"))
 		port, err2 := strconv.ParseUint(a.Attr("port"), 10, 16)
-		if err = errors.Join(err, err2); err != nil || ip.Zone() != "" || port == 0 || len(p.Addresses) == maxPunchAddresses {
-			return nil, fmt.Errorf("punch: %w", errors.Join(errors.New("address"), err))
+		if errors.Join(err, err2) != nil || ip.Zone() != "" || port == 0 || len(p.Addresses) == maxPunchAddresses {
+			return nil
 		}
 		p.Addresses = append(p.Addresses, netip.AddrPortFrom(ip, uint16(port)))
 	}
-	return p, nil
+	return p
 }

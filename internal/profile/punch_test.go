@@ -9,20 +9,19 @@ import (
 	"jetsend/internal/xmltree"
 )
 
-// TestPunch: what is told is read as it was written, and what makes no sense is an error.
+// TestPunch: what is told is read as it was written, and what makes no sense is overlooked.
 func TestPunch(t *testing.T) {
 	for _, p := range []*Punch{
 		{Addresses: []netip.AddrPort{netip.MustParseAddrPort("[2a00::1]:4000"), netip.MustParseAddrPort("9.9.9.9:5000")}},
 		{CID: "a&b", Priority: 126 << 16, Addresses: []netip.AddrPort{netip.MustParseAddrPort("9.9.9.9:5000")}},
 		{CID: "x"},
 	} {
-		got, err := parsePunch(xmltree.New(NS, "accept", p.element()))
-		if err != nil || !reflect.DeepEqual(got, p) {
-			t.Errorf("%+v, %v, want %+v", got, err, p)
+		if got := parsePunch(xmltree.New(NS, "accept", p.element())); !reflect.DeepEqual(got, p) {
+			t.Errorf("%+v, want %+v", got, p)
 		}
 	}
-	if p, err := parsePunch(xmltree.New(NS, "accept")); p != nil || err != nil {
-		t.Error(p, err)
+	if p := parsePunch(xmltree.New(NS, "accept")); p != nil {
+		t.Error(p)
 	}
 	const good = `<address ip='9.9.9.9' port='5000'/>`
 	for _, text := range []string{
@@ -36,7 +35,7 @@ func TestPunch(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if p, err := parsePunch(xmltree.New(NS, "accept", x)); err == nil {
+		if p := parsePunch(xmltree.New(NS, "accept", x)); p != nil {
 			t.Errorf("%s: %+v", text, p)
 		}
 	}

@@ -52,9 +52,8 @@ func ParseAccept(x *xmltree.Element) (a Accept, err error) {
 	a.Transfer, a.Digest, a.Prefix = x.Attr("transfer"), x.Attr("digest"), x.Attr("prefix")
 	device, err1 := strconv.ParseUint(x.Attr("device"), 10, 31)
 	a.Device = uint32(device)
-	var err2 error
-	a.Punch, err2 = parsePunch(x)
-	err = errors.Join(err1, err2, countAttr(x, "offset", &a.Offset), countAttr(x, "length", &a.Length), countAttr(x, "size", &a.Size), a.parseRandom(x))
+	a.Punch = parsePunch(x)
+	err = errors.Join(err1, countAttr(x, "offset", &a.Offset), countAttr(x, "length", &a.Length), countAttr(x, "size", &a.Size), a.parseRandom(x))
 	if err != nil {
 		return a, fmt.Errorf("%w: accept: %w", ErrSealed, err)
 	}

@@ -3,11 +3,13 @@ package route
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"slices"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"jetsend/internal/jid"
@@ -22,13 +24,16 @@ const (
 	nsServices = "urn:xmpp:extdisco:2" // XEP-0215
 	nsSeen     = "urn:xmpp:sic:1"      // XEP-0279
 	// askTime bounds a question to the server about where we are.
-	askTime = 5 * time.Second
+	// It is less than an offer waits for the proxies.
+	askTime = 2 * time.Second
 	// reflectTime bounds what an offer waits for word of where its port is seen.
 	reflectTime = 2 * time.Second
 	// maxReflectors bounds who is asked for it.
 	maxReflectors = 2
 	// silentFor is how long who did not answer is not asked again.
 	silentFor = 10 * time.Minute
+	// minReflected is the lowest port that is told: nobody dials a lower one.
+	minReflected = 1024
 	// stunPort is where a service listens that names no port (RFC 8489, section 8.1).
 	stunPort = 3478
 
@@ -73,12 +78,11 @@ func (m *meter) idle(now time.Time) bool {
 // punching is how a peer, which is a jetsend, is met; nil: it is not. peers is what it has
 // told. Who is on this machine is reached without, and a network that is not the system's has
 // no routers.
-func (f *Finder) punching(ctx context.Context, peer jid.JID, peers *Punch) *s5b.Punching {
+func (f *Finder) punching(around surroundings, peer jid.JID, peers *Punch) *s5b.Punching {
 	if f.cfg.Account.OverLoopback() || f.cfg.Account.Proxied() || f.cfg.Listen != nil {
 		return nil
 	}
 	m := f.external.meters.Account(peer.Bare(), maxMeters, func() *meter { return &meter{} }, func(m *meter) bool { return m.idle(time.Now()) })
-	around := f.proxies.known(ctx)
 	return &s5b.Punching{
 		Peer:  peers,
 		Allow: func() bool { return m.spend(time.Now()) },
@@ -108,7 +112,7 @@ func (f *Finder) reflected(ctx context.Context, services []string, dial dialAt) 
 			at, err := f.reflect(ctx, service, dial)
 			if err != nil {
 				f.cfg.Log.Debug("where we are seen", "by", service, "error", err)
-				f.external.note(service, ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded), time.Now())
+				f.external.note(service, err, time.Now())
 			}
 			answers <- at // which has room for all
 		})
@@ -133,9 +137,10 @@ func (x *external) worthAsking(services []string, now time.Time) (out []string) 
 	return out
 }
 
-// note remembers who was silent, by its own fault.
-func (x *external) note(service string, its bool, now time.Time) {
-	if !its {
+// note remembers who was silent, or said what is no answer. What else goes wrong is not the
+// service's fault: our network, our port, another one that was faster.
+func (x *external) note(service string, err error, now time.Time) {
+	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, stun.ErrAnswer) && !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, errUseless) {
 		return
 	}
 	x.mu.Lock()
@@ -145,6 +150,16 @@ func (x *external) note(service string, its bool, now time.Time) {
 	}
 	x.silent[service] = now
 }
+
+// forgive asks all again: the network may be another one.
+func (x *external) forgive() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.silent = nil
+}
+
+// errUseless means that a service said, or is at, what leads nowhere.
+var errUseless = errors.New("an address that not everybody can reach")
 
 // reflect asks one service.
 func (f *Finder) reflect(ctx context.Context, service string, dial dialAt) (netip.AddrPort, error) {
@@ -162,15 +177,15 @@ func (f *Finder) reflect(ctx context.Context, service string, dial dialAt) (neti
 	}
 	i := slices.IndexFunc(ips, func(a netip.Addr) bool { return s5b.MayDial(a, f.cfg.Account.OverLoopback()) })
 	if i < 0 {
-		return netip.AddrPort{}, errors.New("an address that is not dialled")
+		return netip.AddrPort{}, fmt.Errorf("%w: it is not dialled", errUseless)
 	}
 	c, err := dial(ctx, netip.AddrPortFrom(ips[i].Unmap(), uint16(number)))
 	if err != nil {
 		return netip.AddrPort{}, err
 	}
 	at, err := stun.Ask(ctx, c)
-	if err == nil && !f.tellable(at.Addr()) {
-		err = errors.New("an address that not everybody can reach")
+	if err == nil && (!f.tellable(at.Addr()) || at.Port() < minReflected) {
+		err = errUseless
 	}
 	if err != nil {
 		return netip.AddrPort{}, err
@@ -197,7 +212,12 @@ func (f *Finder) services(ctx context.Context, server jid.JID) []string {
 	if !answer.Is(nsServices, "services") {
 		return out
 	}
-	return append(out, parseServices(answer)...)
+	for _, s := range parseServices(answer) {
+		if !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // parseServices reads the STUN services, those first that say that they listen for TCP: the
@@ -212,12 +232,13 @@ func parseServices(answer *xmltree.Element) (out []string) {
 			if !there {
 				port = strconv.Itoa(stunPort)
 			}
-			if n, err := strconv.ParseUint(port, 10, 16); err == nil && n > 0 && s.Attr("host") != "" {
-				out = append(out, net.JoinHostPort(s.Attr("host"), port))
+			at := net.JoinHostPort(s.Attr("host"), port)
+			if n, err := strconv.ParseUint(port, 10, 16); err == nil && n > 0 && s.Attr("host") != "" && !slices.Contains(out, at) {
+				out = append(out, at)
 			}
 		}
 	}
-	return slices.Compact(out)
+	return out
 }
 
 // seen is by which address the server sees us (XEP-0279); not valid when it does not say,

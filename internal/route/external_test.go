@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -22,6 +24,7 @@ type answering struct {
 	Account
 	loopback, proxied bool
 	answers           map[string]*xmltree.Element
+	mu                sync.Mutex
 	asked             []string
 }
 
@@ -30,7 +33,9 @@ func (a *answering) OverLoopback() bool { return a.loopback }
 func (a *answering) Proxied() bool      { return a.proxied }
 
 func (a *answering) IQ(_ context.Context, _ jid.JID, _ stanza.IQType, x *xmltree.Element) (*xmltree.Element, error) {
+	a.mu.Lock()
 	a.asked = append(a.asked, x.Name.Space)
+	a.mu.Unlock()
 	if e := a.answers[x.Name.Space]; e != nil {
 		return e, nil
 	}
@@ -61,12 +66,12 @@ func TestServices(t *testing.T) {
 		<service type='stun' host='2001:db8::1' transport='tcp'/>
 		<service type='stun' host='third.example' port='5'/></services>`)}}
 	f := finderOf(a)
-	f.cfg.S5B.STUN = []string{"mine.example:9"}
+	f.cfg.S5B.STUN = []string{"mine.example:9", "[2001:db8::1]:3478"}
 	if got, want := f.services(t.Context(), jid.MustParse("montague.lit")), []string{"mine.example:9", "[2001:db8::1]:3478", "udp.example:3478"}; !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
 	a.answers[nsServices] = parsed(t, `<query xmlns='x'/>`)
-	if got := f.services(t.Context(), jid.MustParse("montague.lit")); len(got) != 1 {
+	if got := f.services(t.Context(), jid.MustParse("montague.lit")); len(got) != 2 {
 		t.Errorf("%q of another answer", got)
 	}
 }
@@ -100,7 +105,7 @@ func TestProxiedAsksNobody(t *testing.T) {
 	if slices.Contains(a.asked, nsServices) || slices.Contains(a.asked, nsSeen) {
 		t.Errorf("asked %q", a.asked)
 	}
-	if f.punching(t.Context(), juliet, nil) != nil || f.mapper(false) != nil {
+	if f.punching(surroundings{}, juliet, nil) != nil || f.mapper(false) != nil {
 		t.Error("somebody is met")
 	}
 }
@@ -155,9 +160,19 @@ func TestReflected(t *testing.T) {
 	if got := f.external.worthAsking([]string{private}, time.Now().Add(silentFor+time.Second)); len(got) != 1 {
 		t.Error("never asked again")
 	}
-	f.external.note("c:1", false, time.Now())
+	for _, err := range []error{context.Canceled, syscall.EADDRNOTAVAIL, syscall.ENETUNREACH, &net.DNSError{}} {
+		f.external.note("c:1", err, time.Now())
+	}
 	if got := f.external.worthAsking([]string{"c:1"}, time.Now()); len(got) != 1 {
-		t.Error("blamed for another one's speed")
+		t.Error("blamed for what is not its fault")
+	}
+	f.external.forgive()
+	if got := f.external.worthAsking([]string{private}, time.Now()); len(got) != 1 {
+		t.Error("not forgiven in another network")
+	}
+	low := reflector(t, netip.MustParseAddrPort("9.9.9.9:80"), false)
+	if got := f.reflected(t.Context(), []string{low}, dial); got.IsValid() {
+		t.Error("told on:", got)
 	}
 	if got := f.reflected(t.Context(), nil, dial); got.IsValid() {
 		t.Error(got)
@@ -175,11 +190,9 @@ func TestReflected(t *testing.T) {
 // TestMeter: a contact makes us dial so often in a minute, whatever it offers.
 func TestMeter(t *testing.T) {
 	f := finderOf(&answering{})
-	f.proxies.found = make(chan struct{})
-	close(f.proxies.found)
 	n := 0
 	for range 10 { // offers
-		p := f.punching(t.Context(), juliet, nil)
+		p := f.punching(surroundings{}, juliet, nil)
 		for range 20 {
 			if p.Allow() {
 				n++
@@ -189,7 +202,7 @@ func TestMeter(t *testing.T) {
 	if n != maxPunches {
 		t.Errorf("%d dials", n)
 	}
-	if p := f.punching(t.Context(), romeo, nil); !p.Allow() {
+	if p := f.punching(surroundings{}, romeo, nil); !p.Allow() {
 		t.Error("another contact pays for it")
 	}
 	m := &meter{since: time.Now().Add(-2 * time.Minute), n: maxPunches}

@@ -146,9 +146,10 @@ func (f *Finder) Offer(ctx context.Context, to Peer, opt Options) (*Route, error
 		r.inband = ibb.NewTransport(f.blockSize(ctx, to))
 		return r, nil
 	}
-	cfg := f.socks(ctx, opt.NoDirect)
+	around := f.proxies.known(ctx)
+	cfg := f.socks(around, opt.NoDirect)
 	if to.Jetsend && !opt.NoDirect {
-		cfg.Punching = f.punching(ctx, to.JID, nil)
+		cfg.Punching = f.punching(around, to.JID, nil)
 	}
 	cfg.Fallback = r.allows(IBB)
 	cfg.Silent = cfg.Fallback && !to.Reports
@@ -171,10 +172,11 @@ func (f *Finder) Answer(ctx context.Context, from Peer, opt Options, remote *xml
 	case remote.Is(s5b.NS, "transport"):
 		cfg := s5b.Config{NoDirect: true, Log: f.cfg.Log}
 		if r.allows(S5B) {
-			cfg = f.socks(ctx, opt.NoDirect)
-		}
-		if from.Punch != nil && !cfg.NoDirect {
-			cfg.Punching = f.punching(ctx, from.JID, from.Punch)
+			around := f.proxies.known(ctx)
+			cfg = f.socks(around, opt.NoDirect)
+			if from.Punch != nil && !opt.NoDirect {
+				cfg.Punching = f.punching(around, from.JID, from.Punch)
+			}
 		}
 		cfg.Fallback = r.allows(IBB)
 		err = r.listen(ctx, cfg, remote.Attr("sid"))
@@ -197,11 +199,11 @@ func (f *Finder) route(with Peer, initiator bool) *Route {
 }
 
 // socks says what may be offered and dialled for one file.
-func (f *Finder) socks(ctx context.Context, noDirect bool) s5b.Config {
+func (f *Finder) socks(around surroundings, noDirect bool) s5b.Config {
 	a, c := f.cfg.Account, f.cfg.S5B
 	return s5b.Config{
 		Map:     f.mapper(noDirect),
-		Proxies: f.Proxies(ctx), Port: a,
+		Proxies: around.proxies, Port: a,
 		ListenPorts: c.ListenPorts, Ports: &f.ports, Advertise: c.Advertise, Interfaces: c.Interfaces,
 		NoDirect: noDirect, Quick: f.cfg.Quick, AllowLoopback: a.OverLoopback(), Dial: a.Dial, Listen: f.cfg.Listen, Proxied: a.Proxied(), Log: f.cfg.Log,
 	}

@@ -19,11 +19,11 @@ type Outlook struct {
 	Port   uint16
 	Seen   []netip.AddrPort
 	Server netip.Addr
-	// Asked says that the router of this network was asked, Router what it says of itself,
-	// Mapped which port it gave, for the moment, and MapErr why none.
+	// Asked says that the router of this network was asked, Mapped which port it gave, for
+	// the moment, How by which protocol, and MapErr why none.
 	Asked  bool
-	Router portmap.Router
 	Mapped netip.AddrPort
+	How    string
 	MapErr error
 }
 
@@ -35,19 +35,22 @@ func (f *Finder) Look(ctx context.Context) (Outlook, error) {
 	o.V4, o.V6 = s5b.PublicAddrs(f.cfg.S5B.Interfaces)
 	around := f.proxies.known(ctx)
 	o.Server = around.seen
-	cfg := f.socks(ctx, false)
+	cfg := f.socks(around, false)
 	cfg.Proxies = nil
 	cfg.Punching = &s5b.Punching{External: func(ctx context.Context, port uint16, dial dialAt) netip.AddrPort {
 		o.Port, o.Seen = port, f.allReflected(ctx, around.stun, dial)
 		return netip.AddrPort{}
 	}}
-	if o.Asked = cfg.Map != nil && len(o.V4) == 0; o.Asked {
-		o.Router, o.MapErr = f.router.State(ctx)
+	if o.Asked = cfg.Map != nil; o.Asked {
+		_, o.MapErr = f.router.State(ctx) // until all is known of it
 		hold := cfg.Map
 		cfg.Map = func(ctx context.Context, ports map[netip.Addr]uint16) (s5b.Mapping, error) {
 			m, err := hold(ctx, ports)
 			if o.MapErr = err; err == nil {
 				o.Mapped = m.External()
+			}
+			if h, ok := m.(*portmap.Hold); ok {
+				o.How = h.How()
 			}
 			return m, err
 		}

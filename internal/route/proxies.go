@@ -117,6 +117,7 @@ func (f *Finder) search(ctx context.Context) (found surroundings, err error) {
 	if err != nil {
 		return found, err
 	}
+	f.external.forgive()
 	var beside sync.WaitGroup
 	if !f.cfg.Account.Proxied() { // else nobody is to know where we are, we included
 		beside.Go(func() { found.stun = f.services(ctx, server) })

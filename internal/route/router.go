@@ -7,23 +7,27 @@ import (
 	"time"
 
 	"jetsend/internal/jingle/s5b"
-	"jetsend/internal/portmap"
 )
 
 // mapTime bounds what an offer waits for the router of this network.
-const mapTime = time.Second
+const mapTime = 2 * time.Second
 
 // Prepare begins to find out what the router of this network can do, for who is about to
 // make or answer an offer. It does not wait.
 func (f *Finder) Prepare(opt Options) {
-	if f.maps(opt.NoDirect) {
+	if opt.Order()[0] == S5B && f.maps(opt.NoDirect) {
 		f.router.Look()
 	}
 }
 
-// maps reports whether the router is asked. Who is on this machine needs none.
+// maps reports whether the router is asked: for who is not on this machine, where we would
+// listen, and nobody could reach us without.
 func (f *Finder) maps(noDirect bool) bool {
-	return f.router != nil && !noDirect && !f.cfg.Account.OverLoopback()
+	if f.router == nil || noDirect || f.cfg.Account.OverLoopback() || len(f.cfg.S5B.Advertise) > 0 {
+		return false
+	}
+	public, _ := s5b.PublicAddrs(f.cfg.S5B.Interfaces)
+	return len(public) == 0
 }
 
 // mapper has the router lead to a port of ours; nil: it is not asked.
@@ -46,15 +50,6 @@ func (f *Finder) mapper(noDirect bool) func(context.Context, map[netip.Addr]uint
 		if err != nil {
 			return nil, err
 		}
-		return mapping{h, port}, nil
+		return h, nil
 	}
 }
-
-// mapping is a [s5b.Mapping].
-type mapping struct {
-	*portmap.Hold
-	port uint16
-}
-
-// Port implements [s5b.Mapping].
-func (m mapping) Port() uint16 { return m.port }

@@ -111,8 +111,25 @@ func special() []netip.Prefix {
 	return []netip.Prefix{
 		netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("192.0.0.0/24"), netip.MustParsePrefix("192.0.2.0/24"),
 		netip.MustParsePrefix("198.18.0.0/15"), netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("203.0.113.0/24"),
-		netip.MustParsePrefix("100::/64"), netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("fec0::/10"),
+		netip.MustParsePrefix("192.88.99.0/24"), netip.MustParsePrefix("64:ff9b:1::/48"), netip.MustParsePrefix("2001::/32"),
+		netip.MustParsePrefix("3fff::/20"), netip.MustParsePrefix("5f00::/16"), netip.MustParsePrefix("100::/64"), netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("fec0::/10"),
 	}
+}
+
+// source6 is the IPv6 address from which this machine dials others, as far as it has one: of
+// several only that goes through our own firewall, and is expected at the other side. Nothing
+// is sent to find out.
+func source6() []netip.Addr {
+	c, err := net.Dial("udp6", "[2001:db8::1]:9")
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = c.Close() }()
+	at, err := netip.ParseAddrPort(c.LocalAddr().String())
+	if err != nil {
+		return nil
+	}
+	return []netip.Addr{at.Addr().WithZone("")}
 }
 
 // PublicAddrs are the addresses of the interfaces of these names, or of all, that everybody

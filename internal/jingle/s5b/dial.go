@@ -95,6 +95,9 @@ func (d *dialler) alone() bool {
 	return false
 }
 
+// lonelyAgain is when a punch that has met somebody is looked at again.
+const lonelyAgain = 100 * time.Millisecond
+
 // lonely ends a punch that everything else has been waiting for, and returns how long
 // until then.
 func (d *dialler) lonely(now, begun time.Time) time.Duration {
@@ -103,6 +106,9 @@ func (d *dialler) lonely(now, begun time.Time) time.Duration {
 	}
 	if left := begun.Add(d.n.timing.lonely).Sub(now); left > 0 {
 		return left
+	}
+	if d.n.middle.asking.Load() > 0 { // somebody was met, and is about to answer
+		return lonelyAgain
 	}
 	for _, r := range d.running {
 		r.cancel()

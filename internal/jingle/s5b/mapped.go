@@ -9,8 +9,7 @@ import (
 // Mapping is a port of the router that leads to one of ours, until it is released. It may be
 // released more than once.
 type Mapping interface {
-	// Port is ours, and External that of the router; not valid when it leads to us no more.
-	Port() uint16
+	// External is the router's; not valid when it leads to us no more.
 	External() netip.AddrPort
 	Release()
 }
@@ -55,13 +54,7 @@ func (n *Negotiation) offerMapped() {
 		return
 	}
 	at := n.mapped.External()
-	for _, o := range n.own {
-		if a, err := netip.ParseAddr(o.Host); err != nil || !a.Is4() || o.Type != Direct || o.sealed || o.Port != int(n.mapped.Port()) {
-			continue
-		}
-		n.own = append(n.own, offered{Candidate: Candidate{
-			CID: rand.Text(), Host: at.Addr().String(), Port: int(at.Port()), JID: n.self.String(), Priority: assistedPreference + n.preference(0), Type: Assisted,
-		}, listener: o.listener})
-		return
-	}
+	n.own = append(n.own, offered{Candidate: Candidate{
+		CID: rand.Text(), Host: at.Addr().String(), Port: int(at.Port()), JID: n.self.String(), Priority: assistedPreference + n.preference(0), Type: Assisted,
+	}, listener: anyListener})
 }

@@ -10,12 +10,10 @@ import (
 
 // fakeMapping leads from an address to a port of ours.
 type fakeMapping struct {
-	port     uint16
 	at       netip.AddrPort
 	released int
 }
 
-func (m *fakeMapping) Port() uint16             { return m.port }
 func (m *fakeMapping) External() netip.AddrPort { return m.at }
 func (m *fakeMapping) Release()                 { m.released++ }
 
@@ -25,8 +23,8 @@ func TestMapped(t *testing.T) {
 	var made *fakeMapping
 	c := local(t)
 	c.Map = func(_ context.Context, ports map[netip.Addr]uint16) (Mapping, error) {
-		made = &fakeMapping{port: ports[netip.MustParseAddr("127.0.0.1")]}
-		made.at = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), made.port) // as if it were the router's
+		v4 := netip.MustParseAddr("127.0.0.1")
+		made = &fakeMapping{at: netip.AddrPortFrom(v4, ports[v4])} // as if it were the router's
 		return made, nil
 	}
 	a, b := newPair(t, c, local(t))
@@ -36,7 +34,7 @@ func TestMapped(t *testing.T) {
 		t.Fatal("no candidate")
 	}
 	assisted := mustParse(t, e).Candidates[i]
-	if assisted.Priority>>16 != 120 || assisted.Port != int(made.port) || assisted.JID != romeo.String() {
+	if assisted.Priority>>16 != 120 || assisted.Port != int(made.at.Port()) || assisted.JID != romeo.String() {
 		t.Errorf("%+v", assisted)
 	}
 	x, y := connect(t, a, b, only(b.n.Element(), func(Candidate) bool { return false }), only(e, func(c Candidate) bool { return c.Type == Assisted }))

@@ -74,6 +74,8 @@ func (m *middle) meet(ctx context.Context, cid, dst string) (*Conn, error) {
 	to := m.targets()
 	found := make(chan *Conn, 1)
 	ask := func(_ *gate, c net.Conn) {
+		m.asking.Add(1)
+		defer m.asking.Add(-1)
 		asking, done := context.WithTimeout(ctx, m.n.timing.greet)
 		defer done()
 		err := request(asking, c, dst)
@@ -108,10 +110,16 @@ func (m *middle) meet(ctx context.Context, cid, dst string) (*Conn, error) {
 	}
 }
 
-// accept takes connections from the addresses of the peer until ctx ends, one after the
-// other.
+// maxAsking bounds the connections of the peer that are asked at a time.
+const maxAsking = 4
+
+// accept takes connections from the addresses of the peer until ctx ends, a few at a time:
+// somebody else may share its address.
 func (g *gate) accept(ctx context.Context, from []netip.AddrPort, got met) {
 	defer context.AfterFunc(ctx, func() { _ = g.mine.Close() })()
+	var all sync.WaitGroup
+	defer all.Wait()
+	places := make(chan struct{}, maxAsking)
 	for {
 		c, err := g.mine.Accept()
 		if err != nil {
@@ -122,6 +130,14 @@ func (g *gate) accept(ctx context.Context, from []netip.AddrPort, got met) {
 			_ = c.Close()
 			continue
 		}
-		got(g, c)
+		select {
+		case places <- struct{}{}:
+			all.Go(func() {
+				got(g, c)
+				<-places
+			})
+		default:
+			_ = c.Close()
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // Bounds on a punch: what a peer can make us dial.
@@ -51,6 +52,8 @@ type middle struct {
 	told  Punch
 	peer  Punch // what the other side told
 	gates []*gate
+
+	asking atomic.Int32 // connections that are in their handshake
 
 	mu    sync.Mutex
 	held  []net.Conn // to who told us our address: our router knows us as long as they stand
@@ -137,13 +140,15 @@ func (m *middle) gate(v4 bool) *gate {
 // tell gathers the addresses that the peer is told.
 func (m *middle) tell(ctx context.Context, addrs []netip.Addr) {
 	var v4 netip.AddrPort
-	for _, a := range addrs {
+	for _, a := range slices.Concat(source6(), addrs) {
 		g := m.gate(a.Is4())
 		loop := m.n.cfg.AllowLoopback && a.IsLoopback()
 		switch {
-		case g == nil || !Public(a) && !loop:
+		case g == nil || !Public(a) && !loop || !g.at.Addr().IsUnspecified() && g.at.Addr() != a || !slices.Contains(addrs, a):
 		case !g.v4 && len(m.told.Addresses) < maxPunched6:
-			m.told.Addresses = append(m.told.Addresses, netip.AddrPortFrom(a, g.at.Port()))
+			if at := netip.AddrPortFrom(a, g.at.Port()); !slices.Contains(m.told.Addresses, at) {
+				m.told.Addresses = append(m.told.Addresses, at)
+			}
 		case g.v4 && !v4.IsValid():
 			v4 = netip.AddrPortFrom(a, g.at.Port())
 		}
