@@ -31,7 +31,6 @@ type options struct {
 	jetsend string // the program under test
 	server  string // prosody, ejabberd, both
 	pairs   string // comma-separated patterns
-	logs    string // directory for the events of pairs that fail, may be empty
 	timeout time.Duration
 	// What is run; none of them is all of them.
 	matrix, attack, speed bool
@@ -89,16 +88,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return runEnclosed(ctx, args, stdout, stderr)
 }
 
-// parse reads the flags. Paths become absolute, because the enclosed process
+// parse reads the flags. The path becomes absolute, because the enclosed process
 // has the same working directory but another /tmp.
-func parse(args []string, stderr io.Writer) (options, error) {
-	var o options
+func parse(args []string, stderr io.Writer) (o options, err error) {
 	fs := flag.NewFlagSet("natlab", flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	fs.StringVar(&o.jetsend, "jetsend", "bin/jetsend", "`program` under test")
 	fs.StringVar(&o.server, "server", "both", "`server`: prosody, ejabberd, or both: all pairs on prosody, on ejabberd those that must be direct")
 	fs.StringVar(&o.pairs, "pairs", "", "comma-separated `patterns` of pairs to run: home/home, */public, v6-*/* (default all)")
-	fs.StringVar(&o.logs, "logs", "", "existing `directory` for the events of pairs that fail")
 	fs.DurationVar(&o.timeout, "timeout", defaultTimeout, "end the run after this `time`")
 	fs.BoolVar(&o.matrix, "matrix", false, "run the pairs (without -matrix, -attack and -speed: all three)")
 	fs.BoolVar(&o.attack, "attack", false, "look for packets that --no-direct and socks5 must not let out")
@@ -118,15 +115,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	if !o.matrix && !o.attack && !o.speed {
 		o.matrix, o.attack, o.speed = true, true, true
 	}
-	for _, p := range []*string{&o.jetsend, &o.logs} {
-		if *p == "" {
-			continue
-		}
-		abs, err := filepath.Abs(*p)
-		if err != nil {
-			return o, fmt.Errorf("find %s: %w", *p, err)
-		}
-		*p = abs
+	if o.jetsend, err = filepath.Abs(o.jetsend); err != nil {
+		return o, fmt.Errorf("find %s: %w", o.jetsend, err)
 	}
 	return o, nil
 }

@@ -85,10 +85,15 @@ type result struct {
 	err     error
 }
 
+// between is the job of a pair.
+func (l *lab) between(c cell, file payload) job {
+	return job{from: l.homes[c.sender][sideA], to: l.homes[c.receiver][sideB], file: file}
+}
+
 // runCell runs a pair.
 func (l *lab) runCell(ctx context.Context, c cell, file payload) result {
 	r := result{cell: c}
-	r.outcome, r.err = l.do(ctx, job{from: l.homes[c.sender][sideA], to: l.homes[c.receiver][sideB], file: file})
+	r.outcome, r.err = l.do(ctx, l.between(c, file))
 	if r.err != nil {
 		r.verdict = "FAILED"
 		return r

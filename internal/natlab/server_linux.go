@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	_ "embed" // the configurations
 	"encoding/pem"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -58,11 +60,40 @@ func startServer(ctx context.Context, kind string) (*server, error) {
 	} else if err == nil {
 		err = s.ejabberd(ctx)
 	}
+	for _, ip := range []string{stunV4, stunV6} {
+		if err == nil {
+			err = askSTUN(ctx, net.JoinHostPort(ip, "3478"))
+		}
+	}
 	if err != nil {
 		s.stop()
 		return nil, fmt.Errorf("start %s: %w", kind, err)
 	}
 	return s, nil
+}
+
+// askSTUN makes sure that a STUN host answers over TCP (RFC 8489).
+func askSTUN(ctx context.Context, addr string) error {
+	var d net.Dialer
+	c, err := d.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return fmt.Errorf("ask stun: %w", err)
+	}
+	defer func() { _ = c.Close() }()
+	_ = c.SetDeadline(time.Now().Add(apiTimeout))
+	// A binding request: type, length, magic cookie, transaction.
+	request := append([]byte{0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42}, "natlab-tests"...)
+	answer := make([]byte, len(request))
+	if _, err = c.Write(request); err == nil {
+		_, err = io.ReadFull(c, answer)
+	}
+	if err == nil && (answer[0] != 1 || answer[1] != 1 || !bytes.Equal(answer[4:], request[4:])) {
+		err = fmt.Errorf("an answer to something else: %x", answer)
+	}
+	if err != nil {
+		return fmt.Errorf("ask stun at %s: %w", addr, err)
+	}
+	return nil
 }
 
 // stop ends the server.
