@@ -32,8 +32,10 @@ type options struct {
 	server  string // prosody, ejabberd, both
 	pairs   string // comma-separated patterns
 	timeout time.Duration
+	rtt     time.Duration
 	// What is run; none of them is all of them.
 	matrix, attack, speed bool
+	noProxy               bool
 	list                  bool
 	install               bool
 	inside                bool // already in the enclosure
@@ -100,6 +102,8 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	fs.BoolVar(&o.matrix, "matrix", false, "run the pairs (without -matrix, -attack and -speed: all three)")
 	fs.BoolVar(&o.attack, "attack", false, "look for packets that --no-direct and socks5 must not let out")
 	fs.BoolVar(&o.speed, "speed", false, "measure how fast files go through two routers")
+	fs.DurationVar(&o.rtt, "rtt", 0, "round trip `time` between two homes, half of it to the server, by packets that wait in this program (default: none but the machine's own)")
+	fs.BoolVar(&o.noProxy, "no-proxy", false, "servers without a SOCKS5 proxy: what is not direct is in-band")
 	fs.BoolVar(&o.list, "list", false, "print the pairs and what they must show, and do nothing")
 	fs.BoolVar(&o.install, "install", false, "install what is missing with apt-get (root only)")
 	fs.BoolVar(&o.verbose, "v", false, "print the events of every pair")
