@@ -50,6 +50,7 @@ contact's answer, and otherwise the one that the send would end with.
 	k.choice("encryption", d.Encryption, "how the offer would be made", encryptions()...)
 	k.transport()
 	k.bool("no-direct", false, "make no direct connection to the contact")
+	k.portMapping()
 	return cmd
 }
 

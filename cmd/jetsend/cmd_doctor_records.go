@@ -187,6 +187,9 @@ func (r planRecord) Sheet() [][]string {
 	for _, c := range r.Candidates {
 		rows = append(rows, []string{"", c.String()})
 	}
+	for _, at := range r.Meet {
+		rows = append(rows, []string{"", "meeting a jetsend at " + at})
+	}
 	for _, d := range r.Devices {
 		text := fmt.Sprintf("device %d, key %s, %s", d.ID, groups(d.Fingerprint), d.Trust)
 		if d.New {

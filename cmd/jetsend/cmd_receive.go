@@ -105,6 +105,7 @@ func newReceiveCommand(a *app) *cobra.Command {
 	cmd.Flags().Bool("stdout", false, "write the file to standard output; with --once")
 	k.transport()
 	k.bool("no-direct", false, "make no direct connection to the contact")
+	k.portMapping()
 	k.rate("limit-rate", 0, "receive no faster than this per second, all files together")
 	k.retry()
 	k.bool("no-serve", false, "do not send the rest of a file that was offered before to a contact who asks for it")
@@ -132,8 +133,8 @@ func runReceive(cmd *cobra.Command, a *app) error {
 	login, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(stop, cancel)()
-	e, err := a.connect(login, c, func(o *dialOptions) {
-		o.Receiver, o.Priority, o.Report = true, int8(c.Receive.Priority), d.report
+	e, err := a.connect(login, c, func(dial *dialOptions) {
+		dial.Receiver, dial.Priority, dial.Report, dial.Output = true, int8(c.Receive.Priority), d.report, o.Out != nil
 	})
 	if err != nil && stop.Err() != nil && ctx.Err() == nil {
 		return nil // told to stop before anything had begun

@@ -48,6 +48,7 @@ well.
 	k.duration("wait", config.Default().Send.Wait, "how long the contact may take to be online")
 	k.transport()
 	k.bool("no-direct", false, "make no direct connection to the contact")
+	k.portMapping()
 	k.rate("limit-rate", 0, "move no more than this per second, like 2MB or 500KiB")
 	k.retry()
 	return cmd

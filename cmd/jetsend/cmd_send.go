@@ -119,6 +119,7 @@ func newSendCommand(a *app) *cobra.Command {
 	k.bool("require-verified-receipt", false, "refuse clients that cannot prove that the file arrived")
 	k.transport()
 	k.bool("no-direct", false, "make no direct connection to the contact")
+	k.portMapping()
 	k.rate("limit-rate", 0, "send no faster than this per second, all files together, like 2MB or 500KiB")
 	k.retry()
 	k.bool("no-resume", false, "start over, even when the same send was interrupted before or is running")

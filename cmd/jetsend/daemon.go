@@ -194,6 +194,8 @@ func fixedChanges(was, is *config.Config, wasAccount, isAccount *config.Chosen) 
 	differ("transports.s5b.advertise", slices.Equal(s.Advertise, t.Advertise))
 	differ("transports.s5b.interfaces", slices.Equal(s.Interfaces, t.Interfaces))
 	differ("transports.s5b.proxies", slices.Equal(s.Proxies, t.Proxies))
+	differ("transports.s5b.port_mapping", s.PortMapping == t.PortMapping)
+	differ("transports.stun", slices.Equal(was.Transports.STUN, is.Transports.STUN))
 	differ("transports.ibb", was.Transports.IBB == is.Transports.IBB)
 	return names
 }

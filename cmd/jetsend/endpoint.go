@@ -109,6 +109,7 @@ type dialOptions struct {
 	StateDir   string
 	Trust      string // blind or verified
 	Receiver   bool
+	Output     bool // of a Receiver: one file goes to standard output
 	Acquaint   bool // for Meet, Await and Redeem; a Receiver has them anyway
 	Login      bool // the user asked for an OMEMO device by `jetsend login`
 	Priority   int8

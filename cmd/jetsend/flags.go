@@ -103,6 +103,19 @@ func (k keyed) transport() {
 	_ = k.flags.SetAnnotation("transport", keyAnnotation, []string{"transports::order"})
 }
 
+// portMapping adds --no-port-mapping, which stands for transports.s5b.port_mapping.
+func (k keyed) portMapping() {
+	const allowed = "port-mapping"
+	k.flags.Bool(allowed, true, "ask the router for a port")
+	_ = k.flags.MarkHidden(allowed)
+	_ = k.flags.SetAnnotation(allowed, keyAnnotation, []string{"transports::s5b::port_mapping"})
+	f := k.flags.VarPF(patterns{func(s string) error {
+		no, err := strconv.ParseBool(s)
+		return errors.Join(err, k.flags.Set(allowed, strconv.FormatBool(!no)))
+	}, "bool"}, "no-port-mapping", "", "do not ask the router of this network to lead a port here")
+	f.NoOptDefVal = "true"
+}
+
 func (k keyed) duration(name string, def time.Duration, usage string) {
 	d := duration(def)
 	k.value(&d, name, usage)

@@ -173,6 +173,9 @@ func (p *textPrinter) negotiated(e event.Negotiated) {
 		if e.Candidate != "" {
 			path += " " + e.Candidate
 		}
+		if e.Way != "" {
+			path += ", " + e.Way
+		}
 		p.Note("%s: %s, %s", clean.Text(e.Name), clean.Text(path), cipherText(e.Encryption, e.Cipher))
 	}
 	for _, d := range e.Devices {

@@ -9,7 +9,9 @@ package config
 import (
 	"errors"
 	"fmt"
+	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -129,8 +131,11 @@ type Receive struct {
 type Transports struct {
 	// Order are the allowed transports, s5b and ibb, the preferred one first.
 	Order []string `mapstructure:"order" choice:"s5b ibb"`
-	S5B   S5B      `mapstructure:"s5b"`
-	IBB   IBB      `mapstructure:"ibb"`
+	// STUN are who says by which address this machine is seen, host:port, before those that
+	// the server names.
+	STUN []string `mapstructure:"stun"`
+	S5B  S5B      `mapstructure:"s5b"`
+	IBB  IBB      `mapstructure:"ibb"`
 }
 
 // S5B is about SOCKS5 bytestreams (XEP-0065, XEP-0260).
@@ -141,6 +146,8 @@ type S5B struct {
 	// Proxies are SOCKS5 proxies to offer besides those of our own server:
 	// addresses (proxy.example.org), or address=host:port.
 	Proxies []string `mapstructure:"proxies"`
+	// PortMapping asks the router to lead a port to us while a file is under way.
+	PortMapping bool `mapstructure:"port_mapping"`
 }
 
 // IBB is about in-band bytestreams (XEP-0047, XEP-0261).
@@ -155,7 +162,7 @@ func Default() Config {
 	return Config{
 		Trust:      "blind",
 		Send:       Send{Wait: 10 * time.Second, Cipher: "auto", Encryption: "auto", Retries: 5, RetryFor: 10 * time.Minute},
-		Transports: Transports{Order: []string{"s5b", "ibb"}, IBB: IBB{BlockSize: 4096}},
+		Transports: Transports{Order: []string{"s5b", "ibb"}, S5B: S5B{PortMapping: true}, IBB: IBB{BlockSize: 4096}},
 		Receive: Receive{
 			Dir: ".", OnConflict: "rename", Drain: 10 * time.Second, Prime: true, Priority: -1,
 			Retries: 5, RetryFor: 10 * time.Minute, AutoResume: 7 * day, KeepInterrupted: 30 * day,
@@ -265,7 +272,18 @@ func (c *Config) validateTransports() error {
 			return c.wrong("transports.s5b.listen_ports: %d is not a port", port)
 		}
 	}
+	for _, at := range c.Transports.STUN {
+		if host, port, err := net.SplitHostPort(at); err != nil || host == "" || !isPort(port) {
+			return c.wrong("transports.stun: %q is not a host and port", at)
+		}
+	}
 	return nil
+}
+
+// isPort reports whether a text is the number of a TCP port.
+func isPort(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && n > 0
 }
 
 // HasPassword reports whether the account names a place for its password.

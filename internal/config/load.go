@@ -96,6 +96,7 @@ func setDefaults(v *viper.Viper, d Config) {
 	v.SetDefault("receive::auto_resume", d.Receive.AutoResume)
 	v.SetDefault("receive::keep_interrupted", d.Receive.KeepInterrupted)
 	v.SetDefault("transports::order", d.Transports.Order)
+	v.SetDefault("transports::s5b::port_mapping", d.Transports.S5B.PortMapping)
 	v.SetDefault("transports::ibb::block_size", d.Transports.IBB.BlockSize)
 }
 

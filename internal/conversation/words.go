@@ -37,7 +37,7 @@ func (c *Conversation) ReportAccepted(offset int64) {
 // ReportPath says that a bytestream stands, and what protects it.
 func (c *Conversation) ReportPath() {
 	c.world.Report(event.Negotiated{
-		Head: c.Head, Transport: c.Path.Transport, Candidate: c.Path.Candidate, Cipher: c.Dialect.Secret().Suite().Name(),
+		Head: c.Head, Transport: c.Path.Transport, Candidate: c.Path.Candidate, Way: c.Path.Way, Cipher: c.Dialect.Secret().Suite().Name(),
 		Encryption: c.Dialect.Form().Word(), Devices: deviceInfos(c.Devices),
 	})
 }
@@ -160,13 +160,25 @@ func (c *Conversation) AwaitTrailer(patience time.Duration, late error, look fun
 	return err
 }
 
+// ReadAccept reads the session-accept of what we opened, for a file of so many bytes of
+// which a session carries at most limit, and with it where the contact can be met.
+func (c *Conversation) ReadAccept(size, limit int64) (dialect.Accepted, error) {
+	a, err := c.Dialect.ReadAccept(c.Agreed, size, limit)
+	if err == nil {
+		c.Route.Meet((*route.Punch)(a.Punch))
+	}
+	return a, err
+}
+
 // Answer accepts an offer or request of the contact for the span, with a sealed accept
 // where that is understood. device is ours. accepting is called
 // right before the peer may come to know it.
 func (c *Conversation) Answer(routes *route.Finder, paths route.Options, s profile.Span, prefix string, device uint32, accepting func()) error {
 	return c.Step(Needs{Server: true}, func(ctx context.Context) error {
 		offered := c.Session.Content()
-		r, err := routes.Answer(ctx, route.Peer{JID: c.Session.Peer(), Modulo65535: c.Dialect.Libervia(), Jetsend: c.Dialect.Form() == dialect.FormJetsend}, paths, offered.Transport)
+		r, err := routes.Answer(ctx, route.Peer{
+			JID: c.Session.Peer(), Modulo65535: c.Dialect.Libervia(), Jetsend: c.Dialect.Form() == dialect.FormJetsend, Punch: (*route.Punch)(c.Dialect.Sealed().Punch),
+		}, paths, offered.Transport)
 		if errors.Is(err, fault.ErrNoTransport) {
 			return fault.Refuse(err, jingle.Reason{Condition: jingle.UnsupportedTransports})
 		}
@@ -177,7 +189,7 @@ func (c *Conversation) Answer(routes *route.Finder, paths route.Options, s profi
 		accepted := jingle.Content{
 			Creator: offered.Creator, Name: offered.Name, Senders: offered.Senders, Description: offered.Description, Transport: r.Element(),
 		}
-		if err := c.Dialect.Accept(&accepted, s, prefix, device); err != nil {
+		if err := c.Dialect.Accept(&accepted, s, dialect.Answer{Prefix: prefix, Device: device, Punch: (*profile.Punch)(r.Punch())}); err != nil {
 			return err
 		}
 		c.ReportAccepted(s.Offset)

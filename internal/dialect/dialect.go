@@ -54,9 +54,8 @@ type Dialect interface {
 	// has the first from bytes: all of the file, where nothing can be resumed.
 	Span(content jingle.Content, from, size, limit int64) profile.Span
 	// Accept makes content the session-accept for the span, of which the receiver has the
-	// bytes before it with the SHA-256 prefix, in hex; "" when nobody has said so. device
-	// is ours.
-	Accept(content *jingle.Content, s profile.Span, prefix string, device uint32) error
+	// bytes before it.
+	Accept(content *jingle.Content, s profile.Span, a Answer) error
 
 	// Out brings size bytes of src to conn, in the way of [stream.Out].
 	Out(ctx context.Context, conn stream.Conn, src io.Reader, size int64, o stream.Outgoing) error
@@ -122,8 +121,14 @@ type Terms struct {
 // Accepted is what the other end has said yes to.
 type Accepted struct {
 	profile.Span
-	Prefix string // SHA-256 in hex of what the receiver has before the span, or ""
-	Device uint32 // of the other end, by its own word; 0 when nothing is sealed
+	Answer
+}
+
+// Answer is what an accept says under its seal beside the span. Without a seal it is empty.
+type Answer struct {
+	Prefix string         // SHA-256 in hex of what the receiver has before the span, or ""
+	Device uint32         // of who accepts, by its own word
+	Punch  *profile.Punch // where it can be met; nil for nowhere
 }
 
 // Proof is what came of verifying a file beside its tag.

@@ -72,7 +72,7 @@ func (f *foreign) ReadAccept(_ jingle.Content, size, _ int64) (Accepted, error) 
 
 func (f *foreign) Span(_ jingle.Content, _, size, _ int64) profile.Span { return profile.Whole(size) }
 
-func (f *foreign) Accept(*jingle.Content, profile.Span, string, uint32) error { return nil }
+func (f *foreign) Accept(*jingle.Content, profile.Span, Answer) error { return nil }
 
 func (f *foreign) Out(ctx context.Context, conn stream.Conn, src io.Reader, size int64, o stream.Outgoing) error {
 	return stream.Out(ctx, conn, src, size, f.ts, o)

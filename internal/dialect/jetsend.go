@@ -75,7 +75,7 @@ func (j *jetsend) ReadAccept(accepted jingle.Content, size, limit int64) (Accept
 		return Accepted{}, err
 	}
 	s, err := a.Check(accepted, &j.offer, size, limit)
-	return Accepted{s, a.Prefix, a.Device}, err
+	return Accepted{s, Answer{a.Prefix, a.Device, a.Punch}}, err
 }
 
 // Span implements Dialect.
@@ -85,8 +85,8 @@ func (j *jetsend) Span(content jingle.Content, from, size, limit int64) profile.
 
 // Accept makes content an accept of the span: a range in the clear, and the sealed
 // element that proves it.
-func (j *jetsend) Accept(content *jingle.Content, s profile.Span, prefix string, device uint32) error {
-	_, err := j.accept(content, profile.Accept{Offset: s.Offset, Length: s.Length, Size: s.Size, Prefix: prefix, Device: device})
+func (j *jetsend) Accept(content *jingle.Content, s profile.Span, a Answer) error {
+	_, err := j.accept(content, profile.Accept{Offset: s.Offset, Length: s.Length, Size: s.Size, Prefix: a.Prefix, Device: a.Device, Punch: a.Punch})
 	return err
 }
 

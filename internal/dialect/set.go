@@ -85,7 +85,7 @@ func (s *set) ReadAccept(accepted jingle.Content, size, limit int64) (Accepted, 
 		return Accepted{}, err
 	}
 	s.accepted, s.random, s.agreed = sha256.Sum256(text), a.Random, true
-	return Accepted{Span: span, Device: a.Device}, nil
+	return Accepted{span, Answer{Device: a.Device, Punch: a.Punch}}, nil
 }
 
 // Span implements Dialect: what is here of a set is told entry by entry.
@@ -93,12 +93,12 @@ func (s *set) Span(_ jingle.Content, _, size, _ int64) profile.Span { return pro
 
 // Accept makes content an accept of the whole set. What it draws is new each time, so that
 // an offer that comes again brings no key again.
-func (s *set) Accept(content *jingle.Content, span profile.Span, prefix string, device uint32) error {
-	if !span.Whole() || prefix != "" {
+func (s *set) Accept(content *jingle.Content, span profile.Span, a Answer) error {
+	if !span.Whole() || a.Prefix != "" {
 		return fmt.Errorf("accept: %w", errSet)
 	}
 	random := crypto.NewRandom()
-	text, err := s.accept(content, profile.Accept{Length: span.Length, Size: span.Size, Device: device, Random: random})
+	text, err := s.accept(content, profile.Accept{Length: span.Length, Size: span.Size, Device: a.Device, Random: random, Punch: a.Punch})
 	if err != nil {
 		return err
 	}

@@ -94,7 +94,7 @@ func (x *offered) accepted() (Dialect, jingle.Content) {
 	}
 	c := x.content
 	c.Security = nil
-	if err := theirs.Accept(&c, theirs.Span(c, 5, 12, 7), "", 815); err != nil {
+	if err := theirs.Accept(&c, theirs.Span(c, 5, 12, 7), Answer{Device: 815}); err != nil {
 		x.t.Fatal(err)
 	}
 	return theirs, c
@@ -133,7 +133,7 @@ func TestSet(t *testing.T) {
 			t.Error("records before the accept")
 		}
 		got, err := x.ours.ReadAccept(content, 12, 5)
-		if want := (Accepted{Span: profile.Whole(12), Device: 815}); err != nil || got != want {
+		if want := (Accepted{profile.Whole(12), Answer{Device: 815}}); err != nil || got != want {
 			t.Fatalf("%+v, %v", got, err)
 		}
 		if _, _, err := x.ours.Records(pipe{}, ""); err == nil {
@@ -191,7 +191,7 @@ func TestSetKeysOnce(t *testing.T) {
 		}
 	}
 	// Accepting once more draws once more, too.
-	if err := again.Accept(&anew, profile.Whole(12), "", 815); err != nil {
+	if err := again.Accept(&anew, profile.Whole(12), Answer{Device: 815}); err != nil {
 		t.Fatal(err)
 	}
 	write(again, "b")
@@ -234,7 +234,7 @@ func TestSetIsNoFile(t *testing.T) {
 		}
 	}
 	c := content
-	for _, err := range []error{theirs.Accept(&c, profile.Span{Offset: 5, Length: 7, Size: 12}, "", 1), theirs.Accept(&c, profile.Whole(12), "00", 1)} {
+	for _, err := range []error{theirs.Accept(&c, profile.Span{Offset: 5, Length: 7, Size: 12}, Answer{Device: 1}), theirs.Accept(&c, profile.Whole(12), Answer{Prefix: "00", Device: 1})} {
 		if !errors.Is(err, errSet) {
 			t.Errorf("%v", err)
 		}
@@ -319,12 +319,12 @@ func TestSetAcceptIsHeld(t *testing.T) {
 		"a range":   func(c *jingle.Content) { c.Description = describeSpan(profile.Span{Offset: 5, Length: 7, Size: 12}) },
 		"transport": func(c *jingle.Content) { c.Transport = ibb.NewTransport(0).Element() },
 		"of another": func(c *jingle.Content) {
-			if err := other.Accept(c, profile.Whole(12), "", 815); err != nil {
+			if err := other.Accept(c, profile.Whole(12), Answer{Device: 815}); err != nil {
 				t.Error(err)
 			}
 		},
 		"without a random": func(c *jingle.Content) {
-			if err := theirs.(*set).jetsend.Accept(c, profile.Whole(12), "", 815); err != nil {
+			if err := theirs.(*set).jetsend.Accept(c, profile.Whole(12), Answer{Device: 815}); err != nil {
 				t.Error(err)
 			}
 		},

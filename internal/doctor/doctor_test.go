@@ -256,7 +256,7 @@ func TestServerFindings(t *testing.T) {
 }
 
 func TestMachineFindings(t *testing.T) {
-	direct := CandidateInfo{"direct", "192.0.2.1", 1}
+	direct := CandidateInfo{Type: "direct", Host: "192.0.2.1", Port: 1}
 	for _, tt := range []struct {
 		offered []CandidateInfo
 		route   route.Options
@@ -265,8 +265,8 @@ func TestMachineFindings(t *testing.T) {
 		text    string
 	}{
 		{[]CandidateInfo{direct}, route.Options{}, false, StatusOK, "192.0.2.1"},
-		{[]CandidateInfo{{"proxy", "192.0.2.2", 1}}, route.Options{}, false, StatusWarn, "no address"},
-		{[]CandidateInfo{{"proxy", "192.0.2.2", 1}}, route.Options{}, true, StatusOK, "through the proxy of `socks5`"},
+		{[]CandidateInfo{{Type: "proxy", Host: "192.0.2.2", Port: 1}}, route.Options{}, false, StatusWarn, "no address"},
+		{[]CandidateInfo{{Type: "proxy", Host: "192.0.2.2", Port: 1}}, route.Options{}, true, StatusOK, "through the proxy of `socks5`"},
 		{nil, route.Options{NoDirect: true}, false, StatusOK, "as it was asked for"},
 		{nil, route.Options{Transports: []string{ibb.Name}}, false, StatusOK, "only in-band"},
 	} {

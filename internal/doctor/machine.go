@@ -49,12 +49,13 @@ type InBandDetails struct {
 
 // machine looks at what this machine has to offer for the bytes of a file.
 func (d *doctor) machine(ctx context.Context) {
-	_, offered, err := d.paths(ctx, ownPeer(d.account.JID()), route.Options{NoDirect: d.opt.Route.NoDirect})
+	_, offered, _, err := d.paths(ctx, ownPeer(d.account.JID()), route.Options{NoDirect: d.opt.Route.NoDirect})
 	if err != nil {
 		d.add(AreaMachine, "candidates", StatusWarn, "no connection can be taken here: "+clean.Error(err), nil)
 	} else {
 		d.found(candidatesFinding(offered, d.opt.Route, d.account.Proxied()))
 	}
+	d.outside(ctx)
 	d.proxies(ctx, offered)
 	b := InBandDetails{slices.Contains(d.opt.Route.Order(), ibb.Name), ibb.NewTransport(d.config.IBBBlockSize).BlockSize}
 	if b.Allowed {
@@ -92,9 +93,9 @@ func candidatesFinding(offered []CandidateInfo, route route.Options, proxied boo
 // proxies tells which proxies there are and whether they answer.
 func (d *doctor) proxies(ctx context.Context, offered []CandidateInfo) {
 	reports := []ProxyReport{}
-	for _, p := range d.e.Proxies(ctx) {
+	for _, p := range d.e.Routes().Proxies(ctx) {
 		r := ProxyReport{JID: clean.Text(p.JID.String()), Host: clean.Text(p.Host), Port: p.Port}
-		r.Offered = slices.Contains(offered, CandidateInfo{"proxy", p.Host, p.Port})
+		r.Offered = slices.Contains(offered, CandidateInfo{Type: "proxy", Host: p.Host, Port: p.Port})
 		reports = append(reports, r)
 	}
 	var group errgroup.Group

@@ -34,10 +34,13 @@ type Plan struct {
 	NameHidden bool `json:"name_hidden"`
 	Receipt    bool `json:"receipt"`
 	// Transports are those that both sides allow, in the order of trying.
-	Transports []string           `json:"transports"`
-	Candidates []CandidateInfo    `json:"candidates"`
-	Devices    []event.DeviceInfo `json:"devices"` // that get the key
-	File       *PlannedFile       `json:"file,omitempty"`
+	Transports []string        `json:"transports"`
+	Candidates []CandidateInfo `json:"candidates"`
+	// Meet are the places, address and port, at which the contact's jetsend would be told to
+	// meet this one: both dial at the same time, through their routers and firewalls.
+	Meet    []string           `json:"meet,omitempty"`
+	Devices []event.DeviceInfo `json:"devices"` // that get the key
+	File    *PlannedFile       `json:"file,omitempty"`
 	// Items and SetSize are how many files and directories go with it in one session, a
 	// set, and how many bytes; 0: it goes by itself.
 	Items   int   `json:"items,omitempty"`
@@ -66,11 +69,17 @@ type CandidateInfo struct {
 	Type string `json:"type"` // direct or proxy
 	Host string `json:"host"`
 	Port int    `json:"port"`
+	// Way is "mapped" where a router leads here.
+	Way string `json:"way,omitempty"`
 }
 
 // String is the candidate for people.
 func (c CandidateInfo) String() string {
-	return c.Type + " " + net.JoinHostPort(c.Host, strconv.Itoa(c.Port))
+	text := c.Type + " " + net.JoinHostPort(c.Host, strconv.Itoa(c.Port))
+	if c.Way != "" {
+		text += ", a port of the router"
+	}
+	return text
 }
 
 // how is the plan in a few words.
@@ -153,7 +162,7 @@ func (d *doctor) planTo(ctx context.Context, to *contact.Peer) (_ *Plan, err err
 		To: clean.Text(to.JID.String()), Form: to.Form.Name(), Encryption: to.Form.Word(), Cipher: to.Form.Suite(d.opt.Cipher).Name(),
 		NameHidden: profile, Receipt: profile,
 	}
-	if p.Transports, p.Candidates, err = d.paths(ctx, to, d.opt.Route); err != nil {
+	if p.Transports, p.Candidates, p.Meet, err = d.paths(ctx, to, d.opt.Route); err != nil {
 		return nil, err
 	}
 	if to.Form == dialect.FormPlaintext {
@@ -170,22 +179,39 @@ func (d *doctor) planTo(ctx context.Context, to *contact.Peer) (_ *Plan, err err
 	return p, nil
 }
 
-// paths are the transports that an offer allows, and where this machine could
-// be reached.
-func (d *doctor) paths(ctx context.Context, to *contact.Peer, opt route.Options) ([]string, []CandidateInfo, error) {
-	transports, offered, err := d.e.Paths(ctx, to, opt)
+// paths are the transports that an offer allows, and where this machine could be reached,
+// and met.
+func (d *doctor) paths(ctx context.Context, to *contact.Peer, opt route.Options) (transports []string, candidates []CandidateInfo, meet []string, err error) {
+	r, err := d.e.Path(ctx, to, opt)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	candidates := []CandidateInfo{}
-	for _, c := range offered {
+	defer r.Close()
+	candidates = []CandidateInfo{}
+	offered := r.Element()
+	if !offered.Is(s5b.NS, "transport") {
+		return r.Allowed(), candidates, nil, nil
+	}
+	t, err := s5b.ParseTransport(offered)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	for _, c := range t.Candidates {
 		info := CandidateInfo{Type: "direct", Host: c.Host, Port: c.Port}
-		if c.Type == s5b.Mediated {
+		switch c.Type {
+		case s5b.Mediated:
 			info.Type = "proxy"
+		case s5b.Assisted:
+			info.Way = s5b.Mapped
 		}
 		candidates = append(candidates, info)
 	}
-	return transports, candidates, nil
+	if p := r.Punch(); p != nil {
+		for _, a := range p.Addresses {
+			meet = append(meet, a.String())
+		}
+	}
+	return r.Allowed(), candidates, meet, nil
 }
 
 // planFile says what of a file would be sent.

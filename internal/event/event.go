@@ -72,6 +72,7 @@ type Negotiated struct {
 	Head
 	Transport  string       `json:"transport"`           // s5b or ibb
 	Candidate  string       `json:"candidate,omitempty"` // direct or proxy; s5b only
+	Way        string       `json:"way,omitempty"`       // what made a direct one possible: punched or mapped
 	Cipher     string       `json:"cipher"`              // empty without encryption
 	Encryption string       `json:"encryption"`
 	Devices    []DeviceInfo `json:"devices"`

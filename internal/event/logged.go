@@ -42,6 +42,6 @@ func logEvent(log *slog.Logger, e Event) {
 	case Offer:
 		line(slog.LevelDebug, "offer", e.Head, "direction", string(e.Direction), "bytes", e.Size)
 	case Negotiated:
-		line(slog.LevelDebug, "negotiated", e.Head, "transport", e.Transport, "candidate", e.Candidate, "encryption", e.Encryption, "cipher", e.Cipher)
+		line(slog.LevelDebug, "negotiated", e.Head, "transport", e.Transport, "candidate", e.Candidate, "way", e.Way, "encryption", e.Encryption, "cipher", e.Cipher)
 	}
 }

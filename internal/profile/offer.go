@@ -56,6 +56,8 @@ type Offer struct {
 	// Prefix is the SHA-256 of what the receiver has, in hex, when it asks for
 	// the rest.
 	Prefix string
+	// Punch is where the initiator can be met; nil for nowhere.
+	Punch *Punch
 	// Gone are the ids of transfers that the sender has given up: of its own, which
 	// the receiver may still have a part of.
 	Gone []string
@@ -96,6 +98,9 @@ func (o *Offer) Payload(ts *crypto.Secret) []byte {
 	}
 	if o.Set != nil {
 		x.Add(o.Set.element())
+	}
+	if o.Punch != nil {
+		x.Add(o.Punch.element())
 	}
 	for _, id := range o.Gone {
 		x.Add(xmltree.New(NS, "gone").Set("transfer", id))
@@ -211,6 +216,9 @@ func (o *Offer) parseMany(x *xmltree.Element) (err error) {
 		if o.Set, err = parseSet(s); err != nil {
 			return err
 		}
+	}
+	if o.Punch, err = parsePunch(x); err != nil {
+		return err
 	}
 	return o.checkSet()
 }

@@ -25,6 +25,8 @@ type Accept struct {
 	// Random is what the responder has drawn for the keys of a set; zero in the session
 	// of a file.
 	Random [crypto.RandomSize]byte
+	// Punch is where the responder can be met; nil for nowhere.
+	Punch *Punch
 }
 
 // Element writes the accept.
@@ -39,6 +41,9 @@ func (a Accept) Element() *xmltree.Element {
 	if a.Random != ([crypto.RandomSize]byte{}) {
 		x.Set("random", hex.EncodeToString(a.Random[:]))
 	}
+	if a.Punch != nil {
+		x.Add(a.Punch.element())
+	}
 	return x
 }
 
@@ -47,7 +52,9 @@ func ParseAccept(x *xmltree.Element) (a Accept, err error) {
 	a.Transfer, a.Digest, a.Prefix = x.Attr("transfer"), x.Attr("digest"), x.Attr("prefix")
 	device, err1 := strconv.ParseUint(x.Attr("device"), 10, 31)
 	a.Device = uint32(device)
-	err = errors.Join(err1, countAttr(x, "offset", &a.Offset), countAttr(x, "length", &a.Length), countAttr(x, "size", &a.Size), a.parseRandom(x))
+	var err2 error
+	a.Punch, err2 = parsePunch(x)
+	err = errors.Join(err1, err2, countAttr(x, "offset", &a.Offset), countAttr(x, "length", &a.Length), countAttr(x, "size", &a.Size), a.parseRandom(x))
 	if err != nil {
 		return a, fmt.Errorf("%w: accept: %w", ErrSealed, err)
 	}

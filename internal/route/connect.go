@@ -69,6 +69,21 @@ func (r *Route) Element() *xmltree.Element {
 	return r.socks.Answer(r.remote)
 }
 
+// Punch is what the peer is to be told under a seal, nil for nothing.
+func (r *Route) Punch() *Punch {
+	if r.socks == nil {
+		return nil
+	}
+	return r.socks.Punch()
+}
+
+// Meet gives an initiator what the responder told, before [Route.Connect].
+func (r *Route) Meet(p *Punch) {
+	if r.socks != nil {
+		r.socks.Meet(p)
+	}
+}
+
 // Close ends what was not used. A path that was found stays.
 func (r *Route) Close() {
 	if r.socks != nil {
@@ -141,7 +156,7 @@ func (r *Route) viaSocks(ctx context.Context, s Signals, remote *xmltree.Element
 		return nil, err
 	}
 	p := Socket(conn, conn.Kind, conn.HalfClose())
-	p.SID = r.sid
+	p.SID, p.Way = r.sid, conn.Way
 	return p, nil
 }
 

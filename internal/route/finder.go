@@ -12,6 +12,7 @@ import (
 	"jetsend/internal/jingle"
 	"jetsend/internal/jingle/ibb"
 	"jetsend/internal/jingle/s5b"
+	"jetsend/internal/portmap"
 	"jetsend/internal/xmltree"
 )
 
@@ -20,6 +21,9 @@ const (
 	S5B = s5b.Name
 	IBB = ibb.Name
 )
+
+// Punch is where a side can be met by both dialling at the same time.
+type Punch = s5b.Punch
 
 // Options say which paths the bytes of a file may take.
 type Options struct {
@@ -59,6 +63,11 @@ type S5BConfig struct {
 	Advertise   []string
 	Interfaces  []string
 	Proxies     []string // addresses, or address=host:port
+	// STUN are who says by which address we are seen, host:port, before those of our server.
+	STUN []string
+	// PortMapping asks the router of this network for a port, where nobody could reach us
+	// without.
+	PortMapping bool
 }
 
 // Config is what a [Finder] needs. Account, Inband and S5B are required.
@@ -80,9 +89,11 @@ type Config struct {
 // Finder makes the routes of an account. Its methods may be called from any
 // goroutine.
 type Finder struct {
-	cfg     Config
-	ports   s5b.Ports
-	proxies *proxies
+	cfg      Config
+	ports    s5b.Ports
+	proxies  *proxies
+	external external
+	router   *portmap.Keeper // nil when none is asked
 }
 
 // NewFinder makes a finder, which searches no proxies before [Finder.Start].
@@ -92,6 +103,9 @@ func NewFinder(cfg Config) *Finder {
 	}
 	f := &Finder{cfg: cfg}
 	f.proxies = newProxies(f.search)
+	if a := cfg.Account; cfg.S5B.PortMapping && !a.Proxied() && cfg.Listen == nil {
+		f.router = portmap.New(portmap.Config{Log: cfg.Log})
+	}
 	return f
 }
 
@@ -107,6 +121,8 @@ type Peer struct {
 	Reports bool
 	// Jetsend says that it is one, which has room for many in-band blocks on the way.
 	Jetsend bool
+	// Punch is where it says that it can be met, when it offers; nil for nowhere.
+	Punch *Punch
 	// Modulo65535 says that it counts in-band blocks as Libervia does it.
 	Modulo65535 bool
 }
@@ -130,6 +146,9 @@ func (f *Finder) Offer(ctx context.Context, to Peer, opt Options) (*Route, error
 		return r, nil
 	}
 	cfg := f.socks(ctx, opt.NoDirect)
+	if to.Jetsend && !opt.NoDirect {
+		cfg.Punching = f.punching(ctx, to.JID, nil)
+	}
 	cfg.Fallback = r.allows(IBB)
 	cfg.Silent = cfg.Fallback && !to.Reports
 	if err := r.listen(ctx, cfg, jingle.NewSID()); err != nil {
@@ -152,6 +171,9 @@ func (f *Finder) Answer(ctx context.Context, from Peer, opt Options, remote *xml
 		cfg := s5b.Config{NoDirect: true, Log: f.cfg.Log}
 		if r.allows(S5B) {
 			cfg = f.socks(ctx, opt.NoDirect)
+		}
+		if from.Punch != nil && !cfg.NoDirect {
+			cfg.Punching = f.punching(ctx, from.JID, from.Punch)
 		}
 		cfg.Fallback = r.allows(IBB)
 		err = r.listen(ctx, cfg, remote.Attr("sid"))
@@ -177,6 +199,7 @@ func (f *Finder) route(with Peer, initiator bool) *Route {
 func (f *Finder) socks(ctx context.Context, noDirect bool) s5b.Config {
 	a, c := f.cfg.Account, f.cfg.S5B
 	return s5b.Config{
+		Map:     f.mapper(noDirect),
 		Proxies: f.Proxies(ctx), Port: a,
 		ListenPorts: c.ListenPorts, Ports: &f.ports, Advertise: c.Advertise, Interfaces: c.Interfaces,
 		NoDirect: noDirect, Quick: f.cfg.Quick, AllowLoopback: a.OverLoopback(), Dial: a.Dial, Listen: f.cfg.Listen, Proxied: a.Proxied(), Log: f.cfg.Log,

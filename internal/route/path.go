@@ -29,6 +29,8 @@ type Path struct {
 	Transport string
 	// Candidate is direct or proxy, of S5B.
 	Candidate string
+	// Way is what made a direct candidate possible, as [s5b.Conn] has it.
+	Way string
 	// SID is that of the bytestream, in the transport that was agreed on last: the same at
 	// both ends. Of a path that no [Route] has found it is empty.
 	SID string
@@ -66,7 +68,7 @@ func (p *Path) Outgoing(o stream.Options) stream.Outgoing {
 // Tap returns the path with everything that is read and written given to w on its way.
 // Bytes that are read back are not.
 func (p *Path) Tap(w io.Writer) *Path {
-	return &Path{Conn: stream.Tap(p, w), Transport: p.Transport, Candidate: p.Candidate, SID: p.SID, Ends: p.Ends, handed: p.handed}
+	return &Path{Conn: stream.Tap(p, w), Transport: p.Transport, Candidate: p.Candidate, Way: p.Way, SID: p.SID, Ends: p.Ends, handed: p.handed}
 }
 
 // handOver says that what is written next is the last of the file.

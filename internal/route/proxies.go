@@ -2,6 +2,7 @@ package route
 
 import (
 	"context"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -16,9 +17,16 @@ const (
 	proxyPause = time.Minute
 )
 
-// proxies are the SOCKS5 proxies of our server and configuration.
+// surroundings are what our server and configuration have to help us reach others.
+type surroundings struct {
+	proxies []s5b.Proxy
+	stun    []string   // host:port of who can say by which address we are seen
+	seen    netip.Addr // by which the server sees us; not valid when it does not say so
+}
+
+// proxies search the surroundings, of which the proxies are what most have.
 type proxies struct {
-	search func(context.Context) ([]s5b.Proxy, error)
+	search func(context.Context) (surroundings, error)
 	found  chan struct{} // closed after the first search
 	again  chan struct{} // capacity 1: there may be others now
 
@@ -26,10 +34,10 @@ type proxies struct {
 	done sync.WaitGroup
 
 	mu   sync.Mutex
-	list []s5b.Proxy // of the latest search that went well, or of the first one
+	list surroundings // of the latest search that went well, or of the first one
 }
 
-func newProxies(search func(context.Context) ([]s5b.Proxy, error)) *proxies {
+func newProxies(search func(context.Context) (surroundings, error)) *proxies {
 	return &proxies{search: search, found: make(chan struct{}), again: make(chan struct{}, 1), stop: func() {}}
 }
 
@@ -60,7 +68,7 @@ func (p *proxies) find(ctx context.Context) {
 }
 
 // known are those found so far, with a little patience.
-func (p *proxies) known(ctx context.Context) []s5b.Proxy {
+func (p *proxies) known(ctx context.Context) surroundings {
 	late := time.NewTimer(proxyWait)
 	defer late.Stop()
 	select {
@@ -71,7 +79,7 @@ func (p *proxies) known(ctx context.Context) []s5b.Proxy {
 	case <-late.C:
 	case <-ctx.Done():
 	}
-	return nil
+	return surroundings{}
 }
 
 // Start searches the proxies of our server and configuration, once and whenever they
@@ -92,22 +100,31 @@ func (f *Finder) SearchAgain() {
 
 // Proxies returns the proxies found so far. For the first search it waits a little.
 // The list must not be changed.
-func (f *Finder) Proxies(ctx context.Context) []s5b.Proxy { return f.proxies.known(ctx) }
+func (f *Finder) Proxies(ctx context.Context) []s5b.Proxy { return f.proxies.known(ctx).proxies }
 
-// Close ends the search. Routes that were made stay.
+// Close ends the search, and what the router does for us. Routes that were made stay.
 func (f *Finder) Close() {
 	f.proxies.stop()
 	f.proxies.done.Wait()
+	if f.router != nil {
+		f.router.Close()
+	}
 }
 
-func (f *Finder) search(ctx context.Context) ([]s5b.Proxy, error) {
+func (f *Finder) search(ctx context.Context) (found surroundings, err error) {
 	server, err := jid.Parse(f.cfg.Account.JID().Domain())
 	if err != nil {
-		return nil, err
+		return found, err
 	}
-	list, err := s5b.FindProxies(ctx, f.cfg.Account, server, f.cfg.S5B.Proxies, f.cfg.Log)
+	var beside sync.WaitGroup
+	if !f.cfg.Account.Proxied() { // else nobody is to know where we are, we included
+		beside.Go(func() { found.stun = f.services(ctx, server) })
+		beside.Go(func() { found.seen = f.seen(ctx, server) })
+	}
+	found.proxies, err = s5b.FindProxies(ctx, f.cfg.Account, server, f.cfg.S5B.Proxies, f.cfg.Log)
+	beside.Wait()
 	if err != nil && ctx.Err() == nil {
 		f.cfg.Log.Warn("search for proxies", "error", err)
 	}
-	return list, err
+	return found, err
 }

@@ -22,12 +22,12 @@ func TestProxiesFoundLater(t *testing.T) {
 			err   error
 		}{{nil, errors.New("away")}, {[]int{1}, nil}, {nil, errors.New("away")}, {[]int{2}, nil}}
 		var n atomic.Int32
-		p := newProxies(func(context.Context) (list []s5b.Proxy, err error) {
+		p := newProxies(func(context.Context) (found surroundings, err error) {
 			r := results[n.Add(1)-1]
 			for _, port := range r.ports {
-				list = append(list, s5b.Proxy{Port: port})
+				found.proxies = append(found.proxies, s5b.Proxy{Port: port})
 			}
-			return list, r.err
+			return found, r.err
 		})
 		go p.find(ctx)
 		f := &Finder{proxies: p}

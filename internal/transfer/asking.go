@@ -139,7 +139,7 @@ func (q *question) prepare(ctx context.Context, c *conversation.Conversation, to
 	content = jingle.Content{Creator: jingle.SenderInitiator, Name: dialect.ContentName, Senders: jingle.SenderResponder, Transport: c.Route.Element()}
 	asked := profile.Offer{
 		Transfer: row.ID, SID: sid, Initiator: e.sess.JID(), Responder: to.JID, Device: e.omemo.DeviceID(),
-		File: &jingle.File{Size: row.Size}, Prefix: prefix,
+		File: &jingle.File{Size: row.Size}, Prefix: prefix, Punch: (*profile.Punch)(c.Route.Punch()),
 	}
 	if row.Source == journal.SourceSet {
 		asked.Set = &profile.Set{Items: row.Items, Bytes: row.Size}

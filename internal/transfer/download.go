@@ -291,7 +291,7 @@ func (e *core) settle(ctx context.Context, row journal.Row, how keeping) (releas
 // with what we have sends all of it. From here on the device that has sealed it is the
 // one of the session, by its own word: each that the envelope is for could say so.
 func (d *download) checkAccept(c *conversation.Conversation) (s profile.Span, err error) {
-	a, err := c.Dialect.ReadAccept(c.Agreed, d.file.Size, d.e.sessionLimit())
+	a, err := c.ReadAccept(d.file.Size, d.e.sessionLimit())
 	if err != nil {
 		return s, err
 	}

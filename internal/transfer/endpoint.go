@@ -134,7 +134,7 @@ func (e *Endpoint) assemble() {
 	c.Log = e.log
 	c.Reconnect, c.Quick, c.State = true, e.cfg.Quick, e.connection
 	c.Hidden = e.cfg.Receiver // until Receive is ready for offers
-	c.Features = contact.Features(e.cfg.Receiver, false, route.Options{}.Order())
+	c.Features = contact.Features(e.cfg.Receiver, !e.cfg.NoSets, route.Options{Transports: e.cfg.Transports}.Order())
 	if e.cfg.Receiver { // the others' resource is one that nobody knows
 		c.Visible = e.visible
 	}

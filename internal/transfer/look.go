@@ -7,7 +7,6 @@ import (
 	"jetsend/internal/dialect"
 	"jetsend/internal/goods"
 	"jetsend/internal/jid"
-	"jetsend/internal/jingle/s5b"
 	"jetsend/internal/journal"
 	"jetsend/internal/outset"
 	"jetsend/internal/route"
@@ -54,29 +53,14 @@ func (e *Endpoint) Look(ctx context.Context, opt SendOptions) (*goods.Goods, *co
 	return g, peers[0], nil
 }
 
-// Paths are the transports that an offer to a client would allow, in the order of trying,
-// and the places at which this machine could be reached for it. Nothing listens there any
-// more when it returns.
-func (e *Endpoint) Paths(ctx context.Context, to *contact.Peer, opt route.Options) (transports []string, candidates []s5b.Candidate, err error) {
-	r, err := e.offerRoute(ctx, to, opt)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer r.Close()
-	offered := r.Element()
-	if !offered.Is(s5b.NS, "transport") {
-		return r.Allowed(), nil, nil
-	}
-	t, err := s5b.ParseTransport(offered)
-	if err != nil {
-		return nil, nil, err
-	}
-	return r.Allowed(), t.Candidates, nil
+// Path is the route that an offer to a client would have: what is offered, and where this
+// machine could be reached for it. It is closed by who asked.
+func (e *Endpoint) Path(ctx context.Context, to *contact.Peer, opt route.Options) (*route.Route, error) {
+	return e.offerRoute(ctx, to, opt)
 }
 
-// Proxies are the SOCKS5 proxies of our server or configuration that were found so far,
-// with a little patience.
-func (e *Endpoint) Proxies(ctx context.Context) []s5b.Proxy { return e.routes.Proxies(ctx) }
+// Routes finds the paths of this account.
+func (e *Endpoint) Routes() *route.Finder { return e.routes }
 
 // Earlier is the interrupted transfer that a Send of src in our profile would go on with;
 // journal.ErrUnknown: none.

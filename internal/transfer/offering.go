@@ -303,7 +303,7 @@ func (o *offering) prepare(ctx context.Context, c *conversation.Conversation) (c
 		return content, sid, err
 	}
 	content = jingle.Content{Creator: jingle.SenderInitiator, Name: dialect.ContentName, Senders: jingle.SenderInitiator, Transport: c.Route.Element()}
-	env, err := c.Dialect.Write(ctx, o.e.omemo, o.e.sess, dialect.Terms{Offer: o.sealedOffer(ctx, sid), Limit: o.e.sessionLimit()}, &content)
+	env, err := c.Dialect.Write(ctx, o.e.omemo, o.e.sess, dialect.Terms{Offer: o.sealedOffer(ctx, sid, c.Route.Punch()), Limit: o.e.sessionLimit()}, &content)
 	if err == nil && !o.profile() && o.opt.Encryption == dialect.ChooseBest { // what was really wrapped decides
 		err = o.e.contacts().GuardKeys(ctx, o.to.JID.Bare(), env.Devices, o.form)
 	}
@@ -315,7 +315,7 @@ func (o *offering) prepare(ctx context.Context, c *conversation.Conversation) (c
 }
 
 // sealedOffer is what is told of the file; only a jetsend gets all of it.
-func (o *offering) sealedOffer(ctx context.Context, sid string) profile.Offer {
+func (o *offering) sealedOffer(ctx context.Context, sid string, punch *route.Punch) profile.Offer {
 	f := &jingle.File{Name: o.src.Name, Size: o.src.Size, Date: o.src.MTime, Description: o.opt.Description}
 	if o.check {
 		f.HashUsed = []string{"sha-256"} // asks for it in the receipt
@@ -328,7 +328,7 @@ func (o *offering) sealedOffer(ctx context.Context, sid string) profile.Offer {
 		told.Set = o.set.Sealed()
 	}
 	if o.profile() {
-		told.Gone = o.e.rows().Abandoned(ctx, o.to.JID)
+		told.Gone, told.Punch = o.e.rows().Abandoned(ctx, o.to.JID), (*profile.Punch)(punch)
 	}
 	return told
 }

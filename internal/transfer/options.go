@@ -49,8 +49,12 @@ type Config struct {
 	// SessionLimit is how many bytes of a file one session carries, if that is
 	// less than what one secret may encrypt; 0 means that. For tests.
 	SessionLimit int64
-	// NoSets takes no sets. For tests of what goes without them.
+	// NoSets takes no sets: where one file goes to an output, and for tests of what goes
+	// without them.
 	NoSets bool
+	// Transports are what a receiver is asked about before [Endpoint.Receive] says what it
+	// takes; none means all. Who asks in between must not learn another answer.
+	Transports []string
 	// Quick makes pauses short, and some of the patience with peers and a server that say
 	// nothing. For tests.
 	Quick bool

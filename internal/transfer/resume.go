@@ -20,6 +20,7 @@ import (
 // terminal event.
 func (e *Endpoint) Resume(ctx context.Context, opt ResumeOptions) error {
 	e.limitRate(opt.LimitRate)
+	e.routes.Prepare(opt.Route)
 	e.cfg.Report(event.Online{JID: e.sess.JID().String()})
 	if !opt.Named { // a user who names one wants it, however old it is
 		e.rows().Expire(ctx, e.cfg.KeepFor)

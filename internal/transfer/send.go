@@ -35,6 +35,7 @@ func (e *Endpoint) Send(ctx context.Context, opt SendOptions) error {
 		return err
 	}
 	e.sending.Set(opt.LimitRate)
+	e.routes.Prepare(opt.Route)
 	e.rows().Expire(ctx, e.cfg.KeepFor)
 	g, err := e.opener().Open(ctx, opt.order())
 	if err != nil {

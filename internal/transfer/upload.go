@@ -385,7 +385,7 @@ func (u *upload) standing() fault.Standing {
 // checkAccept reads the accept of our offer: what the receiver wants, and in c.Prefix the
 // SHA-256 of what it has before that.
 func (u *upload) checkAccept(c *conversation.Conversation) (s profile.Span, err error) {
-	a, err := c.Dialect.ReadAccept(c.Agreed, u.src.Size, u.e.sessionLimit())
+	a, err := c.ReadAccept(u.src.Size, u.e.sessionLimit())
 	if err != nil || !c.Dialect.Form().Seals() {
 		return a.Span, err
 	}

@@ -19,11 +19,11 @@ func DestinationAddress(sid string, a, b jid.JID) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// mayDial reports whether a may be dialled because a peer asked for it. Global
+// MayDial reports whether a may be dialled because a peer asked for it. Global
 // and private unicast addresses may; loopback and link-local only if local is
 // set; unspecified, multicast and broadcast never. An IPv6 address that stands
 // for an IPv4 address is judged as that.
-func mayDial(a netip.Addr, local bool) bool {
+func MayDial(a netip.Addr, local bool) bool {
 	a = underlying(a)
 	switch {
 	case !a.IsValid(), a.Zone() != "", a.IsUnspecified(), a.IsMulticast():
@@ -88,8 +88,70 @@ func reachable(addrs []net.Addr, local bool) (out []netip.Addr) {
 			continue // not an IP address
 		}
 		ip := p.Addr().Unmap().WithZone("")
-		if mayDial(ip, local) && !(ip.Is6() && ip.IsLinkLocalUnicast()) {
+		if MayDial(ip, local) && !(ip.Is6() && ip.IsLinkLocalUnicast()) {
 			out = append(out, ip)
+		}
+	}
+	return out
+}
+
+// Public reports whether an address can be reached from everywhere: it is global, and none
+// that IANA keeps for private use, for carriers, for tests or for documentation.
+func Public(a netip.Addr) bool {
+	a = underlying(a)
+	if !MayDial(a, false) || !a.IsGlobalUnicast() || a.IsPrivate() {
+		return false
+	}
+	return !slices.ContainsFunc(special(), func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+// special are the prefixes of the registries of special purpose addresses (RFC 6890) that
+// net/netip does not know.
+func special() []netip.Prefix {
+	return []netip.Prefix{
+		netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("192.0.0.0/24"), netip.MustParsePrefix("192.0.2.0/24"),
+		netip.MustParsePrefix("198.18.0.0/15"), netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("203.0.113.0/24"),
+		netip.MustParsePrefix("100::/64"), netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("fec0::/10"),
+	}
+}
+
+// PublicAddrs are the addresses of the interfaces of these names, or of all, that everybody
+// can reach.
+func PublicAddrs(interfaces []string) (v4, v6 []netip.Addr) {
+	addrs, err := localAddrs(interfaces, false)
+	if err != nil {
+		return nil, nil
+	}
+	for _, a := range addrs {
+		switch {
+		case !Public(a):
+		case a.Is4():
+			v4 = append(v4, a)
+		default:
+			v6 = append(v6, a)
+		}
+	}
+	return v4, v6
+}
+
+// prefixes are those of the interfaces of these names, or of all: what is near.
+func prefixes(names []string) (out []netip.Prefix) {
+	ifs, err := net.Interfaces()
+	if err != nil {
+		return nil
+	}
+	for _, i := range ifs {
+		if i.Flags&net.FlagUp == 0 || len(names) > 0 && !slices.Contains(names, i.Name) {
+			continue
+		}
+		addrs, err := i.Addrs()
+		if err != nil {
+			continue
+		}
+		for _, a := range addrs {
+			if p, err := netip.ParsePrefix(a.String()); err == nil {
+				out = append(out, p.Masked())
+			}
 		}
 	}
 	return out

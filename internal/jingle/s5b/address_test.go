@@ -63,14 +63,14 @@ func TestMayDial(t *testing.T) {
 		{"255.255.255.255", false, false},
 	} {
 		a := netip.MustParseAddr(tt.addr)
-		if got := mayDial(a, false); got != tt.remote {
+		if got := MayDial(a, false); got != tt.remote {
 			t.Errorf("%s: %v", tt.addr, got)
 		}
-		if got := mayDial(a, true); got != tt.onHost {
+		if got := MayDial(a, true); got != tt.onHost {
 			t.Errorf("%s on one host: %v", tt.addr, got)
 		}
 	}
-	if mayDial(netip.Addr{}, true) {
+	if MayDial(netip.Addr{}, true) {
 		t.Error("no address at all")
 	}
 }
@@ -193,7 +193,7 @@ func TestLocalAddrs(t *testing.T) {
 		t.Errorf("not in order: %v", all)
 	}
 	for _, a := range all {
-		if !mayDial(a, true) || a.Zone() != "" {
+		if !MayDial(a, true) || a.Zone() != "" {
 			t.Errorf("offered: %v", a)
 		}
 	}

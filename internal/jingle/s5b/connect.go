@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"time"
 
 	"jetsend/internal/xmltree"
@@ -106,6 +108,7 @@ func (n *Negotiation) Connect(ctx context.Context, remote *xmltree.Element, info
 	defer context.AfterFunc(n.ctx, cancel)()
 	c, err := n.connect(ctx, remote, infos, send)
 	n.srv.close()
+	n.middle.close()
 	if err != nil {
 		return nil, fmt.Errorf("socks5 bytestream with %s: %w", n.peer, err)
 	}
@@ -124,7 +127,11 @@ func (n *Negotiation) connect(ctx context.Context, remote *xmltree.Element, info
 		n: n, send: send, sent: make(chan error, 1), reported: make(chan struct{}), begun: now, trickle: now.Add(n.timing.trickle),
 	}
 	r.d = newDialler(n, t.DstAddr)
+	r.d.punch(n.middle)
 	looping, cancel := context.WithCancel(ctx)
+	if n.middle != nil && !n.initiator {
+		n.wg.Go(func() { n.middle.serve(looping) })
+	}
 	c, err := r.loop(looping, t, infos)
 	cancel()
 	r.d.stop()
@@ -240,15 +247,18 @@ func (r *run) take(t *Transport) error {
 	if t.Used == "" {
 		return nil
 	}
-	for _, o := range r.n.own {
-		if o.CID == t.Used {
-			r.chosen, r.peers.used = &o, &o.Candidate
-			// A candidate that cannot win any more need not be tried.
-			r.d.forget(o.Priority, !r.n.initiator)
-			return nil
-		}
+	i := slices.IndexFunc(r.n.own, func(o offered) bool { return o.CID == t.Used })
+	if i < 0 {
+		return fmt.Errorf("peer used a candidate that we did not offer: %w", ErrProtocol)
 	}
-	return fmt.Errorf("peer used a candidate that we did not offer: %w", ErrProtocol)
+	o := r.n.own[i]
+	r.chosen, r.peers.used = &o, &o.Candidate
+	if o.Type == Mediated { // what cannot win any more need not be tried
+		r.d.forget(o.Priority, !r.n.initiator)
+	} else { // nothing can be better than what is there
+		r.d.forget(math.MaxUint32, true)
+	}
+	return nil
 }
 
 // win takes note of a connection that was made.
@@ -290,6 +300,7 @@ func (r *run) progress(ctx context.Context) time.Duration {
 	}
 	if !r.mine.said {
 		sooner(r.d.start(now))
+		sooner(r.d.lonely(now, r.begun))
 		if r.d.idle() && ctx.Err() == nil {
 			sooner(r.lose(now))
 		}
@@ -388,7 +399,10 @@ func (r *run) theirChoice() (*Conn, error) {
 		return r.mediated, nil
 	}
 	if c := r.n.srv.take(r.chosen.listener); c != nil {
-		c.CID, c.Kind = r.chosen.CID, kind(r.chosen.Type)
+		c.CID, c.Kind, c.Way = r.chosen.CID, kind(r.chosen.Type), way(r.chosen.Type)
+		if r.chosen.sealed {
+			c.Way = Punched
+		}
 		return c, nil
 	}
 	if time.Now().After(r.arrival) {

@@ -48,6 +48,7 @@ type dialler struct {
 type target struct {
 	Candidate
 	local     bool // loopback and link-local addresses are allowed
+	punch     bool // both dial, now or never
 	tries     int
 	notBefore time.Time
 }
@@ -55,6 +56,7 @@ type target struct {
 // running is an attempt under way.
 type running struct {
 	Candidate
+	punch  bool
 	cancel context.CancelFunc
 }
 
@@ -69,10 +71,43 @@ func newDialler(n *Negotiation, dstaddr string) *dialler {
 	d := &dialler{
 		n: n, dstaddr: dstaddr,
 		cids: make(map[string]bool), places: make(map[string]bool), running: make(map[string]running),
-		results: make(chan result, maxDialled*maxTries),
+		results: make(chan result, maxDialled*maxTries+1), // one more for a punch
 	}
 	d.ctx, d.cancel = context.WithCancel(n.ctx)
 	return d
+}
+
+// punch takes the middle as one more candidate, if there is one: that of the responder,
+// which an initiator alone tries.
+func (d *dialler) punch(m *middle) {
+	if m == nil || !d.n.initiator || m.peer.CID == "" || len(m.peer.CID) > maxAttr || len(m.targets()) == 0 {
+		return
+	}
+	d.cids[m.peer.CID] = true
+	d.queue = append(d.queue, target{Candidate: Candidate{CID: m.peer.CID, Priority: m.peer.Priority, Type: Direct}, punch: true})
+}
+
+// alone reports whether a punch is all that is left.
+func (d *dialler) alone() bool {
+	for _, r := range d.running {
+		return len(d.queue) == 0 && len(d.running) == 1 && r.punch
+	}
+	return false
+}
+
+// lonely ends a punch that everything else has been waiting for, and returns how long
+// until then.
+func (d *dialler) lonely(now, begun time.Time) time.Duration {
+	if !d.alone() {
+		return 0
+	}
+	if left := begun.Add(d.n.timing.lonely).Sub(now); left > 0 {
+		return left
+	}
+	for _, r := range d.running {
+		r.cancel()
+	}
+	return 0
 }
 
 // add takes candidates that the peer offered.
@@ -109,7 +144,7 @@ func (d *dialler) wanted(c Candidate) (target, bool) {
 	}
 	t := target{Candidate: c, local: d.n.cfg.AllowLoopback || place && p.Configured}
 	addr := hostPort(c.Host, c.Port)
-	if d.cids[c.CID] || d.places[addr] || len(d.cids) == maxDialled {
+	if d.cids[c.CID] || d.places[addr] || len(d.places) == maxDialled {
 		return t, false
 	}
 	for _, o := range d.n.own {
@@ -119,7 +154,7 @@ func (d *dialler) wanted(c Candidate) (target, bool) {
 		}
 	}
 	ip, err := netip.ParseAddr(c.Host)
-	if err == nil && !mayDial(ip, t.local) {
+	if err == nil && !MayDial(ip, t.local) {
 		d.n.cfg.Log.Info("candidate not dialled: forbidden address", "host", c.Host)
 		return t, false
 	}
@@ -152,7 +187,9 @@ func (d *dialler) start(now time.Time) time.Duration {
 		t := d.queue[i]
 		d.queue = slices.Delete(d.queue, i, i+1)
 		d.launch(t)
-		d.next = now.Add(d.n.timing.stagger)
+		if !t.punch {
+			d.next = now.Add(d.n.timing.stagger)
+		}
 		if t.Type != Mediated {
 			d.proxies = now.Add(d.n.timing.proxy)
 		}
@@ -169,6 +206,9 @@ func (d *dialler) start(now time.Time) time.Duration {
 // due returns when t may be tried, as things stand.
 func (d *dialler) due(t target) time.Time {
 	at := t.notBefore
+	if t.punch {
+		return at // the other side has begun
+	}
 	if at.Before(d.next) {
 		at = d.next
 	}
@@ -186,10 +226,17 @@ func (d *dialler) due(t target) time.Time {
 func (d *dialler) launch(t target) {
 	t.tries++
 	ctx, cancel := context.WithCancel(d.ctx)
-	d.running[t.CID] = running{t.Candidate, cancel}
+	d.running[t.CID] = running{t.Candidate, t.punch, cancel}
+	dsts := d.n.destinations(t.Candidate, d.dstaddr)
 	d.n.wg.Go(func() {
 		defer cancel()
-		conn, err := d.n.reach(ctx, t, d.n.destinations(t.Candidate, d.dstaddr))
+		var conn *Conn
+		var err error
+		if t.punch {
+			conn, err = d.n.middle.meet(ctx, t.CID, dsts[0])
+		} else {
+			conn, err = d.n.reach(ctx, t, dsts)
+		}
 		d.deliver(result{t, conn, err})
 	})
 }
@@ -216,10 +263,12 @@ func (d *dialler) done(r result) {
 		return
 	}
 	d.n.cfg.Log.Debug("candidate not reached", "type", r.Type, "host", r.Host, "port", r.Port, "error", r.err)
-	d.next = time.Time{}
+	if !r.punch {
+		d.next = time.Time{}
+	}
 	final := errors.Is(r.err, context.DeadlineExceeded) || errors.Is(r.err, context.Canceled) ||
 		errors.Is(r.err, os.ErrDeadlineExceeded) || errors.Is(r.err, errRefused) || errors.Is(r.err, errForbidden)
-	if !final && r.tries < maxTries {
+	if !final && !r.punch && r.tries < maxTries {
 		r.notBefore = time.Now().Add(d.n.timing.retry)
 		d.queue = append(d.queue, r.target)
 	}
@@ -260,7 +309,7 @@ func (n *Negotiation) reach(ctx context.Context, t target, dsts []string) (*Conn
 		for _, dst := range dsts {
 			var conn *Conn
 			if conn, err = n.dialOne(ctx, dialling, hostPort(h, t.Port), dst); err == nil {
-				conn.CID, conn.Kind = t.CID, kind(t.Type)
+				conn.CID, conn.Kind, conn.Way = t.CID, kind(t.Type), way(t.Type)
 				return conn, nil
 			}
 			if !errors.Is(err, errRefused) {
@@ -286,7 +335,7 @@ func (n *Negotiation) hosts(ctx context.Context, host string, local bool) ([]str
 	}
 	var out []string
 	for _, a := range found {
-		if a = a.Unmap(); mayDial(a, local) && len(out) < maxPerName {
+		if a = a.Unmap(); MayDial(a, local) && len(out) < maxPerName {
 			out = append(out, a.String())
 		}
 	}
@@ -337,6 +386,14 @@ func kind(typ string) string {
 		return Mediated
 	}
 	return Direct
+}
+
+// way names what made a direct candidate possible.
+func way(typ string) string {
+	if typ == Assisted {
+		return Mapped
+	}
+	return ""
 }
 
 // usedReport and failedReport are the two reports of XEP-0260 section 2.3.

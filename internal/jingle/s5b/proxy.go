@@ -57,13 +57,13 @@ func (p Proxy) valid() bool {
 		return false
 	}
 	ip, err := netip.ParseAddr(p.Host)
-	return err != nil || mayDial(ip, true)
+	return err != nil || MayDial(ip, true)
 }
 
 // allowed reports whether p may be offered and dialled under our own rules.
 func (p Proxy) allowed(local bool) bool {
 	ip, err := netip.ParseAddr(p.Host)
-	return p.valid() && (err != nil || mayDial(ip, local || p.Configured))
+	return p.valid() && (err != nil || MayDial(ip, local || p.Configured))
 }
 
 // at reports whether p is at that host and port. Names are not looked up.

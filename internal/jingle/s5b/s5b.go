@@ -60,6 +60,12 @@ type Config struct {
 	Advertise []string
 	// Interfaces are the names of those to listen on; none means all.
 	Interfaces []string
+	// Map asks the router to lead a port of its to one of ours. It is given the port at
+	// which we listen at each of our IPv4 addresses. nil, or an error: nobody does. It is
+	// called only when no IPv4 address of ours can be reached from everywhere.
+	Map func(ctx context.Context, ports map[netip.Addr]uint16) (Mapping, error)
+	// Punching is set with another jetsend; nil meets nobody in the middle.
+	Punching *Punching
 	// NoDirect forbids to offer and to dial direct candidates.
 	NoDirect bool
 	// AllowLoopback permits loopback and link-local addresses, offered and
@@ -101,6 +107,7 @@ type timing struct {
 	attempt  time.Duration // one candidate, until there is a connection
 	greet    time.Duration // the SOCKS5 handshake over it: two more round trips
 	stagger  time.Duration // until the next candidate is tried beside a slow one
+	lonely   time.Duration // for a punch, when nothing else is left to try
 	proxy    time.Duration // until a proxy is tried beside a slow direct candidate
 	retry    time.Duration // until a candidate that failed at once is tried again
 	trickle  time.Duration // for candidates to arrive when the peer offered none
@@ -118,6 +125,7 @@ var defaultTiming = timing{
 	attempt:  5 * time.Second,
 	greet:    10 * time.Second, // somebody is there, so a slow path is more likely than a dead one
 	stagger:  300 * time.Millisecond,
+	lonely:   2 * time.Second,
 	proxy:    time.Second, // a direct connection is worth a longer wait
 	retry:    time.Second, // Gajim listens only after the accept was exchanged
 	trickle:  2 * time.Second,
@@ -136,8 +144,10 @@ type Negotiation struct {
 	self, peer jid.JID
 	initiator  bool
 
-	own []offered // our candidates, best first
-	srv *server
+	own    []offered // our candidates, best first
+	srv    *server
+	middle *middle // nil when nobody is met
+	mapped Mapping // nil when no router leads to us
 
 	ctx    context.Context // until Close
 	cancel context.CancelFunc
@@ -153,6 +163,7 @@ type offered struct {
 	Candidate
 	listener int   // index, or anyListener
 	proxy    Proxy // of a candidate that is one
+	sealed   bool  // it stands for a punch, and is told under a seal
 }
 
 // New listens for the peer and gathers our candidates. The stream id sid is
@@ -185,12 +196,23 @@ func New(ctx context.Context, cfg Config, sid string, self, peer jid.JID, initia
 	n.srv = newServer(cmp.Or(cfg.Ports, new(Ports)), cfg.Log, DestinationAddress(sid, self, peer), DestinationAddress(sid, peer, self))
 	proxies := usableProxies(cfg)
 	if !cfg.NoDirect {
-		if err := n.listen(ctx, maxOffered-len(proxies)); err != nil {
+		most := maxOffered - len(proxies)
+		if cfg.Map != nil {
+			most--
+		}
+		if err := n.listen(ctx, most); err != nil {
 			_ = n.Close()
 			return nil, err
 		}
 	}
 	n.offerProxies(proxies)
+	var beside sync.WaitGroup
+	if ports := n.mappable(); len(ports) > 0 {
+		beside.Go(func() { n.mapPort(ctx, ports) })
+	}
+	n.openMiddle(ctx)
+	beside.Wait()
+	n.offerMapped()
 	return n, nil
 }
 
@@ -301,7 +323,9 @@ func (n *Negotiation) Element() *xmltree.Element {
 		e.Set("mode", "tcp") // the responder must not (XEP-0260 section 2.2)
 	}
 	for _, o := range n.own {
-		e.Add(o.Element())
+		if !o.sealed {
+			e.Add(o.Element())
+		}
 	}
 	return e
 }
@@ -320,15 +344,26 @@ func (n *Negotiation) Close() error {
 	n.mu.Unlock()
 	n.cancel()
 	n.srv.close()
+	n.middle.close()
 	n.wg.Wait()
 	n.srv.wait()
+	if n.mapped != nil {
+		n.mapped.Release()
+	}
 	return nil
 }
+
+// What makes a direct connection possible that a router, or a firewall, would not let through.
+const (
+	Punched = "punched" // both sides have dialled at the same time
+	Mapped  = "mapped"  // a router lets it through to one side, which asked for that
+)
 
 // Conn is the connection that both sides agreed on.
 type Conn struct {
 	net.Conn
 	Kind string // "direct" or "proxy"
+	Way  string // what made it possible: [Punched], [Mapped], or "" for nothing
 	CID  string // the candidate's id
 
 	early []byte // read before the connection was handed out

@@ -17,8 +17,10 @@ const (
 	// nomination: it has one for each of our candidates, and few retries.
 	maxAccepted = 2 * maxOffered
 
-	// anyListener stands for every listener of a server.
-	anyListener = -1
+	// anyListener stands for every listener of a server, and middleListener for those of
+	// a punch.
+	anyListener    = -1
+	middleListener = -2
 )
 
 // server takes the connections for one bytestream, from whoever knows its
@@ -63,6 +65,15 @@ func (s *server) listen(ctx context.Context, open listenFunc, host string, numbe
 		return len(s.listeners) - 1, p.l.Addr().(*net.TCPAddr).Port, nil
 	}
 	return 0, 0, fmt.Errorf("listen: %w", err)
+}
+
+// meetAt waits on host, at a port of its own, for what comes to a punch, too.
+func (s *server) meetAt(ctx context.Context, open listenFunc, host string) (*port, error) {
+	p, err := s.ports.join(ctx, open, host, 0, seat{s, middleListener})
+	if err == nil {
+		s.listeners = append(s.listeners, p)
+	}
+	return p, err
 }
 
 // asked reports whether a destination address is that of the bytestream.

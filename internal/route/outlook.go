@@ -1,0 +1,82 @@
+package route
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+
+	"jetsend/internal/jingle/s5b"
+	"jetsend/internal/portmap"
+)
+
+// Outlook is how this machine is seen from outside, as far as it can be found out.
+type Outlook struct {
+	// V4 and V6 are addresses of this machine that everybody can reach, unless a firewall
+	// is in the way.
+	V4, V6 []netip.Addr
+	// Port is one of ours, and Seen are the addresses and ports by which services see it,
+	// one each. Server is by which address the server sees us, without a port.
+	Port   uint16
+	Seen   []netip.AddrPort
+	Server netip.Addr
+	// Asked says that the router of this network was asked, Router what it says of itself,
+	// Mapped which port it gave, for the moment, and MapErr why none.
+	Asked  bool
+	Router portmap.Router
+	Mapped netip.AddrPort
+	MapErr error
+}
+
+// Look finds out how this machine is seen from outside: it asks the same services and the
+// same router as an offer to another jetsend, and leaves nothing behind. It takes a few
+// seconds at most.
+func (f *Finder) Look(ctx context.Context) (Outlook, error) {
+	var o Outlook
+	o.V4, o.V6 = s5b.PublicAddrs(f.cfg.S5B.Interfaces)
+	around := f.proxies.known(ctx)
+	o.Server = around.seen
+	cfg := f.socks(ctx, false)
+	cfg.Proxies = nil
+	cfg.Punching = &s5b.Punching{External: func(ctx context.Context, port uint16, dial dialAt) netip.AddrPort {
+		o.Port, o.Seen = port, f.allReflected(ctx, around.stun, dial)
+		return netip.AddrPort{}
+	}}
+	if o.Asked = cfg.Map != nil && len(o.V4) == 0; o.Asked {
+		o.Router, o.MapErr = f.router.State(ctx)
+		hold := cfg.Map
+		cfg.Map = func(ctx context.Context, ports map[netip.Addr]uint16) (s5b.Mapping, error) {
+			m, err := hold(ctx, ports)
+			if o.MapErr = err; err == nil {
+				o.Mapped = m.External()
+			}
+			return m, err
+		}
+	}
+	n, err := s5b.New(ctx, cfg, "outlook", f.cfg.Account.JID(), f.cfg.Account.JID(), true)
+	if err != nil {
+		return o, err
+	}
+	return o, n.Close()
+}
+
+// allReflected asks the services where the port is seen, and returns what each of them says.
+func (f *Finder) allReflected(ctx context.Context, services []string, dial dialAt) (seen []netip.AddrPort) {
+	ctx, cancel := context.WithTimeout(ctx, reflectTime)
+	defer cancel()
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for _, service := range services[:min(len(services), maxReflectors)] {
+		all.Go(func() {
+			at, err := f.reflect(ctx, service, dial)
+			if err != nil {
+				f.cfg.Log.Debug("where we are seen", "by", service, "error", err)
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			seen = append(seen, at)
+		})
+	}
+	all.Wait()
+	return seen
+}
