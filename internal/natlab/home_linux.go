@@ -169,6 +169,19 @@ deny 0-65535 0.0.0.0/0 0-65535
 	})
 }
 
+// mappings is how many ports the router has mapped.
+func (h *home) mappings(ctx context.Context) (int, error) {
+	if h.kind != kindUPnP && h.kind != kindPMP {
+		return 0, nil
+	}
+	out, err := exec.CommandContext(ctx, lookPath("ip"), "netns", "exec", h.router,
+		lookPath("nft"), "list", "chain", "inet", "filter", "prerouting_miniupnpd").CombinedOutput()
+	if err != nil {
+		return 0, fmt.Errorf("look at the mappings of %s: %w: %s", h.router, err, out)
+	}
+	return strings.Count(string(out), " dnat "), nil
+}
+
 const (
 	// pollEvery is how often a condition is looked at that nobody reports.
 	pollEvery = 20 * time.Millisecond

@@ -19,7 +19,7 @@ const (
 )
 
 const (
-	// defaultTimeout bounds a whole run, which takes some ten minutes.
+	// defaultTimeout bounds a whole run, which takes some five minutes.
 	defaultTimeout = 40 * time.Minute
 	// grace is what the enclosed process gets beyond the timeout, to stop what it
 	// started and print its table.
