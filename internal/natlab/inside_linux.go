@@ -97,7 +97,7 @@ func (l *lab) runServer(ctx context.Context, o options, p plan, first bool, jets
 		}
 	}
 	if o.speed && first {
-		return bad, l.runSpeed(ctx, stdout)
+		return bad, l.runSpeed(ctx, o, stdout)
 	}
 	return bad, nil
 }

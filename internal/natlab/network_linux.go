@@ -125,12 +125,12 @@ func (n *network) plug(ctx context.Context, ns, port, v4, v6 string) {
 }
 
 // lan connects what is behind a router with it. prefix is the network without its
-// last number: the router is 1 in it, and what is behind it 2.
-func (n *network) lan(ctx context.Context, router, ns, name, prefix string) {
+// last number: the router is 1 in it, and what is behind it host.
+func (n *network) lan(ctx context.Context, router, ns, name, prefix string, host int) {
 	n.ip(ctx, "-n %s link add name lan type veth peer name %s netns %s", router, name, ns)
 	n.ip(ctx, "-n %s address add %s.1/24 dev lan", router, prefix)
 	n.ip(ctx, "-n %s link set lan up", router)
-	n.ip(ctx, "-n %s address add %s.2/24 dev %s", ns, prefix, name)
+	n.ip(ctx, "-n %s address add %s.%d/24 dev %s", ns, prefix, host, name)
 	n.ip(ctx, "-n %s link set %s up", ns, name)
 	n.ip(ctx, "-n %s route add default via %s.1", ns, prefix)
 	n.set(ctx, router, "net/ipv4/ip_forward", "1")

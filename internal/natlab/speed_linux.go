@@ -21,21 +21,24 @@ const (
 )
 
 // runSpeed measures and prints. Time fails nothing: machines differ.
-func (l *lab) runSpeed(ctx context.Context, stdout io.Writer) error {
+func (l *lab) runSpeed(ctx context.Context, o options, stdout io.Writer) error {
 	fmt.Fprintln(stdout)
 	small, err := makePayload("small", smallFile)
 	if err != nil {
 		return err
 	}
-	o, err := l.do(ctx, l.between(cell{kindHome, kindHome}, small))
+	r, err := l.do(ctx, l.between(cell{kindHome, kindHome}, small))
 	if err != nil {
 		return err
 	}
-	took := (o.found + o.moved).Seconds()
+	took := (r.found + r.moved).Seconds()
 	fmt.Fprintf(stdout, "speed: 30 MB from home to home: %.2f s (%.2f s until there was a path, %s); the aim is %.0f s: %s\n",
-		took, o.found.Seconds(), o.path(), smallAim, reached(took < smallAim))
+		took, r.found.Seconds(), r.path(), smallAim, reached(took < smallAim))
 	if err := os.Remove(small.path); err != nil {
 		return fmt.Errorf("remove file: %w", err)
+	}
+	if o.rtt > 0 {
+		return nil // the lines carry no more than some 50 MB/s, and are what would be measured
 	}
 	return l.runLarge(ctx, stdout)
 }
