@@ -61,6 +61,8 @@ unit: ## unit, script and end-to-end tests (TESTFLAGS=-short for less)
 
 rest: ## the tests that race leaves out, and those of the commands
 	@scripts/need prosody prosody
+	@for p in ip:iproute2 nft:nftables miniupnpd:miniupnpd-nftables turnserver:coturn; do \
+		scripts/need $${p%:*} $${p#*:} || echo "the test of homes behind routers is skipped without it" >&2; done
 	@GO='$(GO)' scripts/in-memory scripts/rest $(TESTFLAGS)
 
 race: ## unit tests under the race detector, the thousand rounds among them

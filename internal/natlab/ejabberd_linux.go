@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -45,7 +46,7 @@ func (s *server) ejabberd(ctx context.Context) error {
 		"ERL_CRASH_DUMP=" + filepath.Join(s.dir, "crash.dump"),
 		"ERL_MAX_PORTS=4096", // else a table for as many files as the system allows
 	}
-	if err := s.launch(ctx, cmd, append(addresses(), apiAddress)...); err != nil {
+	if err := s.launch(ctx, cmd, slices.Concat(s.addresses(), stunAddresses(), []string{apiAddress})...); err != nil {
 		return err
 	}
 	for _, user := range []string{senderUser, receiverUser} {

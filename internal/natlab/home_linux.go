@@ -27,12 +27,17 @@ type home struct {
 	kind    string
 	machine string // namespace
 	router  string // namespace of the router at the internet, "" without one
-	number  int    // of its own, in all addresses and names
+	number  int    // of its own, in all public addresses and names
+	// Two homes of a kind have the same private network, as those who buy the same
+	// router do, and different machines in it.
+	prefix string // of that network, without its last number
+	host   int    // the last number of the machine
 }
 
 // newHome gives a home its number.
 func newHome(kind string, side int) *home {
-	h := &home{kind: kind, number: 10 + 2*slices.Index(kinds(), kind) + side}
+	i := slices.Index(kinds(), kind)
+	h := &home{kind: kind, number: 10 + 2*i + side, prefix: fmt.Sprintf("10.%d.0", 10+i), host: 2 + side}
 	h.machine = fmt.Sprintf("%s-%d", kind, h.number)
 	if kind != kindPublic && kind != kindNoV4 {
 		h.router = h.machine + "-router"
@@ -44,7 +49,6 @@ func newHome(kind string, side int) *home {
 func (h *home) build(ctx context.Context, n *network) {
 	port := fmt.Sprintf("p%d", h.number)
 	v4, v6 := fmt.Sprintf("45.9.9.%d", h.number), fmt.Sprintf("2a09:9:9::%d", h.number)
-	prefix := fmt.Sprintf("10.%d.0", h.number)
 	n.namespace(ctx, h.machine)
 	switch h.kind {
 	case kindPublic:
@@ -58,18 +62,18 @@ func (h *home) build(ctx context.Context, n *network) {
 	switch h.kind {
 	case kindV6:
 		n.plug(ctx, h.router, port, v4, v6)
-		n.lan(ctx, h.router, h.machine, machineName, prefix)
+		n.lan(ctx, h.router, h.machine, machineName, h.prefix, h.host)
 		n.lan6(ctx, h.router, h.machine, machineName, fmt.Sprintf("2a09:9:9:%d::", h.number), v6)
 	case kindDouble:
 		inner := h.machine + "-inner"
 		n.namespace(ctx, inner)
 		n.plug(ctx, h.router, port, v4, "")
-		n.lan(ctx, h.router, inner, wanName, fmt.Sprintf("192.168.%d", h.number))
-		n.lan(ctx, inner, h.machine, machineName, prefix)
+		n.lan(ctx, h.router, inner, wanName, "192.168.1", 2)
+		n.lan(ctx, inner, h.machine, machineName, h.prefix, h.host)
 		n.nft(ctx, inner, routerRules(h.kind))
 	default:
 		n.plug(ctx, h.router, port, v4, "")
-		n.lan(ctx, h.router, h.machine, machineName, prefix)
+		n.lan(ctx, h.router, h.machine, machineName, h.prefix, h.host)
 	}
 	n.nft(ctx, h.router, routerRules(h.kind))
 }
@@ -137,9 +141,9 @@ lease_file=%s/leases
 uuid=11111111-2222-3333-4444-5555555555%d
 system_uptime=yes
 secure_mode=yes
-allow 1024-65535 10.%d.0.0/24 1024-65535
+allow 1024-65535 %s.0/24 1024-65535
 deny 0-65535 0.0.0.0/0 0-65535
-`, yes[h.kind == kindPMP], yes[h.kind == kindUPnP], dir, h.number, h.number)
+`, yes[h.kind == kindPMP], yes[h.kind == kindUPnP], dir, h.number, h.prefix)
 	if err := os.WriteFile(filepath.Join(dir, "conf"), []byte(config), 0o644); err != nil {
 		return fmt.Errorf("write configuration of miniupnpd: %w", err)
 	}
@@ -167,6 +171,19 @@ deny 0-65535 0.0.0.0/0 0-65535
 		}
 		return strings.Contains(string(text), "istening"), nil
 	})
+}
+
+// mappings is how many ports the router has mapped.
+func (h *home) mappings(ctx context.Context) (int, error) {
+	if h.kind != kindUPnP && h.kind != kindPMP {
+		return 0, nil
+	}
+	out, err := exec.CommandContext(ctx, lookPath("ip"), "netns", "exec", h.router,
+		lookPath("nft"), "list", "chain", "inet", "filter", "prerouting_miniupnpd").CombinedOutput()
+	if err != nil {
+		return 0, fmt.Errorf("look at the mappings of %s: %w: %s", h.router, err, out)
+	}
+	return strings.Count(string(out), " dnat "), nil
 }
 
 const (

@@ -44,7 +44,7 @@ func runInside(ctx context.Context, o options, list []plan, stdout, stderr io.Wr
 
 // build makes the internet and the homes that are needed.
 func (l *lab) build(ctx context.Context, o options, list []plan) error {
-	var n network
+	n := network{rtt: o.rtt}
 	n.openInternet(ctx)
 	needed := map[string]bool{}
 	for _, p := range list {
@@ -73,7 +73,7 @@ func (l *lab) build(ctx context.Context, o options, list []plan) error {
 // runServer runs what is wanted with one server; what needs only one of them, with
 // the first. It returns how much is not ok.
 func (l *lab) runServer(ctx context.Context, o options, p plan, first bool, jetsend string, stdout io.Writer) (bad int, err error) {
-	s, err := startServer(ctx, p.server)
+	s, err := startServer(ctx, p.server, o.noProxy)
 	if err != nil {
 		return 0, err
 	}
@@ -97,7 +97,7 @@ func (l *lab) runServer(ctx context.Context, o options, p plan, first bool, jets
 		}
 	}
 	if o.speed && first {
-		return bad, l.runSpeed(ctx, stdout)
+		return bad, l.runSpeed(ctx, o, stdout)
 	}
 	return bad, nil
 }

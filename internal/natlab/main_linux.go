@@ -19,7 +19,7 @@ const (
 )
 
 const (
-	// defaultTimeout bounds a whole run, which takes some ten minutes.
+	// defaultTimeout bounds a whole run, which takes some five minutes.
 	defaultTimeout = 40 * time.Minute
 	// grace is what the enclosed process gets beyond the timeout, to stop what it
 	// started and print its table.
@@ -31,10 +31,11 @@ type options struct {
 	jetsend string // the program under test
 	server  string // prosody, ejabberd, both
 	pairs   string // comma-separated patterns
-	logs    string // directory for the events of pairs that fail, may be empty
 	timeout time.Duration
+	rtt     time.Duration
 	// What is run; none of them is all of them.
 	matrix, attack, speed bool
+	noProxy               bool
 	list                  bool
 	install               bool
 	inside                bool // already in the enclosure
@@ -89,20 +90,20 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return runEnclosed(ctx, args, stdout, stderr)
 }
 
-// parse reads the flags. Paths become absolute, because the enclosed process
+// parse reads the flags. The path becomes absolute, because the enclosed process
 // has the same working directory but another /tmp.
-func parse(args []string, stderr io.Writer) (options, error) {
-	var o options
+func parse(args []string, stderr io.Writer) (o options, err error) {
 	fs := flag.NewFlagSet("natlab", flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	fs.StringVar(&o.jetsend, "jetsend", "bin/jetsend", "`program` under test")
 	fs.StringVar(&o.server, "server", "both", "`server`: prosody, ejabberd, or both: all pairs on prosody, on ejabberd those that must be direct")
 	fs.StringVar(&o.pairs, "pairs", "", "comma-separated `patterns` of pairs to run: home/home, */public, v6-*/* (default all)")
-	fs.StringVar(&o.logs, "logs", "", "existing `directory` for the events of pairs that fail")
 	fs.DurationVar(&o.timeout, "timeout", defaultTimeout, "end the run after this `time`")
 	fs.BoolVar(&o.matrix, "matrix", false, "run the pairs (without -matrix, -attack and -speed: all three)")
 	fs.BoolVar(&o.attack, "attack", false, "look for packets that --no-direct and socks5 must not let out")
 	fs.BoolVar(&o.speed, "speed", false, "measure how fast files go through two routers")
+	fs.DurationVar(&o.rtt, "rtt", 0, "round trip `time` between two homes, half of it to the server, by packets that wait in this program (default: none but the machine's own)")
+	fs.BoolVar(&o.noProxy, "no-proxy", false, "servers without a SOCKS5 proxy: what is not direct is in-band")
 	fs.BoolVar(&o.list, "list", false, "print the pairs and what they must show, and do nothing")
 	fs.BoolVar(&o.install, "install", false, "install what is missing with apt-get (root only)")
 	fs.BoolVar(&o.verbose, "v", false, "print the events of every pair")
@@ -118,15 +119,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	if !o.matrix && !o.attack && !o.speed {
 		o.matrix, o.attack, o.speed = true, true, true
 	}
-	for _, p := range []*string{&o.jetsend, &o.logs} {
-		if *p == "" {
-			continue
-		}
-		abs, err := filepath.Abs(*p)
-		if err != nil {
-			return o, fmt.Errorf("find %s: %w", *p, err)
-		}
-		*p = abs
+	if o.jetsend, err = filepath.Abs(o.jetsend); err != nil {
+		return o, fmt.Errorf("find %s: %w", o.jetsend, err)
 	}
 	return o, nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -85,18 +86,33 @@ type result struct {
 	err     error
 }
 
+// between is the job of a pair.
+func (l *lab) between(c cell, file payload) job {
+	return job{from: l.homes[c.sender][sideA], to: l.homes[c.receiver][sideB], file: file}
+}
+
 // runCell runs a pair.
 func (l *lab) runCell(ctx context.Context, c cell, file payload) result {
 	r := result{cell: c}
-	r.outcome, r.err = l.do(ctx, job{from: l.homes[c.sender][sideA], to: l.homes[c.receiver][sideB], file: file})
+	j := l.between(c, file)
+	r.outcome, r.err = l.do(ctx, j)
+	left := 0
+	for _, h := range []*home{j.from, j.to} {
+		n, err := h.mappings(ctx)
+		left += n
+		r.err = errors.Join(r.err, err)
+	}
 	if r.err != nil {
 		r.verdict = "FAILED"
 		return r
 	}
 	got := class(r.outcome.transport, r.outcome.candidate)
 	r.verdict, r.ok = c.outlook().judge(got)
-	if got == direct && r.percent() >= fewPercent {
+	switch {
+	case got == direct && r.percent() >= fewPercent:
 		r.verdict, r.ok = "WRONG: direct, and yet the server carried it", false
+	case left > 0:
+		r.verdict, r.ok = fmt.Sprintf("WRONG: %d ports are mapped after the end", left), false
 	}
 	return r
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"time"
 )
 
 // The addresses of the internet. They are nobody's here, but neither private nor
@@ -29,7 +30,10 @@ const (
 
 // network builds with ip and nft. The first error stays, and nothing is done
 // after it.
-type network struct{ err error }
+type network struct {
+	rtt time.Duration // between two homes
+	err error
+}
 
 // ip runs ip with arguments that have no spaces in them.
 func (n *network) ip(ctx context.Context, format string, args ...any) {
@@ -100,7 +104,14 @@ func (n *network) openInternet(ctx context.Context) {
 
 // plug connects a namespace with the internet; an empty address is none.
 func (n *network) plug(ctx context.Context, ns, port, v4, v6 string) {
-	n.ip(ctx, "-n %s link add name %s type veth peer name %s netns %s", internet, port, wanName, ns)
+	switch {
+	case n.err != nil:
+	case n.rtt > 0:
+		// There and back, of both homes: four times.
+		n.err = wire(internet, port, ns, wanName, n.rtt/4)
+	default:
+		n.ip(ctx, "-n %s link add name %s type veth peer name %s netns %s", internet, port, wanName, ns)
+	}
 	n.ip(ctx, "-n %s link set %s master br0 up", internet, port)
 	n.ip(ctx, "-n %s link set %s up", ns, wanName)
 	if v4 != "" {
@@ -114,12 +125,12 @@ func (n *network) plug(ctx context.Context, ns, port, v4, v6 string) {
 }
 
 // lan connects what is behind a router with it. prefix is the network without its
-// last number: the router is 1 in it, and what is behind it 2.
-func (n *network) lan(ctx context.Context, router, ns, name, prefix string) {
+// last number: the router is 1 in it, and what is behind it host.
+func (n *network) lan(ctx context.Context, router, ns, name, prefix string, host int) {
 	n.ip(ctx, "-n %s link add name lan type veth peer name %s netns %s", router, name, ns)
 	n.ip(ctx, "-n %s address add %s.1/24 dev lan", router, prefix)
 	n.ip(ctx, "-n %s link set lan up", router)
-	n.ip(ctx, "-n %s address add %s.2/24 dev %s", ns, prefix, name)
+	n.ip(ctx, "-n %s address add %s.%d/24 dev %s", ns, prefix, host, name)
 	n.ip(ctx, "-n %s link set %s up", ns, name)
 	n.ip(ctx, "-n %s route add default via %s.1", ns, prefix)
 	n.set(ctx, router, "net/ipv4/ip_forward", "1")
@@ -137,7 +148,8 @@ func (n *network) lan6(ctx context.Context, router, ns, name, prefix, routerV6 s
 // carried returns how many bytes have come and gone at the server's interface to
 // the internet: its own, its proxy's, and those of the STUN host.
 func carried() (int64, error) {
-	text, err := os.ReadFile("/proc/self/net/dev")
+	// Not of self: openTAP may have left that thread in another namespace.
+	text, err := os.ReadFile("/proc/thread-self/net/dev")
 	if err != nil {
 		return 0, fmt.Errorf("read counters of the server: %w", err)
 	}

@@ -42,24 +42,23 @@ func (o outlook) String() string {
 }
 
 // outlooks is what each pair must show: the sender's home, and in the order of
-// [kinds] the receiver's. A gain turns a goal into a must.
+// [kinds] the receiver's. One that is better some day gets the word of that day here.
 func outlooks() map[string][]outlook {
 	var (
 		must  = outlook{direct, direct}
-		goal  = outlook{relay, direct}
-		luck  = outlook{relay, anyPath} // nice to have
-		never = outlook{relay, relay}   // as far as known
+		luck  = outlook{anyPath, anyPath} // whose packet is first at a router that refuses
+		never = outlook{relay, relay}     // a port that nobody knows before, or no common protocol
 	)
 	return map[string][]outlook{
 		//             public v6     home   rst    sym    upnp   natpmp double no-v4
 		kindPublic:    {must, must, must, must, must, must, must, must, never},
-		kindV6:        {must, goal, never, never, never, goal, goal, never, must},
-		kindHome:      {must, never, goal, luck, never, goal, goal, luck, never},
-		kindRST:       {must, never, luck, luck, never, goal, goal, luck, never},
-		kindSymmetric: {must, never, never, never, never, goal, goal, never, never},
-		kindUPnP:      {must, goal, goal, goal, goal, goal, goal, goal, never},
-		kindPMP:       {must, goal, goal, goal, goal, goal, goal, goal, never},
-		kindDouble:    {must, never, luck, luck, never, goal, goal, luck, never},
+		kindV6:        {must, must, never, never, never, must, must, never, must},
+		kindHome:      {must, never, must, luck, never, must, must, must, never},
+		kindRST:       {must, never, luck, luck, never, must, must, luck, never},
+		kindSymmetric: {must, never, never, never, never, must, must, never, never},
+		kindUPnP:      {must, must, must, must, must, must, must, must, never},
+		kindPMP:       {must, must, must, must, must, must, must, must, never},
+		kindDouble:    {must, never, must, luck, never, must, must, must, never},
 		kindNoV4:      {never, must, never, never, never, never, never, never, must},
 	}
 }

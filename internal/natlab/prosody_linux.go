@@ -27,13 +27,12 @@ func (s *server) prosody(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	all := addresses()
-	if err := s.launch(ctx, exec.Command("prosody", "--config", config, "-F"), all[:4]...); err != nil {
+	if err := s.launch(ctx, exec.Command("prosody", "--config", config, "-F"), s.addresses()...); err != nil {
 		return err
 	}
 	return s.launch(ctx, exec.Command("turnserver", "-n", "--stun-only", "--no-auth", "--no-udp", "--no-tls", "--no-dtls", "--no-cli",
 		"--listening-ip", stunV4, "--listening-ip", stunV6, "--listening-port", "3478",
-		"--log-file", "stdout", "--pidfile", s.dir+"/turn.pid", "--userdb", s.dir+"/turn.db"), all[4:]...)
+		"--log-file", "stdout", "--pidfile", s.dir+"/turn.pid", "--userdb", s.dir+"/turn.db"), stunAddresses()...)
 }
 
 // store writes the record of a user in one of Prosody's stores. In the names of

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	_ "embed" // the configurations
 	"encoding/pem"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -32,22 +34,27 @@ const (
 	receiverUser = "juliet"
 )
 
+// proxyMark is where the proxy begins in a configuration.
+const proxyMark = "@PROXY@"
+
 //go:embed conf/prosody.cfg.lua.in
 var prosodyConfig string
 
 //go:embed conf/ejabberd.yml.in
 var ejabberdConfig string
 
-// server is an XMPP server with a SOCKS5 proxy, and a STUN host that it names.
+// server is an XMPP server with a SOCKS5 proxy, unless noProxy, and a STUN host that
+// it names.
 type server struct {
 	dir, caFile string
+	noProxy     bool
 	procs       []*child.Process
 }
 
 // startServer starts one with both accounts, which are contacts of each other. It
 // listens on the standard ports of all addresses of this machine.
-func startServer(ctx context.Context, kind string) (*server, error) {
-	s := &server{dir: filepath.Join(base, kind)}
+func startServer(ctx context.Context, kind string, noProxy bool) (*server, error) {
+	s := &server{dir: filepath.Join(base, kind), noProxy: noProxy}
 	s.caFile = filepath.Join(s.dir, "ca.pem")
 	if err := os.MkdirAll(s.dir, 0o755); err != nil {
 		return nil, fmt.Errorf("make directory of %s: %w", kind, err)
@@ -58,11 +65,40 @@ func startServer(ctx context.Context, kind string) (*server, error) {
 	} else if err == nil {
 		err = s.ejabberd(ctx)
 	}
+	for _, addr := range stunAddresses() {
+		if err == nil {
+			err = askSTUN(ctx, addr)
+		}
+	}
 	if err != nil {
 		s.stop()
 		return nil, fmt.Errorf("start %s: %w", kind, err)
 	}
 	return s, nil
+}
+
+// askSTUN makes sure that a STUN host answers over TCP (RFC 8489).
+func askSTUN(ctx context.Context, addr string) error {
+	var d net.Dialer
+	c, err := d.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return fmt.Errorf("ask stun: %w", err)
+	}
+	defer func() { _ = c.Close() }()
+	_ = c.SetDeadline(time.Now().Add(apiTimeout))
+	// A binding request: type, length, magic cookie, transaction.
+	request := append([]byte{0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42}, "natlab-tests"...)
+	answer := make([]byte, len(request))
+	if _, err = c.Write(request); err == nil {
+		_, err = io.ReadFull(c, answer)
+	}
+	if err == nil && (answer[0] != 1 || answer[1] != 1 || !bytes.Equal(answer[4:], request[4:])) {
+		err = fmt.Errorf("an answer to something else: %x", answer)
+	}
+	if err != nil {
+		return fmt.Errorf("ask stun at %s: %w", addr, err)
+	}
+	return nil
 }
 
 // stop ends the server.
@@ -102,7 +138,10 @@ func (s *server) identify() error {
 // configure writes a configuration.
 func (s *server) configure(name, template string) (path string, err error) {
 	path = filepath.Join(s.dir, name)
-	text := strings.NewReplacer("@DOMAIN@", domain, "@DIR@", s.dir,
+	if s.noProxy {
+		template, _, _ = strings.Cut(template, proxyMark)
+	}
+	text := strings.NewReplacer("@DOMAIN@", domain, "@DIR@", s.dir, proxyMark, "",
 		"@STUN@", "stun."+domain, "@STUN4@", stunV4, "@STUN6@", stunV6).Replace(template)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		return "", fmt.Errorf("write configuration: %w", err)
@@ -146,16 +185,21 @@ func (s *server) launch(ctx context.Context, cmd *exec.Cmd, addrs ...string) err
 	return nil
 }
 
-// addresses are all that a server must listen on.
-func addresses() []string {
+// addresses are all that the server must listen on, but for its STUN host.
+func (s *server) addresses() []string {
 	var list []string
 	for _, ip := range []string{serverV4, serverV6} {
-		list = append(list, net.JoinHostPort(ip, "5222"), net.JoinHostPort(ip, "5000"))
-	}
-	for _, ip := range []string{stunV4, stunV6} {
-		list = append(list, net.JoinHostPort(ip, "3478"))
+		list = append(list, net.JoinHostPort(ip, "5222"))
+		if !s.noProxy {
+			list = append(list, net.JoinHostPort(ip, "5000"))
+		}
 	}
 	return list
+}
+
+// stunAddresses are those of the STUN host.
+func stunAddresses() []string {
+	return []string{net.JoinHostPort(stunV4, "3478"), net.JoinHostPort(stunV6, "3478")}
 }
 
 // account is a user of the server, whose jetsend runs in the namespaces of homes.
