@@ -304,3 +304,25 @@ func TestDialBounds(t *testing.T) {
 		}
 	}
 }
+
+// TestReportEnds: a direct connection that the peer reports ends our own tries: nothing can be
+// better than what is there, and both ends would wait for what never answers.
+func TestReportEnds(t *testing.T) {
+	b := local(t)
+	ended := make(chan error, maxDialled*maxTries)
+	b.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		<-ctx.Done()
+		ended <- ctx.Err()
+		return nil, ctx.Err()
+	}
+	x, y := newPair(t, local(t), b)
+	x.n.own[0].Priority = 127 << 16 // which would win over what x has reached
+	p, q := connect(t, x, y, y.n.Element(), x.n.Element())
+	if p.err != nil || q.err != nil {
+		t.Fatal(p.err, q.err)
+	}
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("tried until %v", err)
+	}
+	checkStream(t, p.c, q.c)
+}

@@ -83,3 +83,14 @@ func TestNotMapped(t *testing.T) {
 		t.Error("offered")
 	}
 }
+
+// TestMappedListener: what comes by a port of the router is taken wherever it comes in: two of
+// our addresses may have the same port.
+func TestMappedListener(t *testing.T) {
+	n := &Negotiation{own: []offered{{Candidate: Candidate{Type: Direct, Host: "172.17.0.1", Port: 50000}}, {Candidate: Candidate{Type: Direct, Host: "192.168.1.5", Port: 50000}, listener: 1}}}
+	n.mapped = &fakeMapping{at: netip.MustParseAddrPort("9.9.9.9:50000")}
+	n.offerMapped()
+	if o := n.own[len(n.own)-1]; o.Type != Assisted || o.listener != anyListener {
+		t.Errorf("%+v", o)
+	}
+}

@@ -233,11 +233,8 @@ func (m *middle) targets() (out []netip.AddrPort) {
 	for _, t := range m.peer.Addresses {
 		a := t.Addr().Unmap()
 		v4 := a.Is4()
-		if of[v4] == 0 || t.Port() < minPunched || !MayDial(a, m.n.cfg.AllowLoopback) || m.gate(v4) == nil {
-			continue
-		}
 		loop := m.n.cfg.AllowLoopback && a.IsLoopback()
-		if !Public(a) && !loop && !slices.ContainsFunc(near, func(p netip.Prefix) bool { return p.Contains(a) }) {
+		if of[v4] == 0 || t.Port() < minPunched || m.gate(v4) == nil || !loop && !within(a, near) {
 			continue
 		}
 		if slices.ContainsFunc(m.told.Addresses, func(o netip.AddrPort) bool { return o.Addr() == a }) && !loop {
@@ -247,6 +244,12 @@ func (m *middle) targets() (out []netip.AddrPort) {
 		out = append(out, netip.AddrPortFrom(a, t.Port()))
 	}
 	return out
+}
+
+// within reports whether an address may be dialled because a peer is said to be there: from
+// everywhere, or in a network of ours.
+func within(a netip.Addr, near []netip.Prefix) bool {
+	return Public(a) || MayDial(a, false) && slices.ContainsFunc(near, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
 // spend asks whether there may be one more dial.
