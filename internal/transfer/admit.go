@@ -60,6 +60,7 @@ func (r *receiver) arrive(s *jingle.Session, t *terms) {
 	head := event.Head{Direction: event.Receive, Peer: s.Peer().String()}
 	talk := r.e.converse(r.ctx, head)
 	talk.Session, talk.Lost = s, r.e.sess.Lost()
+	r.e.routes.Prepare(t.Route)
 	in := &incoming{
 		r: r, e: r.e, terms: t, sess: s, talk: talk, head: head, looked: sync.OnceFunc(r.work.Decided), begun: time.Now(), ended: make(chan struct{}),
 	}
