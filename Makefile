@@ -102,6 +102,7 @@ bench: build ## speed of the cipher; a large file beside scp; what sets must rea
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/crypto
 	@$(GO) build -o bin/bench ./internal/xmpptest/bench
 	@bin/bench -program bin/jetsend -size $(BENCH_SIZE) -runs $(BENCH_RUNS) -entries $(BENCH_ENTRIES)
+	@$(GO) run ./internal/natlab -speed # where namespaces can be had; elsewhere it says so
 
 torture: build ## interrupt and resume transfers in every way (TORTUREFLAGS=-seed=N)
 	@scripts/need prosody prosody

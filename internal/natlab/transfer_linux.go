@@ -142,6 +142,9 @@ func read(s, r pair.End, file payload) (o outcome, err error) {
 		return o, errors.New("both ends exited with 0, but an event is missing")
 	}
 	o.transport, o.candidate = path.Transport, path.Candidate
+	if path.Way != "" { // what made it possible
+		o.candidate = path.Way
+	}
 	o.found, o.moved = path.Time.Sub(accepted.Time), sent.Time.Sub(path.Time)
 	f, err := os.Open(received.Path)
 	if err != nil {

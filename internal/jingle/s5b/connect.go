@@ -301,6 +301,7 @@ func (r *run) progress(ctx context.Context) time.Duration {
 	if !r.mine.said {
 		sooner(r.d.start(now))
 		sooner(r.d.lonely(now, r.begun))
+		sooner(r.enough(now))
 		if r.d.idle() && ctx.Err() == nil {
 			sooner(r.lose(now))
 		}
@@ -319,6 +320,19 @@ func (r *run) progress(ctx context.Context) time.Duration {
 		sooner(max(until.Sub(now), time.Millisecond))
 	}
 	return wait
+}
+
+// enough ends our own tries when the peer has had a path for a while: what has not answered by
+// then mostly never will, and both ends wait for it. It returns how long until then.
+func (r *run) enough(now time.Time) time.Duration {
+	if r.peers.used == nil {
+		return 0
+	}
+	if left := r.begun.Add(r.n.timing.enough).Sub(now); left > 0 {
+		return left
+	}
+	r.d.forget(math.MaxUint32, true)
+	return 0
 }
 
 // silence returns until when the peer may keep its report to itself. ok is false as long

@@ -3,6 +3,7 @@ package s5b
 import (
 	"context"
 	"errors"
+	"math"
 	"net"
 	"strconv"
 	"strings"
@@ -325,4 +326,28 @@ func TestReportEnds(t *testing.T) {
 		t.Errorf("tried until %v", err)
 	}
 	checkStream(t, p.c, q.c)
+}
+
+// TestEnough: when the peer has a path through a proxy, what does not answer here is waited for
+// a while, and no longer; without one as long as it takes.
+func TestEnough(t *testing.T) {
+	n := newSide(t, local(t), romeo, juliet, true).n
+	n.timing.enough = time.Second
+	d := newDialler(n, "")
+	defer d.stop()
+	stopped := false
+	d.queue = []target{{Candidate: Candidate{CID: "a", Priority: math.MaxUint32}}}
+	d.running["b"] = running{Candidate{CID: "b", Priority: math.MaxUint32}, false, func() { stopped = true }}
+	begun := time.Now()
+	r := &run{n: n, d: d, begun: begun}
+	if wait := r.enough(begun.Add(time.Hour)); wait != 0 || len(d.queue) != 1 || stopped {
+		t.Error("given up though the peer has nothing")
+	}
+	r.peers = report{said: true, used: &Candidate{Type: Mediated}}
+	if wait := r.enough(begun.Add(n.timing.enough / 2)); wait != n.timing.enough/2 || len(d.queue) != 1 || stopped {
+		t.Error("given up too soon")
+	}
+	if wait := r.enough(begun.Add(n.timing.enough)); wait != 0 || len(d.queue) != 0 || !stopped {
+		t.Error("not given up")
+	}
 }

@@ -108,6 +108,7 @@ type timing struct {
 	greet    time.Duration // the SOCKS5 handshake over it: two more round trips
 	stagger  time.Duration // until the next candidate is tried beside a slow one
 	lonely   time.Duration // for a punch, when nothing else is left to try
+	enough   time.Duration // for our tries, once the peer has a path through a proxy
 	proxy    time.Duration // until a proxy is tried beside a slow direct candidate
 	retry    time.Duration // until a candidate that failed at once is tried again
 	trickle  time.Duration // for candidates to arrive when the peer offered none
@@ -126,6 +127,7 @@ var defaultTiming = timing{
 	greet:    10 * time.Second, // somebody is there, so a slow path is more likely than a dead one
 	stagger:  300 * time.Millisecond,
 	lonely:   2 * time.Second,
+	enough:   2500 * time.Millisecond, // what is lost is sent again after one
 	proxy:    time.Second, // a direct connection is worth a longer wait
 	retry:    time.Second, // Gajim listens only after the accept was exchanged
 	trickle:  2 * time.Second,

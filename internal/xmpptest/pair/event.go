@@ -27,6 +27,7 @@ type Event struct {
 	SetSize    int64    `json:"set_size"`
 	Transport  string   `json:"transport"`
 	Candidate  string   `json:"candidate"`
+	Way        string   `json:"way"`
 	Cipher     string   `json:"cipher"`
 	Encryption string   `json:"encryption"`
 	Devices    []Device `json:"devices"`
