@@ -89,6 +89,13 @@ func (l *lab) runServer(ctx context.Context, o options, p plan, first bool, jets
 			return bad, err
 		}
 	}
+	if o.matrix && first {
+		n, err := l.runDoctor(ctx, stdout)
+		bad += n
+		if err != nil {
+			return bad, err
+		}
+	}
 	if o.attack && first {
 		n, err := l.runAttack(ctx, stdout)
 		bad += n
