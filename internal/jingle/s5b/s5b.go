@@ -128,8 +128,8 @@ var defaultTiming = timing{
 	stagger:  300 * time.Millisecond,
 	lonely:   2 * time.Second,
 	enough:   2500 * time.Millisecond, // what is lost is sent again after one
-	proxy:    time.Second, // a direct connection is worth a longer wait
-	retry:    time.Second, // Gajim listens only after the accept was exchanged
+	proxy:    time.Second,             // a direct connection is worth a longer wait
+	retry:    time.Second,             // Gajim listens only after the accept was exchanged
 	trickle:  2 * time.Second,
 	arrival:  5 * time.Second,
 	ack:      2 * time.Second,
