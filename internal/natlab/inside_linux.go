@@ -89,15 +89,14 @@ func (l *lab) runServer(ctx context.Context, o options, p plan, first bool, jets
 			return bad, err
 		}
 	}
-	if o.matrix && first {
-		n, err := l.runDoctor(ctx, stdout)
-		bad += n
-		if err != nil {
-			return bad, err
+	for _, part := range []struct {
+		wanted bool
+		run    func(context.Context, io.Writer) (int, error)
+	}{{o.matrix && first, l.runDoctor}, {o.attack && first, l.runAttack}} {
+		if !part.wanted {
+			continue
 		}
-	}
-	if o.attack && first {
-		n, err := l.runAttack(ctx, stdout)
+		n, err := part.run(ctx, stdout)
 		bad += n
 		if err != nil {
 			return bad, err

@@ -142,15 +142,15 @@ func (m *middle) tell(ctx context.Context, addrs []netip.Addr) {
 	var v4 netip.AddrPort
 	for _, a := range slices.Concat(source6(), addrs) {
 		g := m.gate(a.Is4())
-		loop := m.n.cfg.AllowLoopback && a.IsLoopback()
+		if g == nil || !slices.Contains(addrs, a) || !g.isAt(a) || !Public(a) && !(m.n.cfg.AllowLoopback && a.IsLoopback()) {
+			continue
+		}
+		at := netip.AddrPortFrom(a, g.at.Port())
 		switch {
-		case g == nil || !Public(a) && !loop || !g.at.Addr().IsUnspecified() && g.at.Addr() != a || !slices.Contains(addrs, a):
-		case !g.v4 && len(m.told.Addresses) < maxPunched6:
-			if at := netip.AddrPortFrom(a, g.at.Port()); !slices.Contains(m.told.Addresses, at) {
-				m.told.Addresses = append(m.told.Addresses, at)
-			}
 		case g.v4 && !v4.IsValid():
-			v4 = netip.AddrPortFrom(a, g.at.Port())
+			v4 = at
+		case !g.v4 && len(m.told.Addresses) < maxPunched6 && !slices.Contains(m.told.Addresses, at):
+			m.told.Addresses = append(m.told.Addresses, at)
 		}
 	}
 	if g := m.gate(true); g != nil && !v4.IsValid() && m.n.cfg.Punching.External != nil && m.worth4() {
@@ -160,6 +160,9 @@ func (m *middle) tell(ctx context.Context, addrs []netip.Addr) {
 		m.told.Addresses = append(m.told.Addresses, v4)
 	}
 }
+
+// isAt reports whether what comes to an address of ours comes to the gate.
+func (g *gate) isAt(a netip.Addr) bool { return g.at.Addr().IsUnspecified() || g.at.Addr() == a }
 
 // worth4 reports whether the peer may be met over IPv4: who answers knows.
 func (m *middle) worth4() bool {
