@@ -55,10 +55,10 @@ func TestManyRows(t *testing.T) {
 	for i := range rows {
 		rows[i] = journal.Row{Key: journal.Key{ID: fmt.Sprintf("%036d", i)}, Peer: jid.MustParse(fmt.Sprintf("u%d@jet.test", i%100))}
 	}
-	begun := time.Now()
-	out := Crowded(rows, func(who jid.JID) jid.JID { return who })
-	if took := time.Since(begun); took > 10*time.Second { // each with each is minutes
-		t.Errorf("%d rows took %v", many, took)
+	asked := 0
+	out := Crowded(rows, func(who jid.JID) jid.JID { asked++; return who })
+	if asked != many { // each with each would also be minutes
+		t.Errorf("%d rows asked for %d times", many, asked)
 	}
 	if len(out) != many-100*MaxInterruptedContact {
 		t.Errorf("%d beyond the bound", len(out))
