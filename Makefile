@@ -11,6 +11,13 @@ BINARY  ?=
 # Where `make dist` puts what is released; which platforms of packaging/platforms, or all.
 DIST    ?= bin/dist
 ONLY    ?=
+# What `make portable` tests: what has no private server in its tests.
+PORTABLE = $(addprefix ./internal/,archive/... backoff/... clean/... config/... crypto/... event/... exclude/... exitcode/... \
+	fields/... fileid/... filename/... fsys/... hook/... inbox/... index/... jid/... jingle/... journal/... omemo/... percontact/... \
+	policy/... profile/... records/... set/... sink/... source/... spool/... stanza/... state/... strict/... stun/... tree/... xmltree/...) \
+	./cmd/jetsend
+# Which architectures `make arches` takes, or all of that list but this machine's.
+ARCHES  ?=
 # A release tag, when there is one; otherwise the build information says it.
 VERSION ?= $(shell git describe --tags --dirty 2>/dev/null)
 # SQLite, translated from C, and the arithmetic of Curve25519 are not looked into for
@@ -49,7 +56,7 @@ export GOFLAGS += -buildvcs=$(shell git rev-parse HEAD >/dev/null 2>&1 && echo t
 
 .NOTPARALLEL:
 .DEFAULT_GOAL = build
-.PHONY: build test check unit rest race flakes fuzz lint demo interop nat bench torture soak simulate simulate-faults mutations install uninstall deb dist dist-check platforms arches clean help
+.PHONY: build test check unit rest race flakes fuzz lint demo interop nat bench torture soak simulate simulate-faults mutations install uninstall deb dist dist-check platforms portable arches clean help
 
 build: ## build the static binary bin/jetsend
 	$(GO) build -trimpath -ldflags '-s -w $(if $(VERSION),-X main.version=$(VERSION))' -o bin/jetsend ./cmd/jetsend
@@ -148,10 +155,14 @@ dist-check: ## build what is released twice, in two clones of this commit, and c
 platforms: ## go vet of program and tests for each system that is released for
 	@GO='$(GO)' scripts/platforms
 
+portable: ## the unit tests that need neither Linux nor a server
+	$(GO) vet ./...
+	$(GO) test -short -timeout 20m $(PORTABLE)
+
 arches: ## unit tests and a transfer for other processors, under qemu
 	@scripts/need prosody prosody
 	@scripts/need qemu-s390x-static qemu-user-static
-	@GO='$(GO)' scripts/in-memory scripts/arches
+	@GO='$(GO)' scripts/in-memory scripts/arches $(ARCHES)
 
 clean: ## remove what was built
 	rm -rf bin
