@@ -18,6 +18,7 @@ const (
 	limitGroups  = "hook-processes"
 	limitReload  = "reload"
 	limitKeyring = "keyring"
+	limitNames   = "names"
 	limitRename  = "rename"
 	limitHoles   = "holes"
 	limitService = "service"
@@ -28,6 +29,7 @@ var limitTexts = []struct{ limit, text string }{
 	{limitGroups, "what a hook starts is not ended with it"},
 	{limitReload, "no signal has a daemon read its configuration again"},
 	{limitKeyring, "there is no keyring: passwords are kept in the configuration"},
+	{limitNames, "the system does not tell whom to ask for names: without /etc/resolv.conf none is found"},
 	{limitRename, "a name is taken by two steps where it must replace nothing"},
 	{limitHoles, "the holes in a file are sent as zeros"},
 	{limitService, "the service manager is not told that a daemon is ready"},
@@ -41,7 +43,7 @@ func limitsOf(system string) []string {
 	case "darwin":
 		return []string{limitService}
 	case "android":
-		return []string{limitKeyring, limitService}
+		return []string{limitKeyring, limitNames, limitService}
 	case "freebsd":
 		return []string{limitRename, limitService}
 	case "netbsd", "openbsd":
