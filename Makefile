@@ -4,8 +4,20 @@ GO      ?= go
 PREFIX  ?= /usr/local
 DESTDIR ?=
 # What is installed and packaged; where a package goes.
-BIN     ?= bin/jetsend
+BIN     ?= $(or $(BINARY),bin/jetsend)
 DEBDIR  ?= bin
+# A binary that is there already, to install or package without Go.
+BINARY  ?=
+# Where `make dist` puts what is released; which platforms of packaging/platforms, or all.
+DIST    ?= bin/dist
+ONLY    ?=
+# What `make portable` tests: what has no private server in its tests.
+PORTABLE = $(addprefix ./internal/,archive/... backoff/... clean/... config/... crypto/... event/... exclude/... exitcode/... \
+	fields/... fileid/... filename/... fsys/... hook/... inbox/... index/... jid/... jingle/... journal/... omemo/... percontact/... \
+	policy/... profile/... records/... set/... sink/... source/... spool/... stanza/... state/... strict/... stun/... tree/... xmltree/...) \
+	./cmd/jetsend
+# Which architectures `make arches` takes, or all of that list but this machine's.
+ARCHES  ?=
 # A release tag, when there is one; otherwise the build information says it.
 VERSION ?= $(shell git describe --tags --dirty 2>/dev/null)
 # SQLite, translated from C, and the arithmetic of Curve25519 are not looked into for
@@ -44,7 +56,7 @@ export GOFLAGS += -buildvcs=$(shell git rev-parse HEAD >/dev/null 2>&1 && echo t
 
 .NOTPARALLEL:
 .DEFAULT_GOAL = build
-.PHONY: build test check unit rest race flakes fuzz lint demo interop nat bench torture soak simulate simulate-faults mutations install uninstall deb clean help
+.PHONY: build test check unit rest race flakes fuzz lint demo interop nat bench torture soak simulate simulate-faults mutations install uninstall deb dist dist-check platforms portable arches clean help
 
 build: ## build the static binary bin/jetsend
 	$(GO) build -trimpath -ldflags '-s -w $(if $(VERSION),-X main.version=$(VERSION))' -o bin/jetsend ./cmd/jetsend
@@ -126,17 +138,35 @@ mutations: ## the tests of invitations, with each check of the exchange taken ou
 simulate-faults: ## how many of SEEDS runs it takes to find each planted fault
 	@GO='$(GO)' scripts/simulate-faults $(SEEDS)
 
-install: build ## install program, man pages, completion below $(DESTDIR)$(PREFIX)
+install: $(if $(BINARY),,build) ## install below $(DESTDIR)$(PREFIX); BINARY=FILE: that one, without Go
 	@packaging/install install $(BIN) '$(DESTDIR)' '$(PREFIX)'
 
 uninstall: ## remove what install put there
 	@packaging/install uninstall $(BIN) '$(DESTDIR)' '$(PREFIX)'
 
-deb: build ## a Debian package in bin/
+deb: $(if $(BINARY),,build) ## a Debian package in bin/
 	@packaging/deb/build $(BIN) $(DEBDIR)
+
+dist: ## what is released, for all platforms (ONLY="linux/amd64 darwin/arm64" for some), in DIST
+	@GO='$(GO)' VERSION='$(VERSION)' scripts/dist $(DIST) $(ONLY)
+
+dist-check: ## build what is released twice, in two clones of this commit, and compare
+	@GO='$(GO)' VERSION='$(VERSION)' scripts/dist-check $(DIST) $(ONLY)
+
+platforms: ## go vet of program and tests for each system that is released for
+	@GO='$(GO)' scripts/platforms
+
+portable: ## the unit tests that need neither Linux nor a server
+	$(GO) vet ./...
+	$(GO) test -short -timeout 20m $(PORTABLE)
+
+arches: ## unit tests and a transfer for other processors, under qemu
+	@scripts/need prosody prosody
+	@scripts/need qemu-s390x-static qemu-user-static
+	@GO='$(GO)' scripts/in-memory scripts/arches $(ARCHES)
 
 clean: ## remove what was built
 	rm -rf bin
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 10

@@ -20,7 +20,7 @@ func TestDoctorDocs(t *testing.T) {
 		doctor.Finding{}, diagnosisRecord{}, doctor.Plan{}, doctor.DNSDetails{}, doctor.ConnectDetails{}, doctor.TLSDetails{},
 		doctor.SASLDetails{}, doctor.LoginDetails{}, doctor.RoundTripDetails{}, doctor.ManagementDetails{}, doctor.PEPDetails{},
 		doctor.PresenceDetails{}, doctor.OwnDeviceDetails{}, doctor.DevicesDetails{}, doctor.CandidatesDetails{},
-		doctor.OutsideDetails{}, doctor.ProxiesDetails{}, doctor.InBandDetails{}, doctor.SubscriptionDetails{}, doctor.ClientDetails{}, doctor.InterruptedDetails{},
+		doctor.PlatformDetails{}, doctor.OutsideDetails{}, doctor.ProxiesDetails{}, doctor.InBandDetails{}, doctor.SubscriptionDetails{}, doctor.ClientDetails{}, doctor.InterruptedDetails{},
 	} {
 		jsonMembers(reflect.TypeOf(v), members)
 	}

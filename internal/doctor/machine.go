@@ -49,6 +49,7 @@ type InBandDetails struct {
 
 // machine looks at what this machine has to offer for the bytes of a file.
 func (d *doctor) machine(ctx context.Context) {
+	d.platform()
 	_, offered, _, err := d.paths(ctx, ownPeer(d.account.JID()), route.Options{NoDirect: d.opt.Route.NoDirect})
 	if err != nil {
 		d.add(AreaMachine, "candidates", StatusWarn, "no connection can be taken here: "+clean.Error(err), nil)
