@@ -59,10 +59,13 @@ func underlying(a netip.Addr) netip.Addr {
 
 // localAddrs returns the addresses of the interfaces of these names, or of all
 // that are up, which a peer may be able to reach: loopback ones last and only
-// if local is set. IPv6 link-local ones are of no use to a peer.
+// if local is set. IPv6 link-local ones are of no use to a peer. Where the system does not
+// list its interfaces (Android since 11), they are those from which it dials others.
 func localAddrs(names []string, local bool) ([]netip.Addr, error) {
 	ifs, err := net.Interfaces()
-	if err != nil {
+	if err != nil && len(names) == 0 {
+		return sources(local), nil
+	} else if err != nil {
 		return nil, fmt.Errorf("list network interfaces: %w", err)
 	}
 	var out []netip.Addr
@@ -119,8 +122,10 @@ func special() []netip.Prefix {
 // source6 is the IPv6 address from which this machine dials others, as far as it has one: of
 // several only that goes through our own firewall, and is expected at the other side. Nothing
 // is sent to find out.
-func source6() []netip.Addr {
-	c, err := net.Dial("udp6", "[2001:db8::1]:9")
+func source6() []netip.Addr { return source("udp6", "[2001:db8::1]:9") }
+
+func source(network, to string) []netip.Addr {
+	c, err := net.Dial(network, to)
 	if err != nil {
 		return nil
 	}
@@ -130,6 +135,18 @@ func source6() []netip.Addr {
 		return nil
 	}
 	return []netip.Addr{at.Addr().WithZone("")}
+}
+
+// sources are the addresses from which this machine dials others, and that of itself last if
+// local is set.
+func sources(local bool) (out []netip.Addr) {
+	out = append(source("udp4", "192.0.2.1:9"), source6()...)
+	if local {
+		out = append(out, netip.AddrFrom4([4]byte{127, 0, 0, 1}))
+	}
+	out = slices.DeleteFunc(out, func(a netip.Addr) bool { return !MayDial(a, local) || a.Is6() && a.IsLinkLocalUnicast() })
+	slices.SortStableFunc(out, func(a, b netip.Addr) int { return rank(a) - rank(b) })
+	return slices.Compact(out)
 }
 
 // PublicAddrs are the addresses of the interfaces of these names, or of all, that everybody

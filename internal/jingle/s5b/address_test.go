@@ -75,6 +75,27 @@ func TestMayDial(t *testing.T) {
 	}
 }
 
+// TestSources: the addresses of a machine that does not list its interfaces are among those
+// of one that does.
+func TestSources(t *testing.T) {
+	listed, err := localAddrs(nil, true)
+	if err != nil {
+		t.Skip(err)
+	}
+	got := sources(true)
+	if len(got) == 0 || got[len(got)-1] != netip.MustParseAddr("127.0.0.1") {
+		t.Errorf("%v", got)
+	}
+	for _, a := range got {
+		if !slices.Contains(listed, a) {
+			t.Errorf("%s is none of %v", a, listed)
+		}
+	}
+	if slices.ContainsFunc(sources(false), netip.Addr.IsLoopback) {
+		t.Error("loopback without local")
+	}
+}
+
 // counter is a listener that counts who connects.
 func counter(t *testing.T, addr string) (port int, count *atomic.Int32) {
 	t.Helper()
