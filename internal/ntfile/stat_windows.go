@@ -27,10 +27,12 @@ type Facts struct {
 }
 
 // basic is FILE_BASIC_INFO, its times in steps of 100 ns since 1601; of a zero time
-// nothing is changed.
+// nothing is changed. The system wants its size to be a multiple of 8, also of pointers
+// of 4 bytes.
 type basic struct {
-	born, read, written, changed windows.Filetime
+	born, read, written, changed int64
 	attributes                   uint32
+	_                            uint32
 }
 
 // standard is FILE_STANDARD_INFO.
@@ -111,11 +113,25 @@ func query[T any](h windows.Handle, class uint32, into *T) error {
 	return windows.GetFileInformationByHandleEx(h, class, (*byte)(unsafe.Pointer(into)), uint32(unsafe.Sizeof(*into)))
 }
 
-func at(t windows.Filetime) time.Time {
-	if t == (windows.Filetime{}) {
+// epoch is 1970 in steps of 100 ns since 1601.
+const epoch = 116444736000000000
+
+// step is that of the times.
+const step = 100
+
+func at(t int64) time.Time {
+	if t == 0 {
 		return time.Time{}
 	}
-	return time.Unix(0, t.Nanoseconds())
+	const second = int64(time.Second / step)
+	t -= epoch
+	return time.Unix(t/second, t%second*step)
+}
+
+// stepsOf is a time in steps of 100 ns since 1601, at least one.
+func stepsOf(t time.Time) int64 {
+	const second = int64(time.Second / step)
+	return max(t.Unix()*second+int64(t.Nanosecond())/step+epoch, 1)
 }
 
 func attributes(h windows.Handle, a uint32) error {
@@ -125,7 +141,7 @@ func attributes(h windows.Handle, a uint32) error {
 
 // SetTime sets the time of the last change of something open, be it for reading only.
 func SetTime(f *os.File, mtime time.Time) error {
-	b := basic{written: windows.NsecToFiletime(mtime.UnixNano())}
+	b := basic{written: stepsOf(mtime)}
 	h, err := create(f, "", change, windows.FILE_OPEN, options)
 	if err == nil {
 		err = windows.SetFileInformationByHandle(h, windows.FileBasicInfo, (*byte)(unsafe.Pointer(&b)), uint32(unsafe.Sizeof(b)))

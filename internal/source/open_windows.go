@@ -1,9 +1,7 @@
 package source
 
 import (
-	"errors"
 	"os"
-	"path/filepath"
 
 	"jetsend/internal/ntfile"
 )
@@ -13,10 +11,5 @@ func openNamed(path string) (*os.File, error) { return os.Open(path) }
 
 // openAsIs opens what has a path, if it is no link.
 func openAsIs(path string) (*os.File, error) {
-	dir, err := ntfile.OpenPath(filepath.Dir(path))
-	if err != nil {
-		return nil, err
-	}
-	f, err := ntfile.Open(dir, filepath.Base(path), ntfile.How{})
-	return f, errors.Join(err, dir.Close())
+	return ntfile.OpenFile(path, os.O_RDONLY)
 }

@@ -4,10 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
-
-	"golang.org/x/sys/windows"
 
 	"jetsend/internal/archive"
 	"jetsend/internal/ntfile"
@@ -132,29 +129,5 @@ func chmod(f *os.File, mode fs.FileMode) error {
 }
 
 // openOwn opens a file of ours by its path, with the flags of package os. What is open
-// can get another name, or none, which it could not if package os had opened it.
-func openOwn(path string, flags int) (*os.File, error) {
-	d, err := ntfile.OpenPath(filepath.Dir(path))
-	if err != nil {
-		return nil, err
-	}
-	f, err := openOrMake(d, filepath.Base(path), flags)
-	if err == nil && flags&os.O_TRUNC != 0 {
-		err = f.Truncate(0)
-	}
-	return f, errors.Join(err, d.Close())
-}
-
-func openOrMake(d *os.File, name string, flags int) (*os.File, error) {
-	how := ntfile.How{Write: flags&(os.O_WRONLY|os.O_RDWR) != 0}
-	f, err := ntfile.Open(d, name, how)
-	if flags&os.O_CREATE == 0 || !errors.Is(err, windows.ERROR_FILE_NOT_FOUND) {
-		return f, err
-	}
-	how.Create = true
-	if f, err = ntfile.Open(d, name, how); errors.Is(err, fs.ErrExist) { // somebody was faster
-		how.Create = false
-		return ntfile.Open(d, name, how)
-	}
-	return f, err
-}
+// can get another name, or none.
+func openOwn(path string, flags int) (*os.File, error) { return ntfile.OpenFile(path, flags) }
