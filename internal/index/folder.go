@@ -19,6 +19,9 @@ const namesAtOnce = 1024
 // FIFO where a directory was.
 type folder struct{ f *os.File }
 
+// indexPrefix begins the name of an index, while it has one.
+const indexPrefix = ".index-"
+
 // kind is what something is, in the numbers of the system.
 type kind uint32
 

@@ -111,3 +111,15 @@ func (d *folder) target(name string) (string, error) {
 func openNamed(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 }
+
+// brief makes a file that has its name for a moment only.
+func brief(dir string) (*os.File, error) {
+	f, err := os.CreateTemp(dir, indexPrefix+"*")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}

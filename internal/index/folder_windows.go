@@ -1,6 +1,7 @@
 package index
 
 import (
+	"crypto/rand"
 	"errors"
 	"io/fs"
 	"os"
@@ -82,3 +83,13 @@ func (d *folder) target(name string) (string, error) { return ntfile.Readlink(d.
 
 // openNamed opens what a user names.
 func openNamed(path string) (*os.File, error) { return os.Open(path) }
+
+// brief makes a file that is gone when it is closed, be it by the end of the process.
+func brief(dir string) (*os.File, error) {
+	d, err := ntfile.OpenPath(dir)
+	if err != nil {
+		return nil, err
+	}
+	f, err := ntfile.Open(d, indexPrefix+rand.Text(), ntfile.How{Write: true, Create: true, Brief: true})
+	return f, errors.Join(err, d.Close())
+}

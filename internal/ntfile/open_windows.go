@@ -21,6 +21,7 @@ type How struct {
 	Create bool // it must not have been there
 	Dir    bool // it is a directory
 	Any    bool // whatever it is, to look at it
+	Brief  bool // it is gone when it is closed
 }
 
 const (
@@ -84,6 +85,10 @@ func Open(dir *os.File, name string, how How) (*os.File, error) {
 	}
 	if how.Attrs {
 		access |= change
+	}
+	if how.Brief {
+		access |= windows.DELETE
+		opt |= windows.FILE_DELETE_ON_CLOSE
 	}
 	h, err := open(dir, name, access, disposition, opt)
 	if errors.Is(err, windows.ERROR_ACCESS_DENIED) && (how.Attrs && !how.Write || how.Any) {

@@ -21,7 +21,6 @@ type Facts struct {
 	Allocated     int64 // bytes that it takes on the disk
 	MTime         time.Time
 	Changed       time.Time // last change of content or attributes
-	Born          time.Time
 	Volume, Index uint64
 	Links         uint64
 }
@@ -78,7 +77,7 @@ func statHandle(h windows.Handle) (Facts, error) {
 	}
 	is := Facts{
 		Perm: 0o666, Size: int64(i.FileSizeHigh)<<32 | int64(i.FileSizeLow), Allocated: s.allocated,
-		MTime: at(b.written), Changed: at(b.changed), Born: at(b.born),
+		MTime: at(b.written), Changed: at(b.changed),
 		Volume: uint64(i.VolumeSerialNumber), Index: uint64(i.FileIndexHigh)<<32 | uint64(i.FileIndexLow), Links: uint64(i.NumberOfLinks),
 	}
 	if i.FileAttributes&windows.FILE_ATTRIBUTE_READONLY != 0 {

@@ -54,7 +54,7 @@ type wine struct {
 
 // wrapper runs the program of Windows with paths as that one writes them.
 const wrapper = `#!/bin/sh
-export WINEPREFIX='%[1]s/prefix' WINEDEBUG=-all
+export WINEPREFIX='%[1]s/prefix' WINEDEBUG=-all LC_ALL=C.UTF-8
 export JETSEND_STATE_DIR="Z:$JETSEND_STATE_DIR" JETSEND_TLS_CA_FILE="Z:$JETSEND_TLS_CA_FILE"
 exec wine '%[1]s/jetsend.exe' "$@"
 `
