@@ -34,15 +34,14 @@ type basic struct {
 	_                            uint32
 }
 
-// standard is FILE_STANDARD_INFO.
+// standard is FILE_STANDARD_INFO: what stands behind is known already.
 type standard struct {
-	allocated, size       int64
-	links                 uint32
-	deleted, isADirectory bool
+	allocated int64
+	_         [2]int64
 }
 
 // tagged is FILE_ATTRIBUTE_TAG_INFO.
-type tagged struct{ attributes, tag uint32 }
+type tagged struct{ _, tag uint32 }
 
 // Stat describes what is open.
 func Stat(f *os.File) (Facts, error) {
