@@ -56,7 +56,7 @@ export GOFLAGS += -buildvcs=$(shell git rev-parse HEAD >/dev/null 2>&1 && echo t
 
 .NOTPARALLEL:
 .DEFAULT_GOAL = build
-.PHONY: build test check unit rest race flakes fuzz lint demo interop nat bench torture soak simulate simulate-faults mutations install uninstall deb dist dist-check platforms portable arches clean help
+.PHONY: build test check unit rest race flakes fuzz lint demo interop nat windows bench torture soak simulate simulate-faults mutations install uninstall deb dist dist-check platforms portable arches clean help
 
 build: ## build the static binary bin/jetsend
 	$(GO) build -trimpath -ldflags '-s -w $(if $(VERSION),-X main.version=$(VERSION))' -o bin/jetsend ./cmd/jetsend
@@ -108,6 +108,9 @@ interop: build ## against real clients: Dino, Libervia and Gajim, on Prosody and
 
 nat: build ## two homes behind routers, every pair, in network namespaces
 	$(GO) run ./internal/natlab -install $(NATFLAGS)
+
+windows: ## the jetsend of Windows, run by Wine, against the one of this machine
+	$(GO) run ./internal/winlab -install
 
 bench: build ## speed of the cipher; a large file beside scp; what sets must reach
 	@scripts/need prosody prosody

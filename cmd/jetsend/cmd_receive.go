@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -144,7 +142,7 @@ func runReceive(cmd *cobra.Command, a *app) error {
 	}
 	defer a.hangUp(ctx, e)
 	if o.Out != nil { // its reader may go: that is an error to tell, not the end
-		signal.Ignore(syscall.SIGPIPE)
+		ignoreBrokenPipe()
 	}
 	running, end := context.WithCancel(ctx)
 	var meeting sync.WaitGroup

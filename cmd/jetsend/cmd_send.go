@@ -10,7 +10,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -353,7 +352,7 @@ var errNotRegular = errors.New("not a regular file")
 // checkOpens opens a file or a directory. The files of /proc say that they are
 // regular and empty, and are not: they would arrive without a byte.
 func checkOpens(path string, info fs.FileInfo) (err error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // some of them wait for what to say
+	f, err := openWithoutWaiting(path) // some of them wait for what to say
 	if err != nil {
 		return err
 	}

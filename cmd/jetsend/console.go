@@ -26,8 +26,8 @@ type console struct {
 func newConsole(w io.Writer, terminal bool, env func(string) string) *console {
 	c := &console{w: w, terminal: terminal, bar: noBar{}, pasted: func(hint string) string { return hint }}
 	if terminal {
-		c.bar = newTerminalBar(w, env("TERM") != "" && env("TERM") != "dumb")
-		c.color = env("NO_COLOR") == "" && env("TERM") != "dumb"
+		c.bar = newTerminalBar(w, erases(w, env))
+		c.color = env("NO_COLOR") == "" && colours(w, env)
 	}
 	return c
 }

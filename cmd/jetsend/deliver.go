@@ -56,10 +56,11 @@ func (a *app) hook(path string) (*hook.Config, error) {
 	case err != nil:
 	case !info.Mode().IsRegular():
 		err = errors.New(clean.Text(abs) + " is not a regular file")
-	case info.Mode().Perm()&0o111 == 0:
-		err = errors.New(clean.Text(abs) + " is not executable")
-		hints = []string{"run `chmod +x " + clean.Argument(abs) + "`"}
 	default:
+		if why, hint := executable(info, clean.Argument(abs)); why != "" {
+			err, hints = errors.New(clean.Text(abs)+" "+why), []string{hint}
+			break
+		}
 		err = strict.Check(abs)
 		var open *strict.Error
 		if errors.As(err, &open) {

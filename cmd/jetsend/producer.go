@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -54,17 +53,14 @@ func (a *app) newProducer(ctx context.Context, args []string) (*producer, error)
 		cmd.Env = hook.Environment(a.Environ())
 	}
 	cmd.Stderr, cmd.WaitDelay = a.Stderr, producerGrace
-	whom := func() int { return cmd.Process.Pid }
 	// On a terminal the command stays in our process group: it may ask there, and a
 	// Ctrl-C reaches all of it. Without one it gets a group of its own, so that all of
 	// it can be told to end.
-	if t, err := a.OpenTTY(); err == nil {
+	t, err := a.OpenTTY()
+	if err == nil {
 		_ = t.Close() // only looked for
-	} else {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-		whom = func() int { return -cmd.Process.Pid }
 	}
-	cmd.Cancel = func() error { return syscall.Kill(whom(), syscall.SIGTERM) }
+	stoppable(cmd, err != nil)
 	return &producer{cmd: cmd, stop: stop}, nil
 }
 
@@ -112,7 +108,7 @@ func (p *producer) wait() error {
 func (p *producer) failed(err error) error {
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
-		if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() && status.Signal() == syscall.SIGINT {
+		if interrupted(exit) {
 			return fault.ErrInterrupted // Ctrl-C, which we get as well
 		}
 	}
@@ -131,9 +127,7 @@ func (p *producer) Close() {
 		return
 	}
 	_ = p.wait() // whatever it ended with, nobody asks any more
-	if attr := p.cmd.SysProcAttr; attr != nil && attr.Setpgid {
-		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) // fails when nobody is left
-	}
+	sweepUp(p.cmd)
 }
 
 // commandArgs wants the contact, and the command behind "--".

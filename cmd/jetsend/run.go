@@ -148,7 +148,7 @@ func isTerminal(stream any) bool {
 }
 
 // home is the user's home directory, or "".
-func (a *app) home() string { return a.Env("HOME") }
+func (a *app) home() string { return a.Env(homeVariable) }
 
 // envPath is a path of the environment, where a service manager leaves ~/ alone.
 func (a *app) envPath(variable string) string {
@@ -166,7 +166,7 @@ func (a *app) stateDir() (string, error) {
 		dir = a.envPath("JETSEND_STATE_DIR")
 	}
 	if dir == "" {
-		base, err := a.xdg("XDG_STATE_HOME", ".local", "state")
+		base, err := a.base(stateVariable)
 		if err != nil {
 			return "", &config.Error{Msg: "no place for the state", Err: err, Hints: []string{"give one with --state-dir or JETSEND_STATE_DIR"}}
 		}
@@ -187,26 +187,26 @@ func (a *app) configFile() (file string, named bool, err error) {
 			return abs, true, err
 		}
 	}
-	base, err := a.xdg("XDG_CONFIG_HOME", ".config")
+	base, err := a.base(configVariable)
 	if err != nil {
 		return "", false, nil // no home, no file: the environment may say everything
 	}
 	return filepath.Join(base, "jetsend", "config.yaml"), false, nil
 }
 
-// errNoHome: neither the XDG variable nor HOME is set.
-var errNoHome = errors.New("HOME is not set")
+// errNoHome: neither the variable of the directory nor that of the home is set.
+var errNoHome = errors.New(homeVariable + " is not set")
 
-// xdg returns a base directory. Relative paths in the variables are ignored,
+// base returns a base directory. Relative paths in the variables are ignored,
 // as the XDG base directory specification demands.
-func (a *app) xdg(variable string, below ...string) (string, error) {
+func (a *app) base(variable string) (string, error) {
 	if dir := a.Env(variable); filepath.IsAbs(dir) {
 		return dir, nil
 	}
 	if a.home() == "" {
 		return "", errNoHome
 	}
-	return filepath.Join(append([]string{a.home()}, below...)...), nil
+	return belowHome(a.home(), variable), nil
 }
 
 // hasKeyring reports whether asking the keyring makes sense. On a machine without

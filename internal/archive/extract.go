@@ -7,8 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"slices"
-	"syscall"
 
 	"jetsend/internal/filename"
 	"jetsend/internal/fsys"
@@ -245,6 +243,5 @@ func syncDir(root *os.Root) error {
 
 // trouble reports whether an error has nothing to do with the name of a file.
 func trouble(err error) bool {
-	return fsys.Full(err) || slices.ContainsFunc([]error{syscall.EIO, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EROFS},
-		func(e error) bool { return errors.Is(err, e) })
+	return fsys.Failing(err)
 }

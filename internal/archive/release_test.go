@@ -112,8 +112,8 @@ func TestLeftOver(t *testing.T) {
 
 func TestUmask(t *testing.T) {
 	y := newYard(t)
-	old := syscall.Umask(0o027)
-	defer syscall.Umask(old)
+	old := setUmask(0o027)
+	defer setUmask(old)
 	open, shut := reg("t/f", "x"), reg("t/s", "x")
 	open.Mode, shut.Mode = 0o777, 0o400
 	wide := dir("t/")

@@ -239,12 +239,6 @@ func file(d *os.Root, name, p string) (e entry, reason string, err error) {
 	return e, "", err
 }
 
-// open opens a file that was a regular one a moment ago. O_NONBLOCK keeps one
-// that is a FIFO now from hanging.
-func open(root *os.Root, name string) (*os.File, error) {
-	return root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-}
-
 // gone makes a [ChangedError] of the errors that only say that a path is not
 // what it was, and gives the others the whole path.
 func gone(p string, err error) error {

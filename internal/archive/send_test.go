@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -41,7 +40,7 @@ func grove(tb testing.TB) string {
 	if err := os.Mkdir(filepath.Join(d, "nothing"), 0o750); err != nil {
 		tb.Fatal(err)
 	}
-	if err := syscall.Mkfifo(filepath.Join(d, "fifo"), 0o600); err != nil {
+	if err := mkfifo(filepath.Join(d, "fifo")); err != nil {
 		tb.Fatal(err)
 	}
 	for name, mode := range map[string]fs.FileMode{"a": 0o640, "empty": 0o444, "block": 0o755 | fs.ModeSetuid, "nothing": 0o750, "sub": 0o555} {
@@ -301,7 +300,7 @@ func TestChanges(t *testing.T) {
 		}, "sub/big", true},
 		"touched":    {func(d string) error { return touch(d + "/a") }, "a", true},
 		"gone":       {func(d string) error { return os.Remove(d + "/a") }, top, true},
-		"a FIFO now": {func(d string) error { return errors.Join(os.Remove(d+"/a"), syscall.Mkfifo(d+"/a", 0o600)) }, top, true},
+		"a FIFO now": {func(d string) error { return errors.Join(os.Remove(d+"/a"), mkfifo(d+"/a")) }, top, true},
 		"mode":       {func(d string) error { return os.Chmod(d+"/a", 0o600) }, "a", false},
 		"link": {func(d string) error {
 			return errors.Join(os.Remove(d+"/to-a"), os.Symlink("b", d+"/to-a"), touchDir(d))

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -18,7 +17,7 @@ func TestExchanged(t *testing.T) {
 	for name, change := range map[string]func(d string) error{
 		"a link inside":  func(d string) error { return errors.Join(os.Remove(d+"/sub/a"), os.Symlink("../secret", d+"/sub/a")) },
 		"a link outside": func(d string) error { return errors.Join(os.Remove(d+"/sub/a"), os.Symlink("/etc/passwd", d+"/sub/a")) },
-		"a FIFO":         func(d string) error { return errors.Join(os.Remove(d+"/sub/a"), syscall.Mkfifo(d+"/sub/a", 0o600)) },
+		"a FIFO":         func(d string) error { return errors.Join(os.Remove(d+"/sub/a"), mkfifo(d+"/sub/a")) },
 		"another file":   func(d string) error { return os.Rename(d+"/secret", d+"/sub/a") },
 		"the parent":     func(d string) error { return errors.Join(os.Rename(d+"/sub", d+"/old"), os.Symlink("other", d+"/sub")) },
 		"a parent beside": func(d string) error {

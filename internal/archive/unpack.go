@@ -11,7 +11,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"jetsend/internal/filename"
@@ -124,14 +123,6 @@ func umask(root *os.Root) (fs.FileMode, error) {
 	return ^info.Mode().Perm() & fs.ModePerm, nil
 }
 
-// owner is the user id of a file, as its file system tells it.
-func owner(info fs.FileInfo) uint32 {
-	if s, ok := info.Sys().(*syscall.Stat_t); ok {
-		return s.Uid
-	}
-	return 0
-}
-
 // all goes through the entries.
 func (u *unpacker) all(src *source) error {
 	t := tar.NewReader(src)
@@ -233,7 +224,12 @@ func (u *unpacker) claim(raw string, create func(p string) error) (string, error
 		return "", refuse(raw, "not in a directory of the archive")
 	}
 	base := path.Base(raw)
-	p, err := firstFree(parent.path, base, create)
+	p, err := firstFree(parent.path, base, func(p string) error {
+		if !nameable(base) {
+			return errName
+		}
+		return create(p)
+	})
 	// A file system that cannot hold the name holds a safe one, or one of letters alone.
 	// What it says then differs: that of Windows knows no "aux.c", FAT no "...".
 	safe := filename.Component(base)
@@ -253,6 +249,9 @@ func (u *unpacker) claim(raw string, create func(p string) error) (string, error
 	}
 	return p, nil
 }
+
+// errName says that the system takes a name for something else.
+var errName = errors.New("not a name on this system")
 
 // firstFree creates something under the first free name; fs.ErrExist when there
 // are too many that are alike.
@@ -351,7 +350,7 @@ func (u *unpacker) makeLinks() error {
 		}
 		err := u.makeLink(u.root, u.retarget(l), l.path)
 		switch {
-		case fsys.Lacking(err), errors.Is(err, syscall.ENAMETOOLONG): // of the target: some have room for less
+		case fsys.Lacking(err), fsys.TooLong(err): // of the target: some have room for less
 			u.tree.changed(Change{Path: l.raw, Err: err})
 		case err != nil:
 			return err

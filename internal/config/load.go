@@ -17,6 +17,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"jetsend/internal/clean"
+	"jetsend/internal/private"
 	"jetsend/internal/strict"
 )
 
@@ -210,18 +211,18 @@ func checkMode(c *Config) error {
 	if !c.Found {
 		return nil
 	}
-	info, err := os.Stat(c.File)
+	how, err := private.Open(c.File)
 	if err != nil {
 		return &Error{Msg: "read the configuration", Err: err}
 	}
-	if info.Mode().Perm()&0o077 == 0 {
+	if how == "" {
 		return nil
 	}
 	for name, a := range c.Accounts {
 		if a.Password != "" {
 			return &Error{
-				File: c.File, Msg: fmt.Sprintf("holds the password of account %s and is open to others (mode %04o)", name, info.Mode().Perm()),
-				Hints: []string{"run `chmod 600 " + clean.Argument(c.File) + "`"},
+				File: c.File, Msg: fmt.Sprintf("holds the password of account %s and is %s", name, how),
+				Hints: []string{"run `" + private.Fix(clean.Argument(c.File)) + "`"},
 			}
 		}
 	}

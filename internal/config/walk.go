@@ -215,7 +215,7 @@ func (w *walker) path(p string) (string, error) {
 // not everywhere: not behind --dir=, not between quotes. The homes of others are
 // for shells to know.
 func ExpandHome(path, home string) (string, error) {
-	first, rest, _ := strings.Cut(path, "/")
+	first, rest, _ := strings.Cut(filepath.ToSlash(path), "/")
 	switch {
 	case first == "~" && home == "":
 		return "", fmt.Errorf("%s: HOME is not set", path)

@@ -6,11 +6,8 @@ package fileid
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"fmt"
 	"hash"
-	"io/fs"
 	"os"
-	"syscall"
 )
 
 // ID is what a system knows a file by.
@@ -19,24 +16,6 @@ type ID struct {
 	inode  uint64 // 0 on a file system that numbers its files anew each time
 	kind   uint64 // of the file system
 	change int64  // time of the last change of content or attributes, in nanoseconds: nobody can set it
-}
-
-// Of returns the identity of an open file.
-func Of(f *os.File, info fs.FileInfo) (ID, error) {
-	s, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return ID{}, fmt.Errorf("identity of %s: not known", f.Name())
-	}
-	id := ID{device: uint64(s.Dev), inode: s.Ino, change: changed(s)}
-	var steady bool
-	var err error
-	if id.kind, steady, err = kind(f); err != nil {
-		return ID{}, fmt.Errorf("identity of %s: %w", f.Name(), err)
-	}
-	if !steady {
-		id.inode = 0
-	}
-	return id, nil
 }
 
 // Steady reports whether a file has its number for good: some file systems number their

@@ -18,6 +18,10 @@ import (
 	"jetsend/internal/clean"
 )
 
+// forbidden are the characters that Windows has in no name, besides separators and
+// control characters.
+const forbidden = `<>:"|?*`
+
 // MaxBytes is the longest name: NAME_MAX of the common file systems.
 const MaxBytes = 255
 
@@ -56,7 +60,7 @@ func pass(name string) string {
 	name = norm.NFC.String(name)
 	name = strings.Map(func(r rune) rune {
 		switch {
-		case clean.Hidden(r), strings.ContainsRune(`<>:"|?*`, r):
+		case clean.Hidden(r), strings.ContainsRune(forbidden, r):
 			return '_'
 		case unicode.IsSpace(r):
 			return ' '
@@ -127,6 +131,13 @@ func cut(s string, n int) string {
 		n--
 	}
 	return s[:n]
+}
+
+// OnWindows reports whether the base name is one that Windows has and takes for itself: a
+// colon would begin a second stream of a file, dots at the end would be dropped.
+func OnWindows(name string) bool {
+	return name != "" && !strings.ContainsAny(name, forbidden+`/\`) && !strings.ContainsFunc(name, func(r rune) bool { return r < ' ' }) &&
+		strings.TrimRight(name, ". ") == name && !device(name)
 }
 
 // device reports whether name means a device on Windows, with any extension.

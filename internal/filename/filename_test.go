@@ -147,3 +147,20 @@ func TestPlain(t *testing.T) {
 		}
 	}
 }
+
+// TestOnWindows: what Safe makes is a name there, and what would mean something else is none.
+func TestOnWindows(t *testing.T) {
+	for _, name := range []string{"a.txt", ".git", " a", "grüße", "_con", "com", "com10", "console.log", "a b"} {
+		if !OnWindows(name) {
+			t.Errorf("%q is none", name)
+		}
+	}
+	for _, name := range []string{"", ".", "..", "a:b", "a.", "a ", "CON", "aux.c", "com1", "LPT².txt", `a\b`, "a/b", "a?", "a*", "a\x01", `"`, "<", ">", "|", "nul .x"} {
+		if OnWindows(name) {
+			t.Errorf("%q is one", name)
+		}
+		if safe := Component(name); name != "" && !OnWindows(safe) {
+			t.Errorf("%q is safe as %q", name, safe)
+		}
+	}
+}

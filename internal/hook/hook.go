@@ -73,11 +73,7 @@ func (c *Config) Run(ctx context.Context, call Call) Result {
 	cmd.WaitDelay = farewell
 	apart(cmd)
 	begun := time.Now()
-	err := cmd.Run()
-	if timed.Err() != nil && err != nil {
-		sweep(cmd)
-		err = context.Cause(timed)
-	}
+	err := runAll(timed, cmd)
 	r := Result{Status: -1, Output: output.b, Seconds: time.Since(begun).Seconds()}
 	var exit *exec.ExitError
 	switch {
@@ -89,6 +85,23 @@ func (c *Config) Run(ctx context.Context, call Call) Result {
 		r.Err = fmt.Errorf("run hook: %w", err)
 	}
 	return r
+}
+
+// runAll runs a command. When ctx ends before it does, nothing is left of it and its
+// children, and the error is the cause.
+func runAll(ctx context.Context, cmd *exec.Cmd) error {
+	err := cmd.Start()
+	if err == nil {
+		g := gather(cmd)
+		defer g.close()
+		if err = cmd.Wait(); err != nil && ctx.Err() != nil {
+			g.sweep()
+		}
+	}
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return err
 }
 
 func (c *Config) limit() time.Duration {

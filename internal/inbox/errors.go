@@ -3,7 +3,6 @@ package inbox
 import (
 	"errors"
 	"fmt"
-	"syscall"
 
 	"jetsend/internal/fsys"
 )
@@ -47,7 +46,7 @@ func noSpace(err error) error {
 	if fsys.Full(err) {
 		return fmt.Errorf("%w: %w", ErrNoSpace, err)
 	}
-	if errors.Is(err, syscall.EFBIG) {
+	if fsys.TooLarge(err) {
 		return fmt.Errorf("%w: %w", ErrFileSize, err)
 	}
 	return err

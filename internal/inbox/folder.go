@@ -70,12 +70,8 @@ func (d *Dir) checkFolder(named fs.FileInfo) error {
 		return fmt.Errorf("download directory: %w", err)
 	case !os.SameFile(named, info):
 		return &FolderError{Path: d.path, Reason: "another directory was put in its place"}
-	case factsOf(info).owner != d.owner:
-		return &FolderError{Path: d.path, Reason: "it belongs to another user"}
-	case info.Mode().Perm()&othersWrite&^d.mode != 0:
-		return &FolderError{Path: d.path, Reason: fmt.Sprintf("others may write in it (mode %04o)", info.Mode().Perm()), Writable: true}
 	}
-	return nil
+	return d.alone(info)
 }
 
 // FolderError says that a folder in the download directory is not one that we
@@ -89,19 +85,6 @@ type FolderError struct {
 // Error names the folder and what is wrong with it.
 func (e *FolderError) Error() string {
 	return fmt.Sprintf("folder %s is not used: %s", e.Path, e.Reason)
-}
-
-// exposure says who else can exchange files in a directory, or nothing. In one
-// with the sticky bit, as /tmp, others can make files but not touch ours.
-func (d *Dir) exposure(info fs.FileInfo) string {
-	perm, owner := info.Mode().Perm(), factsOf(info).owner
-	switch {
-	case perm&othersWrite&^d.mode != 0 && info.Mode()&fs.ModeSticky == 0:
-		return fmt.Sprintf("others may write in it (mode %04o, without the sticky bit)", perm)
-	case owner != d.owner && owner != 0: // the superuser can do everything anyway
-		return "it belongs to another user"
-	}
-	return ""
 }
 
 // Exposed says why others can put files in the place of received ones, or

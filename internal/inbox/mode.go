@@ -4,9 +4,10 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"syscall"
 
 	"github.com/google/uuid"
+
+	"jetsend/internal/fsys"
 )
 
 // Permit asks for permission bits: Release gives the file those that the umask
@@ -27,7 +28,7 @@ func (p *Partial) permit() error {
 		}
 	}
 	err := p.f.Chmod(p.dir.mode)
-	if errors.Is(err, syscall.EPERM) || errors.Is(err, errors.ErrUnsupported) {
+	if fsys.Lacking(err) {
 		return nil // where permissions are the mount's
 	}
 	return err

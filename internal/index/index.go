@@ -102,16 +102,12 @@ var _ set.Listing = (*Index)(nil)
 // only: nothing of it is left when the process dies. An argument that cannot be opened is an
 // error, and one that is neither a file nor a directory; inputs are not for sets.
 func Make(ctx context.Context, args []source.Named, dir string, opt Options) (*Index, error) {
-	f, err := os.CreateTemp(dir, ".index-*")
+	f, err := brief(dir)
 	if err != nil {
 		return nil, fmt.Errorf("write index: %w", err)
 	}
 	ix := &Index{file: f}
-	err = os.Remove(f.Name())
-	if err == nil {
-		err = ix.list(ctx, args, opt)
-	}
-	if err != nil {
+	if err := ix.list(ctx, args, opt); err != nil {
 		return nil, errors.Join(err, ix.Close())
 	}
 	ix.lines.rewind(ix)

@@ -12,8 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"jetsend/internal/exclude"
 	"jetsend/internal/set"
 	"jetsend/internal/source"
@@ -159,7 +157,7 @@ func quoted(list []string) string {
 // fifo makes a FIFO, socket one that nobody listens on.
 func fifo(tb testing.TB, path string) {
 	tb.Helper()
-	if err := unix.Mkfifo(path, 0o600); err != nil {
+	if err := mkfifo(path); err != nil {
 		tb.Fatal(err)
 	}
 }

@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"jetsend/internal/set"
 	"jetsend/internal/source"
 )
@@ -36,7 +34,7 @@ func TestChanged(t *testing.T) {
 		"a link to itself": {func(d string) error {
 			return errors.Join(os.Rename(d+"/sub/a", d+"/sub/b"), os.Symlink("b", d+"/sub/a"))
 		}, "it has changed"},
-		"a FIFO":      {func(d string) error { return errors.Join(os.Remove(d+"/sub/a"), unix.Mkfifo(d+"/sub/a", 0o600)) }, "it has changed"},
+		"a FIFO":      {func(d string) error { return errors.Join(os.Remove(d+"/sub/a"), mkfifo(d+"/sub/a")) }, "it has changed"},
 		"a directory": {func(d string) error { return errors.Join(os.Remove(d+"/sub/a"), os.Mkdir(d+"/sub/a", 0o700)) }, "it has changed"},
 		"another file": {func(d string) error {
 			return os.Rename(d+"/secret", d+"/sub/a")
@@ -44,7 +42,7 @@ func TestChanged(t *testing.T) {
 		"the parent a link": {func(d string) error {
 			return errors.Join(os.Rename(d+"/sub", d+"/old"), os.Symlink("old", d+"/sub"))
 		}, "it has changed"},
-		"the parent a FIFO": {func(d string) error { return errors.Join(os.RemoveAll(d+"/sub"), unix.Mkfifo(d+"/sub", 0o600)) }, "it has changed"},
+		"the parent a FIFO": {func(d string) error { return errors.Join(os.RemoveAll(d+"/sub"), mkfifo(d+"/sub")) }, "it has changed"},
 		"the parent another": {func(d string) error {
 			return errors.Join(os.Rename(d+"/sub", d+"/old"), os.Rename(d+"/other", d+"/sub"))
 		}, "it has changed"},
@@ -179,7 +177,7 @@ func TestSwapped(t *testing.T) {
 func swap(path, target string, i int) {
 	_ = os.Rename(path, path+".away")
 	if i%3 == 0 {
-		_ = unix.Mkfifo(path, 0o600)
+		_ = mkfifo(path)
 	} else {
 		_ = os.Symlink(target, path)
 	}

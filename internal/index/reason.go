@@ -6,10 +6,9 @@ import (
 	"io/fs"
 	"os"
 
-	"golang.org/x/sys/unix"
-
 	"jetsend/internal/archive"
 	"jetsend/internal/clean"
+	"jetsend/internal/fsys"
 	"jetsend/internal/set"
 	"jetsend/internal/source"
 )
@@ -35,7 +34,7 @@ func because(err error) error {
 	switch {
 	case err == nil, errors.As(err, &r):
 		return err
-	case errors.Is(err, source.ErrChanged), errors.Is(err, unix.ELOOP), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.EISDIR):
+	case errors.Is(err, source.ErrChanged), fsys.Misplaced(err):
 		return &reason{errChanged.text, fmt.Errorf("%w: %w", source.ErrChanged, err)}
 	case errors.Is(err, fs.ErrNotExist):
 		return &reason{"it is gone", fmt.Errorf("%w: %w", source.ErrChanged, err)}

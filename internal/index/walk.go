@@ -9,13 +9,12 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"golang.org/x/sys/unix"
 
 	"jetsend/internal/archive"
 	"jetsend/internal/exclude"
@@ -46,7 +45,7 @@ func (l *lister) argument(ctx context.Context, n source.Named) (a Arg, err error
 		return a, errors.New("an input is not for a set")
 	}
 	l.arg, l.exclude, l.path = &a, n.Exclude, nil
-	f, err := os.OpenFile(n.Path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	f, err := openNamed(n.Path)
 	if err != nil && l.opt.Again { // its path is the one that was kept
 		a.Path, a.Name = n.Path, called(n.Name, n.Path)
 		gone := stub(facts{}, "")
@@ -66,14 +65,14 @@ func (l *lister) argument(ctx context.Context, n source.Named) (a Arg, err error
 	}
 	a.Name = called(n.Name, a.Path)
 	switch root.kind {
-	case unix.S_IFREG:
+	case regularFile:
 		info, err := f.Stat()
 		if err != nil {
 			return a, err
 		}
 		a.Path = source.Followed(a.Path, info)
 		return a, l.file(ctx, f, root, "")
-	case unix.S_IFDIR:
+	case directory:
 		return a, l.root(ctx, &folder{f}, root)
 	}
 	return a, errors.New("neither a regular file nor a directory")
@@ -143,7 +142,7 @@ func stub(a facts, name string) *line {
 
 // fail writes a line with the reason why it will not come, and none of what is gone.
 func (l *lister) fail(line *line, err error) error {
-	if errors.Is(err, unix.ENOENT) {
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	line.item.Failed = because(err).Error()
@@ -230,7 +229,7 @@ func (l *lister) inside(ctx context.Context, d *folder, in *names) error {
 		}
 		a, err := d.look(name)
 		switch {
-		case l.excludes(name, err == nil && a.kind == unix.S_IFDIR):
+		case l.excludes(name, err == nil && a.kind == directory):
 			continue
 		case err != nil:
 			err = l.fail(stub(facts{}, name), err)
@@ -247,11 +246,11 @@ func (l *lister) inside(ctx context.Context, d *folder, in *names) error {
 // one writes the line of what has the name, and the lines of what is in it.
 func (l *lister) one(ctx context.Context, d *folder, name string, a facts) error {
 	switch a.kind {
-	case unix.S_IFREG:
+	case regularFile:
 		return l.regular(ctx, d, name, a)
-	case unix.S_IFDIR:
+	case directory:
 		return l.folder(ctx, d, name, a)
-	case unix.S_IFLNK:
+	case link:
 		return l.link(d, name, a)
 	}
 	l.leaveOut(name, "neither a file, a directory nor a link")

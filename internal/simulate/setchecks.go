@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
@@ -103,8 +102,8 @@ func (w *world) checkSet(r record, owned map[string]string) {
 
 // isThere reports whether an argument that was about to get its name has got it.
 func (w *world) isThere(a journal.Argument) bool {
-	info, err := os.Lstat(a.Path)
-	return err == nil && info.Sys().(*syscall.Stat_t).Ino == a.Inode
+	inode, err := inodeOf(a.Path)
+	return err == nil && inode == a.Inode
 }
 
 func (w *world) checkArgument(r record, a journal.Argument, owned map[string]string) {

@@ -16,16 +16,13 @@ import (
 	"jetsend/internal/journal"
 )
 
-// openNonblock keeps opening a FIFO from hanging; for a regular file it means nothing.
-const openNonblock = syscall.O_NONBLOCK
-
 // Open opens a file or a directory, be it through a link: the user named it.
 func Open(ctx context.Context, n Named) (*Source, error) {
 	abs, err := filepath.Abs(n.Path)
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(n.Path, os.O_RDONLY|openNonblock, 0)
+	f, err := openNamed(n.Path)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +68,7 @@ func reopen(ctx context.Context, row *journal.Row) (*Source, error) {
 		}
 		return Open(ctx, Named{Path: row.Path, Name: row.Name, Exclude: left})
 	}
-	f, err := os.OpenFile(row.Path, os.O_RDONLY|openNonblock|syscall.O_NOFOLLOW, 0)
+	f, err := openAsIs(row.Path)
 	if errors.Is(err, syscall.ELOOP) {
 		return nil, fmt.Errorf("%w: a link is in its place", ErrChanged)
 	}

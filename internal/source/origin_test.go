@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
@@ -57,7 +56,7 @@ func TestSourceExchanged(t *testing.T) {
 		"a link":      func(l *lure) error { return errors.Join(os.Remove(l.path), os.Symlink(l.secret, l.path)) },
 		"a hard link": func(l *lure) error { return errors.Join(os.Remove(l.path), os.Link(l.secret, l.path)) },
 		"a copy":      func(l *lure) error { return errors.Join(os.Rename(l.secret, l.path)) },
-		"a FIFO":      func(l *lure) error { return errors.Join(os.Remove(l.path), syscall.Mkfifo(l.path, 0o600)) },
+		"a FIFO":      func(l *lure) error { return errors.Join(os.Remove(l.path), mkfifo(l.path)) },
 		"a directory": func(l *lure) error { return errors.Join(os.Remove(l.path), os.Mkdir(l.path, 0o700)) },
 		"another directory": func(l *lure) error {
 			return errors.Join(os.RemoveAll(l.dir), os.Symlink(filepath.Dir(l.secret), l.dir))

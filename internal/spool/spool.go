@@ -17,11 +17,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"jetsend/internal/filename"
+	"jetsend/internal/flock"
 	"jetsend/internal/fsys"
+	"jetsend/internal/private"
 )
 
 // ErrTooLarge means that there was more to read than is allowed.
@@ -82,7 +83,7 @@ func Create(ctx context.Context, r io.Reader, dir, id string, maxSize int64) (*F
 	if err != nil {
 		return nil, fmt.Errorf("spool input: %w", err)
 	}
-	err = lock(w, syscall.LOCK_SH)
+	err = flock.Shared(w)
 	if err == nil {
 		err = fill(ctx, w, r, maxSize)
 	}
@@ -111,7 +112,7 @@ func Open(path string) (*File, error) {
 	if !strings.HasPrefix(filepath.Base(path), prefix) {
 		return nil, fmt.Errorf("open spool: %q is none", path)
 	}
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	f, err := openAsIs(path)
 	if err != nil {
 		return nil, fmt.Errorf("open spool: %w", err)
 	}
@@ -120,11 +121,11 @@ func Open(path string) (*File, error) {
 	case err != nil:
 	case !info.Mode().IsRegular():
 		err = fmt.Errorf("%s is not a regular file", path)
-	case info.Mode().Perm()&0o077 != 0: // brought back from a backup, for one
-		err = f.Chmod(info.Mode().Perm() & 0o700)
+	default: // it may have been brought back from a backup
+		err = private.CloseFile(f)
 	}
 	if err == nil {
-		err = lock(f, syscall.LOCK_SH)
+		err = flock.Shared(f)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open spool: %w", err), f.Close())
@@ -158,7 +159,7 @@ func Sweep(dir string, keep func(id string) bool) (removed int, err error) {
 }
 
 func sweep(path string) (gone bool, err error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	f, err := openAsIs(path)
 	if err != nil {
 		return false, err
 	}
@@ -167,21 +168,14 @@ func sweep(path string) (gone bool, err error) {
 	if err != nil || time.Since(info.ModTime()) < unlocked {
 		return false, err
 	}
-	err = lock(f, syscall.LOCK_EX|syscall.LOCK_NB)
-	if errors.Is(err, syscall.EWOULDBLOCK) {
+	err = flock.Exclusive(f)
+	if errors.Is(err, flock.ErrHeld) {
 		return false, nil
 	}
 	if err == nil {
 		err = os.Remove(path)
 	}
 	return err == nil, err
-}
-
-func lock(f *os.File, how int) error {
-	if err := syscall.Flock(int(f.Fd()), how); err != nil {
-		return fmt.Errorf("lock %s: %w", f.Name(), err)
-	}
-	return nil
 }
 
 // chunk is what one Read gave.

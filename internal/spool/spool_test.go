@@ -153,7 +153,7 @@ func TestCancel(t *testing.T) {
 func TestOpenNothingElse(t *testing.T) {
 	dir := t.TempDir()
 	if err := errors.Join(os.WriteFile(dir+"/other", nil, 0o600), os.Symlink("other", dir+"/.spool-link"),
-		os.Mkdir(dir+"/.spool-dir", 0o700), syscall.Mkfifo(dir+"/.spool-fifo", 0o600)); err != nil {
+		os.Mkdir(dir+"/.spool-dir", 0o700), mkfifo(dir+"/.spool-fifo")); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"other", ".spool-link", ".spool-dir", ".spool-fifo", ".spool-missing"} {

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"syscall"
+
+	"jetsend/internal/flock"
+	"jetsend/internal/private"
 )
 
 // ErrLocked means that another process holds the lock.
-var ErrLocked = errors.New("locked by another process")
+var ErrLocked = flock.ErrHeld
 
 // Lock is a file lock that dies with its process, be it by kill -9.
 type Lock struct{ f *os.File }
@@ -21,21 +23,16 @@ func LockFile(path string) (*Lock, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("lock: %w", unwritable(err))
 	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := openLock(path)
 	if err != nil {
 		return nil, fmt.Errorf("lock: %w", unwritable(err))
 	}
 	// A user who can open it can hold it, and keep us out.
-	if info, err := f.Stat(); err == nil && info.Mode().Perm()&0o077 != 0 {
-		if err := f.Chmod(0o600); err != nil {
-			return nil, errors.Join(fmt.Errorf("lock: %w", unwritable(err)), f.Close())
-		}
+	if err := private.CloseFile(f); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock: %w", unwritable(err)), f.Close())
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			err = ErrLocked
-		}
-		return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), f.Close())
+	if err := flock.Exclusive(f); err != nil {
+		return nil, errors.Join(err, f.Close())
 	}
 	return &Lock{f}, nil
 }

@@ -18,13 +18,13 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"jetsend/internal/fsys"
+	"jetsend/internal/private"
 )
 
 // busyTimeout is how long SQLite itself waits for another process's transaction,
@@ -83,13 +83,13 @@ func prepare(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	if err := closeToWriters(filepath.Dir(path)); err != nil {
+	if err := private.CloseToWriters(filepath.Dir(path)); err != nil {
 		return err
 	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err == nil {
 		syncDir(filepath.Dir(path))
-		return f.Close()
+		return errors.Join(f.Close(), private.CloseMade(path))
 	}
 	if !errors.Is(err, fs.ErrExist) {
 		return err
@@ -108,7 +108,7 @@ func closeAll(path string) error {
 	if err != nil {
 		return err
 	}
-	if err := closeToOthers(real); err != nil {
+	if err := private.Close(real); err != nil {
 		return err
 	}
 	for _, s := range sidecars {
@@ -121,35 +121,11 @@ func closeAll(path string) error {
 		case !info.Mode().IsRegular():
 			return fmt.Errorf("%s is not a regular file", real+s)
 		}
-		if err := closeToOthers(real + s); err != nil && !errors.Is(err, fs.ErrNotExist) { // another process has just closed the database
+		if err := private.Close(real + s); err != nil && !errors.Is(err, fs.ErrNotExist) { // another process has just closed the database
 			return err
 		}
 	}
 	return nil
-}
-
-// closeToWriters keeps others from putting a file of theirs in the place of one
-// in dir. It may stay one that others can look into: a file system that the user
-// has chosen with --state-dir, with other things in it.
-func closeToWriters(dir string) error {
-	const othersWrite fs.FileMode = 0o022
-	info, err := os.Stat(dir)
-	if err != nil || info.Mode().Perm()&othersWrite == 0 || info.Mode()&fs.ModeSticky != 0 {
-		return err
-	}
-	if err := os.Chmod(dir, info.Mode().Perm()&^othersWrite); err != nil {
-		return fmt.Errorf("others may write in %s: %w", dir, err)
-	}
-	return nil
-}
-
-// closeToOthers takes all permissions of others from a file or directory of ours.
-func closeToOthers(path string) error {
-	info, err := os.Stat(path)
-	if err == nil && info.Mode().Perm()&0o077 != 0 {
-		err = os.Chmod(path, info.Mode().Perm()&0o700)
-	}
-	return err
 }
 
 // Private makes a directory (mode 0700) for what is ours alone, with its parents.
@@ -158,7 +134,7 @@ func Private(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return unwritable(err)
 	}
-	return unwritable(closeToOthers(dir))
+	return unwritable(private.Close(dir))
 }
 
 // syncDir makes a new file's name durable, on systems that have such a thing.
@@ -232,7 +208,7 @@ func unwritable(err error) error {
 	switch {
 	case fsys.Full(err), Full(err):
 		return fmt.Errorf("%w: %w", ErrNoSpace, err)
-	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS),
+	case errors.Is(err, fs.ErrPermission), fsys.ReadOnly(err),
 		code == sqlite3.SQLITE_READONLY, code == sqlite3.SQLITE_CANTOPEN, code == sqlite3.SQLITE_PERM:
 		return fmt.Errorf("%w: %w", ErrUnwritable, err)
 	}

@@ -44,7 +44,7 @@ func (g *group) endArgument(it *item) error {
 	// A directory that its owner may not write cannot be moved: such a mode comes behind it.
 	it.self.dirty = true
 	_ = archive.SetTime(tr.top.f, it.mtime)
-	if err := tr.top.f.Chmod(it.mode&^it.arg.room.umask | 0o700); err != nil && trouble(err) {
+	if err := chmod(tr.top.f, it.arg.room.mode(it.mode, true)|0o700); err != nil && trouble(err) {
 		return err
 	}
 	return nil

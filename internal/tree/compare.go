@@ -196,7 +196,7 @@ func (t *Target) compareFile(it *item, d *dir) (why string, err error) {
 // all names of a file: one that has others is not touched.
 func (t *Target) attributes(it *item, d *dir) error {
 	r := it.arg.room
-	mode := it.seen.perm != it.mode&^r.umask && (it.match == nil || it.match.mode != it.mode)
+	mode := it.seen.perm != r.mode(it.mode, false) && (it.match == nil || it.match.mode != it.mode)
 	date := !sameTime(it.seen.mtime, it.mtime, r.grain) && (it.match == nil || !it.match.mtime.Equal(it.mtime))
 	if !mode && !date {
 		return nil
@@ -218,7 +218,7 @@ func (t *Target) alone(it *item, d *dir) (*os.File, error) {
 	if it.seen.links != 1 || it.seen.owner != it.arg.room.owner {
 		return nil, nil
 	}
-	f, is, err := d.file(it.local, 0)
+	f, is, err := d.file(it.local, false)
 	if err == nil && (is.inode != it.seen.inode || is.links != 1) {
 		return nil, f.Close()
 	}
@@ -231,7 +231,7 @@ func (t *Target) alone(it *item, d *dir) (*os.File, error) {
 // hashes reports whether a file that is there has the content that is to be sent. Between
 // the extents of one that is sparse, there are only zeros.
 func (t *Target) hashes(it *item, d *dir) (bool, error) {
-	f, is, err := d.file(it.local, 0)
+	f, is, err := d.file(it.local, false)
 	if err != nil {
 		return false, err
 	}
@@ -279,6 +279,6 @@ func (tr *tree) mode(it *item) {
 	}
 	if is.perm&0o700 != 0o700 {
 		it.self.widened = true
-		_ = tr.top.f.Chmod(is.perm | 0o700) // likewise
+		_ = chmod(tr.top.f, is.perm|0o700) // likewise
 	}
 }

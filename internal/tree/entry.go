@@ -320,7 +320,7 @@ func (t *Target) use(n *node) (why string, err error) {
 		n.old = n.seen.perm
 		if n.old&0o700 != 0o700 {
 			n.widened = true
-			err = d.f.Chmod(n.old | 0o700)
+			err = chmod(d.f, n.old|0o700)
 		}
 	}
 	if err != nil && !trouble(err) {

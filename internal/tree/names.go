@@ -8,8 +8,6 @@ import (
 	"io/fs"
 	"slices"
 
-	"golang.org/x/sys/unix"
-
 	"jetsend/internal/filename"
 )
 
@@ -103,7 +101,7 @@ func (l *listed) has(d *dir, name string) (bool, error) {
 }
 
 func (l *listed) read(d *dir) error {
-	f, err := d.openat(".", unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	f, err := d.again()
 	if err != nil {
 		return err
 	}

@@ -11,8 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"jetsend/internal/machine"
 	"jetsend/internal/set"
 )
@@ -89,7 +87,7 @@ func (t *Target) resume(it *item) (want set.Want, err error) {
 	}
 	temp := t.part.Temp
 	t.part = nil
-	f, is, err := it.arg.room.hide.file(temp, unix.O_RDWR)
+	f, is, err := it.arg.room.hide.file(temp, true)
 	if errors.Is(err, fs.ErrNotExist) {
 		return set.Want{}, nil
 	}

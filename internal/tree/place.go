@@ -144,7 +144,7 @@ func (g *group) symlink(it *item) error {
 		return err
 	}
 	it.temp = temp
-	_ = dateLink(int(r.hide.f.Fd()), temp, it.mtime) // not every file system has times of links
+	_ = r.hide.dateLink(temp, it.mtime) // not every file system has times of links
 	is, err := r.hide.lstat(temp)
 	it.is = is
 	return err
@@ -342,7 +342,7 @@ func (g *group) finish(n *node, d *dir) error {
 	if err != nil {
 		return err
 	}
-	mode := n.mode &^ n.arg.room.umask
+	mode := n.arg.room.mode(n.mode, true)
 	if n.found() {
 		return g.restore(n, d)
 	}
@@ -351,7 +351,7 @@ func (g *group) finish(n *node, d *dir) error {
 	}
 	if is.perm != mode {
 		n.dirty = true
-		if err := d.f.Chmod(mode); err != nil && !fsys.Lacking(err) {
+		if err := chmod(d.f, mode); err != nil && !fsys.Lacking(err) {
 			return err
 		}
 	}
@@ -384,7 +384,7 @@ func (g *group) restore(n *node, d *dir) error {
 	if !n.widened {
 		return nil
 	}
-	if err := d.f.Chmod(n.old); err != nil && trouble(err) {
+	if err := chmod(d.f, n.old); err != nil && trouble(err) {
 		return err
 	}
 	return nil

@@ -12,8 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"jetsend/internal/flock"
 	"jetsend/internal/machine"
 )
 
@@ -41,7 +40,7 @@ type lines struct {
 
 // openLines opens the record at path.
 func openLines(path string) (*lines, error) {
-	f, err := os.Open(path)
+	f, err := openOwn(path, os.O_RDONLY)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &lines{}, nil
 	}
@@ -156,12 +155,12 @@ func beginRecord(base string) (*record, error) {
 // was locked has another name, or none.
 func lockFresh(path string) (*os.File, error) {
 	for range 10 {
-		f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+		f, err := openOwn(path, os.O_CREATE|os.O_RDWR)
 		if err != nil {
 			return nil, err
 		}
-		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-			if errors.Is(err, unix.EWOULDBLOCK) {
+		if err := flock.Exclusive(f); err != nil {
+			if errors.Is(err, flock.ErrHeld) {
 				err = errBusy
 			}
 			return nil, errors.Join(err, f.Close())
@@ -291,7 +290,7 @@ func (r *record) amend(l *line) error {
 
 // readLate reads the lines that were too late, before a crash.
 func (r *record) readLate() error {
-	f, err := os.Open(r.base + lateSuffix)
+	f, err := openOwn(r.base+lateSuffix, os.O_RDONLY)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -337,7 +336,7 @@ func (r *record) gather() error {
 		return err
 	}
 	all := record{base: r.base, old: ls}
-	if all.f, err = os.OpenFile(r.base+wholeSuffix, os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600); err != nil {
+	if all.f, err = openOwn(r.base+wholeSuffix, os.O_CREATE|os.O_TRUNC|os.O_RDWR); err != nil {
 		return errors.Join(err, ls.close())
 	}
 	all.w = bufio.NewWriter(all.f)

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"golang.org/x/sys/unix"
 
 	"jetsend/internal/archive"
 	"jetsend/internal/fileid"
@@ -141,7 +140,7 @@ func (r *room) probe(is facts) error {
 	dated, derr := factsOf(made.f)
 	r.grain = grainOf(at, dated.mtime)
 	r.device = deviceOf(made.f)
-	if err := errors.Join(err, derr, made.close(), r.hide.unlink(probe, unix.AT_REMOVEDIR)); err != nil {
+	if err := errors.Join(err, derr, made.close(), r.hide.rmdir(probe)); err != nil {
 		return err
 	}
 	r.umask, r.owner = fs.ModePerm&^like.perm, like.owner
@@ -151,6 +150,9 @@ func (r *room) probe(is facts) error {
 	}
 	return nil
 }
+
+// mode is what becomes of a mode that was sent.
+func (r *room) mode(sent fs.FileMode, isDir bool) fs.FileMode { return kept(sent&^r.umask, isDir) }
 
 // grains are those of file systems that there are.
 var grains = []time.Duration{1, 100, time.Microsecond, time.Millisecond, 10 * time.Millisecond, time.Second, 2 * time.Second}
@@ -182,28 +184,13 @@ func floor(a, b int64) int64 {
 	return q
 }
 
-// deviceOf is a number of a file system, by which it is known after a restart as well.
-func deviceOf(f *os.File) uint64 {
-	var s unix.Statfs_t
-	_, err := retried(func() (struct{}, error) { return struct{}{}, unix.Fstatfs(int(f.Fd()), &s) })
-	if id := uint64(uint32(s.Fsid.Val[0]))<<32 | uint64(uint32(s.Fsid.Val[1])); err == nil && id != 0 {
-		return id
-	}
-	is, err := factsOf(f)
-	if err != nil {
-		return 0
-	}
-	return is.device
-}
-
 // fits is ErrNoSpace when less than minFree bytes are free where a directory is.
 func fits(d *dir, minFree int64) error {
-	var s unix.Statfs_t
-	_, err := retried(func() (struct{}, error) { return struct{}{}, unix.Fstatfs(int(d.f.Fd()), &s) })
+	free, err := d.free()
 	if err != nil {
 		return fmt.Errorf("free space: %w", err)
 	}
-	if int64(s.Bavail)*int64(s.Bsize) < minFree {
+	if free < minFree {
 		return inbox.ErrNoSpace
 	}
 	return nil
@@ -239,7 +226,7 @@ func (r *room) remove() error {
 		err = machine.Before(machine.Remove, r.parent.path, r.name, 0)
 	}
 	if err == nil {
-		err = r.parent.unlink(r.name, unix.AT_REMOVEDIR)
+		err = r.parent.rmdir(r.name)
 	}
 	if err != nil {
 		return fmt.Errorf("remove %s: %w", r.name, err)
@@ -257,7 +244,7 @@ func (r *room) close() error {
 
 // names are all in a directory.
 func (d *dir) names() ([]string, error) {
-	f, err := d.openat(".", unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	f, err := d.again()
 	if err != nil {
 		return nil, err
 	}
@@ -291,13 +278,13 @@ func (d *dir) removeAll(name string, depth int) error {
 	if err := machine.Before(machine.Remove, d.path, name, 0); err != nil {
 		return err
 	}
-	return d.unlink(name, unix.AT_REMOVEDIR)
+	return d.rmdir(name)
 }
 
 // clear removes what is in a directory. What is removed while it is read may hide what
 // comes next: it is read anew, until there is nothing.
 func (d *dir) clear(depth int) error {
-	_ = d.f.Chmod(0o700) // or else the next step says so
+	_ = chmod(d.f, 0o700) // or else the next step says so
 	for {
 		names, err := d.some()
 		if err != nil || len(names) == 0 {
@@ -313,7 +300,7 @@ func (d *dir) clear(depth int) error {
 
 // some are the first names in a directory.
 func (d *dir) some() ([]string, error) {
-	f, err := d.openat(".", unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	f, err := d.again()
 	if err != nil {
 		return nil, err
 	}

@@ -316,11 +316,7 @@ func trouble(err error) bool {
 	if !errors.As(err, &no) {
 		return !errors.Is(err, fs.ErrExist)
 	}
-	switch no {
-	case syscall.ENOSPC, syscall.EDQUOT, syscall.EIO, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EROFS, syscall.EBADF:
-		return true
-	}
-	return false
+	return fsys.Failing(err)
 }
 
 // reason is what is said of an error that concerns one entry.

@@ -60,7 +60,7 @@ func (it *item) complete() error {
 			}
 		}
 	}
-	err := it.f.Chmod(it.mode &^ it.arg.room.umask)
+	err := chmod(it.f, it.arg.room.mode(it.mode, false))
 	_ = archive.SetTime(it.f, it.mtime) // one that the file system cannot hold is no reason to throw data away
 	if fsys.Lacking(err) {
 		return nil

@@ -1,4 +1,6 @@
-package tree
+//go:build unix
+
+package source
 
 import "golang.org/x/sys/unix"
 

@@ -1,3 +1,5 @@
+//go:build unix
+
 package hook
 
 import (
@@ -13,9 +15,12 @@ func apart(cmd *exec.Cmd) {
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 }
 
+// group is a hook that runs, with its children.
+type group struct{ leader int }
+
+func gather(cmd *exec.Cmd) *group { return &group{cmd.Process.Pid} }
+
 // sweep kills what is left of a hook that was stopped.
-func sweep(cmd *exec.Cmd) {
-	if cmd.Process != nil {
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // fails when nobody is left
-	}
-}
+func (g *group) sweep() { _ = syscall.Kill(-g.leader, syscall.SIGKILL) } // fails when nobody is left
+
+func (g *group) close() {}

@@ -1,3 +1,5 @@
+//go:build unix
+
 package index
 
 import (
@@ -43,5 +45,5 @@ func Sparse(path string) bool {
 	var s unix.Stat_t
 	_, err := again(func() (struct{}, error) { return struct{}{}, unix.Stat(path, &s) })
 	a := factsOf(&s)
-	return err == nil && a.kind == unix.S_IFREG && s.Blocks*blockSize < s.Size
+	return err == nil && a.kind == regularFile && s.Blocks*blockSize < s.Size
 }

@@ -1,0 +1,5 @@
+package index
+
+import "errors"
+
+func mkfifo(string) error { return errors.ErrUnsupported }

@@ -1,0 +1,5 @@
+package source
+
+import "errors"
+
+func mkfifo(string) error { return errors.ErrUnsupported }

@@ -1,0 +1,5 @@
+package spool
+
+import "errors"
+
+func mkfifo(string) error { return errors.ErrUnsupported }

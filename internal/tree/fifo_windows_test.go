@@ -1,0 +1,5 @@
+package tree
+
+import "errors"
+
+func mkfifo(string) error { return errors.ErrUnsupported }
