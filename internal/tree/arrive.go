@@ -341,7 +341,7 @@ func (g *group) end(s *step) error {
 func (g *group) endTree(s *step, tr *tree) error {
 	if rec := tr.rec; rec != nil {
 		tr.rec = nil
-		if err := rec.end(); err != nil {
+		if err := errors.Join(tr.old.close(), rec.end()); err != nil { // the session is behind it
 			return err
 		}
 	}

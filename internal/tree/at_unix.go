@@ -182,6 +182,8 @@ func factsIn(s *unix.Stat_t) facts {
 	return is
 }
 
+func syncOpen(f *os.File) error { return f.Sync() }
+
 // kept is what a file system keeps of a mode: here, all of it.
 func kept(mode fs.FileMode, _ bool) fs.FileMode { return mode }
 

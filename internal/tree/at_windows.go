@@ -6,6 +6,8 @@ import (
 	"os"
 	"time"
 
+	"golang.org/x/sys/windows"
+
 	"jetsend/internal/archive"
 	"jetsend/internal/ntfile"
 )
@@ -102,6 +104,16 @@ func bornAt(*os.File) time.Time { return time.Time{} }
 
 // flush would let the system begin to write a file to the disk: here, syncing does it.
 func flush(*os.File) {}
+
+// syncOpen syncs a file. One that is open for its attributes alone cannot be, and needs not:
+// the file system's log has them.
+func syncOpen(f *os.File) error {
+	err := f.Sync()
+	if errors.Is(err, windows.ERROR_ACCESS_DENIED) {
+		return nil
+	}
+	return err
+}
 
 // kept is what a file system keeps of a mode: whether a file may be written.
 func kept(mode fs.FileMode, isDir bool) fs.FileMode {

@@ -278,5 +278,5 @@ func syncFile(it *item) error {
 	if err := machine.Before(machine.Sync, filepath.Dir(it.f.Name()), filepath.Base(it.f.Name()), 0); err != nil {
 		return err
 	}
-	return it.f.Sync()
+	return syncOpen(it.f)
 }

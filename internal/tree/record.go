@@ -91,10 +91,11 @@ func (ls *lines) find(key string) (found []*line) {
 }
 
 func (ls *lines) close() error {
-	if ls.f == nil {
+	f := ls.f
+	if ls.f = nil; f == nil {
 		return nil
 	}
-	return ls.f.Close()
+	return f.Close()
 }
 
 // record is a record that is written anew, beside what it was.
@@ -319,6 +320,7 @@ func (r *record) end() error {
 	if err == nil {
 		err = r.flush()
 	}
+	err = errors.Join(err, r.old.close()) // Windows replaces no file that is open
 	if err == nil && len(r.late) > 0 {
 		err = r.gather()
 	} else if err == nil {

@@ -99,16 +99,21 @@ func ended(ctx context.Context, p *pair.Process) error {
 	case <-p.Done():
 	case <-ctx.Done():
 		p.Kill()
-		return context.Cause(ctx)
+		return fmt.Errorf("%v has not ended:\n%s", p.Args(), said(p))
 	}
 	if code := p.ExitCode(); code != 0 {
-		var said strings.Builder
-		for _, e := range p.Events() {
-			said.WriteString(e.Line + "\n")
-		}
-		return fmt.Errorf("%v ended with %d:\n%s%s", p.Args(), code, said.String(), p.Stderr())
+		return fmt.Errorf("%v ended with %d:\n%s", p.Args(), code, said(p))
 	}
 	return nil
+}
+
+// said is what a process has told.
+func said(p *pair.Process) string {
+	var all strings.Builder
+	for _, e := range p.Events() {
+		all.WriteString(e.Line + "\n")
+	}
+	return all.String() + p.Stderr()
 }
 
 // caseTime bounds one transfer.
@@ -153,7 +158,7 @@ func (l *lab) into(ctx context.Context, from, to pair.Account, path, inbox strin
 	}
 	defer s.Kill()
 	if err := ended(ctx, s); err != nil {
-		return err
+		return fmt.Errorf("%w\nat the other end:\n%s", err, said(r))
 	}
 	if err := ended(ctx, r); err != nil {
 		return err
