@@ -90,9 +90,10 @@ func (e *end) receives() {
 		r := e.w.dice.of("receive", n)
 		stop, calm := make(chan struct{}), e.w.calm()
 		err = e.live("receive", true, func(ctx context.Context, ep *transfer.Endpoint) error {
+			after := e.restartAfter(r, over)
 			go func() { // ends with the run, or with the restart
 				defer close(stop)
-				e.untilRestart(ctx, r, over)
+				e.untilRestart(ctx, after, over)
 			}()
 			return ep.Receive(ctx, e.receiveOptions(stop))
 		})
@@ -119,16 +120,28 @@ func (w *world) isOver() bool {
 	}
 }
 
-// untilRestart waits until a run is to end: for a restart, where the plan has such, with the
-// simulation, or with ctx. A last one, after that, ends by itself.
-func (e *end) untilRestart(ctx context.Context, r *rand.Rand, last bool) {
-	over := e.w.over
-	var until <-chan time.Time
+// restartAfter is how long a run has until it is to end: where the plan has restarts; a last
+// one ends by itself. 0 is for ever.
+func (e *end) restartAfter(r *rand.Rand, last bool) time.Duration {
 	switch {
 	case last:
-		over, until = nil, time.After(10*time.Minute)
+		return 10 * time.Minute
 	case e.w.plan.restarts && !e.w.calm():
-		until = time.After(between(r, time.Second, 10*time.Minute))
+		return between(r, time.Second, 10*time.Minute)
+	}
+	return 0
+}
+
+// untilRestart waits until a run is to end: for its restart, with the simulation unless it is
+// a last one, after that, or with ctx.
+func (e *end) untilRestart(ctx context.Context, after time.Duration, last bool) {
+	over := e.w.over
+	if last {
+		over = nil
+	}
+	var until <-chan time.Time
+	if after > 0 {
+		until = time.After(after)
 	}
 	select {
 	case <-over:
