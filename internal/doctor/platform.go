@@ -15,7 +15,7 @@ type PlatformDetails struct {
 
 // The limits of systems, as they are written in [PlatformDetails].
 const (
-	limitGroups  = "hook-processes"
+	limitMeet    = "meet"
 	limitReload  = "reload"
 	limitKeyring = "keyring"
 	limitNames   = "names"
@@ -26,7 +26,7 @@ const (
 
 // limitTexts say what a limit means, in the order in which they are told.
 var limitTexts = []struct{ limit, text string }{
-	{limitGroups, "what a hook starts is not ended with it"},
+	{limitMeet, "another jetsend is not met in the middle, through two routers"},
 	{limitReload, "no signal has a daemon read its configuration again"},
 	{limitKeyring, "there is no keyring: passwords are kept in the configuration"},
 	{limitNames, "the system does not tell whom to ask for names: without /etc/resolv.conf none is found"},
@@ -49,7 +49,7 @@ func limitsOf(system string) []string {
 	case "netbsd", "openbsd":
 		return []string{limitRename, limitHoles, limitService}
 	case "windows":
-		return []string{limitGroups, limitReload, limitService}
+		return []string{limitMeet, limitReload, limitHoles, limitService}
 	}
 	return []string{limitService}
 }

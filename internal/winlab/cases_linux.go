@@ -21,8 +21,9 @@ import (
 // all runs the cases.
 func (l *lab) all(ctx context.Context) {
 	big, set, foreign := filepath.Join(l.dir, "big.bin"), filepath.Join(l.dir, "set"), filepath.Join(l.dir, "foreign")
+	again := filepath.Join(l.dir, "again") // which has never arrived: an update goes to where a folder is
 	l.check("what is sent", func() error {
-		return errors.Join(random(big, 8<<20), fill(set, plainNames), fill(foreign, foreignNames))
+		return errors.Join(random(big, 8<<20), fill(set, plainNames), fill(again, plainNames), fill(foreign, foreignNames))
 	})
 	l.check("version", func() error { return l.says(ctx, "windows/amd64", "version") })
 	l.check("doctor", func() error { return l.says(ctx, "", "doctor") })
@@ -31,7 +32,7 @@ func (l *lab) all(ctx context.Context) {
 	l.check("a folder, Windows to Linux", func() error { return l.transfer(ctx, l.windows, l.linux, set) })
 	l.check("a folder, Linux to Windows", func() error { return l.transfer(ctx, l.linux, l.windows, set) })
 	l.check("a folder with names that Windows does not have, Linux to Windows", func() error { return l.transfer(ctx, l.linux, l.windows, foreign) })
-	l.check("a folder again, changed, onto what is there, Linux to Windows", func() error { return l.update(ctx, set) })
+	l.check("a folder again, changed, onto what is there, Linux to Windows", func() error { return l.update(ctx, again) })
 	l.check("a pipe, Windows to Linux", func() error { return l.pipe(ctx, big) })
 	l.check("resume after the sender was killed, Windows to Linux", func() error { return l.resume(ctx, l.windows, l.linux, big, false) })
 	l.check("resume after the receiver was killed, Linux to Windows", func() error { return l.resume(ctx, l.linux, l.windows, big, true) })
