@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -10,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"jetsend/internal/xmpptest/enclosed"
 )
 
 // Clients that cells need, beside jetsend.
@@ -71,10 +72,6 @@ func debianPackages(cells []cell) []string {
 	return list
 }
 
-// policyFile keeps Debian's packages from starting services while it exists
-// and exits 101 (invoke-rc.d(8)).
-const policyFile = "/usr/sbin/policy-rc.d"
-
 // checkMachine reports what the machine lacks, or installs it when asked.
 func checkMachine(ctx context.Context, cells []cell, install bool, stderr io.Writer) error {
 	missing := missingTools(cells)
@@ -88,7 +85,7 @@ func checkMachine(ctx context.Context, cells []cell, install bool, stderr io.Wri
 	if os.Geteuid() != 0 {
 		return fmt.Errorf("missing %s and not root; run as root: %s", strings.Join(missing, ", "), hint)
 	}
-	if err := installPackages(ctx, debianPackages(cells), stderr); err != nil {
+	if err := enclosed.Install(ctx, debianPackages(cells), stderr); err != nil {
 		return err
 	}
 	if missing = missingTools(cells); len(missing) > 0 {
@@ -109,31 +106,4 @@ func missingTools(cells []cell) []string {
 		}
 	}
 	return missing
-}
-
-// installPackages runs apt-get, with a policy that lets no service start.
-func installPackages(ctx context.Context, packages []string, stderr io.Writer) (err error) {
-	f, err := os.OpenFile(policyFile, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o755)
-	switch {
-	case err == nil:
-		_, err = f.WriteString("#!/bin/sh\nexit 101\n")
-		if err = errors.Join(err, f.Close()); err != nil {
-			return fmt.Errorf("write %s: %w", policyFile, err)
-		}
-		defer func() { err = errors.Join(err, os.Remove(policyFile)) }()
-	case !errors.Is(err, os.ErrExist): // somebody else's policy stays
-		return fmt.Errorf("write %s: %w", policyFile, err)
-	}
-	for _, args := range [][]string{
-		{"update", "-qq"},
-		append([]string{"install", "-y", "-qq", "--no-install-recommends"}, packages...),
-	} {
-		cmd := exec.CommandContext(ctx, "apt-get", args...)
-		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-		cmd.Stdout, cmd.Stderr = stderr, stderr
-		if err := cmd.Run(); err != nil {
-			return fmt.Errorf("apt-get %s: %w", args[0], err)
-		}
-	}
-	return nil
 }

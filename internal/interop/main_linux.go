@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"jetsend/internal/xmpptest/enclosed"
 )
 
 // Exit statuses of the command.
@@ -81,7 +83,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "interop: %v\n", err)
 		return exitUsage
 	}
-	return runEnclosed(ctx, args, stdout, stderr)
+	return enclosed.Run(ctx, "interop", args, stdout, stderr)
 }
 
 // checkProgram reports a program under test that is wanted and not there.

@@ -1,15 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
-	"slices"
 	"strings"
 	"syscall"
+
+	"jetsend/internal/xmpptest/enclosed"
 )
 
 // tool is a program that is needed, and the Debian package that brings it.
@@ -34,7 +35,7 @@ func unable() string {
 	}
 	// A program that only says whether it could be started with namespaces of its own.
 	cmd := exec.Command("/bin/true")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: namespaces}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: enclosed.Namespaces}
 	if err := cmd.Run(); err != nil {
 		return fmt.Sprintf("no namespaces here: %v", err)
 	}
@@ -62,10 +63,6 @@ func lookPath(program string) string {
 	return ""
 }
 
-// policyFile keeps Debian's packages from starting services while it exists
-// and exits 101 (invoke-rc.d(8)).
-const policyFile = "/usr/sbin/policy-rc.d"
-
 // checkMachine reports what the machine lacks, or installs it when asked.
 func checkMachine(ctx context.Context, o options, stderr io.Writer) error {
 	packages := missing(o)
@@ -76,37 +73,12 @@ func checkMachine(ctx context.Context, o options, stderr io.Writer) error {
 		return fmt.Errorf("missing packages; run natlab -install, or: apt-get install -y --no-install-recommends %s", strings.Join(packages, " "))
 	}
 	fmt.Fprintf(stderr, "installing %s\n", strings.Join(packages, " "))
-	if err := installPackages(ctx, packages); err != nil {
-		return err
+	var said bytes.Buffer
+	if err := enclosed.Install(ctx, packages, &said); err != nil {
+		return fmt.Errorf("%w: %s", err, said.Bytes())
 	}
 	if packages = missing(o); len(packages) > 0 {
 		return fmt.Errorf("still missing after the installation: %s", strings.Join(packages, ", "))
-	}
-	return nil
-}
-
-// installPackages runs apt-get, with a policy that lets no service start.
-func installPackages(ctx context.Context, packages []string) (err error) {
-	f, err := os.OpenFile(policyFile, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o755)
-	switch {
-	case err == nil:
-		_, err = f.WriteString("#!/bin/sh\nexit 101\n")
-		if err = errors.Join(err, f.Close()); err != nil {
-			return fmt.Errorf("write %s: %w", policyFile, err)
-		}
-		defer func() { err = errors.Join(err, os.Remove(policyFile)) }()
-	case !errors.Is(err, os.ErrExist): // somebody else's policy stays
-		return fmt.Errorf("write %s: %w", policyFile, err)
-	}
-	for _, args := range [][]string{
-		{"update", "-qq"},
-		slices.Concat([]string{"install", "-y", "-qq", "--no-install-recommends"}, packages),
-	} {
-		cmd := exec.CommandContext(ctx, "apt-get", args...)
-		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("apt-get %s: %w: %s", args[0], err, out)
-		}
 	}
 	return nil
 }

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"jetsend/internal/xmpptest/enclosed"
 )
 
 // Exit statuses of the command.
@@ -87,7 +89,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "natlab: %v\n", err)
 		return exitUsage
 	}
-	return runEnclosed(ctx, args, stdout, stderr)
+	return enclosed.Run(ctx, "natlab", args, stdout, stderr)
 }
 
 // parse reads the flags. The path becomes absolute, because the enclosed process

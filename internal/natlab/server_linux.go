@@ -1,13 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"crypto/x509"
 	_ "embed" // the configurations
-	"encoding/pem"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -15,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"jetsend/internal/stun"
 	"jetsend/internal/xmpptest"
 	"jetsend/internal/xmpptest/child"
 	"jetsend/internal/xmpptest/pair"
@@ -33,6 +30,9 @@ const (
 	senderUser   = "romeo"
 	receiverUser = "juliet"
 )
+
+// stunTimeout bounds the question to a STUN host.
+const stunTimeout = 10 * time.Second
 
 // proxyMark is where the proxy begins in a configuration.
 const proxyMark = "@PROXY@"
@@ -59,7 +59,7 @@ func startServer(ctx context.Context, kind string, noProxy bool) (*server, error
 	if err := os.MkdirAll(s.dir, 0o755); err != nil {
 		return nil, fmt.Errorf("make directory of %s: %w", kind, err)
 	}
-	err := s.identify()
+	err := xmpptest.WriteIdentity(filepath.Join(s.dir, "tls.pem"), s.caFile, domain, "proxy."+domain)
 	if err == nil && kind == serverProsody {
 		err = s.prosody(ctx)
 	} else if err == nil {
@@ -79,23 +79,15 @@ func startServer(ctx context.Context, kind string, noProxy bool) (*server, error
 
 // askSTUN makes sure that a STUN host answers over TCP (RFC 8489).
 func askSTUN(ctx context.Context, addr string) error {
+	ctx, cancel := context.WithTimeout(ctx, stunTimeout)
+	defer cancel()
 	var d net.Dialer
 	c, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return fmt.Errorf("ask stun: %w", err)
 	}
 	defer func() { _ = c.Close() }()
-	_ = c.SetDeadline(time.Now().Add(apiTimeout))
-	// A binding request: type, length, magic cookie, transaction.
-	request := append([]byte{0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42}, "natlab-tests"...)
-	answer := make([]byte, len(request))
-	if _, err = c.Write(request); err == nil {
-		_, err = io.ReadFull(c, answer)
-	}
-	if err == nil && (answer[0] != 1 || answer[1] != 1 || !bytes.Equal(answer[4:], request[4:])) {
-		err = fmt.Errorf("an answer to something else: %x", answer)
-	}
-	if err != nil {
+	if _, err := stun.Ask(ctx, c); err != nil {
 		return fmt.Errorf("ask stun at %s: %w", addr, err)
 	}
 	return nil
@@ -106,33 +98,6 @@ func (s *server) stop() {
 	for _, p := range s.procs {
 		p.Kill() // nothing of it is wanted any more
 	}
-}
-
-// identify makes an authority and the server's key and certificate.
-func (s *server) identify() error {
-	ca, err := xmpptest.NewCA()
-	if err != nil {
-		return err
-	}
-	leaf, err := ca.Leaf(time.Time{}, domain, "proxy."+domain)
-	if err != nil {
-		return err
-	}
-	key, err := x509.MarshalPKCS8PrivateKey(leaf.PrivateKey)
-	if err != nil {
-		return fmt.Errorf("encode private key: %w", err)
-	}
-	text := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})
-	for _, der := range leaf.Certificate {
-		text = append(text, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
-	}
-	if err := os.WriteFile(filepath.Join(s.dir, "tls.pem"), text, 0o600); err != nil {
-		return fmt.Errorf("write key and certificate: %w", err)
-	}
-	if err := os.WriteFile(s.caFile, ca.PEM(), 0o644); err != nil {
-		return fmt.Errorf("write ca: %w", err)
-	}
-	return nil
 }
 
 // configure writes a configuration.

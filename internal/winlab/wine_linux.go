@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"jetsend/internal/xmpptest/enclosed"
 )
 
 // library is the source of the library that Wine lacks.
@@ -33,7 +35,11 @@ func have(ctx context.Context, install bool) error {
 	if !install || os.Geteuid() != 0 {
 		return fmt.Errorf("missing: %s", strings.Join(missing, ", "))
 	}
-	return quiet(ctx, nil, "apt-get", append([]string{"install", "-y", "--no-install-recommends"}, missing...)...)
+	var said bytes.Buffer
+	if err := enclosed.Install(ctx, missing, &said); err != nil {
+		return fmt.Errorf("%w\n%s", err, said.Bytes())
+	}
+	return nil
 }
 
 // quiet runs a command, and returns what it said with its error.

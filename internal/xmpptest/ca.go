@@ -91,17 +91,48 @@ func template(name string) *x509.Certificate {
 	}
 }
 
-// writeKeyPair writes cert.pem and key.pem of a certificate into dir.
-func writeKeyPair(dir string, c tls.Certificate) error {
-	var chain []byte
+// WriteIdentity makes an authority, and writes its certificate to caFile, and key and
+// certificate of a server with these names into one file.
+func WriteIdentity(file, caFile string, names ...string) error {
+	ca, err := NewCA()
+	if err != nil {
+		return err
+	}
+	leaf, err := ca.Leaf(time.Time{}, names...)
+	if err != nil {
+		return err
+	}
+	chain, key, err := encode(leaf)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(file, append(key, chain...), 0o600); err != nil {
+		return fmt.Errorf("write key and certificate: %w", err)
+	}
+	if err := os.WriteFile(caFile, ca.PEM(), 0o644); err != nil {
+		return fmt.Errorf("write ca: %w", err)
+	}
+	return nil
+}
+
+// encode returns certificate and key as PEM.
+func encode(c tls.Certificate) (chain, key []byte, err error) {
 	for _, der := range c.Certificate {
 		chain = append(chain, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
 	}
 	der, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
 	if err != nil {
-		return fmt.Errorf("encode private key: %w", err)
+		return nil, nil, fmt.Errorf("encode private key: %w", err)
 	}
-	key := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+	return chain, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+}
+
+// writeKeyPair writes cert.pem and key.pem of a certificate into dir.
+func writeKeyPair(dir string, c tls.Certificate) error {
+	chain, key, err := encode(c)
+	if err != nil {
+		return err
+	}
 	if err := os.WriteFile(filepath.Join(dir, "cert.pem"), chain, 0o600); err != nil {
 		return fmt.Errorf("write certificate: %w", err)
 	}

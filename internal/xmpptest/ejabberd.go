@@ -37,7 +37,7 @@ var ErrNoEjabberd = errors.New("ejabberd is not installed; run: apt-get install 
 type ejabberd struct {
 	dir, domain string
 	erl, libs   string // the Erlang machine; where its libraries are
-	api         string // URL of the API, with the final slash
+	api         EjabberdAPI
 }
 
 func newEjabberd(dir, domain string) (*ejabberd, error) {
@@ -45,16 +45,16 @@ func newEjabberd(dir, domain string) (*ejabberd, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w (%w)", ErrNoEjabberd, err)
 	}
-	libs, err := ejabberdLibraries()
+	libs, err := EjabberdLibraries()
 	if err != nil {
 		return nil, err
 	}
 	return &ejabberd{dir: dir, domain: domain, erl: erl, libs: libs}, nil
 }
 
-// ejabberdLibraries returns the directory that holds ejabberd and the Erlang
+// EjabberdLibraries returns the directory that holds ejabberd and the Erlang
 // libraries that it uses, where Debian puts them.
-func ejabberdLibraries() (string, error) {
+func EjabberdLibraries() (string, error) {
 	for _, pattern := range []string{"/usr/lib/*/ejabberd-*/ebin", "/usr/lib/ejabberd-*/ebin"} {
 		if found, err := filepath.Glob(pattern); err == nil && len(found) > 0 {
 			return filepath.Dir(filepath.Dir(found[0])), nil
@@ -90,7 +90,7 @@ func (e *ejabberd) configure(at endpoints, o Options) error {
 	if err := os.WriteFile(e.config(), text, 0o600); err != nil {
 		return fmt.Errorf("write ejabberd configuration: %w", err)
 	}
-	e.api = "http://" + at.control + ejabberdAPIPath + "/"
+	e.api = EjabberdAPI("http://" + at.control + ejabberdAPIPath + "/")
 	return nil
 }
 
@@ -119,17 +119,36 @@ func (e *ejabberd) portTaken(log string) bool { return strings.Contains(log, "ea
 
 func (e *ejabberd) addAccount(ctx context.Context, user, password string) error {
 	args := map[string]any{"user": user, "host": e.domain, "password": password}
-	status, text, err := e.call(ctx, "register", args)
+	status, text, err := e.api.call(ctx, "register", args)
 	if err == nil && status == http.StatusConflict {
 		args = map[string]any{"user": user, "host": e.domain, "newpass": password}
-		status, text, err = e.call(ctx, "change_password", args)
+		status, text, err = e.api.call(ctx, "change_password", args)
 	}
 	return answer("make account "+user, status, text, err)
 }
 
 func (e *ejabberd) link(ctx context.Context, user, contact string) error {
-	status, text, err := e.call(ctx, "add_rosteritem", map[string]any{
-		"localuser": user, "localhost": e.domain, "user": contact, "host": e.domain,
+	return e.api.link(ctx, e.domain, user, contact)
+}
+
+// EjabberdAPI is the URL of ejabberd's mod_http_api, with the final slash.
+type EjabberdAPI string
+
+// Register makes an account.
+func (a EjabberdAPI) Register(ctx context.Context, domain, user, password string) error {
+	status, text, err := a.call(ctx, "register", map[string]any{"user": user, "host": domain, "password": password})
+	return answer("make account "+user, status, text, err)
+}
+
+// Befriend makes two users contacts of each other.
+func (a EjabberdAPI) Befriend(ctx context.Context, domain, one, other string) error {
+	return errors.Join(a.link(ctx, domain, one, other), a.link(ctx, domain, other, one))
+}
+
+// link puts a contact into the roster of a user.
+func (a EjabberdAPI) link(ctx context.Context, domain, user, contact string) error {
+	status, text, err := a.call(ctx, "add_rosteritem", map[string]any{
+		"localuser": user, "localhost": domain, "user": contact, "host": domain,
 		"nick": "", "group": "", "subs": "both",
 	})
 	return answer("add "+contact+" to the roster of "+user, status, text, err)
@@ -147,14 +166,14 @@ func answer(what string, status int, text []byte, err error) error {
 }
 
 // call runs a command of ejabberd's mod_http_api.
-func (e *ejabberd) call(ctx context.Context, command string, args map[string]any) (status int, text []byte, err error) {
+func (a EjabberdAPI) call(ctx context.Context, command string, args map[string]any) (status int, text []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
 	body, err := json.Marshal(args)
 	if err != nil {
 		return 0, nil, fmt.Errorf("encode arguments of %s: %w", command, err)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, e.api+command, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, string(a)+command, bytes.NewReader(body))
 	if err != nil {
 		return 0, nil, fmt.Errorf("call %s: %w", command, err)
 	}
