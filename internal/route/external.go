@@ -87,8 +87,11 @@ func (f *Finder) punching(around surroundings, peer jid.JID, peers *Punch) *s5b.
 		Peer:  peers,
 		Allow: func() bool { return m.spend(time.Now()) },
 		External: func(ctx context.Context, port uint16, dial dialAt) netip.AddrPort {
-			if at := f.reflected(ctx, around.stun, dial); at.IsValid() || !around.seen.IsValid() {
-				return at
+			if at := f.reflected(ctx, around.stun, 1, dial); len(at) > 0 {
+				return at[0]
+			}
+			if !around.seen.IsValid() {
+				return netip.AddrPort{}
 			}
 			return netip.AddrPortFrom(around.seen, port) // most routers leave the port as it is
 		},
@@ -98,9 +101,9 @@ func (f *Finder) punching(around surroundings, peer jid.JID, peers *Punch) *s5b.
 // dialAt connects from the port of a punch.
 type dialAt = func(ctx context.Context, at netip.AddrPort) (net.Conn, error)
 
-// reflected asks the services, side by side, where the port is seen. The first answer
-// counts that everybody can reach; not valid: there is none.
-func (f *Finder) reflected(ctx context.Context, services []string, dial dialAt) netip.AddrPort {
+// reflected asks the services, side by side, where the port is seen, and returns the first
+// answers that everybody can reach, most of them at the most.
+func (f *Finder) reflected(ctx context.Context, services []string, most int, dial dialAt) (seen []netip.AddrPort) {
 	var all sync.WaitGroup
 	defer all.Wait()
 	ctx, cancel := context.WithTimeout(ctx, reflectTime)
@@ -119,10 +122,13 @@ func (f *Finder) reflected(ctx context.Context, services []string, dial dialAt) 
 	}
 	for range asked {
 		if at := <-answers; at.IsValid() {
-			return at
+			seen = append(seen, at)
+		}
+		if len(seen) == most {
+			break
 		}
 	}
-	return netip.AddrPort{}
+	return seen
 }
 
 // worthAsking are the first services that have not been silent.

@@ -148,10 +148,13 @@ func TestReflected(t *testing.T) {
 		return (&net.Dialer{}).DialContext(ctx, "tcp", at.String())
 	}
 	good, private, bad := reflector(t, netip.MustParseAddrPort("9.9.9.9:6000"), false), reflector(t, netip.MustParseAddrPort("10.1.1.1:6000"), false), reflector(t, netip.MustParseAddrPort("9.9.9.9:6000"), true)
-	if got := f.reflected(t.Context(), []string{bad, good}, dial); got.String() != "9.9.9.9:6000" {
+	first := func(services ...string) netip.AddrPort {
+		return append(f.reflected(t.Context(), services, 1, dial), netip.AddrPort{})[0]
+	}
+	if got := first(bad, good); got.String() != "9.9.9.9:6000" {
 		t.Error(got)
 	}
-	if got := f.reflected(t.Context(), []string{private}, dial); got.IsValid() {
+	if got := first(private); got.IsValid() {
 		t.Error("told on:", got)
 	}
 	if got := f.external.worthAsking([]string{private, good, "a:1", "b:1"}, time.Now()); !slices.Equal(got, []string{good, "a:1"}) {
@@ -171,18 +174,22 @@ func TestReflected(t *testing.T) {
 		t.Error("not forgiven in another network")
 	}
 	low := reflector(t, netip.MustParseAddrPort("9.9.9.9:80"), false)
-	if got := f.reflected(t.Context(), []string{low}, dial); got.IsValid() {
+	if got := first(low); got.IsValid() {
 		t.Error("told on:", got)
 	}
-	if got := f.reflected(t.Context(), nil, dial); got.IsValid() {
+	if got := first(); got.IsValid() {
 		t.Error(got)
+	}
+	other := reflector(t, netip.MustParseAddrPort("9.9.9.9:6001"), false)
+	if got := f.reflected(t.Context(), []string{good, other}, maxReflectors, dial); len(got) != 2 {
+		t.Errorf("%v of two", got)
 	}
 	f.cfg.Account = &answering{} // a server elsewhere that sends us to loopback
 	refused := func(context.Context, netip.AddrPort) (net.Conn, error) {
 		t.Error("dialled")
 		return nil, errors.New("no")
 	}
-	if got := f.reflected(t.Context(), []string{good, "169.254.1.1:3478", "224.0.0.1:3478"}, refused); got.IsValid() {
+	if got := f.reflected(t.Context(), []string{good, "169.254.1.1:3478", "224.0.0.1:3478"}, 1, refused); len(got) > 0 {
 		t.Error(got)
 	}
 }

@@ -3,7 +3,6 @@ package route
 import (
 	"context"
 	"net/netip"
-	"sync"
 
 	"jetsend/internal/jingle/s5b"
 	"jetsend/internal/portmap"
@@ -38,7 +37,7 @@ func (f *Finder) Look(ctx context.Context) (Outlook, error) {
 	cfg := f.socks(around, false)
 	cfg.Proxies = nil
 	cfg.Punching = &s5b.Punching{External: func(ctx context.Context, port uint16, dial dialAt) netip.AddrPort {
-		o.Port, o.Seen = port, f.allReflected(ctx, around.stun, dial)
+		o.Port, o.Seen = port, f.reflected(ctx, around.stun, maxReflectors, dial)
 		return netip.AddrPort{}
 	}}
 	if o.Asked = cfg.Map != nil; o.Asked {
@@ -60,26 +59,4 @@ func (f *Finder) Look(ctx context.Context) (Outlook, error) {
 		return o, err
 	}
 	return o, n.Close()
-}
-
-// allReflected asks the services where the port is seen, and returns what each of them says.
-func (f *Finder) allReflected(ctx context.Context, services []string, dial dialAt) (seen []netip.AddrPort) {
-	ctx, cancel := context.WithTimeout(ctx, reflectTime)
-	defer cancel()
-	var mu sync.Mutex
-	var all sync.WaitGroup
-	for _, service := range services[:min(len(services), maxReflectors)] {
-		all.Go(func() {
-			at, err := f.reflect(ctx, service, dial)
-			if err != nil {
-				f.cfg.Log.Debug("where we are seen", "by", service, "error", err)
-				return
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			seen = append(seen, at)
-		})
-	}
-	all.Wait()
-	return seen
 }
