@@ -1,4 +1,4 @@
-//go:build freebsd || netbsd || openbsd
+//go:build darwin || freebsd || netbsd || openbsd
 
 package fileid
 
@@ -16,7 +16,7 @@ func unsteady(name string) bool {
 	if i := strings.IndexAny(name, ".|"); i >= 0 {
 		name = name[:i]
 	}
-	return slices.Contains([]string{"msdos", "msdosfs", "exfat", "fuse", "fusefs", "smbfs", "puffs", "perfuse", "p9fs"}, name)
+	return slices.Contains([]string{"msdos", "msdosfs", "exfat", "fuse", "fusefs", "macfuse", "osxfuse", "smbfs", "webdav", "puffs", "perfuse", "p9fs"}, name)
 }
 
 func kind(f *os.File) (magic uint64, steady bool, err error) {
