@@ -2,8 +2,9 @@ package portmap
 
 import (
 	"errors"
-	"net"
 	"net/netip"
+
+	"jetsend/internal/ipaddr"
 )
 
 // somewhere is an address of no host (RFC 5737): what is sent there takes the way that
@@ -22,30 +23,14 @@ func systemGateway() (gateway, self netip.Addr, err error) {
 	if len(all) == 0 {
 		return gateway, self, errors.New("this machine has no default route to a router")
 	}
-	out, err := towards(somewhere)
+	out, err := ipaddr.Towards(somewhere)
 	if err != nil {
 		return gateway, self, errors.New("this machine has no way to the Internet")
 	}
 	for _, g := range all {
-		if self, err := towards(g); err == nil && self == out {
+		if self, err := ipaddr.Towards(g); err == nil && self == out {
 			return g, self, nil
 		}
 	}
 	return gateway, self, errors.New("what this machine sends to the Internet does not go through its router; a VPN, probably")
-}
-
-// towards returns the address that this machine has for another one.
-func towards(a netip.Addr) (netip.Addr, error) {
-	c, err := net.DialUDP("udp4", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(a, 9)))
-	if err != nil {
-		return netip.Addr{}, err
-	}
-	defer c.Close() //nolint:errcheck // nothing was sent
-	return localOf(c), nil
-}
-
-// localOf returns our own address on a socket.
-func localOf(c *net.UDPConn) netip.Addr {
-	a, _ := c.LocalAddr().(*net.UDPAddr)
-	return a.AddrPort().Addr().Unmap()
 }

@@ -129,6 +129,12 @@ func (k *Keeper) State(ctx context.Context) (Router, error) {
 	return Router{Gateway: f.gateway, Self: f.self, External: f.outer, How: f.how}, err
 }
 
+// Self returns our own address towards the router.
+func (k *Keeper) Self() (netip.Addr, error) {
+	_, self, err := k.config.Gateway()
+	return self, err
+}
+
 // Hold is a share in a mapping.
 type Hold struct {
 	k    *Keeper

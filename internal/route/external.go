@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"jetsend/internal/ipaddr"
 	"jetsend/internal/jid"
 	"jetsend/internal/jingle/s5b"
 	"jetsend/internal/percontact"
@@ -181,7 +182,7 @@ func (f *Finder) reflect(ctx context.Context, service string, dial dialAt) (neti
 	if err != nil {
 		return netip.AddrPort{}, err
 	}
-	i := slices.IndexFunc(ips, func(a netip.Addr) bool { return s5b.MayDial(a, f.cfg.Account.OverLoopback()) })
+	i := slices.IndexFunc(ips, func(a netip.Addr) bool { return ipaddr.MayDial(a, f.cfg.Account.OverLoopback()) })
 	if i < 0 {
 		return netip.AddrPort{}, fmt.Errorf("%w: it is not dialled", errUseless)
 	}
@@ -201,7 +202,7 @@ func (f *Finder) reflect(ctx context.Context, service string, dial dialAt) (neti
 
 // tellable reports whether an address by which we are seen is told on.
 func (f *Finder) tellable(a netip.Addr) bool {
-	return a.Is4() && (s5b.Public(a) || f.cfg.Account.OverLoopback() && a.IsLoopback())
+	return a.Is4() && (ipaddr.Public(a) || f.cfg.Account.OverLoopback() && a.IsLoopback())
 }
 
 // services are those that can say where we are seen: of the user's configuration, and of

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"jetsend/internal/ipaddr"
 	"jetsend/internal/jid"
 	"jetsend/internal/xmltree"
 )
@@ -27,51 +28,6 @@ func TestDestinationAddress(t *testing.T) {
 		if got := DestinationAddress(tt.sid, jid.MustParse(tt.a), jid.MustParse(tt.b)); got != tt.want {
 			t.Errorf("%v: %s", tt, got)
 		}
-	}
-}
-
-func TestMayDial(t *testing.T) {
-	for _, tt := range []struct {
-		addr           string
-		remote, onHost bool
-	}{
-		{"192.0.2.1", true, true},
-		{"10.0.0.1", true, true},
-		{"2001:db8::1", true, true},
-		{"fd00::1", true, true},
-		{"::ffff:192.0.2.1", true, true},
-		{"127.0.0.1", false, true},
-		{"127.255.255.254", false, true},
-		{"::1", false, true},
-		{"::ffff:127.0.0.1", false, true},
-		{"::127.0.0.1", false, true},
-		{"64:ff9b::7f00:1", false, true},
-		{"2002:7f00:1::1", false, true},
-		{"169.254.169.254", false, true},
-		{"::ffff:169.254.169.254", false, true},
-		{"64:ff9b::a9fe:a9fe", false, true},
-		{"fe80::1", false, true},
-		{"fe80::1%lo", false, false},
-		{"0.0.0.0", false, false},
-		{"0.1.2.3", false, false},
-		{"::", false, false},
-		{"::ffff:0.0.0.0", false, false},
-		{"224.0.0.1", false, false},
-		{"ff02::1", false, false},
-		{"ff01::1", false, false},
-		{"240.0.0.1", false, false},
-		{"255.255.255.255", false, false},
-	} {
-		a := netip.MustParseAddr(tt.addr)
-		if got := MayDial(a, false); got != tt.remote {
-			t.Errorf("%s: %v", tt.addr, got)
-		}
-		if got := MayDial(a, true); got != tt.onHost {
-			t.Errorf("%s on one host: %v", tt.addr, got)
-		}
-	}
-	if MayDial(netip.Addr{}, true) {
-		t.Error("no address at all")
 	}
 }
 
@@ -214,7 +170,7 @@ func TestLocalAddrs(t *testing.T) {
 		t.Errorf("not in order: %v", all)
 	}
 	for _, a := range all {
-		if !MayDial(a, true) || a.Zone() != "" {
+		if !ipaddr.MayDial(a, true) || a.Zone() != "" {
 			t.Errorf("offered: %v", a)
 		}
 	}

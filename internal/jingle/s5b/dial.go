@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"jetsend/internal/ipaddr"
 	"jetsend/internal/xmltree"
 )
 
@@ -160,7 +161,7 @@ func (d *dialler) wanted(c Candidate) (target, bool) {
 		}
 	}
 	ip, err := netip.ParseAddr(c.Host)
-	if err == nil && !MayDial(ip, t.local) {
+	if err == nil && !ipaddr.MayDial(ip, t.local) {
 		d.n.cfg.Log.Info("candidate not dialled: forbidden address", "host", c.Host)
 		return t, false
 	}
@@ -341,7 +342,7 @@ func (n *Negotiation) hosts(ctx context.Context, host string, local bool) ([]str
 	}
 	var out []string
 	for _, a := range found {
-		if a = a.Unmap(); MayDial(a, local) && len(out) < maxPerName {
+		if a = a.Unmap(); ipaddr.MayDial(a, local) && len(out) < maxPerName {
 			out = append(out, a.String())
 		}
 	}

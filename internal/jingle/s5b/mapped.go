@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"net/netip"
+
+	"jetsend/internal/ipaddr"
 )
 
 // Mapping is a port of the router that leads to one of ours, until it is released. It may be
@@ -28,7 +30,7 @@ func (n *Negotiation) mappable() map[netip.Addr]uint16 {
 		a, err := netip.ParseAddr(o.Host)
 		switch {
 		case o.Type != Direct || err != nil || !a.Is4():
-		case Public(a):
+		case ipaddr.Public(a):
 			return nil
 		default:
 			ports[a] = uint16(o.Port)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"jetsend/internal/ipaddr"
 	"jetsend/internal/jid"
 	"jetsend/internal/stanza"
 	"jetsend/internal/xmltree"
@@ -57,13 +58,13 @@ func (p Proxy) valid() bool {
 		return false
 	}
 	ip, err := netip.ParseAddr(p.Host)
-	return err != nil || MayDial(ip, true)
+	return err != nil || ipaddr.MayDial(ip, true)
 }
 
 // allowed reports whether p may be offered and dialled under our own rules.
 func (p Proxy) allowed(local bool) bool {
 	ip, err := netip.ParseAddr(p.Host)
-	return p.valid() && (err != nil || MayDial(ip, local || p.Configured))
+	return p.valid() && (err != nil || ipaddr.MayDial(ip, local || p.Configured))
 }
 
 // at reports whether p is at that host and port. Names are not looked up.

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"jetsend/internal/ipaddr"
 )
 
 // Bounds on a punch: what a peer can make us dial.
@@ -142,7 +144,7 @@ func (m *middle) tell(ctx context.Context, addrs []netip.Addr) {
 	var v4 netip.AddrPort
 	for _, a := range slices.Concat(source6(), addrs) {
 		g := m.gate(a.Is4())
-		if g == nil || !slices.Contains(addrs, a) || !g.isAt(a) || !Public(a) && !(m.n.cfg.AllowLoopback && a.IsLoopback()) {
+		if g == nil || !slices.Contains(addrs, a) || !g.isAt(a) || !ipaddr.Public(a) && !(m.n.cfg.AllowLoopback && a.IsLoopback()) {
 			continue
 		}
 		at := netip.AddrPortFrom(a, g.at.Port())
@@ -252,7 +254,7 @@ func (m *middle) targets() (out []netip.AddrPort) {
 // within reports whether an address may be dialled because a peer is said to be there: from
 // everywhere, or in a network of ours.
 func within(a netip.Addr, near []netip.Prefix) bool {
-	return Public(a) || MayDial(a, false) && slices.ContainsFunc(near, func(p netip.Prefix) bool { return p.Contains(a) })
+	return ipaddr.Public(a) || ipaddr.MayDial(a, false) && slices.ContainsFunc(near, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
 // spend asks whether there may be one more dial.
