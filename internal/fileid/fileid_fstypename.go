@@ -4,6 +4,7 @@ package fileid
 
 import (
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,4 +18,5 @@ func fileSystem(fd int) (string, error) {
 	return unix.ByteSliceToString(s.Fstypename[:]), nil
 }
 
-func changed(s *syscall.Stat_t) int64 { return s.Ctimespec.Nano() }
+// Changed is the last change of content or attributes, which nobody can set.
+func Changed(s *syscall.Stat_t) time.Time { return time.Unix(s.Ctimespec.Unix()) }

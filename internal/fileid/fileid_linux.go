@@ -3,6 +3,7 @@ package fileid
 import (
 	"os"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -32,4 +33,5 @@ func kind(f *os.File) (magic uint64, steady bool, err error) {
 	return uint64(uint32(s.Type)), !unsteady(uint32(s.Type)), err
 }
 
-func changed(s *syscall.Stat_t) int64 { return s.Ctim.Nano() }
+// Changed is the last change of content or attributes, which nobody can set.
+func Changed(s *syscall.Stat_t) time.Time { return time.Unix(s.Ctim.Unix()) }

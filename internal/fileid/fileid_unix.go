@@ -15,7 +15,7 @@ func Of(f *os.File, info fs.FileInfo) (ID, error) {
 	if !ok {
 		return ID{}, fmt.Errorf("identity of %s: not known", f.Name())
 	}
-	id := ID{device: uint64(s.Dev), inode: s.Ino, change: changed(s)}
+	id := ID{device: uint64(s.Dev), inode: s.Ino, change: Changed(s).UnixNano()}
 	var steady bool
 	var err error
 	if id.kind, steady, err = kind(f); err != nil {

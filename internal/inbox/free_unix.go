@@ -2,12 +2,18 @@
 
 package inbox
 
-import "syscall"
+import (
+	"errors"
+	"os"
+
+	"jetsend/internal/fsys"
+)
 
 func free(path string) (int64, error) {
-	var s syscall.Statfs_t
-	if err := syscall.Statfs(path, &s); err != nil {
+	f, err := os.Open(path)
+	if err != nil {
 		return 0, err
 	}
-	return int64(s.Bavail) * int64(s.Bsize), nil
+	n, err := fsys.Free(f)
+	return n, errors.Join(err, f.Close())
 }

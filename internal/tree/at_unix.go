@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"jetsend/internal/fsys"
 )
 
 // openPath opens a directory by its path, through whatever links that has.
@@ -127,17 +129,11 @@ func (d *dir) link(from string, into *dir, to string) error {
 }
 
 // free is how many bytes the user can still write where the directory is.
-func (d *dir) free() (int64, error) {
-	var s unix.Statfs_t
-	_, err := retried(func() (struct{}, error) { return struct{}{}, unix.Fstatfs(int(d.f.Fd()), &s) })
-	return int64(s.Bavail) * int64(s.Bsize), err
-}
+func (d *dir) free() (int64, error) { return fsys.Free(d.f) }
 
 // deviceOf is a number of a file system, by which it is known after a restart as well.
 func deviceOf(f *os.File) uint64 {
-	var s unix.Statfs_t
-	_, err := retried(func() (struct{}, error) { return struct{}{}, unix.Fstatfs(int(f.Fd()), &s) })
-	if id := uint64(uint32(s.Fsid.Val[0]))<<32 | uint64(uint32(s.Fsid.Val[1])); err == nil && id != 0 {
+	if id := fsys.Volume(f); id != 0 {
 		return id
 	}
 	is, err := factsOf(f)

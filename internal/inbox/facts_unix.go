@@ -1,9 +1,12 @@
+//go:build unix
+
 package inbox
 
 import (
 	"io/fs"
 	"syscall"
-	"time"
+
+	"jetsend/internal/fileid"
 )
 
 // block is the unit of st_blocks, whatever the blocks of the file system are.
@@ -14,8 +17,5 @@ func factsOf(info fs.FileInfo) facts {
 	if !ok {
 		return facts{}
 	}
-	return facts{
-		owner: s.Uid, links: uint64(s.Nlink), allocated: s.Blocks * block,
-		changed: time.Unix(s.Ctim.Unix()),
-	}
+	return facts{owner: s.Uid, links: uint64(s.Nlink), allocated: s.Blocks * block, changed: fileid.Changed(s)}
 }

@@ -1,3 +1,5 @@
+//go:build netbsd || openbsd || windows
+
 package index
 
 import (
