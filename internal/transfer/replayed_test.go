@@ -117,7 +117,7 @@ func TestReplayedOffer(t *testing.T) {
 			}
 			play("at once", exitcode.Untrusted)
 			const back = `INSERT OR REPLACE INTO prekeys SELECT * FROM old_prekeys`
-			const month = 31 * 24 * 60 * 60 * 1000
+			const month int64 = 31 * 24 * 60 * 60 * 1000
 			old := fmt.Sprintf(`UPDATE transfers SET created = created - %[1]d, updated = updated - %[1]d, moved = moved - %[1]d, finished = finished - %[1]d`, month)
 			known := exitcode.Declined // a jetsend may not have heard of the end
 			if how != dialect.ChooseBest {

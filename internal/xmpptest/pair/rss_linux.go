@@ -13,5 +13,5 @@ func maxRSS(s *os.ProcessState) int64 {
 	if !ok {
 		return 0
 	}
-	return u.Maxrss << 10 // getrusage(2): kilobytes
+	return int64(u.Maxrss) << 10 // getrusage(2): kilobytes
 }
