@@ -20,8 +20,7 @@ PORTABLE = $(addprefix ./internal/,archive/... backoff/... clean/... config/... 
 ARCHES  ?=
 # A release tag, when there is one; otherwise the build information says it.
 VERSION ?= $(shell git describe --tags --dirty 2>/dev/null)
-# No symbols; functions begin at each 16 bytes, as on most processors, where amd64 has 32.
-LDFLAGS = -s -w -funcalign=16 $(if $(VERSION),-X main.version=$(VERSION))
+LDFLAGS = -s -w $(if $(VERSION),-X main.version=$(VERSION))
 # SQLite, translated from C, and the arithmetic of Curve25519 are not looked into for
 # races: it would take many times as long, and what we do with them is seen all the same.
 # Go's own linker takes half as long as gcc, for each of some forty test binaries.
