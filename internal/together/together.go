@@ -28,6 +28,7 @@ type Window struct {
 	mu      sync.Mutex
 	known   map[place]*chunk
 	order   []*chunk // the oldest first
+	free    [][]byte // of chunks that nobody has any more
 	readers map[*Reader]struct{}
 	moved   chan struct{} // closed, and another one, when somebody has read a chunk, or left
 }
@@ -45,6 +46,8 @@ type chunk struct {
 	b     []byte
 	err   error
 	seen  map[*Reader]struct{} // who has read it to its end
+	users int                  // who has it in hands
+	gone  bool                 // out of the window
 }
 
 // New returns an empty window.
@@ -113,18 +116,17 @@ func (s *shared) ReadAt(p []byte, off int64) (n int, err error) {
 		from := min(int(off-index*ChunkSize), len(c.b))
 		m := copy(p[n:], c.b[from:])
 		n, off = n+m, off+int64(m)
-		if from+m == len(c.b) {
-			s.r.read(c)
-		}
-		if n < len(p) && c.err != nil {
-			return n, c.err
+		end := c.err
+		s.r.read(c, from+m == len(c.b))
+		if n < len(p) && end != nil {
+			return n, end
 		}
 	}
 	return n, nil
 }
 
-// take returns the chunk at a place, which it reads when nobody has. It is nil when the
-// reader is to read by itself: it is alone, or the chunk could not be had.
+// take returns the chunk at a place, which it reads when nobody has; read gives it back. It is
+// nil when the reader is to read by itself: it is alone, or the chunk could not be had.
 func (r *Reader) take(at place, data io.ReaderAt) *chunk {
 	w := r.w
 	w.mu.Lock()
@@ -139,6 +141,7 @@ func (r *Reader) take(at place, data io.ReaderAt) *chunk {
 		c = w.known[at] // somebody may have read it meanwhile
 	}
 	if c != nil {
+		c.users++
 		w.mu.Unlock()
 		<-c.ready
 		if c.b == nil {
@@ -146,11 +149,18 @@ func (r *Reader) take(at place, data io.ReaderAt) *chunk {
 		}
 		return c
 	}
-	c = &chunk{place: at, ready: make(chan struct{}), seen: map[*Reader]struct{}{}}
+	c = &chunk{place: at, ready: make(chan struct{}), seen: map[*Reader]struct{}{}, users: 1}
 	w.known[at] = c
 	w.order = append(w.order, c)
+	var b []byte
+	if n := len(w.free); n > 0 {
+		b, w.free = w.free[n-1], w.free[:n-1]
+	}
 	w.mu.Unlock()
-	c.fill(data)
+	if b == nil {
+		b = make([]byte, ChunkSize)
+	}
+	c.fill(data, b)
 	if c.b == nil {
 		w.forget(c)
 		return nil
@@ -158,10 +168,10 @@ func (r *Reader) take(at place, data io.ReaderAt) *chunk {
 	return c
 }
 
-// fill reads the chunk. Without b it failed; an err beside b is the end of the file.
-func (c *chunk) fill(data io.ReaderAt) {
+// fill reads the chunk into b. Without its own b it failed; an err beside that is the end of
+// the file.
+func (c *chunk) fill(data io.ReaderAt, b []byte) {
 	defer close(c.ready)
-	b := make([]byte, ChunkSize)
 	n, err := data.ReadAt(b, c.index*ChunkSize)
 	if n == len(b) {
 		err = nil
@@ -184,13 +194,24 @@ func (w *Window) forget(c *chunk) {
 	}
 }
 
-// read notes that the reader has come to the end of a chunk.
-func (r *Reader) read(c *chunk) {
+// read gives a chunk back, of which the reader may have come to the end.
+func (r *Reader) read(c *chunk, end bool) {
 	r.w.mu.Lock()
 	defer r.w.mu.Unlock()
-	if _, ok := c.seen[r]; !ok {
+	c.users--
+	r.w.reclaim(c)
+	if _, ok := c.seen[r]; !ok && end {
 		c.seen[r] = struct{}{}
 		r.w.tell()
+	}
+}
+
+// reclaim takes back the memory of a chunk that nobody can come by any more. The caller
+// holds the lock.
+func (w *Window) reclaim(c *chunk) {
+	if c.gone && c.users == 0 && len(w.free) < Chunks {
+		w.free = append(w.free, c.b[:ChunkSize])
+		c.b = nil
 	}
 }
 
@@ -207,6 +228,8 @@ func (r *Reader) makeRoom() {
 		}
 		w.order = w.order[1:]
 		delete(w.known, oldest.place)
+		oldest.gone = true
+		w.reclaim(oldest)
 	}
 }
 
