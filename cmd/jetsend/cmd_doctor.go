@@ -67,10 +67,11 @@ func runDoctor(cmd *cobra.Command, a *app, args []string) error {
 			return err
 		}
 	}
-	o, err := a.sendOptions(c, to.jid, nil)
+	o, err := a.sendOptions(c, nil)
 	if err != nil {
 		return err
 	}
+	o.To = to.jid
 	account, err := c.Choose(a.selection())
 	if err != nil {
 		return err

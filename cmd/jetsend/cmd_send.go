@@ -37,6 +37,12 @@ an address with a resource (that client and no other), or a short name: from the
 contacts: section of the configuration, or from the account's list of contacts. Your
 own address sends to your other devices.
 
+Several contacts are named by --to, each for itself, and all arguments are files then.
+All who are online get them at the same time, and what they all wait for is read
+once. Who takes it more slowly than the others holds them up no longer than five
+seconds in all. Each has events and an end of its own; the exit code is the
+gravest one.
+
 FILE may be a directory, which arrives as one, with its files, directories, links
 inside it, permission bits and times; other clients than jetsend get a .tar. --exclude
 and --include say by patterns, as in .gitignore, what of it is sent; the last one that
@@ -97,6 +103,7 @@ func newSendCommand(a *app) *cobra.Command {
 			"jetsend send balcony.jpg romeo@montague.example",
 			"jetsend send --wait 1h --limit-rate 2MB *.iso nas",
 			"jetsend send ~/Pictures/verona romeo",
+			"jetsend send balcony.jpg --to romeo --to juliet@capulet.example",
 			"gpg -d verona.gpg | jetsend send --name verona.txt - romeo",
 			"jetsend send --name verona.sql --from-command nas -- pg_dump verona",
 			"jetsend send --name verona.zst --from-command nas -- bash -o pipefail -c 'pg_dump verona | zstd'",
@@ -130,35 +137,56 @@ func newSendCommand(a *app) *cobra.Command {
 	k.bool("all-or-nothing", false, "let nothing of a directory arrive unless all of it does")
 	cmd.Flags().BoolVar(&o.command, fromCommand, false, "send what the command behind -- writes, if it ends with 0")
 	cmd.Flags().BoolVar(&o.empty, "allow-empty", false, "send standard input, or what a command writes, even when it is empty")
+	cmd.Flags().StringArrayVar(&o.to, toFlag, nil, "send to `CONTACT`, and let all arguments be files; can be given again")
+	// A flag that is there: the error is for one that is not.
+	_ = cmd.RegisterFlagCompletionFunc(toFlag, func(cmd *cobra.Command, _ []string, toComplete string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		return offer(a.contactWords(cmd, toComplete), toComplete)
+	})
 	cmd.Flags().BoolVarP(&o.dry, "dry-run", "n", false, "offer nothing, only show what would be sent to whom and how")
 	return cmd
 }
 
 // sendFlags are those that are no keys of the configuration.
-type sendFlags struct{ dry, command, empty bool }
+type sendFlags struct {
+	dry, command, empty bool
+	to                  []string // the contacts, when they are not named by the last argument
+}
 
 // encryptions are the words of --encryption.
 func encryptions() []string { return []string{"auto", "jet", "jet-draft", "encrypted-file"} }
 
-// sendArgs wants at least one file, or a command, and the contact.
+// sendArgs wants at least one file, or a command, and a contact.
 func sendArgs(cmd *cobra.Command, args []string, flags sendFlags) error {
 	switch {
 	case flags.command:
-		return commandArgs(cmd, args)
+		return commandArgs(cmd, args, flags.to != nil)
+	case len(args) == 0 && flags.to != nil:
+		return usagef("no file given").hint("usage: jetsend send FILE... --to CONTACT [--to CONTACT]...")
 	case len(args) == 0:
 		return usagef("no file and no contact given").hint("usage: %s", cmd.UseLine())
-	case len(args) == 1:
+	case len(args) == 1 && flags.to == nil:
 		return usagef("a file or the contact is missing").hint("usage: %s", cmd.UseLine())
 	}
 	return nil
 }
 
+// split tells the files, the contacts and the command of the arguments.
+func (f sendFlags) split(cmd *cobra.Command, args []string) (files, whom, command []string) {
+	if f.command {
+		n := cmd.ArgsLenAtDash()
+		args, command = args[:n], args[n:]
+	}
+	if f.to != nil {
+		return args, f.to, command
+	}
+	return args[:len(args)-1], args[len(args)-1:], command
+}
+
 // runSend checks usage, then configuration, then the local files, and only
 // then goes online.
 func runSend(cmd *cobra.Command, a *app, args []string, flags sendFlags) error {
-	args, command := flags.split(args)
-	files, who := args[:len(args)-1], args[len(args)-1]
-	c, to, o, err := a.prepareSend(cmd, args, files)
+	files, whom, command := flags.split(cmd, args)
+	c, to, o, err := a.prepareSend(cmd, whom, files)
 	if err != nil {
 		return err
 	}
@@ -171,46 +199,45 @@ func runSend(cmd *cobra.Command, a *app, args []string, flags sendFlags) error {
 		defer p.Close()
 		o.Files = []source.Named{{Input: p, Name: c.Send.Name}}
 	}
-	err = a.online(cmd.Context(), c, func(ctx context.Context, e endpoint) error {
-		if err := a.settle(ctx, c, e, &to); err != nil {
+	return a.online(cmd.Context(), c, func(ctx context.Context, e endpoint) error {
+		if err := a.settleAll(ctx, c, e, to, whom); err != nil {
 			return err
 		}
-		o.To = to.jid
 		if isTerminal(a.Stdin) && slices.Contains(files, stdinArg) {
 			a.print.Note("reading from the terminal, up to Ctrl-D")
 		}
-		if flags.dry {
-			return dryRun(ctx, a, e, o)
-		}
-		a.print.Expect(len(o.Files))
-		a.print.Contact(o.To, who)
-		return e.Send(ctx, o)
+		return a.sendAll(ctx, e, o, to, flags.dry, func(i int, err error) error {
+			if flags.command { // what was not begun would be run anew
+				return err
+			}
+			return withRest(cmd, err, whom[i])
+		})
 	})
-	if flags.command { // what was not begun would be run anew
-		return err
-	}
-	return withRest(cmd, err, who)
 }
 
-// findTarget reads the configuration and finds whom the last argument means. The
-// others are files.
-func (a *app) findTarget(cmd *cobra.Command, args []string) (c *config.Config, to target, err error) {
-	files, who := args[:len(args)-1], args[len(args)-1]
+// findTargets reads the configuration and finds whom the words mean.
+func (a *app) findTargets(cmd *cobra.Command, whom, files []string) (c *config.Config, to []target, err error) {
 	c, err = a.loadConfig(cmd)
 	if err != nil {
-		return nil, to, err
+		return nil, nil, err
 	}
-	if err := swapped(cmd, c, args); err != nil {
-		return nil, to, err
+	positional := !cmd.Flags().Changed(toFlag)
+	if positional {
+		if err := swapped(cmd, c, append(slices.Clone(files), whom...)); err != nil {
+			return nil, nil, err
+		}
 	}
-	to, err = a.targetOf(c, who)
-	if (err != nil || to.jid.IsZero()) && who != "" && exists(who) { // not a name that only the list of contacts may know
-		return nil, to, usagef("the contact is missing: %q is a file", clean.Text(who)).hint("run `%s CONTACT`", typed(cmd, args...))
+	for _, who := range whom {
+		t, err := a.targetOf(c, who)
+		if positional && (err != nil || t.jid.IsZero()) && who != "" && exists(who) { // not a name that only the list of contacts may know
+			return nil, nil, usagef("the contact is missing: %q is a file", clean.Text(who)).hint("run `%s CONTACT`", typed(cmd, append(slices.Clone(files), who)...))
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		to = append(to, t)
 	}
-	if err != nil {
-		return nil, to, err
-	}
-	return c, to, twoContacts(cmd, c, files, who)
+	return c, to, contactAmongFiles(cmd, c, files, whom)
 }
 
 // withRest adds the command for what a run that was stopped had not come to.
@@ -228,10 +255,10 @@ func withRest(cmd *cobra.Command, err error, who string) error {
 }
 
 // sendOptions turns the merged configuration into what the transfer needs.
-func (a *app) sendOptions(c *config.Config, to jid.JID, files []string) (o transfer.SendOptions, err error) {
+func (a *app) sendOptions(c *config.Config, files []string) (o transfer.SendOptions, err error) {
 	s := c.Send
 	o = transfer.SendOptions{
-		To: to, Wait: s.Wait, Patient: s.Wait != config.Default().Send.Wait, LimitRate: int64(s.LimitRate), Description: s.Description,
+		Wait: s.Wait, Patient: s.Wait != config.Default().Send.Wait, LimitRate: int64(s.LimitRate), Description: s.Description,
 		Route: route.Options{Transports: c.Transports.Order, NoDirect: s.NoDirect},
 		Retry: transfer.RetryOptions{Retries: s.Retries, For: s.RetryFor}, NoResume: s.NoResume,
 		MaxSpool: int64(s.MaxSpool), HiddenName: s.RequireHiddenName, VerifiedReceipt: s.RequireVerifiedReceipt, Checksum: s.Checksum, AllOrNothing: s.AllOrNothing,
@@ -283,26 +310,26 @@ func checkFileArgs(files []string) error {
 }
 
 // prepareSend is what can be known to be wrong before anything is begun.
-func (a *app) prepareSend(cmd *cobra.Command, args, files []string) (c *config.Config, to target, o transfer.SendOptions, err error) {
+func (a *app) prepareSend(cmd *cobra.Command, whom, files []string) (c *config.Config, to []target, o transfer.SendOptions, err error) {
 	if err := checkFileArgs(files); err != nil {
-		return nil, to, o, err
+		return nil, nil, o, err
 	}
 	if slices.Contains(files, stdinArg) {
 		if err := a.claim(theData, stdinArg); err != nil {
-			return nil, to, o, err
+			return nil, nil, o, err
 		}
 	}
-	if c, to, err = a.findTarget(cmd, args); err != nil {
-		return nil, to, o, err
+	if c, to, err = a.findTargets(cmd, whom, files); err != nil {
+		return nil, nil, o, err
 	}
-	if o, err = a.sendOptions(c, to.jid, files); err == nil {
+	if o, err = a.sendOptions(c, files); err == nil {
 		err = insecureSend(cmd, c.Send, &o)
 	}
-	if err != nil {
-		return nil, to, o, err
+	if err == nil {
+		_, err = c.Choose(a.selection())
 	}
-	if _, err := c.Choose(a.selection()); err != nil {
-		return nil, to, o, err
+	if err != nil {
+		return nil, nil, o, err
 	}
 	return c, to, o, checkReadable(files)
 }
@@ -386,26 +413,43 @@ func swapped(cmd *cobra.Command, c *config.Config, args []string) error {
 		hint("run `%s`", typed(cmd, append(slices.Clone(args[1:]), first)...))
 }
 
-// twoContacts recognises `send FILE CONTACT CONTACT`, which is not sent to both.
-func twoContacts(cmd *cobra.Command, c *config.Config, files []string, who string) error {
+// contactAmongFiles recognises `send FILE CONTACT CONTACT`, and a contact beside --to.
+func contactAmongFiles(cmd *cobra.Command, c *config.Config, files, whom []string) error {
 	for i, f := range files {
-		if len(files) == 1 || exists(f) {
+		if f == stdinArg || exists(f) || len(files) == 1 && !cmd.Flags().Changed(toFlag) {
 			continue
 		}
 		if _, err := resolveContact(c, f); err != nil {
 			continue
 		}
 		rest := slices.Delete(slices.Clone(files), i, i+1)
-		return usagef("%s is a contact and no file: one command sends to one contact", clean.Text(f)).
-			hint("run `%s`, then `%s`", typed(cmd, append(slices.Clone(rest), f)...), typed(cmd, append(rest, who)...))
+		if len(rest) == 0 {
+			rest = []string{"FILE"}
+		}
+		return usagef("%s is a contact and no file: to send to several contacts, name each with --%s", clean.Text(f), toFlag).
+			hint("run `%s`", typedTo(cmd, rest, append(slices.Clone(whom), f)))
 	}
 	return nil
 }
 
-// typed is the command with the flags that were given and other arguments.
+// typedTo is the command with the flags that were given, for other files and contacts.
+func typedTo(cmd *cobra.Command, files, whom []string) string {
+	line := typed(cmd, files...)
+	for _, who := range whom {
+		line += " --" + toFlag + " " + clean.Argument(who)
+	}
+	return line
+}
+
+// typed is the command with the flags that were given, but for the contacts, and other
+// arguments.
 func typed(cmd *cobra.Command, args ...string) string {
 	line := []string{"jetsend", "send"}
-	cmd.Flags().Visit(func(f *pflag.Flag) { line = append(line, flagText(f)...) })
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if f.Name != toFlag {
+			line = append(line, flagText(f)...)
+		}
+	})
 	for _, arg := range args {
 		line = append(line, clean.Argument(arg))
 	}

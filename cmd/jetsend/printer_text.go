@@ -136,7 +136,10 @@ func (p *textPrinter) Contact(of jid.JID, name string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !strings.Contains(name, "@") { // which would be the address once more
-		p.names = map[string]string{of.Bare().String(): clean.Text(name)}
+		if p.names == nil {
+			p.names = make(map[string]string)
+		}
+		p.names[of.Bare().String()] = clean.Text(name)
 	}
 }
 

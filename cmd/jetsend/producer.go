@@ -130,23 +130,19 @@ func (p *producer) Close() {
 	sweepUp(p.cmd)
 }
 
-// commandArgs wants the contact, and the command behind "--".
-func commandArgs(cmd *cobra.Command, args []string) error {
+// commandArgs wants the contact, unless it is named by a flag, and the command behind "--".
+func commandArgs(cmd *cobra.Command, args []string, named bool) error {
+	contacts := 1
+	if named {
+		contacts = 0
+	}
 	switch dash := cmd.ArgsLenAtDash(); {
 	case dash < 0 || dash == len(args):
 		return usagef("the command is missing: it goes behind --, as it is, and no shell looks at it").hint(producerUsage)
-	case dash == 0:
+	case dash < contacts:
 		return usagef("the contact is missing").hint(producerUsage)
-	case dash > 1:
+	case dash > contacts:
 		return usagef("--%s takes no files", fromCommand).hint(producerUsage)
 	}
 	return nil
-}
-
-// split takes the command off the arguments, if there is one.
-func (f sendFlags) split(args []string) (rest, command []string) {
-	if f.command {
-		return args[:1], args[1:]
-	}
-	return args, nil
 }

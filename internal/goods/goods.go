@@ -16,6 +16,7 @@ import (
 	"jetsend/internal/outset"
 	"jetsend/internal/profile"
 	"jetsend/internal/source"
+	"jetsend/internal/together"
 )
 
 // Goods are what is sent.
@@ -31,6 +32,8 @@ type Order struct {
 	Limits source.Limits // of an input
 	// Sets says that it may go as a set, and Checksum that all of that is read before.
 	Sets, Checksum bool
+	// Reader reads it together with others who send the same; nil: alone.
+	Reader *together.Reader
 }
 
 // Opener opens goods.
@@ -63,6 +66,7 @@ func (o Opener) Open(ctx context.Context, of Order) (*Goods, error) {
 	if err != nil {
 		return nil, failure(ctx, err)
 	}
+	s.ReadBy(of.Reader)
 	return &Goods{[]*source.Source{s.Source()}, s}, nil
 }
 
@@ -91,6 +95,9 @@ func (o Opener) Apart(ctx context.Context, of Order) (*Goods, error) {
 		if _, text := s.Renamed(); text != "" {
 			o.Warn(text)
 		}
+	}
+	for _, s := range all {
+		s.ReadBy(of.Reader)
 	}
 	return &Goods{Sources: all}, nil
 }

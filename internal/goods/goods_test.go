@@ -3,6 +3,7 @@ package goods
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 	"jetsend/internal/outset"
 	"jetsend/internal/source"
 	"jetsend/internal/state"
+	"jetsend/internal/together"
 )
 
 // opener opens goods in an empty state, and says what it warns of.
@@ -133,4 +135,78 @@ func TestCheckTexts(t *testing.T) {
 	if err := CheckTexts(strings.Repeat("x", 1<<20), nil); !errors.As(err, &f) || f.Code != exitcode.Usage {
 		t.Errorf("a long description: %v", err)
 	}
+}
+
+// TestTogether: what two sends read at the same time, as a set or each file for itself, is read once, whoever
+// is first; what was changed between is another file.
+func TestTogether(t *testing.T) {
+	o, _ := opener(t)
+	named := two(t)
+	w := together.New()
+	for _, sets := range []bool{true, false} {
+		var all []*Goods
+		var files []io.ReaderAt
+		var readers []*together.Reader
+		for range 2 {
+			r := w.Join(t.Context())
+			readers = append(readers, r)
+			g, err := o.Open(t.Context(), Order{To: jid.MustParse("juliet@jet.test"), Files: named, Sets: sets, Reader: r})
+			if err != nil {
+				t.Fatal(err)
+			}
+			all, files = append(all, g), append(files, opened(t, g))
+		}
+		first := content(t, files[0])
+		// Of the file that both have open only the length is looked at: what is read of it
+		// afterwards was kept.
+		if err := os.WriteFile(named[0].Path, []byte("ONE"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := content(t, files[1]); got != first {
+			t.Errorf("sets %t: %q, and %q before", sets, got, first)
+		}
+		g, err := o.Open(t.Context(), Order{Files: named[:1], Reader: readers[0]})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := content(t, opened(t, g)); got != "ONE" {
+			t.Errorf("sets %t: changed: %q", sets, got)
+		}
+		g.Close()
+		for i, g := range all {
+			g.Close()
+			readers[i].Leave()
+		}
+		if err := os.WriteFile(named[0].Path, []byte("one"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// opened is the first file of goods.
+func opened(t *testing.T, g *Goods) io.ReaderAt {
+	t.Helper()
+	if g.Set == nil {
+		return g.Sources[0].Data
+	}
+	for {
+		it, err := g.Set.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c, err := g.Set.Open(&it); err == nil {
+			t.Cleanup(func() { _ = c.Close() })
+			return c
+		}
+	}
+}
+
+func content(t *testing.T, r io.ReaderAt) string {
+	t.Helper()
+	b := make([]byte, 10)
+	n, err := r.ReadAt(b, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		t.Fatal(err)
+	}
+	return string(b[:n])
 }

@@ -40,6 +40,15 @@ func (ix *Index) Open(it *set.Item) (set.Content, error) {
 	return &content{f, a}, nil
 }
 
+// Called is a name of an item's file as it was listed, by which nothing else is called.
+func (ix *Index) Called(it *set.Item) string {
+	o, ok := it.Origin.(*origin)
+	if !ok {
+		return ""
+	}
+	return fmt.Sprintf("%s\x00%q\x00%d\x00%d\x00%d\x00%d", ix.args[o.arg].Path, it.Entry.Path, o.dev, o.ino, it.Entry.Size, it.Entry.MTime.UnixNano())
+}
+
 func (ix *Index) open(a *Arg, path []string) (*os.File, facts, error) {
 	if !a.Directory {
 		return openFile(a.Path)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -22,6 +23,7 @@ import (
 	"jetsend/internal/profile"
 	"jetsend/internal/set"
 	"jetsend/internal/source"
+	"jetsend/internal/together"
 )
 
 // Fits reports whether what is named goes as a set to a contact who takes them: more than
@@ -48,7 +50,29 @@ type Lister struct {
 type Set struct {
 	*index.Index
 	listed time.Time // before the first look
+	reader *together.Reader
 }
+
+// ReadBy has the files of the set read by a reader, together with all who send the same.
+func (s *Set) ReadBy(r *together.Reader) { s.reader = r }
+
+// Open implements [set.Listing].
+func (s *Set) Open(it *set.Item) (set.Content, error) {
+	c, err := s.Index.Open(it)
+	if err != nil || s.reader == nil {
+		return c, err
+	}
+	return shared{c, s.reader.Share(s.Called(it), c)}, nil
+}
+
+// shared is a file that is read together with others.
+type shared struct {
+	set.Content
+	reads io.ReaderAt
+}
+
+// ReadAt implements [io.ReaderAt].
+func (s shared) ReadAt(p []byte, off int64) (int, error) { return s.reads.ReadAt(p, off) }
 
 // List lists what is named, to be sent to a contact. checksum has it all read. An argument
 // that cannot be opened is an error.
@@ -67,7 +91,7 @@ func (l Lister) list(ctx context.Context, to jid.JID, named []source.Named, opt 
 	if err != nil {
 		return nil, err
 	}
-	return &Set{ix, now}, nil
+	return &Set{Index: ix, listed: now}, nil
 }
 
 // Again lists a set that was sent before, as it is now.

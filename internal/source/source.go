@@ -10,11 +10,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"time"
 
 	"jetsend/internal/journal"
+	"jetsend/internal/together"
 )
 
 // ErrChanged means that it is not what was opened, or offered, any more.
@@ -55,6 +57,25 @@ type Source struct {
 
 	spool *spooled // nil for everything but an input
 }
+
+// ReadBy has the source read by a reader, together with all who send the same. What was read
+// from an input is in a file of each transfer.
+func (s *Source) ReadBy(r *together.Reader) {
+	if r == nil || s.spool != nil {
+		return
+	}
+	name := fmt.Sprintf("%s\x00%x\x00%x\x00%d\x00%d", s.Path, s.Origin, s.Manifest(), s.Size, s.MTime.UnixNano())
+	s.Data = shared{s.Data, r.Share(name, s.Data)}
+}
+
+// shared is data that are read together with others.
+type shared struct {
+	Data
+	reads io.ReaderAt
+}
+
+// ReadAt implements [io.ReaderAt].
+func (s shared) ReadAt(p []byte, off int64) (int, error) { return s.reads.ReadAt(p, off) }
 
 // Close closes sources. The copy that was read from an input is removed, unless its
 // transfer may go on (see [Source.Settled]).

@@ -107,7 +107,11 @@ func (o Opener) Read(ctx context.Context, in io.Reader, name string, limits Limi
 		return nil, fmt.Errorf("spool input: %w", err)
 	}
 	id := uuid.NewString()
-	f, err := spool.Create(ctx, in, o.Spools, id, limits.MaxSize)
+	create := func() (*spool.File, error) { return spool.Create(ctx, in, o.Spools, id, limits.MaxSize) }
+	if several, ok := in.(*Input); ok {
+		create = func() (*spool.File, error) { return several.create(ctx, o.Spools, id, limits.MaxSize) }
+	}
+	f, err := create()
 	if err != nil {
 		return nil, err
 	}

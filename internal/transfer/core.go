@@ -10,6 +10,7 @@ import (
 
 	"jetsend/internal/contact"
 	"jetsend/internal/crypto"
+	"jetsend/internal/event"
 	"jetsend/internal/fault"
 	"jetsend/internal/jingle"
 	"jetsend/internal/jingle/ibb"
@@ -38,6 +39,7 @@ type core struct {
 	journal *journal.Journal
 
 	announced atomic.Bool               // the first login is done
+	told      sync.Once                 // that we are online
 	back      atomic.Pointer[time.Time] // of the latest login after the first
 	upkeep    *upkeep.Upkeep
 	book      *tally.Book // the sets that have not ended
@@ -45,6 +47,11 @@ type core struct {
 	receiving stream.Rate
 	routes    *route.Finder
 	tasks     sync.WaitGroup
+}
+
+// tellOnline reports that the account is online, once for all that a run does.
+func (e *core) tellOnline() {
+	e.told.Do(func() { e.cfg.Report(event.Online{JID: e.sess.JID().String()}) })
 }
 
 // unreachable is the loss of the server as the end of a run.

@@ -33,7 +33,7 @@ func (e *core) opener() goods.Opener {
 func (opt SendOptions) order() goods.Order {
 	return goods.Order{
 		To: opt.To, Files: opt.Files, Limits: source.Limits{MaxSize: opt.MaxSpool, Empty: opt.AllowEmpty},
-		Sets: !opt.AllOrNothing && opt.Encryption == dialect.ChooseBest, Checksum: opt.Checksum,
+		Sets: !opt.AllOrNothing && opt.Encryption == dialect.ChooseBest, Checksum: opt.Checksum, Reader: opt.Reader,
 	}
 }
 

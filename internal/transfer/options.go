@@ -19,6 +19,7 @@ import (
 	"jetsend/internal/route"
 	"jetsend/internal/session"
 	"jetsend/internal/source"
+	"jetsend/internal/together"
 )
 
 // Config says how an account goes online.
@@ -94,6 +95,8 @@ type SendOptions struct {
 	AllowEmpty bool
 	Retry      RetryOptions
 	NoResume   bool // begin anew even when the same send was interrupted
+	// Reader reads the files together with other sends of this run; nil: alone.
+	Reader *together.Reader
 }
 
 // RetryOptions bound how a run goes on by itself after an interruption.

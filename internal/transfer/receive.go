@@ -114,7 +114,7 @@ func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
 	if err := e.sess.Appear(ctx); err != nil && conversation.Gone(e.sess) {
 		return e.unreachable()
 	}
-	e.cfg.Report(event.Online{JID: e.sess.JID().String()})
+	e.tellOnline()
 	err = r.run(ctx)
 	e.receiver.Store(nil)
 	r.end(fault.ErrStreamLost)

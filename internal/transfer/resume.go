@@ -21,7 +21,7 @@ import (
 func (e *Endpoint) Resume(ctx context.Context, opt ResumeOptions) error {
 	e.limitRate(opt.LimitRate)
 	e.routes.Prepare(opt.Route)
-	e.cfg.Report(event.Online{JID: e.sess.JID().String()})
+	e.tellOnline()
 	if !opt.Named { // a user who names one wants it, however old it is
 		e.rows().Expire(ctx, e.cfg.KeepFor)
 	}

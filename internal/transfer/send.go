@@ -42,7 +42,7 @@ func (e *Endpoint) Send(ctx context.Context, opt SendOptions) error {
 		return err
 	}
 	defer func() { g.Close() }() // whatever they are then
-	e.cfg.Report(event.Online{JID: e.sess.JID().String()})
+	e.tellOnline()
 	if opt.Encryption == dialect.ChoosePlaintext {
 		e.cfg.Report(event.Warning{Text: sendsPlaintext})
 	}

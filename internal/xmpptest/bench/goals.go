@@ -63,7 +63,7 @@ func sets(ctx context.Context, w io.Writer, o options) (err error) {
 	for _, m := range []struct {
 		name    string
 		measure func(context.Context) error
-	}{{"many", g.many}, {"some", g.some}, {"far", g.far}, {"inband", g.farInband}, {"inside", g.inside}, {"huge", g.huge}} {
+	}{{"many", g.many}, {"some", g.some}, {"far", g.far}, {"inband", g.farInband}, {"inside", g.inside}, {"several", g.toSeveral}, {"huge", g.huge}} {
 		if o.sets != "" && o.sets != "all" && o.sets != m.name {
 			continue
 		}

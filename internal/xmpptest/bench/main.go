@@ -51,7 +51,7 @@ func main() {
 	flag.Int64Var(&o.inband, "inband", 4<<20, "bytes to send in-band, which is slower")
 	flag.IntVar(&o.runs, "runs", 3, "how often each is measured, by turns")
 	flag.IntVar(&o.entries, "entries", 1_000_000, "how many empty files a folder has; 0: it is left out")
-	flag.StringVar(&o.sets, "sets", "", "measure sets alone: all, or one of many, some, far, inband, inside and huge")
+	flag.StringVar(&o.sets, "sets", "", "measure sets alone: all, or one of many, some, far, inband, inside, several and huge")
 	flag.Parse()
 	o.path = os.Getenv("PATH")
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
