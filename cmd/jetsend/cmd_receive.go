@@ -133,6 +133,7 @@ func runReceive(cmd *cobra.Command, a *app) error {
 	defer context.AfterFunc(stop, cancel)()
 	e, err := a.connect(login, c, func(dial *dialOptions) {
 		dial.Receiver, dial.Priority, dial.Report, dial.Output = true, int8(c.Receive.Priority), d.report, o.Out != nil
+		dial.Connection = d.connection
 	})
 	if err != nil && stop.Err() != nil && ctx.Err() == nil {
 		return nil // told to stop before anything had begun
@@ -148,7 +149,7 @@ func runReceive(cmd *cobra.Command, a *app) error {
 	var meeting sync.WaitGroup
 	defer meeting.Wait()
 	meeting.Go(func() { e.Meet(running) })
-	defer d.attend(running, e.Alive)()
+	defer d.attend(running, e)()
 	defer end()
 	where := "in " + clean.Text(o.Dir)
 	if o.Out != nil {

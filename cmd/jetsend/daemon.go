@@ -13,6 +13,7 @@ import (
 
 	"jetsend/internal/config"
 	"jetsend/internal/event"
+	"jetsend/internal/status"
 	"jetsend/internal/transfer"
 )
 
@@ -35,6 +36,15 @@ type daemon struct {
 	state  string        // for status
 	drain  time.Duration // in force
 	ending bool
+
+	doing   *status.Collector
+	since   time.Time
+	control sync.Mutex // held while the rate or the pause is changed
+	// These belong to mu: what is in force, and what the configuration says of it.
+	paused     bool
+	rate       int64
+	limited    bool // the rate was set by a request
+	configured int64
 }
 
 // farewell is the time for what comes after --drain: sessions and releases come
@@ -51,13 +61,14 @@ func (a *app) newDaemon(cmd *cobra.Command, c *config.Config, stop context.Cance
 	return &daemon{
 		a: a, cmd: cmd, conf: c, account: account, notify: newNotifier(a.Env), stop: stop,
 		changes: make(chan transfer.Change), hangup: a.signals.hangups(), terminal: a.interactive(), up: make(chan struct{}),
-		drain: c.Receive.Drain,
+		drain: c.Receive.Drain, doing: status.New(a.now), since: a.now().UTC(), rate: int64(c.Receive.LimitRate), configured: int64(c.Receive.LimitRate),
 	}, nil
 }
 
 // report passes an event on and keeps the manager informed.
 func (d *daemon) report(e event.Event) {
 	d.a.print.Event(e)
+	d.doing.Event(e)
 	switch e := e.(type) {
 	case event.Online:
 		d.mu.Lock()
@@ -82,11 +93,20 @@ func (d *daemon) stopping() {
 	d.notify.stopping(within)
 }
 
-// attend has run at work until ctx ends; wait waits for its end.
-func (d *daemon) attend(ctx context.Context, alive func(context.Context) error) (wait func()) {
-	var task sync.WaitGroup
-	task.Go(func() { d.run(ctx, alive) })
-	return task.Wait
+// attend has run and answer at work until ctx ends; wait waits for their end.
+func (d *daemon) attend(ctx context.Context, e endpoint) (wait func()) {
+	var tasks sync.WaitGroup
+	tasks.Go(func() { d.run(ctx, e.Alive) })
+	if s := d.listen(e); s != nil { // now, so that it is there for who has read that we are online
+		tasks.Go(func() {
+			select {
+			case <-d.up: // before, nothing could be held
+			case <-ctx.Done():
+			}
+			s.Serve(ctx)
+		})
+	}
+	return tasks.Wait
 }
 
 // run sees to signals and to the manager until ctx ends.
@@ -156,6 +176,9 @@ func (d *daemon) apply(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	d.control.Lock()
+	defer d.control.Unlock()
+	o.LimitRate = d.keepRate(o.LimitRate)
 	applied := make(chan struct{})
 	select {
 	case d.changes <- transfer.Change{Options: o, Applied: applied}:
