@@ -50,9 +50,9 @@ func newStatusCommand(a *app) *cobra.Command {
 			Use: "pause", Short: "Let no file move until `status resume`",
 			Long: `Stop the bytes of all transfers of the running receive, in both directions. What
 runs keeps its connections; offers that come wait for their answer, and what was
-interrupted is not asked for. The other ends notice nothing for a minute. Then they
-take the path for lost; a jetsend send offers the file again and waits for the answer,
-for its --answer-timeout, and goes on where it stopped after "jetsend status resume".
+interrupted is not asked for. The other ends notice nothing for a minute at least. Then
+they take the path for lost; a jetsend send offers the file again and waits for the
+answer, for its --answer-timeout, and goes on where it stopped after "jetsend status resume".
 Other clients than a jetsend give up. When the command ends, no byte moves but those
 that are on their way. SIGTERM ends a paused receive as any other.
 

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"jetsend/internal/config"
+	"jetsend/internal/desktop"
 	"jetsend/internal/event"
 	"jetsend/internal/status"
 	"jetsend/internal/transfer"
@@ -39,9 +40,11 @@ type daemon struct {
 
 	doing   *status.Collector
 	since   time.Time
-	control sync.Mutex // held while the rate or the pause is changed
+	desk    *desktop.Notifier // nil: there is none
+	control sync.Mutex        // held while the rate or the pause is changed
 	// These belong to mu: what is in force, and what the configuration says of it.
 	paused     bool
+	notifying  bool
 	rate       int64
 	limited    bool // the rate was set by a request
 	configured int64
@@ -61,7 +64,7 @@ func (a *app) newDaemon(cmd *cobra.Command, c *config.Config, stop context.Cance
 	return &daemon{
 		a: a, cmd: cmd, conf: c, account: account, notify: newNotifier(a.Env), stop: stop,
 		changes: make(chan transfer.Change), hangup: a.signals.hangups(), terminal: a.interactive(), up: make(chan struct{}),
-		drain: c.Receive.Drain, doing: status.New(a.now), since: a.now().UTC(), rate: int64(c.Receive.LimitRate), configured: int64(c.Receive.LimitRate),
+		drain: c.Receive.Drain, desk: desktop.New(desktop.Address(a.Env), a.log), notifying: c.Receive.Notify, doing: status.New(a.now), since: a.now().UTC(), rate: int64(c.Receive.LimitRate), configured: int64(c.Receive.LimitRate),
 	}, nil
 }
 
@@ -69,6 +72,7 @@ func (a *app) newDaemon(cmd *cobra.Command, c *config.Config, stop context.Cance
 func (d *daemon) report(e event.Event) {
 	d.a.print.Event(e)
 	d.doing.Event(e)
+	d.show(e)
 	switch e := e.(type) {
 	case event.Online:
 		d.mu.Lock()
@@ -97,6 +101,7 @@ func (d *daemon) stopping() {
 func (d *daemon) attend(ctx context.Context, e endpoint) (wait func()) {
 	var tasks sync.WaitGroup
 	tasks.Go(func() { d.run(ctx, e.Alive) })
+	tasks.Go(func() { d.desk.Run(ctx) })
 	if s := d.listen(e); s != nil { // now, so that it is there for who has read that we are online
 		tasks.Go(func() {
 			select {
@@ -172,6 +177,7 @@ func (d *daemon) apply(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	d.asking(&o)
 	account, err := c.Choose(d.a.selection())
 	if err != nil {
 		return err
@@ -184,7 +190,7 @@ func (d *daemon) apply(ctx context.Context) error {
 	case d.changes <- transfer.Change{Options: o, Applied: applied}:
 		<-applied
 		d.mu.Lock()
-		d.drain = o.Drain
+		d.drain, d.notifying = o.Drain, c.Receive.Notify
 		d.mu.Unlock()
 	case <-ctx.Done():
 		return errStopping

@@ -228,7 +228,12 @@ func (a *app) connect(ctx context.Context, c *config.Config, change func(*dialOp
 
 // online goes online, lets do its work, and hangs up.
 func (a *app) online(ctx context.Context, c *config.Config, do func(context.Context, endpoint) error) error {
-	e, err := a.connect(ctx, c, nil)
+	return a.onlineAs(ctx, c, nil, do)
+}
+
+// onlineAs is online with other options; change may be nil.
+func (a *app) onlineAs(ctx context.Context, c *config.Config, change func(*dialOptions), do func(context.Context, endpoint) error) error {
+	e, err := a.connect(ctx, c, change)
 	if err != nil {
 		return err
 	}
