@@ -20,6 +20,7 @@ PORTABLE = $(addprefix ./internal/,archive/... backoff/... clean/... config/... 
 ARCHES  ?=
 # A release tag, when there is one; otherwise the build information says it.
 VERSION ?= $(shell git describe --tags --dirty 2>/dev/null)
+LDFLAGS = -s -w $(if $(VERSION),-X main.version=$(VERSION))
 # SQLite, translated from C, and the arithmetic of Curve25519 are not looked into for
 # races: it would take many times as long, and what we do with them is seen all the same.
 # Go's own linker takes half as long as gcc, for each of some forty test binaries.
@@ -59,7 +60,7 @@ export GOFLAGS += -buildvcs=$(shell git rev-parse HEAD >/dev/null 2>&1 && echo t
 .PHONY: build test check unit rest race flakes fuzz lint demo interop nat windows bench torture soak simulate simulate-faults mutations install uninstall deb dist dist-check platforms portable arches clean help
 
 build: ## build the static binary bin/jetsend
-	$(GO) build -trimpath -ldflags '-s -w $(if $(VERSION),-X main.version=$(VERSION))' -o bin/jetsend ./cmd/jetsend
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/jetsend ./cmd/jetsend
 
 test: check lint fuzz race rest ## everything that must pass before a change is taken
 
@@ -151,10 +152,10 @@ deb: $(if $(BINARY),,build) ## a Debian package in bin/
 	@packaging/deb/build $(BIN) $(DEBDIR)
 
 dist: ## what is released, for all platforms (ONLY="linux/amd64 darwin/arm64" for some), in DIST
-	@GO='$(GO)' VERSION='$(VERSION)' scripts/dist $(DIST) $(ONLY)
+	@GO='$(GO)' LDFLAGS='$(LDFLAGS)' scripts/dist $(DIST) $(ONLY)
 
 dist-check: ## build what is released twice, in two clones of this commit, and compare
-	@GO='$(GO)' VERSION='$(VERSION)' scripts/dist-check $(DIST) $(ONLY)
+	@GO='$(GO)' LDFLAGS='$(LDFLAGS)' scripts/dist-check $(DIST) $(ONLY)
 
 platforms: ## go vet of program and tests for each system that is released for
 	@GO='$(GO)' scripts/platforms

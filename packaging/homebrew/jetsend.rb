@@ -1,4 +1,5 @@
-# A formula that builds from source. `url` and `sha256` are those of the source of a release.
+# A formula that builds from source. `make dist RELEASE_URL=URL` writes one with the `url` and
+# the `sha256` of the source that it has packed.
 class Jetsend < Formula
   desc "Send files to XMPP contacts, end-to-end encrypted"
   homepage "https://jetsend.invalid/"
