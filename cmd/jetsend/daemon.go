@@ -41,7 +41,8 @@ type daemon struct {
 	doing   *status.Collector
 	since   time.Time
 	desk    *desktop.Notifier // nil: there is none
-	control sync.Mutex        // held while the rate or the pause is changed
+	holding sync.Mutex        // held while the pause is changed
+	control sync.Mutex        // held while the rate is changed, which a reload does, too
 	// These belong to mu: what is in force, and what the configuration says of it.
 	paused     bool
 	notifying  bool

@@ -166,13 +166,13 @@ func (d *daemon) snapshot(e endpoint) status.Snapshot {
 
 // hold stops all bytes, or lets them go on; then it tells so.
 func (d *daemon) hold(e endpoint, on bool, send func(any) error) error {
-	d.control.Lock()
+	d.holding.Lock()
 	e.Hold(on)
 	d.mu.Lock()
 	was, text, ending := d.paused, d.state, d.ending
 	d.paused = on
 	d.mu.Unlock()
-	d.control.Unlock()
+	d.holding.Unlock()
 	d.doing.Touch()
 	if on {
 		text = "paused: no file moves until `" + d.a.again("status", "resume") + "`"
