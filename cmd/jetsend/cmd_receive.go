@@ -67,6 +67,9 @@ JETSEND_TRANSFER, JETSEND_VERIFIED and JETSEND_SHA256 (when it was computed); it
 standard input has the "received" event as JSON. It has 15 minutes. Its exit status
 is told, and changes nothing about the transfer.
 
+In a graphical session (of freedesktop.org's kind) the desktop shows what has arrived,
+what has failed for good, and that an offer waits for a yes; --no-notify does not.
+
 SIGTERM lets running transfers end within --drain and exits with 0; a second one
 stops at once. SIGINT (Ctrl-C) stops at once. SIGHUP reads the configuration again,
 for the offers from then on, and begins a new log file.`
@@ -100,6 +103,7 @@ func newReceiveCommand(a *app) *cobra.Command {
 	k.choice("on-conflict", d.OnConflict, "when the name is taken", "rename", "skip", "overwrite", "update")
 	k.bool("per-sender", false, "put the files of each contact into a folder of their own")
 	k.value(&filePath{home: a.home, none: true}, "exec", "run the executable `PATH` for each file that has arrived; empty: none")
+	k.notify()
 	cmd.Flags().Bool("stdout", false, "write the file to standard output; with --once")
 	k.transport()
 	k.bool("no-direct", false, "make no direct connection to the contact")
@@ -127,12 +131,14 @@ func runReceive(cmd *cobra.Command, a *app) error {
 		return err
 	}
 	o.Stop, o.Changes = stop.Done(), d.changes
+	d.asking(&o)
 	defer context.AfterFunc(stop, d.stopping)()
 	login, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(stop, cancel)()
 	e, err := a.connect(login, c, func(dial *dialOptions) {
 		dial.Receiver, dial.Priority, dial.Report, dial.Output = true, int8(c.Receive.Priority), d.report, o.Out != nil
+		dial.Connection = d.connection
 	})
 	if err != nil && stop.Err() != nil && ctx.Err() == nil {
 		return nil // told to stop before anything had begun
@@ -148,7 +154,7 @@ func runReceive(cmd *cobra.Command, a *app) error {
 	var meeting sync.WaitGroup
 	defer meeting.Wait()
 	meeting.Go(func() { e.Meet(running) })
-	defer d.attend(running, e.Alive)()
+	defer d.attend(running, e)()
 	defer end()
 	where := "in " + clean.Text(o.Dir)
 	if o.Out != nil {

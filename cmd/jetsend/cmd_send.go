@@ -86,6 +86,16 @@ The contact must be online with a client that takes encrypted files, such as
 all clients that are online have answered that they take none, send ends at once
 with 7; with another --wait than the usual one it says so and waits.
 
+--on-complete PATH runs an executable once at the end of each file and directory,
+without arguments, where send was run. Its environment has JETSEND_EVENT (sent, failed),
+JETSEND_PATH (of the file; empty for an input), JETSEND_KIND (file, directory, input),
+JETSEND_NAME, JETSEND_TO (address), JETSEND_PEER (with resource), JETSEND_TRANSFER,
+JETSEND_CODE (the exit code that it would be alone), and of what was sent JETSEND_SIZE,
+JETSEND_SHA256 (with --checksum) and JETSEND_VERIFIED_BY_PEER, of what was not
+JETSEND_REASON and JETSEND_RESUMABLE; its standard input has the event as JSON. It has 15
+minutes. Its exit status is told, and changes nothing. It is not run when send fails
+before there is a transfer, as when the contact is not online.
+
 --dry-run does all that comes before the offer, and writes to standard output what
 would be sent to whom and how; of a directory that was sent whole before, also what has
 become of it since. The contact notices nothing but a question what its
@@ -133,6 +143,7 @@ func newSendCommand(a *app) *cobra.Command {
 	k.patterns()
 	k.size("max-spool", 0, "take no more than this from standard input, like 20GB; 0: what fits")
 	k.string("description", "", "a line of `TEXT` for the receiver")
+	k.value(&filePath{home: a.home, none: true}, "on-complete", "run the executable `PATH` at the end of each file, sent or failed; empty: none")
 	k.bool("checksum", false, "compute SHA-256 at both ends and show it")
 	k.bool("all-or-nothing", false, "let nothing of a directory arrive unless all of it does")
 	cmd.Flags().BoolVar(&o.command, fromCommand, false, "send what the command behind -- writes, if it ends with 0")
@@ -199,7 +210,13 @@ func runSend(cmd *cobra.Command, a *app, args []string, flags sendFlags) error {
 		defer p.Close()
 		o.Files = []source.Named{{Input: p, Name: c.Send.Name}}
 	}
-	return a.online(cmd.Context(), c, func(ctx context.Context, e endpoint) error {
+	h, err := a.hook("--on-complete", c.Send.OnComplete)
+	if err != nil {
+		return err
+	}
+	told := a.completions(cmd.Context(), c, h, o.Files)
+	defer told.wait()
+	return a.onlineAs(cmd.Context(), c, told.report, func(ctx context.Context, e endpoint) error {
 		if err := a.settleAll(ctx, c, e, to, whom); err != nil {
 			return err
 		}

@@ -215,7 +215,7 @@ func (a *app) completerOf(f *pflag.Flag) completer {
 		return func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
 			return nil, cobra.ShellCompDirectiveFilterDirs
 		}
-	case "config", "log-file", "exec":
+	case "config", "log-file", "exec", "on-complete":
 		return nil
 	}
 	if f.Value.Type() == "bool" {

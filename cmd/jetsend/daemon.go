@@ -12,7 +12,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"jetsend/internal/config"
+	"jetsend/internal/desktop"
 	"jetsend/internal/event"
+	"jetsend/internal/status"
 	"jetsend/internal/transfer"
 )
 
@@ -35,6 +37,18 @@ type daemon struct {
 	state  string        // for status
 	drain  time.Duration // in force
 	ending bool
+
+	doing   *status.Collector
+	since   time.Time
+	desk    *desktop.Notifier // nil: there is none
+	holding sync.Mutex        // held while the pause is changed
+	control sync.Mutex        // held while the rate is changed, which a reload does, too
+	// These belong to mu: what is in force, and what the configuration says of it.
+	paused     bool
+	notifying  bool
+	rate       int64
+	limited    bool // the rate was set by a request
+	configured int64
 }
 
 // farewell is the time for what comes after --drain: sessions and releases come
@@ -51,13 +65,15 @@ func (a *app) newDaemon(cmd *cobra.Command, c *config.Config, stop context.Cance
 	return &daemon{
 		a: a, cmd: cmd, conf: c, account: account, notify: newNotifier(a.Env), stop: stop,
 		changes: make(chan transfer.Change), hangup: a.signals.hangups(), terminal: a.interactive(), up: make(chan struct{}),
-		drain: c.Receive.Drain,
+		drain: c.Receive.Drain, desk: desktop.New(desktop.Address(a.Env), a.log), notifying: c.Receive.Notify, doing: status.New(a.now), since: a.now().UTC(), rate: int64(c.Receive.LimitRate), configured: int64(c.Receive.LimitRate),
 	}, nil
 }
 
 // report passes an event on and keeps the manager informed.
 func (d *daemon) report(e event.Event) {
 	d.a.print.Event(e)
+	d.doing.Event(e)
+	d.show(e)
 	switch e := e.(type) {
 	case event.Online:
 		d.mu.Lock()
@@ -82,11 +98,21 @@ func (d *daemon) stopping() {
 	d.notify.stopping(within)
 }
 
-// attend has run at work until ctx ends; wait waits for its end.
-func (d *daemon) attend(ctx context.Context, alive func(context.Context) error) (wait func()) {
-	var task sync.WaitGroup
-	task.Go(func() { d.run(ctx, alive) })
-	return task.Wait
+// attend has run and answer at work until ctx ends; wait waits for their end.
+func (d *daemon) attend(ctx context.Context, e endpoint) (wait func()) {
+	var tasks sync.WaitGroup
+	tasks.Go(func() { d.run(ctx, e.Alive) })
+	tasks.Go(func() { d.desk.Run(ctx) })
+	if s := d.listen(e); s != nil { // now, so that it is there for who has read that we are online
+		tasks.Go(func() {
+			select {
+			case <-d.up: // before, nothing could be held
+			case <-ctx.Done():
+			}
+			s.Serve(ctx)
+		})
+	}
+	return tasks.Wait
 }
 
 // run sees to signals and to the manager until ctx ends.
@@ -152,16 +178,20 @@ func (d *daemon) apply(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	d.asking(&o)
 	account, err := c.Choose(d.a.selection())
 	if err != nil {
 		return err
 	}
+	d.control.Lock()
+	defer d.control.Unlock()
+	o.LimitRate = d.keepRate(o.LimitRate)
 	applied := make(chan struct{})
 	select {
 	case d.changes <- transfer.Change{Options: o, Applied: applied}:
 		<-applied
 		d.mu.Lock()
-		d.drain = o.Drain
+		d.drain, d.notifying = o.Drain, c.Receive.Notify
 		d.mu.Unlock()
 	case <-ctx.Done():
 		return errStopping

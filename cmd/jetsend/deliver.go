@@ -25,7 +25,7 @@ func (a *app) deliverTo(cmd *cobra.Command, c *config.Config, o *transfer.Receiv
 		return err
 	}
 	if !stdout {
-		o.Hook, err = a.hook(c.Receive.Exec)
+		o.Hook, err = a.hook("--exec", c.Receive.Exec)
 		return err
 	}
 	switch {
@@ -40,9 +40,9 @@ func (a *app) deliverTo(cmd *cobra.Command, c *config.Config, o *transfer.Receiv
 	return nil
 }
 
-// hook is the executable at path, nil for none. A hook that cannot be run is
-// reported now, and not when the first file has come.
-func (a *app) hook(path string) (*hook.Config, error) {
+// hook is the executable at path, which a flag names, nil for none. A hook that cannot be
+// run is reported now, and not when the first file has come.
+func (a *app) hook(flag, path string) (*hook.Config, error) {
 	if path == "" {
 		return nil, nil
 	}
@@ -68,7 +68,7 @@ func (a *app) hook(path string) (*hook.Config, error) {
 		}
 	}
 	if err != nil {
-		return nil, &fault.Failure{Code: exitcode.LocalFile, Reason: "--exec", Err: err, Hints: hints}
+		return nil, &fault.Failure{Code: exitcode.LocalFile, Reason: flag, Err: err, Hints: hints}
 	}
 	h := &hook.Config{Path: abs}
 	if a.Environ != nil {

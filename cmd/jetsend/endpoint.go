@@ -16,6 +16,7 @@ import (
 	"jetsend/internal/event"
 	"jetsend/internal/invite"
 	"jetsend/internal/jid"
+	"jetsend/internal/session"
 	"jetsend/internal/state"
 	"jetsend/internal/transfer"
 )
@@ -29,6 +30,13 @@ type endpoint interface {
 	// Alive returns nil while Receive is at work, and waits for that.
 	Alive(context.Context) error
 	Resume(context.Context, transfer.ResumeOptions) error
+	// Hold keeps all bytes from moving, and what would move some from beginning, until it
+	// is called with false.
+	Hold(bool)
+	// LimitRate changes the limit of what runs, in bytes per second; 0: none.
+	LimitRate(int64)
+	// Link says how the server is reached and how we logged in; nil between two streams.
+	Link() (l *session.Link, mechanism string)
 	// DryRun does what Send does up to its offers, and says what they would be.
 	DryRun(context.Context, transfer.SendOptions) ([]doctor.Plan, error)
 	// Diagnose looks at the account and the contact; a zero To means no contact.
@@ -116,6 +124,7 @@ type dialOptions struct {
 	Transports config.Transports
 	KeepFor    time.Duration // interrupted transfers, after the last byte; 0: for ever
 	Report     func(event.Event)
+	Connection func(session.State) // is told of every change of the stream; may be nil
 	Log        *slog.Logger
 }
 
@@ -219,7 +228,12 @@ func (a *app) connect(ctx context.Context, c *config.Config, change func(*dialOp
 
 // online goes online, lets do its work, and hangs up.
 func (a *app) online(ctx context.Context, c *config.Config, do func(context.Context, endpoint) error) error {
-	e, err := a.connect(ctx, c, nil)
+	return a.onlineAs(ctx, c, nil, do)
+}
+
+// onlineAs is online with other options; change may be nil.
+func (a *app) onlineAs(ctx context.Context, c *config.Config, change func(*dialOptions), do func(context.Context, endpoint) error) error {
+	e, err := a.connect(ctx, c, change)
 	if err != nil {
 		return err
 	}

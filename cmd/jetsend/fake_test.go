@@ -130,6 +130,12 @@ func (e *fakeEndpoint) LearnKeys(_ context.Context, of jid.JID) ([]device, error
 	return slices.Clone(e.changed), e.result
 }
 
+func (e *fakeEndpoint) Hold(on bool) { e.done = append(e.done, fmt.Sprint("hold ", on)) }
+
+func (e *fakeEndpoint) LimitRate(n int64) { e.done = append(e.done, fmt.Sprint("limit ", n)) }
+
+func (e *fakeEndpoint) Link() (*session.Link, string) { return nil, "" }
+
 func (e *fakeEndpoint) OwnDevices(context.Context) ([]device, error) { return e.own, nil }
 
 func (e *fakeEndpoint) RemoveOwnDevice(_ context.Context, id uint32) error {

@@ -105,14 +105,24 @@ func (k keyed) transport() {
 
 // portMapping adds --no-port-mapping, which stands for transports.s5b.port_mapping.
 func (k keyed) portMapping() {
-	const allowed = "port-mapping"
-	k.flags.Bool(allowed, true, "ask the router for a port")
-	_ = k.flags.MarkHidden(allowed)
-	_ = k.flags.SetAnnotation(allowed, keyAnnotation, []string{"transports::s5b::port_mapping"})
+	k.not("port-mapping", "transports::s5b::port_mapping", "do not ask the router of this network to lead a port here")
+}
+
+// notify adds --no-notify, which stands for receive.notify.
+func (k keyed) notify() {
+	k.not("notify", "receive::notify", "do not tell the desktop what arrives")
+}
+
+// not adds --no-NAME for a key of the configuration that is true unless it is told
+// otherwise.
+func (k keyed) not(name, key, usage string) {
+	k.flags.Bool(name, true, "the opposite of --no-"+name)
+	_ = k.flags.MarkHidden(name)
+	_ = k.flags.SetAnnotation(name, keyAnnotation, []string{key})
 	f := k.flags.VarPF(patterns{func(s string) error {
 		no, err := strconv.ParseBool(s)
-		return errors.Join(err, k.flags.Set(allowed, strconv.FormatBool(!no)))
-	}, "bool"}, "no-port-mapping", "", "do not ask the router of this network to lead a port here")
+		return errors.Join(err, k.flags.Set(name, strconv.FormatBool(!no)))
+	}, "bool"}, "no-"+name, "", usage)
 	f.NoOptDefVal = "true"
 }
 

@@ -51,16 +51,16 @@ func (n *notifier) send(lines ...string) {
 	_, _ = conn.Write([]byte(strings.Join(lines, "\n")))
 }
 
-// status is one line for `systemctl status`.
-func status(text string) string {
+// statusLine is one line for `systemctl status`.
+func statusLine(text string) string {
 	return "STATUS=" + strings.Join(strings.Fields(text), " ")
 }
 
 // ready says that the start, or a reload, is complete.
-func (n *notifier) ready(text string) { n.send("READY=1", status(text)) }
+func (n *notifier) ready(text string) { n.send("READY=1", statusLine(text)) }
 
 // status says what is going on.
-func (n *notifier) status(text string) { n.send(status(text)) }
+func (n *notifier) status(text string) { n.send(statusLine(text)) }
 
 // reloading says that a reload begins; ready ends it. The time is what a manager
 // of Type=notify-reload compares with the time of its signal.
@@ -71,7 +71,7 @@ func (n *notifier) reloading() {
 // stopping says that the end has begun, and for how long it may take: else the
 // manager kills the process when its own patience ends (TimeoutStopSec).
 func (n *notifier) stopping(within time.Duration) {
-	n.send("STOPPING=1", fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", within.Microseconds()), status("stopping"))
+	n.send("STOPPING=1", fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", within.Microseconds()), statusLine("stopping"))
 }
 
 // watch says, at half of the manager's patience, that the process lives, as

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -13,6 +14,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"jetsend/internal/desktop/desktoptest"
 )
 
 // daemonCommands are the script commands around a receiver that runs for long:
@@ -20,6 +23,8 @@ import (
 //	manager                   be its service manager: a socket for sd_notify,
 //	                          for what is started from here on
 //	notified REGEXP           wait until it has told that
+//	desktop                   be the desktop of a session, for what is started from here on
+//	[!] shown REGEXP          wait until it was asked to show that: program, summary, body, category
 //	server restart|kill|start end the server in an orderly way or not, and start it
 //	password USER PASSWORD    change that of an account, for logins from then on
 //	cut                       break the connections through the tap, as a network does
@@ -27,13 +32,13 @@ import (
 //	lapse DURATION            let time go by
 func daemonCommands() map[string]func(ts *testscript.TestScript, neg bool, args []string) {
 	return map[string]func(ts *testscript.TestScript, neg bool, args []string){
-		"manager": cmdManager, "notified": cmdNotified, "server": cmdServer, "password": cmdPassword, "cut": cmdCut, "hangup": cmdHangup, "lapse": cmdLapse,
+		"desktop": cmdDesktop, "shown": cmdShown, "manager": cmdManager, "notified": cmdNotified, "server": cmdServer, "password": cmdPassword, "cut": cmdCut, "hangup": cmdHangup, "lapse": cmdLapse,
 	}
 }
 
-// managerVariables are what a service manager adds to the environment.
+// managerVariables are what a service manager and a session add to the environment.
 func managerVariables(ts *testscript.TestScript) (kv []string) {
-	for _, v := range []string{"NOTIFY_SOCKET", "WATCHDOG_USEC"} {
+	for _, v := range []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "DBUS_SESSION_BUS_ADDRESS"} {
 		if value := ts.Getenv(v); value != "" {
 			kv = append(kv, v+"="+value)
 		}
@@ -75,6 +80,43 @@ func cmdNotified(ts *testscript.TestScript, neg bool, args []string) {
 	for deadline := time.Now().Add(patience); !re.MatchString(g.String()); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			ts.Fatalf("not told: %s\n%s", args[0], g)
+		}
+	}
+}
+
+// cmdDesktop skips the script where there can be no session.
+func cmdDesktop(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, len(args) == 0, "desktop")
+	dir, err := os.MkdirTemp("", "jetsend-") // a script's own directory may be too long for a socket
+	ts.Check(err)
+	ts.Defer(func() { _ = os.RemoveAll(dir) })
+	address, stop, err := desktoptest.Bus(dir)
+	ts.Check(err)
+	ts.Defer(stop)
+	g := &growing{}
+	leave, err := desktoptest.Sit(address, func(s desktoptest.Shown) {
+		_, _ = fmt.Fprintf(g, "%s|%s|%s|%s\n", s.App, s.Summary, strings.ReplaceAll(s.Body, "\n", "/"), s.Category)
+	})
+	ts.Check(err)
+	ts.Defer(leave)
+	worldOf(ts).desk = g
+	ts.Setenv("DBUS_SESSION_BUS_ADDRESS", address)
+}
+
+func cmdShown(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, false, len(args) == 1, "[!] shown REGEXP")
+	re, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	g := worldOf(ts).desk
+	if neg {
+		if re.MatchString(g.String()) {
+			ts.Fatalf("it was asked to show %s\n%s", args[0], g)
+		}
+		return
+	}
+	for deadline := time.Now().Add(patience); !re.MatchString(g.String()); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			ts.Fatalf("not shown: %s\n%s", args[0], g)
 		}
 	}
 }

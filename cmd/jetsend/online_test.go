@@ -43,6 +43,7 @@ type world struct {
 	procs  map[string]*proc
 
 	notices *growing // what a service manager was told
+	desk    *growing // what a desktop was asked to show
 }
 
 // proc is a command running in the background.

@@ -20,6 +20,7 @@ import (
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
 	"jetsend/internal/outset"
+	"jetsend/internal/status"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -106,6 +107,7 @@ func inSet(d event.Direction, name string) event.Head {
 func someRecords() [][]record {
 	a := &app{now: someTime}
 	return [][]record{
+		someStatus(),
 		{
 			contactRecord{JID: "nurse@capulet.example", Subscription: "none"},
 			contactRecord{JID: "romeo@montague.example", Name: "Romeo", Subscription: "both"},
@@ -150,6 +152,27 @@ func somePlan() doctor.Plan {
 	p := aPlan
 	p.File = &doctor.PlannedFile{Name: "a\x1b.txt", Path: "/a", Size: 1000, Transfer: uuidOf("0a3c"), ResumedFrom: 500}
 	return p
+}
+
+// someStatus are a receive that does nothing and one that does everything.
+func someStatus() []record {
+	at, later := someTime().UTC(), someTime().UTC().Add(time.Minute)
+	idle := status.Snapshot{Account: "juliet@capulet.example", Version: "1.0.0", PID: 4711, Since: at}
+	idle.Connection = status.Connection{State: status.Online, Since: at, JID: "juliet@capulet.example/jetsend.1a2b3c4d", Server: "xmpp.capulet.example:5222", TLS: "TLS 1.3", Mechanism: "SCRAM-SHA-256-PLUS"}
+	idle.Transfers, idle.Queue, idle.Errors = []status.Transfer{}, []status.Queued{}, []status.Error{}
+	busy := idle
+	busy.Paused, busy.LimitRate, busy.More = true, 500000, 3
+	busy.Connection = status.Connection{State: status.Reconnecting, Since: at, Reason: "timeout", NextTry: &later}
+	head := event.Head{Transfer: uuidOf("aaaa"), Set: uuidOf("bbbb"), Direction: event.Receive, Peer: "romeo@montague.example/jetsend.5e6f7a8b", Name: "a\x1b.iso"}
+	out := event.Head{Transfer: uuidOf("cccc"), Direction: event.Send, Peer: "romeo@montague.example/jetsend.5e6f7a8b", Name: "b.iso"}
+	busy.Transfers = []status.Transfer{
+		{Head: head, Size: 1 << 20, Bytes: 1 << 19, Rate: 2000000, MeanRate: 1900000, Path: "punched", State: status.Running, Since: at},
+		{Head: out, Size: 1000, Bytes: 999, State: status.Interrupted, Since: at, Reason: "transport lost"},
+	}
+	busy.Queue = []status.Queued{{ID: uuidOf("dddd"), Name: "c.iso", Contact: "paris@verona.example", Why: "not online"}}
+	busy.Errors = []status.Error{{Time: at, Code: int(exitcode.LocalFile), Text: "d.iso: no space"}, {Time: at, Text: "hook for e: exit status 3"}}
+	when := (&app{now: someTime}).local
+	return []record{statusRecord{Snapshot: idle, when: when}, statusRecord{Snapshot: busy, when: when, resume: "jetsend status resume", again: true}}
 }
 
 // setPlan is for a directory that goes in a set.

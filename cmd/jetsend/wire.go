@@ -49,7 +49,7 @@ func dial(ctx context.Context, o dialOptions) (endpoint, error) {
 		StateDir: o.StateDir, Trust: trustMode(o.Trust), Receiver: o.Receiver, Priority: o.Priority,
 		S5B:          route.S5BConfig{ListenPorts: o.Transports.S5B.ListenPorts, Advertise: o.Transports.S5B.Advertise, Interfaces: o.Transports.S5B.Interfaces, Proxies: o.Transports.S5B.Proxies, STUN: o.Transports.STUN, PortMapping: o.Transports.S5B.PortMapping},
 		IBBBlockSize: o.Transports.IBB.BlockSize, Transports: o.Transports.Order, NoSets: o.Output,
-		ManyDevices: o.Login, KeepFor: o.KeepFor, Report: o.Report, Log: o.Log, Quick: quick,
+		ManyDevices: o.Login, KeepFor: o.KeepFor, Report: o.Report, Connection: o.Connection, Log: o.Log, Quick: quick,
 	})
 	if err != nil {
 		return nil, err
@@ -113,6 +113,9 @@ func (o online) Redeem(ctx context.Context, l *invite.Link) error {
 	}
 	return o.party.Redeem(ctx, t)
 }
+
+// Link implements endpoint.
+func (o online) Link() (*session.Link, string) { return o.Session().Link(), o.Session().Mechanism() }
 
 // DryRun implements endpoint.
 func (o online) DryRun(ctx context.Context, opt transfer.SendOptions) ([]doctor.Plan, error) {

@@ -32,6 +32,23 @@ type Places struct {
 	of    map[jid.JID]int
 	hooks int           // that wait
 	freed chan struct{} // closed when there may be a place again; nil while nobody waits
+	held  bool          // see Hold
+}
+
+// Hold keeps every place from being taken, until it is called with false. Who has one keeps
+// it, and hooks are not held: what they are for is here.
+func (p *Places) Hold(on bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.held = on
+	p.tell()
+}
+
+// Held reports whether the places are.
+func (p *Places) Held() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.held
 }
 
 // EnterHook waits for a place for a hook, until ctx ends. The hooks together are treated
@@ -69,7 +86,7 @@ func (p *Places) Enter(ctx context.Context, bare jid.JID) error {
 func (p *Places) take(bare jid.JID) (freed <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.all >= MaxRunning || p.of[bare] >= MaxRunningContact || !bare.IsZero() && p.hooks >= maxHooksWaiting {
+	if p.all >= MaxRunning || p.of[bare] >= MaxRunningContact || !bare.IsZero() && (p.held || p.hooks >= maxHooksWaiting) {
 		if p.freed == nil {
 			p.freed = make(chan struct{})
 		}

@@ -88,3 +88,31 @@ func TestHooksWaiting(t *testing.T) {
 		}
 	})
 }
+
+// TestPlacesHold: held places are given to nobody but hooks, and those who wait get theirs
+// afterwards.
+func TestPlacesHold(t *testing.T) {
+	var p Places
+	who := jid.MustParse("romeo@jet.test")
+	if err := p.Enter(t.Context(), who); err != nil {
+		t.Fatal(err)
+	}
+	p.Hold(true)
+	if err := p.EnterHook(t.Context()); err != nil || !p.Held() {
+		t.Fatal(err, p.Held())
+	}
+	freed := p.take(who)
+	if freed == nil {
+		t.Fatal("a held place was given away")
+	}
+	p.Leave(who)
+	<-freed
+	if freed = p.take(who); freed == nil {
+		t.Fatal("a held place was given away")
+	}
+	p.Hold(false)
+	<-freed
+	if p.take(who) != nil || p.Held() {
+		t.Error("there is no place")
+	}
+}

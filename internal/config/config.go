@@ -89,6 +89,8 @@ type Send struct {
 	MaxSpool Size `mapstructure:"max_spool"`
 	// NoResume begins anew even when the same send was interrupted.
 	NoResume bool `mapstructure:"no_resume"`
+	// OnComplete is the executable that is run for each file and directory at its end.
+	OnComplete string `mapstructure:"on_complete" check:"path"`
 }
 
 // Receive holds the choices of `jetsend receive`, named like its flags.
@@ -108,6 +110,8 @@ type Receive struct {
 	PerSender bool `mapstructure:"per_sender"`
 	// Exec is the executable that is run for each file that has arrived.
 	Exec string `mapstructure:"exec" check:"path"`
+	// Notify tells of what arrives on the desktop, where there is one.
+	Notify bool `mapstructure:"notify"`
 	// Retries and RetryFor are those of [Send].
 	Retries  int           `mapstructure:"retries" check:"count"`
 	RetryFor time.Duration `mapstructure:"retry_for"`
@@ -164,7 +168,7 @@ func Default() Config {
 		Send:       Send{Wait: 10 * time.Second, Cipher: "auto", Encryption: "auto", Retries: 5, RetryFor: 10 * time.Minute},
 		Transports: Transports{Order: []string{"s5b", "ibb"}, S5B: S5B{PortMapping: true}},
 		Receive: Receive{
-			Dir: ".", OnConflict: "rename", Drain: 10 * time.Second, Prime: true, Priority: -1,
+			Dir: ".", OnConflict: "rename", Drain: 10 * time.Second, Notify: true, Prime: true, Priority: -1,
 			Retries: 5, RetryFor: 10 * time.Minute, AutoResume: 7 * day, KeepInterrupted: 30 * day,
 		},
 	}

@@ -75,8 +75,10 @@ func Load(o Options) (*Config, error) {
 	if err := checkMode(c); err != nil {
 		return nil, err
 	}
-	exec := o.Flags["receive::exec"]
-	return c, c.checkRun(exec != nil && exec.Changed)
+	return c, c.checkRun(func(key string) bool {
+		f := o.Flags[key]
+		return f != nil && f.Changed
+	})
 }
 
 // setDefaults tells viper the built-in values.
@@ -92,6 +94,7 @@ func setDefaults(v *viper.Viper, d Config) {
 	v.SetDefault("receive::drain", d.Receive.Drain)
 	v.SetDefault("receive::priority", d.Receive.Priority)
 	v.SetDefault("receive::prime", d.Receive.Prime)
+	v.SetDefault("receive::notify", d.Receive.Notify)
 	v.SetDefault("receive::retries", d.Receive.Retries)
 	v.SetDefault("receive::retry_for", d.Receive.RetryFor)
 	v.SetDefault("receive::auto_resume", d.Receive.AutoResume)
@@ -230,11 +233,15 @@ func checkMode(c *Config) error {
 }
 
 // checkRun refuses a file that names something to run and can be changed by
-// others, who would run it as us. byFlag: what receive runs was named by a flag.
-func (c *Config) checkRun(byFlag bool) error {
+// others, who would run it as us. byFlag reports whether the value of a key was named by
+// a flag.
+func (c *Config) checkRun(byFlag func(key string) bool) error {
 	key := ""
-	if c.Receive.Exec != "" && !byFlag {
+	if c.Receive.Exec != "" && !byFlag("receive::exec") {
 		key = "receive.exec"
+	}
+	if c.Send.OnComplete != "" && !byFlag("send::on_complete") {
+		key = "send.on_complete"
 	}
 	for name, a := range c.Accounts {
 		if a.PasswordCommand != "" {

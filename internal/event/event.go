@@ -197,8 +197,9 @@ type Received struct {
 // StandardOutput is the path of what was written there.
 const StandardOutput = "-"
 
-// Hook means: the executable of ReceiveOptions.Hook has ended. It comes after the
-// Received that it was run for, and changes nothing about the transfer.
+// Hook means: the executable that was run for the end of a transfer has ended. It comes
+// after the Received, Sent or Failed that it was run for, and changes nothing about the
+// transfer.
 type Hook struct {
 	Head
 	// Status is the exit status, -1 when there is none.

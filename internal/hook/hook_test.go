@@ -8,11 +8,15 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
+
+	"jetsend/internal/event"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -116,5 +120,37 @@ func TestNotStarted(t *testing.T) {
 	}
 	if got := c.Run(t.Context(), Call{}); !errors.Is(got.Err, os.ErrNotExist) {
 		t.Errorf("%+v", got)
+	}
+}
+
+// TestAtEnd: a hook is told of both ends in the same variables, so that it sees none of a run
+// around it.
+func TestAtEnd(t *testing.T) {
+	h := event.Head{Transfer: "1", Direction: event.Send, Peer: "romeo@jet.test/r", Name: "a"}
+	g := Goods{Path: "/srv/a", Kind: "file"}
+	names := func(c Call) (names []string) {
+		for _, v := range c.Vars {
+			name, _, _ := strings.Cut(v, "=")
+			names = append(names, name)
+		}
+		return names
+	}
+	sent := AtSent(event.Sent{Head: h, Size: 5, VerifiedByPeer: true}, g)
+	failed := AtFailed(event.Failed{Head: h, Code: 11, Reason: "cut", Resumable: true}, g)
+	if s, f := names(sent), names(failed); !slices.Equal(s, f) {
+		t.Errorf("%v and %v", s, f)
+	}
+	for _, want := range []string{"JETSEND_EVENT=sent", "JETSEND_TO=romeo@jet.test", "JETSEND_PATH=/srv/a", "JETSEND_CODE=0", "JETSEND_SIZE=5", "JETSEND_VERIFIED_BY_PEER=true", "JETSEND_REASON="} {
+		if !slices.Contains(sent.Vars, want) {
+			t.Errorf("%q is not in %q", want, sent.Vars)
+		}
+	}
+	for _, want := range []string{"JETSEND_EVENT=failed", "JETSEND_CODE=11", "JETSEND_REASON=cut", "JETSEND_RESUMABLE=true", "JETSEND_VERIFIED_BY_PEER=false"} {
+		if !slices.Contains(failed.Vars, want) {
+			t.Errorf("%q is not in %q", want, failed.Vars)
+		}
+	}
+	if text := string(failed.Stdin); !strings.HasPrefix(text, `{"event":"failed","transfer":"1",`) || !strings.HasSuffix(text, "}\n") {
+		t.Errorf("%q", text)
 	}
 }

@@ -15,8 +15,34 @@ const burstTime = time.Second / 4
 // any goroutine.
 type Rate struct {
 	mu   sync.Mutex
-	rate int64     // bytes per second; 0: no limit
-	paid time.Time // when all that was let through so far is within the rate
+	rate int64         // bytes per second; 0: no limit
+	paid time.Time     // when all that was let through so far is within the rate
+	held chan struct{} // closed when bytes may move again; nil: they may
+}
+
+// Hold stops what runs, after the bytes that are on their way, until it is called with
+// false. Who waits here keeps its connection, as long as the other end is patient: see
+// [Idle].
+func (r *Rate) Hold(on bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case on && r.held == nil:
+		r.held = make(chan struct{})
+	case !on && r.held != nil:
+		close(r.held)
+		r.held = nil
+	}
+}
+
+// hold returns what is closed when bytes may move; nil means now.
+func (r *Rate) hold() <-chan struct{} {
+	if r == nil {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.held
 }
 
 // Set changes the limit, also for what runs. 0 is none.
@@ -55,6 +81,13 @@ func (r *Rate) unitNow() int {
 // of ctx. n is at most a unit; more, because the rate was lowered in between, counts
 // as one, so that the other end need not wait for minutes.
 func (r *Rate) wait(ctx context.Context, n int) error {
+	for held := r.hold(); held != nil; held = r.hold() {
+		select {
+		case <-held:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 	pause := r.charge(n)
 	if pause <= 0 {
 		return context.Cause(ctx)

@@ -142,3 +142,38 @@ func TestRateChange(t *testing.T) {
 		}
 	})
 }
+
+// TestHold: what is held moves nothing, for however long and with or without a limit, and
+// goes on at the pace that it had; the end of its context ends it.
+func TestHold(t *testing.T) {
+	for _, rate := range []int64{0, 1000} {
+		synctest.Test(t, func(t *testing.T) {
+			var r Rate
+			r.Set(rate)
+			r.Hold(true)
+			r.Hold(true)
+			begun := time.Now()
+			passed := make(chan error)
+			go func() { passed <- r.wait(t.Context(), 100) }()
+			ctx, cancel := context.WithCancelCause(t.Context())
+			why := errors.New("over")
+			stopped := make(chan error)
+			go func() { stopped <- r.wait(ctx, 100) }()
+			time.Sleep(time.Hour)
+			cancel(why)
+			if err := <-stopped; !errors.Is(err, why) {
+				t.Errorf("the end of its context: %v", err)
+			}
+			select {
+			case err := <-passed:
+				t.Fatalf("held bytes moved: %v", err)
+			default:
+			}
+			r.Hold(false)
+			r.Hold(false)
+			if err := <-passed; err != nil || time.Since(begun) > time.Hour+time.Second {
+				t.Errorf("%v after %s", err, time.Since(begun))
+			}
+		})
+	}
+}

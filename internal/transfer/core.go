@@ -81,8 +81,8 @@ func (e *core) sessionLimit() int64 {
 	return crypto.MaxPlaintext
 }
 
-// limitRate is the rate of both directions, each for itself.
-func (e *core) limitRate(bytesPerSecond int64) {
+// LimitRate is the rate of both directions, each for itself, also of what runs; 0 is none.
+func (e *core) LimitRate(bytesPerSecond int64) {
 	e.sending.Set(bytesPerSecond)
 	e.receiving.Set(bytesPerSecond)
 }

@@ -159,6 +159,9 @@ func (e *Endpoint) assemble() {
 // connection is told of every change of the stream to the server. It must not
 // block.
 func (e *Endpoint) connection(s session.State) {
+	if e.cfg.Connection != nil {
+		e.cfg.Connection(s)
+	}
 	switch {
 	case s.Err != nil:
 		e.upkeep.Chore("tell of the lost connection", func(context.Context) error {
@@ -194,6 +197,17 @@ func (e *Endpoint) login(ctx context.Context) error {
 	}
 	e.announced.Store(true)
 	return nil
+}
+
+// Hold keeps all bytes from moving and, in a run of Receive, everything from beginning that
+// would move some, until it is called with false.
+func (e *Endpoint) Hold(on bool) {
+	e.sending.Hold(on)
+	e.receiving.Hold(on)
+	if r := e.receiver.Load(); r != nil {
+		r.places.Hold(on)
+		r.look()
+	}
 }
 
 // OMEMO is the device of this state directory.

@@ -114,7 +114,7 @@ func (k *keeper) task(ctx context.Context, t *terms, row journal.Row, online boo
 		return nil
 	case row.Phase.Verified():
 		return func() error { return k.finish(ctx, t, row) }
-	case t.AutoResume <= 0, !row.Profile, row.Paused != journal.NotPaused, now.Sub(row.Moved) > t.AutoResume, !online, !k.r.wants(t, row):
+	case t.AutoResume <= 0, k.r.places.Held(), !row.Profile, row.Paused != journal.NotPaused, now.Sub(row.Moved) > t.AutoResume, !online, !k.r.wants(t, row):
 		return nil
 	}
 	return func() error { return k.r.request(t, row) }

@@ -62,6 +62,9 @@ type Config struct {
 	// KeepFor is that of ReceiveOptions, for Send and Resume: where nobody
 	// receives nothing would ever expire.
 	KeepFor time.Duration
+	// Connection, unless nil, is told of every change of the stream to the server; it must
+	// not block.
+	Connection func(session.State)
 	// Report receives all events, in order for one transfer, from several
 	// goroutines at once.
 	Report func(event.Event)

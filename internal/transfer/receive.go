@@ -86,7 +86,7 @@ func (e *Endpoint) Receive(ctx context.Context, opt ReceiveOptions) error {
 		e: &e.core, dir: dir, strangers: charge.Strangers(), answers: batch.NewAnswers(),
 		kick: make(chan struct{}, 1), alive: make(chan chan struct{}), last: make(chan struct{}),
 	}
-	e.limitRate(opt.LimitRate)
+	e.LimitRate(opt.LimitRate)
 	if opt.Once {
 		r.once = batch.NewOnce()
 	}

@@ -19,7 +19,7 @@ import (
 // when every one is complete, else a *Failure. Every transfer gets exactly one
 // terminal event.
 func (e *Endpoint) Resume(ctx context.Context, opt ResumeOptions) error {
-	e.limitRate(opt.LimitRate)
+	e.LimitRate(opt.LimitRate)
 	e.routes.Prepare(opt.Route)
 	e.tellOnline()
 	if !opt.Named { // a user who names one wants it, however old it is

@@ -64,7 +64,7 @@ func (r *receiver) change(ctx context.Context, c Change) {
 		t.ReceiveOptions = next
 		r.learn(ctx, t)
 	})
-	r.e.limitRate(next.LimitRate)
+	r.e.LimitRate(next.LimitRate)
 	if err := r.e.advertise(ctx, &next); err != nil { // the next login does it
 		r.e.log.Debug("advertise the transports", "error", err)
 	}
