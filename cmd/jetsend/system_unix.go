@@ -45,6 +45,11 @@ const (
 	configVariable = "XDG_CONFIG_HOME"
 )
 
+// directoriesHelp tells of them.
+const directoriesHelp = `  XDG_CONFIG_HOME        ~/.config; holds jetsend/config.yaml
+  XDG_STATE_HOME         ~/.local/state; holds jetsend/, the state
+`
+
 // belowHome is where they are then.
 func belowHome(home, variable string) string {
 	if variable == stateVariable {

@@ -40,6 +40,12 @@ const (
 	configVariable = "APPDATA"
 )
 
+// directoriesHelp tells of them.
+const directoriesHelp = `  APPDATA                holds jetsend\config.yaml
+  LOCALAPPDATA           holds jetsend\, the state
+  USERPROFILE            what ~/ in a path means
+`
+
 // belowHome is where they are when these are not set.
 func belowHome(home, variable string) string {
 	if variable == stateVariable {

@@ -130,7 +130,43 @@ func (c *console) answer(ctx context.Context, asked, typed string) error {
 	if err := c.expect(ctx, asked); err != nil {
 		return err
 	}
-	return c.keys(typed)
+	return c.reply(ctx, typed)
+}
+
+// reply types when somebody reads: before, the terminal takes keys for its own, and Wine
+// gets an Enter as something else.
+func (c *console) reply(ctx context.Context, typed string) error {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		raw, err := c.raw()
+		if err != nil {
+			return err
+		}
+		if raw {
+			return c.keys(typed)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("nobody reads: %q", c.text())
+		}
+	}
+}
+
+// raw reports whether the terminal hands on each key as it is.
+func (c *console) raw() (raw bool, err error) {
+	conn, err := c.control.SyscallConn()
+	if err != nil {
+		return false, err
+	}
+	cerr := conn.Control(func(fd uintptr) {
+		var mode *unix.Termios
+		if mode, err = unix.IoctlGetTermios(int(fd), unix.TCGETS); err == nil {
+			raw = mode.Lflag&unix.ICANON == 0
+		}
+	})
+	return raw, errors.Join(err, cerr)
 }
 
 // ends waits for the end of the program, which is to be this one.

@@ -24,8 +24,9 @@ import (
 const timeout = 20 * time.Minute
 
 // unseen is what no case here can show, since Wine does not have it, or not as Windows has.
-const unseen = `not shown: access control lists (Wine makes modes of them), the console, the credential manager,
-not shown: the Task Scheduler, links, a rename of a folder that somebody has open, and arm64 (built only)`
+const unseen = `not shown: access control lists (Wine makes modes of them), the windows of a console and their closing,
+not shown: the Task Scheduler (Wine's schtasks knows no /sc), logging off and shutting down, links,
+not shown: a rename of a folder that somebody has open, and arm64 (built only)`
 
 func main() {
 	install := flag.Bool("install", false, "install what is missing with apt-get (root only)")

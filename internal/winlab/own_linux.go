@@ -18,6 +18,7 @@ import (
 
 // own runs the cases of what Windows has in its own way.
 func (l *lab) own(ctx context.Context) {
+	l.check("help environment names the directories of Windows", func() error { return l.says(ctx, "LOCALAPPDATA", "help", "environment") })
 	l.check("a second receive is told of the first", func() error { return l.locked(ctx) })
 	l.check("--exec runs a program", func() error { return l.exec(ctx) })
 	l.check("--exec runs no batch file", func() error { return l.batch(ctx) })
@@ -267,14 +268,14 @@ func (l *lab) asked(ctx context.Context, keys string, code exitcode.Code) error 
 	}
 	defer c.close()
 	defer s.Kill()
-	if err := c.keys(keys); err != nil {
+	if err := c.reply(ctx, keys); err != nil {
 		return err
 	}
 	if err := fails(ctx, s, code); err != nil {
 		return fmt.Errorf("%w\n%q", err, c.text())
 	}
 	if code != exitcode.OK { // it waits for another one
-		return errors.Join(c.answer(ctx, "declined", "\x03"), c.ends(ctx, int(exitcode.Cancelled)))
+		return errors.Join(c.expect(ctx, "declined"), c.keys("\x03"), c.ends(ctx, int(exitcode.Cancelled)))
 	}
 	if err := c.ends(ctx, int(code)); err != nil {
 		return err
@@ -294,7 +295,7 @@ func (l *lab) withdrawn(ctx context.Context) error {
 	if err := s.Stop(caseTime); err != nil {
 		return err
 	}
-	return errors.Join(c.answer(ctx, "ended by the contact", "\x03"), c.ends(ctx, int(exitcode.Cancelled)))
+	return errors.Join(c.expect(ctx, "ended by the contact"), c.keys("\x03"), c.ends(ctx, int(exitcode.Cancelled)))
 }
 
 // cancelled ends a transfer by Ctrl-C.
@@ -311,7 +312,7 @@ func (l *lab) cancelled(ctx context.Context) error {
 		return err
 	}
 	defer c.close()
-	return errors.Join(c.answer(ctx, "%", "\x03"), c.ends(ctx, int(exitcode.Cancelled)))
+	return errors.Join(c.expect(ctx, "%"), c.keys("\x03"), c.ends(ctx, int(exitcode.Cancelled)))
 }
 
 // cancelledQuestion ends a run by Ctrl-C that waits for an answer.
