@@ -69,9 +69,7 @@ configuration file.
   JETSEND_SERVER         host:port of the server, instead of what DNS says
   JETSEND_TLS_CA_FILE    certificates (PEM) to trust, instead of the system's
   NO_COLOR               when set, no colours on the terminal
-  XDG_CONFIG_HOME        ~/.config; holds jetsend/config.yaml
-  XDG_STATE_HOME         ~/.local/state; holds jetsend/, the state
-
+` + directoriesHelp + `
 With JETSEND_JID and a password every command works without a configuration file
 and without "jetsend login". The OMEMO device is then made on first use: keep the
 state directory, or every run adds one more device to the account.`

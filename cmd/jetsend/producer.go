@@ -39,6 +39,8 @@ type producer struct {
 	mu     sync.Mutex
 	out    io.Reader // nil until it runs
 	closed bool
+	apart  bool
+	group  *hook.Group // of what is apart, while it runs
 }
 
 // newProducer finds the command. It is run when its output is read.
@@ -59,9 +61,11 @@ func (a *app) newProducer(ctx context.Context, args []string) (*producer, error)
 	t, err := a.OpenTTY()
 	if err == nil {
 		_ = t.Close() // only looked for
+		stoppable(cmd)
+	} else {
+		hook.Apart(cmd)
 	}
-	stoppable(cmd, err != nil)
-	return &producer{cmd: cmd, stop: stop}, nil
+	return &producer{cmd: cmd, stop: stop, apart: err != nil}, nil
 }
 
 // Read implements [io.Reader].
@@ -93,10 +97,14 @@ func (p *producer) begin() (io.Reader, error) {
 	if err == nil {
 		err = p.cmd.Start()
 	}
-	if err == nil {
-		p.out = out
+	if err != nil {
+		return nil, err
 	}
-	return out, err
+	p.out = out
+	if p.apart {
+		p.group = hook.Gather(p.cmd)
+	}
+	return out, nil
 }
 
 func (p *producer) wait() error {
@@ -116,18 +124,22 @@ func (p *producer) failed(err error) error {
 	return &fault.Failure{Code: exitcode.LocalFile, Reason: "nothing was sent", Err: fmt.Errorf("%s: %w", name, err)}
 }
 
-// Close ends the command, and waits for that.
+// Close ends the command, and waits for that. Nothing is left of what was apart.
 func (p *producer) Close() {
 	p.mu.Lock()
 	p.closed = true
-	runs := p.out != nil
+	runs, group := p.out != nil, p.group
+	p.group = nil
 	p.mu.Unlock()
 	p.stop()
 	if !runs {
 		return
 	}
 	_ = p.wait() // whatever it ended with, nobody asks any more
-	sweepUp(p.cmd)
+	if group != nil {
+		group.Sweep()
+		group.Close()
+	}
 }
 
 // commandArgs wants the contact, unless it is named by a flag, and the command behind "--".

@@ -11,21 +11,9 @@ import (
 	"syscall"
 )
 
-// stoppable lets a command be told to end; apart, with all that it has begun.
-func stoppable(cmd *exec.Cmd, apart bool) {
-	whom := func() int { return cmd.Process.Pid }
-	if apart {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-		whom = func() int { return -cmd.Process.Pid }
-	}
-	cmd.Cancel = func() error { return syscall.Kill(whom(), syscall.SIGTERM) }
-}
-
-// sweepUp kills what a command has left that has ended, if it was apart.
-func sweepUp(cmd *exec.Cmd) {
-	if attr := cmd.SysProcAttr; attr != nil && attr.Setpgid {
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // fails when nobody is left
-	}
+// stoppable lets a command be told to end.
+func stoppable(cmd *exec.Cmd) {
+	cmd.Cancel = func() error { return syscall.Kill(cmd.Process.Pid, syscall.SIGTERM) }
 }
 
 // interrupted reports whether a Ctrl-C has ended a command.
@@ -56,6 +44,11 @@ const (
 	stateVariable  = "XDG_STATE_HOME"
 	configVariable = "XDG_CONFIG_HOME"
 )
+
+// directoriesHelp tells of them.
+const directoriesHelp = `  XDG_CONFIG_HOME        ~/.config; holds jetsend/config.yaml
+  XDG_STATE_HOME         ~/.local/state; holds jetsend/, the state
+`
 
 // belowHome is where they are then.
 func belowHome(home, variable string) string {

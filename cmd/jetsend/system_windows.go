@@ -6,27 +6,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"golang.org/x/sys/windows"
 )
 
-// stoppable lets a command be told to end; apart, with what is in its process group.
-func stoppable(cmd *exec.Cmd, apart bool) {
-	if !apart { // what has a console gets the Ctrl-C as well
-		return
-	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{CreationFlags: windows.CREATE_NEW_PROCESS_GROUP}
-	cmd.Cancel = func() error {
-		if windows.GenerateConsoleCtrlEvent(windows.CTRL_BREAK_EVENT, uint32(cmd.Process.Pid)) == nil {
-			return nil
-		}
-		return cmd.Process.Kill()
-	}
-}
-
-// sweepUp would kill what a command has left: here, nothing says what that is.
-func sweepUp(*exec.Cmd) {}
+// stoppable has nothing to do: what has a console gets the Ctrl-C as well.
+func stoppable(*exec.Cmd) {}
 
 // interrupted reports whether a Ctrl-C has ended a command.
 func interrupted(exit *exec.ExitError) bool {
@@ -54,6 +39,12 @@ const (
 	stateVariable  = "LOCALAPPDATA"
 	configVariable = "APPDATA"
 )
+
+// directoriesHelp tells of them.
+const directoriesHelp = `  APPDATA                holds jetsend\config.yaml
+  LOCALAPPDATA           holds jetsend\, the state
+  USERPROFILE            what ~/ in a path means
+`
 
 // belowHome is where they are when these are not set.
 func belowHome(home, variable string) string {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"unsafe"
 
 	"golang.org/x/sys/windows"
 
@@ -71,8 +72,8 @@ func (t consoleTTY) question(ctx context.Context, prompt string, echo uint32) (a
 	return t.line(ctx)
 }
 
-// line reads a line. Nothing ends a read of a console but a key, so one that is not waited
-// for any more ends with the process, or with the line that comes.
+// line reads a line. Nothing ends a read of a console but a key: one that is not waited for
+// any more gets one, or it would hold the console, and take the answer to the next question.
 func (t consoleTTY) line(ctx context.Context) (string, error) {
 	type typed struct {
 		line string
@@ -85,6 +86,11 @@ func (t consoleTTY) line(ctx context.Context) (string, error) {
 	}()
 	select {
 	case <-ctx.Done():
+		in := windows.Handle(t.in.Fd())
+		if err := pressEnter(in); err == nil {
+			<-got
+			_ = windows.FlushConsoleInputBuffer(in) // the key, if a Ctrl-C had ended the read already
+		}
 		return "", context.Cause(ctx)
 	case a := <-got:
 		if ctx.Err() != nil {
@@ -98,4 +104,31 @@ func (t consoleTTY) line(ctx context.Context) (string, error) {
 		}
 		return strings.TrimSpace(a.line), nil
 	}
+}
+
+// keyRecord is an INPUT_RECORD with a KEY_EVENT_RECORD.
+type keyRecord struct {
+	kind   uint16
+	_      uint16
+	down   int32
+	repeat uint16
+	key    uint16
+	scan   uint16
+	char   uint16
+	state  uint32
+}
+
+// keyEvent is the kind of a keyRecord.
+const keyEvent = 1
+
+var writeConsoleInput = windows.NewLazySystemDLL("kernel32.dll").NewProc("WriteConsoleInputW")
+
+// pressEnter puts an Enter into the input of a console.
+func pressEnter(in windows.Handle) error {
+	record := keyRecord{kind: keyEvent, down: 1, repeat: 1, key: windows.VK_RETURN, scan: 0x1c, char: '\r'}
+	var written uint32
+	if ok, _, err := writeConsoleInput.Call(uintptr(in), uintptr(unsafe.Pointer(&record)), 1, uintptr(unsafe.Pointer(&written))); ok == 0 {
+		return fmt.Errorf("write to the console: %w", err)
+	}
+	return nil
 }

@@ -7,20 +7,22 @@ import (
 	"syscall"
 )
 
-// apart gives the hook a process group of its own, so that a Ctrl-C at the
+// Apart gives a command a process group of its own, so that a Ctrl-C at the
 // terminal does not reach it in the middle of its work, and so that its children
 // can be stopped with it.
-func apart(cmd *exec.Cmd) {
+func Apart(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 }
 
-// group is a hook that runs, with its children.
-type group struct{ leader int }
+// Group is a command that runs apart, with its children.
+type Group struct{ leader int }
 
-func gather(cmd *exec.Cmd) *group { return &group{cmd.Process.Pid} }
+// Gather takes a command that has just begun and is apart, with all that it begins.
+func Gather(cmd *exec.Cmd) *Group { return &Group{cmd.Process.Pid} }
 
-// sweep kills what is left of a hook that was stopped.
-func (g *group) sweep() { _ = syscall.Kill(-g.leader, syscall.SIGKILL) } // fails when nobody is left
+// Sweep kills what is left of them.
+func (g *Group) Sweep() { _ = syscall.Kill(-g.leader, syscall.SIGKILL) } // fails when nobody is left
 
-func (g *group) close() {}
+// Close lets go of what is left of them.
+func (g *Group) Close() {}

@@ -71,7 +71,7 @@ func (c *Config) Run(ctx context.Context, call Call) Result {
 	cmd.Dir, cmd.Env = call.Dir, append(Environment(c.Env), call.Vars...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(call.Stdin), &output, &output
 	cmd.WaitDelay = farewell
-	apart(cmd)
+	Apart(cmd)
 	begun := time.Now()
 	err := runAll(timed, cmd)
 	r := Result{Status: -1, Output: output.b, Seconds: time.Since(begun).Seconds()}
@@ -92,10 +92,10 @@ func (c *Config) Run(ctx context.Context, call Call) Result {
 func runAll(ctx context.Context, cmd *exec.Cmd) error {
 	err := cmd.Start()
 	if err == nil {
-		g := gather(cmd)
-		defer g.close()
+		g := Gather(cmd)
+		defer g.Close()
 		if err = cmd.Wait(); err != nil && ctx.Err() != nil {
-			g.sweep()
+			g.Sweep()
 		}
 	}
 	if err != nil && ctx.Err() != nil {

@@ -36,6 +36,7 @@ func (l *lab) all(ctx context.Context) {
 	l.check("a pipe, Windows to Linux", func() error { return l.pipe(ctx, big) })
 	l.check("resume after the sender was killed, Windows to Linux", func() error { return l.resume(ctx, l.windows, l.linux, big, false) })
 	l.check("resume after the receiver was killed, Linux to Windows", func() error { return l.resume(ctx, l.linux, l.windows, big, true) })
+	l.own(ctx)
 }
 
 // plainNames are names that both systems have; foreignNames, such that Windows has not.

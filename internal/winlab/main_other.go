@@ -1,5 +1,6 @@
 //go:build !linux
 
+// Command winlab needs Linux.
 package main
 
 import (

@@ -56,17 +56,19 @@ func quiet(ctx context.Context, env []string, name string, args ...string) error
 type wine struct {
 	env     []string
 	wrapper string // runs the jetsend of Windows
+	probe   string // a program of Windows, see package probe
 }
 
 // wrapper runs the program of Windows with paths as that one writes them.
 const wrapper = `#!/bin/sh
 export WINEPREFIX='%[1]s/prefix' WINEDEBUG=-all LC_ALL=C.UTF-8
-export JETSEND_STATE_DIR="Z:$JETSEND_STATE_DIR" JETSEND_TLS_CA_FILE="Z:$JETSEND_TLS_CA_FILE"
+[ -z "$JETSEND_STATE_DIR" ] || export JETSEND_STATE_DIR="Z:$JETSEND_STATE_DIR"
+export JETSEND_TLS_CA_FILE="Z:$JETSEND_TLS_CA_FILE"
 exec wine '%[1]s/jetsend.exe' "$@"
 `
 
 func newWine(ctx context.Context, dir string) (*wine, error) {
-	w := &wine{env: []string{"WINEPREFIX=" + filepath.Join(dir, "prefix"), "WINEDEBUG=-all"}, wrapper: filepath.Join(dir, "jetsend-windows")}
+	w := &wine{env: []string{"WINEPREFIX=" + filepath.Join(dir, "prefix"), "WINEDEBUG=-all"}, wrapper: filepath.Join(dir, "jetsend-windows"), probe: filepath.Join(dir, "probe.exe")}
 	source := filepath.Join(dir, "processprng.c")
 	dll := filepath.Join(dir, "prefix/drive_c/windows/system32/bcryptprimitives.dll")
 	overlay, err := patched(ctx, dir)
@@ -84,6 +86,7 @@ func newWine(ctx context.Context, dir string) (*wine, error) {
 		{nil, []string{compiler, "-shared", "-O2", "-o", dll, source, "-ladvapi32"}},
 		{[]string{"GOOS=windows", "GOARCH=arm64", "CGO_ENABLED=0"}, []string{"go", "build", "-o", os.DevNull, "./cmd/jetsend"}},
 		{[]string{"GOOS=windows", "GOARCH=amd64", "CGO_ENABLED=0"}, []string{"go", "build", "-overlay", overlay, "-o", filepath.Join(dir, "jetsend.exe"), "./cmd/jetsend"}},
+		{[]string{"GOOS=windows", "GOARCH=amd64", "CGO_ENABLED=0"}, []string{"go", "build", "-o", w.probe, "./internal/winlab/probe"}},
 		{[]string{"CGO_ENABLED=0"}, []string{"go", "build", "-o", filepath.Join(dir, "jetsend"), "./cmd/jetsend"}},
 	} {
 		if err := quiet(ctx, step.env, step.args[0], step.args[1:]...); err != nil {
