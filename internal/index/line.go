@@ -181,10 +181,11 @@ func read(r io.Reader, buf []byte) ([]byte, error) {
 	if _, err := io.ReadFull(r, length[:]); err != nil {
 		return nil, err
 	}
-	n := int(binary.BigEndian.Uint32(length[:]))
-	if n > maxLine {
+	long := binary.BigEndian.Uint32(length[:])
+	if long > maxLine { // before it becomes an int, which may have no more bits
 		return nil, errDamaged
 	}
+	n := int(long)
 	if n > cap(buf) {
 		buf = make([]byte, n)
 	}
