@@ -192,7 +192,7 @@ func (a *app) receiveOptions(cmd *cobra.Command, c *config.Config) (o transfer.R
 	if o.Dir, err = downloadDir(r.Dir, a.home()); err != nil {
 		return o, err
 	}
-	err = a.deliverTo(cmd, c, &o)
+	err = a.outlet(cmd, c, &o)
 	return o, err
 }
 

@@ -153,6 +153,7 @@ func newSendCommand(a *app) *cobra.Command {
 	_ = cmd.RegisterFlagCompletionFunc(toFlag, func(cmd *cobra.Command, _ []string, toComplete string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		return offer(a.contactWords(cmd, toComplete), toComplete)
 	})
+	o.queueFlags.flags(cmd)
 	cmd.Flags().BoolVarP(&o.dry, "dry-run", "n", false, "offer nothing, only show what would be sent to whom and how")
 	return cmd
 }
@@ -160,7 +161,8 @@ func newSendCommand(a *app) *cobra.Command {
 // sendFlags are those that are no keys of the configuration.
 type sendFlags struct {
 	dry, command, empty bool
-	to                  []string // the contacts, when they are not named by the last argument
+	queueFlags
+	to []string // the contacts, when they are not named by the last argument
 }
 
 // encryptions are the words of --encryption.
@@ -202,6 +204,9 @@ func runSend(cmd *cobra.Command, a *app, args []string, flags sendFlags) error {
 		return err
 	}
 	o.AllowEmpty = flags.empty
+	if err := flags.check(cmd); err != nil {
+		return err
+	}
 	if flags.command {
 		p, err := a.newProducer(cmd.Context(), command)
 		if err != nil {
@@ -209,6 +214,9 @@ func runSend(cmd *cobra.Command, a *app, args []string, flags sendFlags) error {
 		}
 		defer p.Close()
 		o.Files = []source.Named{{Input: p, Name: c.Send.Name}}
+	}
+	if flags.queue {
+		return a.enqueue(cmd, c, to, whom, o, &flags.queueFlags)
 	}
 	h, err := a.hook("--on-complete", c.Send.OnComplete)
 	if err != nil {

@@ -103,6 +103,7 @@ func (d *daemon) attend(ctx context.Context, e endpoint) (wait func()) {
 	var tasks sync.WaitGroup
 	tasks.Go(func() { d.run(ctx, e.Alive) })
 	tasks.Go(func() { d.desk.Run(ctx) })
+	tasks.Go(func() { d.deliver(ctx, e) })
 	if s := d.listen(e); s != nil { // now, so that it is there for who has read that we are online
 		tasks.Go(func() {
 			select {
