@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"jetsend/internal/config"
+	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
 	"jetsend/internal/outbox"
@@ -64,8 +65,16 @@ func runDeliver(cmd *cobra.Command, a *app) error {
 			a.print.Note("nothing is queued")
 			return nil
 		}
-		return a.online(cmd.Context(), c, func(ctx context.Context, e endpoint) error {
-			courier := &outbox.Courier{Box: box, Port: &port{a: a, c: c, e: e, tell: a.print.Event}, Log: a.log}
+		var ends endings
+		watch := func(o *dialOptions) {
+			next := o.Report
+			o.Report = func(e event.Event) {
+				ends.saw(e)
+				next(e)
+			}
+		}
+		return a.onlineAs(cmd.Context(), c, watch, func(ctx context.Context, e endpoint) error {
+			courier := &outbox.Courier{Box: box, Port: &port{a, c, e, a.print.Event, &ends}, Log: a.log}
 			code, err := courier.Once(ctx, c.Send.Wait)
 			switch {
 			case err != nil:

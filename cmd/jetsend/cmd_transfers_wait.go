@@ -119,33 +119,37 @@ func (a *app) waitFor(ctx context.Context, t transfers, box *outbox.Box, prefixe
 		ctx, cancel = context.WithTimeoutCause(ctx, timeout, errWaited)
 		defer cancel()
 	}
-	tick := time.NewTicker(waitPoll)
-	defer tick.Stop()
 	var codes []exitCode
 	for _, p := range prefixes {
-		for {
-			f, err := a.ended(ctx, t, box, p)
-			if err != nil {
-				return err
-			}
-			if f != nil {
-				if f.Code != exitcode.OK {
-					a.print.Event(event.FailedEarly{Direction: event.Send, Code: int(f.Code), Reason: f.Reason})
-				}
-				codes = append(codes, f.Code)
-				break
-			}
-			select {
-			case <-tick.C:
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			}
+		f, err := a.untilEnded(ctx, t, box, p)
+		if err != nil {
+			return err
 		}
+		if f.Code != exitcode.OK {
+			a.print.Event(event.FailedEarly{Direction: event.Send, Code: int(f.Code), Reason: f.Reason})
+		}
+		codes = append(codes, f.Code)
 	}
 	if code := exitcode.Combine(codes...); code != exitcode.OK {
 		return &fault.Failure{Code: code, Reason: "not everything was sent", Reported: true}
 	}
 	return nil
+}
+
+// untilEnded waits for the end of one.
+func (a *app) untilEnded(ctx context.Context, t transfers, box *outbox.Box, prefix string) (*fault.Failure, error) {
+	tick := time.NewTicker(waitPoll)
+	defer tick.Stop()
+	for {
+		if f, err := a.ended(ctx, t, box, prefix); f != nil || err != nil {
+			return f, err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
 }
 
 // errWaited is the end of a wait that had a timeout.

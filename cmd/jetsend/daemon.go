@@ -39,6 +39,7 @@ type daemon struct {
 	ending bool
 
 	doing   *status.Collector
+	ends    endings
 	since   time.Time
 	desk    *desktop.Notifier // nil: there is none
 	holding sync.Mutex        // held while the pause is changed
@@ -73,6 +74,7 @@ func (a *app) newDaemon(cmd *cobra.Command, c *config.Config, stop context.Cance
 func (d *daemon) report(e event.Event) {
 	d.a.print.Event(e)
 	d.doing.Event(e)
+	d.ends.saw(e)
 	d.show(e)
 	switch e := e.(type) {
 	case event.Online:

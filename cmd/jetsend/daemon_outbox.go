@@ -32,7 +32,7 @@ func (d *daemon) deliver(ctx context.Context, e endpoint) {
 	}
 	defer func() { _ = l.Release() }() // nothing is written to it
 	err = d.a.inOutbox(ctx, d.conf, func(box *outbox.Box) error {
-		c := &outbox.Courier{Box: box, Port: &port{a: d.a, c: d.conf, e: e, tell: d.report}, Log: d.a.log, Changed: d.queued}
+		c := &outbox.Courier{Box: box, Port: &port{d.a, d.conf, e, d.report, &d.ends}, Log: d.a.log, Changed: d.queued}
 		c.Run(ctx)
 		return nil
 	})

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -145,24 +147,21 @@ func (a *app) enqueue(cmd *cobra.Command, c *config.Config, to []target, whom []
 	if err != nil {
 		return err
 	}
-	var rows []record
 	served := delivering(dir, account)
 	err = a.inOutbox(ctx, c, func(box *outbox.Box) error {
+		var rows []record
+		defer func() { a.print.Rows(rows) }() // also of those before one that could not be queued
 		var first *outbox.Entry
 		for _, t := range to {
 			e := &outbox.Entry{ID: uuid.NewString(), Peer: t.jid, Options: options, Changed: outbox.Changed(f.changed.value), Until: a.now().Add(time.Duration(f.until))}
-			if err := a.fill(ctx, box, e, first, o, f); err != nil {
+			if err := put(ctx, box, e, first, o, f.copy); err != nil {
 				return err
-			}
-			if err := box.Put(ctx, e); err != nil {
-				return errors.Join(full(err), box.Discard(e))
 			}
 			first = e
 			rows = append(rows, queuedRecord{e.ID, e.Peer.String(), e.Name, e.Size, stamp(e.Until), served})
 		}
 		return nil
 	})
-	a.print.Rows(rows)
 	if err == nil && !served {
 		a.print.Note("no receive of the account is running, which would send it: run `%s`, or `%s` from time to time", a.again("receive"), a.again("deliver"))
 	}
@@ -177,50 +176,56 @@ func full(err error) error {
 	return err
 }
 
-// fill gives an entry its files, or a copy of them. An input is read once: the entries behind the
-// first one copy what that has.
-func (a *app) fill(ctx context.Context, box *outbox.Box, e, first *outbox.Entry, o transfer.SendOptions, f *queueFlags) (err error) {
-	copied := f.copy
-	for _, n := range o.Files {
-		if n.Input == nil {
-			abs, err := filepath.Abs(n.Path)
-			if err != nil {
-				return err
-			}
-			e.Files = append(e.Files, outbox.File{Path: abs, Name: n.Name, Exclude: lines(n.Exclude)})
-			continue
-		}
-		if len(o.Files) > 1 {
-			return usagef("with --queue standard input goes alone").hint("queue the files by another command")
-		}
-		name := n.Name
-		if name == "" {
-			name = inputName
-		}
-		if first != nil {
-			e.Files, copied = []outbox.File{{Path: first.Files[0].Path, Name: name}}, true
-			break
-		}
-		if err := take(ctx, box, e, &limited{n.Input, o.MaxSpool, o.MaxSpool, o.AllowEmpty}, name); err != nil {
-			return err
-		}
+// put writes an entry down with its files, or a copy of them. first is the one before it, if any: it
+// has what an input gave.
+func put(ctx context.Context, box *outbox.Box, e, first *outbox.Entry, o transfer.SendOptions, copied bool) (err error) {
+	if n := o.Files[0]; n.Input != nil && first == nil {
+		err = take(ctx, box, e, o)
 		copied = false
+	} else if n.Input != nil {
+		e.Files, copied = []outbox.File{{Path: first.Files[0].Path, Name: first.Files[0].Name}}, true
+	} else {
+		e.Files, err = named(o.Files)
 	}
-	if copied {
-		if err := box.Copy(e); err != nil {
-			return copyFailed(err)
+	if err == nil && copied {
+		err = copyFailed(box.Copy(e))
+	}
+	if err == nil {
+		err = describe(e)
+	}
+	if err == nil {
+		err = full(box.Put(ctx, e))
+	}
+	if err != nil {
+		return errors.Join(err, box.Discard(e))
+	}
+	return nil
+}
+
+// named are the files that are named, as an entry has them.
+func named(all []source.Named) (files []outbox.File, err error) {
+	for _, n := range all {
+		if n.Input != nil {
+			return nil, usagef("with --queue standard input goes alone").hint("queue the files by another command")
 		}
+		abs, err := filepath.Abs(n.Path)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, outbox.File{Path: abs, Name: n.Name, Exclude: lines(n.Exclude)})
 	}
+	return files, nil
+}
+
+// describe notes what the files of an entry are.
+func describe(e *outbox.Entry) (err error) {
 	if e.Stamp, err = outbox.StampOf(e.Files); err == nil {
 		e.Size, err = outbox.SizeOf(e.Files)
 	}
 	if err != nil {
 		return &fault.Failure{Code: exitcode.LocalFile, Reason: "nothing was queued", Err: err}
 	}
-	if e.Name = e.Files[0].Name; e.Name == "" {
-		e.Name = filepath.Base(e.Files[0].Path)
-	}
-	e.Name = clean.Text(e.Name)
+	e.Name = clean.Text(cmp.Or(e.Files[0].Name, filepath.Base(e.Files[0].Path)))
 	if more := len(e.Files) - 1; more > 0 {
 		e.Name = fmt.Sprintf("%s and %d more", e.Name, more)
 	}
@@ -228,19 +233,21 @@ func (a *app) fill(ctx context.Context, box *outbox.Box, e, first *outbox.Entry,
 }
 
 // take reads an input, but waits for no byte of it when the run ends.
-func take(ctx context.Context, box *outbox.Box, e *outbox.Entry, in io.Reader, name string) error {
+func take(ctx context.Context, box *outbox.Box, e *outbox.Entry, o transfer.SendOptions) error {
+	if len(o.Files) > 1 {
+		_, err := named(o.Files)
+		return err
+	}
+	in := &limited{o.Files[0].Input, o.MaxSpool, o.MaxSpool, o.AllowEmpty}
 	done := make(chan error, 1)
 	taken := *e
-	go func() { done <- box.Take(&taken, in, name) }() // nothing wakes a read of a terminal: it ends with the process
+	go func() { done <- box.Take(&taken, in, cmp.Or(o.Files[0].Name, inputName)) }() // nothing wakes a read of a terminal: it ends with the process
 	select {
 	case err := <-done:
-		if err != nil {
-			return copyFailed(err)
-		}
 		e.Files = taken.Files
-		return nil
+		return copyFailed(err)
 	case <-ctx.Done():
-		return errors.Join(context.Cause(ctx), box.Discard(e))
+		return context.Cause(ctx)
 	}
 }
 
@@ -248,6 +255,9 @@ func take(ctx context.Context, box *outbox.Box, e *outbox.Entry, in io.Reader, n
 const inputName = "stdin"
 
 func copyFailed(err error) error {
+	if err == nil {
+		return nil
+	}
 	f := &fault.Failure{Code: exitcode.LocalFile, Reason: "nothing was queued", Err: err}
 	switch {
 	case errors.Is(err, outbox.ErrNoSpace):
@@ -286,12 +296,45 @@ func (l *limited) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// endings are the reasons why transfers have failed, as the events told them.
+type endings struct {
+	mu      sync.Mutex
+	reasons map[string]string // by the ids of transfers and sets
+}
+
+// maxEndings bounds what nobody asks for: the ends of what a contact has asked for.
+const maxEndings = 1000
+
+// saw takes note of how a transfer of ours has failed.
+func (n *endings) saw(e event.Event) {
+	f, ok := e.(event.Failed)
+	if !ok || f.Direction != event.Send {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.reasons == nil || len(n.reasons) >= maxEndings {
+		n.reasons = map[string]string{}
+	}
+	n.reasons[cmp.Or(f.Set, f.Transfer)] = f.Reason
+}
+
+// take returns the reason of a transfer, and forgets it; "" for none.
+func (n *endings) take(id string) string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	reason := n.reasons[id]
+	delete(n.reasons, id)
+	return reason
+}
+
 // port is the account online for a courier.
 type port struct {
 	a    *app
 	c    *config.Config
 	e    endpoint
 	tell func(event.Event)
+	ends *endings
 }
 
 // options are those that an entry was queued with.
@@ -368,9 +411,25 @@ func (a *app) giveUp(ctx context.Context, c *config.Config, id string) error {
 	})
 }
 
+// Known implements [outbox.Port].
+func (p *port) Known(ctx context.Context, id string) (live, over bool, err error) {
+	err = p.a.withTransfers(ctx, p.c, func(t transfers) error {
+		row, _, err := t.Get(ctx, id)
+		if errors.Is(err, journal.ErrUnknown) {
+			return nil
+		}
+		live, over = row.State.Live(), row.State.Over() && !row.Released
+		return err
+	})
+	return live, over, err
+}
+
 // Code implements [outbox.Port].
-func (p *port) Code(ctx context.Context, err error) (exitcode.Code, string) {
+func (p *port) Code(ctx context.Context, id string, err error) (exitcode.Code, string) {
 	f := p.a.explain(ctx, err)
+	if reason := p.ends.take(id); f.reported && reason != "" {
+		f.reason = reason
+	}
 	return f.code, f.reason
 }
 

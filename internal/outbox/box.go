@@ -272,6 +272,20 @@ func (b *Box) Begin(ctx context.Context, e *Entry, stamp []byte) error {
 	return b.exec(ctx, `UPDATE outbox SET begun = ?, salt = ? WHERE id = ?`, stamp, e.salt, e.ID)
 }
 
+// Again has the next attempt be another transfer: that of this one has ended.
+func (b *Box) Again(ctx context.Context, e *Entry) error {
+	e.salt++
+	return b.exec(ctx, `UPDATE outbox SET salt = ? WHERE id = ?`, e.salt, e.ID)
+}
+
+// Version is a number that is another one when somebody else has changed the state.
+func (b *Box) Version(ctx context.Context, on *sql.Conn) (n int64, err error) {
+	if err = on.QueryRowContext(ctx, `PRAGMA data_version`).Scan(&n); err != nil {
+		return 0, fmt.Errorf("outbox: %w", err)
+	}
+	return n, nil
+}
+
 // End ends an entry, and removes its copy. One that has ended already stays as it is.
 func (b *Box) End(ctx context.Context, e *Entry, code int, why string) error {
 	err := b.exec(ctx, `UPDATE outbox SET state = 'ended', why = ?, code = ?, ended = ? WHERE id = ? AND state <> 'ended'`, why, code, b.now().UnixMilli(), e.ID)

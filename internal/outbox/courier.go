@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,8 +18,9 @@ import (
 const (
 	// pollTime is how often the table is looked at for what is new, or cancelled.
 	pollTime = time.Second
-	// heldTime is how often it is looked whether the user has decided about a key.
-	heldTime = time.Minute
+	// heldTime is how long at most nobody looks whether the user has decided about a key, and
+	// heldPause how long at least, when something in the state has changed.
+	heldTime, heldPause = 5 * time.Minute, 3 * time.Second
 	// AtOnce is to how many contacts a courier sends at the same time.
 	AtOnce = 4
 	// minPause and maxPause are those between two attempts that came to nothing.
@@ -29,6 +31,7 @@ var (
 	// ErrCancelled is the cause of the end of a send whose entry was cancelled.
 	ErrCancelled = fmt.Errorf("cancelled: %w", fault.ErrInterrupted)
 	errLate      = errors.New("it was not sent in time")
+	errBusy      = error(&fault.Failure{Code: exitcode.Interrupted, Reason: "the rest is being sent"})
 )
 
 // Port is the account online, as far as a courier needs it. Errors have exit codes, by Code.
@@ -41,8 +44,11 @@ type Port interface {
 	Send(ctx context.Context, e *Entry, id string) error
 	// Forget forgets that transfer, as a user does who has given it up.
 	Forget(ctx context.Context, id string) error
-	// Code is the exit code and the text of an error.
-	Code(ctx context.Context, err error) (exitcode.Code, string)
+	// Known says of that transfer whether somebody is at it, and whether it has ended without a
+	// receipt.
+	Known(ctx context.Context, id string) (live, over bool, err error)
+	// Code is the exit code and the text of an error of that transfer.
+	Code(ctx context.Context, id string, err error) (exitcode.Code, string)
 	// Tell tells the user how an entry ended of which there was no transfer, or why it is held.
 	Tell(e *Entry, code exitcode.Code, why string)
 }
@@ -171,7 +177,7 @@ func (c *Courier) serve(ctx context.Context, peer jid.JID) {
 			pause = minPause
 			continue
 		case code == exitcode.Untrusted:
-			c.sleep(ctx, e, heldTime)
+			c.hold(ctx, e)
 		default:
 			c.sleep(ctx, e, pause)
 			pause = min(2*pause, maxPause)
@@ -189,6 +195,28 @@ func (c *Courier) sleep(ctx context.Context, e *Entry, pause time.Duration) {
 	select {
 	case <-t.C:
 	case <-ctx.Done():
+	}
+}
+
+// hold waits until something in the state has changed, which may be what is known of a key.
+func (c *Courier) hold(ctx context.Context, e *Entry) {
+	on, err := c.Box.db.Conn(ctx)
+	if err != nil {
+		c.warn(err)
+		return
+	}
+	defer func() { _ = on.Close() }() // it goes back to the pool
+	was, err := c.Box.Version(ctx, on)
+	c.warn(err)
+	for begun := c.Box.now(); ctx.Err() == nil && c.Box.now().Sub(begun) < heldTime && c.Box.now().Before(e.Until); {
+		c.sleep(ctx, e, heldPause)
+		now, err := c.Box.Version(ctx, on)
+		if c.warn(err); err != nil || now != was {
+			return
+		}
+		if is, err := c.Box.Find(ctx, e.ID); err != nil || is.State == Ended {
+			return
+		}
 	}
 }
 
@@ -214,7 +242,7 @@ func (c *Courier) attempt(run context.Context, e *Entry, by time.Time) (code exi
 	cancelled := errors.Is(context.Cause(ctx), ErrCancelled)
 	code, why := exitcode.OK, ""
 	if err != nil {
-		code, why = c.Port.Code(ctx, err)
+		code, why = c.Port.Code(ctx, e.Transfer(), err)
 	}
 	var told *toldError
 	switch {
@@ -234,14 +262,25 @@ func (c *Courier) attempt(run context.Context, e *Entry, by time.Time) (code exi
 		if e.State != Held || e.Why != why {
 			c.Port.Tell(e, code, why)
 		}
+		c.again(run, e)
 		c.warn(c.Box.Hold(run, e, why, int(code)))
 		return code, false
 	case transient(code):
+		c.again(run, e)
 		c.warn(c.Box.Wait(run, e, why))
 		return code, false
 	}
 	c.warn(c.Box.End(run, e, int(code), why))
 	return code, true
+}
+
+// again sees to it that the next attempt is not about a transfer that has ended.
+func (c *Courier) again(ctx context.Context, e *Entry) {
+	_, over, err := c.Port.Known(ctx, e.Transfer())
+	if err == nil && over {
+		err = c.Box.Again(ctx, e)
+	}
+	c.warn(err)
 }
 
 // transient reports whether what ended so may end otherwise at another time.
@@ -296,6 +335,9 @@ func (c *Courier) deliver(ctx context.Context, e *Entry, by time.Time) error {
 	if err := errors.Join(c.Box.Begin(ctx, e, stamp), c.Box.Wait(ctx, e, "is being sent")); err != nil {
 		return err
 	}
+	if live, _, err := c.Port.Known(ctx, e.Transfer()); err != nil || live {
+		return cmp.Or(err, errBusy) // the contact may have asked for the rest
+	}
 	return c.Port.Send(ctx, e, e.Transfer())
 }
 
@@ -322,32 +364,36 @@ func (c *Courier) Once(ctx context.Context, wait time.Duration) (exitcode.Code, 
 	if err != nil {
 		return exitcode.OK, err
 	}
-	var mu sync.Mutex
-	var codes []exitcode.Code
 	var tasks sync.WaitGroup
-	seen := map[jid.JID]bool{}
+	codes := map[jid.JID]*exitcode.Code{}
 	for i := range open {
 		peer := open[i].Peer
-		if seen[peer] {
+		if codes[peer] != nil {
 			continue
 		}
-		seen[peer] = true
-		tasks.Go(func() {
-			for ctx.Err() == nil {
-				e, err := c.first(ctx, peer)
-				if c.warn(err); e == nil {
-					return
-				}
-				code, ended := c.attempt(ctx, e, c.Box.now().Add(wait))
-				mu.Lock()
-				codes = append(codes, code)
-				mu.Unlock()
-				if !ended {
-					return
-				}
-			}
-		})
+		code := new(exitcode.Code)
+		codes[peer] = code
+		tasks.Go(func() { *code = c.serveOnce(ctx, peer, wait) })
 	}
 	tasks.Wait()
-	return exitcode.Combine(codes...), nil
+	var all []exitcode.Code
+	for _, code := range codes {
+		all = append(all, *code)
+	}
+	return exitcode.Combine(all...), nil
+}
+
+// serveOnce sends the entries of a contact, up to the first that has to wait.
+func (c *Courier) serveOnce(ctx context.Context, peer jid.JID, wait time.Duration) (all exitcode.Code) {
+	for ctx.Err() == nil {
+		e, err := c.first(ctx, peer)
+		if c.warn(err); e == nil {
+			break
+		}
+		code, ended := c.attempt(ctx, e, c.Box.now().Add(wait))
+		if all = exitcode.Combine(all, code); !ended {
+			break
+		}
+	}
+	return all
 }
