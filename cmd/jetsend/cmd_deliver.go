@@ -74,7 +74,7 @@ func runDeliver(cmd *cobra.Command, a *app) error {
 			}
 		}
 		return a.onlineAs(cmd.Context(), c, watch, func(ctx context.Context, e endpoint) error {
-			courier := &outbox.Courier{Box: box, Port: &port{a, c, e, a.print.Event, &ends}, Log: a.log}
+			courier := &outbox.Courier{Box: box, Port: &port{a, c, e, a.print.Event, &ends, func() bool { return false }}, Log: a.log}
 			code, err := courier.Once(ctx, c.Send.Wait)
 			switch {
 			case err != nil:

@@ -130,7 +130,7 @@ func runReceive(cmd *cobra.Command, a *app) error {
 	if err != nil {
 		return err
 	}
-	o.Stop, o.Changes = stop.Done(), d.changes
+	o.Stop, o.Changes, d.stopped = stop.Done(), d.changes, stop
 	d.asking(&o)
 	defer context.AfterFunc(stop, d.stopping)()
 	login, cancel := context.WithCancel(ctx)

@@ -29,6 +29,7 @@ type daemon struct {
 	changes  chan transfer.Change
 	hangup   <-chan struct{}
 	stop     context.CancelFunc // as SIGTERM does
+	stopped  context.Context    //nolint:containedctx // ends when the run is told to stop
 	terminal bool               // there was one at the start
 
 	online sync.Once

@@ -7,6 +7,7 @@ import (
 
 	"jetsend/internal/clean"
 	"jetsend/internal/event"
+	"jetsend/internal/fault"
 	"jetsend/internal/outbox"
 	"jetsend/internal/state"
 	"jetsend/internal/status"
@@ -15,9 +16,12 @@ import (
 // lockTime is how often a receive looks whether another process has done with the outbox.
 const lockTime = 2 * time.Second
 
-// deliver brings what is queued to its contacts until ctx ends. While a `deliver` is at it,
-// this run waits.
+// deliver brings what is queued to its contacts until the run is told to stop: what is being sent
+// then goes on with the next run. While a `deliver` is at it, this run waits.
 func (d *daemon) deliver(ctx context.Context, e endpoint) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(d.stopped, func() { cancel(fault.ErrTerminated) })()
 	select {
 	case <-d.up:
 	case <-ctx.Done():
@@ -32,7 +36,7 @@ func (d *daemon) deliver(ctx context.Context, e endpoint) {
 	}
 	defer func() { _ = l.Release() }() // nothing is written to it
 	err = d.a.inOutbox(ctx, d.conf, func(box *outbox.Box) error {
-		c := &outbox.Courier{Box: box, Port: &port{d.a, d.conf, e, d.report, &d.ends}, Log: d.a.log, Changed: d.queued}
+		c := &outbox.Courier{Box: box, Port: &port{d.a, d.conf, e, d.report, &d.ends, d.isPaused}, Log: d.a.log, Changed: d.queued}
 		c.Run(ctx)
 		return nil
 	})
@@ -60,6 +64,13 @@ func (d *daemon) courierLock(ctx context.Context) (*state.Lock, error) {
 			return nil, context.Cause(ctx)
 		}
 	}
+}
+
+// isPaused reports whether no file may move.
+func (d *daemon) isPaused() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.paused
 }
 
 // queued tells `status` what waits.

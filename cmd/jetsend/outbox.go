@@ -335,7 +335,12 @@ type port struct {
 	e    endpoint
 	tell func(event.Event)
 	ends *endings
+	// paused reports whether no file may move.
+	paused func() bool
 }
+
+// pausedPoll is how often it is looked whether a pause is over.
+const pausedPoll = time.Second
 
 // options are those that an entry was queued with.
 func (p *port) options(e *outbox.Entry) (o transfer.SendOptions, err error) {
@@ -387,6 +392,15 @@ func (p *port) Send(ctx context.Context, e *outbox.Entry, id string) error {
 	o, err := p.options(e)
 	if err != nil {
 		return err
+	}
+	for p.paused() { // or the contact would get an offer of which nothing comes
+		t := time.NewTimer(pausedPoll)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return context.Cause(ctx)
+		}
 	}
 	o.ID = id
 	err = p.e.Send(ctx, o)
