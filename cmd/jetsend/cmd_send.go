@@ -81,6 +81,12 @@ To other clients a retry starts over. While another process is at the
 transfer, which may be the "jetsend receive" of this account, the same command ends
 with 12; --no-resume sends the file once more.
 
+--queue writes the transfer down and returns: a running "jetsend receive" of the account
+sends it when the contact is online, and "jetsend deliver" does so once. --copy has a
+copy of the files sent as they are now; standard input is always copied. It is given
+up after --until. "jetsend transfers" lists what waits, and why; "jetsend transfers wait
+ID" ends with the exit code of the transfer.
+
 The contact must be online with a client that takes encrypted files, such as
 "jetsend receive". The first such client that appears within --wait is used. When
 all clients that are online have answered that they take none, send ends at once
@@ -117,6 +123,7 @@ func newSendCommand(a *app) *cobra.Command {
 			"gpg -d verona.gpg | jetsend send --name verona.txt - romeo",
 			"jetsend send --name verona.sql --from-command nas -- pg_dump verona",
 			"jetsend send --name verona.zst --from-command nas -- bash -o pipefail -c 'pg_dump verona | zstd'",
+			"jetsend send --queue report.pdf romeo",
 			"jetsend --json send report.pdf romeo | jq -r .event",
 			"jetsend send --dry-run report.pdf romeo",
 		),

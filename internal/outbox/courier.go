@@ -322,6 +322,17 @@ func (c *Courier) deliver(ctx context.Context, e *Entry, by time.Time) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+	if err := c.begin(ctx, e); err != nil {
+		return err
+	}
+	if live, _, err := c.Port.Known(ctx, e.Transfer()); err != nil || live {
+		return cmp.Or(err, errBusy) // the contact may have asked for the rest
+	}
+	return c.Port.Send(ctx, e, e.Transfer())
+}
+
+// begin notes what is sent now.
+func (c *Courier) begin(ctx context.Context, e *Entry) error {
 	stamp, err := StampOf(e.Files)
 	if err != nil {
 		return &toldError{fmt.Errorf("file to send: %w", err), exitcode.LocalFile}
@@ -332,13 +343,7 @@ func (c *Courier) deliver(ctx context.Context, e *Entry, by time.Time) error {
 	if len(e.Files) != 1 || isDir(e.Files[0].Path) {
 		stamp = []byte{} // a set goes on whatever has changed in it
 	}
-	if err := errors.Join(c.Box.Begin(ctx, e, stamp), c.Box.Wait(ctx, e, "is being sent")); err != nil {
-		return err
-	}
-	if live, _, err := c.Port.Known(ctx, e.Transfer()); err != nil || live {
-		return cmp.Or(err, errBusy) // the contact may have asked for the rest
-	}
-	return c.Port.Send(ctx, e, e.Transfer())
+	return errors.Join(c.Box.Begin(ctx, e, stamp), c.Box.Wait(ctx, e, "is being sent"))
 }
 
 func late(e *Entry) error {
