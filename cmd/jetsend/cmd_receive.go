@@ -130,7 +130,7 @@ func runReceive(cmd *cobra.Command, a *app) error {
 	if err != nil {
 		return err
 	}
-	o.Stop, o.Changes = stop.Done(), d.changes
+	o.Stop, o.Changes, d.stopped = stop.Done(), d.changes, stop
 	d.asking(&o)
 	defer context.AfterFunc(stop, d.stopping)()
 	login, cancel := context.WithCancel(ctx)
@@ -192,7 +192,7 @@ func (a *app) receiveOptions(cmd *cobra.Command, c *config.Config) (o transfer.R
 	if o.Dir, err = downloadDir(r.Dir, a.home()); err != nil {
 		return o, err
 	}
-	err = a.deliverTo(cmd, c, &o)
+	err = a.outlet(cmd, c, &o)
 	return o, err
 }
 

@@ -81,6 +81,12 @@ To other clients a retry starts over. While another process is at the
 transfer, which may be the "jetsend receive" of this account, the same command ends
 with 12; --no-resume sends the file once more.
 
+--queue writes the transfer down and returns: a running "jetsend receive" of the account
+sends it when the contact is online, and "jetsend deliver" does so once. --copy has a
+copy of the files sent as they are now; standard input is always copied. It is given
+up after --until. "jetsend transfers" lists what waits, and why; "jetsend transfers wait
+ID" ends with the exit code of the transfer.
+
 The contact must be online with a client that takes encrypted files, such as
 "jetsend receive". The first such client that appears within --wait is used. When
 all clients that are online have answered that they take none, send ends at once
@@ -117,6 +123,7 @@ func newSendCommand(a *app) *cobra.Command {
 			"gpg -d verona.gpg | jetsend send --name verona.txt - romeo",
 			"jetsend send --name verona.sql --from-command nas -- pg_dump verona",
 			"jetsend send --name verona.zst --from-command nas -- bash -o pipefail -c 'pg_dump verona | zstd'",
+			"jetsend send --queue report.pdf romeo",
 			"jetsend --json send report.pdf romeo | jq -r .event",
 			"jetsend send --dry-run report.pdf romeo",
 		),
@@ -153,6 +160,7 @@ func newSendCommand(a *app) *cobra.Command {
 	_ = cmd.RegisterFlagCompletionFunc(toFlag, func(cmd *cobra.Command, _ []string, toComplete string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		return offer(a.contactWords(cmd, toComplete), toComplete)
 	})
+	o.queueFlags.flags(cmd)
 	cmd.Flags().BoolVarP(&o.dry, "dry-run", "n", false, "offer nothing, only show what would be sent to whom and how")
 	return cmd
 }
@@ -160,7 +168,8 @@ func newSendCommand(a *app) *cobra.Command {
 // sendFlags are those that are no keys of the configuration.
 type sendFlags struct {
 	dry, command, empty bool
-	to                  []string // the contacts, when they are not named by the last argument
+	queueFlags
+	to []string // the contacts, when they are not named by the last argument
 }
 
 // encryptions are the words of --encryption.
@@ -202,6 +211,9 @@ func runSend(cmd *cobra.Command, a *app, args []string, flags sendFlags) error {
 		return err
 	}
 	o.AllowEmpty = flags.empty
+	if err := flags.check(cmd); err != nil {
+		return err
+	}
 	if flags.command {
 		p, err := a.newProducer(cmd.Context(), command)
 		if err != nil {
@@ -209,6 +221,9 @@ func runSend(cmd *cobra.Command, a *app, args []string, flags sendFlags) error {
 		}
 		defer p.Close()
 		o.Files = []source.Named{{Input: p, Name: c.Send.Name}}
+	}
+	if flags.queue {
+		return a.enqueue(cmd, c, to, whom, o, &flags.queueFlags)
 	}
 	h, err := a.hook("--on-complete", c.Send.OnComplete)
 	if err != nil {

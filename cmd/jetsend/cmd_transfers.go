@@ -41,8 +41,9 @@ known here), state, and when that last changed. On a terminal the columns have a
 heading, and long names are shortened.
 
 States: offered (not answered yet), running, interrupted, paused (stopped by hand,
-here or by the contact: it is resumed by hand only), complete, failed. Of a
-directory it says how many of its entries are there.
+here or by the contact: it is resumed by hand only), complete, failed; queued, held
+(written down by "jetsend send --queue", and why it waits). Of a directory it says how
+many of its entries are there.
 
 ` + exitStatus(codes...),
 		Args: exactly(0, ""),
@@ -62,7 +63,7 @@ transfers that go together in it.
 			ValidArgsFunction: a.completeTransfers(false, func(*journal.Row) bool { return true }),
 			RunE:              func(cmd *cobra.Command, args []string) error { return runTransfersShow(cmd, a, args) },
 		},
-		newTransfersForget(a, codes),
+		newTransfersForget(a, codes), newTransfersWait(a), newTransfersCancel(a, codes),
 	)
 	return cmd
 }
@@ -104,7 +105,7 @@ func (c *choosing) flags(cmd *cobra.Command) {
 	for _, s := range journal.States() {
 		c.state.words = append(c.state.words, string(s))
 	}
-	c.state.words = append(c.state.words, wordPaused, wordDeclined)
+	c.state.words = append(c.state.words, wordPaused, wordDeclined, string(queuedState), wordHeld)
 	cmd.Flags().Var(&c.state, "state", "those in this state: "+strings.Join(c.state.words, ", "))
 	cmd.Flags().Var(&c.older, "older", "those whose last change is longer ago, like 7d")
 }
@@ -182,6 +183,9 @@ func recordRows(records []transferRecord) (rows []record) {
 
 func runTransfersShow(cmd *cobra.Command, a *app, args []string) error {
 	return a.inTransfers(cmd, func(ctx context.Context, t transfers) error {
+		if found, err := a.showQueued(ctx, t, args[0]); found || err != nil {
+			return err
+		}
 		row, argument, err := a.findOne(ctx, t, args[0])
 		if err != nil {
 			return err
@@ -200,6 +204,21 @@ func runTransfersShow(cmd *cobra.Command, a *app, args []string) error {
 		a.print.Rows(recordRows(records))
 		return nil
 	})
+}
+
+// showQueued shows what is queued and has not begun.
+func (a *app) showQueued(ctx context.Context, t transfers, prefix string) (found bool, err error) {
+	if _, _, err := t.Get(ctx, prefix); !errors.Is(err, journal.ErrUnknown) {
+		return false, nil //nolint:nilerr // whoever shows the transfer meets it as well
+	}
+	queued, err := t.Queued(ctx)
+	for i := range queued {
+		if e := &queued[i]; strings.HasPrefix(e.ID, strings.ToLower(prefix)) {
+			a.print.Rows([]record{transferSheet{a.queuedTransfer(e)}})
+			return true, nil
+		}
+	}
+	return false, err
 }
 
 // runTransfersForget touches nothing unless all that was named can be forgotten.

@@ -29,6 +29,7 @@ type daemon struct {
 	changes  chan transfer.Change
 	hangup   <-chan struct{}
 	stop     context.CancelFunc // as SIGTERM does
+	stopped  context.Context    //nolint:containedctx // ends when the run is told to stop
 	terminal bool               // there was one at the start
 
 	online sync.Once
@@ -39,6 +40,7 @@ type daemon struct {
 	ending bool
 
 	doing   *status.Collector
+	ends    endings
 	since   time.Time
 	desk    *desktop.Notifier // nil: there is none
 	holding sync.Mutex        // held while the pause is changed
@@ -73,6 +75,7 @@ func (a *app) newDaemon(cmd *cobra.Command, c *config.Config, stop context.Cance
 func (d *daemon) report(e event.Event) {
 	d.a.print.Event(e)
 	d.doing.Event(e)
+	d.ends.saw(e)
 	d.show(e)
 	switch e := e.(type) {
 	case event.Online:
@@ -103,6 +106,7 @@ func (d *daemon) attend(ctx context.Context, e endpoint) (wait func()) {
 	var tasks sync.WaitGroup
 	tasks.Go(func() { d.run(ctx, e.Alive) })
 	tasks.Go(func() { d.desk.Run(ctx) })
+	tasks.Go(func() { d.deliver(ctx, e) })
 	if s := d.listen(e); s != nil { // now, so that it is there for who has read that we are online
 		tasks.Go(func() {
 			select {

@@ -26,6 +26,8 @@ import (
 type endpoint interface {
 	JID() jid.JID
 	Send(context.Context, transfer.SendOptions) error
+	// Reach waits until somebody is there to whom Send would offer.
+	Reach(context.Context, transfer.SendOptions) error
 	Receive(context.Context, transfer.ReceiveOptions) error
 	// Alive returns nil while Receive is at work, and waits for that.
 	Alive(context.Context) error

@@ -159,6 +159,8 @@ func (e *fakeEndpoint) end(ctx context.Context) error {
 	}
 	return e.result
 }
+func (e *fakeEndpoint) Reach(context.Context, transfer.SendOptions) error { return nil }
+
 func (e *fakeEndpoint) Send(ctx context.Context, o transfer.SendOptions) error {
 	e.sent = append(e.sent, o)
 	return e.end(ctx)

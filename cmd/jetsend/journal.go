@@ -10,6 +10,7 @@ import (
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
 	"jetsend/internal/journal"
+	"jetsend/internal/outbox"
 )
 
 // transfers is the journal of an account, readable without a network.
@@ -19,6 +20,8 @@ type transfers interface {
 	// Get returns the one whose id begins so, or the set and which of its arguments it is; see
 	// [journal.Journal.GetArgument].
 	Get(ctx context.Context, prefix string) (row journal.Row, argument int, err error)
+	// Queued returns what is queued and has not ended, in order.
+	Queued(context.Context) ([]outbox.Entry, error)
 	// Arguments are those of a set; see [journal.Journal.ArgumentsOf].
 	Arguments(context.Context, journal.Key) ([]journal.Argument, error)
 	// Forget takes a transfer out of sight and removes its partial file.
@@ -36,6 +39,9 @@ func (noTransfers) List(context.Context) ([]journal.Row, error) { return nil, ni
 func (noTransfers) Get(context.Context, string) (journal.Row, int, error) {
 	return journal.Row{}, -1, journal.ErrUnknown
 }
+
+// Queued implements transfers.
+func (noTransfers) Queued(context.Context) ([]outbox.Entry, error) { return nil, nil }
 
 // Arguments implements transfers.
 func (noTransfers) Arguments(context.Context, journal.Key) ([]journal.Argument, error) {

@@ -19,6 +19,7 @@ import (
 	"jetsend/internal/invite"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
+	"jetsend/internal/outbox"
 	"jetsend/internal/outset"
 	"jetsend/internal/status"
 )
@@ -108,6 +109,7 @@ func someRecords() [][]record {
 	a := &app{now: someTime}
 	return [][]record{
 		someStatus(),
+		someQueued(),
 		{
 			contactRecord{JID: "nurse@capulet.example", Subscription: "none"},
 			contactRecord{JID: "romeo@montague.example", Name: "Romeo", Subscription: "both"},
@@ -182,6 +184,18 @@ func setPlan() doctor.Plan {
 	p.Items, p.SetSize = 3, 1900
 	p.File.Since = &outset.Since{Sent: someTime().UTC(), Changes: index.Changes{New: 1, Changed: 2, Equal: 4, Gone: 3, Bytes: 700}}
 	return p
+}
+
+// someQueued are what `send --queue` and `transfers` say of one that waits, and one that is held.
+func someQueued() []record {
+	a := &app{now: someTime}
+	e := outbox.Entry{
+		ID: uuidOf("eeee"), Peer: jid.MustParse("paris@verona.example"), Name: "c.iso", Size: 1000, Files: []outbox.File{{Path: "/srv/c.iso"}},
+		Queued: someTime(), Until: someTime().Add(time.Hour), State: outbox.Waiting, Why: "waits for the contact",
+	}
+	held := e
+	held.ID, held.State, held.Why, held.Code = uuidOf("ffff"), outbox.Held, "the key of device 1 is not verified", int(exitcode.Untrusted)
+	return []record{queuedRecord{e.ID, e.Peer.String(), e.Name, e.Size, stamp(e.Until), true}, a.queuedTransfer(&e), transferSheet{a.queuedTransfer(&held)}}
 }
 
 // someTransfers are one that has everything and one that has as little as can be.

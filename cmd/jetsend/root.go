@@ -73,7 +73,7 @@ All exit codes: jetsend help exit-codes`,
 		&cobra.Group{ID: groupOther, Title: "Other:"},
 	)
 	root.AddCommand(
-		newSendCommand(a), newReceiveCommand(a), newResumeCommand(a), newTransfersCommand(a), newStatusCommand(a),
+		newSendCommand(a), newReceiveCommand(a), newResumeCommand(a), newTransfersCommand(a), newDeliverCommand(a), newStatusCommand(a),
 		newLoginCommand(a), newRegisterCommand(a), newLogoutCommand(a), newAccountCommand(a), newInviteCommand(a), newContactsCommand(a), newTrustCommand(a), newDevicesCommand(a), newDoctorCommand(a),
 		newVersionCommand(a), newCompletionCommand(a), newGenDocsCommand(),
 	)

@@ -122,13 +122,20 @@ func (s *sends) combined(errs []error) error {
 	return nil
 }
 
-// settleAll finds all contacts. One who is named by two words is an error.
+// settleAll finds all contacts.
 func (a *app) settleAll(ctx context.Context, c *config.Config, e endpoint, to []target, whom []string) error {
-	seen := map[jid.JID]string{}
 	for i := range to {
 		if err := a.settle(ctx, c, e, &to[i]); err != nil {
 			return err
 		}
+	}
+	return a.settled(to, whom)
+}
+
+// settled has them called as they were typed. One who is named by two words is an error.
+func (a *app) settled(to []target, whom []string) error {
+	seen := map[jid.JID]string{}
+	for i := range to {
 		if before, ok := seen[to[i].jid]; ok {
 			return usagef("%s and %s are the same contact", clean.Text(before), clean.Text(whom[i])).hint("leave one of them out")
 		}

@@ -29,6 +29,7 @@ type transferRecord struct {
 	Created      string   `json:"created"`
 	Updated      string   `json:"updated"`
 	Finished     string   `json:"finished,omitempty"`
+	Until        string   `json:"until,omitempty"`     // of a queued one: when it is given up
 	Path         string   `json:"path,omitempty"`      // of the source or of the received file
 	Directory    string   `json:"directory,omitempty"` // where it is received
 	Resource     string   `json:"resource,omitempty"`  // of the peer, last used
@@ -123,8 +124,16 @@ func (transferRecord) Kind() string { return "transfer" }
 // Columns implements record.
 func (r transferRecord) Columns() []string {
 	return []string{
-		short(r.Transfer), r.Direction, clean.Text(r.Peer), r.Name, bytesText(r.Size), r.percent(), r.word, r.when(r.row.Updated),
+		short(r.Transfer), r.Direction, clean.Text(r.Peer), r.Name, bytesText(r.Size), r.percent(), r.stateText(), r.when(r.row.Updated),
 	}
+}
+
+// stateText is the state, and of a queued one why it waits.
+func (r transferRecord) stateText() string {
+	if r.row.State == queuedState && r.Reason != "" {
+		return r.word + ": " + r.Reason
+	}
+	return r.word
 }
 
 // Titles implements titled.

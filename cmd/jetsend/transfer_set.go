@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"jetsend/internal/clean"
 	"jetsend/internal/event"
 	"jetsend/internal/journal"
+	"jetsend/internal/outbox"
 )
 
 // list are the records of all transfers, the oldest first.
@@ -15,7 +17,38 @@ func (a *app) list(ctx context.Context, t transfers) ([]transferRecord, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.recordsOf(ctx, t, rows)
+	records, err := a.recordsOf(ctx, t, rows)
+	if err != nil {
+		return nil, err
+	}
+	queued, err := t.Queued(ctx)
+	for i := range queued {
+		e := &queued[i]
+		if !slices.ContainsFunc(rows, func(r journal.Row) bool { return r.ID == e.Transfer() && r.Direction == journal.Send }) {
+			records = append(records, a.queuedTransfer(e))
+		}
+	}
+	return records, err
+}
+
+// queuedState is that of a transfer which is in the outbox and has not begun.
+const queuedState journal.State = "queued"
+
+// wordHeld is for people the state of a queued one that waits for the user.
+const wordHeld = "held"
+
+// queuedTransfer is the record of what is queued.
+func (a *app) queuedTransfer(e *outbox.Entry) transferRecord {
+	row := &journal.Row{
+		Key: journal.Key{ID: e.Transfer(), Direction: journal.Send}, Peer: e.Peer, Name: e.Name, Size: e.Size, Path: e.Files[0].Path,
+		State: queuedState, Created: e.Queued, Updated: e.Queued, LastError: e.Why,
+	}
+	r := a.transferRecord(row)
+	r.Until, r.Path = stamp(e.Until), e.Files[0].Path
+	if e.State == outbox.Held {
+		r.word = wordHeld
+	}
+	return r
 }
 
 // recordsOf are the transfers of rows as they are listed: each argument of a set is one.

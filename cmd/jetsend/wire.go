@@ -19,6 +19,7 @@ import (
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
+	"jetsend/internal/outbox"
 	"jetsend/internal/route"
 	"jetsend/internal/rows"
 	"jetsend/internal/session"
@@ -114,6 +115,12 @@ func (o online) Redeem(ctx context.Context, l *invite.Link) error {
 	return o.party.Redeem(ctx, t)
 }
 
+// Reach implements endpoint.
+func (o online) Reach(ctx context.Context, opt transfer.SendOptions) error {
+	_, err := o.Choose(ctx, opt)
+	return o.Ended(ctx, err)
+}
+
 // Link implements endpoint.
 func (o online) Link() (*session.Link, string) { return o.Session().Link(), o.Session().Mechanism() }
 
@@ -200,7 +207,11 @@ func openTransfers(ctx context.Context, dir string, a *config.Chosen) (transfers
 	if err != nil {
 		return nil, errors.Join(&config.Error{Msg: "open the journal", Err: err}, db.Close())
 	}
-	return transferTable{j, db, rows.Discard(dir, a.Addr)}, nil
+	box, err := outbox.Open(ctx, db, outbox.Dir(dir, a.Addr), time.Now)
+	if err != nil {
+		return nil, errors.Join(&config.Error{Msg: "open the outbox", Err: err}, db.Close())
+	}
+	return transferTable{j, db, rows.Discard(dir, a.Addr), box, func() bool { return delivering(dir, a) }}, nil
 }
 
 // transferTable is the journal in the state file.
@@ -208,6 +219,22 @@ type transferTable struct {
 	journal *journal.Journal
 	db      *sql.DB
 	discard journal.Discard
+	box     *outbox.Box
+	served  func() bool // somebody delivers
+}
+
+// Queued implements transfers.
+func (t transferTable) Queued(ctx context.Context) ([]outbox.Entry, error) {
+	open, err := t.box.Open(ctx)
+	if len(open) == 0 || t.served() {
+		return open, err
+	}
+	for i := range open {
+		if open[i].State == outbox.Waiting {
+			open[i].Why = "no receive is running"
+		}
+	}
+	return open, err
 }
 
 // List implements transfers.

@@ -72,6 +72,9 @@ type Config struct {
 	Log *slog.Logger
 }
 
+// KeepRate is the rate of a send beside others, which changes nothing.
+const KeepRate = -1
+
 // SendOptions are the choices of one `send`.
 type SendOptions struct {
 	To            jid.JID // bare or full
@@ -79,7 +82,7 @@ type SendOptions struct {
 	Wait          time.Duration // for a capable resource to appear
 	Patient       bool          // wait also when all that is online cannot take the files
 	AnswerTimeout time.Duration // 0: wait for ever
-	LimitRate     int64         // bytes per second, 0: none
+	LimitRate     int64         // bytes per second; 0: none; KeepRate: as it is
 	Description   string
 	Route         route.Options
 	Encryption    dialect.Choice
@@ -98,6 +101,9 @@ type SendOptions struct {
 	AllowEmpty bool
 	Retry      RetryOptions
 	NoResume   bool // begin anew even when the same send was interrupted
+	// ID is that of the transfer, so that a later run goes on with it, or learns how it has
+	// ended; of several, theirs follow from it. Empty: a new one, or that of the same send before.
+	ID string
 	// Reader reads the files together with other sends of this run; nil: alone.
 	Reader *together.Reader
 }

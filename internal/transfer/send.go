@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -34,7 +35,9 @@ func (e *Endpoint) Send(ctx context.Context, opt SendOptions) error {
 	if err := goods.CheckTexts(opt.Description, opt.Files); err != nil {
 		return err
 	}
-	e.sending.Set(opt.LimitRate)
+	if opt.LimitRate != KeepRate {
+		e.sending.Set(opt.LimitRate)
+	}
 	e.routes.Prepare(opt.Route)
 	e.rows().Expire(ctx, e.cfg.KeepFor)
 	g, err := e.opener().Open(ctx, opt.order())
@@ -76,7 +79,7 @@ func (e *core) sendAll(ctx context.Context, opt SendOptions, g *goods.Goods, pee
 		}
 		group.Go(func() error {
 			defer o.turn.Begin() // or the next one waits for a file that has ended
-			codes[i] = o.start(ctx, peers, "")
+			codes[i] = o.start(ctx, peers, opt.transfer(i, len(sources)))
 			return nil
 		})
 	}
@@ -98,6 +101,15 @@ func (e *core) sendAll(ctx context.Context, opt SendOptions, g *goods.Goods, pee
 		return f.Failure
 	}
 	return f
+}
+
+// transfer is the id of the transfer of one of several sources; empty: none is asked for.
+func (opt SendOptions) transfer(number, of int) string {
+	if opt.ID == "" || of == 1 {
+		return opt.ID
+	}
+	all, _ := uuid.Parse(opt.ID) // or nil: whoever gives none has one of their own
+	return uuid.NewSHA1(all, fmt.Append(nil, number)).String()
 }
 
 // NotBegunError is how a Send ended that was stopped before it had come to all of its

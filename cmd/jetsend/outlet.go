@@ -17,9 +17,9 @@ import (
 	"jetsend/internal/transfer"
 )
 
-// deliverTo says where received files go beside their directory: to standard
+// outlet says where received files go beside their directory: to standard
 // output, to a hook.
-func (a *app) deliverTo(cmd *cobra.Command, c *config.Config, o *transfer.ReceiveOptions) error {
+func (a *app) outlet(cmd *cobra.Command, c *config.Config, o *transfer.ReceiveOptions) error {
 	stdout, err := cmd.Flags().GetBool("stdout")
 	if err != nil {
 		return err

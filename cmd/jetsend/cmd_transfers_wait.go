@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"jetsend/internal/clean"
+	"jetsend/internal/config"
+	"jetsend/internal/event"
+	"jetsend/internal/exitcode"
+	"jetsend/internal/fault"
+	"jetsend/internal/journal"
+	"jetsend/internal/outbox"
+	"jetsend/internal/rows"
+)
+
+// waitPoll is how often the state is looked at for an end.
+const waitPoll = 300 * time.Millisecond
+
+func newTransfersWait(a *app) *cobra.Command {
+	var timeout duration
+	cmd := &cobra.Command{
+		Use: "wait ID...", Short: "Wait until transfers have ended",
+		Long: `Wait until the transfers have ended, and end with the exit code of that: what
+"jetsend send" would have ended with. Of several, with the gravest one. It needs no
+network. A queued transfer that is held since a key of the contact has changed ends
+it with 9; an interrupted one, that nobody goes on with by itself, with 11. One that was cancelled has
+130. After --timeout it ends with 6.
+
+` + exitStatus(append(transferCodes(), exitcode.Offline, exitcode.Incapable)...),
+		Example:           examples("jetsend transfers wait 0a3c", "jetsend transfers wait --timeout 1h 0a3c 77f0"),
+		Args:              atLeast(1, "the ID of a transfer"),
+		ValidArgsFunction: a.completeTransfers(true, func(r *journal.Row) bool { return !r.State.Over() }),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.inTransfers(cmd, func(ctx context.Context, t transfers) error {
+				return a.inBox(cmd, func(_ *config.Config, box *outbox.Box) error {
+					return a.waitFor(ctx, t, box, args, time.Duration(timeout))
+				})
+			})
+		},
+	}
+	cmd.Flags().Var(&timeout, "timeout", "how long to wait; 0: for ever")
+	return cmd
+}
+
+func newTransfersCancel(a *app, codes []exitCode) *cobra.Command {
+	return &cobra.Command{
+		Use: "cancel ID...", Short: "Take queued transfers back",
+		Long: `Take back what "jetsend send --queue" has queued: it is not sent any more, and its
+private copy is removed. One that is being sent by a running receive is stopped within
+a few seconds, and the contact is told. What has arrived has arrived. Other transfers
+are ended by Ctrl-C, and forgotten by "jetsend transfers forget".
+
+` + exitStatus(codes...),
+		Args:              atLeast(1, "the ID of a transfer"),
+		ValidArgsFunction: a.completeTransfers(true, func(r *journal.Row) bool { return r.State == queuedState }),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.inBox(cmd, func(c *config.Config, box *outbox.Box) error { return a.cancel(cmd.Context(), c, box, args) })
+		},
+	}
+}
+
+// inBox opens the outbox of a command's account for do.
+func (a *app) inBox(cmd *cobra.Command, do func(*config.Config, *outbox.Box) error) error {
+	c, err := a.loadConfig(cmd)
+	if err != nil {
+		return err
+	}
+	return a.inOutbox(cmd.Context(), c, func(box *outbox.Box) error { return do(c, box) })
+}
+
+// entry finds an entry of the outbox; nil when what is named is none.
+func entry(ctx context.Context, box *outbox.Box, prefix string) (*outbox.Entry, error) {
+	e, err := box.Find(ctx, prefix)
+	switch {
+	case errors.Is(err, outbox.ErrUnknown):
+		return nil, nil
+	case errors.Is(err, outbox.ErrAmbiguous):
+		return nil, usagef("several transfers begin with %s", clean.Text(prefix)).hint("write more of the id")
+	case err != nil:
+		return nil, err
+	}
+	return &e, nil
+}
+
+func (a *app) cancel(ctx context.Context, c *config.Config, box *outbox.Box, prefixes []string) error {
+	var all []*outbox.Entry
+	for _, p := range prefixes {
+		e, err := entry(ctx, box, p)
+		if err != nil {
+			return err
+		}
+		if e == nil || e.State == outbox.Ended {
+			return usagef("there is no queued transfer %s", clean.Text(p)).hint("see `jetsend transfers --state queued`")
+		}
+		all = append(all, e)
+	}
+	for _, e := range all {
+		if err := box.End(ctx, e, int(exitcode.Cancelled), "cancelled"); err != nil {
+			return err
+		}
+		// Whoever is at it gives it up by itself.
+		if err := a.giveUp(ctx, c, e.Transfer()); err != nil && !errors.Is(err, journal.ErrRunning) {
+			return err
+		}
+		a.print.Note("%s (%s) is cancelled", short(e.ID), e.Name)
+	}
+	return nil
+}
+
+// waitFor waits for the ends of all that is named.
+func (a *app) waitFor(ctx context.Context, t transfers, box *outbox.Box, prefixes []string, timeout time.Duration) error {
+	if timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, timeout, errWaited)
+		defer cancel()
+	}
+	var codes []exitCode
+	for _, p := range prefixes {
+		f, err := a.untilEnded(ctx, t, box, p)
+		if err != nil {
+			return err
+		}
+		if f.Code != exitcode.OK {
+			a.print.Event(event.FailedEarly{Direction: event.Send, Code: int(f.Code), Reason: f.Reason})
+		}
+		codes = append(codes, f.Code)
+	}
+	if code := exitcode.Combine(codes...); code != exitcode.OK {
+		return &fault.Failure{Code: code, Reason: "not everything was sent", Reported: true}
+	}
+	return nil
+}
+
+// untilEnded waits for the end of one.
+func (a *app) untilEnded(ctx context.Context, t transfers, box *outbox.Box, prefix string) (*fault.Failure, error) {
+	tick := time.NewTicker(waitPoll)
+	defer tick.Stop()
+	for {
+		if f, err := a.ended(ctx, t, box, prefix); f != nil || err != nil {
+			return f, err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// errWaited is the end of a wait that had a timeout.
+var errWaited = &fault.Failure{Code: exitcode.Offline, Reason: "it has not ended in that time"}
+
+// ended is how a transfer has ended; nil when it has not.
+func (a *app) ended(ctx context.Context, t transfers, box *outbox.Box, prefix string) (*fault.Failure, error) {
+	e, err := entry(ctx, box, prefix)
+	if err != nil {
+		return nil, err
+	}
+	if e != nil {
+		if e.State == outbox.Waiting {
+			return nil, nil
+		}
+		return &fault.Failure{Code: exitCode(e.Code), Reason: fmt.Sprintf("%s (%s): %s", short(e.ID), e.Name, e.Why)}, nil
+	}
+	row, _, err := a.findOne(ctx, t, prefix)
+	if err != nil || row.State.Live() {
+		return nil, err
+	}
+	text := fmt.Sprintf("%s (%s): ", short(row.ID), clean.Text(row.Name))
+	switch over := rows.OverSince(row); {
+	case row.State == journal.Interrupted:
+		return &fault.Failure{Code: exitcode.Interrupted, Reason: text + "interrupted"}, nil
+	case row.Declined:
+		return &fault.Failure{Code: exitcode.Declined, Reason: text + "declined"}, nil
+	case over != nil:
+		return &fault.Failure{Code: exitcode.LocalFile, Reason: text + clean.Error(over)}, nil
+	}
+	return &fault.Failure{Code: exitcode.OK}, nil
+}

@@ -1,0 +1,224 @@
+package outbox
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"jetsend/internal/exclude"
+	"jetsend/internal/fsys"
+	"jetsend/internal/state"
+)
+
+// ErrNoSpace means that there is no room for a copy.
+var ErrNoSpace = errors.New("no space left for the copy")
+
+// Copy makes a private copy of what an entry sends, and has the entry send that. Without error
+// it is on the disk; with one, nothing is left.
+func (b *Box) Copy(e *Entry) error {
+	dir, err := b.room(e.ID)
+	if err != nil {
+		return err
+	}
+	files := make([]File, len(e.Files))
+	for i, f := range e.Files {
+		// Each in a directory of its own: two may have one name.
+		into := filepath.Join(dir, fmt.Sprint(i))
+		if err = os.Mkdir(into, 0o700); err != nil {
+			break
+		}
+		to := filepath.Join(into, filepath.Base(f.Path))
+		if err = copyAll(f, to); err != nil {
+			break
+		}
+		files[i] = File{Path: to, Name: f.Name, Exclude: f.Exclude}
+	}
+	if err == nil {
+		err = syncDir(dir)
+	}
+	if err != nil {
+		return errors.Join(noSpace(err), b.discard(e.ID))
+	}
+	e.Files = files
+	return nil
+}
+
+// Take is Copy of an input, under a name.
+func (b *Box) Take(e *Entry, in io.Reader, name string) error {
+	dir, err := b.room(e.ID)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(dir, name)
+	err = copyFile(func() (io.ReadCloser, error) { return io.NopCloser(in), nil }, path, 0o600)
+	if err == nil {
+		err = syncDir(dir)
+	}
+	if err != nil {
+		return errors.Join(noSpace(err), b.discard(e.ID))
+	}
+	e.Files = []File{{Path: path, Name: name}}
+	return nil
+}
+
+// room makes the directory for the copy of an entry.
+func (b *Box) room(id string) (string, error) {
+	dir := filepath.Join(b.dir, id)
+	if err := state.Private(b.dir); err != nil {
+		return "", fmt.Errorf("copy: %w", err)
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return "", fmt.Errorf("copy: %w", err)
+	}
+	return dir, nil
+}
+
+func noSpace(err error) error {
+	if fsys.Full(err) {
+		return fmt.Errorf("%w: %w", ErrNoSpace, err)
+	}
+	return fmt.Errorf("copy: %w", err)
+}
+
+// walk calls f for what is in a file or directory and is not left out. rel is "." at the top.
+func walk(of File, f func(path, rel string, info fs.FileInfo) error) error {
+	left, err := exclude.Parse(of.Exclude...)
+	if err != nil {
+		return err
+	}
+	root := of.Path
+	if real, err := filepath.EvalSymlinks(root); err == nil { // the user named what the link leads to
+		root = real
+	}
+	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		if rel != "." && left.Excludes(filepath.ToSlash(rel), d.IsDir()) {
+			if d.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		return f(path, rel, info)
+	})
+}
+
+// copyAll copies a file or a directory, with modes and times. What is neither, nor a link, is
+// left out, as it is when it is sent.
+func copyAll(of File, to string) error {
+	type dated struct {
+		path string
+		info fs.FileInfo
+	}
+	var dirs []dated
+	err := walk(of, func(path, rel string, info fs.FileInfo) error {
+		target := filepath.Join(to, rel)
+		switch {
+		case info.IsDir():
+			dirs = append(dirs, dated{target, info})
+			return os.Mkdir(target, 0o700)
+		case info.Mode().Type() == fs.ModeSymlink:
+			link, err := os.Readlink(path)
+			if err != nil {
+				return err
+			}
+			return os.Symlink(link, target)
+		case !info.Mode().IsRegular():
+			return nil
+		}
+		open := func() (io.ReadCloser, error) { return os.Open(path) }
+		if err := copyFile(open, target, info.Mode().Perm()|0o600); err != nil {
+			return err
+		}
+		return errors.Join(os.Chmod(target, info.Mode().Perm()), os.Chtimes(target, info.ModTime(), info.ModTime()))
+	})
+	// From the inside out, since what is made in a directory changes its time.
+	for i := len(dirs) - 1; i >= 0 && err == nil; i-- {
+		d := dirs[i]
+		err = errors.Join(syncDir(d.path), os.Chmod(d.path, d.info.Mode().Perm()|0o700), os.Chtimes(d.path, d.info.ModTime(), d.info.ModTime()))
+	}
+	return err
+}
+
+func copyFile(open func() (io.ReadCloser, error), to string, mode fs.FileMode) error {
+	in, err := open()
+	if err != nil {
+		return err
+	}
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
+	if err != nil {
+		return errors.Join(err, in.Close())
+	}
+	_, err = io.Copy(out, in)
+	if err == nil {
+		err = out.Sync()
+	}
+	return errors.Join(err, out.Close(), in.Close())
+}
+
+func syncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(fsys.SyncNames(d), d.Close())
+}
+
+// StampOf is a hash of what files are: names, kinds, sizes, times. They may have changed when
+// it is another one.
+func StampOf(files []File) ([]byte, error) {
+	h := sha256.New()
+	for _, f := range files {
+		add(h, f.Path)
+		err := walk(f, func(_, rel string, info fs.FileInfo) error {
+			add(h, rel)
+			for _, n := range []int64{int64(info.Mode()), info.Size(), info.ModTime().UnixNano()} {
+				if info.IsDir() {
+					n = int64(fs.ModeDir) // what is in it tells
+				}
+				_, _ = h.Write(binary.BigEndian.AppendUint64(nil, uint64(n))) // never fails
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return h.Sum(nil), nil
+}
+
+func add(h hash.Hash, text string) {
+	_, _ = h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(text)))) // never fails
+	_, _ = io.WriteString(h, text)                                        // nor does this
+}
+
+// SizeOf is how many bytes the files have.
+func SizeOf(files []File) (n int64, err error) {
+	for _, f := range files {
+		err := walk(f, func(_, _ string, info fs.FileInfo) error {
+			if info.Mode().IsRegular() {
+				n += info.Size()
+			}
+			return nil
+		})
+		if err != nil {
+			return 0, err
+		}
+	}
+	return n, nil
+}
