@@ -33,7 +33,7 @@ FUZZ_BUDGET ?= 45
 BENCH_SIZE ?= 1073741824
 BENCH_RUNS ?= 3
 BENCH_ENTRIES ?= 1000000
-# How many rounds with a file and with a set `make torture` has, and the bytes of its large
+# How many rounds with a file, with what is queued, and with a set `make torture` has, and the bytes of its large
 # file; how many minutes `make soak` takes.
 TORTURE_ROUNDS ?= 25
 TORTURE_SETS ?= 100
@@ -125,6 +125,7 @@ torture: build ## interrupt and resume transfers in every way (TORTUREFLAGS=-see
 	@$(GO) build -o bin/torture ./internal/xmpptest/torture
 	@bin/torture -program bin/jetsend -rounds $(TORTURE_ROUNDS) $(TORTUREFLAGS)
 	@bin/torture -program bin/jetsend -sets -rounds $(TORTURE_SETS) $(TORTUREFLAGS)
+	@bin/torture -program bin/jetsend -queue -rounds $(TORTURE_ROUNDS) $(TORTUREFLAGS)
 	@bin/torture -program bin/jetsend -long -long-size $(TORTURE_SIZE)
 	JETSEND_TEST_LONG=1 $(GO) test -count=1 -run TestOnline/sets_many ./cmd/jetsend
 

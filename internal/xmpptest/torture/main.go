@@ -18,7 +18,7 @@ type options struct {
 	seed                       uint64
 	limits                     limits
 	timeout                    time.Duration
-	dry, long                  bool
+	dry, long, queue           bool
 	longSize                   int64
 	longShare                  int // percent of it before the cut; 0: longShare
 }
@@ -36,6 +36,7 @@ func main() {
 	flag.DurationVar(&o.timeout, "timeout", 5*time.Minute, "how long a round may take")
 	flag.BoolVar(&o.dry, "dry", false, "no faults")
 	flag.BoolVar(&o.limits.sets, "sets", false, "rounds with sets instead of files")
+	flag.BoolVar(&o.queue, "queue", false, "rounds with what is queued, while everybody is killed")
 	flag.BoolVar(&o.long, "long", false, "instead: interrupt one large file at 95 % and count the bytes of the rest")
 	flag.Int64Var(&o.longSize, "long-size", 10<<30, "its size, in bytes")
 	flag.Parse()
@@ -76,6 +77,9 @@ func run(ctx context.Context, w io.Writer, o options) (err error) {
 	defer world.close()
 	if o.long {
 		return long(ctx, w, world, o)
+	}
+	if o.queue {
+		return queueRounds(ctx, w, world, o)
 	}
 	return rounds(ctx, w, world, o)
 }
