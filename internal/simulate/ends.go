@@ -206,9 +206,7 @@ const patient = 5
 func (e *end) sends() {
 	for n, calm := 0, 0; ; n++ {
 		left := e.w.unsent()
-		if len(left) == 0 && e.w.plan.queues && calm <= patient && e.undelivered() {
-			calm++
-			e.deliver(n, nil)
+		if len(left) == 0 && e.deliverRest(n, &calm) {
 			continue
 		}
 		if len(left) == 0 {

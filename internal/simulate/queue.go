@@ -47,9 +47,22 @@ func (e *end) deliver(n int, left []*original) {
 	})
 }
 
+// deliverRest lets the courier try once more, some times, when anything is queued still.
+func (e *end) deliverRest(n int, calm *int) bool {
+	if *calm > patient || !e.undelivered() {
+		return false
+	}
+	*calm++
+	e.deliver(n, nil)
+	return true
+}
+
 // undelivered reports whether anything is queued still, on a machine on which nothing runs: its
 // end may not have been noted.
 func (e *end) undelivered() bool {
+	if !e.w.plan.queues {
+		return false
+	}
 	e.disk.look(true)
 	defer e.disk.look(false)
 	ctx := context.Background()

@@ -108,8 +108,7 @@ func (opt SendOptions) transfer(number, of int) string {
 	if opt.ID == "" || of == 1 {
 		return opt.ID
 	}
-	all, _ := uuid.Parse(opt.ID) // or nil: whoever gives none has one of their own
-	return uuid.NewSHA1(all, fmt.Append(nil, number)).String()
+	return uuid.NewSHA1(uuid.MustParse(opt.ID), fmt.Append(nil, number)).String()
 }
 
 // NotBegunError is how a Send ended that was stopped before it had come to all of its
