@@ -47,14 +47,16 @@ func (e *end) deliver(n int, left []*original) {
 	})
 }
 
-// deliverRest lets the courier try once more, some times, when anything is queued still.
-func (e *end) deliverRest(n int, calm *int) bool {
-	if *calm > patient || !e.undelivered() {
+// done reports whether there is nothing more to do when all is sent. What is queued still the courier
+// tries once more, some times.
+func (e *end) done(n int, calm *int) bool {
+	if *calm <= patient && e.undelivered() {
+		*calm++
+		e.deliver(n, nil)
 		return false
 	}
-	*calm++
-	e.deliver(n, nil)
-	return true
+	*calm = 0
+	return !e.w.again()
 }
 
 // undelivered reports whether anything is queued still, on a machine on which nothing runs: its

@@ -35,9 +35,7 @@ func (e *Endpoint) Send(ctx context.Context, opt SendOptions) error {
 	if err := goods.CheckTexts(opt.Description, opt.Files); err != nil {
 		return err
 	}
-	if opt.LimitRate != KeepRate {
-		e.sending.Set(opt.LimitRate)
-	}
+	e.sending.Set(opt.LimitRate)
 	e.routes.Prepare(opt.Route)
 	e.rows().Expire(ctx, e.cfg.KeepFor)
 	g, err := e.opener().Open(ctx, opt.order())
