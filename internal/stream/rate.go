@@ -45,14 +45,14 @@ func (r *Rate) hold() <-chan struct{} {
 	return r.held
 }
 
-// Set changes the limit, also for what runs. 0 is none.
+// Set changes the limit, also for what runs. 0 is none; a negative one changes nothing.
 func (r *Rate) Set(bytesPerSecond int64) {
 	if bytesPerSecond < 0 { // as it is
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.rate = max(bytesPerSecond, 0)
+	r.rate = bytesPerSecond
 }
 
 // Limit returns the limit in bytes per second; 0 is none.
