@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,6 +27,12 @@ const (
 	AtOnce = 4
 	// minPause and maxPause are those between two attempts that came to nothing.
 	minPause, maxPause = 2 * time.Second, 5 * time.Minute
+)
+
+// Why an entry waits that nothing has failed of.
+const (
+	sending = "is being sent"
+	behind  = "waits behind "
 )
 
 var (
@@ -198,7 +205,7 @@ func (c *Courier) first(ctx context.Context, peer jid.JID) (*Entry, error) {
 		case next.State == Held:
 			c.warn(c.Box.Hold(ctx, e, next.Why, next.Code))
 		default:
-			c.warn(c.Box.Wait(ctx, e, "waits behind "+next.ID[:8]))
+			c.warn(c.Box.Wait(ctx, e, behind+next.ID[:8]))
 		}
 	}
 	return next, nil
@@ -352,7 +359,7 @@ func (c *Courier) deliver(ctx context.Context, e *Entry, by time.Time) error {
 	if !c.Box.now().Before(e.Until) {
 		return &toldError{late(e), exitcode.Offline}
 	}
-	if e.State != Held && e.Why == "" {
+	if e.State != Held && (e.Why == "" || e.Why == sending || strings.HasPrefix(e.Why, behind)) { // of before
 		c.warn(c.Box.Wait(ctx, e, "waits for the contact"))
 	}
 	err := c.Port.Reach(ctx, e, max(by.Sub(c.Box.now()), 0))
@@ -392,7 +399,7 @@ func (c *Courier) begin(ctx context.Context, e *Entry) error {
 	if len(e.Files) != 1 || isDir(e.Files[0].Path) {
 		stamp = []byte{} // a set goes on whatever has changed in it
 	}
-	return errors.Join(c.Box.Begin(ctx, e, stamp), c.wait(ctx, e, "is being sent"))
+	return errors.Join(c.Box.Begin(ctx, e, stamp), c.wait(ctx, e, sending))
 }
 
 func late(e *Entry) error {

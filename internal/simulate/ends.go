@@ -206,16 +206,10 @@ const patient = 5
 func (e *end) sends() {
 	for n, calm := 0, 0; ; n++ {
 		left := e.w.unsent()
-		if len(left) == 0 && e.w.plan.queues && calm <= patient && e.undelivered() {
-			calm++
-			e.deliver(n, nil)
-			continue
-		}
 		if len(left) == 0 {
-			if !e.w.again() {
+			if e.done(n, &calm) {
 				return
 			}
-			calm = 0
 			continue
 		}
 		if e.w.calm() {

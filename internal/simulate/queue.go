@@ -47,9 +47,24 @@ func (e *end) deliver(n int, left []*original) {
 	})
 }
 
+// done reports whether there is nothing more to do when all is sent. What is queued still the courier
+// tries once more, some times.
+func (e *end) done(n int, calm *int) bool {
+	if *calm <= patient && e.undelivered() {
+		*calm++
+		e.deliver(n, nil)
+		return false
+	}
+	*calm = 0
+	return !e.w.again()
+}
+
 // undelivered reports whether anything is queued still, on a machine on which nothing runs: its
 // end may not have been noted.
 func (e *end) undelivered() bool {
+	if !e.w.plan.queues {
+		return false
+	}
 	e.disk.look(true)
 	defer e.disk.look(false)
 	ctx := context.Background()

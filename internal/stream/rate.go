@@ -47,6 +47,9 @@ func (r *Rate) hold() <-chan struct{} {
 
 // Set changes the limit, also for what runs. 0 is none.
 func (r *Rate) Set(bytesPerSecond int64) {
+	if bytesPerSecond < 0 { // as it is
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.rate = max(bytesPerSecond, 0)

@@ -101,8 +101,7 @@ type SendOptions struct {
 	AllowEmpty bool
 	Retry      RetryOptions
 	NoResume   bool // begin anew even when the same send was interrupted
-	// ID is that of the transfer, so that a later run goes on with it, or learns how it has
-	// ended; of several, theirs follow from it. Empty: a new one, or that of the same send before.
+	// ID, a UUID, is that of the transfer, to go on with or to learn the end of; empty: any.
 	ID string
 	// Reader reads the files together with other sends of this run; nil: alone.
 	Reader *together.Reader

@@ -35,9 +35,7 @@ func (e *Endpoint) Send(ctx context.Context, opt SendOptions) error {
 	if err := goods.CheckTexts(opt.Description, opt.Files); err != nil {
 		return err
 	}
-	if opt.LimitRate != KeepRate {
-		e.sending.Set(opt.LimitRate)
-	}
+	e.sending.Set(opt.LimitRate)
 	e.routes.Prepare(opt.Route)
 	e.rows().Expire(ctx, e.cfg.KeepFor)
 	g, err := e.opener().Open(ctx, opt.order())
@@ -108,8 +106,7 @@ func (opt SendOptions) transfer(number, of int) string {
 	if opt.ID == "" || of == 1 {
 		return opt.ID
 	}
-	all, _ := uuid.Parse(opt.ID) // or nil: whoever gives none has one of their own
-	return uuid.NewSHA1(all, fmt.Append(nil, number)).String()
+	return uuid.NewSHA1(uuid.MustParse(opt.ID), fmt.Append(nil, number)).String()
 }
 
 // NotBegunError is how a Send ended that was stopped before it had come to all of its
