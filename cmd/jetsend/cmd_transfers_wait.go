@@ -37,8 +37,13 @@ it with 9; an interrupted one, that nobody goes on with by itself, with 11. One 
 		ValidArgsFunction: a.completeTransfers(true, func(r *journal.Row) bool { return !r.State.Over() }),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.inTransfers(cmd, func(ctx context.Context, t transfers) error {
-				return a.inBox(cmd, func(_ *config.Config, box *outbox.Box) error {
-					return a.waitFor(ctx, t, box, args, time.Duration(timeout))
+				return a.inBox(cmd, func(c *config.Config, box *outbox.Box) error {
+					account, dir, err := a.place(c)
+					if err != nil {
+						return err
+					}
+					w := waiter{a, t, box, func() bool { return delivering(dir, account) }}
+					return w.waitFor(ctx, args, time.Duration(timeout))
 				})
 			})
 		},
@@ -95,13 +100,17 @@ func (a *app) cancel(ctx context.Context, c *config.Config, box *outbox.Box, pre
 			return err
 		}
 		if e == nil || e.State == outbox.Ended {
-			return usagef("there is no queued transfer %s", clean.Text(p)).hint("see `jetsend transfers --state queued`")
+			return notQueued(p)
 		}
 		all = append(all, e)
 	}
 	for _, e := range all {
-		if err := box.End(ctx, e, int(exitcode.Cancelled), "cancelled"); err != nil {
+		ended, err := box.End(ctx, e, int(exitcode.Cancelled), "cancelled")
+		if err != nil {
 			return err
+		}
+		if !ended { // somebody was quicker: it has arrived, or failed
+			return notQueued(e.ID)
 		}
 		// Whoever is at it gives it up by itself.
 		if err := a.giveUp(ctx, c, e.Transfer()); err != nil && !errors.Is(err, journal.ErrRunning) {
@@ -112,8 +121,20 @@ func (a *app) cancel(ctx context.Context, c *config.Config, box *outbox.Box, pre
 	return nil
 }
 
+func notQueued(id string) error {
+	return usagef("there is no queued transfer %s", clean.Text(id)).hint("see `jetsend transfers --state queued`")
+}
+
+// waiter waits for the ends of transfers.
+type waiter struct {
+	a      *app
+	t      transfers
+	box    *outbox.Box
+	served func() bool // somebody delivers what is queued
+}
+
 // waitFor waits for the ends of all that is named.
-func (a *app) waitFor(ctx context.Context, t transfers, box *outbox.Box, prefixes []string, timeout time.Duration) error {
+func (w *waiter) waitFor(ctx context.Context, prefixes []string, timeout time.Duration) error {
 	if timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, timeout, errWaited)
@@ -121,12 +142,12 @@ func (a *app) waitFor(ctx context.Context, t transfers, box *outbox.Box, prefixe
 	}
 	var codes []exitCode
 	for _, p := range prefixes {
-		f, err := a.untilEnded(ctx, t, box, p)
+		f, err := w.untilEnded(ctx, p)
 		if err != nil {
 			return err
 		}
 		if f.Code != exitcode.OK {
-			a.print.Event(event.FailedEarly{Direction: event.Send, Code: int(f.Code), Reason: f.Reason})
+			w.a.print.Event(event.FailedEarly{Direction: event.Send, Code: int(f.Code), Reason: f.Reason})
 		}
 		codes = append(codes, f.Code)
 	}
@@ -137,11 +158,11 @@ func (a *app) waitFor(ctx context.Context, t transfers, box *outbox.Box, prefixe
 }
 
 // untilEnded waits for the end of one.
-func (a *app) untilEnded(ctx context.Context, t transfers, box *outbox.Box, prefix string) (*fault.Failure, error) {
+func (w *waiter) untilEnded(ctx context.Context, prefix string) (*fault.Failure, error) {
 	tick := time.NewTicker(waitPoll)
 	defer tick.Stop()
 	for {
-		if f, err := a.ended(ctx, t, box, prefix); f != nil || err != nil {
+		if f, err := w.ended(ctx, prefix); f != nil || err != nil {
 			return f, err
 		}
 		select {
@@ -156,18 +177,22 @@ func (a *app) untilEnded(ctx context.Context, t transfers, box *outbox.Box, pref
 var errWaited = &fault.Failure{Code: exitcode.Offline, Reason: "it has not ended in that time"}
 
 // ended is how a transfer has ended; nil when it has not.
-func (a *app) ended(ctx context.Context, t transfers, box *outbox.Box, prefix string) (*fault.Failure, error) {
-	e, err := entry(ctx, box, prefix)
+func (w *waiter) ended(ctx context.Context, prefix string) (*fault.Failure, error) {
+	e, err := entry(ctx, w.box, prefix)
 	if err != nil {
 		return nil, err
 	}
 	if e != nil {
-		if e.State == outbox.Waiting {
-			return nil, nil
+		text := fmt.Sprintf("%s (%s): ", short(e.ID), e.Name)
+		switch {
+		case e.State != outbox.Waiting:
+			return &fault.Failure{Code: exitCode(e.Code), Reason: text + e.Why}, nil
+		case w.a.now().After(e.Until) && !w.served(): // nobody is there to give it up
+			return &fault.Failure{Code: exitcode.Offline, Reason: text + outbox.ErrLate.Error()}, nil
 		}
-		return &fault.Failure{Code: exitCode(e.Code), Reason: fmt.Sprintf("%s (%s): %s", short(e.ID), e.Name, e.Why)}, nil
+		return nil, nil
 	}
-	row, _, err := a.findOne(ctx, t, prefix)
+	row, _, err := w.a.findOne(ctx, w.t, prefix)
 	if err != nil || row.State.Live() {
 		return nil, err
 	}

@@ -25,8 +25,6 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"jetsend/internal/jid"
-	"jetsend/internal/state"
 	"jetsend/internal/xmpptest"
 )
 
@@ -112,7 +110,7 @@ func onlineCommands() map[string]func(ts *testscript.TestScript, neg bool, args 
 	return map[string]func(ts *testscript.TestScript, neg bool, args []string){
 		"prosody": cmdProsody, "servertoken": cmdServerToken, "envfile": cmdEnvFile, "tapped": cmdTapped, "run": cmdRun, "start": cmdStart, "startin": cmdStartIn, "sametree": cmdSameTree, "await": cmdAwait,
 		"awaiterr": cmdAwaitErr, "signal": cmdSignal, "ends": cmdEnds, "outputs": cmdOutputs,
-		"makefile": cmdMakefile, "partless": cmdPartless, "reopen": cmdReopen, "empty": cmdEmpty, "unreleased": cmdUnreleased, "otherdevice": cmdOtherDevice, "capture": cmdCapture, "startpty": cmdStartPTY, "type": cmdType, "press": cmdPress, "relay": cmdRelay,
+		"makefile": cmdMakefile, "partless": cmdPartless, "reopen": cmdReopen, "otherkey": cmdOtherKey, "empty": cmdEmpty, "unreleased": cmdUnreleased, "otherdevice": cmdOtherDevice, "capture": cmdCapture, "startpty": cmdStartPTY, "type": cmdType, "press": cmdPress, "relay": cmdRelay,
 	}
 }
 
@@ -419,16 +417,6 @@ func (n *noise) Read(p []byte) (int, error) {
 		p[i] = byte(n.x >> 24)
 	}
 	return len(p), nil
-}
-
-// cmdReopen has an entry of the outbox wait once more, as when the process had died before it
-// noted the end.
-func cmdReopen(ts *testscript.TestScript, neg bool, args []string) {
-	usage(ts, neg, len(args) == 2, "reopen USER ID")
-	db, err := state.Open(context.Background(), state.Path(ts.MkAbs("state-"+args[0]), jid.MustParse(args[0]+"@jet.test")))
-	ts.Check(err)
-	defer func() { ts.Check(db.Close()) }()
-	ts.Check(state.Exec(context.Background(), db, `UPDATE outbox SET state = 'waiting', ended = NULL WHERE id = ?`, args[1]))
 }
 
 func cmdPartless(ts *testscript.TestScript, neg bool, args []string) {

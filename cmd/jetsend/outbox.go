@@ -114,9 +114,24 @@ func (a *app) openOutbox(ctx context.Context, dir string, account *config.Chosen
 // courierSuffix ends the name of the lock of who delivers.
 const courierSuffix = ".outbox.lock"
 
+// Who only looks whether somebody delivers has the lock for a moment: nobody is to take that for a
+// process that delivers.
+const (
+	lookTries = 3
+	lookPause = 20 * time.Millisecond
+)
+
 // courierLock is held by the process that delivers the outbox of an account.
-func courierLock(dir string, account *config.Chosen) (*state.Lock, error) {
-	return state.LockFile(state.Path(dir, account.Addr) + courierSuffix)
+func courierLock(dir string, account *config.Chosen) (l *state.Lock, err error) {
+	for i := range lookTries {
+		if i > 0 {
+			time.Sleep(lookPause)
+		}
+		if l, err = state.LockFile(state.Path(dir, account.Addr) + courierSuffix); !errors.Is(err, state.ErrLocked) {
+			break
+		}
+	}
+	return l, err
 }
 
 // delivering reports whether some process delivers what is queued.

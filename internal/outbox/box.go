@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -179,7 +180,7 @@ func (b *Box) Open(ctx context.Context) ([]Entry, error) {
 	return b.list(ctx, `SELECT `+columns+` FROM outbox WHERE state <> 'ended' ORDER BY number`)
 }
 
-// Find returns the entry whose id begins so; ErrUnknown, ErrAmbiguous.
+// Find returns the entry whose id begins so, or else that of its transfer; ErrUnknown, ErrAmbiguous.
 func (b *Box) Find(ctx context.Context, prefix string) (Entry, error) {
 	prefix = strings.ToLower(prefix)
 	if prefix == "" || strings.Trim(prefix, "0123456789abcdef-") != "" {
@@ -190,11 +191,23 @@ func (b *Box) Find(ctx context.Context, prefix string) (Entry, error) {
 	case err != nil:
 		return Entry{}, err
 	case len(all) == 0:
-		return Entry{}, ErrUnknown
-	case len(all) > 1:
-		return Entry{}, ErrAmbiguous
+		if all, err = b.again(ctx, prefix); err != nil {
+			return Entry{}, err
+		}
 	}
-	return all[0], nil
+	switch len(all) {
+	case 0:
+		return Entry{}, ErrUnknown
+	case 1:
+		return all[0], nil
+	}
+	return Entry{}, ErrAmbiguous
+}
+
+// again are the entries that are another transfer than at first, whose id begins so.
+func (b *Box) again(ctx context.Context, prefix string) ([]Entry, error) {
+	all, err := b.list(ctx, `SELECT `+columns+` FROM outbox WHERE salt > 0 ORDER BY number`)
+	return slices.DeleteFunc(all, func(e Entry) bool { return !strings.HasPrefix(e.Transfer(), prefix) }), err
 }
 
 func (b *Box) list(ctx context.Context, query string, args ...any) (all []Entry, err error) {
@@ -286,14 +299,26 @@ func (b *Box) Version(ctx context.Context, on *sql.Conn) (n int64, err error) {
 	return n, nil
 }
 
-// End ends an entry, and removes its copy. One that has ended already stays as it is.
-func (b *Box) End(ctx context.Context, e *Entry, code int, why string) error {
-	err := b.exec(ctx, `UPDATE outbox SET state = 'ended', why = ?, code = ?, ended = ? WHERE id = ? AND state <> 'ended'`, why, code, b.now().UnixMilli(), e.ID)
-	if err != nil {
+// End ends an entry, and removes its copy. One that has ended already stays as it is: then ended is
+// false.
+func (b *Box) End(ctx context.Context, e *Entry, code int, why string) (ended bool, err error) {
+	err = state.Write(ctx, b.db, func(tx *sql.Tx) error {
+		const end = `UPDATE outbox SET state = 'ended', why = ?, code = ?, ended = ? WHERE id = ? AND state <> 'ended'`
+		r, err := tx.ExecContext(ctx, end, why, code, b.now().UnixMilli(), e.ID)
+		if err != nil {
+			return err
+		}
+		n, err := r.RowsAffected()
+		ended = n > 0
 		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("outbox: %w", err)
 	}
-	e.State, e.Code, e.Why = Ended, code, why
-	return b.discard(e.ID)
+	if ended {
+		e.State, e.Code, e.Why = Ended, code, why
+	}
+	return ended, b.discard(e.ID)
 }
 
 // Discard removes the copy of an entry that was not put.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -70,6 +71,15 @@ func put(t *testing.T, b *Box, e *Entry) *Entry {
 	return e
 }
 
+// ends ends an entry, which it does or not.
+func ends(b *Box, e *Entry, code int, want bool) error {
+	ended, err := b.End(context.Background(), e, code, fmt.Sprint(code))
+	if err == nil && ended != want {
+		err = fmt.Errorf("%s: it has ended: %t", e.Name, !ended)
+	}
+	return err
+}
+
 // TestBox: entries come back as they were put, in their order, and are found by the beginnings of
 // their ids; one that has ended stays so.
 func TestBox(t *testing.T) {
@@ -93,10 +103,10 @@ func TestBox(t *testing.T) {
 			t.Errorf("%q: %v, %v", prefix, e.ID, err)
 		}
 	}
-	if err := errors.Join(b.Hold(ctx, first, "a key", 9), b.End(ctx, first, 130, "cancelled"), b.Wait(ctx, first, "late"), b.End(ctx, first, 0, "")); err != nil {
+	if err := errors.Join(b.Hold(ctx, first, "a key", 9), ends(b, first, 130, true), b.Wait(ctx, first, "late"), ends(b, first, 0, false)); err != nil {
 		t.Fatal(err)
 	}
-	if e, err := b.Find(ctx, first.ID); err != nil || e.State != Ended || e.Code != 130 || e.Why != "cancelled" || e.Ended.IsZero() {
+	if e, err := b.Find(ctx, first.ID); err != nil || e.State != Ended || e.Code != 130 || e.Why != "130" || e.Ended.IsZero() {
 		t.Errorf("%+v, %v", e, err)
 	}
 	if open, err := b.Open(ctx); err != nil || len(open) != 1 {
@@ -124,6 +134,9 @@ func TestTransfer(t *testing.T) {
 			t.Errorf("%d: %s, %v", i, again.Transfer(), err)
 		}
 		seen[again.Transfer()] = true
+		if found, err := b.Find(t.Context(), again.Transfer()[:12]); err != nil || found.ID != e.ID {
+			t.Errorf("%s: %+v, %v", again.Transfer(), found, err)
+		}
 	}
 }
 
@@ -165,7 +178,7 @@ func TestCopy(t *testing.T) {
 	if info, err := os.Stat(b.dir); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("%v, %v", info, err)
 	}
-	if err := b.End(t.Context(), e, 0, ""); err != nil {
+	if err := ends(b, e, 0, true); err != nil {
 		t.Fatal(err)
 	}
 	if left, err := os.ReadDir(b.dir); err != nil || len(left) > 0 {
@@ -210,7 +223,7 @@ func TestSweep(t *testing.T) {
 		t.Fatal(err)
 	}
 	ended := put(t, b, entryOf(t, juliet, file(t, dir, "d", "four")))
-	if err := errors.Join(b.End(t.Context(), ended, 0, ""), b.Sweep(t.Context())); err != nil {
+	if err := errors.Join(ends(b, ended, 0, true), b.Sweep(t.Context())); err != nil {
 		t.Fatal(err)
 	}
 	for e, there := range map[*Entry]bool{waits: true, left: false, made: true} {
@@ -265,8 +278,34 @@ func TestStamp(t *testing.T) {
 			t.Errorf("%s: does not show", what)
 		}
 	}
+	if err := os.RemoveAll(filepath.Join(dir, "tree")); err != nil { // as the last of them left it
+		t.Fatal(err)
+	}
+	file(t, dir, "tree/a", "one")
 	if n, err := SizeOf([]File{{Path: dir}}); err != nil || n != 3 {
 		t.Errorf("%d, %v", n, err)
+	}
+}
+
+// TestStampLenient: what in a directory cannot be looked at is no reason to send nothing; the files that
+// were named are.
+func TestStampLenient(t *testing.T) {
+	dir := t.TempDir()
+	file(t, dir, "tree/a", "one")
+	shut := filepath.Join(dir, "tree", "shut")
+	if err := errors.Join(os.Mkdir(shut, 0o700), os.Chmod(shut, 0)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.Chmod(shut, 0o700) })
+	of := []File{{Path: filepath.Join(dir, "tree")}}
+	if _, err := StampOf(of); err != nil {
+		t.Error(err)
+	}
+	if n, err := SizeOf(of); err != nil || n != 3 {
+		t.Errorf("%d, %v", n, err)
+	}
+	if _, err := StampOf([]File{{Path: filepath.Join(dir, "none")}}); !errors.Is(err, os.ErrNotExist) {
+		t.Error(err)
 	}
 }
 

@@ -34,13 +34,16 @@ func (b *Box) Copy(e *Entry) error {
 			break
 		}
 		to := filepath.Join(into, filepath.Base(f.Path))
-		if err = copyAll(f, to); err != nil {
+		if err = copyAll(f, to); err == nil {
+			err = syncDir(into)
+		}
+		if err != nil {
 			break
 		}
 		files[i] = File{Path: to, Name: f.Name, Exclude: f.Exclude}
 	}
 	if err == nil {
-		err = syncDir(dir)
+		err = b.sync(dir)
 	}
 	if err != nil {
 		return errors.Join(noSpace(err), b.discard(e.ID))
@@ -58,7 +61,7 @@ func (b *Box) Take(e *Entry, in io.Reader, name string) error {
 	path := filepath.Join(dir, name)
 	err = copyFile(func() (io.ReadCloser, error) { return io.NopCloser(in), nil }, path, 0o600)
 	if err == nil {
-		err = syncDir(dir)
+		err = b.sync(dir)
 	}
 	if err != nil {
 		return errors.Join(noSpace(err), b.discard(e.ID))
@@ -79,6 +82,11 @@ func (b *Box) room(id string) (string, error) {
 	return dir, nil
 }
 
+// sync makes the directory of a copy durable, with all that leads to it from the state directory.
+func (b *Box) sync(dir string) error {
+	return errors.Join(syncDir(dir), syncDir(b.dir), syncDir(filepath.Dir(b.dir)))
+}
+
 func noSpace(err error) error {
 	if fsys.Full(err) {
 		return fmt.Errorf("%w: %w", ErrNoSpace, err)
@@ -86,20 +94,15 @@ func noSpace(err error) error {
 	return fmt.Errorf("copy: %w", err)
 }
 
-// walk calls f for what is in a file or directory and is not left out. rel is "." at the top.
-func walk(of File, f func(path, rel string, info fs.FileInfo) error) error {
+// walk calls f for what is in a file or directory and is not left out. rel is "." at the top. What
+// cannot be looked at, or goes meanwhile, is its error, but with lenient only at the top.
+func walk(of File, lenient bool, f func(path, rel string, info fs.FileInfo) error) error {
 	left, err := exclude.Parse(of.Exclude...)
 	if err != nil {
 		return err
 	}
-	root := of.Path
-	if real, err := filepath.EvalSymlinks(root); err == nil { // the user named what the link leads to
-		root = real
-	}
-	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
+	root := leadsTo(of.Path)
+	visit := func(path string, d fs.DirEntry) error {
 		rel, err := filepath.Rel(root, path)
 		if err != nil {
 			return err
@@ -111,11 +114,31 @@ func walk(of File, f func(path, rel string, info fs.FileInfo) error) error {
 			return nil
 		}
 		info, err := d.Info()
-		if err != nil {
-			return err
+		switch {
+		case err == nil:
+			return f(path, rel, info)
+		case lenient && rel != ".":
+			return nil
 		}
-		return f(path, rel, info)
+		return err
+	}
+	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err == nil:
+			return visit(path, d)
+		case lenient && path != root:
+			return nil // it is of a directory that was visited
+		}
+		return err
 	})
+}
+
+// leadsTo is what a path leads to: the user who names a link means that.
+func leadsTo(path string) string {
+	if to, err := filepath.EvalSymlinks(path); err == nil {
+		return to
+	}
+	return path
 }
 
 // copyAll copies a file or a directory, with modes and times. What is neither, nor a link, is
@@ -126,7 +149,7 @@ func copyAll(of File, to string) error {
 		info fs.FileInfo
 	}
 	var dirs []dated
-	err := walk(of, func(path, rel string, info fs.FileInfo) error {
+	err := walk(of, false, func(path, rel string, info fs.FileInfo) error {
 		target := filepath.Join(to, rel)
 		switch {
 		case info.IsDir():
@@ -180,12 +203,13 @@ func syncDir(path string) error {
 }
 
 // StampOf is a hash of what files are: names, kinds, sizes, times. They may have changed when
-// it is another one.
+// it is another one. What in a directory cannot be looked at is left out of it, since it does not keep
+// the rest from being sent, either.
 func StampOf(files []File) ([]byte, error) {
 	h := sha256.New()
 	for _, f := range files {
 		add(h, f.Path)
-		err := walk(f, func(_, rel string, info fs.FileInfo) error {
+		err := walk(f, true, func(_, rel string, info fs.FileInfo) error {
 			add(h, rel)
 			for _, n := range []int64{int64(info.Mode()), info.Size(), info.ModTime().UnixNano()} {
 				if info.IsDir() {
@@ -210,7 +234,7 @@ func add(h hash.Hash, text string) {
 // SizeOf is how many bytes the files have.
 func SizeOf(files []File) (n int64, err error) {
 	for _, f := range files {
-		err := walk(f, func(_, _ string, info fs.FileInfo) error {
+		err := walk(f, true, func(_, _ string, info fs.FileInfo) error {
 			if info.Mode().IsRegular() {
 				n += info.Size()
 			}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"strings"
 	"sync"
@@ -37,8 +38,9 @@ const (
 var (
 	// ErrCancelled is the cause of the end of a send whose entry was cancelled.
 	ErrCancelled = fmt.Errorf("cancelled: %w", fault.ErrInterrupted)
-	errLate      = errors.New("it was not sent in time")
-	errBusy      = error(&fault.Failure{Code: exitcode.Interrupted, Reason: "the rest is being sent"})
+	// ErrLate is the end of an entry whose time is over.
+	ErrLate = errors.New("it was not sent in time")
+	errBusy = error(&fault.Failure{Code: exitcode.Interrupted, Reason: "the rest is being sent"})
 )
 
 // Port is the account online, as far as a courier needs it. Errors have exit codes, by Code.
@@ -88,9 +90,11 @@ func (c *Courier) Run(ctx context.Context) {
 			swept = now
 			c.warn(c.Box.Sweep(ctx))
 		}
+		at := c.atWork() // before the table is read: what is begun meanwhile is not missing in it
 		open, err := c.Box.Open(ctx)
 		if c.warn(err); err == nil {
-			c.look(open)
+			open, _ = c.expire(ctx, open)
+			c.look(open, at)
 			for i := range open {
 				peer := open[i].Peer
 				if w := workers[peer]; w != nil && !closed(w) {
@@ -131,26 +135,62 @@ func (c *Courier) warn(err error) {
 	}
 }
 
-// look tells of the open entries, and ends the sends of those that are not open any more.
-func (c *Courier) look(open []Entry) {
+// atWork are the entries that somebody is at.
+func (c *Courier) atWork() map[string]context.CancelCauseFunc {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.running)
+}
+
+// look tells of the open entries, and ends the sends, among those at work, that are not open any more.
+func (c *Courier) look(open []Entry, at map[string]context.CancelCauseFunc) {
 	if c.Changed != nil {
 		c.Changed(open)
 	}
-	wanted := map[string]bool{}
 	for i := range open {
-		wanted[open[i].ID] = true
+		delete(at, open[i].ID)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for id, cancel := range c.running {
-		if !wanted[id] {
-			cancel(ErrCancelled)
-		}
+	for _, cancel := range at {
+		cancel(ErrCancelled)
 	}
 }
 
+// expire gives up the entries whose time is over and that nobody is at, wherever in their order they
+// are. It returns the others, and whether there was any.
+func (c *Courier) expire(ctx context.Context, open []Entry) (left []Entry, any bool) {
+	at, now := c.atWork(), c.Box.now()
+	for i := range open {
+		e := &open[i]
+		if at[e.ID] != nil || now.Before(e.Until) {
+			left = append(left, *e)
+			continue
+		}
+		any = true
+		c.giveUp(ctx, e, exitcode.Offline, late(e).Error())
+	}
+	return left, any
+}
+
+// giveUp ends an entry that is not sent, and at both ends what has been begun of it.
+func (c *Courier) giveUp(ctx context.Context, e *Entry, code exitcode.Code, why string) {
+	ended, err := c.Box.End(ctx, e, int(code), why)
+	if c.warn(err); ended {
+		c.warn(c.Port.Forget(ctx, e.Transfer()))
+		c.Port.Tell(e, code, why)
+	}
+}
+
+// wait notes why an entry waits, and what that means for those behind it.
+func (c *Courier) wait(ctx context.Context, e *Entry, why string) error {
+	err := c.Box.Wait(ctx, e, why)
+	if err == nil {
+		_, err = c.first(ctx, e.Peer)
+	}
+	return err
+}
+
 // first is the entry that is next for a contact, nil when there is none; those behind it are
-// told so.
+// told so. When it is held they are held, too: they need the same keys.
 func (c *Courier) first(ctx context.Context, peer jid.JID) (*Entry, error) {
 	open, err := c.Box.Open(ctx)
 	if err != nil {
@@ -162,6 +202,8 @@ func (c *Courier) first(ctx context.Context, peer jid.JID) (*Entry, error) {
 		case e.Peer != peer:
 		case next == nil:
 			next = e
+		case next.State == Held:
+			c.warn(c.Box.Hold(ctx, e, next.Why, next.Code))
 		default:
 			c.warn(c.Box.Wait(ctx, e, behind+next.ID[:8]))
 		}
@@ -258,10 +300,10 @@ func (c *Courier) attempt(run context.Context, e *Entry, by time.Time) (code exi
 		return exitcode.Cancelled, true
 	case err == nil, errors.As(err, &told):
 		if told != nil {
-			code, why = told.code, told.Error()
-			c.Port.Tell(e, code, why)
+			c.giveUp(run, e, told.code, told.Error())
+			return told.code, true
 		}
-		c.warn(c.Box.End(context.WithoutCancel(run), e, int(code), why))
+		c.end(context.WithoutCancel(run), e, code, why)
 		return code, true
 	case run.Err() != nil: // it goes on with the next run
 		return code, false
@@ -271,14 +313,21 @@ func (c *Courier) attempt(run context.Context, e *Entry, by time.Time) (code exi
 		}
 		c.again(run, e)
 		c.warn(c.Box.Hold(run, e, why, int(code)))
+		_, err := c.first(run, e.Peer)
+		c.warn(err)
 		return code, false
 	case transient(code):
 		c.again(run, e)
-		c.warn(c.Box.Wait(run, e, why))
+		c.warn(c.wait(run, e, why))
 		return code, false
 	}
-	c.warn(c.Box.End(run, e, int(code), why))
+	c.end(run, e, code, why)
 	return code, true
+}
+
+func (c *Courier) end(ctx context.Context, e *Entry, code exitcode.Code, why string) {
+	_, err := c.Box.End(ctx, e, int(code), why)
+	c.warn(err)
 }
 
 // again sees to it that the next attempt is not about a transfer that has ended.
@@ -350,14 +399,14 @@ func (c *Courier) begin(ctx context.Context, e *Entry) error {
 	if len(e.Files) != 1 || isDir(e.Files[0].Path) {
 		stamp = []byte{} // a set goes on whatever has changed in it
 	}
-	return errors.Join(c.Box.Begin(ctx, e, stamp), c.Box.Wait(ctx, e, sending))
+	return errors.Join(c.Box.Begin(ctx, e, stamp), c.wait(ctx, e, sending))
 }
 
 func late(e *Entry) error {
 	if e.Why == "" || e.State == Held {
-		return errLate
+		return ErrLate
 	}
-	return fmt.Errorf("%w: %s", errLate, e.Why)
+	return fmt.Errorf("%w: %s", ErrLate, e.Why)
 }
 
 func isDir(path string) bool {
@@ -376,6 +425,11 @@ func (c *Courier) Once(ctx context.Context, wait time.Duration) (exitcode.Code, 
 	if err != nil {
 		return exitcode.OK, err
 	}
+	var all []exitcode.Code
+	open, over := c.expire(ctx, open)
+	if over {
+		all = append(all, exitcode.Offline)
+	}
 	var tasks sync.WaitGroup
 	codes := map[jid.JID]*exitcode.Code{}
 	for i := range open {
@@ -388,7 +442,6 @@ func (c *Courier) Once(ctx context.Context, wait time.Duration) (exitcode.Code, 
 		tasks.Go(func() { *code = c.serveOnce(ctx, peer, wait) })
 	}
 	tasks.Wait()
-	var all []exitcode.Code
 	for _, code := range codes {
 		all = append(all, *code)
 	}

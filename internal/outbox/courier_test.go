@@ -208,6 +208,101 @@ func TestHeld(t *testing.T) {
 	}
 }
 
+// TestHeldBehind: a key is a matter of all that goes to the contact, not only of what is next.
+func TestHeldBehind(t *testing.T) {
+	b, dir := newBox(t)
+	first, behind := put(t, b, entryOf(t, juliet, file(t, dir, "a", "one"))), put(t, b, entryOf(t, juliet, file(t, dir, "b", "two")))
+	n := &net{changed: map[jid.JID]bool{juliet: true}}
+	c := newCourier(b, n)
+	for range 2 {
+		once(t, c)
+	}
+	for _, e := range []*Entry{first, behind} {
+		if got := is(t, b, e); got.State != Held || got.Code != int(exitcode.Untrusted) || got.Why == "" {
+			t.Errorf("%s: %+v", e.Name, got)
+		}
+	}
+	if len(n.told) != 1 {
+		t.Errorf("told %q", n.told)
+	}
+	n.changed, n.absent = nil, map[jid.JID]bool{juliet: true}
+	once(t, c)
+	for _, e := range []*Entry{first, behind} {
+		if got := is(t, b, e); got.State != Waiting || got.Code != 0 {
+			t.Errorf("%s: %+v", e.Name, got)
+		}
+	}
+}
+
+// TestLateBehind: time is over for an entry also while one before it has time.
+func TestLateBehind(t *testing.T) {
+	b, dir := newBox(t)
+	first, late, begun := put(t, b, entryOf(t, juliet, file(t, dir, "a", "one"))), entryOf(t, juliet, file(t, dir, "b", "two")), entryOf(t, nurse, file(t, dir, "c", "three"))
+	late.Until, begun.Until = time.Now().Add(-time.Second), time.Now().Add(time.Minute)
+	put(t, b, late)
+	put(t, b, begun)
+	n := &net{results: map[string][]error{"a": {failure(exitcode.Interrupted)}, "c": {failure(exitcode.Interrupted)}}}
+	c := newCourier(b, n)
+	if code := once(t, c); code != exitcode.Combine(exitcode.Interrupted, exitcode.Offline) {
+		t.Errorf("code %d", code)
+	}
+	if got := is(t, b, late); got.State != Ended || got.Code != int(exitcode.Offline) || !slices.Equal(n.told, []string{"b 6"}) {
+		t.Errorf("%+v, told %q", got, n.told)
+	}
+	if got := is(t, b, first); got.State != Waiting {
+		t.Errorf("%+v", got)
+	}
+
+	// What had begun is given up at both ends.
+	b.now = func() time.Time { return begun.Until.Add(time.Second) }
+	once(t, c)
+	if got := is(t, b, begun); got.State != Ended || !slices.Contains(n.forgotten, begun.ID) {
+		t.Errorf("%+v, forgotten %q", got, n.forgotten)
+	}
+}
+
+// TestLateInRun: a courier that goes on for long notices it, too.
+func TestLateInRun(t *testing.T) {
+	b, dir := newBox(t)
+	n := &net{blocks: make(chan struct{})}
+	ctx, stop := context.WithCancelCause(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		newCourier(b, n).Run(ctx)
+	}()
+	put(t, b, entryOf(t, juliet, file(t, dir, "a", "one")))
+	until(t, func() bool { return n.count() == 1 })
+	late := entryOf(t, juliet, file(t, dir, "b", "two"))
+	late.Until = time.Now()
+	put(t, b, late)
+	until(t, func() bool { return is(t, b, late).State == Ended })
+	stop(fault.ErrTerminated)
+	<-done
+	if !slices.Equal(n.told, []string{"b 6"}) {
+		t.Errorf("told %q", n.told)
+	}
+}
+
+// TestJustBegun: what a worker has begun since the table was read is not taken for cancelled.
+func TestJustBegun(t *testing.T) {
+	b, dir := newBox(t)
+	c := newCourier(b, &net{})
+	c.init()
+	before := c.atWork()
+	e := put(t, b, entryOf(t, juliet, file(t, dir, "a", "one")))
+	ctx, done := c.enter(t.Context(), e)
+	defer done()
+	c.look(nil, before)
+	if ctx.Err() != nil {
+		t.Error(context.Cause(ctx))
+	}
+	c.look(nil, c.atWork())
+	if !errors.Is(context.Cause(ctx), ErrCancelled) {
+		t.Error(context.Cause(ctx))
+	}
+}
+
 // TestLate: what was not sent in time is given up, told, and not tried.
 func TestLate(t *testing.T) {
 	b, dir := newBox(t)
@@ -267,7 +362,7 @@ func TestRun(t *testing.T) {
 	}()
 	cancelled := put(t, b, entryOf(t, juliet, file(t, dir, "cancelled", "one")))
 	until(t, func() bool { return n.count() == 1 })
-	if err := b.End(t.Context(), cancelled, int(exitcode.Cancelled), "cancelled"); err != nil {
+	if err := ends(b, cancelled, int(exitcode.Cancelled), true); err != nil {
 		t.Fatal(err)
 	}
 	until(t, func() bool { n.mu.Lock(); defer n.mu.Unlock(); return slices.Contains(n.forgotten, cancelled.ID) })
