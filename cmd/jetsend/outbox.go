@@ -363,6 +363,7 @@ const pausedPoll = time.Second
 // options are those that an entry was queued with.
 func (p *port) options(e *outbox.Entry) (o transfer.SendOptions, err error) {
 	c := *p.c
+	c.Send = config.Send{} // or what it points to would be written to
 	if err := json.Unmarshal(e.Options, &c.Send); err != nil {
 		return o, fmt.Errorf("options of %s: %w", e.ID, err)
 	}
@@ -454,6 +455,19 @@ func (p *port) Known(ctx context.Context, id string) (live, over bool, err error
 		return err
 	})
 	return live, over, err
+}
+
+// Arrived implements [outbox.Port].
+func (p *port) Arrived(ctx context.Context, id string) (arrived bool, err error) {
+	err = p.a.withTransfers(ctx, p.c, func(t transfers) error {
+		row, _, err := t.Get(ctx, id)
+		if errors.Is(err, journal.ErrUnknown) {
+			return nil
+		}
+		arrived = row.Released
+		return err
+	})
+	return arrived, err
 }
 
 // Code implements [outbox.Port].

@@ -3,6 +3,7 @@ package outbox
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -56,6 +57,8 @@ type Port interface {
 	// Known says of that transfer whether somebody is at it, and whether it has ended without a
 	// receipt.
 	Known(ctx context.Context, id string) (live, over bool, err error)
+	// Arrived reports whether there is a receipt for that transfer.
+	Arrived(ctx context.Context, id string) (bool, error)
 	// Code is the exit code and the text of an error of that transfer.
 	Code(ctx context.Context, id string, err error) (exitcode.Code, string)
 	// Tell tells the user how an entry ended of which there was no transfer, or why it is held.
@@ -73,6 +76,9 @@ type Courier struct {
 	mu      sync.Mutex
 	running map[string]context.CancelCauseFunc // the entries that somebody is at
 	slots   chan struct{}
+
+	watching sync.Mutex
+	watch    *sql.Conn
 }
 
 // Run delivers until ctx ends, and returns when all that was begun has been left as it is in the
@@ -81,6 +87,7 @@ func (c *Courier) Run(ctx context.Context) {
 	c.init()
 	workers := map[jid.JID]chan struct{}{} // closed when the worker of a contact has ended
 	var tasks sync.WaitGroup
+	defer c.unwatch()
 	defer tasks.Wait()
 	tick := time.NewTicker(pollTime)
 	defer tick.Stop()
@@ -166,6 +173,10 @@ func (c *Courier) expire(ctx context.Context, open []Entry) (left []Entry, any b
 			continue
 		}
 		any = true
+		if arrived, err := c.Port.Arrived(ctx, e.Transfer()); err == nil && arrived {
+			_ = c.end(ctx, e, exitcode.OK, "") // which has been logged
+			continue
+		}
 		c.giveUp(ctx, e, exitcode.Offline, late(e).Error())
 	}
 	return left, any
@@ -247,19 +258,33 @@ func (c *Courier) sleep(ctx context.Context, e *Entry, pause time.Duration) {
 	}
 }
 
+// version is that of the state, by one connection for all who wait: there are few of them.
+func (c *Courier) version(ctx context.Context) (n int64, err error) {
+	c.watching.Lock()
+	defer c.watching.Unlock()
+	if c.watch == nil {
+		if c.watch, err = c.Box.db.Conn(ctx); err != nil {
+			return 0, err
+		}
+	}
+	return c.Box.Version(ctx, c.watch)
+}
+
+// unwatch gives the connection back.
+func (c *Courier) unwatch() {
+	if c.watch != nil {
+		_ = c.watch.Close() // it goes back to the pool
+		c.watch = nil
+	}
+}
+
 // hold waits until something in the state has changed, which may be what is known of a key.
 func (c *Courier) hold(ctx context.Context, e *Entry) {
-	on, err := c.Box.db.Conn(ctx)
-	if err != nil {
-		c.warn(err)
-		return
-	}
-	defer func() { _ = on.Close() }() // it goes back to the pool
-	was, err := c.Box.Version(ctx, on)
+	was, err := c.version(ctx)
 	c.warn(err)
 	for begun := c.Box.now(); ctx.Err() == nil && c.Box.now().Sub(begun) < heldTime && c.Box.now().Before(e.Until); {
 		c.sleep(ctx, e, heldPause)
-		now, err := c.Box.Version(ctx, on)
+		now, err := c.version(ctx)
 		if c.warn(err); err != nil || now != was {
 			return
 		}
@@ -303,8 +328,7 @@ func (c *Courier) attempt(run context.Context, e *Entry, by time.Time) (code exi
 			c.giveUp(run, e, told.code, told.Error())
 			return told.code, true
 		}
-		c.end(context.WithoutCancel(run), e, code, why)
-		return code, true
+		return code, c.end(context.WithoutCancel(run), e, code, why)
 	case run.Err() != nil: // it goes on with the next run
 		return code, false
 	case code == exitcode.Untrusted:
@@ -321,13 +345,14 @@ func (c *Courier) attempt(run context.Context, e *Entry, by time.Time) (code exi
 		c.warn(c.wait(run, e, why))
 		return code, false
 	}
-	c.end(run, e, code, why)
-	return code, true
+	return code, c.end(run, e, code, why)
 }
 
-func (c *Courier) end(ctx context.Context, e *Entry, code exitcode.Code, why string) {
+// end reports whether the end of an entry could be noted.
+func (c *Courier) end(ctx context.Context, e *Entry, code exitcode.Code, why string) bool {
 	_, err := c.Box.End(ctx, e, int(code), why)
 	c.warn(err)
+	return err == nil
 }
 
 // again sees to it that the next attempt is not about a transfer that has ended.
@@ -356,6 +381,9 @@ type toldError struct {
 
 // deliver waits for the contact, and sends.
 func (c *Courier) deliver(ctx context.Context, e *Entry, by time.Time) error {
+	if arrived, err := c.Port.Arrived(ctx, e.Transfer()); err != nil || arrived {
+		return err // whoever had sent it died before that was noted
+	}
 	if !c.Box.now().Before(e.Until) {
 		return &toldError{late(e), exitcode.Offline}
 	}

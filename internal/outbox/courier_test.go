@@ -24,6 +24,7 @@ type net struct {
 	results   map[string][]error // of the sends, by the names of the entries; nil when there is none
 	over      map[string]bool    // transfers that have ended without a receipt
 	live      map[string]bool
+	arrived   map[string]bool
 	sent      []string // what was sent, as NAME transfer
 	told      []string
 	forgotten []string
@@ -83,6 +84,12 @@ func (n *net) Known(_ context.Context, id string) (live, over bool, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.live[id], n.over[id], nil
+}
+
+func (n *net) Arrived(_ context.Context, id string) (bool, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.arrived[id], nil
 }
 
 func (n *net) Code(_ context.Context, _ string, err error) (exitcode.Code, string) {
@@ -397,4 +404,32 @@ func until(t *testing.T, is func() bool) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
+}
+
+// TestArrived: a transfer of which the receipt is there ends well, though the process died before it noted that,
+// and whatever has become of the file, or of its time, since.
+func TestArrived(t *testing.T) {
+	b, dir := newBox(t)
+	gone, late := put(t, b, entryOf(t, juliet, file(t, dir, "a", "one"))), put(t, b, entryOf(t, nurse, file(t, dir, "b", "two")))
+	n := &net{arrived: map[string]bool{gone.ID: true, late.ID: true}}
+	if err := os.Remove(gone.Files[0].Path); err != nil {
+		t.Fatal(err)
+	}
+	c := newCourier(b, n)
+	if _, ended := c.attemptNow(t, gone); !ended {
+		t.Error("it goes on")
+	}
+	b.now = func() time.Time { return late.Until.Add(time.Second) }
+	once(t, c)
+	for _, e := range []*Entry{gone, late} {
+		if got := is(t, b, e); got.State != Ended || got.Code != 0 || len(n.sent) > 0 {
+			t.Errorf("%+v, sent %q", got, n.sent)
+		}
+	}
+}
+
+func (c *Courier) attemptNow(t *testing.T, e *Entry) (exitcode.Code, bool) {
+	t.Helper()
+	c.init()
+	return c.attempt(t.Context(), e, e.Until)
 }

@@ -180,6 +180,19 @@ func (d *desk) Known(ctx context.Context, id string) (live, over bool, err error
 	return row.State.Live(), row.State.Over() && !row.Released, err
 }
 
+// Arrived implements [outbox.Port].
+func (d *desk) Arrived(ctx context.Context, id string) (bool, error) {
+	j, err := journal.Open(ctx, d.db, time.Now)
+	if err != nil {
+		return false, err
+	}
+	row, err := j.Load(ctx, journal.Key{ID: id, Direction: journal.Send})
+	if errors.Is(err, journal.ErrUnknown) {
+		return false, nil
+	}
+	return row.Released, err
+}
+
 // Code implements [outbox.Port].
 func (d *desk) Code(_ context.Context, _ string, err error) (exitcode.Code, string) {
 	f := fault.New(err, false)
