@@ -175,9 +175,23 @@ func (b *Box) Put(ctx context.Context, e *Entry) error {
 
 const columns = `number, id, peer, name, size, files, options, changed, stamp, begun, salt, queued, until, state, why, code, ended`
 
-// Open entries are those that have not ended, in their order.
+// Open entries are those that have not ended, in their order. What is behind another one for the
+// same contact waits for that, and is held when that is: it needs the same keys.
 func (b *Box) Open(ctx context.Context) ([]Entry, error) {
-	return b.list(ctx, `SELECT `+columns+` FROM outbox WHERE state <> 'ended' ORDER BY number`)
+	all, err := b.list(ctx, `SELECT `+columns+` FROM outbox WHERE state <> 'ended' ORDER BY number`)
+	next := map[jid.JID]*Entry{}
+	for i := range all {
+		e := &all[i]
+		switch first := next[e.Peer]; {
+		case first == nil:
+			next[e.Peer] = e
+		case first.State == Held:
+			e.State, e.Why, e.Code = Held, first.Why, first.Code
+		default:
+			e.State, e.Why, e.Code = Waiting, "waits behind "+first.ID[:8], 0
+		}
+	}
+	return all, err
 }
 
 // Find returns the entry whose id begins so, or else that of its transfer; ErrUnknown, ErrAmbiguous.
@@ -199,9 +213,23 @@ func (b *Box) Find(ctx context.Context, prefix string) (Entry, error) {
 	case 0:
 		return Entry{}, ErrUnknown
 	case 1:
-		return all[0], nil
+		return b.amongOpen(ctx, all[0])
 	}
 	return Entry{}, ErrAmbiguous
+}
+
+// amongOpen is an entry as [Box.Open] has it, if that has it.
+func (b *Box) amongOpen(ctx context.Context, e Entry) (Entry, error) {
+	if e.State == Ended {
+		return e, nil
+	}
+	open, err := b.Open(ctx)
+	for i := range open {
+		if open[i].ID == e.ID {
+			return open[i], nil
+		}
+	}
+	return e, err
 }
 
 // again are the entries that are another transfer than at first, whose id begins so.

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"maps"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
@@ -30,11 +29,8 @@ const (
 	minPause, maxPause = 2 * time.Second, 5 * time.Minute
 )
 
-// Why an entry waits that nothing has failed of.
-const (
-	sending = "is being sent"
-	behind  = "waits behind "
-)
+// sending is why an entry waits that somebody is sending.
+const sending = "is being sent"
 
 var (
 	// ErrCancelled is the cause of the end of a send whose entry was cancelled.
@@ -191,35 +187,15 @@ func (c *Courier) giveUp(ctx context.Context, e *Entry, code exitcode.Code, why 
 	}
 }
 
-// wait notes why an entry waits, and what that means for those behind it.
-func (c *Courier) wait(ctx context.Context, e *Entry, why string) error {
-	err := c.Box.Wait(ctx, e, why)
-	if err == nil {
-		_, err = c.first(ctx, e.Peer)
-	}
-	return err
-}
-
-// first is the entry that is next for a contact, nil when there is none; those behind it are
-// told so. When it is held they are held, too: they need the same keys.
+// first is the entry that is next for a contact, nil when there is none.
 func (c *Courier) first(ctx context.Context, peer jid.JID) (*Entry, error) {
 	open, err := c.Box.Open(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var next *Entry
 	for i := range open {
-		switch e := &open[i]; {
-		case e.Peer != peer:
-		case next == nil:
-			next = e
-		case next.State == Held:
-			c.warn(c.Box.Hold(ctx, e, next.Why, next.Code))
-		default:
-			c.warn(c.Box.Wait(ctx, e, behind+next.ID[:8]))
+		if open[i].Peer == peer {
+			return &open[i], nil
 		}
 	}
-	return next, nil
+	return nil, err
 }
 
 // serve sends the entries of a contact, until there is none or ctx ends.
@@ -337,12 +313,10 @@ func (c *Courier) attempt(run context.Context, e *Entry, by time.Time) (code exi
 		}
 		c.again(run, e)
 		c.warn(c.Box.Hold(run, e, why, int(code)))
-		_, err := c.first(run, e.Peer)
-		c.warn(err)
 		return code, false
 	case transient(code):
 		c.again(run, e)
-		c.warn(c.wait(run, e, why))
+		c.warn(c.Box.Wait(run, e, why))
 		return code, false
 	}
 	return code, c.end(run, e, code, why)
@@ -387,7 +361,7 @@ func (c *Courier) deliver(ctx context.Context, e *Entry, by time.Time) error {
 	if !c.Box.now().Before(e.Until) {
 		return &toldError{late(e), exitcode.Offline}
 	}
-	if e.State != Held && (e.Why == "" || e.Why == sending || strings.HasPrefix(e.Why, behind)) { // of before
+	if e.State != Held && (e.Why == "" || e.Why == sending) { // of before
 		c.warn(c.Box.Wait(ctx, e, "waits for the contact"))
 	}
 	err := c.Port.Reach(ctx, e, max(by.Sub(c.Box.now()), 0))
@@ -427,7 +401,7 @@ func (c *Courier) begin(ctx context.Context, e *Entry) error {
 	if len(e.Files) != 1 || isDir(e.Files[0].Path) {
 		stamp = []byte{} // a set goes on whatever has changed in it
 	}
-	return errors.Join(c.Box.Begin(ctx, e, stamp), c.wait(ctx, e, sending))
+	return errors.Join(c.Box.Begin(ctx, e, stamp), c.Box.Wait(ctx, e, sending))
 }
 
 func late(e *Entry) error {
