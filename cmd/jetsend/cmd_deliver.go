@@ -56,7 +56,7 @@ func runDeliver(cmd *cobra.Command, a *app) error {
 		return err
 	}
 	defer func() { _ = l.Release() }() // nothing is written to it
-	return a.inOutbox(cmd.Context(), c, func(box *outbox.Box) error {
+	return a.withOutbox(cmd.Context(), c, func(box *outbox.Box, t transfers) error {
 		open, err := box.Open(cmd.Context())
 		if err != nil {
 			return err
@@ -74,7 +74,7 @@ func runDeliver(cmd *cobra.Command, a *app) error {
 			}
 		}
 		return a.onlineAs(cmd.Context(), c, watch, func(ctx context.Context, e endpoint) error {
-			courier := &outbox.Courier{Box: box, Port: &port{a, c, e, a.print.Event, &ends, func() bool { return false }}, Log: a.log}
+			courier := &outbox.Courier{Box: box, Port: &port{a, c, e, t, a.print.Event, &ends, func() bool { return false }}, Log: a.log}
 			code, err := courier.Once(ctx, c.Send.Wait)
 			switch {
 			case err != nil:

@@ -36,15 +36,13 @@ it with 9; an interrupted one, that nobody goes on with by itself, with 11. One 
 		Args:              atLeast(1, "the ID of a transfer"),
 		ValidArgsFunction: a.completeTransfers(true, func(r *journal.Row) bool { return !r.State.Over() }),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.inTransfers(cmd, func(ctx context.Context, t transfers) error {
-				return a.inBox(cmd, func(c *config.Config, box *outbox.Box) error {
-					account, dir, err := a.place(c)
-					if err != nil {
-						return err
-					}
-					w := waiter{a, t, box, func() bool { return delivering(dir, account) }}
-					return w.waitFor(ctx, args, time.Duration(timeout))
-				})
+			return a.inBox(cmd, func(c *config.Config, box *outbox.Box, t transfers) error {
+				account, dir, err := a.place(c)
+				if err != nil {
+					return err
+				}
+				w := waiter{a, t, box, func() bool { return delivering(dir, account) }}
+				return w.waitFor(cmd.Context(), args, time.Duration(timeout))
 			})
 		},
 	}
@@ -64,18 +62,20 @@ are ended by Ctrl-C, and forgotten by "jetsend transfers forget".
 		Args:              atLeast(1, "the ID of a transfer"),
 		ValidArgsFunction: a.completeTransfers(true, func(r *journal.Row) bool { return r.State == queuedState }),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.inBox(cmd, func(c *config.Config, box *outbox.Box) error { return a.cancel(cmd.Context(), c, box, args) })
+			return a.inBox(cmd, func(_ *config.Config, box *outbox.Box, t transfers) error {
+				return a.cancel(cmd.Context(), t, box, args)
+			})
 		},
 	}
 }
 
-// inBox opens the outbox of a command's account for do.
-func (a *app) inBox(cmd *cobra.Command, do func(*config.Config, *outbox.Box) error) error {
+// inBox opens the outbox of a command's account, and its journal, for do.
+func (a *app) inBox(cmd *cobra.Command, do func(*config.Config, *outbox.Box, transfers) error) error {
 	c, err := a.loadConfig(cmd)
 	if err != nil {
 		return err
 	}
-	return a.inOutbox(cmd.Context(), c, func(box *outbox.Box) error { return do(c, box) })
+	return a.withOutbox(cmd.Context(), c, func(box *outbox.Box, t transfers) error { return do(c, box, t) })
 }
 
 // entry finds an entry of the outbox; nil when what is named is none.
@@ -92,7 +92,7 @@ func entry(ctx context.Context, box *outbox.Box, prefix string) (*outbox.Entry, 
 	return &e, nil
 }
 
-func (a *app) cancel(ctx context.Context, c *config.Config, box *outbox.Box, prefixes []string) error {
+func (a *app) cancel(ctx context.Context, t transfers, box *outbox.Box, prefixes []string) error {
 	var all []*outbox.Entry
 	for _, p := range prefixes {
 		e, err := entry(ctx, box, p)
@@ -113,7 +113,7 @@ func (a *app) cancel(ctx context.Context, c *config.Config, box *outbox.Box, pre
 			return notQueued(e.ID)
 		}
 		// Whoever is at it gives it up by itself.
-		if err := a.giveUp(ctx, c, e.Transfer()); err != nil && !errors.Is(err, journal.ErrRunning) {
+		if err := giveUp(ctx, t, e.Transfer()); err != nil && !errors.Is(err, journal.ErrRunning) {
 			return err
 		}
 		a.print.Note("%s (%s) is cancelled", short(e.ID), e.Name)

@@ -35,8 +35,8 @@ func (d *daemon) deliver(ctx context.Context, e endpoint) {
 		return
 	}
 	defer func() { _ = l.Release() }() // nothing is written to it
-	err = d.a.inOutbox(ctx, d.conf, func(box *outbox.Box) error {
-		c := &outbox.Courier{Box: box, Port: &port{d.a, d.conf, e, d.report, &d.ends, d.isPaused}, Log: d.a.log, Changed: d.queued}
+	err = d.a.withOutbox(ctx, d.conf, func(box *outbox.Box, t transfers) error {
+		c := &outbox.Courier{Box: box, Port: &port{d.a, d.conf, e, t, d.report, &d.ends, d.isPaused}, Log: d.a.log, Changed: d.queued}
 		c.Run(ctx)
 		return nil
 	})

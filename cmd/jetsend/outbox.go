@@ -98,6 +98,13 @@ func (a *app) inOutbox(ctx context.Context, c *config.Config, do func(*outbox.Bo
 	return do(box)
 }
 
+// withOutbox is inOutbox with the journal of the account.
+func (a *app) withOutbox(ctx context.Context, c *config.Config, do func(*outbox.Box, transfers) error) error {
+	return a.inOutbox(ctx, c, func(box *outbox.Box) error {
+		return a.withTransfers(ctx, c, func(t transfers) error { return do(box, t) })
+	})
+}
+
 // openOutbox opens the outbox of an account.
 func (a *app) openOutbox(ctx context.Context, dir string, account *config.Chosen) (_ *outbox.Box, done func() error, err error) {
 	db, err := state.Open(ctx, state.Path(dir, account.Addr))
@@ -351,6 +358,7 @@ type port struct {
 	a    *app
 	c    *config.Config
 	e    endpoint
+	t    transfers
 	tell func(event.Event)
 	ends *endings
 	// paused reports whether no file may move.
@@ -431,43 +439,24 @@ func (p *port) Send(ctx context.Context, e *outbox.Entry, id string) error {
 }
 
 // Forget implements [outbox.Port].
-func (p *port) Forget(ctx context.Context, id string) error { return p.a.giveUp(ctx, p.c, id) }
+func (p *port) Forget(ctx context.Context, id string) error { return giveUp(ctx, p.t, id) }
 
 // giveUp forgets a transfer that we send, if there is one.
-func (a *app) giveUp(ctx context.Context, c *config.Config, id string) error {
-	return a.withTransfers(ctx, c, func(t transfers) error {
-		err := t.Forget(ctx, journal.Key{ID: id, Direction: journal.Send})
-		if errors.Is(err, journal.ErrUnknown) {
-			return nil
-		}
-		return err
-	})
+func giveUp(ctx context.Context, t transfers, id string) error {
+	err := t.Forget(ctx, journal.Key{ID: id, Direction: journal.Send})
+	if errors.Is(err, journal.ErrUnknown) {
+		return nil
+	}
+	return err
 }
 
-// Known implements [outbox.Port].
-func (p *port) Known(ctx context.Context, id string) (live, over bool, err error) {
-	err = p.a.withTransfers(ctx, p.c, func(t transfers) error {
-		row, _, err := t.Get(ctx, id)
-		if errors.Is(err, journal.ErrUnknown) {
-			return nil
-		}
-		live, over = row.State.Live(), row.State.Over() && !row.Released
-		return err
-	})
-	return live, over, err
-}
-
-// Arrived implements [outbox.Port].
-func (p *port) Arrived(ctx context.Context, id string) (arrived bool, err error) {
-	err = p.a.withTransfers(ctx, p.c, func(t transfers) error {
-		row, _, err := t.Get(ctx, id)
-		if errors.Is(err, journal.ErrUnknown) {
-			return nil
-		}
-		arrived = row.Released
-		return err
-	})
-	return arrived, err
+// Standing implements [outbox.Port].
+func (p *port) Standing(ctx context.Context, id string) (outbox.Standing, error) {
+	row, _, err := p.t.Get(ctx, id)
+	if errors.Is(err, journal.ErrUnknown) {
+		return outbox.Standing{}, nil
+	}
+	return outbox.Standing{Live: row.State.Live(), Arrived: row.Released, Over: row.State.Over() && !row.Released}, err
 }
 
 // Code implements [outbox.Port].

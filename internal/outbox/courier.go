@@ -50,15 +50,19 @@ type Port interface {
 	Send(ctx context.Context, e *Entry, id string) error
 	// Forget forgets that transfer, as a user does who has given it up.
 	Forget(ctx context.Context, id string) error
-	// Known says of that transfer whether somebody is at it, and whether it has ended without a
-	// receipt.
-	Known(ctx context.Context, id string) (live, over bool, err error)
-	// Arrived reports whether there is a receipt for that transfer.
-	Arrived(ctx context.Context, id string) (bool, error)
+	// Standing says how that transfer stands; all false: there is none, or it can be gone on with.
+	Standing(ctx context.Context, id string) (Standing, error)
 	// Code is the exit code and the text of an error of that transfer.
 	Code(ctx context.Context, id string, err error) (exitcode.Code, string)
 	// Tell tells the user how an entry ended of which there was no transfer, or why it is held.
 	Tell(e *Entry, code exitcode.Code, why string)
+}
+
+// Standing is how a transfer stands.
+type Standing struct {
+	Live    bool // somebody is at it
+	Arrived bool // there is a receipt
+	Over    bool // it has ended without one
 }
 
 // Courier brings the entries of a box to their contacts. One process at a time has one.
@@ -169,7 +173,7 @@ func (c *Courier) expire(ctx context.Context, open []Entry) (left []Entry, any b
 			continue
 		}
 		any = true
-		if arrived, err := c.Port.Arrived(ctx, e.Transfer()); err == nil && arrived {
+		if is, err := c.Port.Standing(ctx, e.Transfer()); err == nil && is.Arrived {
 			_ = c.end(ctx, e, exitcode.OK, "") // which has been logged
 			continue
 		}
@@ -331,8 +335,8 @@ func (c *Courier) end(ctx context.Context, e *Entry, code exitcode.Code, why str
 
 // again sees to it that the next attempt is not about a transfer that has ended.
 func (c *Courier) again(ctx context.Context, e *Entry) {
-	_, over, err := c.Port.Known(ctx, e.Transfer())
-	if err == nil && over {
+	is, err := c.Port.Standing(ctx, e.Transfer())
+	if err == nil && is.Over {
 		err = c.Box.Again(ctx, e)
 	}
 	c.warn(err)
@@ -355,7 +359,7 @@ type toldError struct {
 
 // deliver waits for the contact, and sends.
 func (c *Courier) deliver(ctx context.Context, e *Entry, by time.Time) error {
-	if arrived, err := c.Port.Arrived(ctx, e.Transfer()); err != nil || arrived {
+	if is, err := c.Port.Standing(ctx, e.Transfer()); err != nil || is.Arrived {
 		return err // whoever had sent it died before that was noted
 	}
 	if !c.Box.now().Before(e.Until) {
@@ -383,7 +387,7 @@ func (c *Courier) deliver(ctx context.Context, e *Entry, by time.Time) error {
 	if err := c.begin(ctx, e); err != nil {
 		return err
 	}
-	if live, _, err := c.Port.Known(ctx, e.Transfer()); err != nil || live {
+	if is, err := c.Port.Standing(ctx, e.Transfer()); err != nil || is.Live {
 		return cmp.Or(err, errBusy) // the contact may have asked for the rest
 	}
 	return c.Port.Send(ctx, e, e.Transfer())

@@ -80,16 +80,10 @@ func (n *net) Forget(_ context.Context, id string) error {
 	return nil
 }
 
-func (n *net) Known(_ context.Context, id string) (live, over bool, err error) {
+func (n *net) Standing(_ context.Context, id string) (Standing, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.live[id], n.over[id], nil
-}
-
-func (n *net) Arrived(_ context.Context, id string) (bool, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.arrived[id], nil
+	return Standing{Live: n.live[id], Arrived: n.arrived[id], Over: n.over[id]}, nil
 }
 
 func (n *net) Code(_ context.Context, _ string, err error) (exitcode.Code, string) {

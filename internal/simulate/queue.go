@@ -2,7 +2,6 @@ package simulate
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"log/slog"
 	"path/filepath"
@@ -38,7 +37,11 @@ func (e *end) deliver(n int, left []*original) {
 		if err := e.queue(ctx, box, left); err != nil {
 			return err
 		}
-		c := &outbox.Courier{Box: box, Port: &desk{e, ep, db}, Log: slog.New(slog.DiscardHandler)}
+		j, err := journal.Open(ctx, db, time.Now)
+		if err != nil {
+			return err
+		}
+		c := &outbox.Courier{Box: box, Port: &desk{e, ep, j}, Log: slog.New(slog.DiscardHandler)}
 		code, err := c.Once(ctx, 5*time.Minute)
 		if err == nil && code != exitcode.OK {
 			err = &fault.Failure{Code: code, Reason: "not everything was delivered"}
@@ -116,9 +119,9 @@ func (e *end) queue(ctx context.Context, box *outbox.Box, left []*original) erro
 
 // desk is a machine for a courier.
 type desk struct {
-	e  *end
-	ep *transfer.Endpoint
-	db *sql.DB
+	e       *end
+	ep      *transfer.Endpoint
+	journal *journal.Journal
 }
 
 func (d *desk) options(e *outbox.Entry) transfer.SendOptions {
@@ -167,30 +170,13 @@ func (w *world) once(entry, transfer string) {
 // Forget implements [outbox.Port].
 func (d *desk) Forget(context.Context, string) error { return nil }
 
-// Known implements [outbox.Port].
-func (d *desk) Known(ctx context.Context, id string) (live, over bool, err error) {
-	j, err := journal.Open(ctx, d.db, time.Now)
-	if err != nil {
-		return false, false, err
-	}
-	row, err := j.Load(ctx, journal.Key{ID: id, Direction: journal.Send})
+// Standing implements [outbox.Port].
+func (d *desk) Standing(ctx context.Context, id string) (outbox.Standing, error) {
+	row, err := d.journal.Load(ctx, journal.Key{ID: id, Direction: journal.Send})
 	if errors.Is(err, journal.ErrUnknown) {
-		return false, false, nil
+		return outbox.Standing{}, nil
 	}
-	return row.State.Live(), row.State.Over() && !row.Released, err
-}
-
-// Arrived implements [outbox.Port].
-func (d *desk) Arrived(ctx context.Context, id string) (bool, error) {
-	j, err := journal.Open(ctx, d.db, time.Now)
-	if err != nil {
-		return false, err
-	}
-	row, err := j.Load(ctx, journal.Key{ID: id, Direction: journal.Send})
-	if errors.Is(err, journal.ErrUnknown) {
-		return false, nil
-	}
-	return row.Released, err
+	return outbox.Standing{Live: row.State.Live(), Arrived: row.Released, Over: row.State.Over() && !row.Released}, err
 }
 
 // Code implements [outbox.Port].
