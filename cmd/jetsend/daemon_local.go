@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"jetsend/internal/backoff"
 	"jetsend/internal/clean"
 	"jetsend/internal/config"
 	"jetsend/internal/event"
@@ -133,12 +134,8 @@ func (d *daemon) follow(ctx context.Context, e endpoint, send func(any) error) e
 		if err := send(d.snapshot(e)); err != nil {
 			return err
 		}
-		pause := time.NewTimer(followEvery)
-		select {
-		case <-ctx.Done():
-			pause.Stop()
+		if backoff.Wait(ctx, followEvery) != nil {
 			return nil
-		case <-pause.C:
 		}
 		select {
 		case <-ctx.Done():

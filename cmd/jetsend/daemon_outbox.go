@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"jetsend/internal/backoff"
 	"jetsend/internal/clean"
 	"jetsend/internal/event"
 	"jetsend/internal/fault"
@@ -56,12 +57,8 @@ func (d *daemon) courierLock(ctx context.Context) (*state.Lock, error) {
 		if !errors.Is(err, state.ErrLocked) {
 			return l, err
 		}
-		t := time.NewTimer(lockTime)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
-			return nil, context.Cause(ctx)
+		if err := backoff.Wait(ctx, lockTime); err != nil {
+			return nil, err
 		}
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 	"sync"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"jetsend/internal/backoff"
 	"jetsend/internal/clean"
 	"jetsend/internal/config"
 	"jetsend/internal/event"
@@ -244,10 +244,7 @@ func named(all []source.Named) (files []outbox.File, err error) {
 
 // describe notes what the files of an entry are.
 func describe(e *outbox.Entry) (err error) {
-	if e.Stamp, err = outbox.StampOf(e.Files); err == nil {
-		e.Size, err = outbox.SizeOf(e.Files)
-	}
-	if err != nil {
+	if e.Stamp, e.Size, err = outbox.StampOf(e.Files); err != nil {
 		return &fault.Failure{Code: exitcode.LocalFile, Reason: "nothing was queued", Err: err}
 	}
 	e.Name = clean.Text(cmp.Or(e.Files[0].Name, filepath.Base(e.Files[0].Path)))
@@ -257,23 +254,20 @@ func describe(e *outbox.Entry) (err error) {
 	return nil
 }
 
-// take reads an input, but waits for no byte of it when the run ends.
+// take has an entry send what is read from an input.
 func take(ctx context.Context, box *outbox.Box, e *outbox.Entry, o transfer.SendOptions) error {
 	if len(o.Files) > 1 {
 		_, err := named(o.Files)
 		return err
 	}
-	in := &limited{o.Files[0].Input, o.MaxSpool, o.MaxSpool, o.AllowEmpty}
-	done := make(chan error, 1)
-	taken := *e
-	go func() { done <- box.Take(&taken, in, cmp.Or(o.Files[0].Name, inputName)) }() // nothing wakes a read of a terminal: it ends with the process
-	select {
-	case err := <-done:
-		e.Files = taken.Files
-		return copyFailed(err)
-	case <-ctx.Done():
+	size, err := box.Take(ctx, e, o.Files[0].Input, cmp.Or(o.Files[0].Name, inputName), o.MaxSpool)
+	switch {
+	case ctx.Err() != nil:
 		return context.Cause(ctx)
+	case err == nil && size == 0 && !o.AllowEmpty:
+		err = source.ErrEmptyInput
 	}
+	return copyFailed(err)
 }
 
 // inputName is what standard input is called, unless the user says.
@@ -283,14 +277,7 @@ func copyFailed(err error) error {
 	if err == nil {
 		return nil
 	}
-	f := &fault.Failure{Code: exitcode.LocalFile, Reason: "nothing was queued", Err: err}
-	switch {
-	case errors.Is(err, outbox.ErrNoSpace):
-		f.Hints = []string{"free space in the state directory, or name another one with --state-dir"}
-	case errors.Is(err, source.ErrEmptyInput):
-		f.Hints = []string{"to send an empty file all the same, add --allow-empty"}
-	}
-	return f
+	return &fault.Failure{Code: exitcode.LocalFile, Reason: "nothing was queued", Err: err, Hints: source.Hints(err)}
 }
 
 // lines are the patterns of a list.
@@ -299,26 +286,6 @@ func lines(l *exclude.List) []string {
 		return nil
 	}
 	return []string{l.String()}
-}
-
-// limited is an input that has at least a byte, unless it may be empty, and not more than so many.
-type limited struct {
-	io.Reader
-	max, left int64 // max 0: any number
-	empty     bool  // it may be, or is not
-}
-
-// Read implements [io.Reader].
-func (l *limited) Read(p []byte) (int, error) {
-	n, err := l.Reader.Read(p)
-	l.empty = l.empty || n > 0
-	if l.left -= int64(n); l.max > 0 && l.left < 0 {
-		return n, fmt.Errorf("more than %d bytes", l.max)
-	}
-	if errors.Is(err, io.EOF) && !l.empty {
-		return n, source.ErrEmptyInput
-	}
-	return n, err
 }
 
 // endings are the reasons why transfers have failed, as the events told them.
@@ -421,12 +388,8 @@ func (p *port) Send(ctx context.Context, e *outbox.Entry, id string) error {
 		return err
 	}
 	for p.paused() { // or the contact would get an offer of which nothing comes
-		t := time.NewTimer(pausedPoll)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
-			return context.Cause(ctx)
+		if err := backoff.Wait(ctx, pausedPoll); err != nil {
+			return err
 		}
 	}
 	o.ID = id

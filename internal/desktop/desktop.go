@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"jetsend/internal/backoff"
 	"jetsend/internal/clean"
 )
 
@@ -87,12 +88,7 @@ func (n *Notifier) Run(ctx context.Context) {
 			n.show()
 			return
 		}
-		pause := time.NewTimer(apart)
-		select {
-		case <-pause.C:
-		case <-ctx.Done():
-			pause.Stop()
-		}
+		_ = backoff.Wait(ctx, apart) // at the end, what waits is shown
 	}
 }
 

@@ -4,8 +4,18 @@ package fsys
 
 import (
 	"errors"
+	"os"
 	"slices"
 )
+
+// SyncDir makes the names in a directory durable, where the file system can.
+func SyncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(SyncNames(d), d.Close())
+}
 
 func isOne(err error, of ...error) bool {
 	return slices.ContainsFunc(of, func(e error) bool { return errors.Is(err, e) })

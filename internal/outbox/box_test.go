@@ -57,7 +57,7 @@ func entryOf(t *testing.T, to jid.JID, path string) *Entry {
 	t.Helper()
 	e := &Entry{ID: uuid.NewString(), Peer: to, Name: filepath.Base(path), Files: []File{{Path: path}}, Options: []byte("{}"), Changed: SendChanged, Until: time.Now().Add(time.Hour)}
 	var err error
-	if e.Stamp, err = StampOf(e.Files); err != nil {
+	if e.Stamp, _, err = StampOf(e.Files); err != nil {
 		t.Fatal(err)
 	}
 	return e
@@ -194,7 +194,7 @@ func TestCopyFails(t *testing.T) {
 	if err := b.Copy(e); !errors.Is(err, os.ErrNotExist) {
 		t.Error(err)
 	}
-	if err := b.Take(e, io.MultiReader(strings.NewReader("some"), failing{}), "in"); !errors.Is(err, io.ErrClosedPipe) {
+	if _, err := b.Take(t.Context(), e, io.MultiReader(strings.NewReader("some"), failing{}), "in", 0); !errors.Is(err, io.ErrClosedPipe) {
 		t.Error(err)
 	}
 	if left, err := os.ReadDir(b.dir); err != nil || len(left) > 0 {
@@ -249,7 +249,7 @@ func TestStamp(t *testing.T) {
 	path := file(t, dir, "tree/a", "one")
 	of := []File{{Path: filepath.Join(dir, "tree"), Exclude: []string{"*.o"}}}
 	stamp := func() string {
-		b, err := StampOf(of)
+		b, _, err := StampOf(of)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -282,7 +282,7 @@ func TestStamp(t *testing.T) {
 		t.Fatal(err)
 	}
 	file(t, dir, "tree/a", "one")
-	if n, err := SizeOf([]File{{Path: dir}}); err != nil || n != 3 {
+	if _, n, err := StampOf([]File{{Path: dir}}); err != nil || n != 3 {
 		t.Errorf("%d, %v", n, err)
 	}
 }
@@ -298,13 +298,13 @@ func TestStampLenient(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = os.Chmod(shut, 0o700) })
 	of := []File{{Path: filepath.Join(dir, "tree")}}
-	if _, err := StampOf(of); err != nil {
+	if _, _, err := StampOf(of); err != nil {
 		t.Error(err)
 	}
-	if n, err := SizeOf(of); err != nil || n != 3 {
+	if _, n, err := StampOf(of); err != nil || n != 3 {
 		t.Errorf("%d, %v", n, err)
 	}
-	if _, err := StampOf([]File{{Path: filepath.Join(dir, "none")}}); !errors.Is(err, os.ErrNotExist) {
+	if _, _, err := StampOf([]File{{Path: filepath.Join(dir, "none")}}); !errors.Is(err, os.ErrNotExist) {
 		t.Error(err)
 	}
 }

@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -13,14 +14,12 @@ import (
 
 	"jetsend/internal/exclude"
 	"jetsend/internal/fsys"
+	"jetsend/internal/spool"
 	"jetsend/internal/state"
 )
 
-// ErrNoSpace means that there is no room for a copy.
-var ErrNoSpace = errors.New("no space left for the copy")
-
 // Copy makes a private copy of what an entry sends, and has the entry send that. Without error
-// it is on the disk; with one, nothing is left.
+// it is on the disk; with one, nothing is left. [spool.ErrNoSpace] when there is no room.
 func (b *Box) Copy(e *Entry) error {
 	dir, err := b.room(e.ID)
 	if err != nil {
@@ -35,7 +34,7 @@ func (b *Box) Copy(e *Entry) error {
 		}
 		to := filepath.Join(into, filepath.Base(f.Path))
 		if err = copyAll(f, to); err == nil {
-			err = syncDir(into)
+			err = fsys.SyncDir(into)
 		}
 		if err != nil {
 			break
@@ -52,22 +51,22 @@ func (b *Box) Copy(e *Entry) error {
 	return nil
 }
 
-// Take is Copy of an input, under a name.
-func (b *Box) Take(e *Entry, in io.Reader, name string) error {
+// Take is Copy of an input, which is offered under a name: spool.Create says how it is read, and
+// what its errors are. It returns how many bytes there were.
+func (b *Box) Take(ctx context.Context, e *Entry, in io.Reader, name string, maxSize int64) (size int64, err error) {
 	dir, err := b.room(e.ID)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	path := filepath.Join(dir, name)
-	err = copyFile(func() (io.ReadCloser, error) { return io.NopCloser(in), nil }, path, 0o600)
+	f, err := spool.Create(ctx, in, dir, e.ID, maxSize)
 	if err == nil {
-		err = b.sync(dir)
+		size, err = f.Size(), errors.Join(f.Close(), b.sync(dir))
 	}
 	if err != nil {
-		return errors.Join(noSpace(err), b.discard(e.ID))
+		return 0, errors.Join(err, b.discard(e.ID))
 	}
-	e.Files = []File{{Path: path, Name: name}}
-	return nil
+	e.Files = []File{{Path: spool.Path(dir, e.ID), Name: name}}
+	return size, nil
 }
 
 // room makes the directory for the copy of an entry.
@@ -84,12 +83,12 @@ func (b *Box) room(id string) (string, error) {
 
 // sync makes the directory of a copy durable, with all that leads to it from the state directory.
 func (b *Box) sync(dir string) error {
-	return errors.Join(syncDir(dir), syncDir(b.dir), syncDir(filepath.Dir(b.dir)))
+	return errors.Join(fsys.SyncDir(dir), fsys.SyncDir(b.dir), fsys.SyncDir(filepath.Dir(b.dir)))
 }
 
 func noSpace(err error) error {
 	if fsys.Full(err) {
-		return fmt.Errorf("%w: %w", ErrNoSpace, err)
+		return fmt.Errorf("copy: %w: %w", spool.ErrNoSpace, err)
 	}
 	return fmt.Errorf("copy: %w", err)
 }
@@ -164,8 +163,7 @@ func copyAll(of File, to string) error {
 		case !info.Mode().IsRegular():
 			return nil
 		}
-		open := func() (io.ReadCloser, error) { return os.Open(path) }
-		if err := copyFile(open, target, info.Mode().Perm()|0o600); err != nil {
+		if err := copyFile(path, target, info.Mode().Perm()|0o600); err != nil {
 			return err
 		}
 		return errors.Join(os.Chmod(target, info.Mode().Perm()), os.Chtimes(target, info.ModTime(), info.ModTime()))
@@ -173,13 +171,13 @@ func copyAll(of File, to string) error {
 	// From the inside out, since what is made in a directory changes its time.
 	for i := len(dirs) - 1; i >= 0 && err == nil; i-- {
 		d := dirs[i]
-		err = errors.Join(syncDir(d.path), os.Chmod(d.path, d.info.Mode().Perm()|0o700), os.Chtimes(d.path, d.info.ModTime(), d.info.ModTime()))
+		err = errors.Join(fsys.SyncDir(d.path), os.Chmod(d.path, d.info.Mode().Perm()|0o700), os.Chtimes(d.path, d.info.ModTime(), d.info.ModTime()))
 	}
 	return err
 }
 
-func copyFile(open func() (io.ReadCloser, error), to string, mode fs.FileMode) error {
-	in, err := open()
+func copyFile(from, to string, mode fs.FileMode) error {
+	in, err := os.Open(from)
 	if err != nil {
 		return err
 	}
@@ -194,18 +192,10 @@ func copyFile(open func() (io.ReadCloser, error), to string, mode fs.FileMode) e
 	return errors.Join(err, out.Close(), in.Close())
 }
 
-func syncDir(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(fsys.SyncNames(d), d.Close())
-}
-
-// StampOf is a hash of what files are: names, kinds, sizes, times. They may have changed when
-// it is another one. What in a directory cannot be looked at is left out of it, since it does not keep
-// the rest from being sent, either.
-func StampOf(files []File) ([]byte, error) {
+// StampOf is a hash of what files are: names, kinds, sizes, times; and how many bytes they have. They
+// may have changed when the hash is another one. What in a directory cannot be looked at is left out of it,
+// since it does not keep the rest from being sent, either.
+func StampOf(files []File) (stamp []byte, size int64, err error) {
 	h := sha256.New()
 	for _, f := range files {
 		add(h, f.Path)
@@ -217,32 +207,19 @@ func StampOf(files []File) ([]byte, error) {
 				}
 				_, _ = h.Write(binary.BigEndian.AppendUint64(nil, uint64(n))) // never fails
 			}
+			if info.Mode().IsRegular() {
+				size += info.Size()
+			}
 			return nil
 		})
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 	}
-	return h.Sum(nil), nil
+	return h.Sum(nil), size, nil
 }
 
 func add(h hash.Hash, text string) {
 	_, _ = h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(text)))) // never fails
 	_, _ = io.WriteString(h, text)                                        // nor does this
-}
-
-// SizeOf is how many bytes the files have.
-func SizeOf(files []File) (n int64, err error) {
-	for _, f := range files {
-		err := walk(f, true, func(_, _ string, info fs.FileInfo) error {
-			if info.Mode().IsRegular() {
-				n += info.Size()
-			}
-			return nil
-		})
-		if err != nil {
-			return 0, err
-		}
-	}
-	return n, nil
 }

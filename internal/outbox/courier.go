@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"jetsend/internal/backoff"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
 	"jetsend/internal/jid"
@@ -230,12 +231,7 @@ func (c *Courier) serve(ctx context.Context, peer jid.JID) {
 func (c *Courier) sleep(ctx context.Context, e *Entry, pause time.Duration) {
 	ctx, done := c.enter(ctx, e)
 	defer done()
-	t := time.NewTimer(max(min(pause, e.Until.Sub(c.Box.now())), 0))
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
+	_ = backoff.Wait(ctx, min(pause, e.Until.Sub(c.Box.now()))) // whoever sleeps looks again
 }
 
 // version is that of the state, by one connection for all who wait: there are few of them.
@@ -395,7 +391,7 @@ func (c *Courier) deliver(ctx context.Context, e *Entry, by time.Time) error {
 
 // begin notes what is sent now.
 func (c *Courier) begin(ctx context.Context, e *Entry) error {
-	stamp, err := StampOf(e.Files)
+	stamp, _, err := StampOf(e.Files)
 	if err != nil {
 		return &toldError{fmt.Errorf("file to send: %w", err), exitcode.LocalFile}
 	}

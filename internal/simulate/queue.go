@@ -106,7 +106,7 @@ func (e *end) queue(ctx context.Context, box *outbox.Box, left []*original) erro
 			ID: uuid.NewString(), Peer: e.w.juliet.jid, Name: filepath.Base(s.path), Files: []outbox.File{{Path: s.path}}, Options: []byte("{}"),
 			Changed: outbox.SendChanged, Until: time.Now().Add(365 * 24 * time.Hour),
 		}
-		if entry.Stamp, err = outbox.StampOf(entry.Files); err == nil {
+		if entry.Stamp, entry.Size, err = outbox.StampOf(entry.Files); err == nil {
 			err = box.Put(ctx, entry)
 		}
 		if err != nil {

@@ -92,7 +92,7 @@ func Create(ctx context.Context, r io.Reader, dir, id string, maxSize int64) (*F
 		f, err = Open(path) // before the other lets go of its lock
 	}
 	if err == nil {
-		err = syncDir(dir)
+		err = fsys.SyncDir(dir)
 	}
 	if err = errors.Join(err, w.Close()); err == nil {
 		return f, nil
@@ -237,13 +237,4 @@ func pump(ctx context.Context, r io.Reader, free <-chan []byte, full chan<- chun
 			return
 		}
 	}
-}
-
-// syncDir makes the name of a spool durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(fsys.SyncNames(d), d.Close())
 }
