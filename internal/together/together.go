@@ -224,8 +224,8 @@ func (r *Reader) makeRoom() {
 	w := r.w
 	for len(w.order) >= Chunks {
 		oldest := w.order[0]
-		if wait := r.behind(oldest); wait > 0 {
-			r.wait(oldest, wait)
+		if late := r.behind(oldest); len(late) > 0 {
+			r.wait(late)
 			continue
 		}
 		w.order = w.order[1:]
@@ -235,33 +235,26 @@ func (r *Reader) makeRoom() {
 	}
 }
 
-// behind is how long the reader may wait for those who have not read a chunk.
-func (r *Reader) behind(c *chunk) (most time.Duration) {
+// behind are those who have yet to read a chunk, and may be waited for.
+func (r *Reader) behind(c *chunk) (late []*Reader) {
 	if r.ctx.Err() != nil {
-		return 0
+		return nil
 	}
 	for other := range r.w.readers {
-		if r.waitsFor(other, c) {
-			most = max(most, Patience-other.owed)
+		if _, seen := c.seen[other]; other != r && other.begun && !seen && other.owed < Patience {
+			late = append(late, other)
 		}
 	}
-	return most
+	return late
 }
 
-// waitsFor reports whether another reader has yet to read a chunk, and may be waited for.
-func (r *Reader) waitsFor(other *Reader, c *chunk) bool {
-	_, seen := c.seen[other]
-	return other != r && other.begun && !seen && other.owed < Patience
-}
-
-// wait waits until somebody moves, at most so long, and charges it to those who are behind.
-func (r *Reader) wait(c *chunk, atMost time.Duration) {
+// wait waits until somebody moves, at most as long as one of those who are late may be waited for,
+// and charges it to all of them.
+func (r *Reader) wait(late []*Reader) {
 	w := r.w
-	var behind []*Reader
-	for other := range w.readers {
-		if r.waitsFor(other, c) {
-			behind = append(behind, other)
-		}
+	atMost := time.Duration(0)
+	for _, other := range late {
+		atMost = max(atMost, Patience-other.owed)
 	}
 	moved, begun := w.moved, w.now()
 	w.mu.Unlock()
@@ -273,7 +266,7 @@ func (r *Reader) wait(c *chunk, atMost time.Duration) {
 	}
 	timer.Stop()
 	w.mu.Lock()
-	for _, other := range behind {
+	for _, other := range late {
 		other.owed += w.now().Sub(begun)
 	}
 }
