@@ -2,12 +2,7 @@
 
 package local
 
-import (
-	"net"
-	"os"
-
-	"golang.org/x/sys/unix"
-)
+import "golang.org/x/sys/unix"
 
 // Of sys/un.h.
 const (
@@ -15,19 +10,13 @@ const (
 	localPeerID = 3 // LOCAL_PEEREID
 )
 
-// checkPeer asks the kernel who is at the other end: LOCAL_PEEREID, see unix(4). Its
+// userAt asks the kernel who is at the other end: LOCAL_PEEREID, see unix(4). Its
 // struct unpcbid is three words: pid, effective uid, effective gid. That of the call that
 // is borrowed here, for there is none of its own, is eight.
-func checkPeer(conn *net.UnixConn) error {
-	uid, err := peerID(conn, func(fd int) (uint32, error) {
-		words, err := unix.GetsockoptICMPv6Filter(fd, solLocal, localPeerID)
-		if err != nil {
-			return 0, err
-		}
-		return words.Filt[1], nil
-	})
+func userAt(fd int) (uint32, error) {
+	words, err := unix.GetsockoptICMPv6Filter(fd, solLocal, localPeerID)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	return ours(uid, os.Geteuid())
+	return words.Filt[1], nil
 }

@@ -7,21 +7,22 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"os"
 )
 
-// peerID asks about a connection.
-func peerID(conn *net.UnixConn, ask func(fd int) (uint32, error)) (uid int, err error) {
+// checkPeer asks the kernel who is at the other end.
+func checkPeer(conn *net.UnixConn) error {
 	raw, err := conn.SyscallConn()
 	if err != nil {
-		return 0, err
+		return err
 	}
 	var id uint32
 	var asked error
-	err = raw.Control(func(fd uintptr) { id, asked = ask(int(fd)) })
+	err = raw.Control(func(fd uintptr) { id, asked = userAt(int(fd)) })
 	if err = errors.Join(err, asked); err != nil {
-		return 0, fmt.Errorf("who is at the other end: %w", err)
+		return fmt.Errorf("who is at the other end: %w", err)
 	}
-	return int(id), nil
+	return ours(int(id), os.Geteuid())
 }
 
 // leftBehind reports whether a file is a socket.
