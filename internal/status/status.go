@@ -172,8 +172,10 @@ func (c *Collector) Down(reason string, next time.Duration, code int) {
 func (c *Collector) SetQueue(q []Queued) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.queue = slices.Clone(q)
-	c.touch()
+	if !slices.Equal(c.queue, q) { // it is told again and again
+		c.queue = slices.Clone(q)
+		c.touch()
+	}
 }
 
 // Snapshot returns what there is; what only the run knows is left open.
