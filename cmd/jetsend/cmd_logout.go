@@ -29,7 +29,7 @@ stays: the next command that connects publishes the device again.
 
 --forget also deletes the local state: the OMEMO keys and everything known about
 contacts' keys, the list of transfers with the partial files of interrupted ones,
-the stored password, and the account in the configuration file.
+what is queued, the stored password, and the account in the configuration file.
 Contacts who verified this device must verify the next one.
 
 ` + exitStatus(onlineCodes()...),
@@ -141,8 +141,8 @@ func (a *app) forgetTransfers(ctx context.Context, c *config.Config) error {
 }
 
 // removeState deletes the database of an account with the files that SQLite
-// keeps beside it, the locks of its transfers, what was read from inputs, and what is
-// remembered of folders; last the lock of the receiver, which the caller holds: the next process to take it finds no state.
+// keeps beside it, the locks of its transfers, what was read from inputs, what is
+// remembered of folders, and copies of what is queued; last the lock of the receiver, which the caller holds: the next process to take it finds no state.
 func removeState(dir string, account jid.JID) error {
 	path := state.Path(dir, account)
 	var errs []error
@@ -151,8 +151,8 @@ func removeState(dir string, account jid.JID) error {
 			errs = append(errs, err)
 		}
 	}
-	// See [journal.Open], [source.Spools], [sink.Sets], [outset.Sent], [transfer.LockReceiver].
-	for _, suffix := range []string{".locks", ".spools", ".sets", ".sent", ".receive.lock"} {
+	// See [journal.Open], [source.Spools], [sink.Sets], [outset.Sent], [outbox.Dir], [local.Socket], [transfer.LockReceiver].
+	for _, suffix := range []string{".locks", ".spools", ".sets", ".sent", ".outbox", courierSuffix, ".sock", ".receive.lock"} {
 		errs = append(errs, os.RemoveAll(path+suffix))
 	}
 	return errors.Join(errs...)

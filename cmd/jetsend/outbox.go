@@ -111,9 +111,12 @@ func (a *app) openOutbox(ctx context.Context, dir string, account *config.Chosen
 	return box, db.Close, nil
 }
 
+// courierSuffix ends the name of the lock of who delivers.
+const courierSuffix = ".outbox.lock"
+
 // courierLock is held by the process that delivers the outbox of an account.
 func courierLock(dir string, account *config.Chosen) (*state.Lock, error) {
-	return state.LockFile(state.Path(dir, account.Addr) + ".outbox.lock")
+	return state.LockFile(state.Path(dir, account.Addr) + courierSuffix)
 }
 
 // delivering reports whether some process delivers what is queued.

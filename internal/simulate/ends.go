@@ -206,6 +206,11 @@ const patient = 5
 func (e *end) sends() {
 	for n, calm := 0, 0; ; n++ {
 		left := e.w.unsent()
+		if len(left) == 0 && e.w.plan.queues && calm <= patient && e.undelivered() {
+			calm++
+			e.deliver(n, nil)
+			continue
+		}
 		if len(left) == 0 {
 			if !e.w.again() {
 				return
@@ -242,6 +247,8 @@ func (e *end) choose(r *rand.Rand, n, calm int, left []*original, keys []journal
 		e.serve(between(r, time.Minute, 20*time.Minute))
 	case len(keys) > 0 && (e.w.calm() && calm <= 2 || once(r, 2)):
 		e.resume(n, keys)
+	case e.w.plan.queues:
+		e.deliver(n, left)
 	default:
 		e.send(n, left)
 	}

@@ -25,6 +25,7 @@ type schedule struct {
 	changes  []change
 	stops    bool // the sender's user interrupts it
 	restarts bool // the receiver is stopped and started
+	queues   bool // the sender writes down what it sends, and delivers
 	serves   bool // the sender also runs `receive`, and hands out what is asked for
 	asks     bool // the receiver's user runs `resume`
 	rot      bool // bytes of a partial file change while nobody has it open
@@ -73,6 +74,7 @@ func draw(d dice) *schedule {
 	if s.hopeless {
 		s.despair(r)
 	}
+	s.queues = once(d.of("queue", 0), 4)
 	if once(r, 12) {
 		s.flip = 1 + r.IntN(40)
 	}
@@ -166,6 +168,6 @@ func (p *plan) String() string {
 
 // String says what is to happen.
 func (s *schedule) String() string {
-	return fmt.Sprintf("files of %v bytes, sessions of %d, blocks of %d, retry %+v, calm in %v, stops %v, restarts %v, serves %v, asks %v, rot %v, hopeless %v, form %q, tampering %+v, sets %+v, changes %v\nromeo %+v\njuliet %+v",
-		s.sizes, s.limit, s.block, s.retry, s.calmIn, s.stops, s.restarts, s.serves, s.asks, s.rot, s.hopeless, s.form, s.tampering, s.sets, s.changes, s.romeo, s.juliet)
+	return fmt.Sprintf("files of %v bytes, sessions of %d, blocks of %d, retry %+v, calm in %v, stops %v, restarts %v, serves %v, queues %v, asks %v, rot %v, hopeless %v, form %q, tampering %+v, sets %+v, changes %v\nromeo %+v\njuliet %+v",
+		s.sizes, s.limit, s.block, s.retry, s.calmIn, s.stops, s.restarts, s.serves, s.queues, s.asks, s.rot, s.hopeless, s.form, s.tampering, s.sets, s.changes, s.romeo, s.juliet)
 }

@@ -20,14 +20,15 @@ import (
 
 // world is one run: two machines and the server between them.
 type world struct {
-	dice    dice
-	plan    *schedule
-	dir     string
-	srv     *server
-	romeo   *end // sends
-	juliet  *end // receives
-	streams streams
-	began   time.Time
+	delivered map[string]string // entries of the outbox, and their transfers; belongs to mu
+	dice      dice
+	plan      *schedule
+	dir       string
+	srv       *server
+	romeo     *end // sends
+	juliet    *end // receives
+	streams   streams
+	began     time.Time
 
 	mu      sync.Mutex
 	sources []*original
