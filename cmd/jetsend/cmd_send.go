@@ -39,9 +39,9 @@ own address sends to your other devices.
 
 Several contacts are named by --to, each for itself, and all arguments are files then.
 All who are online get them at the same time, and what they all wait for is read
-once. Who takes it more slowly than the others holds them up no longer than five
-seconds in all. Each has events and an end of its own; the exit code is the
-gravest one.
+once, as long as the contacts are within 32 MiB of each other; who falls behind holds
+the others up for a fifth of a second at most. Each has events and an end of its own;
+the exit code is the gravest one.
 
 FILE may be a directory, which arrives as one, with its files, directories, links
 inside it, permission bits and times; other clients than jetsend get a .tar. --exclude

@@ -16,9 +16,11 @@ const (
 	// ChunkSize is how many bytes are read at a time.
 	ChunkSize = 256 << 10
 	// Chunks is how many of them the window holds.
-	Chunks = 64
-	// Patience is how long, over a whole run, the others wait for one reader.
-	Patience = 5 * time.Second
+	Chunks = 128
+	// Patience is how long, over a whole run, the others wait for one reader. It is short: what each
+	// contact's disk takes its time for would add up, and who has missed something reads it from the
+	// system's memory most of the time.
+	Patience = 200 * time.Millisecond
 )
 
 // Window is what was read last.
