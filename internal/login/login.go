@@ -1,5 +1,6 @@
 // Package login remembers, in the state of an account, what the logins after the first one
-// go by: the SASL mechanism of the one before, and the resource of the receiver.
+// go by: the SASL mechanism of the one before, and the resource and the user agent of the
+// receiver.
 package login
 
 import (
@@ -24,6 +25,8 @@ var schema = []string{
 	// sees our OMEMO device can guess where to find us online.
 	`CREATE TABLE resource (id INTEGER PRIMARY KEY CHECK (id = 1), name TEXT NOT NULL) STRICT`,
 	contact.SchemaSets,
+	// By what the server may know the receiver again. It tells nobody else.
+	`CREATE TABLE agent (id INTEGER PRIMARY KEY CHECK (id = 1), uuid TEXT NOT NULL) STRICT`,
 }
 
 // Mechanism returns the SASL mechanism of the last login, or "". It is called before the
@@ -63,6 +66,28 @@ func OwnResource(ctx context.Context, db *sql.DB) (name string, err error) {
 		return "", fmt.Errorf("read resource: %w", err)
 	}
 	return name, nil
+}
+
+// UserAgent returns the UUID by which the server may know the receiver of this state again
+// (XEP-0388), which is drawn the first time. It is none of a `send`: a server may end the
+// session of who came with the same one before.
+func UserAgent(ctx context.Context, db *sql.DB) (uuid string, err error) {
+	const draw = `INSERT INTO agent (id, uuid) VALUES (1, ?) ON CONFLICT DO NOTHING`
+	if err := state.Exec(ctx, db, draw, newUUID()); err != nil {
+		return "", fmt.Errorf("draw user agent: %w", err)
+	}
+	if err := db.QueryRowContext(ctx, `SELECT uuid FROM agent`).Scan(&uuid); err != nil {
+		return "", fmt.Errorf("read user agent: %w", err)
+	}
+	return uuid, nil
+}
+
+// newUUID draws a UUID of version 4 (RFC 9562 section 5.4).
+func newUUID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
 // NewResource draws a resource that tells nothing about us.

@@ -2,6 +2,7 @@ package login
 
 import (
 	"path/filepath"
+	"regexp"
 	"testing"
 
 	"jetsend/internal/state"
@@ -60,5 +61,32 @@ func TestKeysOfBefore(t *testing.T) {
 	var keys, sets int
 	if err := db.QueryRowContext(t.Context(), `SELECT count(*), sum(sets) FROM jetsends`).Scan(&keys, &sets); err != nil || keys != 1 || sets != 0 {
 		t.Errorf("%d keys, %d with sets, %v", keys, sets, err)
+	}
+}
+
+// TestUserAgent: one for each state, a UUID of version 4, and another one for another account.
+func TestUserAgent(t *testing.T) {
+	draw := func() (string, string) {
+		db, err := state.Open(t.Context(), filepath.Join(t.TempDir(), "x.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = db.Close() }()
+		if _, err := Mechanism(t.Context(), db); err != nil {
+			t.Fatal(err)
+		}
+		first, err := UserAgent(t.Context(), db)
+		again, aerr := UserAgent(t.Context(), db)
+		if err != nil || aerr != nil {
+			t.Fatal(err, aerr)
+		}
+		return first, again
+	}
+	first, again := draw()
+	if other, _ := draw(); first != again || first == other {
+		t.Errorf("%q, %q, %q", first, again, other)
+	}
+	if !regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`).MatchString(first) {
+		t.Errorf("%q", first)
 	}
 }

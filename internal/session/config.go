@@ -31,6 +31,11 @@ type Config struct {
 	// server says that it is in use, it is followed by OtherResource and more.
 	Resource string
 
+	// UserAgent is a UUID by which the server may know this client again (XEP-0388); empty
+	// tells it none. It may end the session of a client with the same one (XEP-0386), so
+	// that two that are to be online together may not share it.
+	UserAgent string
+
 	// Server is host:port to dial instead of what DNS says. Ports 5223 and 443
 	// mean TLS from the first byte, all others STARTTLS. The certificate is
 	// checked against the domain of JID all the same.

@@ -109,7 +109,7 @@ func Inspect(ctx context.Context, cfg Config) *Inspection {
 
 // offered reads how the server lets people in.
 func (in *Inspection) offered(features *xmltree.Element, cfg Config) {
-	o := parseOffer(features)
+	o := ways(features)
 	in.Mechanisms, in.Bindings = o.mechanisms, o.bindings
 	cb, bindable := o.binding(&in.Link.TLS)
 	in.Mechanism, in.MechanismErr = o.choose(bindable, policy{

@@ -151,7 +151,7 @@ func (s *Session) try(ctx context.Context, domain string, tg target, left int) (
 			DynamicRecordSizingDisabled: true, // see writeBatch
 		},
 	}, tg.direct, dial)
-	t.closeMax, t.roster = s.closeMax, s.roster.awaits
+	t.closeMax, t.roster, t.from = s.closeMax, s.roster.awaits, s.cfg.JID.String()
 	features, err := s.secure(ctx, t)
 	if err != nil {
 		_ = t.abort()
@@ -262,16 +262,37 @@ func (s *Session) features(t *transport) (*xmltree.Element, error) {
 
 // login authenticates, and resumes prev or binds.
 func (s *Session) login(ctx context.Context, t *transport, features *xmltree.Element, prev *binding) (*negotiated, error) {
-	mech, err := s.authenticate(ctx, t, features)
+	in, err := s.authenticate(ctx, t, features, prev)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := t.StartStream(); err != nil {
+	var n *negotiated
+	if in.space == nsSASL2 {
+		n, err = s.admitted(t, in, prev)
+		if err != nil || n != nil && n.b == prev { // what was missed comes now, perhaps before the features
+			return n, err
+		}
+	}
+	if features, err = s.featuresAfter(t, in); err != nil {
 		return nil, err
 	}
-	if features, err = s.features(t); err != nil {
-		return nil, err
+	if n != nil {
+		return n, s.complete(t, features, n.b)
 	}
+	return s.bindOrResume(t, features, in.mech, prev)
+}
+
+// complete does what is left to do of a binding that came with the login.
+func (s *Session) complete(t *transport, features *xmltree.Element, b *binding) error {
+	b.ahead = features.Child(nsPreApproval, "sub") != nil
+	if b.sm.enabling() {
+		return nil
+	}
+	return s.enable(t, features, b)
+}
+
+// bindOrResume is the rest of a login by which nothing else was done.
+func (s *Session) bindOrResume(t *transport, features *xmltree.Element, mech string, prev *binding) (*negotiated, error) {
 	if prev != nil {
 		n, err := s.resume(t, features, prev)
 		if err != nil {
@@ -283,6 +304,7 @@ func (s *Session) login(ctx context.Context, t *transport, features *xmltree.Ele
 	}
 	b := newBinding(s.ctx.Done())
 	b.mech, b.ahead = mech, features.Child(nsPreApproval, "sub") != nil
+	var err error
 	if b.full, err = s.bind(t); err != nil {
 		return nil, fmt.Errorf("bind resource: %w", err)
 	}

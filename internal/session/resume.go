@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"jetsend/internal/xmltree"
@@ -21,19 +20,20 @@ func (s *Session) enable(t *transport, features *xmltree.Element, b *binding) er
 	}
 	b.sm.enable()
 	b.direct = t.direct
-	return s.say(t, xmltree.New(nsSM, "enable").Set("resume", "true"))
+	return s.say(t, enableElement())
 }
+
+func enableElement() *xmltree.Element { return xmltree.New(nsSM, "enable").Set("resume", "true") }
 
 // resume asks the server to go on with prev on this connection (XEP-0198
 // section 5). When the server refuses, it returns nil and a resource may be
 // bound instead.
 func (s *Session) resume(t *transport, features *xmltree.Element, prev *binding) (*negotiated, error) {
-	id, h, ok := prev.sm.resumption()
+	ask, ok := prev.sm.askToResume()
 	if !ok || features.Child(nsSM, "sm") == nil {
 		prev.sm.drop()
 		return nil, nil
 	}
-	ask := xmltree.New(nsSM, "resume").Set("previd", id).Set("h", strconv.FormatUint(uint64(h), 10))
 	if err := s.say(t, ask); err != nil {
 		return nil, err
 	}
@@ -47,7 +47,12 @@ func (s *Session) resume(t *transport, features *xmltree.Element, prev *binding)
 	case !el.Is(nsSM, "resumed"):
 		return nil, fmt.Errorf("unexpected <%.32s/>", el.Name.Local)
 	}
-	n := &negotiated{t: t, b: prev}
+	return resumedAs(t, el, prev)
+}
+
+// resumedAs goes on with prev, as the server has agreed to.
+func resumedAs(t *transport, el *xmltree.Element, prev *binding) (n *negotiated, err error) {
+	n = &negotiated{t: t, b: prev}
 	if n.resend, n.proved, err = prev.sm.resumed(el); err != nil {
 		if errors.Is(err, errAckTooHigh) {
 			_ = t.endStream([]byte(ackComplaint))

@@ -47,13 +47,15 @@ type offer struct {
 	mechanisms []string
 	bindings   []string // XEP-0440
 	listed     bool     // there is a XEP-0440 list
+	space      string   // how it is offered, see framing
+	inline     inline
 }
 
 func parseOffer(features *xmltree.Element) offer {
-	var o offer
+	o := offer{space: gstanza.NSSASL}
 	m := features.Child(gstanza.NSSASL, "mechanisms")
 	for _, x := range m.All(gstanza.NSSASL, "mechanism") {
-		o.mechanisms = append(o.mechanisms, strings.TrimSpace(x.Text))
+		o.mechanisms = append(o.mechanisms, trimmed(x))
 	}
 	cb := features.Child(nsChannelBinding, "sasl-channel-binding")
 	if cb == nil {
@@ -65,6 +67,8 @@ func parseOffer(features *xmltree.Element) offer {
 	}
 	return o
 }
+
+func trimmed(x *xmltree.Element) string { return strings.TrimSpace(x.Text) }
 
 func (o offer) has(mechanism string) bool { return slices.Contains(o.mechanisms, mechanism) }
 
@@ -152,47 +156,49 @@ func (x plainExchange) respond(string) (string, error) {
 func (x plainExchange) finish(string) error { return nil }
 
 // authenticate proves to the server who we are, and has it prove that it knows
-// us. It returns the mechanism used. The stream is to be restarted after it.
-func (s *Session) authenticate(ctx context.Context, t *transport, features *xmltree.Element) (string, error) {
-	o := parseOffer(features)
+// us. prev is what may be resumed along with that.
+func (s *Session) authenticate(ctx context.Context, t *transport, features *xmltree.Element, prev *binding) (*admission, error) {
+	o := ways(features)
 	cs := t.tls.ConnectionState()
 	cb, bindable := o.binding(&cs)
 	mech, err := o.choose(bindable, policy{
 		allowPlain: s.cfg.AllowPlain, best: better(s.cfg.BestMechanism, s.Mechanism()), allowDowngrade: s.cfg.AllowSASLDowngrade,
 	})
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	if s.password == "" {
 		if s.password, err = s.cfg.Password(ctx); err != nil {
-			return "", fmt.Errorf("password of %s: %w", s.cfg.JID, err)
+			return nil, fmt.Errorf("password of %s: %w", s.cfg.JID, err)
 		}
 	}
 	var x exchange = plainExchange{s.cfg.JID.Local(), s.password}
 	if mech != mechPlain {
 		if x, err = s.newScram(mech, s.password, cb, o.plus()); err != nil {
-			return "", err
+			return nil, err
 		}
 	}
-	s.log.Debug("authenticating", "mechanism", mech, "binding", string(cb.Type))
-	return mech, s.runSASL(t, mech, x)
+	s.log.Debug("authenticating", "mechanism", mech, "binding", string(cb.Type), "sasl2", o.space == nsSASL2)
+	in := &admission{mech: mech, space: o.space, along: s.along(o, prev), manage: s.cfg.Reconnect && o.inline.manage}
+	in.success, err = s.runSASL(t, framing{o.space, in.along}, mech, x)
+	return in, err
 }
 
-// runSASL carries the exchange over the stream (RFC 6120 section 6.4).
-func (s *Session) runSASL(t *transport, mech string, x exchange) error {
+// runSASL carries the exchange over the stream (RFC 6120 section 6.4, XEP-0388). It
+// returns the server's success.
+func (s *Session) runSASL(t *transport, f framing, mech string, x exchange) (*xmltree.Element, error) {
 	text, err := x.first()
 	if err != nil {
-		return &AuthError{Mechanism: mech, Err: err}
+		return nil, &AuthError{Mechanism: mech, Err: err}
 	}
-	auth := xmltree.New(gstanza.NSSASL, "auth").Set("mechanism", mech).SetText(encodeSASL(text))
-	if err := s.say(t, auth); err != nil {
-		return err
+	if err := s.say(t, f.auth(mech, text)); err != nil {
+		return nil, err
 	}
 	challenged := false
 	for range maxSASLSteps {
-		data, over, err := s.hearSASL(t, mech, x)
-		if over || err != nil {
-			return err
+		data, success, err := s.hearSASL(t, f, mech, x)
+		if success != nil || err != nil {
+			return success, err
 		}
 		answer := ""
 		if !challenged {
@@ -201,43 +207,43 @@ func (s *Session) runSASL(t *transport, mech string, x exchange) error {
 			err = x.finish(data)
 		}
 		if err != nil {
-			return s.abortSASL(t, mech, err)
+			return nil, s.abortSASL(t, f, mech, err)
 		}
 		challenged = true
-		if err := s.say(t, xmltree.New(gstanza.NSSASL, "response").SetText(encodeSASL(answer))); err != nil {
-			return err
+		if err := s.say(t, xmltree.New(f.space, "response").SetText(encodeSASL(answer))); err != nil {
+			return nil, err
 		}
 	}
-	return s.abortSASL(t, mech, ErrChallenge)
+	return nil, s.abortSASL(t, f, mech, ErrChallenge)
 }
 
-// hearSASL waits for the server's next word. It returns what is in a challenge, or, over,
-// that the exchange came to its good end.
-func (s *Session) hearSASL(t *transport, mech string, x exchange) (challenge string, over bool, err error) {
+// hearSASL waits for the server's next word. It returns what is in a challenge, or the
+// success with which the exchange came to its good end.
+func (s *Session) hearSASL(t *transport, f framing, mech string, x exchange) (challenge string, success *xmltree.Element, err error) {
 	el, err := s.hear(t)
 	if err != nil {
-		return "", false, err
+		return "", nil, err
 	}
-	data, err := decodeSASL(el)
+	data, err := f.data(el)
 	switch {
 	case err != nil:
-		return "", false, s.abortSASL(t, mech, err)
-	case el.Is(gstanza.NSSASL, "failure"):
-		return "", false, saslFailure(mech, el)
-	case el.Is(gstanza.NSSASL, "success"):
+		return "", nil, s.abortSASL(t, f, mech, err)
+	case el.Is(f.space, "failure"):
+		return "", nil, saslFailure(mech, el)
+	case el.Is(f.space, "success"):
 		if err := x.finish(data); err != nil {
-			return "", false, &AuthError{Mechanism: mech, Err: err}
+			return "", nil, &AuthError{Mechanism: mech, Err: err}
 		}
-		return "", true, nil
-	case !el.Is(gstanza.NSSASL, "challenge"):
-		return "", false, s.abortSASL(t, mech, ErrChallenge)
+		return "", el, nil
+	case !el.Is(f.space, "challenge"): // a task (XEP-0388 section 2.6.3) too: none is known here
+		return "", nil, s.abortSASL(t, f, mech, ErrChallenge)
 	}
-	return data, false, nil
+	return data, nil, nil
 }
 
 // abortSASL tells the server that we do not go on.
-func (s *Session) abortSASL(t *transport, mech string, why error) error {
-	_ = s.say(t, xmltree.New(gstanza.NSSASL, "abort")) // the connection ends anyway
+func (s *Session) abortSASL(t *transport, f framing, mech string, why error) error {
+	_ = s.say(t, xmltree.New(f.space, "abort")) // the connection ends anyway
 	var ae *AuthError
 	if errors.As(why, &ae) {
 		return why

@@ -209,6 +209,14 @@ func (m *management) refused(el *xmltree.Element) {
 	m.giveUp()
 }
 
+// refusedBy is refused for an answer that may be missing.
+func (m *management) refusedBy(el *xmltree.Element) {
+	if el == nil {
+		el = xmltree.New(nsSM, "failed")
+	}
+	m.refused(el)
+}
+
 // resumed takes the server's <resumed/> and returns what to send again, in
 // order, before anything else. proved is closed when the server has shown that
 // it reads what we send now.
@@ -234,6 +242,19 @@ func (m *management) resumption() (id string, h uint32, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.id, m.handled, m.on && m.keep && m.id != ""
+}
+
+// askToResume is the request for a resumption, if there is anything to resume.
+func (m *management) askToResume() (*xmltree.Element, bool) {
+	id, h, ok := m.resumption()
+	return xmltree.New(nsSM, "resume").Set("previd", id).Set("h", strconv.FormatUint(uint64(h), 10)), ok
+}
+
+// enabling reports whether stream management was asked for.
+func (m *management) enabling() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.asked
 }
 
 // resumable reports whether the stream, once cut off, may be resumed.

@@ -23,13 +23,17 @@ func (s *Session) trace(direction string, el *xmltree.Element) {
 // data is replaced by its length.
 func redact(el *xmltree.Element) string {
 	c := el.Clone()
-	hide(c, c.Name.Space == gstanza.NSSASL && c.Name.Local != "failure")
+	sasl := c.Name.Space == gstanza.NSSASL || c.Name.Space == nsSASL2
+	hide(c, sasl && c.Name.Local != "failure")
 	return c.String()
 }
 
 func hide(el *xmltree.Element, secret bool) {
 	if (secret || el.Is(nsIBB, "data")) && el.Text != "" {
 		el.Text = fmt.Sprintf("[%d characters]", len(el.Text))
+	}
+	if el.Is(nsSASL2, "user-agent") && el.Attr("id") != "" {
+		el.Set("id", "[hidden]")
 	}
 	for _, c := range el.Children {
 		hide(c, secret || el.Is(nsRegister, "query"))

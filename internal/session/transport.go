@@ -51,6 +51,7 @@ type transport struct {
 	dec     *decoder
 	log     io.Writer
 
+	from      string               // who we are, said on encrypted streams only
 	closeMax  time.Duration        // for our last words, closeWrite; longer in tests
 	roster    func(id string) bool // see decoder
 	closeOnce sync.Once
@@ -140,6 +141,10 @@ func (t *transport) StartStream() (string, error) {
 	t.dec.roster = t.roster
 	b := []byte(`<?xml version='1.0'?><stream:stream to='`)
 	b = xmltree.AppendEscaped(b, t.cfg.Domain)
+	if t.from != "" && t.IsSecure() { // RFC 6120 section 4.7.1
+		b = append(b, `' from='`...)
+		b = xmltree.AppendEscaped(b, t.from)
+	}
 	b = append(b, `' version='1.0' xml:lang='en' xmlns='`+gstanza.NSClient+`' xmlns:stream='`+gstanza.NSStream+`'>`...)
 	if _, err := t.Write(b); err != nil {
 		return "", err

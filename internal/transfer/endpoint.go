@@ -121,6 +121,11 @@ func (e *Endpoint) open(ctx context.Context) (err error) {
 	if e.resource, err = login.OwnResource(ctx, e.db); err != nil {
 		return &fault.Failure{Code: exitcode.Config, Reason: "state", Err: err}
 	}
+	if e.cfg.Receiver {
+		if e.cfg.Session.UserAgent, err = login.UserAgent(ctx, e.db); err != nil {
+			return &fault.Failure{Code: exitcode.Config, Reason: "state", Err: err}
+		}
+	}
 	e.omemo, err = omemo.Open(ctx, e.db, self, omemo.Config{
 		Log: e.log, Trust: e.cfg.Trust, ManyDevices: e.cfg.ManyDevices,
 		NewDevices: func(jid.JID, []omemo.Device) { e.upkeep.Newcomer() },

@@ -45,6 +45,10 @@ type Options struct {
 	// DisabledModules are Prosody modules that shall not be loaded: "pep",
 	// "smacks". On other software their equals are left out.
 	DisabledModules []string
+	// SASL2 has Prosody offer XEP-0388 with Bind 2 and what goes with it, by the community's
+	// modules, which have to be there ([CommunityModules]). Not mod_sasl2_sm: Prosody 0.12
+	// lacks what it calls, and such a login gets no answer.
+	SASL2 bool
 	// Debug makes the server log at debug level.
 	Debug bool
 	// Extra is Lua that goes to the end of the global section of Prosody's
@@ -125,7 +129,11 @@ func prosodyConfig(dir string, e endpoints, o Options) string {
 	set("run_as_root", "true") // a private directory, loopback only, no service
 	set("pidfile", luaString(dir+"/prosody.pid"))
 	set("data_path", luaString(dir+"/data"))
-	set("plugin_paths", luaList(dir+"/modules"))
+	if o.SASL2 {
+		set("plugin_paths", luaList(dir+"/modules", CommunityModules))
+	} else {
+		set("plugin_paths", luaList(dir+"/modules"))
+	}
 	set("log", "{ "+level+" = "+luaString(dir+"/prosody.log")+" }")
 	set("certificates", luaString(dir+"/tls"))
 	set("interfaces", luaList("127.0.0.1"))
@@ -143,10 +151,13 @@ func prosodyConfig(dir string, e endpoints, o Options) string {
 	// A stop waits this long, and a second, for clients that do not say goodbye.
 	set("c2s_close_timeout", "1")
 	set("authentication", luaString("internal_plain"))
-	enabled := modules
+	enabled := slices.Clone(modules)
+	if o.SASL2 {
+		enabled = append(enabled, "sslinfo", "sasl2", "sasl2_bind2")
+	}
 	set("allow_registration", fmt.Sprint(o.Registration))
 	if o.Registration {
-		enabled = append(slices.Clone(modules), "user_account_management", "register_ibr", "invites", "invites_register")
+		enabled = append(enabled, "user_account_management", "register_ibr", "invites", "invites_register")
 		set("registration_invite_only", fmt.Sprint(o.InvitesOnly))
 	}
 	set("storage", luaString("internal"))

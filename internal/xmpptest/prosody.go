@@ -26,6 +26,14 @@ const (
 //go:embed prosodymod/mod_jet_harness.lua
 var harnessModule []byte
 
+// CommunityModules is where Debian's prosody-modules are.
+const CommunityModules = "/usr/lib/prosody/modules"
+
+// sslinfoModule gives Debian's mod_sasl2 what it expects of a later Prosody.
+//
+//go:embed prosodymod/mod_sslinfo.lua
+var sslinfoModule []byte
+
 // prosody runs Prosody. Its accounts and rosters are files of its internal
 // storage, which is read anew at every login.
 type prosody struct {
@@ -49,8 +57,10 @@ func (p *prosody) prepare(Options) error {
 			return fmt.Errorf("make server directory: %w", err)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(p.dir, "modules", "mod_jet_harness.lua"), harnessModule, 0o600); err != nil {
-		return fmt.Errorf("write server module: %w", err)
+	for name, text := range map[string][]byte{"mod_jet_harness.lua": harnessModule, "mod_sslinfo.lua": sslinfoModule} {
+		if err := os.WriteFile(filepath.Join(p.dir, "modules", name), text, 0o600); err != nil {
+			return fmt.Errorf("write server module: %w", err)
+		}
 	}
 	return nil
 }
