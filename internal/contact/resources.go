@@ -83,7 +83,7 @@ func (p *Peer) ReplacedAmong(all []session.Resource) bool {
 
 // receiverOf is the resource that a receiver of ours wanted to have.
 func receiverOf(resource string) string {
-	parts := strings.SplitN(resource, session.OtherResource, 3) // a [login.NewResource] has one of these
+	parts := strings.SplitN(resource, session.OtherResource, 3) // a [jetsend/internal/login.Prepare] has one of these
 	return strings.Join(parts[:min(len(parts), 2)], session.OtherResource)
 }
 

@@ -1,6 +1,6 @@
 // Package login remembers, in the state of an account, what the logins after the first one
-// go by: the SASL mechanism of the one before, and the resource and the user agent of the
-// receiver.
+// go by: the SASL mechanism of the one before and what the server puts up with, our
+// resource, and by what the server knows us again, with the tokens that it gave us.
 package login
 
 import (
@@ -10,8 +10,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"time"
 
 	"jetsend/internal/contact"
+	"jetsend/internal/session"
 	"jetsend/internal/state"
 )
 
@@ -25,41 +27,98 @@ var schema = []string{
 	// sees our OMEMO device can guess where to find us online.
 	`CREATE TABLE resource (id INTEGER PRIMARY KEY CHECK (id = 1), name TEXT NOT NULL) STRICT`,
 	contact.SchemaSets,
-	// By what the server may know the receiver again. It tells nobody else.
-	`CREATE TABLE agent (id INTEGER PRIMARY KEY CHECK (id = 1), uuid TEXT NOT NULL) STRICT`,
+	`ALTER TABLE login ADD COLUMN careful INTEGER NOT NULL DEFAULT 0`, // until when, in seconds of Unix
+	// By what the server may know each of our agents again; it tells nobody else. With it,
+	// what it takes in the place of the password: a secret.
+	`CREATE TABLE agent (role TEXT PRIMARY KEY, uuid TEXT NOT NULL, secret TEXT, mechanism TEXT,
+		expires INTEGER, login TEXT, server BLOB, tls INTEGER) STRICT`,
 }
 
-// Mechanism returns the SASL mechanism of the last login, or "". It is called before the
-// other functions, and brings the tables up to date. A server
-// that offers less the next time is not believed (design of the login): what
-// is between us and it may want our password.
-func Mechanism(ctx context.Context, db *sql.DB) (m string, err error) {
+// role is what an agent of ours does. Each has a user agent of its own (XEP-0388): a server
+// may end the session of who came with the same one before.
+type role string
+
+const (
+	receiving role = "receive"
+	sending   role = "send"
+)
+
+// carefulFor is how long a server that had to be asked for one thing at a time is not
+// asked for more.
+const carefulFor = 7 * 24 * time.Hour
+
+// Prepare fills in what a login goes by, of the account's receiver or of another agent,
+// and returns the resource of the receiver. A server that offers less than the
+// mechanism of the last login is not believed (design of the login): what is between us
+// and it may want our password. Prepare is called before the other functions, and brings
+// the tables up to date.
+func Prepare(ctx context.Context, db *sql.DB, receiver bool, cfg *session.Config) (own string, err error) {
 	if err := state.Migrate(ctx, db, "login", schema); err != nil {
 		return "", err
 	}
-	err = db.QueryRowContext(ctx, `SELECT mechanism FROM login`).Scan(&m)
-	if errors.Is(err, sql.ErrNoRows) {
-		return "", nil
+	var careful int64
+	err = db.QueryRowContext(ctx, `SELECT mechanism, careful FROM login`).Scan(&cfg.BestMechanism, &careful)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return "", fmt.Errorf("read login: %w", err)
 	}
-	return m, err
+	cfg.Careful = time.Now().Before(time.Unix(careful, 0))
+	if own, err = ownResource(ctx, db); err != nil {
+		return "", err
+	}
+	r := sending
+	cfg.Resource = newResource()
+	if receiver {
+		r, cfg.Resource = receiving, own
+	}
+	return own, agent(ctx, db, r, cfg)
 }
 
-// Remember stores the mechanism of a login. After a downgrade that the user allowed the
-// lesser one is what later logins are held to.
-func Remember(ctx context.Context, db *sql.DB, m string) error {
-	const set = `INSERT INTO login (id, mechanism) VALUES (1, ?)
-		ON CONFLICT (id) DO UPDATE SET mechanism = excluded.mechanism`
-	if err := state.Exec(ctx, db, set, m); err != nil {
-		return fmt.Errorf("remember mechanism: %w", err)
+// agent fills in as whom the server knows a role.
+func agent(ctx context.Context, db *sql.DB, r role, cfg *session.Config) (err error) {
+	cfg.UserAgent, err = userAgent(ctx, db, r)
+	cfg.Tokens = tokens{db, r}
+	return err
+}
+
+// Agents calls f with the configuration of each role, as the server knows it.
+func Agents(ctx context.Context, db *sql.DB, cfg session.Config, f func(session.Config) error) error {
+	if _, err := Prepare(ctx, db, false, &cfg); err != nil {
+		return err
+	}
+	for _, r := range []role{receiving, sending} {
+		if err := agent(ctx, db, r, &cfg); err != nil {
+			return err
+		}
+		if err := f(cfg); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// OwnResource returns the resource of the receiver of this state, which is
+// Remember stores what a login showed. After a downgrade that the user allowed the
+// lesser mechanism is what later logins are held to. before is what Prepare had filled in.
+func Remember(ctx context.Context, db *sql.DB, mechanism string, careful bool, before *session.Config) error {
+	if mechanism == before.BestMechanism && careful == before.Careful {
+		return nil
+	}
+	until := int64(0)
+	if careful {
+		until = time.Now().Add(carefulFor).Unix()
+	}
+	const set = `INSERT INTO login (id, mechanism, careful) VALUES (1, ?, ?)
+		ON CONFLICT (id) DO UPDATE SET mechanism = excluded.mechanism, careful = excluded.careful`
+	if err := state.Exec(ctx, db, set, mechanism, until); err != nil {
+		return fmt.Errorf("remember login: %w", err)
+	}
+	return nil
+}
+
+// ownResource returns the resource of the receiver of this state, which is
 // drawn the first time.
-func OwnResource(ctx context.Context, db *sql.DB) (name string, err error) {
+func ownResource(ctx context.Context, db *sql.DB) (name string, err error) {
 	const draw = `INSERT INTO resource (id, name) VALUES (1, ?) ON CONFLICT DO NOTHING`
-	if err := state.Exec(ctx, db, draw, NewResource()); err != nil {
+	if err := state.Exec(ctx, db, draw, newResource()); err != nil {
 		return "", fmt.Errorf("draw resource: %w", err)
 	}
 	if err := db.QueryRowContext(ctx, `SELECT name FROM resource`).Scan(&name); err != nil {
@@ -68,15 +127,14 @@ func OwnResource(ctx context.Context, db *sql.DB) (name string, err error) {
 	return name, nil
 }
 
-// UserAgent returns the UUID by which the server may know the receiver of this state again
-// (XEP-0388), which is drawn the first time. It is none of a `send`: a server may end the
-// session of who came with the same one before.
-func UserAgent(ctx context.Context, db *sql.DB) (uuid string, err error) {
-	const draw = `INSERT INTO agent (id, uuid) VALUES (1, ?) ON CONFLICT DO NOTHING`
-	if err := state.Exec(ctx, db, draw, newUUID()); err != nil {
+// userAgent returns the UUID by which the server may know an agent of this state again
+// (XEP-0388), which is drawn the first time.
+func userAgent(ctx context.Context, db *sql.DB, r role) (uuid string, err error) {
+	const draw = `INSERT INTO agent (role, uuid) VALUES (?, ?) ON CONFLICT DO NOTHING`
+	if err := state.Exec(ctx, db, draw, string(r), newUUID()); err != nil {
 		return "", fmt.Errorf("draw user agent: %w", err)
 	}
-	if err := db.QueryRowContext(ctx, `SELECT uuid FROM agent`).Scan(&uuid); err != nil {
+	if err := db.QueryRowContext(ctx, `SELECT uuid FROM agent WHERE role = ?`, string(r)).Scan(&uuid); err != nil {
 		return "", fmt.Errorf("read user agent: %w", err)
 	}
 	return uuid, nil
@@ -90,8 +148,8 @@ func newUUID() string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
-// NewResource draws a resource that tells nothing about us.
-func NewResource() string {
+// newResource draws a resource that tells nothing about us.
+func newResource() string {
 	var b [4]byte
 	_, _ = rand.Read(b[:]) // never fails
 	return "jetsend." + hex.EncodeToString(b[:])

@@ -33,8 +33,14 @@ type Config struct {
 
 	// UserAgent is a UUID by which the server may know this client again (XEP-0388); empty
 	// tells it none. It may end the session of a client with the same one (XEP-0386), so
-	// that two that are to be online together may not share it.
+	// that two that are to be online together with the same Resource may not share it.
 	UserAgent string
+	// Tokens keeps what the server gives to a UserAgent in the place of the password
+	// (XEP-0484); nil asks for none.
+	Tokens Tokens
+	// Careful has the login ask for one thing at a time, as Session.Careful told after an
+	// earlier one.
+	Careful bool
 
 	// Server is host:port to dial instead of what DNS says. Ports 5223 and 443
 	// mean TLS from the first byte, all others STARTTLS. The certificate is

@@ -32,7 +32,7 @@ func (s *Session) connect(ctx context.Context, prev *binding) (*stream, error) {
 		return nil, ErrClosed
 	}
 	if fresh {
-		err = s.announce(ctx, st)
+		err = s.announce(ctx, st, n.early)
 	} else {
 		err = prove(ctx, st, n.proved)
 	}
@@ -144,19 +144,24 @@ func (s *Session) appear(ctx context.Context, demanded bool) error {
 
 // announce fetches the roster, so that the server tells us its changes (RFC
 // 6121 section 2.2), and sends initial presence (section 4.2).
-func (s *Session) announce(ctx context.Context, st *stream) error {
+// What was sent early is not sent again.
+func (s *Session) announce(ctx context.Context, st *stream, e *early) (err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(st.ctx, func() { cancel(lost(context.Cause(st.ctx))) })()
-	wait, err := s.beginRoster(ctx)
-	if err != nil {
-		return err
+	if e == nil {
+		e = &early{}
+		if e.roster, err = s.beginRoster(ctx); err != nil {
+			return err
+		}
 	}
-	defer wait.forget()
-	if err := s.appear(ctx, false); err != nil {
-		return err
+	defer e.roster.forget()
+	if !e.presence {
+		if err := s.appear(ctx, false); err != nil {
+			return err
+		}
 	}
-	_, err = wait.answer(ctx)
+	_, err = e.roster.answer(ctx)
 	if refused := (*stanza.Error)(nil); errors.As(err, &refused) {
 		s.log.Debug("no roster", "error", err) // an account may have none
 		return nil

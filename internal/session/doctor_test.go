@@ -120,6 +120,7 @@ func TestLinkAndManagement(t *testing.T) {
 	if l := s.Link(); l == nil || l.Direct || l.Address != f.ln.Addr().String() {
 		t.Errorf("link: %+v", l)
 	}
+	managed(t, s)
 	if m := s.Management(); m != (Management{true, 30 * time.Second}) {
 		t.Errorf("management: %+v", m)
 	}

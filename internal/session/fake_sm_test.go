@@ -57,6 +57,10 @@ func (m *fakeSM) enable(c *fakeConn) {
 
 // take looks at what a client sent. It reports whether that is dealt with.
 func (m *fakeSM) take(c *fakeConn, el *xmltree.Element) bool {
+	if el.Is(nsSM, "enable") {
+		m.enable(c)
+		return true
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch {

@@ -150,6 +150,9 @@ func (f *fake) online(t testing.TB, setup ...func(*Session)) *Session {
 	if err := s.Start(testContext(t)); err != nil {
 		t.Fatal(err)
 	}
+	if f.sm != nil && !f.sm.off && s.cfg.Reconnect {
+		managed(t, s)
+	}
 	t.Cleanup(func() { closeSession(t, s) })
 	return s
 }
@@ -185,24 +188,30 @@ func (c *fakeConn) say(s string) {
 	_, _ = c.Write([]byte(s)) // a client that is gone is found out by hear
 }
 
-// hear returns the next element, nil when the client is gone.
+// hear returns the next element that stream management leaves, nil when the client is gone.
 func (c *fakeConn) hear() *xmltree.Element {
+	for {
+		if el, taken := c.one(); !taken {
+			return el
+		}
+	}
+}
+
+// one takes one element, nil when the client is gone.
+func (c *fakeConn) one() (el *xmltree.Element, taken bool) {
 	fr, err := c.dec.next()
 	if err != nil {
 		if errors.Is(err, ErrStreamEnd) {
 			c.say(gstanza.StreamClose)
 		}
-		return nil
+		return nil, false
 	}
 	c.f.mu.Lock()
 	if len(c.f.seen) < 1000 {
 		c.f.seen = append(c.f.seen, fr.el.Name.Local)
 	}
 	c.f.mu.Unlock()
-	if c.f.sm != nil && c.f.sm.take(c, fr.el) {
-		return c.hear()
-	}
-	return fr.el
+	return fr.el, c.f.sm != nil && c.f.sm.take(c, fr.el)
 }
 
 // header answers the client's stream header.
@@ -362,17 +371,19 @@ func (c *fakeConn) roster() bool {
 		return true
 	}
 	iq := c.hear()
-	if iq != nil && iq.Is(nsSM, "enable") {
-		c.f.sm.enable(c)
-		iq = c.hear()
-	}
 	if iq == nil {
 		return false
 	}
 	c.stanza("<iq type='result' id='" + iq.Attr("id") + "'><query xmlns='jabber:iq:roster'>" +
 		"<item jid='romeo@jet.test' name='Romeo' subscription='both'/></query></iq>")
 	p := c.hear()
-	return p != nil && p.Name.Local == "presence"
+	if p == nil || p.Name.Local != "presence" {
+		return false
+	}
+	if c.f.sm != nil && !c.managed { // <enable/> comes once the client has seen the features
+		c.one()
+	}
+	return true
 }
 
 // idle answers every iq with an empty result until the client has gone.

@@ -234,8 +234,9 @@ func (s *Session) start(w *wait, send func(*binding) error) (forget func(), err 
 // the place of our account (RFC 6120 section 8.1.2.1) and then puts our bare
 // JID, our full one, its own domain or nothing into the answer's from; nobody
 // else can use any of these.
-func (s *Session) answerers(to jid.JID) []jid.JID {
-	self := s.JID()
+func (s *Session) answerers(to jid.JID) []jid.JID { return answerersFor(s.JID(), to) }
+
+func answerersFor(self, to jid.JID) []jid.JID {
 	domain, err := jid.Parse(self.Domain())
 	if err != nil {
 		domain = self.Bare()

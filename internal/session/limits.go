@@ -109,6 +109,7 @@ const (
 const (
 	loginTimeout  = 60 * time.Second       // dial to roster, ten round trips, when the context has no deadline
 	targetTimeout = 10 * time.Second       // one server host, up to the encrypted stream; of the last one the dial
+	earlyTimeout  = 10 * time.Second       // for the answer to what was asked for together, before it is asked for piece by piece
 	iqTimeout     = 60 * time.Second       // an iq round trip, when the context has no deadline; in-band data may be in front of it
 	writeTimeout  = 30 * time.Second       // one write; a peer that reads nothing for so long is gone
 	closeWrite    = time.Second            // last words at Close: more than any scheduler's delay, for what is lost with them leaves a ghost online

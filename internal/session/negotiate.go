@@ -24,6 +24,7 @@ const nsTLS = "urn:ietf:params:xml:ns:xmpp-tls"
 type negotiated struct {
 	t      *transport
 	b      *binding // a new one, or the one that was resumed
+	early  *early   // what was sent before the binding was known; nil after a resumption
 	resend [][]byte // what to send first, after a resumption
 	proved <-chan struct{}
 }
@@ -32,10 +33,17 @@ type negotiated struct {
 // binding of the resource, or the resumption of prev. The transport is the
 // caller's when there is no error, and gone when there is one.
 func (s *Session) negotiate(ctx context.Context, prev *binding) (*negotiated, error) {
-	for redirects := 0; ; redirects++ {
+	for redirects := 0; ; {
+		s.attempt = attempt{}
 		n, err := s.negotiateOnce(ctx, prev)
-		if err == nil || redirects >= maxRedirects || !s.redirected(err) {
-			return n, err
+		switch {
+		case err == nil:
+			return n, nil
+		case s.lessHaste(ctx, err):
+		case redirects < maxRedirects && s.redirected(err):
+			redirects++
+		default:
+			return nil, err
 		}
 	}
 }
@@ -48,6 +56,7 @@ func (s *Session) negotiateOnce(ctx context.Context, prev *binding) (*negotiated
 	// A context cannot interrupt a read; closing the connection does.
 	stop := context.AfterFunc(ctx, func() { _ = t.abort() })
 	n, err := s.login(ctx, t, features, prev)
+	t.answerWithin(0)
 	if !stop() && err == nil {
 		err = ctx.Err()
 	}
@@ -266,29 +275,19 @@ func (s *Session) login(ctx context.Context, t *transport, features *xmltree.Ele
 	if err != nil {
 		return nil, err
 	}
-	var n *negotiated
 	if in.space == nsSASL2 {
-		n, err = s.admitted(t, in, prev)
-		if err != nil || n != nil && n.b == prev { // what was missed comes now, perhaps before the features
-			return n, err
-		}
+		return s.admitted(ctx, t, in, prev)
 	}
-	if features, err = s.featuresAfter(t, in); err != nil {
+	if !s.careful && (prev == nil || !prev.sm.resumable()) {
+		return s.bindEarly(t, in.mech)
+	}
+	if _, err := t.StartStream(); err != nil {
 		return nil, err
 	}
-	if n != nil {
-		return n, s.complete(t, features, n.b)
+	if features, err = s.features(t); err != nil {
+		return nil, err
 	}
 	return s.bindOrResume(t, features, in.mech, prev)
-}
-
-// complete does what is left to do of a binding that came with the login.
-func (s *Session) complete(t *transport, features *xmltree.Element, b *binding) error {
-	b.ahead = features.Child(nsPreApproval, "sub") != nil
-	if b.sm.enabling() {
-		return nil
-	}
-	return s.enable(t, features, b)
 }
 
 // bindOrResume is the rest of a login by which nothing else was done.
@@ -302,15 +301,21 @@ func (s *Session) bindOrResume(t *transport, features *xmltree.Element, mech str
 			return n, nil
 		}
 	}
-	b := newBinding(s.ctx.Done())
-	b.mech, b.ahead = mech, features.Child(nsPreApproval, "sub") != nil
-	var err error
-	if b.full, err = s.bind(t); err != nil {
+	full, err := s.bind(t)
+	if err != nil {
 		return nil, fmt.Errorf("bind resource: %w", err)
 	}
 	if err := s.legacySession(t, features); err != nil {
 		return nil, fmt.Errorf("open session: %w", err)
 	}
+	return s.settle(t, features, mech, full)
+}
+
+// settle makes the binding of a resource that the server has bound, and asks for stream
+// management.
+func (s *Session) settle(t *transport, features *xmltree.Element, mech string, full jid.JID) (*negotiated, error) {
+	b := newBinding(s.ctx.Done())
+	b.full, b.mech, b.ahead = full, mech, features.Child(nsPreApproval, "sub") != nil
 	if err := s.enable(t, features, b); err != nil {
 		return nil, fmt.Errorf("enable stream management: %w", err)
 	}
@@ -331,17 +336,26 @@ func (s *Session) bind(t *transport) (jid.JID, error) {
 	return s.bindAs(t, other)
 }
 
-// bindAs asks for a resource (RFC 6120 section 7). The server may give another
-// one, but not another account.
+// bindAs asks for a resource (RFC 6120 section 7).
 func (s *Session) bindAs(t *transport, resource string) (jid.JID, error) {
+	res, err := s.ask(t, bindRequest(resource))
+	if err != nil {
+		return jid.JID{}, err
+	}
+	return s.boundAs(res)
+}
+
+func bindRequest(resource string) *xmltree.Element {
 	req := xmltree.New(gstanza.NSBind, "bind")
 	if resource != "" {
 		req.Add(xmltree.New(gstanza.NSBind, "resource").SetText(resource))
 	}
-	res, err := s.ask(t, req)
-	if err != nil {
-		return jid.JID{}, err
-	}
+	return req
+}
+
+// boundAs reads which resource was bound. The server may give another one than was asked
+// for, but not another account.
+func (s *Session) boundAs(res *xmltree.Element) (jid.JID, error) {
 	full, err := jid.Parse(res.Child(gstanza.NSBind, "bind").ChildText(gstanza.NSBind, "jid"))
 	if err != nil {
 		return jid.JID{}, err
@@ -354,8 +368,7 @@ func (s *Session) bindAs(t *transport, resource string) (jid.JID, error) {
 
 // legacySession opens the session of RFC 3921, where a server insists on it.
 func (s *Session) legacySession(t *transport, features *xmltree.Element) error {
-	f := features.Child(gstanza.NSSession, "session")
-	if f == nil || f.Child("", "optional") != nil {
+	if !needsSession(features) {
 		return nil
 	}
 	_, err := s.ask(t, xmltree.New(gstanza.NSSession, "session"))
@@ -370,7 +383,7 @@ func (s *Session) ask(t *transport, payload *xmltree.Element) (*xmltree.Element,
 
 // askTo is ask with the type of the iq, and whom it is for.
 func (s *Session) askTo(t *transport, to string, typ stanza.IQType, payload *xmltree.Element) (*xmltree.Element, error) {
-	id := rand.Text()
+	id := newID()
 	iq := xmltree.New(gstanza.NSClient, "iq", payload).Set("type", string(typ)).Set("id", id)
 	if to != "" {
 		iq.Set("to", to)
@@ -378,6 +391,11 @@ func (s *Session) askTo(t *transport, to string, typ stanza.IQType, payload *xml
 	if err := s.say(t, iq); err != nil {
 		return nil, err
 	}
+	return s.answerTo(t, id)
+}
+
+// answerTo reads the answer to an iq before there is a reader.
+func (s *Session) answerTo(t *transport, id string) (*xmltree.Element, error) {
 	el, err := s.hear(t)
 	if err != nil {
 		return nil, err
@@ -394,11 +412,19 @@ func (s *Session) askTo(t *transport, to string, typ stanza.IQType, payload *xml
 	return nil, errors.New("unexpected iq")
 }
 
-// say writes one element during the negotiation.
-func (s *Session) say(t *transport, el *xmltree.Element) error {
-	s.trace("send", el)
-	_, err := t.Write(el.Append(nil, gstanza.NSClient))
+// say writes elements during the negotiation, all at once.
+func (s *Session) say(t *transport, els ...*xmltree.Element) error {
+	_, err := t.Write(s.text(els...))
 	return err
+}
+
+// text is what is written of elements during the negotiation.
+func (s *Session) text(els ...*xmltree.Element) (b []byte) {
+	for _, el := range els {
+		s.trace("send", el)
+		b = el.Append(b, gstanza.NSClient)
+	}
+	return b
 }
 
 // hear reads one element during the negotiation.

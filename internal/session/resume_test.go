@@ -24,7 +24,25 @@ func (f *fake) lasting(t testing.TB, setup ...func(*Session)) (*Session, <-chan 
 		t.Fatal(err)
 	}
 	expect(t, states, State{Up: true, Fresh: true})
+	if f.sm != nil && !f.sm.off {
+		managed(t, s)
+	}
 	return s, states
+}
+
+// managed waits until stream management is granted, which comes after the roster, or s has ended.
+func managed(t testing.TB, s *Session) {
+	t.Helper()
+	for ctx := testContext(t); !s.Management().Enabled; {
+		select {
+		case <-s.Done():
+			return
+		default:
+		}
+		if err := backoff.Wait(ctx, time.Millisecond); err != nil {
+			t.Fatal("no stream management")
+		}
+	}
 }
 
 // dormant is lasting without the Start.

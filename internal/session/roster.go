@@ -112,8 +112,10 @@ func (s *Session) rosterPush(_ context.Context, iq stanza.IQ) (*xmltree.Element,
 func (s *Session) beginRoster(ctx context.Context) (*wait, error) {
 	id := newID()
 	s.roster.awaited.Store(&id)
-	return s.beginAs(ctx, id, jid.JID{}, stanza.Get, xmltree.New(nsRoster, "query"), s.roster.set)
+	return s.beginAs(ctx, id, jid.JID{}, stanza.Get, s.rosterRequest(), s.roster.set)
 }
+
+func (s *Session) rosterRequest() *xmltree.Element { return xmltree.New(nsRoster, "query") }
 
 // RosterError says why the account's list of contacts is not known although the server
 // has answered, as when it is longer than maxRoster; nil when it is known, or when the

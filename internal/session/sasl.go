@@ -138,8 +138,9 @@ func printable(names []string) string {
 
 // exchange is the client's side of one SASL exchange.
 type exchange interface {
-	first() (string, error)
-	// respond answers the server's challenge.
+	// first is what the exchange begins with; last tells that there is no more to say.
+	first() (data string, last bool, err error)
+	// respond answers the server's challenge, which is the last that is said.
 	respond(challenge string) (string, error)
 	// finish judges what the server sent last; an exchange that has proved the
 	// server before accepts an empty text.
@@ -149,7 +150,9 @@ type exchange interface {
 // plainExchange is RFC 4616.
 type plainExchange struct{ user, password string }
 
-func (x plainExchange) first() (string, error) { return "\x00" + x.user + "\x00" + x.password, nil }
+func (x plainExchange) first() (string, bool, error) {
+	return "\x00" + x.user + "\x00" + x.password, true, nil
+}
 func (x plainExchange) respond(string) (string, error) {
 	return "", &AuthError{Mechanism: mechPlain, Err: ErrChallenge}
 }
@@ -167,31 +170,45 @@ func (s *Session) authenticate(ctx context.Context, t *transport, features *xmlt
 	if err != nil {
 		return nil, err
 	}
+	in := &admission{mech: mech, space: o.space, manage: s.cfg.Reconnect && o.inline.manage}
+	name, x, err := s.byToken(ctx, o, in, &cs)
+	if err != nil {
+		return nil, err
+	}
+	if x == nil {
+		name = mech
+		if x, err = s.byPassword(ctx, mech, cb, o.plus()); err != nil {
+			return nil, err
+		}
+	}
+	s.along(o, in, prev)
+	s.log.Debug("authenticating", "mechanism", name, "binding", string(cb.Type), "sasl2", o.space == nsSASL2)
+	in.success, err = s.runSASL(t, in, name, x)
+	return in, err
+}
+
+// byPassword begins an exchange by which we prove that we know the password.
+func (s *Session) byPassword(ctx context.Context, mech string, cb scram.ChannelBinding, serverHasPlus bool) (x exchange, err error) {
 	if s.password == "" {
 		if s.password, err = s.cfg.Password(ctx); err != nil {
 			return nil, fmt.Errorf("password of %s: %w", s.cfg.JID, err)
 		}
 	}
-	var x exchange = plainExchange{s.cfg.JID.Local(), s.password}
-	if mech != mechPlain {
-		if x, err = s.newScram(mech, s.password, cb, o.plus()); err != nil {
-			return nil, err
-		}
+	if mech == mechPlain {
+		return plainExchange{s.cfg.JID.Local(), s.password}, nil
 	}
-	s.log.Debug("authenticating", "mechanism", mech, "binding", string(cb.Type), "sasl2", o.space == nsSASL2)
-	in := &admission{mech: mech, space: o.space, along: s.along(o, prev), manage: s.cfg.Reconnect && o.inline.manage}
-	in.success, err = s.runSASL(t, framing{o.space, in.along}, mech, x)
-	return in, err
+	return s.newScram(mech, s.password, cb, serverHasPlus)
 }
 
 // runSASL carries the exchange over the stream (RFC 6120 section 6.4, XEP-0388). It
 // returns the server's success.
-func (s *Session) runSASL(t *transport, f framing, mech string, x exchange) (*xmltree.Element, error) {
-	text, err := x.first()
+func (s *Session) runSASL(t *transport, in *admission, mech string, x exchange) (*xmltree.Element, error) {
+	f := framing{in.space}
+	text, last, err := x.first()
 	if err != nil {
 		return nil, &AuthError{Mechanism: mech, Err: err}
 	}
-	if err := s.say(t, f.auth(mech, text)); err != nil {
+	if err := s.saySASL(t, in, f.auth(mech, text, in.along), last); err != nil {
 		return nil, err
 	}
 	challenged := false
@@ -209,12 +226,27 @@ func (s *Session) runSASL(t *transport, f framing, mech string, x exchange) (*xm
 		if err != nil {
 			return nil, s.abortSASL(t, f, mech, err)
 		}
-		challenged = true
-		if err := s.say(t, xmltree.New(f.space, "response").SetText(encodeSASL(answer))); err != nil {
+		if err := s.saySASL(t, in, xmltree.New(f.space, "response").SetText(encodeSASL(answer)), !challenged); err != nil {
 			return nil, err
 		}
+		challenged = true
 	}
 	return nil, s.abortSASL(t, f, mech, ErrChallenge)
+}
+
+// saySASL says our part of an exchange and, with the last of it, what is sent early.
+func (s *Session) saySASL(t *transport, in *admission, el *xmltree.Element, last bool) error {
+	if !last {
+		return s.say(t, el)
+	}
+	if s.attempt.hurried {
+		t.answerWithin(s.answerMax)
+	}
+	els := []*xmltree.Element{el}
+	if in.early != nil {
+		els = append(els, in.early.stanzas...)
+	}
+	return s.say(t, els...)
 }
 
 // hearSASL waits for the server's next word. It returns what is in a challenge, or the

@@ -52,13 +52,13 @@ func (s *Session) newScram(mech, password string, cb scram.ChannelBinding, serve
 	return &scramExchange{conv: c.NewConversationAdvertisingChannelBinding()}, nil
 }
 
-func (x *scramExchange) first() (string, error) {
+func (x *scramExchange) first() (data string, last bool, err error) {
 	m, err := x.conv.Step("")
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
 	_, x.nonce, _ = strings.Cut(m, ",r=")
-	return m, nil
+	return m, false, nil
 }
 
 func (x *scramExchange) respond(challenge string) (string, error) {

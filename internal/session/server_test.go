@@ -48,6 +48,7 @@ func resident(t *testing.T, srv *xmpptest.Server, user, addr string, setup ...fu
 		t.Fatal(err)
 	}
 	expect(t, states, State{Up: true, Fresh: true})
+	managed(t, s)
 	return s, states
 }
 

@@ -57,6 +57,9 @@ type Session struct {
 	unacked     int              // stanzas of lost bindings; used by the supervisor only
 	welcome     bool             // a login has succeeded; used by the negotiation only
 	next        *target          // where the server has sent us; used by the negotiation only
+	attempt     attempt          // used by the negotiation only
+	tokenless   bool             // a token was refused; used by the negotiation only
+	answerMax   time.Duration    // see earlyTimeout; shorter in tests
 
 	mu     sync.Mutex
 	state  state
@@ -68,6 +71,8 @@ type Session struct {
 	ahead  bool          // as the latest login was told, see PreApproves
 	remote net.Addr
 	err    error
+
+	careful bool // see Config.Careful
 
 	visible bool // Appear was called
 
@@ -103,6 +108,7 @@ func New(cfg Config) *Session {
 		closeMax:    closeWrite,
 		ackPatience: ackPatience,
 		proveTime:   proveTime,
+		answerMax:   earlyTimeout,
 		backoff:     backoff.Backoff{First: backoffFirst, Last: backoffMost},
 		wall:        func() time.Time { return time.Now().Round(0) },
 	}
@@ -110,6 +116,7 @@ func New(cfg Config) *Session {
 		s.backoff = backoff.Backoff{First: 40 * time.Millisecond, Last: 500 * time.Millisecond}
 	}
 	s.cfg, s.err0 = cfg.complete()
+	s.careful = cfg.Careful
 	s.dial = s.Dial
 	s.full = s.cfg.JID
 	s.log = s.cfg.Log
@@ -251,6 +258,14 @@ func (s *Session) Mechanism() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.mech
+}
+
+// Careful reports whether the server had to be asked for one thing at a time, to be
+// remembered and given as Config.Careful.
+func (s *Session) Careful() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.careful
 }
 
 // OverLoopback reports whether the server is on this machine. With a proxy it

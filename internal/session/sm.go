@@ -250,13 +250,6 @@ func (m *management) askToResume() (*xmltree.Element, bool) {
 	return xmltree.New(nsSM, "resume").Set("previd", id).Set("h", strconv.FormatUint(uint64(h), 10)), ok
 }
 
-// enabling reports whether stream management was asked for.
-func (m *management) enabling() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.asked
-}
-
 // resumable reports whether the stream, once cut off, may be resumed.
 func (m *management) resumable() bool {
 	_, _, ok := m.resumption()

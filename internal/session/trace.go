@@ -32,8 +32,10 @@ func hide(el *xmltree.Element, secret bool) {
 	if (secret || el.Is(nsIBB, "data")) && el.Text != "" {
 		el.Text = fmt.Sprintf("[%d characters]", len(el.Text))
 	}
-	if el.Is(nsSASL2, "user-agent") && el.Attr("id") != "" {
-		el.Set("id", "[hidden]")
+	for _, name := range []string{"id", "token"} {
+		if (el.Is(nsSASL2, "user-agent") || el.Is(nsFAST, "token")) && el.Attr(name) != "" {
+			el.Set(name, "[hidden]")
+		}
 	}
 	for _, c := range el.Children {
 		hide(c, secret || el.Is(nsRegister, "query"))

@@ -136,7 +136,10 @@ func (t *transport) IsSecure() bool { return t.tls != nil }
 
 // StartStream sends our stream header and reads the peer's. It returns the
 // id of the stream.
-func (t *transport) StartStream() (string, error) {
+func (t *transport) StartStream() (string, error) { return t.startStream(nil) }
+
+// startStream is StartStream with what goes out in the same write as the header.
+func (t *transport) startStream(more []byte) (string, error) {
 	t.dec = newDecoder(t.br)
 	t.dec.roster = t.roster
 	b := []byte(`<?xml version='1.0'?><stream:stream to='`)
@@ -146,7 +149,7 @@ func (t *transport) StartStream() (string, error) {
 		b = xmltree.AppendEscaped(b, t.from)
 	}
 	b = append(b, `' version='1.0' xml:lang='en' xmlns='`+gstanza.NSClient+`' xmlns:stream='`+gstanza.NSStream+`'>`...)
-	if _, err := t.Write(b); err != nil {
+	if _, err := t.Write(append(b, more...)); err != nil {
 		return "", err
 	}
 	h, err := t.dec.open()
@@ -157,6 +160,18 @@ func (t *transport) StartStream() (string, error) {
 		return "", errors.New("the answer is not that of an xmpp server")
 	}
 	return h.Attr("id"), nil
+}
+
+// answerWithin has reading fail when nothing has come for so long, counted from now; 0 is
+// no such limit.
+func (t *transport) answerWithin(d time.Duration) {
+	t.connMu.Lock()
+	defer t.connMu.Unlock()
+	var at time.Time
+	if d > 0 {
+		at = time.Now().Add(d)
+	}
+	_ = t.raw.SetReadDeadline(at) // on a connection that is gone reading fails anyway
 }
 
 // next returns the next element of the stream.

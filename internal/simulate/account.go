@@ -376,6 +376,9 @@ func (a *account) JID() jid.JID {
 // Mechanism implements transfer.Account.
 func (a *account) Mechanism() string { return "SCRAM-SHA-256-PLUS" }
 
+// Careful implements transfer.Account.
+func (a *account) Careful() bool { return false }
+
 // Management implements transfer.Account.
 func (a *account) Management() session.Management { return session.Management{Enabled: true} }
 

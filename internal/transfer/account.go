@@ -32,6 +32,7 @@ type Account interface {
 
 	JID() jid.JID
 	Mechanism() string
+	Careful() bool
 	Management() session.Management
 	Link() *session.Link
 

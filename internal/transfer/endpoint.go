@@ -115,16 +115,8 @@ func (e *Endpoint) open(ctx context.Context) (err error) {
 	if err := outset.SweepSent(ctx, e.sentDir(), e.journal); err != nil {
 		e.log.Warn("sweep", "error", err)
 	}
-	if e.cfg.Session.BestMechanism, err = login.Mechanism(ctx, e.db); err != nil {
+	if e.resource, err = login.Prepare(ctx, e.db, e.cfg.Receiver, &e.cfg.Session); err != nil {
 		return &fault.Failure{Code: exitcode.Config, Reason: "state", Err: err}
-	}
-	if e.resource, err = login.OwnResource(ctx, e.db); err != nil {
-		return &fault.Failure{Code: exitcode.Config, Reason: "state", Err: err}
-	}
-	if e.cfg.Receiver {
-		if e.cfg.Session.UserAgent, err = login.UserAgent(ctx, e.db); err != nil {
-			return &fault.Failure{Code: exitcode.Config, Reason: "state", Err: err}
-		}
 	}
 	e.omemo, err = omemo.Open(ctx, e.db, self, omemo.Config{
 		Log: e.log, Trust: e.cfg.Trust, ManyDevices: e.cfg.ManyDevices,
@@ -144,10 +136,6 @@ func (e *Endpoint) assemble() {
 		c.Visible = e.visible
 	}
 	c.Priority = e.cfg.Priority
-	c.Resource = login.NewResource()
-	if e.cfg.Receiver {
-		c.Resource = e.resource
-	}
 	e.sess = e.newAccount(c)
 	e.jingle = jingle.NewManager(jingle.Config{Port: e.sess, Self: e.sess.JID, Admit: e.admit, Log: e.log})
 	e.ibb = ibb.NewManager(ibb.Config{Port: e.sess, Admit: e.admitInband, Log: e.log})
@@ -194,7 +182,7 @@ func (e *Endpoint) login(ctx context.Context) error {
 	if err := e.sess.Start(ctx); err != nil {
 		return err
 	}
-	if err := login.Remember(ctx, e.db, e.sess.Mechanism()); err != nil {
+	if err := login.Remember(ctx, e.db, e.sess.Mechanism(), e.sess.Careful(), &e.cfg.Session); err != nil {
 		return err
 	}
 	if err := e.omemo.Announce(ctx, e.sess); err != nil {

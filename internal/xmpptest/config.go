@@ -45,10 +45,10 @@ type Options struct {
 	// DisabledModules are Prosody modules that shall not be loaded: "pep",
 	// "smacks". On other software their equals are left out.
 	DisabledModules []string
-	// SASL2 has Prosody offer XEP-0388 with Bind 2 and what goes with it, by the community's
-	// modules, which have to be there ([CommunityModules]). Not mod_sasl2_sm: Prosody 0.12
-	// lacks what it calls, and such a login gets no answer.
-	SASL2 bool
+	// SASL2 has Prosody offer XEP-0388 with Bind 2 and FAST, by the community's modules, which
+	// have to be there ([CommunityModules]). SASL2Mute adds mod_sasl2_sm: Prosody 0.12 lacks
+	// what it calls, and a login that asks for stream management gets no answer.
+	SASL2, SASL2Mute bool
 	// Debug makes the server log at debug level.
 	Debug bool
 	// Extra is Lua that goes to the end of the global section of Prosody's
@@ -153,7 +153,10 @@ func prosodyConfig(dir string, e endpoints, o Options) string {
 	set("authentication", luaString("internal_plain"))
 	enabled := slices.Clone(modules)
 	if o.SASL2 {
-		enabled = append(enabled, "sslinfo", "sasl2", "sasl2_bind2")
+		enabled = append(enabled, "sslinfo", "sasl2", "sasl2_bind2", "sasl2_fast")
+	}
+	if o.SASL2Mute {
+		enabled = append(enabled, "sasl2_sm")
 	}
 	set("allow_registration", fmt.Sprint(o.Registration))
 	if o.Registration {
