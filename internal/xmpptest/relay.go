@@ -30,6 +30,11 @@ type RelayOptions struct {
 	SOCKS5 bool
 	// Record keeps the carried bytes, as they came in, for [Relay.Recorded].
 	Record bool
+	// DirectTLS listens on the port that clients take for direct TLS, on a loopback
+	// address of its own.
+	DirectTLS bool
+	// Watch, unless it is nil, is told what comes in, at once, by several goroutines.
+	Watch func(up bool, p []byte)
 }
 
 // Both returns options for a SOCKS5 bytestream with the same faults in both
@@ -81,7 +86,15 @@ func StartRelay(tb testing.TB, target string, o RelayOptions) *Relay {
 // NewRelay starts a relay to the target, host:port. The owner calls
 // [Relay.Close].
 func NewRelay(target string, o RelayOptions) (*Relay, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	addr := "127.0.0.1:0"
+	if o.DirectTLS {
+		host, err := freeHost(directTLSPort)
+		if err != nil {
+			return nil, err
+		}
+		addr = join(host, directTLSPort)
+	}
+	ln, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("listen for the relay: %w", err)
 	}
@@ -214,6 +227,9 @@ func (r *Relay) pump(c *relayConn, from, to *net.TCPConn, faults []Fault, up boo
 }
 
 func (r *Relay) count(p []byte, up bool) {
+	if r.opts.Watch != nil && len(p) > 0 {
+		r.opts.Watch(up, p)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	n, kept := &r.carried.DownCount, &r.carried.Down

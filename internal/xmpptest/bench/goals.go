@@ -45,6 +45,7 @@ type goals struct {
 	// copies are removed when all have been measured: what a disk has to do about what was
 	// removed, the next one would pay for.
 	copies []string
+	trip   []string // the totals of each list of round trips
 }
 
 // sets measures what sets must reach, each beside its target.
@@ -63,7 +64,7 @@ func sets(ctx context.Context, w io.Writer, o options) (err error) {
 	for _, m := range []struct {
 		name    string
 		measure func(context.Context) error
-	}{{"many", g.many}, {"some", g.some}, {"far", g.far}, {"inband", g.farInband}, {"inside", g.inside}, {"several", g.toSeveral}, {"huge", g.huge}} {
+	}{{"many", g.many}, {"some", g.some}, {"far", g.far}, {"trips", g.trips}, {"inband", g.farInband}, {"inside", g.inside}, {"several", g.toSeveral}, {"huge", g.huge}} {
 		if o.sets != "" && o.sets != "all" && o.sets != m.name {
 			continue
 		}
@@ -96,7 +97,12 @@ func (g *goals) judge(what string, value, target float64, unit, how string) {
 
 // transfer does a job, which has to come to a good end, and returns both ends.
 func (g *goals) transfer(ctx context.Context, j pair.Job) (*pair.Result, error) {
-	r, err := g.pair.Do(ctx, j)
+	return transferBy(ctx, g.pair, j)
+}
+
+// transferBy does a job of a pair, which has to come to a good end.
+func transferBy(ctx context.Context, p *pair.Pair, j pair.Job) (*pair.Result, error) {
+	r, err := p.Do(ctx, j)
 	if err != nil {
 		return nil, err
 	}

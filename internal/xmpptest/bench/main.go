@@ -2,7 +2,8 @@
 // private Prosody, and an ejabberd where it is installed, by every path: direct,
 // through the server's proxy and, with a smaller file, in-band; beside them scp
 // of the same file over a private sshd; a receiver flooded and under siege by a
-// contact; and what sets must reach, each beside its target.
+// contact; and what sets must reach, each beside its target, with the round trips of a
+// `send` over a long way.
 // It prints wall time, rate and peak memory. `make bench` runs it. It needs room
 // for two copies of the file in the temporary directory.
 package main
@@ -51,7 +52,7 @@ func main() {
 	flag.Int64Var(&o.inband, "inband", 4<<20, "bytes to send in-band, which is slower")
 	flag.IntVar(&o.runs, "runs", 3, "how often each is measured, by turns")
 	flag.IntVar(&o.entries, "entries", 1_000_000, "how many empty files a folder has; 0: it is left out")
-	flag.StringVar(&o.sets, "sets", "", "measure sets alone: all, or one of many, some, far, inband, inside, several and huge")
+	flag.StringVar(&o.sets, "sets", "", "measure sets alone: all, or one of many, some, far, trips, inband, inside, several and huge")
 	flag.Parse()
 	o.path = os.Getenv("PATH")
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)

@@ -23,8 +23,9 @@ type Process struct {
 	cmd  *exec.Cmd
 	done chan struct{}
 	// Valid after done:
-	err  error
-	took time.Duration
+	err   error
+	took  time.Duration
+	begun time.Time
 }
 
 // Start starts the command, whose SysProcAttr is set here. The child has a
@@ -40,12 +41,12 @@ func Start(cmd *exec.Cmd) (*Process, error) {
 		// keeps its thread for as long as the child lives.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
-		begin := time.Now()
+		p.begun = time.Now()
 		err := cmd.Start()
 		started <- err
 		if err == nil {
 			p.err = cmd.Wait()
-			p.took = time.Since(begin)
+			p.took = time.Since(p.begun)
 		}
 	}()
 	if err := <-started; err != nil {
@@ -66,6 +67,9 @@ func (p *Process) Wait() error {
 	<-p.done
 	return p.err
 }
+
+// Begun is when the process was started.
+func (p *Process) Begun() time.Time { return p.begun }
 
 // Took waits until the process is gone and returns how long it lived.
 func (p *Process) Took() time.Duration {

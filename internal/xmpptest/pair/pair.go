@@ -82,7 +82,8 @@ func password(user string) string { return user + "-pw" }
 type End struct {
 	Events []Event
 	Stderr string
-	Err    error         // how the process ended; nil is exit code 0
+	Err    error // how the process ended; nil is exit code 0
+	Begun  time.Time
 	Took   time.Duration // from its start to its end
 	MaxRSS int64         // peak memory, bytes; 0 where the system does not say
 }
@@ -98,6 +99,10 @@ type Job struct {
 	// Server takes the place of the server's address, host:port, and Config is the
 	// receiver's configuration, unless they are empty.
 	Server, Config string
+	// ReceiverServer takes the place of Server at the receiver.
+	ReceiverServer string
+	// Settle is for how long the receiver has been online when the sender starts.
+	Settle time.Duration
 }
 
 // Transfer sends one file into the directory inbox and returns when both
@@ -113,6 +118,9 @@ func (p *Pair) Do(ctx context.Context, j Job) (*Result, error) {
 	if j.Server != "" {
 		receiver.Server, sender.Server = j.Server, j.Server
 	}
+	if j.ReceiverServer != "" {
+		receiver.Server = j.ReceiverServer
+	}
 	receive := append([]string{"receive", "--once", "--dir", j.Inbox, "--from", p.Sender, "--json"}, j.Receive...)
 	r, err := receiver.Start(j.Config, nil, receive...)
 	if err != nil {
@@ -123,6 +131,11 @@ func (p *Pair) Do(ctx context.Context, j Job) (*Result, error) {
 	case <-r.Online():
 	case <-r.Done():
 		return nil, fmt.Errorf("%w: %w\n%s", errEnded, r.Wait(), r.Stderr())
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for the receiver: %w", ctx.Err())
+	}
+	select {
+	case <-time.After(j.Settle):
 	case <-ctx.Done():
 		return nil, fmt.Errorf("wait for the receiver: %w", ctx.Err())
 	}

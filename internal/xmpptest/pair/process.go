@@ -85,7 +85,7 @@ func (p *Process) ExitCode() int {
 // End waits for the end of the process and describes it.
 func (p *Process) End() End {
 	err := p.Wait()
-	return End{Events: p.Events(), Stderr: p.Stderr(), Err: err, Took: p.Took(), MaxRSS: maxRSS(p.cmd.ProcessState)}
+	return End{Events: p.Events(), Stderr: p.Stderr(), Err: err, Begun: p.Begun(), Took: p.Took(), MaxRSS: maxRSS(p.cmd.ProcessState)}
 }
 
 // halt ends the process if it still runs and waits for it.
