@@ -4,12 +4,14 @@
 package login
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"database/sql"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"jetsend/internal/contact"
@@ -32,6 +34,7 @@ var schema = []string{
 	// what it takes in the place of the password: a secret.
 	`CREATE TABLE agent (role TEXT PRIMARY KEY, uuid TEXT NOT NULL, secret TEXT, mechanism TEXT,
 		expires INTEGER, login TEXT, server BLOB, tls INTEGER) STRICT`,
+	schemaKnown,
 }
 
 // role is what an agent of ours does. Each has a user agent of its own (XEP-0388): a server
@@ -65,6 +68,7 @@ func Prepare(ctx context.Context, db *sql.DB, receiver bool, cfg *session.Config
 	if own, err = ownResource(ctx, db); err != nil {
 		return "", err
 	}
+	cfg.Known = Known{db, cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))}
 	r := sending
 	cfg.Resource = newResource()
 	if receiver {

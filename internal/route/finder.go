@@ -83,6 +83,8 @@ type Config struct {
 	Listen func(ctx context.Context, network, addr string) (net.Listener, error)
 	// Quick is that of [s5b.Config]. For tests.
 	Quick bool
+	// Known keeps what the server has for us until the next login; nil keeps nothing.
+	Known Known
 	// Log may be nil.
 	Log *slog.Logger
 }
@@ -104,6 +106,7 @@ func NewFinder(cfg Config) *Finder {
 	}
 	f := &Finder{cfg: cfg}
 	f.proxies = newProxies(f.search)
+	f.proxies.before = f.known
 	if a := cfg.Account; cfg.S5B.PortMapping && !a.Proxied() && cfg.Listen == nil {
 		f.router = portmap.New(portmap.Config{Log: cfg.Log})
 	}

@@ -32,7 +32,7 @@ type Outlook struct {
 func (f *Finder) Look(ctx context.Context) (Outlook, error) {
 	var o Outlook
 	o.V4, o.V6 = s5b.PublicAddrs(f.cfg.S5B.Interfaces)
-	around := f.proxies.known(ctx)
+	around := f.proxies.fresh(ctx)
 	o.Server = around.seen
 	cfg := f.socks(around, false)
 	cfg.Proxies = nil

@@ -204,10 +204,10 @@ func (c *capsCache) get(caps Caps) *DiscoInfo {
 	return c.byVer[caps.Ver]
 }
 
-// put keeps d, if caps is the hash of it.
-func (c *capsCache) put(caps Caps, d *DiscoInfo) {
+// put keeps d, if caps is the hash of it, and reports whether it is.
+func (c *capsCache) put(caps Caps, d *DiscoInfo) bool {
 	if caps.Hash != capsHash || len(verification(d)) > maxCapsEntry || verify(d, caps.Ver) != nil {
-		return
+		return false
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -221,4 +221,5 @@ func (c *capsCache) put(caps Caps, d *DiscoInfo) {
 		c.byVer = map[string]*DiscoInfo{}
 	}
 	c.byVer[caps.Ver] = d
+	return true
 }

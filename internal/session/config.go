@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"time"
 
 	"jetsend/internal/jid"
 )
@@ -38,6 +39,8 @@ type Config struct {
 	// Tokens keeps what the server gives to a UserAgent in the place of the password
 	// (XEP-0484); nil asks for none.
 	Tokens Tokens
+	// Known keeps what was learnt of the server and of contacts' clients; nil keeps nothing.
+	Known Known
 	// Careful has the login ask for one thing at a time, as Session.Careful told after an
 	// earlier one.
 	Careful bool
@@ -101,6 +104,14 @@ type Config struct {
 
 	// Log gets what happens; nil discards it. Stanzas are logged at LevelTrace.
 	Log *slog.Logger
+}
+
+// Known keeps what was learnt, by name, for the logins to come. Its methods may take as
+// long as a file does; what they cannot do is nobody's concern.
+type Known interface {
+	// Get returns what is known, if it is no older than age.
+	Get(ctx context.Context, name string, age time.Duration) (value []byte, ok bool)
+	Put(ctx context.Context, name string, value []byte)
 }
 
 // complete checks cfg and fills in the defaults.

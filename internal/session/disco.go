@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"jetsend/internal/jid"
 	"jetsend/internal/stanza"
@@ -49,6 +50,9 @@ func (s *Session) DiscoInfo(ctx context.Context, of jid.JID, node string) (*Disc
 		if d := s.verified.get(caps); d != nil {
 			return d, nil
 		}
+		if d := s.knownCaps(ctx, caps); d != nil {
+			return d, nil
+		}
 	}
 	q := xmltree.New(nsDiscoInfo, "query")
 	if node != "" {
@@ -62,8 +66,34 @@ func (s *Session) DiscoInfo(ctx context.Context, of jid.JID, node string) (*Disc
 		return nil, fmt.Errorf("features of %s: not an answer to the question", of)
 	}
 	d := parseDiscoInfo(res)
-	s.verified.put(caps, d)
+	if s.verified.put(caps, d) && s.cfg.Known != nil {
+		s.cfg.Known.Put(ctx, knownCaps+caps.Ver, res.Bytes())
+	}
 	return d, nil
+}
+
+// knownCaps is before the hash in the name by which capabilities are known, capsAge is for
+// how long: as good as they are by their hash, nobody needs those of a client of last year.
+const (
+	knownCaps = "caps "
+	capsAge   = 90 * 24 * time.Hour
+)
+
+// knownCaps returns capabilities that an earlier session has verified; nil when there are none.
+func (s *Session) knownCaps(ctx context.Context, caps Caps) *DiscoInfo {
+	if s.cfg.Known == nil || caps.Ver == "" {
+		return nil
+	}
+	text, ok := s.cfg.Known.Get(ctx, knownCaps+caps.Ver, capsAge)
+	if !ok {
+		return nil
+	}
+	el, err := xmltree.Parse(text)
+	if err != nil {
+		return nil
+	}
+	s.verified.put(caps, parseDiscoInfo(el)) // which checks the hash
+	return s.verified.get(caps)
 }
 
 // capsOf returns what the latest presence of a device said.

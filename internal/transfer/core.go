@@ -89,5 +89,5 @@ func (e *core) LimitRate(bytesPerSecond int64) {
 
 // newFinder makes the finder of the endpoint, whose account exists.
 func (e *core) newFinder() *route.Finder {
-	return route.NewFinder(route.Config{Account: e.sess, Inband: e.ibb, S5B: &e.cfg.S5B, BlockSize: e.cfg.IBBBlockSize, Quick: e.cfg.Quick, Log: e.log})
+	return route.NewFinder(route.Config{Account: e.sess, Inband: e.ibb, S5B: &e.cfg.S5B, BlockSize: e.cfg.IBBBlockSize, Known: e.cfg.Session.Known, Quick: e.cfg.Quick, Log: e.log})
 }

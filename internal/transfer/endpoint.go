@@ -185,7 +185,11 @@ func (e *Endpoint) login(ctx context.Context) error {
 	if err := login.Remember(ctx, e.db, e.sess.Mechanism(), e.sess.Careful(), &e.cfg.Session); err != nil {
 		return err
 	}
-	if err := e.omemo.Announce(ctx, e.sess); err != nil {
+	announce := func(ctx context.Context) error { return e.omemo.Announce(ctx, e.sess) }
+	need, err := e.omemo.NeedsAnnounce(ctx)
+	if err == nil && !need { // whether the server still has it is looked at beside what else is to be done
+		e.upkeep.Chore("announce our omemo device", announce)
+	} else if err = errors.Join(err, announce(ctx)); err != nil {
 		return fmt.Errorf("announce our omemo device: %w", err)
 	}
 	e.announced.Store(true)
