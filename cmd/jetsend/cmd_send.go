@@ -274,7 +274,7 @@ func (a *app) findTargets(cmd *cobra.Command, whom, files []string) (c *config.C
 
 // withRest adds the command for what a run that was stopped had not come to.
 func withRest(cmd *cobra.Command, err error, who string) error {
-	var f *transfer.NotBegunError
+	var f *fault.NotBegunError
 	if !errors.As(err, &f) {
 		return err
 	}
