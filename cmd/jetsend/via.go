@@ -283,6 +283,9 @@ func (b *borrower) cut(ctx context.Context, c *config.Config) error {
 
 // unseen are the files of which no transfer was told.
 func (b *borrower) unseen() (rest []source.Named) {
+	if len(b.all) >= len(b.files) {
+		return nil
+	}
 	seen := map[string]int{}
 	for _, h := range b.all {
 		seen[strings.TrimSuffix(h.Name, ".tar")]++ // which a directory has for some clients

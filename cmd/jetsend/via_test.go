@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -14,9 +15,11 @@ import (
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
 	"jetsend/internal/jid"
+	"jetsend/internal/journal"
 	"jetsend/internal/local"
 	"jetsend/internal/outbox"
 	"jetsend/internal/session"
+	"jetsend/internal/source"
 	"jetsend/internal/state"
 	"jetsend/internal/transfer"
 )
@@ -209,5 +212,50 @@ func TestLend(t *testing.T) {
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// left is a journal of one transfer.
+type left struct {
+	noTransfers
+	rows []journal.Row // as it is found, one time after the other
+}
+
+func (l *left) Get(context.Context, string) (journal.Row, int, error) {
+	row := l.rows[0]
+	l.rows = l.rows[min(1, len(l.rows)-1):]
+	return row, -1, nil
+}
+
+// TestLeftAs: what the journal knows of a transfer that its process has left is how it ended.
+func TestLeftAs(t *testing.T) {
+	h := event.Head{Transfer: "1", Direction: event.Send, Name: "a"}
+	f := &failure{code: exitcode.Interrupted, reason: "gone"}
+	failed := func(resumable bool) event.Event {
+		return event.Failed{Head: h, Code: 11, Reason: "gone", Resumable: resumable}
+	}
+	for name, tt := range map[string]struct {
+		from transfers
+		want event.Event
+	}{
+		"unknown":     {noTransfers{}, failed(false)},
+		"interrupted": {&left{rows: []journal.Row{{State: journal.Running}, {State: journal.Interrupted}}}, failed(true)},
+		"failed":      {&left{rows: []journal.Row{{State: journal.Failed}}}, failed(false)},
+		"complete":    {&left{rows: []journal.Row{{State: journal.Complete, Released: true, Size: 4, Profile: true}}}, event.Sent{Head: h, Size: 4, VerifiedByPeer: true}},
+	} {
+		if got := leftAs(t.Context(), tt.from, h, f); !reflect.DeepEqual(got, tt.want) {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
+// TestUnseen: of several files those were not begun of which nothing was told.
+func TestUnseen(t *testing.T) {
+	b := &borrower{files: []source.Named{{Path: "/x/a"}, {Path: "/y/a"}, {Path: "/d"}, {Path: "/z", Name: "b"}, {Path: "/c"}}}
+	for _, name := range []string{"a", "d.tar", "b"} {
+		b.all = append(b.all, &borrowed{Head: event.Head{Name: name}})
+	}
+	if got := b.unseen(); len(got) != 2 || got[0].Path != "/y/a" || got[1].Path != "/c" {
+		t.Errorf("%+v", got)
 	}
 }
