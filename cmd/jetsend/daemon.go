@@ -45,6 +45,7 @@ type daemon struct {
 	desk    *desktop.Notifier // nil: there is none
 	holding sync.Mutex        // held while the pause is changed
 	lent    chan struct{}     // holds one for each send of another process
+	lenders sync.Map          // of each of them, its lender
 	control sync.Mutex        // held while the rate is changed, which a reload does, too
 	// These belong to mu: what is in force, and what the configuration says of it.
 	paused     bool
@@ -88,6 +89,7 @@ func (d *daemon) report(e event.Event) {
 			d.notify.ready(text)
 		}
 		d.online.Do(func() { close(d.up) })
+		d.tellBorrowers(e)
 	case event.Warning:
 		d.notify.status(e.Text)
 	}

@@ -46,8 +46,20 @@ func (d *daemon) send(ctx context.Context, e endpoint, r local.Request, tell fun
 	defer context.AfterFunc(d.stopped, func() { l.stop(errStopping) })()
 	o.Report = l.report
 	l.report(event.Online{JID: e.JID().String()})
+	d.lenders.Store(l, nil)
+	defer d.lenders.Delete(l)
 	err = e.Send(run, o)
 	return l.end(d.endOf(run, o.Files, err))
+}
+
+// tellBorrowers tells all for whom something is sent of what is about no transfer.
+func (d *daemon) tellBorrowers(e event.Event) {
+	d.lenders.Range(func(key, _ any) bool {
+		if l, ok := key.(*lender); ok {
+			l.report(e)
+		}
+		return true
+	})
 }
 
 // refused is the answer to a request that this run does not take.

@@ -91,7 +91,7 @@ func identity(files []outbox.File) (string, error) {
 
 // viaPatience is how long a receive may take to take a request. Afterwards the send has a
 // session of its own.
-const viaPatience = time.Second
+const viaPatience = 2 * time.Second
 
 var (
 	// errSlow: the receive has not answered in time.
