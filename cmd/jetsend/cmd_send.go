@@ -92,6 +92,10 @@ The contact must be online with a client that takes encrypted files, such as
 all clients that are online have answered that they take none, send ends at once
 with 7; with another --wait than the usual one it says so and waits.
 
+--via-daemon has the running "jetsend receive" of the account send, on its own session: no
+login, no password. All else is as ever, but that this command ends with 11 when the
+receive ends. Without one, and for what it cannot do, send logs in itself.
+
 --on-complete PATH runs an executable once at the end of each file and directory,
 without arguments, where send was run. Its environment has JETSEND_EVENT (sent, failed),
 JETSEND_PATH (of the file; empty for an input), JETSEND_KIND (file, directory, input),
@@ -146,6 +150,7 @@ func newSendCommand(a *app) *cobra.Command {
 	k.rate("limit-rate", 0, "send no faster than this per second, all files together, like 2MB or 500KiB")
 	k.retry()
 	k.bool("no-resume", false, "start over, even when the same send was interrupted before or is running")
+	k.bool("via-daemon", false, "have the running receive of the account send, where it can, and do without a login")
 	k.string("name", "", "tell the contact this `NAME` instead of the file's own (- is stdin)")
 	k.patterns()
 	k.size("max-spool", 0, "take no more than this from standard input, like 20GB; 0: what fits")
@@ -222,8 +227,8 @@ func runSend(cmd *cobra.Command, a *app, args []string, flags sendFlags) error {
 		defer p.Close()
 		o.Files = []source.Named{{Input: p, Name: c.Send.Name}}
 	}
-	if flags.queue {
-		return a.enqueue(cmd, c, to, whom, o, &flags.queueFlags)
+	if done, err := a.handOver(cmd, c, to, whom, o, flags); done {
+		return err
 	}
 	h, err := a.hook("--on-complete", c.Send.OnComplete)
 	if err != nil {
@@ -245,6 +250,18 @@ func runSend(cmd *cobra.Command, a *app, args []string, flags sendFlags) error {
 			return withRest(cmd, err, whom[i])
 		})
 	})
+}
+
+// handOver leaves a send to another process, which is done or not: to a later one, or to the
+// receive that is running.
+func (a *app) handOver(cmd *cobra.Command, c *config.Config, to []target, whom []string, o transfer.SendOptions, flags sendFlags) (done bool, err error) {
+	switch {
+	case flags.queue:
+		return true, a.enqueue(cmd, c, to, whom, o, &flags.queueFlags)
+	case c.Send.ViaDaemon && !flags.dry && len(to) == 1:
+		return a.sendVia(cmd, c, o, to[0], whom)
+	}
+	return false, nil
 }
 
 // findTargets reads the configuration and finds whom the words mean.
@@ -274,7 +291,7 @@ func (a *app) findTargets(cmd *cobra.Command, whom, files []string) (c *config.C
 
 // withRest adds the command for what a run that was stopped had not come to.
 func withRest(cmd *cobra.Command, err error, who string) error {
-	var f *transfer.NotBegunError
+	var f *fault.NotBegunError
 	if !errors.As(err, &f) {
 		return err
 	}

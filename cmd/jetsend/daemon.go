@@ -44,6 +44,8 @@ type daemon struct {
 	since   time.Time
 	desk    *desktop.Notifier // nil: there is none
 	holding sync.Mutex        // held while the pause is changed
+	lent    chan struct{}     // holds one for each send of another process
+	lenders sync.Map          // of each of them, its lender
 	control sync.Mutex        // held while the rate is changed, which a reload does, too
 	// These belong to mu: what is in force, and what the configuration says of it.
 	paused     bool
@@ -66,7 +68,7 @@ func (a *app) newDaemon(cmd *cobra.Command, c *config.Config, stop context.Cance
 	}
 	return &daemon{
 		a: a, cmd: cmd, conf: c, account: account, notify: newNotifier(a.Env), stop: stop,
-		changes: make(chan transfer.Change), hangup: a.signals.hangups(), terminal: a.interactive(), up: make(chan struct{}),
+		changes: make(chan transfer.Change), lent: make(chan struct{}, lendings), hangup: a.signals.hangups(), terminal: a.interactive(), up: make(chan struct{}),
 		drain: c.Receive.Drain, desk: desktop.New(desktop.Address(a.Env), a.log), notifying: c.Receive.Notify, doing: status.New(a.now), since: a.now().UTC(), rate: int64(c.Receive.LimitRate), configured: int64(c.Receive.LimitRate),
 	}, nil
 }
@@ -87,6 +89,7 @@ func (d *daemon) report(e event.Event) {
 			d.notify.ready(text)
 		}
 		d.online.Do(func() { close(d.up) })
+		d.tellBorrowers(e)
 	case event.Warning:
 		d.notify.status(e.Text)
 	}

@@ -113,6 +113,7 @@ func (d *daemon) handlers(e endpoint) map[string]local.Handler {
 			d.limit(e, body.BytesPerSecond)
 			return send(d.snapshot(e))
 		},
+		requestSend: func(ctx context.Context, r local.Request, send func(any) error) error { return d.send(ctx, e, r, send) },
 	}
 }
 

@@ -112,7 +112,8 @@ type fakeEndpoint struct {
 	received []transfer.ReceiveOptions
 	resumed  []transfer.ResumeOptions
 	result   error
-	during   func(context.Context, *fakeEndpoint) error // instead of result
+	during   func(context.Context, *fakeEndpoint) error        // instead of result
+	sending  func(context.Context, transfer.SendOptions) error // what Send does, instead
 	report   func(event.Event)
 	contacts []contact.Entry
 	own      []device
@@ -162,6 +163,9 @@ func (e *fakeEndpoint) end(ctx context.Context) error {
 func (e *fakeEndpoint) Reach(context.Context, transfer.SendOptions) error { return nil }
 
 func (e *fakeEndpoint) Send(ctx context.Context, o transfer.SendOptions) error {
+	if e.sending != nil {
+		return e.sending(ctx, o)
+	}
 	e.sent = append(e.sent, o)
 	return e.end(ctx)
 }

@@ -336,13 +336,19 @@ type port struct {
 const pausedPoll = time.Second
 
 // options are those that an entry was queued with.
-func (p *port) options(e *outbox.Entry) (o transfer.SendOptions, err error) {
-	c := *p.c
+func (p *port) options(e *outbox.Entry) (transfer.SendOptions, error) {
+	o, err := p.a.queuedOptions(*p.c, e)
+	o.LimitRate, o.Patient = transfer.KeepRate, true
+	return o, err
+}
+
+// queuedOptions are those of an entry, in a configuration that has others. Nobody is asked.
+func (a *app) queuedOptions(c config.Config, e *outbox.Entry) (o transfer.SendOptions, err error) {
 	c.Send = config.Send{} // or what it points to would be written to
 	if err := json.Unmarshal(e.Options, &c.Send); err != nil {
 		return o, fmt.Errorf("options of %s: %w", e.ID, err)
 	}
-	if o, err = p.a.sendOptions(&c, nil); err != nil {
+	if o, err = a.sendOptions(&c, nil); err != nil {
 		return o, err
 	}
 	for _, f := range e.Files {
@@ -352,7 +358,7 @@ func (p *port) options(e *outbox.Entry) (o transfer.SendOptions, err error) {
 		}
 		o.Files = append(o.Files, source.Named{Path: f.Path, Name: f.Name, Exclude: left})
 	}
-	o.To, o.LimitRate, o.Patient = e.Peer, transfer.KeepRate, true
+	o.To = e.Peer
 	if c.Send.AnswerTimeout == nil {
 		o.AnswerTimeout = unattendedAnswer
 	}

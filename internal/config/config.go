@@ -89,6 +89,8 @@ type Send struct {
 	MaxSpool Size `mapstructure:"max_spool"`
 	// NoResume begins anew even when the same send was interrupted.
 	NoResume bool `mapstructure:"no_resume"`
+	// ViaDaemon has the running receive of the account send, where it can.
+	ViaDaemon bool `mapstructure:"via_daemon"`
 	// OnComplete is the executable that is run for each file and directory at its end.
 	OnComplete string `mapstructure:"on_complete" check:"path"`
 }

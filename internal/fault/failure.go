@@ -8,6 +8,7 @@ import (
 	"jetsend/internal/exitcode"
 	"jetsend/internal/jingle"
 	"jetsend/internal/omemo"
+	"jetsend/internal/source"
 )
 
 // Failure is an error that knows its exit code and what the user can do.
@@ -30,6 +31,17 @@ func (f *Failure) Error() string {
 
 // Unwrap returns the cause.
 func (f *Failure) Unwrap() error { return f.Err }
+
+// NotBegunError is how a `send` ended that was stopped before it had come to all of its
+// files.
+type NotBegunError struct {
+	*Failure
+	// Sources are those of which no transfer exists that could be resumed.
+	Sources []source.Named
+}
+
+// Unwrap returns the failure.
+func (e *NotBegunError) Unwrap() error { return e.Failure }
 
 // New gives an error of a transfer its exit code and hints; one that is a Failure has
 // them. started reports whether a byte of the file has been handed to a transport.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,7 +16,9 @@ var ErrNobody = errors.New("nobody listens on the local socket")
 
 // Call asks for something at the socket at path, and gives each item of the answer to take,
 // until the end of the answer, of ctx, or an error of take. Without an answer the error is
-// [ErrNobody], [ErrGone] when it is cut short, an *[Error] when the other end has one.
+// [ErrNobody], [ErrGone] when it is cut short, an *[Error] when the other end has one. When
+// ctx ends the other end is told the cause, and take is given what it has to say to that, if
+// it had said anything before: for a few seconds at most.
 func Call(ctx context.Context, path, name string, body any, take func(item json.RawMessage) error) error {
 	var d net.Dialer
 	dialled, err := d.DialContext(ctx, "unix", path)
@@ -33,12 +36,29 @@ func Call(ctx context.Context, path, name string, body any, take func(item json.
 	if err := checkPeer(conn); err != nil {
 		return err
 	}
-	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
-	err = call(conn, name, body, take)
+	var heard atomic.Bool
+	defer context.AfterFunc(ctx, func() { leave(conn, context.Cause(ctx), heard.Load()) })()
+	err = call(conn, name, body, func(item json.RawMessage) error {
+		heard.Store(true)
+		return take(item)
+	})
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	return err
+}
+
+// leave tells the other end why nothing more is wanted, and has it come to its end.
+func leave(conn *net.UnixConn, cause error, heard bool) {
+	b, err := encode(line{End: &end{Error: cause.Error()}})
+	if err != nil || !heard {
+		_ = conn.Close() // which it notices
+		return
+	}
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	if _, err := conn.Write(b); err != nil {
+		_ = conn.Close()
+	}
 }
 
 func call(conn *net.UnixConn, name string, body any, take func(json.RawMessage) error) error {

@@ -12,7 +12,9 @@
 //	{"v":1,"end":{}}                                       all was told
 //	{"v":1,"end":{"code":2,"error":"…","hints":["…"]}}     it came to nothing
 //
-// A connection that breaks before the end says that the other side has gone. Members that
+// Who has asked and wants no more may say so in an end of its own, with the reason, and
+// waits for the other one. A connection that breaks before the end says that the other side
+// has gone. Members that
 // are not known are skipped, a request that is not known ends in an error: so both sides
 // may be of different versions. v changes when that does not suffice.
 package local

@@ -64,6 +64,13 @@ func TestCall(t *testing.T) {
 			<-ctx.Done()
 			return send("ended")
 		},
+		"leave": func(ctx context.Context, _ Request, send func(any) error) error {
+			if err := send("begun"); err != nil {
+				return err
+			}
+			<-ctx.Done()
+			return send(context.Cause(ctx).Error())
+		},
 	}, nil)
 	var got []string
 	take := func(item json.RawMessage) error { got = append(got, string(item)); return nil }
@@ -86,9 +93,22 @@ func TestCall(t *testing.T) {
 		t.Errorf("cancelled: %v", err)
 	}
 
+	// Who is heard when it leaves says why, and hears the rest.
+	why, cancelWhy := context.WithCancelCause(t.Context())
+	got = nil
+	err := Call(why, path, "leave", nil, func(item json.RawMessage) error {
+		if got = append(got, string(item)); len(got) == 1 {
+			cancelWhy(errors.New("tired"))
+		}
+		return nil
+	})
+	if err == nil || err.Error() != "tired" || strings.Join(got, " ") != `"begun" "tired"` {
+		t.Errorf("%v: %v", got, err)
+	}
+
 	// The end of the server is told.
 	got = nil
-	err := Call(t.Context(), path, "forever", nil, func(item json.RawMessage) error {
+	err = Call(t.Context(), path, "forever", nil, func(item json.RawMessage) error {
 		if got = append(got, string(item)); len(got) == 1 {
 			go stop()
 		}
@@ -97,6 +117,7 @@ func TestCall(t *testing.T) {
 	if err != nil || strings.Join(got, " ") != `"begun" "ended"` {
 		t.Errorf("%v: %v", got, err)
 	}
+	stop()
 	if err := Call(t.Context(), path, "count", 1, take); !errors.Is(err, ErrNobody) {
 		t.Errorf("afterwards: %v", err)
 	}

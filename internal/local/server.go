@@ -16,8 +16,9 @@ import (
 
 // Handler answers one request. What it gives send is told at once, as an item; an error of
 // send means that nobody listens any more. Its ctx ends with the connection, and with that
-// of [Server.Serve]: then there is little time left to tell the rest. An *[Error] is told
-// as it is.
+// of [Server.Serve]: then there is little time left to tell the rest. The cause is an *[Error]
+// with what the other end says, [ErrGone] when it says nothing, or that of Serve. An *[Error]
+// is told as it is.
 type Handler func(ctx context.Context, r Request, send func(item any) error) error
 
 // Server answers requests on a socket.
@@ -106,30 +107,40 @@ func (s *Server) serve(ctx context.Context, conn *net.UnixConn) {
 	}
 	out := &answers{conn: conn}
 	if err == nil {
-		err = s.answer(ctx, conn, r, out)
+		err = s.answer(ctx, conn, in, r, out)
 	}
 	s.log.Debug("local request", "request", r.Name, "error", err)
 	out.end(err)
 }
 
 // answer runs the handler of a request, until the other end hangs up.
-func (s *Server) answer(ctx context.Context, conn *net.UnixConn, r Request, out *answers) error {
+func (s *Server) answer(ctx context.Context, conn *net.UnixConn, in *bufio.Reader, r Request, out *answers) error {
 	h := s.handlers[r.Name]
 	if h == nil {
 		return &Error{Code: 2, Text: fmt.Sprintf("the running jetsend does not know the request %q: it is another version", r.Name)}
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	_ = conn.SetReadDeadline(time.Time{})
 	var watch sync.WaitGroup
-	watch.Go(func() {
-		_, _ = conn.Read(make([]byte, 1)) // nothing else is ever said: it hung up
-		cancel()
-	})
+	watch.Go(func() { cancel(lastWord(in)) })
 	err := h(ctx, r, out.item)
 	_ = conn.SetReadDeadline(time.Now()) // wakes the watch
 	watch.Wait()
 	return err
+}
+
+// lastWord waits for what the other end says last, if anything: nothing else is ever said.
+func lastWord(in *bufio.Reader) error {
+	b, err := readLine(in, MaxRequest)
+	if err != nil {
+		return ErrGone
+	}
+	l, err := parse(b)
+	if err != nil || l.End == nil || l.End.Error == "" {
+		return ErrGone
+	}
+	return &Error{Code: l.End.Code, Text: l.End.Error}
 }
 
 // answers writes to one connection, from one goroutine at a time.

@@ -98,7 +98,7 @@ type Config struct {
 	Quick bool
 	// State is told of every change of the connection, in order and from one
 	// goroutine. It must not block: nobody watches the connection meanwhile.
-	// It must not call Close. The first Up may come after Start has returned;
+	// It must not call Close. The first Up comes before Start has returned;
 	// the end of the session is told by Done only.
 	State func(State)
 

@@ -164,8 +164,14 @@ func (s *Session) Start(ctx context.Context) error {
 	s.mu.Lock()
 	if err == nil && !s.closing {
 		s.state, s.welcome = stateRunning, true
-		s.wg.Go(func() { s.supervise(st) })
+		told := make(chan struct{})
+		s.wg.Go(func() {
+			s.tell(State{Up: true, Fresh: true})
+			close(told)
+			s.supervise(st)
+		})
 		s.mu.Unlock()
+		<-told
 		return nil
 	}
 	s.mu.Unlock()

@@ -9,7 +9,6 @@ import (
 // supervise watches the stream and brings up another one after it, until the
 // session is closed or there is no use in going on.
 func (s *Session) supervise(st *stream) {
-	s.tell(State{Up: true, Fresh: true})
 	for {
 		up := time.Now()
 		err := s.watch(st)

@@ -14,6 +14,7 @@ import (
 	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/filename"
+	"jetsend/internal/jid"
 	"jetsend/internal/journal"
 	"jetsend/internal/set"
 )
@@ -37,6 +38,20 @@ func HeadOf(head event.Head, items int, a *journal.Argument) event.Head {
 	head.Transfer = journal.ArgumentID(head.Set, a.Number, items)
 	head.Name = clean.Text(a.Name)
 	return head
+}
+
+// HeadOfRow is what events call the transfer of a row, with a client of the contact.
+func HeadOfRow(row journal.Row, peer jid.JID) event.Head {
+	head := event.Head{Transfer: row.ID, Direction: event.Direction(row.Direction), Peer: peer.String(), Name: clean.Text(row.Name)}
+	if row.Source == journal.SourceSet {
+		head.Set = row.ID
+	}
+	return head
+}
+
+// KeyOf is the row in the journal of what events tell of.
+func KeyOf(h event.Head) journal.Key {
+	return journal.Key{ID: h.Transfer, Direction: journal.Direction(h.Direction)}
 }
 
 // Settled counts an entry of the argument, and reports one that has failed, and what people

@@ -23,6 +23,7 @@ import (
 	"jetsend/internal/omemo"
 	"jetsend/internal/policy"
 	"jetsend/internal/profile"
+	"jetsend/internal/tally"
 )
 
 // incoming is a session that a contact opened, for a file of theirs or for the
@@ -100,9 +101,9 @@ func (r *receiver) arrive(s *jingle.Session, t *terms) {
 // key is the transfer of what was admitted.
 func (in *incoming) key() journal.Key {
 	if in.up != nil {
-		return rowKey(in.up.head)
+		return tally.KeyOf(in.up.head)
 	}
-	return rowKey(in.head)
+	return tally.KeyOf(in.head)
 }
 
 // deciding runs a step of what is not decided yet.
@@ -169,7 +170,7 @@ func (in *incoming) fail(err error) exitcode.Code {
 		in.e.cfg.Report(event.FailedEarly{Direction: event.Receive, Peer: in.sess.Peer().String(), Code: int(f.Code), Reason: clean.Error(f), Hints: f.Hints})
 		return f.Code
 	}
-	row, lerr := in.e.journal.Load(context.Background(), rowKey(in.head))
+	row, lerr := in.e.journal.Load(context.Background(), tally.KeyOf(in.head))
 	resumable := lerr == nil && row.State == journal.Interrupted && row.HasKey(in.dev.IdentityKey)
 	over := failedWith(in.head, f, resumable)
 	over.Declined = fault.Of(err).Declined
@@ -203,8 +204,8 @@ func (in *incoming) decide(ctx context.Context) (done bool, err error) {
 	}
 	in.join(known)
 	if known.Released {
-		in.r.notify(rowKey(in.head), &notice{})    // another process may have brought it to its end
-		in.r.once.Missed(in.fileOf(), exitcode.OK) // it is here
+		in.r.notify(tally.KeyOf(in.head), &notice{}) // another process may have brought it to its end
+		in.r.once.Missed(in.fileOf(), exitcode.OK)   // it is here
 		return true, nil
 	}
 	resumed := in.goesOn(known)
@@ -260,7 +261,7 @@ func (in *incoming) known(ctx context.Context) (row journal.Row, err error) {
 	if in.clear.Form == dialect.FormPlaintext {
 		return row, nil
 	}
-	row, err = in.e.journal.Load(ctx, rowKey(in.head))
+	row, err = in.e.journal.Load(ctx, tally.KeyOf(in.head))
 	switch {
 	case errors.Is(err, journal.ErrUnknown):
 		spent, err := in.e.journal.Spent(ctx, in.head.Transfer, in.sess.Peer())
@@ -332,7 +333,7 @@ func (r *receiver) notify(key journal.Key, n *notice) bool {
 // row is the transfer as it is entered in the journal.
 func (in *incoming) row() journal.Row {
 	row := journal.Row{
-		Key:  rowKey(in.head),
+		Key:  tally.KeyOf(in.head),
 		Peer: in.sess.Peer().Bare(), Resource: in.sess.Peer().Resource(), Profile: in.seals(),
 		Name: in.file.Name, Description: clean.Text(in.file.Description), Size: in.file.Size, MTime: in.file.Date, Keys: [][]byte{in.dev.IdentityKey},
 		Source: journal.SourceOf(in.d.Sealed().Manifest()), Manifest: in.d.Sealed().Manifest(),

@@ -25,6 +25,7 @@ import (
 // core is what the transfers of an endpoint stand on: its account and device, its state,
 // and where events go. It knows no transfer.
 type core struct {
+	*common
 	cfg    Config
 	timing timing // fixed by Connect
 	log    *slog.Logger
@@ -38,15 +39,35 @@ type core struct {
 	ibb     *ibb.Manager
 	journal *journal.Journal
 
+	upkeep *upkeep.Upkeep
+	book   *tally.Book // the sets that have not ended
+	routes *route.Finder
+}
+
+// common is what a core shares with those that telling makes of it.
+type common struct {
 	announced atomic.Bool               // the first login is done
 	told      sync.Once                 // that we are online
 	back      atomic.Pointer[time.Time] // of the latest login after the first
-	upkeep    *upkeep.Upkeep
-	book      *tally.Book // the sets that have not ended
 	sending   stream.Rate
 	receiving stream.Rate
-	routes    *route.Finder
 	tasks     sync.WaitGroup
+}
+
+// report has what the core begins reported there.
+func (e *core) report(to func(event.Event)) {
+	e.book = tally.NewBook(event.Logged(e.log, to), func(key journal.Key) []journal.Argument { return e.rows().Arguments(key) })
+	e.cfg.Report = e.book.Report
+}
+
+// telling is the same core for what is reported elsewhere; nil: where everything is.
+func (e *core) telling(to func(event.Event)) *core {
+	if to == nil {
+		return e
+	}
+	other := *e
+	other.report(to)
+	return &other
 }
 
 // tellOnline reports that the account is online, once for all that a run does.

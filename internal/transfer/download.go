@@ -72,7 +72,7 @@ type download struct {
 
 // newDownload is the download of a row that exists.
 func newDownload(e *core, row journal.Row, from jid.JID, how keeping) *download {
-	head, name := headOf(row, from), ""
+	head, name := tally.HeadOfRow(row, from), ""
 	head.Name, name = called(row.Name)
 	return &download{
 		e: e, head: head, file: &jingle.File{Name: row.Name, Size: row.Size, Date: row.MTime}, name: name, how: how, begun: time.Now(),

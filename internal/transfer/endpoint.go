@@ -34,7 +34,6 @@ import (
 	"jetsend/internal/session"
 	"jetsend/internal/stanza"
 	"jetsend/internal/state"
-	"jetsend/internal/tally"
 	"jetsend/internal/upkeep"
 )
 
@@ -51,15 +50,17 @@ type Endpoint struct {
 
 // Connect logs in and announces the OMEMO device. ctx bounds the login only.
 func Connect(ctx context.Context, cfg Config) (*Endpoint, error) {
-	e := &Endpoint{core: core{cfg: cfg, log: cfg.Log, timing: timingOf(cfg.Quick)}}
+	e := &Endpoint{core: core{common: &common{}, cfg: cfg, log: cfg.Log, timing: timingOf(cfg.Quick)}}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
 	if e.cfg.Report == nil {
 		e.cfg.Report = func(event.Event) {}
 	}
-	e.book = tally.NewBook(event.Logged(e.log, e.cfg.Report), func(key journal.Key) []journal.Argument { return e.rows().Arguments(key) })
-	e.cfg.Report = e.book.Report
+	if e.cfg.Account == nil {
+		e.cfg.Account = func(c session.Config) Account { return session.New(c) }
+	}
+	e.report(e.cfg.Report)
 	if err := s5b.CheckProxies(e.cfg.S5B.Proxies); err != nil {
 		return nil, &fault.Failure{Code: exitcode.Config, Reason: "transports.s5b.proxies", Err: err}
 	}
@@ -136,7 +137,7 @@ func (e *Endpoint) assemble() {
 		c.Visible = e.visible
 	}
 	c.Priority = e.cfg.Priority
-	e.sess = e.newAccount(c)
+	e.sess = e.cfg.Account(c)
 	e.jingle = jingle.NewManager(jingle.Config{Port: e.sess, Self: e.sess.JID, Admit: e.admit, Log: e.log})
 	e.ibb = ibb.NewManager(ibb.Config{Port: e.sess, Admit: e.admitInband, Log: e.log})
 	e.routes = e.newFinder()
@@ -281,14 +282,6 @@ func (e *Endpoint) visible(from jid.JID) bool {
 func (e *Endpoint) admitInband(from jid.JID) *stanza.Error {
 	_, refused := e.admit(from, nil)
 	return refused
-}
-
-// newAccount makes the account of a configuration.
-func (e *core) newAccount(c session.Config) Account {
-	if e.cfg.Account != nil {
-		return e.cfg.Account(c)
-	}
-	return session.New(c)
 }
 
 // Session is the account online; nil where [Config].Account has made another one.

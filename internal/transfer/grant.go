@@ -14,6 +14,7 @@ import (
 	"jetsend/internal/journal"
 	"jetsend/internal/omemo"
 	"jetsend/internal/source"
+	"jetsend/internal/tally"
 )
 
 // serves reports whether requests of somebody are looked at. It is called on the
@@ -77,7 +78,7 @@ func (in *incoming) grant(ctx context.Context) (done bool, err error) {
 		}
 		return false, err
 	}
-	in.head = headOf(row, in.sess.Peer())
+	in.head = tally.HeadOfRow(row, in.sess.Peer())
 	in.talk.Head = in.head
 	in.up = &upload{
 		e: in.e, src: g.Sources[0], set: g.Set, row: handle, form: dialect.FormJetsend, begun: in.begun, head: in.head, accepted: true,

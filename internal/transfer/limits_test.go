@@ -18,7 +18,7 @@ import (
 // needed.
 func unconnected() *Endpoint {
 	e := &Endpoint{core: core{
-		timing: usual, log: slog.New(slog.DiscardHandler),
+		common: &common{}, timing: usual, log: slog.New(slog.DiscardHandler),
 		sess: session.New(session.Config{JID: jid.MustParse("juliet@jet.test"), Password: func(context.Context) (string, error) { return "", nil }}),
 	}}
 	e.upkeep = upkeep.New(e.sess, nil, e.log)

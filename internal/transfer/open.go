@@ -12,6 +12,7 @@ import (
 	"jetsend/internal/omemo"
 	"jetsend/internal/policy"
 	"jetsend/internal/profile"
+	"jetsend/internal/tally"
 )
 
 // seals reports whether the offer is made in our profile.
@@ -112,7 +113,7 @@ func (in *incoming) dropAbandoned(ctx context.Context) {
 		if !in.e.rows().Fail(row, fault.ErrAbandoned) {
 			continue
 		}
-		head := headOf(row, in.sess.Peer())
+		head := tally.HeadOfRow(row, in.sess.Peer())
 		if !in.r.notify(row.Key, &notice{head: head, err: fault.ErrAbandoned}) {
 			in.r.over(head, fault.ErrAbandoned)
 		}

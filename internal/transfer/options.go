@@ -105,6 +105,8 @@ type SendOptions struct {
 	ID string
 	// Reader reads the files together with other sends of this run; nil: alone.
 	Reader *together.Reader
+	// Report receives the events of this send in the place of that of the Config; nil: that does.
+	Report func(event.Event)
 }
 
 // RetryOptions bound how a run goes on by itself after an interruption.

@@ -13,6 +13,7 @@ import (
 	"jetsend/internal/journal"
 	"jetsend/internal/rows"
 	"jetsend/internal/source"
+	"jetsend/internal/tally"
 )
 
 // Resume goes on with interrupted transfers, one after the other, and returns nil
@@ -131,7 +132,7 @@ func (e *core) resumeReceive(ctx context.Context, row journal.Row, opt ResumeOpt
 	q := &asking{
 		e: e, life: ctx, row: row, opt: opt, wait: opt.Wait,
 		retry: opt.Retry.attempts(e.timing.retries, row.Durable),
-		head:  headOf(row, row.Peer),
+		head:  tally.HeadOfRow(row, row.Peer),
 	}
 	run(ctx, q)
 	return q.code

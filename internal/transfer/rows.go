@@ -7,28 +7,14 @@ import (
 	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
 	"jetsend/internal/fault"
-	"jetsend/internal/jid"
 	"jetsend/internal/journal"
 	"jetsend/internal/rows"
+	"jetsend/internal/tally"
 )
 
 // rows are what the journal has of our transfers.
 func (e *core) rows() rows.Rows {
 	return rows.Rows{Journal: e.journal, Discard: rows.Discard(e.cfg.StateDir, e.cfg.Session.JID), Log: e.log}
-}
-
-// rowKey is the row of a transfer in the journal.
-func rowKey(h event.Head) journal.Key {
-	return journal.Key{ID: h.Transfer, Direction: journal.Direction(h.Direction)}
-}
-
-// headOf is what events call the transfer of a row, with a client of the contact.
-func headOf(row journal.Row, peer jid.JID) event.Head {
-	head := event.Head{Transfer: row.ID, Direction: event.Direction(row.Direction), Peer: peer.String(), Name: clean.Text(row.Name)}
-	if row.Source == journal.SourceSet {
-		head.Set = row.ID
-	}
-	return head
 }
 
 // failedWith is the event for the end of a transfer without its file.
@@ -42,6 +28,6 @@ func (e *core) notResumed(row journal.Row, err error) exitcode.Code {
 		e.rows().Pause(row.Key)
 	}
 	f := fault.New(err, false)
-	e.cfg.Report(failedWith(headOf(row, row.Peer), f, row.State == journal.Interrupted))
+	e.cfg.Report(failedWith(tally.HeadOfRow(row, row.Peer), f, row.State == journal.Interrupted))
 	return f.Code
 }

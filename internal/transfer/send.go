@@ -32,6 +32,10 @@ const sendingAtOnce = 3
 // complete at the other end, else a *Failure. Every file gets exactly one
 // terminal event; a failure before that is not Reported.
 func (e *Endpoint) Send(ctx context.Context, opt SendOptions) error {
+	return e.telling(opt.Report).send(ctx, opt)
+}
+
+func (e *core) send(ctx context.Context, opt SendOptions) error {
 	if err := goods.CheckTexts(opt.Description, opt.Files); err != nil {
 		return err
 	}
@@ -86,7 +90,7 @@ func (e *core) sendAll(ctx context.Context, opt SendOptions, g *goods.Goods, pee
 	if code == exitcode.OK {
 		return nil
 	}
-	f := &NotBegunError{Failure: &fault.Failure{Code: code, Reason: "not every file was sent", Reported: true}}
+	f := &fault.NotBegunError{Failure: &fault.Failure{Code: code, Reason: "not every file was sent", Reported: true}}
 	for i, o := range all {
 		switch {
 		case o.late && o.set != nil:
@@ -108,17 +112,6 @@ func (opt SendOptions) transfer(number, of int) string {
 	}
 	return uuid.NewSHA1(uuid.MustParse(opt.ID), fmt.Append(nil, number)).String()
 }
-
-// NotBegunError is how a Send ended that was stopped before it had come to all of its
-// files.
-type NotBegunError struct {
-	*fault.Failure
-	// Sources are those of which no transfer exists that could be resumed.
-	Sources []source.Named
-}
-
-// Unwrap returns the failure.
-func (e *NotBegunError) Unwrap() error { return e.Failure }
 
 // offering is that of a file that has not begun.
 func (e *core) offering(opt SendOptions, src *source.Source, of *outset.Set) *offering {
@@ -242,7 +235,7 @@ func (e *core) chosen(ctx context.Context, opt SendOptions, sources []*source.So
 }
 
 // Ended is the *Failure that a run would end with because of err; nil for nil.
-func (e *Endpoint) Ended(ctx context.Context, err error) error {
+func (e *core) Ended(ctx context.Context, err error) error {
 	switch {
 	case err == nil:
 		return nil
