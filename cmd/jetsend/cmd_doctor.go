@@ -83,7 +83,7 @@ func runDoctor(cmd *cobra.Command, a *app, args []string) error {
 	if err := d.server(ctx, account); err != nil {
 		return d.end(ctx, err)
 	}
-	e, err := a.open(ctx, c, account, nil)
+	e, err := a.open(ctx, c, account, func(o *dialOptions) { o.ByPassword = true })
 	if err != nil {
 		return d.end(ctx, d.refused(ctx, err))
 	}

@@ -234,7 +234,7 @@ func (l *login) findPassword(ctx context.Context) (err error) {
 
 // publish logs in and publishes the device.
 func (l *login) publish(ctx context.Context) error {
-	e, err := l.open(ctx, l.config, l.chosen, func(o *dialOptions) { o.Login, o.Password = true, l.password })
+	e, err := l.open(ctx, l.config, l.chosen, func(o *dialOptions) { o.Login, o.ByPassword, o.Password = true, true, l.password })
 	if err != nil {
 		return err
 	}

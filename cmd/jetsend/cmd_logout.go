@@ -24,7 +24,8 @@ func newLogoutCommand(a *app) *cobra.Command {
 		GroupID: groupAccount,
 		Short:   "Take this machine's OMEMO device off the server",
 		Long: `Take this machine's OMEMO device off the account's device list and delete its
-keys from the server, so that nobody encrypts to it any more. The local state
+keys from the server, so that nobody encrypts to it any more. What the server has
+given this machine to log in without the password is given back. The local state
 stays: the next command that connects publishes the device again.
 
 --forget also deletes the local state: the OMEMO keys and everything known about

@@ -376,7 +376,7 @@ func runPassword(cmd *cobra.Command, a *app, generate bool) (err error) {
 	if l.password, err = a.newPassword(ctx, kept, generate); err != nil {
 		return err
 	}
-	e, err := a.open(ctx, l.config, l.chosen, func(o *dialOptions) { o.Password = old })
+	e, err := a.open(ctx, l.config, l.chosen, func(o *dialOptions) { o.ByPassword, o.Password = true, old })
 	if err != nil {
 		return err
 	}

@@ -122,6 +122,7 @@ type dialOptions struct {
 	Output     bool // of a Receiver: one file goes to standard output
 	Acquaint   bool // for Meet, Await and Redeem; a Receiver has them anyway
 	Login      bool // the user asked for an OMEMO device by `jetsend login`
+	ByPassword bool // it is the password that is looked at
 	Priority   int8
 	Transports config.Transports
 	KeepFor    time.Duration // interrupted transfers, after the last byte; 0: for ever

@@ -18,6 +18,7 @@ import (
 	"jetsend/internal/invite"
 	"jetsend/internal/jid"
 	"jetsend/internal/journal"
+	logins "jetsend/internal/login"
 	"jetsend/internal/omemo"
 	"jetsend/internal/outbox"
 	"jetsend/internal/route"
@@ -39,6 +40,8 @@ var quick bool
 // dial puts the account online.
 func dial(ctx context.Context, o dialOptions) (endpoint, error) {
 	var party *acquaint.Party
+	how := sessionConfig(o.Account, o.RootCAs, o.Password)
+	how.ByPassword = o.ByPassword
 	e, err := transfer.Connect(ctx, transfer.Config{
 		Prepare: func(e *transfer.Endpoint) (err error) {
 			if o.Receiver || o.Acquaint {
@@ -46,7 +49,7 @@ func dial(ctx context.Context, o dialOptions) (endpoint, error) {
 			}
 			return err
 		},
-		Session:  sessionConfig(o.Account, o.RootCAs, o.Password),
+		Session:  how,
 		StateDir: o.StateDir, Trust: trustMode(o.Trust), Receiver: o.Receiver, Priority: o.Priority,
 		S5B:          route.S5BConfig{ListenPorts: o.Transports.S5B.ListenPorts, Advertise: o.Transports.S5B.Advertise, Interfaces: o.Transports.S5B.Interfaces, Proxies: o.Transports.S5B.Proxies, STUN: o.Transports.STUN, PortMapping: o.Transports.S5B.PortMapping},
 		IBBBlockSize: o.Transports.IBB.BlockSize, Transports: o.Transports.Order, NoSets: o.Output,
@@ -55,7 +58,7 @@ func dial(ctx context.Context, o dialOptions) (endpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	return online{e, party}, nil
+	return online{e, party, how}, nil
 }
 
 // newParty is for who comes by invitations, and with one.
@@ -92,6 +95,15 @@ func trustMode(text string) omemo.TrustMode {
 type online struct {
 	*transfer.Endpoint
 	party *acquaint.Party // nil unless dialOptions say so
+	login session.Config
+}
+
+// Withdraw implements endpoint. What the server takes in the place of the password ends, too.
+func (o online) Withdraw(ctx context.Context) error {
+	if err := o.OMEMO().Withdraw(ctx, o.Session()); err != nil {
+		return err
+	}
+	return logins.Agents(ctx, o.State(), o.login, func(cfg session.Config) error { return session.Revoke(ctx, cfg) })
 }
 
 // Meet implements endpoint.
@@ -136,9 +148,6 @@ func (o online) Diagnose(ctx context.Context, opt transfer.SendOptions, found fu
 
 // Device implements endpoint.
 func (o online) Device() (uint32, string) { return o.OMEMO().DeviceID(), o.OMEMO().Fingerprint() }
-
-// Withdraw implements endpoint.
-func (o online) Withdraw(ctx context.Context) error { return o.OMEMO().Withdraw(ctx, o.Session()) }
 
 // ChangePassword implements endpoint.
 func (o online) ChangePassword(ctx context.Context, password string) error {

@@ -39,6 +39,8 @@ type Config struct {
 	// Tokens keeps what the server gives to a UserAgent in the place of the password
 	// (XEP-0484); nil asks for none.
 	Tokens Tokens
+	// ByPassword has the login prove the password, whatever token there is.
+	ByPassword bool
 	// Known keeps what was learnt of the server and of contacts' clients; nil keeps nothing.
 	Known Known
 	// Careful has the login ask for one thing at a time, as Session.Careful told after an

@@ -79,7 +79,9 @@ func (f *fake) start(t testing.TB) *fake {
 	if f.iterations == 0 {
 		f.iterations = minIterations
 	}
-	f.cert = theCA().issue(t, f.certName, f.certUntil)
+	if f.cert.Certificate == nil {
+		f.cert = theCA().issue(t, f.certName, f.certUntil)
+	}
 	f.stop = make(chan struct{})
 	var err error
 	if f.ln, err = net.Listen("tcp", net.JoinHostPort(cmp.Or(f.host, "127.0.0.1"), "0")); err != nil {

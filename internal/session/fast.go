@@ -100,7 +100,7 @@ func (s *Session) byToken(ctx context.Context, o offer, in *admission, cs *tls.C
 		s.log.Warn("token of the login", "error", err) // the password is as good
 		return "", nil, nil
 	}
-	if t != nil && o.takes(t, in.mech, cs) {
+	if t != nil && !s.cfg.ByPassword && o.takes(t, in.mech, cs) {
 		if x = t.exchange(s.cfg.JID.Local(), cs); x != nil {
 			in.mech, s.attempt.token = t.Login, true
 			in.add(xmltree.New(nsFAST, "fast"))
