@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"jetsend/internal/jid"
+	"jetsend/internal/xmltree"
 )
 
 // priority is a lane of the writer.
@@ -25,6 +26,7 @@ type binding struct {
 	mech    string // of the login
 	direct  bool   // the login was by direct TLS
 	ahead   bool   // the server knows approval in advance
+	version bool   // and versions of the roster
 	control chan []byte
 	bulk    chan []byte
 	closing <-chan struct{} // closed when the session is: nothing more is taken
@@ -44,6 +46,12 @@ func newBinding(closing <-chan struct{}) *binding {
 	}
 	b.ctx, b.fail = context.WithCancelCause(context.Background())
 	return b
+}
+
+// offers notes what the server can do for who is bound.
+func (b *binding) offers(features *xmltree.Element) {
+	b.ahead = features.Child(nsPreApproval, "sub") != nil
+	b.version = features.Child(nsRosterVersion, "ver") != nil
 }
 
 // lose ends b: every caller that waits for something of it is told why. It

@@ -161,8 +161,11 @@ func (s *Session) announce(ctx context.Context, st *stream, e *early) (err error
 			return err
 		}
 	}
-	_, err = e.roster.answer(ctx)
+	if _, err = e.roster.answer(ctx); err == nil {
+		s.keepRoster(ctx, st.b.version)
+	}
 	if refused := (*stanza.Error)(nil); errors.As(err, &refused) {
+		s.roster.refuse(nil)
 		s.log.Debug("no roster", "error", err) // an account may have none
 		return nil
 	}

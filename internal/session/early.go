@@ -30,10 +30,10 @@ type early struct {
 }
 
 // early prepares them. Nothing is sent yet.
-func (s *Session) early() *early {
+func (s *Session) early(ctx context.Context) *early {
 	e := &early{id: newID()}
 	s.roster.awaited.Store(&e.id)
-	e.stanzas = append(e.stanzas, newIQ(jid.JID{}, stanza.Get, e.id, s.rosterRequest()))
+	e.stanzas = append(e.stanzas, newIQ(jid.JID{}, stanza.Get, e.id, s.rosterRequest(ctx)))
 	s.mu.Lock()
 	e.presence = !s.cfg.Hidden || s.visible
 	s.mu.Unlock()
@@ -53,8 +53,8 @@ func (e *early) expect(s *Session, b *binding) (err error) {
 // bindEarly opens the stream of who is logged in and asks in the same breath for a
 // resource and what comes after it. That servers bind is not asked: RFC 6120 has them do
 // so. What they do beside that is in the features, which come with the answer.
-func (s *Session) bindEarly(t *transport, mech string) (*negotiated, error) {
-	e, id := s.early(), newID()
+func (s *Session) bindEarly(ctx context.Context, t *transport, mech string) (*negotiated, error) {
+	e, id := s.early(ctx), newID()
 	s.attempt.hurried = true
 	t.answerWithin(s.answerMax)
 	req := newIQ(jid.JID{}, stanza.Set, id, bindRequest(s.cfg.Resource))

@@ -43,7 +43,9 @@ type fake struct {
 	legacy     bool // insist on the session of RFC 3921
 	// preApproval tells that the server takes approvals before the request.
 	preApproval bool
-	silentAt    string // the step at which nothing more is said
+	// rosterVersion tells that the server knows versions of the roster.
+	rosterVersion bool
+	silentAt      string // the step at which nothing more is said
 	// script replaces a step; true means that the connection is done with.
 	script map[string]func(*fakeConn) bool
 	// session runs after the initial presence; its end closes the connection.
@@ -333,6 +335,9 @@ func (f *fake) bindFeatures() string {
 	}
 	if f.preApproval {
 		s += "<sub xmlns='" + nsPreApproval + "'/>"
+	}
+	if f.rosterVersion {
+		s += "<ver xmlns='" + nsRosterVersion + "'/>"
 	}
 	if f.sm != nil {
 		s += "<sm xmlns='" + nsSM + "'/>"

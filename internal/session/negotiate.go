@@ -279,7 +279,7 @@ func (s *Session) login(ctx context.Context, t *transport, features *xmltree.Ele
 		return s.admitted(ctx, t, in, prev)
 	}
 	if !s.careful && (prev == nil || !prev.sm.resumable()) {
-		return s.bindEarly(t, in.mech)
+		return s.bindEarly(ctx, t, in.mech)
 	}
 	if _, err := t.StartStream(); err != nil {
 		return nil, err
@@ -315,7 +315,8 @@ func (s *Session) bindOrResume(t *transport, features *xmltree.Element, mech str
 // management.
 func (s *Session) settle(t *transport, features *xmltree.Element, mech string, full jid.JID) (*negotiated, error) {
 	b := newBinding(s.ctx.Done())
-	b.full, b.mech, b.ahead = full, mech, features.Child(nsPreApproval, "sub") != nil
+	b.full, b.mech = full, mech
+	b.offers(features)
 	if err := s.enable(t, features, b); err != nil {
 		return nil, fmt.Errorf("enable stream management: %w", err)
 	}

@@ -38,6 +38,8 @@ type roster struct {
 	loaded bool
 	items  map[jid.JID]RosterItem
 	err    error // why it could not be taken
+
+	version version
 }
 
 // awaits reports whether an iq of that id answers our request for the list.
@@ -50,7 +52,7 @@ func (r *roster) awaits(id string) bool {
 func (r *roster) refuse(why error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.err = why
+	r.err, r.items, r.version.have = why, nil, ""
 }
 
 func (r *roster) has(bare jid.JID) bool {
@@ -60,11 +62,16 @@ func (r *roster) has(bare jid.JID) bool {
 	return ok
 }
 
-// set takes a whole list.
+// set takes a whole list or, when nothing is answered, the one that we said we have.
 func (r *roster) set(query *xmltree.Element) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.items, r.loaded, r.err = map[jid.JID]RosterItem{}, true, nil
+	r.loaded, r.err = true, nil
+	if query == nil && r.version.have != "" {
+		return
+	}
+	r.items = map[jid.JID]RosterItem{}
+	r.version.is(query.Attr("ver"))
 	for _, el := range query.All(nsRoster, "item") {
 		r.take(el)
 	}
@@ -104,6 +111,7 @@ func (s *Session) rosterPush(_ context.Context, iq stanza.IQ) (*xmltree.Element,
 	for _, el := range iq.Payload.All(nsRoster, "item") {
 		s.roster.take(el)
 	}
+	s.roster.version.is(iq.Payload.Attr("ver"))
 	return nil, nil
 }
 
@@ -112,10 +120,9 @@ func (s *Session) rosterPush(_ context.Context, iq stanza.IQ) (*xmltree.Element,
 func (s *Session) beginRoster(ctx context.Context) (*wait, error) {
 	id := newID()
 	s.roster.awaited.Store(&id)
-	return s.beginAs(ctx, id, jid.JID{}, stanza.Get, s.rosterRequest(), s.roster.set)
+	return s.beginAs(ctx, id, jid.JID{}, stanza.Get, s.rosterRequest(ctx), s.roster.set)
 }
 
-func (s *Session) rosterRequest() *xmltree.Element { return xmltree.New(nsRoster, "query") }
 
 // RosterError says why the account's list of contacts is not known although the server
 // has answered, as when it is longer than maxRoster; nil when it is known, or when the

@@ -181,7 +181,7 @@ func (s *Session) authenticate(ctx context.Context, t *transport, features *xmlt
 			return nil, err
 		}
 	}
-	s.along(o, in, prev)
+	s.along(ctx, o, in, prev)
 	s.log.Debug("authenticating", "mechanism", name, "binding", string(cb.Type), "sasl2", o.space == nsSASL2)
 	in.success, err = s.runSASL(t, in, name, x)
 	return in, err

@@ -96,7 +96,7 @@ func (o offer) rank() int {
 
 // along adds to what is asked for with the login. Carbons are not: copies of what others
 // write to this account are nothing that a file needs.
-func (s *Session) along(o offer, in *admission, prev *binding) {
+func (s *Session) along(ctx context.Context, o offer, in *admission, prev *binding) {
 	if o.space != nsSASL2 {
 		return
 	}
@@ -114,13 +114,13 @@ func (s *Session) along(o offer, in *admission, prev *binding) {
 		}
 	}
 	if o.inline.bind {
-		s.bindAlong(in)
+		s.bindAlong(ctx, in)
 	}
 }
 
 // bindAlong asks for a resource with the login and, unless a stream may be resumed in its
 // place, for what comes after that.
-func (s *Session) bindAlong(in *admission) {
+func (s *Session) bindAlong(ctx context.Context, in *admission) {
 	bind := xmltree.New(nsBind2, "bind")
 	if s.cfg.Resource != "" { // what the server adds makes it one like OtherResource says
 		bind.Add(xmltree.New(nsBind2, "tag").SetText(s.cfg.Resource + OtherResource))
@@ -133,7 +133,7 @@ func (s *Session) bindAlong(in *admission) {
 		s.attempt.hurried = true
 	}
 	if !in.asked(nsSM) && !s.careful {
-		in.early = s.early()
+		in.early = s.early(ctx)
 		s.attempt.hurried = true
 	}
 	in.add(bind)
@@ -200,7 +200,7 @@ func (s *Session) boundAlong(t *transport, in *admission, full jid.JID, bound *x
 	if err != nil {
 		return nil, err
 	}
-	b.ahead = features.Child(nsPreApproval, "sub") != nil
+	b.offers(features)
 	if !managed {
 		if err := s.enable(t, features, b); err != nil {
 			return nil, fmt.Errorf("enable stream management: %w", err)

@@ -203,6 +203,7 @@ func (s *Session) end(err error) {
 	s.mu.Unlock()
 	if b != nil {
 		b.lose(lost(err))
+		s.keepRoster(context.WithoutCancel(s.ctx), b.version)
 	}
 	s.cancel()
 	close(s.done)
