@@ -2,9 +2,12 @@ package session
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"net"
 	"sync"
 	"testing"
+	"time"
 )
 
 // turns counts how often a client speaks after it has listened.
@@ -43,14 +46,22 @@ func TestFlights(t *testing.T) {
 		want int
 	}{
 		"RFC 6120": {&fake{direct: true}, 6},
-		"SASL2":    {(&fake{direct: true}).modern(&sasl2{inline: inlineAll, success: boundAll}), 5},
+		"token": {(&fake{direct: true}).modern(&sasl2{
+			inline: inlineFAST("HT-SHA-256-NONE"), success: boundAll + givenToken("two"), token: "one",
+		}), 4},
+		"SASL2": {(&fake{direct: true}).modern(&sasl2{inline: inlineAll, success: boundAll}), 5},
 	} {
 		t.Run(name, func(t *testing.T) {
 			// The presence is kept back: it may go out with the request for the roster or after.
 			c.f.script = withRoster(c.f.script)
 			count := &turns{}
-			c.f.start(t).online(t, func(s *Session) {
-				s.cfg.Hidden = true
+			c.f.start(t)
+			kept := &memory{t: &Token{
+				Secret: "one", Mechanism: "HT-SHA-256-NONE", Expires: time.Now().Add(time.Hour), Login: "SCRAM-SHA-256", TLS: tls.VersionTLS13,
+				Server: serverKey(&tls.ConnectionState{PeerCertificates: []*x509.Certificate{(&fakeConn{f: c.f}).leaf()}}),
+			}}
+			c.f.online(t, func(s *Session) {
+				s.cfg.Hidden, s.cfg.UserAgent, s.cfg.Tokens = true, agentID, kept
 				dial := s.dial
 				s.dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 					conn, err := dial(ctx, network, address)
