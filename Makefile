@@ -57,6 +57,9 @@ export GOFLAGS += -buildvcs=$(shell git rev-parse HEAD >/dev/null 2>&1 && echo t
 
 .NOTPARALLEL:
 .DEFAULT_GOAL = build
+# The modules of Prosody's community, for logins by SASL2.
+SASL2 = /usr/lib/prosody/modules/mod_sasl2
+
 .PHONY: build test check unit rest race flakes fuzz lint demo interop nat windows bench torture soak simulate simulate-faults mutations install uninstall deb dist dist-check platforms portable arches clean help
 
 build: ## build the static binary bin/jetsend
@@ -70,21 +73,25 @@ check: ## formatting, go.mod
 
 unit: ## unit, script and end-to-end tests (TESTFLAGS=-short for less)
 	@scripts/need prosody prosody
+	@scripts/need $(SASL2) prosody-modules
 	$(UNIT) ./...
 
 rest: ## the tests that race leaves out, and those of the commands
 	@scripts/need prosody prosody
+	@scripts/need $(SASL2) prosody-modules
 	@for p in ip:iproute2 nft:nftables miniupnpd:miniupnpd-nftables turnserver:coturn; do \
 		scripts/need $${p%:*} $${p#*:} || echo "the test of homes behind routers is skipped without it" >&2; done
 	@GO='$(GO)' scripts/in-memory scripts/rest $(TESTFLAGS)
 
 race: ## unit tests under the race detector, the thousand rounds among them
 	@scripts/need prosody prosody
+	@scripts/need $(SASL2) prosody-modules
 	@scripts/need gcc gcc libc6-dev
 	@GO='$(GO)' RACEFLAGS='$(RACEFLAGS)' scripts/in-memory scripts/race
 
 flakes: ## the tests of FLAKES=PACKAGES again and again, under the race detector beside a load
 	@scripts/need prosody prosody
+	@scripts/need $(SASL2) prosody-modules
 	@scripts/need gcc gcc libc6-dev
 	@GO='$(GO)' RACEFLAGS='$(RACEFLAGS)' scripts/in-memory scripts/flakes $(FLAKES_MINUTES) $(FLAKES)
 
@@ -115,6 +122,7 @@ windows: ## the jetsend of Windows, run by Wine, against the one of this machine
 
 bench: build ## speed of the cipher; a large file beside scp; what sets must reach
 	@scripts/need prosody prosody
+	@scripts/need $(SASL2) prosody-modules
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/crypto
 	@$(GO) build -o bin/bench ./internal/xmpptest/bench
 	@bin/bench -program bin/jetsend -size $(BENCH_SIZE) -runs $(BENCH_RUNS) -entries $(BENCH_ENTRIES)
@@ -131,6 +139,7 @@ torture: build ## interrupt and resume transfers in every way (TORTUREFLAGS=-see
 
 soak: build ## two daemons under load, with faults, for SOAK_MINUTES
 	@scripts/need prosody prosody
+	@scripts/need $(SASL2) prosody-modules
 	@$(GO) build -o bin/soak ./internal/xmpptest/soak
 	@bin/soak -program bin/jetsend -minutes $(SOAK_MINUTES) $(SOAKFLAGS)
 

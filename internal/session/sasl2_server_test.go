@@ -2,8 +2,6 @@ package session
 
 import (
 	"context"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -17,10 +15,10 @@ import (
 // sasl2Server starts a Prosody with XEP-0388.
 func sasl2Server(t *testing.T, o xmpptest.Options) *xmpptest.Server {
 	t.Helper()
-	if _, err := os.Stat(filepath.Join(xmpptest.CommunityModules, "mod_sasl2")); testing.Short() || err != nil {
-		t.Skip("needs Prosody and Debian's prosody-modules")
+	if testing.Short() {
+		t.Skip("needs Prosody")
 	}
-	o.NoProxy, o.SASL2, o.Mutual = true, true, true
+	o.Software, o.NoProxy, o.Mutual = xmpptest.ProsodySASL2, true, true
 	o.Accounts = []xmpptest.Account{{User: "romeo", Password: "pw"}, {User: "juliet", Password: "pw"}}
 	return xmpptest.Start(t, o)
 }
@@ -136,7 +134,7 @@ func TestServerFAST(t *testing.T) {
 // TestServerMute: a server that does not answer when asked for everything at once is asked
 // for one thing at a time, and that is remembered.
 func TestServerMute(t *testing.T) {
-	srv := sasl2Server(t, xmpptest.Options{SASL2Mute: true})
+	srv := sasl2Server(t, xmpptest.Options{Mute: true})
 	s, _ := resident(t, srv, "juliet", srv.Addr, func(s *Session) { s.answerMax = time.Second })
 	if !s.Careful() || !s.Management().Enabled {
 		t.Error(s.Careful(), s.Management())

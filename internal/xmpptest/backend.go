@@ -13,6 +13,9 @@ type Software string
 const (
 	Prosody  Software = "prosody" // also what the zero value stands for
 	Ejabberd Software = "ejabberd"
+	// ProsodySASL2 is Prosody that offers XEP-0388 with Bind 2 and FAST, by the community's
+	// modules, which have to be there ([ErrNoModules]).
+	ProsodySASL2 Software = "prosody-sasl2"
 )
 
 // backend is what a [Server] has to know about its program. Its calls come one

@@ -45,10 +45,9 @@ type Options struct {
 	// DisabledModules are Prosody modules that shall not be loaded: "pep",
 	// "smacks". On other software their equals are left out.
 	DisabledModules []string
-	// SASL2 has Prosody offer XEP-0388 with Bind 2 and FAST, by the community's modules, which
-	// have to be there ([CommunityModules]). SASL2Mute adds mod_sasl2_sm: Prosody 0.12 lacks
-	// what it calls, and a login that asks for stream management gets no answer.
-	SASL2, SASL2Mute bool
+	// Mute adds mod_sasl2_sm to [ProsodySASL2]: Prosody 0.12 lacks what it calls, and a login
+	// that asks for stream management gets no answer.
+	Mute bool
 	// Debug makes the server log at debug level.
 	Debug bool
 	// Extra is Lua that goes to the end of the global section of Prosody's
@@ -129,11 +128,14 @@ func prosodyConfig(dir string, e endpoints, o Options) string {
 	set("run_as_root", "true") // a private directory, loopback only, no service
 	set("pidfile", luaString(dir+"/prosody.pid"))
 	set("data_path", luaString(dir+"/data"))
-	if o.SASL2 {
-		set("plugin_paths", luaList(dir+"/modules", CommunityModules))
-	} else {
-		set("plugin_paths", luaList(dir+"/modules"))
+	paths, enabled := []string{dir + "/modules"}, slices.Clone(modules)
+	if o.Software == ProsodySASL2 {
+		paths, enabled = append(paths, communityModules), append(enabled, "sslinfo", "sasl2", "sasl2_bind2", "sasl2_fast")
 	}
+	if o.Mute {
+		enabled = append(enabled, "sasl2_sm")
+	}
+	set("plugin_paths", luaList(paths...))
 	set("log", "{ "+level+" = "+luaString(dir+"/prosody.log")+" }")
 	set("certificates", luaString(dir+"/tls"))
 	set("interfaces", luaList("127.0.0.1"))
@@ -151,13 +153,6 @@ func prosodyConfig(dir string, e endpoints, o Options) string {
 	// A stop waits this long, and a second, for clients that do not say goodbye.
 	set("c2s_close_timeout", "1")
 	set("authentication", luaString("internal_plain"))
-	enabled := slices.Clone(modules)
-	if o.SASL2 {
-		enabled = append(enabled, "sslinfo", "sasl2", "sasl2_bind2", "sasl2_fast")
-	}
-	if o.SASL2Mute {
-		enabled = append(enabled, "sasl2_sm")
-	}
 	set("allow_registration", fmt.Sprint(o.Registration))
 	if o.Registration {
 		enabled = append(enabled, "user_account_management", "register_ibr", "invites", "invites_register")

@@ -2,6 +2,7 @@ package xmpptest
 
 import (
 	"context"
+	"errors"
 	_ "embed" // the server module
 	"fmt"
 	"maps"
@@ -26,8 +27,12 @@ const (
 //go:embed prosodymod/mod_jet_harness.lua
 var harnessModule []byte
 
-// CommunityModules is where Debian's prosody-modules are.
-const CommunityModules = "/usr/lib/prosody/modules"
+// communityModules is where Debian's prosody-modules are.
+const communityModules = "/usr/lib/prosody/modules"
+
+// ErrNoModules is returned for [ProsodySASL2] where they are not installed. Use errors.Is;
+// its text says what to install.
+var ErrNoModules = errors.New("the modules of Prosody's community are not installed; run: apt-get install -y --no-install-recommends prosody-modules")
 
 // sslinfoModule gives Debian's mod_sasl2 what it expects of a later Prosody.
 //

@@ -106,10 +106,15 @@ func newBackend(dir string, o Options) (backend, error) {
 	switch o.Software {
 	case "", Prosody:
 		return newProsody(dir, o.domain())
+	case ProsodySASL2:
+		if _, err := os.Stat(filepath.Join(communityModules, "mod_sasl2")); err != nil {
+			return nil, fmt.Errorf("%w (%w)", ErrNoModules, err)
+		}
+		return newProsody(dir, o.domain())
 	case Ejabberd:
 		return newEjabberd(dir, o.domain())
 	}
-	return nil, fmt.Errorf("no server software %q: want %s or %s", o.Software, Prosody, Ejabberd)
+	return nil, fmt.Errorf("no server software %q: want %s, %s or %s", o.Software, Prosody, ProsodySASL2, Ejabberd)
 }
 
 // prepare writes everything but the configuration.

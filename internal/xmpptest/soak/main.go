@@ -35,7 +35,7 @@ func main() {
 	var minutes float64
 	flag.StringVar(&o.program, "program", "bin/jetsend", "the jetsend to soak")
 	flag.StringVar(&o.dir, "dir", "", "directory to work in; empty: the temporary directory")
-	flag.StringVar(&o.server, "server", "prosody", "server software: prosody or ejabberd")
+	flag.StringVar(&o.server, "server", "prosody", "server software: prosody, prosody-sasl2 or ejabberd")
 	flag.Float64Var(&minutes, "minutes", 2, "how long")
 	flag.Uint64Var(&o.seed, "seed", 0, "seed of the sizes and faults; 0: from the clock")
 	flag.Int64Var(&o.maxSize, "max-size", 16<<20, "largest file, in bytes")
