@@ -112,6 +112,7 @@ demo: build ## a transfer between two accounts of a private server
 interop: build ## against real clients: Dino, Libervia and Gajim, on Prosody and on ejabberd
 	$(GO) run ./internal/interop -install $(INTEROPFLAGS)
 	JETSEND_TEST_SERVER=ejabberd $(GO) test -count=1 -run TestOnline ./cmd/jetsend
+	JETSEND_TEST_SERVER=prosody-sasl2 $(GO) test -count=1 -run TestOnline ./cmd/jetsend
 	JETSEND_TEST_SERVER=ejabberd $(GO) test -count=1 ./internal/transfer
 
 nat: build ## two homes behind routers, every pair, in network namespaces

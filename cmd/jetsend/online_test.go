@@ -500,7 +500,9 @@ func onlineCondition(name string) (bool, error) {
 		return os.Getenv(longVariable) != "", nil
 	}
 	switch s := xmpptest.Software(name); s {
-	case xmpptest.Prosody, xmpptest.Ejabberd:
+	case xmpptest.Prosody:
+		return serverSoftware() != xmpptest.Ejabberd, nil
+	case xmpptest.ProsodySASL2, xmpptest.Ejabberd:
 		return s == serverSoftware(), nil
 	}
 	return false, fmt.Errorf("no condition %q", name)

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,7 +58,7 @@ func (s *Session) bindEarly(ctx context.Context, t *transport, mech string) (*ne
 	e, id := s.early(ctx), newID()
 	s.attempt.hurried = true
 	t.answerWithin(s.answerMax)
-	req := newIQ(jid.JID{}, stanza.Set, id, bindRequest(s.cfg.Resource))
+	req := newIQ(jid.JID{}, stanza.Set, id, bindRequest(cmp.Or(s.given, s.cfg.Resource)))
 	if _, err := t.startStream(s.text(append([]*xmltree.Element{req}, e.stanzas...)...)); err != nil {
 		return nil, err
 	}
@@ -93,6 +94,12 @@ func needsSession(features *xmltree.Element) bool {
 	return f != nil && f.Child("", "optional") == nil
 }
 
+func (s *Session) setCareful(on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.careful = on
+}
+
 // lessHaste reports whether a login that failed for err is to be tried once more, without
 // what this server may not have put up with: first of all without a token, and then with
 // one thing at a time. A login that was refused, and a server that is not who it should
@@ -106,9 +113,7 @@ func (s *Session) lessHaste(ctx context.Context, err error) bool {
 	case s.attempt.token && refused:
 		s.tokenless = true
 	case s.attempt.hurried && !refused && (auth != nil || !permanent(err)):
-		s.mu.Lock()
-		s.careful = true
-		s.mu.Unlock()
+		s.setCareful(true)
 	default:
 		return false
 	}

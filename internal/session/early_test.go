@@ -65,6 +65,19 @@ func TestEarly(t *testing.T) {
 	}
 }
 
+// TestEarlyGone: a server that goes away in the middle of a login has not complained of haste.
+func TestEarlyGone(t *testing.T) {
+	f := (&fake{}).patient(func(*fakeConn) {})
+	honest := f.script["restart"]
+	f.script["restart"] = func(c *fakeConn) bool { return c.n > 0 || honest(c) }
+	s := New(f.start(t).config())
+	err := s.Start(testContext(t))
+	closeSession(t, s)
+	if err == nil || s.Careful() || f.connections() != 2 {
+		t.Error(err, s.Careful(), f.connections())
+	}
+}
+
 // TestEarlyRefused: who is refused, or sent on, is not tried again with less haste.
 func TestEarlyRefused(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -33,6 +34,7 @@ type negotiated struct {
 // binding of the resource, or the resumption of prev. The transport is the
 // caller's when there is no error, and gone when there is one.
 func (s *Session) negotiate(ctx context.Context, prev *binding) (*negotiated, error) {
+	careful := s.careful
 	for redirects := 0; ; {
 		s.attempt = attempt{}
 		n, err := s.negotiateOnce(ctx, prev)
@@ -43,6 +45,7 @@ func (s *Session) negotiate(ctx context.Context, prev *binding) (*negotiated, er
 		case redirects < maxRedirects && s.redirected(err):
 			redirects++
 		default:
+			s.setCareful(careful) // haste was not what it failed for
 			return nil, err
 		}
 	}
@@ -323,11 +326,12 @@ func (s *Session) settle(t *transport, features *xmltree.Element, mech string, f
 	return &negotiated{t: t, b: b}, nil
 }
 
-// bind asks for the resource of the configuration. Where a server refuses one that is
+// bind asks for the resource of the configuration, or for what the server has made of it
+// before, so that contacts find us where we were. Where a server refuses one that is
 // in use (RFC 6120 section 7.7.2.2), as that of a process that was killed is until the
 // server has noticed, another one is taken, which begins like it.
 func (s *Session) bind(t *transport) (jid.JID, error) {
-	full, err := s.bindAs(t, s.cfg.Resource)
+	full, err := s.bindAs(t, cmp.Or(s.given, s.cfg.Resource))
 	var refused *stanza.Error
 	if s.cfg.Resource == "" || !errors.As(err, &refused) || refused.Condition != stanza.Conflict {
 		return full, err

@@ -181,7 +181,7 @@ func (s *Session) admitted(ctx context.Context, t *transport, in *admission, pre
 // boundAlong makes the binding of a resource that was bound with the login.
 func (s *Session) boundAlong(t *transport, in *admission, full jid.JID, bound *xmltree.Element) (*negotiated, error) {
 	b := newBinding(s.ctx.Done())
-	b.mech, b.full = in.mech, full
+	b.mech, b.full, s.given = in.mech, full, full.Resource()
 	el := bound.Child(nsSM, "enabled")
 	managed := el != nil && in.manage
 	if managed {

@@ -58,6 +58,7 @@ type Session struct {
 	welcome     bool             // a login has succeeded; used by the negotiation only
 	next        *target          // where the server has sent us; used by the negotiation only
 	attempt     attempt          // used by the negotiation only
+	given       string           // the resource that the server made of ours; used by the negotiation only
 	tokenless   bool             // a token was refused; used by the negotiation only
 	answerMax   time.Duration    // see earlyTimeout; shorter in tests
 
