@@ -110,6 +110,7 @@ demo: build ## a transfer between two accounts of a private server
 	@bin/demo -program bin/jetsend
 
 interop: build ## against real clients: Dino, Libervia and Gajim, on Prosody and on ejabberd
+	@scripts/need $(SASL2) prosody-modules
 	$(GO) run ./internal/interop -install $(INTEROPFLAGS)
 	JETSEND_TEST_SERVER=ejabberd $(GO) test -count=1 -run TestOnline ./cmd/jetsend
 	JETSEND_TEST_SERVER=prosody-sasl2 $(GO) test -count=1 -run TestOnline ./cmd/jetsend

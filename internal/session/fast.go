@@ -203,20 +203,20 @@ func Revoke(ctx context.Context, cfg Config) error {
 	if s.err0 != nil {
 		return s.err0
 	}
+	token, err := s.cfg.Tokens.Take(ctx)
+	if err != nil || token == nil {
+		return err
+	}
 	t, features, err := s.reach(ctx, nil)
 	if err != nil {
-		return err
+		return fmt.Errorf("give back what logs in without the password: %w", err)
 	}
 	defer t.hangUp()
 	defer context.AfterFunc(ctx, func() { _ = t.abort() })()
 	o, cs := ways(features), t.tls.ConnectionState()
-	token, err := s.cfg.Tokens.Take(ctx)
-	if err != nil || token == nil || !o.takes(token, token.Login, &cs) {
-		return err // what the server no longer takes needs no end
-	}
 	x := token.exchange(s.cfg.JID.Local(), &cs)
-	if x == nil {
-		return nil
+	if x == nil || !o.takes(token, token.Login, &cs) {
+		return nil // what the server no longer takes needs no end
 	}
 	in := &admission{space: o.space}
 	in.add(xmltree.New(nsSASL2, "user-agent").Set("id", s.cfg.UserAgent))
