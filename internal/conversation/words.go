@@ -194,6 +194,7 @@ func (c *Conversation) Answer(routes *route.Finder, paths route.Options, s profi
 		}
 		c.ReportAccepted(s.Offset)
 		accepting()
+		c.Route.Ahead()
 		return c.Session.Accept(ctx, accepted)
 	})
 }

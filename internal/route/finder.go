@@ -120,7 +120,8 @@ type Peer struct {
 	// Reports says that it always reports on our candidates, however slow its path, so
 	// that its silence means nothing.
 	Reports bool
-	// Jetsend says that it is one, which has room for many in-band blocks on the way.
+	// Jetsend says that it is one, which has room for many in-band blocks on the way, and
+	// listens as soon as it has offered.
 	Jetsend bool
 	// Punch is where it says that it can be met, when it offers; nil for nowhere.
 	Punch *Punch

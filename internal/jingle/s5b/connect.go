@@ -74,7 +74,7 @@ type run struct {
 // transport element (of its session-initiate or session-accept), infos are
 // those of its transport-infos, and send sends one of ours and returns when it
 // is acknowledged. It is to be called once, and only after the session was
-// accepted, by whichever side.
+// accepted, by whichever side; [Negotiation.Ahead] may have begun to dial.
 //
 // At most ten candidates are dialled, never a multicast, broadcast or
 // unspecified address, a loopback or link-local one only with
@@ -126,7 +126,7 @@ func (n *Negotiation) connect(ctx context.Context, remote *xmltree.Element, info
 	r := &run{
 		n: n, send: send, sent: make(chan error, 1), reported: make(chan struct{}), begun: now, trickle: now.Add(n.timing.trickle),
 	}
-	r.d = newDialler(n, t.DstAddr)
+	r.d = n.dialler(t.DstAddr)
 	r.d.punch(n.middle)
 	looping, cancel := context.WithCancel(ctx)
 	if n.middle != nil && !n.initiator {
@@ -145,6 +145,37 @@ func (n *Negotiation) connect(ctx context.Context, remote *xmltree.Element, info
 		r.awaitAck(ctx)
 	}
 	return c, err
+}
+
+// Ahead begins to dial the best candidates of remote, what [Negotiation.Connect] will be
+// given: a responder knows them since the offer, and need not wait until its accept is
+// acknowledged. Nothing is reported before Connect. It is to be called once, right before
+// the accept is sent, and only for a peer that listens since its offer.
+func (n *Negotiation) Ahead(remote *xmltree.Element) {
+	t, err := n.parse(remote)
+	if err != nil {
+		return // which Connect says
+	}
+	d := newDialler(n, t.DstAddr)
+	d.add(t.Candidates)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.used || n.shut || n.ahead != nil {
+		d.stop()
+		return
+	}
+	n.ahead = d
+	d.start(time.Now())
+}
+
+// dialler returns the one that was begun ahead, or a new one.
+func (n *Negotiation) dialler(dstaddr string) *dialler {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.ahead == nil {
+		n.ahead = newDialler(n, dstaddr)
+	}
+	return n.ahead
 }
 
 // parse reads a transport element of the peer, which must be of this stream.

@@ -158,6 +158,8 @@ type Negotiation struct {
 	mu   sync.Mutex
 	used bool // Connect was called
 	shut bool // Close was called
+	// ahead has the peer's candidates; nil before they are dialled.
+	ahead *dialler
 }
 
 // offered is a candidate of ours and the listener behind it.
@@ -343,8 +345,12 @@ func (n *Negotiation) transport(children ...*xmltree.Element) *xmltree.Element {
 func (n *Negotiation) Close() error {
 	n.mu.Lock()
 	n.shut = true
+	ahead := n.ahead
 	n.mu.Unlock()
 	n.cancel()
+	if ahead != nil {
+		ahead.stop()
+	}
 	n.srv.close()
 	n.middle.close()
 	n.wg.Wait()
