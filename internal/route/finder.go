@@ -212,7 +212,7 @@ func (f *Finder) socks(around surroundings, noDirect bool) s5b.Config {
 
 // listen makes the negotiation of SOCKS5.
 func (r *Route) listen(ctx context.Context, cfg s5b.Config, sid string) (err error) {
-	r.sid = sid
+	r.sid, cfg.Jetsend = sid, r.peer.Jetsend
 	r.socks, err = s5b.New(ctx, cfg, sid, r.f.cfg.Account.JID(), r.peer.JID, r.initiator)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)

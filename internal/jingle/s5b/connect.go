@@ -141,7 +141,10 @@ func (n *Negotiation) connect(ctx context.Context, remote *xmltree.Element, info
 			_ = made.Close()
 		}
 	}
-	if err == nil || r.mine.said {
+	switch {
+	case err == nil && n.cfg.Jetsend:
+		r.watchAck(c)
+	case err == nil || r.mine.said:
 		r.awaitAck(ctx)
 	}
 	return c, err
@@ -471,6 +474,20 @@ func (r *run) proxyError(cid string) error {
 		return fmt.Errorf("peer reports: %w", ErrProxy)
 	}
 	return nil
+}
+
+// watchAck is awaitAck for a jetsend, which keeps what comes over a connection until it
+// knows that it is the one: c is used meanwhile.
+func (r *run) watchAck(c *Conn) {
+	if r.sent == nil {
+		return
+	}
+	sent := r.sent
+	r.n.wg.Go(func() {
+		if err := <-sent; err != nil && r.n.ctx.Err() == nil {
+			r.n.cfg.Log.Debug("candidate report", "cid", c.CID, "error", err)
+		}
+	})
 }
 
 // awaitAck gives our report a moment to be acknowledged: it is on its way,

@@ -94,6 +94,9 @@ type Config struct {
 	// Fallback, can propose the other transport: its silence counts as a
 	// candidate-error. Conversations, told to use relays and without one, is so.
 	Silent bool
+	// Jetsend says that the peer is one: what comes over a connection before our report
+	// is kept there until it is read.
+	Jetsend bool
 	// Quick tries a candidate that failed at once again at once. For tests.
 	Quick bool
 	// Resolve looks up a candidate's host name; nil asks the system.
