@@ -46,6 +46,21 @@ func nominate(initiator bool, mine, peers report) outcome {
 	return theirs
 }
 
+// outcome is what follows from what was said so far. Between two jetsends it is ours before
+// the peer has reported when nothing that it can report changes that.
+func (r *run) outcome() outcome {
+	o := nominate(r.n.initiator, r.mine, r.peers)
+	if o != undecided || !r.n.cfg.Jetsend || r.mine.used == nil {
+		return o
+	}
+	for _, own := range r.n.own {
+		if nominate(r.n.initiator, r.mine, report{said: true, used: &own.Candidate}) != ours {
+			return undecided
+		}
+	}
+	return ours
+}
+
 // run is one call of Connect.
 type run struct {
 	n      *Negotiation
@@ -341,7 +356,7 @@ func (r *run) progress(ctx context.Context) time.Duration {
 		}
 	}
 	switch {
-	case nominate(r.n.initiator, r.mine, r.peers) != theirs:
+	case r.outcome() != theirs:
 	case r.chosen.Type == Mediated:
 		r.activate(ctx)
 	default:
@@ -415,7 +430,7 @@ func (r *run) lose(now time.Time) time.Duration {
 
 // conclude returns the nominated connection once it can be used.
 func (r *run) conclude() (*Conn, error) {
-	switch nominate(r.n.initiator, r.mine, r.peers) {
+	switch r.outcome() {
 	case nobody:
 		return nil, ErrNoCandidate
 	case ours:
@@ -477,15 +492,21 @@ func (r *run) proxyError(cid string) error {
 }
 
 // watchAck is awaitAck for a jetsend, which keeps what comes over a connection until it
-// knows that it is the one: c is used meanwhile.
+// knows that it is the one: c is used meanwhile. A peer that has not reported, and does
+// not get ours, knows of none: then c ends as the negotiation would have.
 func (r *run) watchAck(c *Conn) {
 	if r.sent == nil {
 		return
 	}
-	sent := r.sent
+	sent, reported := r.sent, r.peers.said
 	r.n.wg.Go(func() {
-		if err := <-sent; err != nil && r.n.ctx.Err() == nil {
-			r.n.cfg.Log.Debug("candidate report", "cid", c.CID, "error", err)
+		err := <-sent
+		if err == nil || r.n.ctx.Err() != nil {
+			return
+		}
+		r.n.cfg.Log.Debug("candidate report", "cid", c.CID, "error", err)
+		if !reported {
+			c.fail(fmt.Errorf("report candidate: %w", err))
 		}
 	})
 }
