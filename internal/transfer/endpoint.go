@@ -144,7 +144,7 @@ func (e *Endpoint) assemble() {
 		c.Resource = e.resource
 	}
 	e.sess = e.newAccount(c)
-	e.jingle = jingle.NewManager(jingle.Config{Port: e.sess, Self: e.sess.JID, Admit: e.admit, Log: e.log})
+	e.jingle = jingle.NewManager(jingle.Config{Port: e.sess, Begin: e.sess.BeginIQ, Self: e.sess.JID, Admit: e.admit, Log: e.log})
 	e.ibb = ibb.NewManager(ibb.Config{Port: e.sess, Admit: e.admitInband, Log: e.log})
 	e.routes = e.newFinder()
 	e.sess.HandleIQ(jingle.NS, e.jingle.HandleIQ)
