@@ -46,9 +46,25 @@ func (c *Conversation) ReportPath() {
 // of us cannot be reached and the actor lives; once in any case. The peer's opinion of
 // it is the peer's business.
 func (c *Conversation) Tell(life context.Context, payload *xmltree.Element) error {
+	return c.tell(life, func(ctx context.Context) error { return c.Session.Info(ctx, payload) })
+}
+
+// TellLast is Tell for a word with which the session has succeeded. A jetsend is told that right
+// behind it: the word is what counts, and it is told again as long as that was not
+// acknowledged. The caller ends the session in any case.
+func (c *Conversation) TellLast(life context.Context, payload *xmltree.Element) error {
+	if !c.Dialect.Form().Seals() {
+		return c.Tell(life, payload)
+	}
+	return c.tell(life, func(ctx context.Context) error {
+		return c.Session.Conclude(ctx, payload, jingle.Reason{Condition: jingle.Success})
+	})
+}
+
+func (c *Conversation) tell(life context.Context, say func(context.Context) error) error {
 	pauses := c.world.Timing.Words
 	for try := 1; ; try++ {
-		err := c.tellOnce(payload)
+		err := c.tellOnce(say)
 		var refused *stanza.Error
 		switch {
 		case err == nil, errors.As(err, &refused) && (fault.CodeOfAnswer(refused) != exitcode.Offline || refused.Condition == stanza.ItemNotFound):
@@ -62,13 +78,13 @@ func (c *Conversation) Tell(life context.Context, payload *xmltree.Element) erro
 	}
 }
 
-func (c *Conversation) tellOnce(payload *xmltree.Element) error {
+func (c *Conversation) tellOnce(say func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), c.world.Timing.Word) // also when the actor is stopped
 	defer cancel()
 	if err := c.world.Account.WaitOnline(ctx); err != nil {
 		return err
 	}
-	return c.Session.Info(ctx, payload)
+	return say(ctx)
 }
 
 // Terminate ends the session because of err, and says so to the peer. The session is over
@@ -194,6 +210,7 @@ func (c *Conversation) Answer(routes *route.Finder, paths route.Options, s profi
 		}
 		c.ReportAccepted(s.Offset)
 		accepting()
+		c.Route.Ahead()
 		return c.Session.Accept(ctx, accepted)
 	})
 }

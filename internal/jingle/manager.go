@@ -10,6 +10,7 @@ import (
 
 	"jetsend/internal/jid"
 	"jetsend/internal/stanza"
+	"jetsend/internal/xmltree"
 )
 
 // Bounds. A session costs a few kilobytes until somebody accepts it, so they
@@ -46,6 +47,10 @@ const (
 // Admit nor OnOffer takes is refused with service-unavailable.
 type Config struct {
 	Port Port
+	// Begin sends an iq of type set, and does not wait: answered is called with what
+	// became of it, unless it is forgotten. What is begun arrives in order. nil: of two
+	// stanzas the second is sent when the first was answered.
+	Begin func(ctx context.Context, to jid.JID, payload *xmltree.Element, answered func(error)) (forget func(), err error)
 	// Self returns our own full JID as it is now. It must not block.
 	Self func() jid.JID
 	// OnOffer is given each new session that a peer opened, in order, on the

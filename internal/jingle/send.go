@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"jetsend/internal/stanza"
 	"jetsend/internal/xmltree"
@@ -64,6 +65,47 @@ func (s *Session) farewell(ctx context.Context, r Reason) error {
 	defer s.m.mu.Unlock()
 	delete(s.m.leaving, s.key)
 	return err
+}
+
+// conclude is Conclude where the state allows it.
+func (s *Session) conclude(ctx context.Context, payload *xmltree.Element, r Reason) error {
+	told, ended := make(chan error, 1), make(chan error, 1)
+	forget, err := s.m.cfg.Begin(ctx, s.peer, s.element(SessionInfo, payload), func(err error) { told <- err })
+	if err != nil {
+		return err
+	}
+	defer forget()
+	forget, err = s.m.cfg.Begin(ctx, s.peer, s.element(SessionTerminate, r.Element()), func(err error) { ended <- err })
+	if err == nil {
+		defer forget()
+	}
+	select {
+	case terr := <-told:
+		if terr != nil || err != nil {
+			return terr // and with nil the end is still to be told
+		}
+	case <-s.ctx.Done():
+		return ErrEnded
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	s.m.mu.Lock()
+	over := s.end(input{sent, SessionTerminate}, r, false)
+	s.m.mu.Unlock()
+	if !over {
+		return nil
+	}
+	late := time.NewTimer(terminateTimeout)
+	defer late.Stop()
+	select {
+	case err = <-ended:
+		s.logged(SessionTerminate, err)
+	case <-late.C:
+	}
+	s.m.mu.Lock()
+	defer s.m.mu.Unlock()
+	delete(s.m.leaving, s.key)
+	return nil
 }
 
 // later sends e without waiting; [Manager.Close] waits for it. The caller

@@ -113,6 +113,31 @@ func (s *Session) Info(ctx context.Context, payload *xmltree.Element) error {
 	return s.act(ctx, SessionInfo, payload)
 }
 
+// Conclude sends a session-info and, right behind it, the end of the session for that reason.
+// It returns when the info is acknowledged: then the session is over, and the peer's answer
+// to its end is awaited as by [Session.Terminate]. On an error it is not over here: the
+// peer has got neither, or answers that it knows no such session. Without Config.Begin it is
+// [Session.Info].
+func (s *Session) Conclude(ctx context.Context, payload *xmltree.Element, r Reason) error {
+	if s.m.cfg.Begin == nil {
+		return s.Info(ctx, payload)
+	}
+	s.m.mu.Lock()
+	err := s.step(input{sent, SessionInfo})
+	if err == nil {
+		s.m.wg.Add(1)
+		defer s.m.wg.Done()
+	}
+	s.m.mu.Unlock()
+	if err == nil {
+		err = s.conclude(ctx, payload, r)
+	}
+	if err != nil {
+		return fmt.Errorf("%s of session with %s: %w", SessionInfo, s.peer, err)
+	}
+	return nil
+}
+
 // BeginStream says that data starts to flow: from now on neither side replaces
 // the transport, and transport-infos are acknowledged and dropped. A transport
 // that the peer has proposed meanwhile is rejected. It fails when the session is

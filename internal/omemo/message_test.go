@@ -1,10 +1,13 @@
 package omemo
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"jetsend/internal/jid"
 	"jetsend/internal/stanza"
@@ -127,6 +130,46 @@ func TestMessageWithoutList(t *testing.T) {
 	j.s.before = failing("items romeo", stanza.NewError(stanza.Forbidden))
 	if err := j.HandleMessage(t.Context(), j.pep, r.jid, e); !errors.Is(err, ErrUnknownDevice) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// The list and the bundle of a device that is not known are fetched at once; a list that is
+// not to be had, or has another device, ends it before the bundle is there.
+func TestLookUpAtOnce(t *testing.T) {
+	for name, list := range map[string]string{"listed": "", "unlisted": `<list xmlns='` + NS + `'/>`} {
+		t.Run(name, func(t *testing.T) {
+			j, r := pair(t)
+			e := r.wrap(j, "x")
+			if list != "" {
+				j.s.put(romeo, NodeDevices, list)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			lists, bundles := make(chan struct{}), make(chan struct{})
+			j.s.before = func(fetch context.Context, call string) error {
+				mine, other, waits := bundles, lists, list == ""
+				if strings.HasSuffix(call, NodeDevices) {
+					mine, other, waits = lists, bundles, true
+				}
+				close(mine)
+				if !waits { // for ever, unless it is given up
+					<-fetch.Done()
+					return fetch.Err()
+				}
+				select {
+				case <-other:
+				case <-fetch.Done():
+				}
+				return fetch.Err()
+			}
+			err := j.HandleMessage(ctx, j.pep, r.jid, e)
+			if got := errors.Is(err, ErrUnknownDevice); ctx.Err() != nil || got != (list != "") {
+				t.Error(err)
+			}
+			if _, known := j.known(r); known != (list == "") {
+				t.Errorf("known: %t", known)
+			}
+		})
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"go.mau.fi/libsignal/signalerror"
 
@@ -266,8 +267,29 @@ func (u *unwrapping) introduce(ctx context.Context, m *message) (Device, error) 
 	return d, err
 }
 
-// lookUp fetches the published list and bundle of a device.
-func (a *Account) lookUp(ctx context.Context, p PEP, addr address) (*bundle, error) {
+// lookUp fetches the published list and bundle of a device, both at once.
+func (a *Account) lookUp(ctx context.Context, p PEP, addr address) (b *bundle, err error) {
+	fetching, cancel := context.WithCancel(ctx)
+	var beside sync.WaitGroup
+	var unusable error
+	beside.Go(func() { b, unusable = fetchBundle(fetching, p, addr) })
+	list, err := listOf(ctx, p, addr)
+	if err != nil { // then the bundle does not matter
+		cancel()
+	}
+	beside.Wait()
+	cancel()
+	switch {
+	case err != nil:
+		return nil, err
+	case unusable != nil:
+		return nil, fmt.Errorf("fetch bundle: %w", unusable)
+	}
+	return b, a.takeList(ctx, addr.jid, list)
+}
+
+// listOf fetches the published list that has a device.
+func listOf(ctx context.Context, p PEP, addr address) (*xmltree.Element, error) {
 	list, err := fetchList(ctx, p, addr.jid)
 	if err != nil {
 		return nil, fmt.Errorf("fetch device list: %w", err)
@@ -282,9 +304,5 @@ func (a *Account) lookUp(ctx context.Context, p PEP, addr address) (*bundle, err
 	if !slices.Contains(ids[:min(len(ids), maxContactDevices)], addr.device) {
 		return nil, fmt.Errorf("device %d is not in the list", addr.device)
 	}
-	b, err := fetchBundle(ctx, p, addr)
-	if err != nil {
-		return nil, fmt.Errorf("fetch bundle: %w", err)
-	}
-	return b, a.takeList(ctx, addr.jid, list)
+	return list, nil
 }

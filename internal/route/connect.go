@@ -84,6 +84,14 @@ func (r *Route) Meet(p *Punch) {
 	}
 }
 
+// Ahead begins to dial what a jetsend has offered, right before the session is accepted: it
+// listens since then. Of others it is known that some listen only when they have the accept.
+func (r *Route) Ahead() {
+	if r.socks != nil && !r.initiator && r.peer.Jetsend {
+		r.socks.Ahead(r.remote)
+	}
+}
+
 // Close ends what was not used. A path that was found stays.
 func (r *Route) Close() {
 	if r.socks != nil {

@@ -123,7 +123,8 @@ type Peer struct {
 	// Reports says that it always reports on our candidates, however slow its path, so
 	// that its silence means nothing.
 	Reports bool
-	// Jetsend says that it is one, which has room for many in-band blocks on the way.
+	// Jetsend says that it is one, which has room for many in-band blocks on the way, and
+	// listens as soon as it has offered.
 	Jetsend bool
 	// Punch is where it says that it can be met, when it offers; nil for nowhere.
 	Punch *Punch
@@ -214,7 +215,7 @@ func (f *Finder) socks(around surroundings, noDirect bool) s5b.Config {
 
 // listen makes the negotiation of SOCKS5.
 func (r *Route) listen(ctx context.Context, cfg s5b.Config, sid string) (err error) {
-	r.sid = sid
+	r.sid, cfg.Jetsend = sid, r.peer.Jetsend
 	r.socks, err = s5b.New(ctx, cfg, sid, r.f.cfg.Account.JID(), r.peer.JID, r.initiator)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)

@@ -105,6 +105,8 @@ type network struct {
 	mu   sync.Mutex
 	open map[string]*listener
 	last int // port
+	// dials is how many there were.
+	dials int
 }
 
 // listener returns a way to listen as that host: whatever is asked for, it is there.
@@ -121,6 +123,7 @@ func (n *network) listener(host string) func(context.Context, string, string) (n
 
 func (n *network) dial(ctx context.Context, address string) (net.Conn, error) {
 	n.mu.Lock()
+	n.dials++
 	l := n.open[address]
 	n.mu.Unlock()
 	if l == nil {

@@ -155,3 +155,29 @@ func TestSilentResponder(t *testing.T) {
 		})
 	}
 }
+
+// TestAhead: a jetsend's candidates are dialled when its offer is accepted, those of other
+// clients when they have the accept: Gajim listens only then.
+func TestAhead(t *testing.T) {
+	for jetsend, want := range map[bool]int{true: 1, false: 0} {
+		synctest.Test(t, func(t *testing.T) {
+			a, b := newPair(t)
+			offer, err := a.finder.Offer(t.Context(), Peer{JID: juliet, Transports: []string{S5B}}, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer offer.Close()
+			answer, err := b.finder.Answer(t.Context(), Peer{JID: romeo, Jetsend: jetsend}, Options{}, offer.Element())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer answer.Close()
+			answer.Ahead()
+			offer.Ahead() // an initiator does not know where
+			synctest.Wait()
+			if a.net.dials != want {
+				t.Errorf("%d connections ahead to a jetsend: %t", a.net.dials, jetsend)
+			}
+		})
+	}
+}

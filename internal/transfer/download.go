@@ -237,7 +237,7 @@ func (d *download) receipt(c *conversation.Conversation, stored int64) error {
 	if err != nil {
 		return err
 	}
-	return c.Tell(d.life, word)
+	return c.TellLast(d.life, word)
 }
 
 // report says that the file is there, and what of a directory is not as it was sent.

@@ -138,7 +138,7 @@ func (e *Endpoint) assemble() {
 	}
 	c.Priority = e.cfg.Priority
 	e.sess = e.cfg.Account(c)
-	e.jingle = jingle.NewManager(jingle.Config{Port: e.sess, Self: e.sess.JID, Admit: e.admit, Log: e.log})
+	e.jingle = jingle.NewManager(jingle.Config{Port: e.sess, Begin: e.sess.BeginIQ, Self: e.sess.JID, Admit: e.admit, Log: e.log})
 	e.ibb = ibb.NewManager(ibb.Config{Port: e.sess, Admit: e.admitInband, Log: e.log})
 	e.routes = e.newFinder()
 	e.sess.HandleIQ(jingle.NS, e.jingle.HandleIQ)

@@ -1,9 +1,11 @@
 package transfer
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -230,5 +232,51 @@ func TestCrashInRelease(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestLastWords: the receiver ends the session right behind its receipt, while that is not
+// acknowledged; and the sender says sent when it has the receipt, though the end never comes.
+func TestLastWords(t *testing.T) {
+	st := setStage(t, 1000)
+	var mu sync.Mutex
+	var receipt string
+	var said []string
+	var held []byte // the receipt, until the end is there
+	tap := xmpptest.StartTap(t, st.server, func(dir xmpptest.Direction, raw []byte) [][]byte {
+		iq, err := xmltree.Parse(raw)
+		if err != nil || iq.Name.Local != "iq" {
+			return [][]byte{raw}
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		j := iq.Child(jingle.NS, "jingle")
+		switch {
+		case dir == xmpptest.ToServer && word(iq) == "received":
+			receipt, held = iq.Attr("id"), bytes.Clone(raw)
+			said = append(said, "receipt")
+			return nil
+		case iq.Attr("id") == receipt:
+			said = append(said, "acknowledged")
+		case j == nil || j.Attr("action") != "session-terminate":
+		case dir == xmpptest.ToServer:
+			said = append(said, "end")
+			return append([][]byte{held}, losing("session-terminate")(dir, raw)...)
+		case count[event.Sent](&st.out) == 1:
+			said = append(said, "sent")
+		default:
+			said = append(said, "not sent")
+		}
+		return [][]byte{raw}
+	})
+	receiving(t, st.behind(t, tap), ReceiveOptions{Dir: st.dir, Accept: policy.Contacts})
+	if err := st.send(t, RetryOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	st.arrived(t)
+	mu.Lock()
+	defer mu.Unlock()
+	if got := strings.Join(said, ", "); got != "receipt, end, acknowledged, sent" {
+		t.Error(got)
 	}
 }

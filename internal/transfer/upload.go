@@ -257,6 +257,7 @@ func (u *upload) Confirm(c *conversation.Conversation, s profile.Span) (err erro
 	if u.released {
 		u.sent(c)
 	}
+	c.Goodbye()
 	return err
 }
 
@@ -309,14 +310,10 @@ func (u *upload) awaitReceipt(c *conversation.Conversation, s profile.Span) erro
 	err := c.Await(u.receiptPatience(), fault.ErrUnconfirmed, func(info *xmltree.Element) (bool, error) {
 		return u.checkReceipt(c, info, s.End())
 	})
-	switch {
-	case fault.Of(err).Said(jingle.Success):
+	if fault.Of(err).Said(jingle.Success) {
 		return fault.ErrUnconfirmed
-	case err != nil:
-		return err
 	}
-	c.Goodbye()
-	return nil
+	return err
 }
 
 // checkReceipt reports whether info is the receipt for so many bytes.

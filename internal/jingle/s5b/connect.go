@@ -46,6 +46,21 @@ func nominate(initiator bool, mine, peers report) outcome {
 	return theirs
 }
 
+// outcome is what follows from what was said so far. Between two jetsends it is ours before
+// the peer has reported when nothing that it can report changes that.
+func (r *run) outcome() outcome {
+	o := nominate(r.n.initiator, r.mine, r.peers)
+	if o != undecided || !r.n.cfg.Jetsend || r.mine.used == nil {
+		return o
+	}
+	for _, own := range r.n.own {
+		if nominate(r.n.initiator, r.mine, report{said: true, used: &own.Candidate}) != ours {
+			return undecided
+		}
+	}
+	return ours
+}
+
 // run is one call of Connect.
 type run struct {
 	n      *Negotiation
@@ -74,7 +89,7 @@ type run struct {
 // transport element (of its session-initiate or session-accept), infos are
 // those of its transport-infos, and send sends one of ours and returns when it
 // is acknowledged. It is to be called once, and only after the session was
-// accepted, by whichever side.
+// accepted, by whichever side; [Negotiation.Ahead] may have begun to dial.
 //
 // At most ten candidates are dialled, never a multicast, broadcast or
 // unspecified address, a loopback or link-local one only with
@@ -126,7 +141,7 @@ func (n *Negotiation) connect(ctx context.Context, remote *xmltree.Element, info
 	r := &run{
 		n: n, send: send, sent: make(chan error, 1), reported: make(chan struct{}), begun: now, trickle: now.Add(n.timing.trickle),
 	}
-	r.d = newDialler(n, t.DstAddr)
+	r.d = n.dialler(t.DstAddr)
 	r.d.punch(n.middle)
 	looping, cancel := context.WithCancel(ctx)
 	if n.middle != nil && !n.initiator {
@@ -141,10 +156,44 @@ func (n *Negotiation) connect(ctx context.Context, remote *xmltree.Element, info
 			_ = made.Close()
 		}
 	}
-	if err == nil || r.mine.said {
+	switch {
+	case err == nil && n.cfg.Jetsend:
+		r.watchAck(c)
+	case err == nil || r.mine.said:
 		r.awaitAck(ctx)
 	}
 	return c, err
+}
+
+// Ahead begins to dial the best candidates of remote, what [Negotiation.Connect] will be
+// given: a responder knows them since the offer, and need not wait until its accept is
+// acknowledged. Nothing is reported before Connect. It is to be called once, right before
+// the accept is sent, and only for a peer that listens since its offer.
+func (n *Negotiation) Ahead(remote *xmltree.Element) {
+	t, err := n.parse(remote)
+	if err != nil {
+		return // which Connect says
+	}
+	d := newDialler(n, t.DstAddr)
+	d.add(t.Candidates)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.used || n.shut || n.ahead != nil {
+		d.stop()
+		return
+	}
+	n.ahead = d
+	d.start(time.Now())
+}
+
+// dialler returns the one that was begun ahead, or a new one.
+func (n *Negotiation) dialler(dstaddr string) *dialler {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.ahead == nil {
+		n.ahead = newDialler(n, dstaddr)
+	}
+	return n.ahead
 }
 
 // parse reads a transport element of the peer, which must be of this stream.
@@ -307,7 +356,7 @@ func (r *run) progress(ctx context.Context) time.Duration {
 		}
 	}
 	switch {
-	case nominate(r.n.initiator, r.mine, r.peers) != theirs:
+	case r.outcome() != theirs:
 	case r.chosen.Type == Mediated:
 		r.activate(ctx)
 	default:
@@ -381,7 +430,7 @@ func (r *run) lose(now time.Time) time.Duration {
 
 // conclude returns the nominated connection once it can be used.
 func (r *run) conclude() (*Conn, error) {
-	switch nominate(r.n.initiator, r.mine, r.peers) {
+	switch r.outcome() {
 	case nobody:
 		return nil, ErrNoCandidate
 	case ours:
@@ -440,6 +489,26 @@ func (r *run) proxyError(cid string) error {
 		return fmt.Errorf("peer reports: %w", ErrProxy)
 	}
 	return nil
+}
+
+// watchAck is awaitAck for a jetsend, which keeps what comes over a connection until it
+// knows that it is the one: c is used meanwhile. A peer that has not reported, and does
+// not get ours, knows of none: then c ends as the negotiation would have.
+func (r *run) watchAck(c *Conn) {
+	if r.sent == nil {
+		return
+	}
+	sent, reported := r.sent, r.peers.said
+	r.n.wg.Go(func() {
+		err := <-sent
+		if err == nil || r.n.ctx.Err() != nil {
+			return
+		}
+		r.n.cfg.Log.Debug("candidate report", "cid", c.CID, "error", err)
+		if !reported {
+			c.fail(fmt.Errorf("report candidate: %w", err))
+		}
+	})
 }
 
 // awaitAck gives our report a moment to be acknowledged: it is on its way,

@@ -23,6 +23,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"jetsend/internal/jid"
@@ -94,6 +95,9 @@ type Config struct {
 	// Fallback, can propose the other transport: its silence counts as a
 	// candidate-error. Conversations, told to use relays and without one, is so.
 	Silent bool
+	// Jetsend says that the peer is one: what comes over a connection before our report
+	// is kept there until it is read, and what certainly wins is used before its report.
+	Jetsend bool
 	// Quick tries a candidate that failed at once again at once. For tests.
 	Quick bool
 	// Resolve looks up a candidate's host name; nil asks the system.
@@ -158,6 +162,8 @@ type Negotiation struct {
 	mu   sync.Mutex
 	used bool // Connect was called
 	shut bool // Close was called
+	// ahead has the peer's candidates; nil before they are dialled.
+	ahead *dialler
 }
 
 // offered is a candidate of ours and the listener behind it.
@@ -343,8 +349,12 @@ func (n *Negotiation) transport(children ...*xmltree.Element) *xmltree.Element {
 func (n *Negotiation) Close() error {
 	n.mu.Lock()
 	n.shut = true
+	ahead := n.ahead
 	n.mu.Unlock()
 	n.cancel()
+	if ahead != nil {
+		ahead.stop()
+	}
 	n.srv.close()
 	n.middle.close()
 	n.wg.Wait()
@@ -368,17 +378,47 @@ type Conn struct {
 	Way  string // what made it possible: [Punched], [Mapped], or "" for nothing
 	CID  string // the candidate's id
 
-	early []byte // read before the connection was handed out
+	early  []byte                // read before the connection was handed out
+	heard  atomic.Bool           // the peer has written something
+	failed atomic.Pointer[error] // what ended it, if that was not its own
 }
 
 // Read implements io.Reader.
-func (c *Conn) Read(p []byte) (int, error) {
-	if len(c.early) == 0 {
-		return c.Conn.Read(p)
+func (c *Conn) Read(p []byte) (n int, err error) {
+	if len(c.early) > 0 {
+		n = copy(p, c.early)
+		c.early = c.early[n:]
+	} else {
+		n, err = c.Conn.Read(p)
 	}
-	n := copy(p, c.early)
-	c.early = c.early[n:]
-	return n, nil
+	if n > 0 {
+		c.heard.Store(true)
+	}
+	return n, c.cause(err)
+}
+
+// Write implements io.Writer.
+func (c *Conn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	return n, c.cause(err)
+}
+
+// fail ends the connection because of err, unless the peer writes into it: then it knows
+// that it is used.
+func (c *Conn) fail(err error) {
+	if c.heard.Load() {
+		return
+	}
+	c.failed.Store(&err)
+	_ = c.Close()
+}
+
+// cause is what an error of the connection comes from.
+func (c *Conn) cause(err error) error {
+	if f := c.failed.Load(); err != nil && f != nil {
+		return *f
+	}
+	return err
 }
 
 // HalfClose reports whether CloseWrite leaves the other direction open. Proxies
