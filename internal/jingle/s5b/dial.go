@@ -315,7 +315,7 @@ func (n *Negotiation) reach(ctx context.Context, t target, dsts []string) (*Conn
 	for _, h := range hosts {
 		for _, dst := range dsts {
 			var conn *Conn
-			if conn, err = n.dialOne(ctx, dialling, hostPort(h, t.Port), dst); err == nil {
+			if conn, err = n.dialOne(ctx, dialling, hostPort(h, t.Port), dst, n.cfg.Jetsend && t.Type != Mediated); err == nil {
 				conn.CID, conn.Kind, conn.Way = t.CID, kind(t.Type), way(t.Type)
 				return conn, nil
 			}
@@ -373,14 +373,14 @@ func (n *Negotiation) destinations(c Candidate, dstaddr string) []string {
 }
 
 // dialOne dials under dialling, and takes its time for the handshake.
-func (n *Negotiation) dialOne(ctx, dialling context.Context, at, dst string) (*Conn, error) {
+func (n *Negotiation) dialOne(ctx, dialling context.Context, at, dst string, atOnce bool) (*Conn, error) {
 	c, err := n.cfg.Dial(dialling, "tcp", at)
 	if err != nil {
 		return nil, fmt.Errorf("dial candidate: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, n.timing.greet)
 	defer cancel()
-	if err := request(ctx, c, dst); err != nil {
+	if err := request(ctx, c, dst, atOnce); err != nil {
 		_ = c.Close()
 		return nil, err
 	}

@@ -231,7 +231,7 @@ func TestActivatedTooLate(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer peer.Close()
-	if err := request(t.Context(), peer, dst); err != nil {
+	if err := request(t.Context(), peer, dst, false); err != nil {
 		t.Fatal(err)
 	}
 	a.infos <- a.n.usedReport(a.n.own[0].CID)

@@ -78,7 +78,7 @@ func (m *middle) meet(ctx context.Context, cid, dst string) (*Conn, error) {
 		defer m.asking.Add(-1)
 		asking, done := context.WithTimeout(ctx, m.n.timing.greet)
 		defer done()
-		err := request(asking, c, dst)
+		err := request(asking, c, dst, true)
 		if err == nil {
 			select {
 			case found <- &Conn{Conn: c, Kind: Direct, Way: Punched, CID: cid}:

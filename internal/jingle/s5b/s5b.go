@@ -96,7 +96,8 @@ type Config struct {
 	// candidate-error. Conversations, told to use relays and without one, is so.
 	Silent bool
 	// Jetsend says that the peer is one: what comes over a connection before our report
-	// is kept there until it is read, and what certainly wins is used before its report.
+	// is kept there until it is read, what certainly wins is used before its report, and its
+	// SOCKS5 server takes greeting and request at once.
 	Jetsend bool
 	// Quick tries a candidate that failed at once again at once. For tests.
 	Quick bool

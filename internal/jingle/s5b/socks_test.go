@@ -87,7 +87,7 @@ func TestRequestOver(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := &script{Reader: strings.NewReader(tt.in + "file")}
-			err := requestOver(s, dstA)
+			err := requestOver(s, dstA, false)
 			if (err == nil) != tt.ok || !tt.ok && !errors.Is(err, errRefused) {
 				t.Fatal(err)
 			}
@@ -101,14 +101,14 @@ func TestRequestOver(t *testing.T) {
 				t.Errorf("left %q of the stream", rest)
 			}
 			for n := range len(tt.in) {
-				if err := requestOver(&script{Reader: strings.NewReader(tt.in[:n])}, dstA); err == nil {
+				if err := requestOver(&script{Reader: strings.NewReader(tt.in[:n])}, dstA, false); err == nil {
 					t.Errorf("cut after %d bytes: no error", n)
 				}
 			}
 		})
 	}
 	for _, dst := range []string{"", strings.Repeat("a", 256)} {
-		if err := requestOver(&script{Reader: strings.NewReader("")}, dst); !errors.Is(err, ErrProtocol) {
+		if err := requestOver(&script{Reader: strings.NewReader("")}, dst, false); !errors.Is(err, ErrProtocol) {
 			t.Errorf("destination of %d bytes: %v", len(dst), err)
 		}
 	}
@@ -146,7 +146,7 @@ func TestRequestCancelled(t *testing.T) {
 	go func() { _, _ = io.Copy(io.Discard, s) }()
 	ctx, cancel := context.WithCancel(t.Context())
 	go cancel()
-	if err := request(ctx, c, dstA); !errors.Is(err, context.Canceled) {
+	if err := request(ctx, c, dstA, false); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 }
@@ -183,7 +183,7 @@ func awaitTake(t *testing.T, s *server) *Conn {
 func TestServerRefuses(t *testing.T) {
 	a := newSide(t, local(t), romeo, juliet, true)
 	c := dialServer(t, a.n.srv)
-	if err := request(t.Context(), c, strings.Repeat("0", 40)); !errors.Is(err, errRefused) {
+	if err := request(t.Context(), c, strings.Repeat("0", 40), false); !errors.Is(err, errRefused) {
 		t.Errorf("wrong destination: %v", err)
 	}
 	if _, err := c.Read(make([]byte, 1)); err == nil {
@@ -202,7 +202,7 @@ func TestServerFlood(t *testing.T) {
 		idle = append(idle, dialServer(t, a.n.srv))
 	}
 	c := dialServer(t, a.n.srv)
-	if err := request(t.Context(), c, DestinationAddress("vj3hs98y", romeo, juliet)); err != nil {
+	if err := request(t.Context(), c, DestinationAddress("vj3hs98y", romeo, juliet), false); err != nil {
 		t.Fatal(err)
 	}
 	awaitTake(t, a.n.srv)
@@ -222,7 +222,7 @@ func TestServerAccepted(t *testing.T) {
 	a := newSide(t, local(t), romeo, juliet, true)
 	for i := range maxAccepted + 3 {
 		c := dialServer(t, a.n.srv)
-		err := request(t.Context(), c, DestinationAddress("vj3hs98y", romeo, juliet))
+		err := request(t.Context(), c, DestinationAddress("vj3hs98y", romeo, juliet), false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -252,7 +252,7 @@ func TestTakeLiving(t *testing.T) {
 			var cs []net.Conn
 			for range 3 {
 				c := dialServer(t, a.n.srv)
-				if err := request(t.Context(), c, DestinationAddress("vj3hs98y", juliet, romeo)); err != nil {
+				if err := request(t.Context(), c, DestinationAddress("vj3hs98y", juliet, romeo), false); err != nil {
 					t.Fatal(err)
 				}
 				<-a.n.srv.ready
@@ -297,9 +297,52 @@ func FuzzSocksClient(f *testing.F) {
 	f.Add([]byte("\x05\x00\x05\x00\x00\x03\x00\x00\x00")) // the shortest: a name of no bytes
 	f.Fuzz(func(t *testing.T, in []byte) {
 		s := &script{Reader: bytes.NewReader(in)}
-		err := requestOver(s, dstA)
+		err := requestOver(s, dstA, false)
 		if err == nil && (len(in) < 9 || in[0] != 5 || in[1] != 0 || in[2] != 5 || in[3] != 0) {
 			t.Fatalf("success from %q", in)
 		}
 	})
+}
+
+// TestAtOnce: greeting and request are one write to the server of a jetsend, and to nobody
+// else: neither to another client's, which may read only once, nor to a proxy.
+func TestAtOnce(t *testing.T) {
+	for _, tt := range []struct {
+		jetsend bool
+		typ     string
+		want    bool
+	}{{true, Direct, true}, {true, Assisted, true}, {true, Mediated, false}, {false, Direct, false}} {
+		ours, theirs := net.Pipe()
+		cfg := local(t)
+		cfg.Jetsend = tt.jetsend
+		cfg.Dial = func(context.Context, string, string) (net.Conn, error) { return ours, nil }
+		a := newSide(t, cfg, romeo, juliet, true)
+		ended := make(chan error, 1)
+		go func() {
+			c, err := a.n.reach(t.Context(), target{Candidate: Candidate{Host: "127.0.0.1", Port: 1, Type: tt.typ}, local: true}, []string{dstA})
+			if err == nil {
+				err = c.Close()
+			}
+			ended <- err
+		}()
+		first := make([]byte, 100)
+		n, err := theirs.Read(first) // one write
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := asked(dstA)[:3]
+		if tt.want {
+			want = asked(dstA)
+		}
+		if string(first[:n]) != want {
+			t.Errorf("jetsend %t, %s: %q", tt.jetsend, tt.typ, first[:n])
+		}
+		if err := serveRequest(&Conn{Conn: theirs, early: first[:n]}, among(dstA, dstB)); err != nil {
+			t.Error(err)
+		}
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		_ = theirs.Close()
+	}
 }
