@@ -114,6 +114,8 @@ func (p piece) socks() string {
 		return "SOCKS5 methods"
 	case p.head[connect] == connect:
 		return "SOCKS5 connect"
+	case p.head[connect] == 5, p.head[connect-1] == 5: // greeting and request, or both answers
+		return "SOCKS5 handshake"
 	}
 	return fmt.Sprintf("%d bytes of the file's connection", p.size)
 }

@@ -48,3 +48,12 @@ func TestTimeline(t *testing.T) {
 		t.Errorf("totals: %s", got)
 	}
 }
+
+// TestSocksAtOnce: greeting and request that come together are no data, nor are their answers.
+func TestSocksAtOnce(t *testing.T) {
+	for _, head := range []string{"\x05\x01\x00\x05\x01\x00\x03", "\x05\x00\x05\x00\x00\x03"} {
+		if got := (piece{head: head, size: 50}).socks(); got != "SOCKS5 handshake" {
+			t.Errorf("%q: %s", head, got)
+		}
+	}
+}
