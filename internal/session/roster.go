@@ -123,7 +123,6 @@ func (s *Session) beginRoster(ctx context.Context) (*wait, error) {
 	return s.beginAs(ctx, id, jid.JID{}, stanza.Get, s.rosterRequest(ctx), s.roster.set)
 }
 
-
 // RosterError says why the account's list of contacts is not known although the server
 // has answered, as when it is longer than maxRoster; nil when it is known, or when the
 // account has none.

@@ -2,8 +2,8 @@ package xmpptest
 
 import (
 	"context"
-	"errors"
 	_ "embed" // the server module
+	"errors"
 	"fmt"
 	"maps"
 	"os"
