@@ -236,7 +236,11 @@ func runSend(cmd *cobra.Command, a *app, args []string, flags sendFlags) error {
 	}
 	told := a.completions(cmd.Context(), c, h, o.Files)
 	defer told.wait()
-	return a.onlineAs(cmd.Context(), c, told.report, func(ctx context.Context, e endpoint) error {
+	dial := func(d *dialOptions) {
+		d.Gather = &o.Route
+		told.report(d)
+	}
+	return a.onlineAs(cmd.Context(), c, dial, func(ctx context.Context, e endpoint) error {
 		if err := a.settleAll(ctx, c, e, to, whom); err != nil {
 			return err
 		}

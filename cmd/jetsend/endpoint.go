@@ -16,6 +16,7 @@ import (
 	"jetsend/internal/event"
 	"jetsend/internal/invite"
 	"jetsend/internal/jid"
+	"jetsend/internal/route"
 	"jetsend/internal/session"
 	"jetsend/internal/state"
 	"jetsend/internal/transfer"
@@ -125,7 +126,8 @@ type dialOptions struct {
 	ByPassword bool // it is the password that is looked at
 	Priority   int8
 	Transports config.Transports
-	KeepFor    time.Duration // interrupted transfers, after the last byte; 0: for ever
+	KeepFor    time.Duration  // interrupted transfers, after the last byte; 0: for ever
+	Gather     *route.Options // what a send that begins at once may do
 	Report     func(event.Event)
 	Connection func(session.State) // is told of every change of the stream; may be nil
 	Log        *slog.Logger

@@ -53,7 +53,7 @@ func dial(ctx context.Context, o dialOptions) (endpoint, error) {
 		StateDir: o.StateDir, Trust: trustMode(o.Trust), Receiver: o.Receiver, Priority: o.Priority,
 		S5B:          route.S5BConfig{ListenPorts: o.Transports.S5B.ListenPorts, Advertise: o.Transports.S5B.Advertise, Interfaces: o.Transports.S5B.Interfaces, Proxies: o.Transports.S5B.Proxies, STUN: o.Transports.STUN, PortMapping: o.Transports.S5B.PortMapping},
 		IBBBlockSize: o.Transports.IBB.BlockSize, Transports: o.Transports.Order, NoSets: o.Output,
-		ManyDevices: o.Login, KeepFor: o.KeepFor, Report: o.Report, Connection: o.Connection, Log: o.Log, Quick: quick,
+		ManyDevices: o.Login, KeepFor: o.KeepFor, Report: o.Report, Connection: o.Connection, Gather: o.Gather, Log: o.Log, Quick: quick,
 	})
 	if err != nil {
 		return nil, err

@@ -41,6 +41,9 @@ type Config struct {
 	Tokens Tokens
 	// ByPassword has the login prove the password, whatever token there is.
 	ByPassword bool
+	// Dialled is told when the server's identity is proved, before the login: OverLoopback is
+	// known then. It must not block.
+	Dialled func()
 	// Known keeps what was learnt of the server and of contacts' clients; nil keeps nothing.
 	Known Known
 	// Careful has the login ask for one thing at a time, as Session.Careful told after an

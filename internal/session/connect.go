@@ -68,9 +68,6 @@ func (s *Session) raise(st *stream) bool {
 	}
 	s.stream, s.bound = st, st.b
 	s.full, s.mech, s.ahead = st.b.full, st.b.mech, st.b.ahead
-	if !s.Proxied() {
-		s.remote = st.t.remoteAddr()
-	}
 	st.run(s.receive)
 	return true
 }

@@ -133,3 +133,23 @@ func TestEarlyCounted(t *testing.T) {
 		t.Errorf("%d not acknowledged", n)
 	}
 }
+
+// TestDialled: who gathers beside the login knows in time whether the server is on this machine,
+// and is told for each connection to one that has proved itself.
+func TestDialled(t *testing.T) {
+	told := 0
+	f := (&fake{}).patient(func(*fakeConn) {}).start(t)
+	f.online(t, func(s *Session) {
+		s.cfg.Dialled = func() {
+			told++
+			if !s.OverLoopback() || f.saw("auth") && told == 1 {
+				t.Error("too late")
+			}
+		}
+	})
+	if told != 2 {
+		t.Errorf("told %d times", told)
+	}
+	evil := &fake{certName: "evil.test"}
+	_ = evil.login(t, func(cfg *Config) { cfg.Dialled = func() { t.Error("of somebody else's server") } })
+}

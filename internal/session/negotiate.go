@@ -56,6 +56,10 @@ func (s *Session) negotiateOnce(ctx context.Context, prev *binding) (*negotiated
 	if err != nil {
 		return nil, err
 	}
+	s.setRemote(t.remoteAddr())
+	if s.cfg.Dialled != nil {
+		s.cfg.Dialled()
+	}
 	// A context cannot interrupt a read; closing the connection does.
 	stop := context.AfterFunc(ctx, func() { _ = t.abort() })
 	n, err := s.login(ctx, t, features, prev)

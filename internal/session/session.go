@@ -285,6 +285,15 @@ func (s *Session) OverLoopback() bool {
 	return ok && a.IP.IsLoopback()
 }
 
+// setRemote notes who the server is, unless a proxy hides it.
+func (s *Session) setRemote(a net.Addr) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.Proxied() {
+		s.remote = a
+	}
+}
+
 // Send sends a message. It returns when the message is queued, which waits
 // only while the queue is full. A missing id is made up. With no stream up,
 // and none that may still be resumed, the error is ErrSessionLost. A message

@@ -137,6 +137,9 @@ func (e *Endpoint) assemble() {
 		c.Visible = e.visible
 	}
 	c.Priority = e.cfg.Priority
+	if e.cfg.Gather != nil {
+		c.Dialled = func() { e.routes.Prepare(*e.cfg.Gather) }
+	}
 	e.sess = e.cfg.Account(c)
 	e.jingle = jingle.NewManager(jingle.Config{Port: e.sess, Begin: e.sess.BeginIQ, Self: e.sess.JID, Admit: e.admit, Log: e.log})
 	e.ibb = ibb.NewManager(ibb.Config{Port: e.sess, Admit: e.admitInband, Log: e.log})

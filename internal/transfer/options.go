@@ -56,6 +56,8 @@ type Config struct {
 	// Transports are what a receiver is asked about before [Endpoint.Receive] says what it
 	// takes; none means all. Who asks in between must not learn another answer.
 	Transports []string
+	// Gather, unless nil, has what a route needs be found out beside the login.
+	Gather *route.Options
 	// Quick makes pauses short, and some of the patience with peers and a server that say
 	// nothing. For tests.
 	Quick bool
