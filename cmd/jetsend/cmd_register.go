@@ -405,7 +405,7 @@ func (l *login) tell(ctx context.Context, e endpoint, old string) error {
 	if err == nil || errors.As(err, &no) {
 		return err
 	}
-	again, lerr := l.open(ctx, l.config, l.chosen, func(o *dialOptions) { o.Password = old })
+	again, lerr := l.open(ctx, l.config, l.chosen, func(o *dialOptions) { o.ByPassword, o.Password = true, old })
 	if lerr == nil {
 		l.hangUp(ctx, again)
 		return errors.Join(err, &session.RegisterError{Condition: "undefined-condition", Text: "it was not changed"})

@@ -153,7 +153,7 @@ func (s *Session) announce(ctx context.Context, st *stream, e *early) (err error
 		}
 	}
 	defer e.roster.forget()
-	if !e.presence {
+	if e.presence != s.caps.Load().ver { // they may have changed since
 		if err := s.appear(ctx, false); err != nil {
 			return err
 		}

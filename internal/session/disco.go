@@ -67,7 +67,9 @@ func (s *Session) DiscoInfo(ctx context.Context, of jid.JID, node string) (*Disc
 	}
 	d := parseDiscoInfo(res)
 	if s.verified.put(caps, d) && s.cfg.Known != nil {
-		s.cfg.Known.Put(ctx, knownCaps+caps.Ver, res.Bytes())
+		if text := res.Bytes(); len(text) <= 2*maxCapsEntry { // there may be more in it than what the hash is of
+			s.cfg.Known.Put(ctx, knownCaps+caps.Ver, text)
+		}
 	}
 	return d, nil
 }

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 
 	gstanza "gosrc.io/xmpp/stanza"
 
@@ -19,6 +21,12 @@ type attempt struct {
 	token   bool // a token took the place of the password
 }
 
+// cut reports whether a connection broke, which happens to any.
+func cut(err error) bool {
+	var broke net.Error
+	return errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &broke) && !broke.Timeout()
+}
+
 // early are the request for the roster and our presence, sent with the request for a
 // resource: servers take what comes in the order in which it was sent, so that they are
 // answered when the resource is bound, and one round trip sooner. Neither is a secret, and
@@ -26,8 +34,8 @@ type attempt struct {
 type early struct {
 	id       string // of the request
 	stanzas  []*xmltree.Element
-	presence bool  // is among them
-	roster   *wait // for the answer, once the resource is known
+	presence string // the capabilities in our presence, "" when that is not among them
+	roster   *wait  // for the answer, once the resource is known
 }
 
 // early prepares them. Nothing is sent yet.
@@ -36,10 +44,12 @@ func (s *Session) early(ctx context.Context) *early {
 	s.roster.awaited.Store(&e.id)
 	e.stanzas = append(e.stanzas, newIQ(jid.JID{}, stanza.Get, e.id, s.rosterRequest(ctx)))
 	s.mu.Lock()
-	e.presence = !s.cfg.Hidden || s.visible
+	shown := !s.cfg.Hidden || s.visible
 	s.mu.Unlock()
-	if e.presence {
-		e.stanzas = append(e.stanzas, s.initialPresence())
+	if shown {
+		el := s.initialPresence()
+		e.presence = el.Child(nsCaps, "c").Attr("ver")
+		e.stanzas = append(e.stanzas, el)
 	}
 	return e
 }
@@ -70,6 +80,10 @@ func (s *Session) bindEarly(ctx context.Context, t *transport, mech string) (*ne
 		return nil, errTooEarly
 	}
 	res, err := s.answerTo(t, id)
+	if conflict(err) && s.given == "" && s.cfg.Resource != "" {
+		s.given = s.otherResource()
+		return nil, errTaken
+	}
 	if err != nil {
 		return nil, fmt.Errorf("bind resource: %w", err)
 	}
@@ -84,6 +98,9 @@ func (s *Session) bindEarly(ctx context.Context, t *transport, mech string) (*ne
 	n.early = e
 	return n, e.expect(s, n.b)
 }
+
+// errTaken: the resource is in use, and what was sent behind the request for it is lost.
+var errTaken = errors.New("the resource is in use")
 
 // errTooEarly: what was sent cannot be answered yet.
 var errTooEarly = errors.New("the server binds no resource with the login")
@@ -104,7 +121,8 @@ func (s *Session) setCareful(on bool) {
 // what this server may not have put up with: first of all without a token, and then with
 // one thing at a time. A login that was refused, and a server that is not who it should
 // be, stay what they are.
-func (s *Session) lessHaste(ctx context.Context, err error) bool {
+// A connection that breaks is tried once more as it was.
+func (s *Session) lessHaste(ctx context.Context, err error, tries int) bool {
 	var auth *AuthError
 	refused := errors.As(err, &auth) && !errors.Is(err, ErrChallenge) // an answer to something else looks like one
 	switch {
@@ -112,6 +130,8 @@ func (s *Session) lessHaste(ctx context.Context, err error) bool {
 		return false
 	case s.attempt.token && refused:
 		s.tokenless = true
+	case errors.Is(err, errTaken):
+	case s.attempt.hurried && tries == 0 && cut(err):
 	case s.attempt.hurried && !refused && (auth != nil || !permanent(err)):
 		s.setCareful(true)
 	default:

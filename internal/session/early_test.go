@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -48,7 +49,11 @@ func TestEarly(t *testing.T) {
 			t.Parallel()
 			f := (&fake{}).patient(hasty).start(t)
 			s := f.online(t, func(s *Session) { s.answerMax = 100 * time.Millisecond })
-			if !s.Careful() || f.connections() != 2 {
+			want := 2
+			if name == "closes" { // what may happen to any connection
+				want = 3
+			}
+			if !s.Careful() || f.connections() != want {
 				t.Error(s.Careful(), f.connections())
 			}
 			if _, err := s.IQ(testContext(t), jid.JID{}, stanza.Get, nil); err != nil {
@@ -58,10 +63,61 @@ func TestEarly(t *testing.T) {
 			cfg.Careful = true
 			again := New(cfg)
 			defer closeSession(t, again)
-			if err := again.Start(testContext(t)); err != nil || f.connections() != 3 {
+			if err := again.Start(testContext(t)); err != nil || f.connections() != want+1 {
 				t.Error(err, f.connections())
 			}
 		})
+	}
+}
+
+// TestEarlyCut: a connection that breaks once, and a resource that is in use, are no reason to
+// be asked for one thing at a time from then on.
+func TestEarlyCut(t *testing.T) {
+	for name, once := range map[string]func(*fakeConn){
+		"cut": func(c *fakeConn) { c.hear() },
+		"in use": func(c *fakeConn) {
+			c.say("<iq type='error' id='" + c.hear().Attr("id") + "'><error type='cancel'><conflict xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := &fake{script: map[string]func(*fakeConn) bool{"bind": func(c *fakeConn) bool {
+				if c.n == 0 {
+					once(c)
+					return true
+				}
+				return !c.bind()
+			}}}
+			s := f.start(t).online(t)
+			if s.Careful() || f.connections() != 2 || (name == "in use") == (s.JID().Resource() == "r") {
+				t.Error(s.Careful(), f.connections(), s.JID())
+			}
+		})
+	}
+}
+
+// TestEarlyChanged: what we can do may change while we log in; then it is told again.
+func TestEarlyChanged(t *testing.T) {
+	told := make(chan string, 10)
+	var s *Session
+	f := &fake{}
+	f.script = map[string]func(*fakeConn) bool{"bind": func(c *fakeConn) bool {
+		if err := s.SetFeatures(context.Background(), []string{"urn:new"}); err != nil {
+			t.Error(err)
+		}
+		return !c.bind()
+	}}
+	f.session = func(c *fakeConn) {
+		for el := c.hear(); el != nil; el = c.hear() {
+			told <- el.Child(nsCaps, "c").Attr("ver")
+		}
+	}
+	s = New(f.start(t).config())
+	defer closeSession(t, s)
+	if err := s.Start(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	if got := receive(t, told); got != s.caps.Load().ver {
+		t.Error(got)
 	}
 }
 
@@ -73,7 +129,7 @@ func TestEarlyGone(t *testing.T) {
 	s := New(f.start(t).config())
 	err := s.Start(testContext(t))
 	closeSession(t, s)
-	if err == nil || s.Careful() || f.connections() != 2 {
+	if err == nil || s.Careful() || f.connections() != 3 {
 		t.Error(err, s.Careful(), f.connections())
 	}
 }
@@ -147,7 +203,7 @@ func TestDialled(t *testing.T) {
 			}
 		}
 	})
-	if told != 2 {
+	if told != 3 {
 		t.Errorf("told %d times", told)
 	}
 	evil := &fake{certName: "evil.test"}

@@ -35,13 +35,14 @@ type negotiated struct {
 // caller's when there is no error, and gone when there is one.
 func (s *Session) negotiate(ctx context.Context, prev *binding) (*negotiated, error) {
 	careful := s.careful
-	for redirects := 0; ; {
+	redirects := 0
+	for tries := 0; ; tries++ {
 		s.attempt = attempt{}
 		n, err := s.negotiateOnce(ctx, prev)
 		switch {
 		case err == nil:
 			return n, nil
-		case s.lessHaste(ctx, err):
+		case s.lessHaste(ctx, err, tries):
 		case redirects < maxRedirects && s.redirected(err):
 			redirects++
 		default:
@@ -336,13 +337,23 @@ func (s *Session) settle(t *transport, features *xmltree.Element, mech string, f
 // server has noticed, another one is taken, which begins like it.
 func (s *Session) bind(t *transport) (jid.JID, error) {
 	full, err := s.bindAs(t, cmp.Or(s.given, s.cfg.Resource))
-	var refused *stanza.Error
-	if s.cfg.Resource == "" || !errors.As(err, &refused) || refused.Condition != stanza.Conflict {
+	if s.cfg.Resource == "" || !conflict(err) {
 		return full, err
 	}
+	return s.bindAs(t, s.otherResource())
+}
+
+// conflict reports whether a server says that a resource is in use.
+func conflict(err error) bool {
+	var refused *stanza.Error
+	return errors.As(err, &refused) && refused.Condition == stanza.Conflict
+}
+
+// otherResource is one to take in the place of ours.
+func (s *Session) otherResource() string {
 	other := s.cfg.Resource + OtherResource + rand.Text()[:8]
 	s.log.Warn("the server says that our resource is in use; another one is taken", "resource", s.cfg.Resource, "taken", other)
-	return s.bindAs(t, other)
+	return other
 }
 
 // bindAs asks for a resource (RFC 6120 section 7).

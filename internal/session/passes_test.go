@@ -19,7 +19,7 @@ func TestPasses(t *testing.T) {
 			steps := f.honest()
 			honest := steps[slices.IndexFunc(steps, func(s honestStep) bool { return s.name == step })].do
 			f.script[step] = func(c *fakeConn) bool {
-				if c.n > 0 && c.n <= 4 { // an attempt may have two connections, see lessHaste
+				if c.n > 0 && c.n <= 6 { // an attempt may have three connections, see lessHaste
 					do(c)
 					return true
 				}

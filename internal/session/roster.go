@@ -52,7 +52,7 @@ func (r *roster) awaits(id string) bool {
 func (r *roster) refuse(why error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.err, r.items, r.version.have = why, nil, ""
+	r.err, r.items, r.loaded, r.version.whole = why, nil, false, false
 }
 
 func (r *roster) has(bare jid.JID) bool {
@@ -67,10 +67,10 @@ func (r *roster) set(query *xmltree.Element) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.loaded, r.err = true, nil
-	if query == nil && r.version.have != "" {
+	if query == nil && r.version.asked != "" {
 		return
 	}
-	r.items = map[jid.JID]RosterItem{}
+	r.items, r.version.whole = map[jid.JID]RosterItem{}, true
 	r.version.is(query.Attr("ver"))
 	for _, el := range query.All(nsRoster, "item") {
 		r.take(el)

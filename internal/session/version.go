@@ -25,7 +25,9 @@ const (
 type version struct {
 	looked  bool   // whether there is one of an earlier session
 	offered bool   // the server knows versions, as far as we know
+	whole   bool   // the items are a list, and not only what has changed of an unknown one
 	have    string // the version of the items; "" is none
+	asked   string // what we said we have
 	changed bool   // since it was kept
 }
 
@@ -43,8 +45,13 @@ func (s *Session) rosterRequest(ctx context.Context) *xmltree.Element {
 	q := xmltree.New(nsRoster, "query")
 	s.roster.mu.Lock()
 	defer s.roster.mu.Unlock()
-	if v := &s.roster.version; v.offered {
-		q.Set("ver", v.have)
+	v := &s.roster.version
+	v.asked = ""
+	if v.offered {
+		if v.asked = v.have; !v.whole {
+			v.asked = ""
+		}
+		q.Set("ver", v.asked)
 	}
 	return q
 }
@@ -80,8 +87,8 @@ func (s *Session) keepRoster(ctx context.Context, offered bool) {
 	r.mu.Lock()
 	was := r.version
 	r.version.offered, r.version.changed = offered, false
-	var text []byte
-	if offered {
+	text := []byte{} // of no list
+	if offered && r.version.whole {
 		text = r.query().Bytes()
 	}
 	r.mu.Unlock()

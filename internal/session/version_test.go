@@ -141,3 +141,64 @@ func TestServerRosterVersion(t *testing.T) {
 		t.Error("no version was asked for")
 	}
 }
+
+// TestRosterVersionPushed: a change of a list that was not given is no list.
+func TestRosterVersionPushed(t *testing.T) {
+	l := &learnt{}
+	f := &fake{rosterVersion: true, script: map[string]func(*fakeConn) bool{"roster": func(c *fakeConn) bool {
+		c.say("<iq type='error' id='" + c.hear().Attr("id") + "'><error type='wait'><internal-server-error xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>")
+		return c.hear() == nil
+	}}}
+	f.session = func(c *fakeConn) {
+		c.say("<iq type='set' id='p'><query xmlns='jabber:iq:roster' ver='9'><item jid='romeo@jet.test' subscription='both'/></query></iq>")
+		c.idle()
+	}
+	s := f.start(t).online(t, func(s *Session) { s.cfg.Known = l })
+	if _, err := s.IQ(testContext(t), jid.JID{}, stanza.Get, xmltree.New(nsDiscoInfo, "query")); err != nil {
+		t.Error(err)
+	}
+	closeSession(t, s)
+	if got := l.m[knownRoster]; got != "" {
+		t.Error(got)
+	}
+}
+
+// TestKnownCaps: capabilities that an earlier session has verified are not asked for again,
+// and what is kept is no longer than what the hash is of allows for.
+func TestKnownCaps(t *testing.T) {
+	l := &learnt{}
+	info := &DiscoInfo{Identities: []Identity{{Category: "client", Type: "pc", Name: "x"}}, Features: []string{"urn:f"}}
+	ver := hashCaps(verification(info))
+	romeo := jid.MustParse("romeo@jet.test/a")
+	ask := func(junk string) (asked int) {
+		f := &fake{}
+		f.session = func(c *fakeConn) {
+			c.say("<presence from='romeo@jet.test/a'><c xmlns='" + nsCaps + "' hash='sha-1' node='n' ver='" + ver + "'/></presence>")
+			for el := c.hear(); el != nil; el = c.hear() {
+				if el.Child(nsDiscoInfo, "query") != nil {
+					asked++
+					c.say("<iq type='result' id='" + el.Attr("id") + "' from='romeo@jet.test/a'><query xmlns='" + nsDiscoInfo + "'><identity category='client' type='pc' name='x'/><feature var='urn:f'/>" + junk + "</query></iq>")
+				}
+			}
+		}
+		s := f.start(t).online(t, func(s *Session) { s.cfg.Known = l })
+		waitFor(t, s, func() bool { return len(s.Resources(romeo.Bare())) == 1 })
+		if d, err := s.DiscoInfo(testContext(t), romeo, ""); err != nil || !d.Has("urn:f") {
+			t.Error(d, err)
+		}
+		closeSession(t, s)
+		return asked
+	}
+	if n := ask("<junk>" + strings.Repeat("x", 2*maxCapsEntry) + "</junk>"); n != 1 || len(l.m) != 0 {
+		t.Error(n, len(l.m))
+	}
+	if a, b := ask(""), ask(""); a != 1 || b != 0 {
+		t.Error(a, b)
+	}
+	for name := range l.m {
+		l.m[name] = strings.Replace(l.m[name], "urn:f", "urn:lie", 1)
+	}
+	if n := ask(""); n != 1 {
+		t.Error("what does not match its hash was taken")
+	}
+}

@@ -191,7 +191,7 @@ func (e *Endpoint) login(ctx context.Context) error {
 	}
 	announce := func(ctx context.Context) error { return e.omemo.Announce(ctx, e.sess) }
 	need, err := e.omemo.NeedsAnnounce(ctx)
-	if err == nil && !need { // whether the server still has it is looked at beside what else is to be done
+	if err == nil && !need && (e.cfg.Receiver || e.cfg.Gather != nil) { // whether the server still has it is looked at beside
 		e.upkeep.Chore("announce our omemo device", announce)
 	} else if err = errors.Join(err, announce(ctx)); err != nil {
 		return fmt.Errorf("announce our omemo device: %w", err)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
 	"testing"
 	"time"
 
@@ -25,7 +26,9 @@ import (
 func TestStrippedFeature(t *testing.T) {
 	s := prosody(t)
 	feature := []byte("<feature var='" + profile.NS + "'/>")
+	caps := regexp.MustCompile(`<c [^>]*xmlns=['"]http://jabber.org/protocol/caps['"][^>]*/>`) // else what the hash is of is known
 	hide := func(_ xmpptest.Direction, raw []byte) [][]byte {
+		raw = caps.ReplaceAll(raw, nil)
 		return [][]byte{bytes.ReplaceAll(bytes.ReplaceAll(raw, feature, nil), bytes.ReplaceAll(feature, []byte("'"), []byte(`"`)), nil)}
 	}
 	tap := xmpptest.StartTap(t, s, xmpptest.Pass)
