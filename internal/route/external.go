@@ -91,10 +91,11 @@ func (f *Finder) punching(around surroundings, peer jid.JID, peers *Punch) *s5b.
 			if at := f.reflected(ctx, around.stun, 1, dial); len(at) > 0 {
 				return at[0]
 			}
-			if !around.seen.IsValid() {
+			seen := f.proxies.fresh(ctx).seen
+			if !seen.IsValid() {
 				return netip.AddrPort{}
 			}
-			return netip.AddrPortFrom(around.seen, port) // most routers leave the port as it is
+			return netip.AddrPortFrom(seen, port) // most routers leave the port as it is
 		},
 	}
 }

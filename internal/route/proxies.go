@@ -39,7 +39,6 @@ type Known interface {
 type told struct {
 	Proxies []toldProxy
 	STUN    []string
-	Seen    netip.Addr
 	Large   bool
 }
 
@@ -67,7 +66,7 @@ func (f *Finder) known(ctx context.Context) (s surroundings, ok bool) {
 	if !ok || json.Unmarshal(text, &t) != nil {
 		return s, false
 	}
-	s = surroundings{stun: t.STUN, seen: t.Seen, large: t.Large}
+	s = surroundings{stun: t.STUN, large: t.Large}
 	for _, p := range t.Proxies {
 		j, err := jid.Parse(p.JID)
 		if err != nil {
@@ -83,7 +82,7 @@ func (f *Finder) keep(ctx context.Context, s surroundings) {
 	if f.cfg.Known == nil {
 		return
 	}
-	t := told{STUN: s.stun, Seen: s.seen, Large: s.large}
+	t := told{STUN: s.stun, Large: s.large} // not where we were seen: this may be another network
 	for _, p := range s.proxies {
 		t.Proxies = append(t.Proxies, toldProxy{p.JID.String(), p.Host, p.Port, p.Configured})
 	}

@@ -212,7 +212,7 @@ func Revoke(ctx context.Context, cfg Config) error {
 	defer cancel()
 	t, features, err := s.reach(ctx, nil)
 	if err != nil {
-		return fmt.Errorf("give back what logs in without the password: %w", err)
+		return errors.Join(fmt.Errorf("give back what logs in without the password: %w", err), s.cfg.Tokens.Keep(ctx, token))
 	}
 	defer t.hangUp()
 	defer context.AfterFunc(ctx, func() { _ = t.abort() })()

@@ -41,6 +41,7 @@ func (s *Session) negotiate(ctx context.Context, prev *binding) (*negotiated, er
 		n, err := s.negotiateOnce(ctx, prev)
 		switch {
 		case err == nil:
+			s.tokenless = false
 			return n, nil
 		case s.lessHaste(ctx, err, tries):
 		case redirects < maxRedirects && s.redirected(err):

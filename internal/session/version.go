@@ -15,6 +15,8 @@ const (
 	// knownRoster is by what name the roster is known, rosterAge for how long.
 	knownRoster = "roster"
 	rosterAge   = 90 * 24 * time.Hour
+	// keepTime bounds the writing of it: what is not kept is asked for.
+	keepTime = 2 * time.Second
 	// maxRosterVersion bounds the version that a server gives, in bytes.
 	maxRosterVersion = 256
 )
@@ -64,7 +66,7 @@ func (s *Session) knownRoster(ctx context.Context) {
 	looked := r.version.looked
 	r.version.looked = true
 	r.mu.Unlock()
-	if looked || s.cfg.Known == nil {
+	if looked || s.cfg.Known == nil || s.cfg.ByPassword { // who looks at an account takes nothing for known
 		return
 	}
 	text, ok := s.cfg.Known.Get(ctx, knownRoster, rosterAge)
@@ -92,6 +94,8 @@ func (s *Session) keepRoster(ctx context.Context, offered bool) {
 		text = r.query().Bytes()
 	}
 	r.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, keepTime)
+	defer cancel()
 	if s.cfg.Known != nil && (was.offered != offered || offered && was.changed) {
 		s.cfg.Known.Put(ctx, knownRoster, text)
 	}
