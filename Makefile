@@ -60,7 +60,7 @@ export GOFLAGS += -buildvcs=$(shell git rev-parse HEAD >/dev/null 2>&1 && echo t
 # The modules of Prosody's community, for logins by SASL2.
 SASL2 = /usr/lib/prosody/modules/mod_sasl2
 
-.PHONY: build test check unit rest race flakes fuzz lint demo interop nat windows bench torture soak simulate simulate-faults mutations install uninstall deb dist dist-check platforms portable arches clean help
+.PHONY: build test check unit rest race flakes fuzz lint demo pictures interop nat windows bench torture soak simulate simulate-faults mutations install uninstall deb dist dist-check platforms portable arches clean help
 
 build: ## build the static binary bin/jetsend
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/jetsend ./cmd/jetsend
@@ -108,6 +108,11 @@ demo: build ## a transfer between two accounts of a private server
 	@scripts/need prosody prosody
 	@$(GO) build -o bin/demo ./internal/xmpptest/demo
 	@bin/demo -program bin/jetsend
+
+pictures: build ## docs/first-file.svg, of two screens of a real session
+	@scripts/need prosody prosody
+	@$(GO) build -o bin/picture ./internal/xmpptest/picture
+	@bin/picture -program bin/jetsend -first-file docs/first-file.svg
 
 interop: build ## against real clients: Dino, Libervia and Gajim, on Prosody and on ejabberd
 	@scripts/need $(SASL2) prosody-modules
