@@ -60,7 +60,7 @@ export GOFLAGS += -buildvcs=$(shell git rev-parse HEAD >/dev/null 2>&1 && echo t
 # The modules of Prosody's community, for logins by SASL2.
 SASL2 = /usr/lib/prosody/modules/mod_sasl2
 
-.PHONY: build test check unit rest race flakes fuzz lint demo pictures interop nat windows bench torture soak simulate simulate-faults mutations install uninstall deb dist dist-check platforms portable arches clean help
+.PHONY: build test check unit rest race flakes fuzz lint demo rooms pictures interop nat windows bench torture soak simulate simulate-faults mutations install uninstall deb dist dist-check platforms portable arches clean help
 
 build: ## build the static binary bin/jetsend
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/jetsend ./cmd/jetsend
@@ -109,7 +109,10 @@ demo: build ## a transfer between two accounts of a private server
 	@$(GO) build -o bin/demo ./internal/xmpptest/demo
 	@bin/demo -program bin/jetsend
 
-pictures: build ## docs/first-file.svg, of two screens of a real session
+rooms: ## docs/rooms.svg, of the imports: after each change of what imports what
+	@$(GO) run ./internal/xmpptest/picture -rooms docs/rooms.svg
+
+pictures: build rooms ## docs/rooms.svg, and docs/first-file.svg of two screens of a real session
 	@scripts/need prosody prosody
 	@$(GO) build -o bin/picture ./internal/xmpptest/picture
 	@bin/picture -program bin/jetsend -first-file docs/first-file.svg
