@@ -33,6 +33,8 @@ FUZZ_BUDGET ?= 45
 BENCH_SIZE ?= 1073741824
 BENCH_RUNS ?= 3
 BENCH_ENTRIES ?= 1000000
+# Where its figures go, with their picture beside them.
+BENCH_FIGURES ?= docs/performance.json
 # How many rounds with a file, with what is queued, and with a set `make torture` has, and the bytes of its large
 # file; how many minutes `make soak` takes.
 TORTURE_ROUNDS ?= 25
@@ -133,10 +135,11 @@ windows: ## the jetsend of Windows, run by Wine, against the one of this machine
 bench: build ## speed of the cipher; a large file beside scp; what sets must reach
 	@scripts/need prosody prosody
 	@scripts/need $(SASL2) prosody-modules
+	@for p in rsync:rsync sshd:openssh-server; do scripts/need $${p%:*} $${p#*:} || echo "it is left out of the benchmark" >&2; done
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/crypto
 	@$(GO) build -o bin/bench ./internal/xmpptest/bench
-	@bin/bench -program bin/jetsend -size $(BENCH_SIZE) -runs $(BENCH_RUNS) -entries $(BENCH_ENTRIES)
-	@$(GO) run ./internal/natlab -speed # where namespaces can be had; elsewhere it says so
+	@bin/bench -program bin/jetsend -size $(BENCH_SIZE) -runs $(BENCH_RUNS) -entries $(BENCH_ENTRIES) -figures $(BENCH_FIGURES)
+	@$(GO) run ./internal/natlab -speed -figures $(BENCH_FIGURES) # where namespaces can be had; elsewhere it says so
 
 torture: build ## interrupt and resume transfers in every way (TORTUREFLAGS=-seed=N)
 	@scripts/need prosody prosody
