@@ -33,6 +33,8 @@ FUZZ_BUDGET ?= 45
 BENCH_SIZE ?= 1073741824
 BENCH_RUNS ?= 3
 BENCH_ENTRIES ?= 1000000
+# Where its figures go, with their picture beside them.
+BENCH_FIGURES ?= docs/performance.json
 # How many rounds with a file, with what is queued, and with a set `make torture` has, and the bytes of its large
 # file; how many minutes `make soak` takes.
 TORTURE_ROUNDS ?= 25
@@ -60,7 +62,7 @@ export GOFLAGS += -buildvcs=$(shell git rev-parse HEAD >/dev/null 2>&1 && echo t
 # The modules of Prosody's community, for logins by SASL2.
 SASL2 = /usr/lib/prosody/modules/mod_sasl2
 
-.PHONY: build test check unit rest race flakes fuzz lint demo interop nat windows bench torture soak simulate simulate-faults mutations install uninstall deb dist dist-check platforms portable arches clean help
+.PHONY: build test check unit rest race flakes fuzz lint demo rooms pictures interop nat windows bench torture soak simulate simulate-faults mutations install uninstall deb dist dist-check platforms portable arches clean help
 
 build: ## build the static binary bin/jetsend
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/jetsend ./cmd/jetsend
@@ -109,6 +111,14 @@ demo: build ## a transfer between two accounts of a private server
 	@$(GO) build -o bin/demo ./internal/xmpptest/demo
 	@bin/demo -program bin/jetsend
 
+rooms: ## docs/rooms.svg, of the imports: after each change of what imports what
+	@$(GO) run ./internal/xmpptest/picture -rooms docs/rooms.svg
+
+pictures: build rooms ## docs/rooms.svg, and docs/first-file.svg of two screens of a real session
+	@scripts/need prosody prosody
+	@$(GO) build -o bin/picture ./internal/xmpptest/picture
+	@bin/picture -program bin/jetsend -first-file docs/first-file.svg
+
 interop: build ## against real clients: Dino, Libervia and Gajim, on Prosody and on ejabberd
 	@scripts/need $(SASL2) prosody-modules
 	$(GO) run ./internal/interop -install $(INTEROPFLAGS)
@@ -125,10 +135,11 @@ windows: ## the jetsend of Windows, run by Wine, against the one of this machine
 bench: build ## speed of the cipher; a large file beside scp; what sets must reach
 	@scripts/need prosody prosody
 	@scripts/need $(SASL2) prosody-modules
+	@for p in rsync:rsync sshd:openssh-server; do scripts/need $${p%:*} $${p#*:} || echo "it is left out of the benchmark" >&2; done
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/crypto
 	@$(GO) build -o bin/bench ./internal/xmpptest/bench
-	@bin/bench -program bin/jetsend -size $(BENCH_SIZE) -runs $(BENCH_RUNS) -entries $(BENCH_ENTRIES)
-	@$(GO) run ./internal/natlab -speed # where namespaces can be had; elsewhere it says so
+	@bin/bench -program bin/jetsend -size $(BENCH_SIZE) -runs $(BENCH_RUNS) -entries $(BENCH_ENTRIES) -figures $(BENCH_FIGURES)
+	@$(GO) run ./internal/natlab -speed -figures $(BENCH_FIGURES) # where namespaces can be had; elsewhere it says so
 
 torture: build ## interrupt and resume transfers in every way (TORTUREFLAGS=-seed=N)
 	@scripts/need prosody prosody

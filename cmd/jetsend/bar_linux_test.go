@@ -8,13 +8,12 @@ import (
 	"io"
 	"os"
 	"strings"
-	"syscall"
 	"testing"
 	"unicode/utf8"
-	"unsafe"
 
 	"jetsend/internal/event"
 	"jetsend/internal/exitcode"
+	"jetsend/internal/xmpptest/pty"
 )
 
 // screen is as much of a terminal as a bar and lines need: it keeps rows of
@@ -114,8 +113,7 @@ func onTerminal(t *testing.T, columns int, env map[string]string, do func(p prin
 	if err != nil {
 		t.Fatal(err)
 	}
-	size := [4]uint16{24, uint16(columns), 0, 0}
-	if err := ioctl(terminal, syscall.TIOCSWINSZ, unsafe.Pointer(&size)); err != nil {
+	if err := pty.Resize(terminal, 24, columns); err != nil {
 		t.Fatal(err)
 	}
 	c := newConsole(terminal, isTerminal(terminal), func(k string) string { return env[k] })

@@ -3,48 +3,11 @@
 package main
 
 import (
-	"errors"
-	"fmt"
 	"os"
-	"syscall"
-	"unsafe"
+
+	"jetsend/internal/xmpptest/pty"
 )
 
 // openPTY opens a pseudo-terminal: what a person types goes into control, what
 // he sees comes out of it.
-func openPTY() (control, terminal *os.File, err error) {
-	control, err = os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
-	if err != nil {
-		return nil, nil, err
-	}
-	var unlock, number int32
-	err = errors.Join(
-		ioctl(control, syscall.TIOCSPTLCK, unsafe.Pointer(&unlock)),
-		ioctl(control, syscall.TIOCGPTN, unsafe.Pointer(&number)))
-	if err == nil {
-		terminal, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|syscall.O_NOCTTY, 0)
-	}
-	if err == nil {
-		size := [4]uint16{24, 80, 0, 0} // rows and columns
-		err = ioctl(terminal, syscall.TIOCSWINSZ, unsafe.Pointer(&size))
-	}
-	if err != nil {
-		return nil, nil, errors.Join(err, control.Close())
-	}
-	return control, terminal, nil
-}
-
-// ioctl borrows the descriptor: Fd would make it a blocking one, which Close does
-// not get out of a read.
-func ioctl(f *os.File, request uintptr, arg unsafe.Pointer) error {
-	conn, err := f.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var errno syscall.Errno
-	err = conn.Control(func(fd uintptr) { _, _, errno = syscall.Syscall(syscall.SYS_IOCTL, fd, request, uintptr(arg)) })
-	if err == nil && errno != 0 {
-		err = errno
-	}
-	return err
-}
+func openPTY() (control, terminal *os.File, err error) { return pty.Open(24, 80) }

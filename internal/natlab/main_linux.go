@@ -35,6 +35,7 @@ type options struct {
 	pairs   string // comma-separated patterns
 	timeout time.Duration
 	rtt     time.Duration
+	figures string // JSON file of the benchmark, "" for none
 	// What is run; none of them is all of them.
 	matrix, attack, speed bool
 	noProxy               bool
@@ -104,6 +105,7 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	fs.BoolVar(&o.matrix, "matrix", false, "run the pairs (without -matrix, -attack and -speed: all three)")
 	fs.BoolVar(&o.attack, "attack", false, "look for packets that --no-direct and socks5 must not let out")
 	fs.BoolVar(&o.speed, "speed", false, "measure how fast files go through two routers")
+	fs.StringVar(&o.figures, "figures", "", "JSON `file` of the benchmark that -speed adds to, and draws again (default none)")
 	fs.DurationVar(&o.rtt, "rtt", 0, "round trip `time` between two homes, half of it to the server, by packets that wait in this program (default: none but the machine's own)")
 	fs.BoolVar(&o.noProxy, "no-proxy", false, "servers without a SOCKS5 proxy: what is not direct is in-band")
 	fs.BoolVar(&o.list, "list", false, "print the pairs and what they must show, and do nothing")
@@ -120,6 +122,11 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	}
 	if !o.matrix && !o.attack && !o.speed {
 		o.matrix, o.attack, o.speed = true, true, true
+	}
+	if o.figures != "" {
+		if o.figures, err = filepath.Abs(o.figures); err != nil {
+			return o, fmt.Errorf("find %s: %w", o.figures, err)
+		}
 	}
 	if o.jetsend, err = filepath.Abs(o.jetsend); err != nil {
 		return o, fmt.Errorf("find %s: %w", o.jetsend, err)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"jetsend/internal/xmpptest/figures"
 )
 
 const (
@@ -40,11 +42,11 @@ func (l *lab) runSpeed(ctx context.Context, o options, stdout io.Writer) error {
 	if o.rtt > 0 {
 		return nil // the lines carry no more than some 50 MB/s, and are what would be measured
 	}
-	return l.runLarge(ctx, stdout)
+	return l.runLarge(ctx, o, stdout)
 }
 
 // runLarge compares two routers with none.
-func (l *lab) runLarge(ctx context.Context, stdout io.Writer) error {
+func (l *lab) runLarge(ctx context.Context, opts options, stdout io.Writer) error {
 	large, err := makePayload("large", largeFile)
 	if err != nil {
 		return err
@@ -72,7 +74,23 @@ func (l *lab) runLarge(ctx context.Context, stdout io.Writer) error {
 	if err := os.Remove(large.path); err != nil {
 		return fmt.Errorf("remove file: %w", err)
 	}
-	return nil
+	return keep(opts.figures, best[two], best[none])
+}
+
+// keep writes what was measured, in MB/s, to the figures of the benchmark, if there are any.
+func keep(path string, two, none float64) error {
+	if path == "" || two == 0 || none == 0 {
+		return nil
+	}
+	f, err := figures.Read(path)
+	if err != nil {
+		return err
+	}
+	f.Set(figures.Job{Key: "homes", Name: fmt.Sprintf("two homes: one file of %.0f MB", largeFile/1e6), How: fmt.Sprintf("best of %d, without the login", largeRuns), Ways: []figures.Way{
+		{Who: "jetsend, through two routers", Seconds: largeFile / 1e6 / two},
+		{Who: "jetsend, without routers", Seconds: largeFile / 1e6 / none},
+	}})
+	return f.Save(path)
 }
 
 func reached(yes bool) string {

@@ -64,7 +64,7 @@ func sets(ctx context.Context, w io.Writer, o options) (err error) {
 	for _, m := range []struct {
 		name    string
 		measure func(context.Context) error
-	}{{"many", g.many}, {"some", g.some}, {"far", g.far}, {"trips", g.trips}, {"inband", g.farInband}, {"inside", g.inside}, {"several", g.toSeveral}, {"huge", g.huge}} {
+	}{{"beside", g.beside}, {"many", g.many}, {"some", g.some}, {"far", g.far}, {"trips", g.trips}, {"inband", g.farInband}, {"inside", g.inside}, {"several", g.toSeveral}, {"huge", g.huge}} {
 		if o.sets != "" && o.sets != "all" && o.sets != m.name {
 			continue
 		}

@@ -41,7 +41,7 @@ type options struct {
 	program, path, dir string
 	size, inband       int64
 	runs, entries      int
-	sets               string
+	sets, figures      string
 }
 
 func main() {
@@ -52,7 +52,8 @@ func main() {
 	flag.Int64Var(&o.inband, "inband", 4<<20, "bytes to send in-band, which is slower")
 	flag.IntVar(&o.runs, "runs", 3, "how often each is measured, by turns")
 	flag.IntVar(&o.entries, "entries", 1_000_000, "how many empty files a folder has; 0: it is left out")
-	flag.StringVar(&o.sets, "sets", "", "measure sets alone: all, or one of many, some, far, trips, inband, inside, several and huge")
+	flag.StringVar(&o.sets, "sets", "", "measure sets alone: all, or one of beside, many, some, far, trips, inband, inside, several and huge")
+	flag.StringVar(&o.figures, "figures", "", "JSON file for what others take beside us; the picture of it goes beside that; empty: none")
 	flag.Parse()
 	o.path = os.Getenv("PATH")
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
