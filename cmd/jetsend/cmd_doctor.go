@@ -21,7 +21,7 @@ func newDoctorCommand(a *app) *cobra.Command {
 	report := filePath{home: a.home}
 	cmd := &cobra.Command{
 		Use:     "doctor [CONTACT]",
-		GroupID: groupAccount,
+		GroupID: groupRepair,
 		Short:   "Check what the account, the server and a contact can do",
 		Long: `Look at everything that a send depends on, and say what is found, what is missing
 and which command mends it: the server's DNS records, TLS certificate and login
@@ -45,7 +45,7 @@ The exit code is 0 when a send would work, as far as that can be known before th
 contact's answer, and otherwise the one that the send would end with.
 
 ` + exitStatus(append(onlineCodes(), exitcode.Offline, exitcode.Incapable)...),
-		Example: examples("jetsend doctor", "jetsend doctor romeo@montague.example", reportCommand, "jetsend --json doctor romeo | jq -r 'select(.status == \"fail\").text'"),
+		Example: examples("jetsend doctor", "jetsend doctor romeo@montague.example", reportCommand, "jetsend --json doctor romeo |\n      jq -r 'select(.status == \"fail\").text'"),
 		Args:    between(0, 1, "one CONTACT"),
 		RunE:    func(cmd *cobra.Command, args []string) error { return runDoctor(cmd, a, args, report.value) },
 	}
