@@ -4,7 +4,7 @@ package jetsend
 
 import _ "embed"
 
-// ExampleConfig is config.example.yaml, which `jetsend help config` prints.
+// ExampleConfig is config.example.yaml, which `jetsend help config-example` prints.
 //
 //go:embed config.example.yaml
 var ExampleConfig string

@@ -14,7 +14,8 @@ func newCompletionCommand(a *app) *cobra.Command {
 		Short:   "Write a completion script for a shell",
 		Long: `Write a completion script for a shell to standard output.
 
-  bash        jetsend completion bash > ~/.local/share/bash-completion/completions/jetsend
+  bash        jetsend completion bash > \
+                ~/.local/share/bash-completion/completions/jetsend
   zsh         jetsend completion zsh > "${fpath[1]}/_jetsend"
   fish        jetsend completion fish > ~/.config/fish/completions/jetsend.fish
   powershell  jetsend completion powershell | Out-String | Invoke-Expression

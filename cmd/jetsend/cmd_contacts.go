@@ -21,7 +21,7 @@ import (
 func newContactsCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "contacts",
-		GroupID: groupAccount,
+		GroupID: groupPeople,
 		Short:   "Manage who sees whom online",
 		Long: `Manage the presence subscriptions of the account, without which nobody sees
 anybody online: "send" needs to see the contact, and "receive --accept contacts"

@@ -27,7 +27,7 @@ The exit code is the gravest of what was tried, 0 when nothing is queued.`
 func newDeliverCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "deliver",
-		GroupID: groupFiles,
+		GroupID: groupSend,
 		Short:   "Send once what was queued",
 		Long:    deliverHelp + "\n\n" + exitStatus(append(transferCodes(), exitcode.Offline, exitcode.Incapable)...),
 		Example: examples("jetsend send --queue report.pdf romeo", "jetsend deliver", "jetsend deliver --wait 5m"),

@@ -14,7 +14,7 @@ import (
 func newDevicesCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "devices",
-		GroupID: groupAccount,
+		GroupID: groupPeople,
 		Short:   "The account's own OMEMO devices",
 		Long: `Show the OMEMO devices that the account publishes: contacts encrypt to all of
 them. Without a subcommand it lists them.

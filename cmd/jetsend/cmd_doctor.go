@@ -18,9 +18,10 @@ import (
 )
 
 func newDoctorCommand(a *app) *cobra.Command {
+	report := filePath{home: a.home}
 	cmd := &cobra.Command{
 		Use:     "doctor [CONTACT]",
-		GroupID: groupAccount,
+		GroupID: groupRepair,
 		Short:   "Check what the account, the server and a contact can do",
 		Long: `Look at everything that a send depends on, and say what is found, what is missing
 and which command mends it: the server's DNS records, TLS certificate and login
@@ -32,6 +33,10 @@ Every finding is "ok", "warn" (a send may work all the same) or "fail". The repo
 written to standard output; with --json it is one object for each finding and one for
 the whole. When the login fails, what was found before it is shown.
 
+--report writes to a new file what somebody needs who is to find the fault: version,
+platform, configuration, findings, and the last lines of the log, that of --log-file
+too. Addresses and places are placeholders in it; names, keys and secrets are left out.
+
 Nothing is offered to the contact. Its clients are asked what they are; no OMEMO
 session is begun, and nothing is written into the journal. Like every command that
 goes online, it makes this machine's OMEMO device on first use.
@@ -40,9 +45,9 @@ The exit code is 0 when a send would work, as far as that can be known before th
 contact's answer, and otherwise the one that the send would end with.
 
 ` + exitStatus(append(onlineCodes(), exitcode.Offline, exitcode.Incapable)...),
-		Example: examples("jetsend doctor", "jetsend doctor romeo@montague.example", "jetsend --json doctor romeo | jq -r 'select(.status == \"fail\").text'"),
+		Example: examples("jetsend doctor", "jetsend doctor romeo@montague.example", reportCommand, "jetsend --json doctor romeo |\n      jq -r 'select(.status == \"fail\").text'"),
 		Args:    between(0, 1, "one CONTACT"),
-		RunE:    func(cmd *cobra.Command, args []string) error { return runDoctor(cmd, a, args) },
+		RunE:    func(cmd *cobra.Command, args []string) error { return runDoctor(cmd, a, args, report.value) },
 	}
 	d := config.Default().Send
 	k := keyed{cmd.Flags(), "send"}
@@ -51,16 +56,36 @@ contact's answer, and otherwise the one that the send would end with.
 	k.transport()
 	k.bool("no-direct", false, "make no direct connection to the contact")
 	k.portMapping()
+	cmd.Flags().Var(&report, "report", "write a report without names and secrets to the new `FILE`; - is standard output")
 	return cmd
 }
 
-// runDoctor looks at the server before it needs a password, then logs in.
-func runDoctor(cmd *cobra.Command, a *app, args []string) error {
-	ctx := cmd.Context()
+// runDoctor looks, and with a path for a report writes that whatever was found.
+func runDoctor(cmd *cobra.Command, a *app, args []string, path string) error {
+	d := &diagnosis{a: a, width: outputWidth(a.Stdout)}
+	if path == "" {
+		return d.run(cmd, args)
+	}
+	r, err := a.beginReport(cmd, path, args)
+	if err != nil {
+		return err
+	}
+	d.report = r
+	err = d.run(cmd, args)
+	if failed := r.end(cmd.Context(), err); failed != nil {
+		return failed
+	}
+	return err
+}
+
+// run looks at the server before it needs a password, then logs in.
+func (d *diagnosis) run(cmd *cobra.Command, args []string) error {
+	a, ctx := d.a, cmd.Context()
 	c, err := a.loadConfig(cmd)
 	if err != nil {
 		return err
 	}
+	d.report.configured(c)
 	var to target
 	if len(args) == 1 {
 		if to, err = a.targetOf(c, args[0]); err != nil {
@@ -76,8 +101,10 @@ func runDoctor(cmd *cobra.Command, a *app, args []string) error {
 	if err != nil {
 		return err
 	}
-	d := &diagnosis{a: a, width: outputWidth(a.Stdout), record: diagnosisRecord{Account: account.Addr.String()}}
+	d.record.Account = account.Addr.String()
+	d.report.knows("account", account.Name, account.JID)
 	if len(args) == 1 {
+		d.report.knows("contact", args[0], to.jid.String())
 		d.record.Contact = clean.Text(cmp.Or(to.jid.String(), to.name))
 	}
 	if err := d.server(ctx, account); err != nil {
@@ -92,6 +119,7 @@ func runDoctor(cmd *cobra.Command, a *app, args []string) error {
 		return err
 	}
 	o.To = to.jid
+	d.report.knows("contact", to.name, to.jid.String())
 	plan, err := e.Diagnose(ctx, o, d.add)
 	d.record.Plan = plan
 	return d.end(ctx, err)
@@ -104,6 +132,14 @@ type diagnosis struct {
 	area   string
 	first  doctor.Finding // with a code
 	record diagnosisRecord
+	report *reporting // nil without one
+}
+
+// show writes to standard output, unless that is for the report.
+func (d *diagnosis) show(r record) {
+	if d.report == nil || d.report.path != "-" {
+		d.a.print.Rows([]record{r})
+	}
 }
 
 // server looks at the account's server; its error ends the diagnosis.
@@ -139,6 +175,7 @@ func (d *diagnosis) refused(ctx context.Context, err error) error {
 
 // add shows a finding.
 func (d *diagnosis) add(f doctor.Finding) {
+	d.report.found(f)
 	switch f.Status {
 	case doctor.StatusFail:
 		d.record.Failures++
@@ -156,7 +193,7 @@ func (d *diagnosis) add(f doctor.Finding) {
 		hints[i] = d.a.pasted(h)
 	}
 	f.Hints = hints
-	d.a.print.Rows([]record{findingRecord{f, f.Area != d.area, d.width}})
+	d.show(findingRecord{f, f.Area != d.area, d.width})
 	d.area = f.Area
 }
 
@@ -174,7 +211,7 @@ func (d *diagnosis) end(ctx context.Context, err error) error {
 		r.Code, r.Reason = d.first.Code, d.first.Text
 	}
 	r.Works = r.Code == 0
-	d.a.print.Rows([]record{*r})
+	d.show(*r)
 	if r.Works {
 		return nil
 	}

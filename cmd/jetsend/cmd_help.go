@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -16,8 +15,8 @@ func newHelpCommand() *cobra.Command {
 		Use:     "help [COMMAND | TOPIC]",
 		GroupID: groupOther,
 		Short:   "Help about a command or a topic",
-		Long: `Show the help text of a command, or of one of the topics exit-codes, environment
-and config.
+		Long: `Show the help text of a command, or of one of the topics below the list
+of commands. The man pages have all that there is.
 
 ` + exitStatus(offlineCodes()...),
 		ValidArgsFunction: completeHelp,
@@ -32,12 +31,20 @@ and config.
 	}
 }
 
-// helpTopics are commands that cannot be run: cobra shows them as topics.
-func helpTopics() []*cobra.Command {
+// helpTopics are commands that cannot be run: cobra shows them as topics. What they have of
+// the commands of root is what the help of those has no room for.
+func helpTopics(root *cobra.Command) []*cobra.Command {
+	send, _, _ := root.Find([]string{"send"}) // it is there
 	return []*cobra.Command{
 		{Use: "exit-codes", Short: "Exit codes, the same for every command", Long: exitCodesHelp()},
+		{Use: "flags", Short: "The flags of every command", Long: "These go with every command:\n" + root.PersistentFlags().FlagUsagesWrapped(helpColumns)},
 		{Use: "environment", Short: "Environment variables", Long: environmentHelp},
-		{Use: "config", Short: "The configuration file, with every key", Long: configHelp()},
+		{Use: "config", Short: "The configuration file and its keys", Long: configHelp},
+		{Use: "config-example", Short: "A configuration with every key explained", Long: strings.TrimRight(jetsend.ExampleConfig, "\n")},
+		{Use: "sending", Short: "What is sent, to whom, and how it is protected", Long: sendWhat},
+		{Use: "sending-later", Short: "Sends that are queued, tried, or tell others", Long: sendHow},
+		{Use: "sending-flags", Short: "The less usual flags of send", Long: otherFlags(send)},
+		{Use: "receiving", Short: "Whose files are taken, and what becomes of them", Long: receiveHelp},
 	}
 }
 
@@ -74,7 +81,7 @@ With JETSEND_JID and a password every command works without a configuration file
 and without "jetsend login". The OMEMO device is then made on first use: keep the
 state directory, or every run adds one more device to the account.`
 
-// configHelp shows the example file itself.
-func configHelp() string {
-	return fmt.Sprintf("The configuration is one YAML file:\n\n%s", strings.TrimRight(jetsend.ExampleConfig, "\n"))
-}
+// configHelp names every key.
+var configHelp = "The configuration is one YAML file, ~/.config/jetsend/config.yaml unless --config names another one. " +
+	"Every key is optional. \"jetsend help config-example\" shows a file with all of them explained, which can be edited; " +
+	"so does jetsend-config(5).\n\n" + configKeys()

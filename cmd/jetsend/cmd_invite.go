@@ -64,7 +64,7 @@ func newInviteCommand(a *app) *cobra.Command {
 	var o inviteFlags
 	cmd := &cobra.Command{
 		Use:     "invite [JID]",
-		GroupID: groupAccount,
+		GroupID: groupPeople,
 		Short:   "Make a link that makes somebody a contact with a proven key",
 		Long:    inviteHelp + "\n\n" + exitStatus(append(onlineCodes(), exitcode.Offline, exitcode.Declined, exitcode.Untrusted)...),
 		Example: examples("jetsend invite", "jetsend invite romeo@montague.example --wait 10m", "jetsend invite --uses 5 --for 24h", "jetsend invite list"),

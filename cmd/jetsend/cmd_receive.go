@@ -25,6 +25,14 @@ import (
 	"jetsend/internal/transfer"
 )
 
+// receiveBrief is what its help says of it.
+const receiveBrief = `Go online and wait for files, until it is told to stop.
+
+A file appears under its own name only when it is complete and its authentication tag
+is right. --accept says whose files are taken: ask (the default on a terminal), contacts,
+verified or all; --from names who may send. Without a terminal one of them must be given.
+Interrupted transfers are resumed.`
+
 const receiveHelp = `Go online and wait for files, until it is told to stop.
 
 A file appears under its own name only when it is complete and its
@@ -78,7 +86,7 @@ func newReceiveCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Aliases: []string{"recv"},
 		Use:     "receive",
-		GroupID: groupFiles,
+		GroupID: groupReceive,
 		Short:   "Wait for files",
 		Long:    receiveHelp + "\n\n" + exitStatus(transferCodes()...),
 		Example: examples(
@@ -112,6 +120,7 @@ func newReceiveCommand(a *app) *cobra.Command {
 	k.retry()
 	k.bool("no-serve", false, "do not send the rest of a file that was offered before to a contact who asks for it")
 	k.duration("drain", d.Drain, "how long running transfers may go on after SIGTERM")
+	brief(cmd, receiveBrief, "", "jetsend help receiving; jetsend-receive(1)")
 	return cmd
 }
 

@@ -18,7 +18,7 @@ import (
 func newResumeCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "resume [TRANSFER-ID...]",
-		GroupID: groupFiles,
+		GroupID: groupRepair,
 		Short:   "Resume interrupted transfers",
 		Long: `Resume interrupted transfers where they stopped, sent or received: those that are
 named, or all. "jetsend transfers" lists them; an id may be shortened as long as it

@@ -32,7 +32,22 @@ import (
 // it: a script must come to an end.
 const unattendedAnswer = 5 * time.Minute
 
-const sendHelp = `Send one or more files to CONTACT: an address such as romeo@montague.example,
+const (
+	sendHelp = sendWhat + "\n\n" + sendHow
+
+	sendBrief = `Send one or more files or directories to CONTACT: an address, an address with a
+resource (that client and no other), or a short name. - is standard input.
+
+They are encrypted for the OMEMO devices of the contact, who must be online, or come
+online within --wait, with a client that takes encrypted files, such as "jetsend
+receive". The command ends with 0 when a sealed receipt says that all has arrived; other
+clients only say that they are done. What is interrupted is resumed by the same command.`
+
+	sendUsual = "dry-run exclude from-command insecure-plaintext limit-rate name no-direct queue to until via-daemon wait"
+)
+
+// sendWhat is about what is sent and how it is protected, sendHow about when and how it is told.
+const sendWhat = `Send one or more files to CONTACT: an address such as romeo@montague.example,
 an address with a resource (that client and no other), or a short name: from the
 contacts: section of the configuration, or from the account's list of contacts. Your
 own address sends to your other devices.
@@ -79,9 +94,9 @@ and --retry-for allow. A send that was interrupted all the same is resumed by
 to the same contact. Data from standard input are resumed by "jetsend resume" only.
 To other clients a retry starts over. While another process is at the
 transfer, which may be the "jetsend receive" of this account, the same command ends
-with 12; --no-resume sends the file once more.
+with 12; --no-resume sends the file once more.`
 
---queue writes the transfer down and returns: a running "jetsend receive" of the account
+const sendHow = `--queue writes the transfer down and returns: a running "jetsend receive" of the account
 sends it when the contact is online, and "jetsend deliver" does so once. --copy has a
 copy of the files sent as they are now; standard input is always copied. It is given
 up after --until. "jetsend transfers" lists what waits, and why; "jetsend transfers wait
@@ -116,7 +131,7 @@ func newSendCommand(a *app) *cobra.Command {
 	var o sendFlags
 	cmd := &cobra.Command{
 		Use:     "send FILE... CONTACT",
-		GroupID: groupFiles,
+		GroupID: groupSend,
 		Short:   "Send files to a contact",
 		Long:    sendHelp + "\n\n" + exitStatus(append(transferCodes(), exitcode.Offline, exitcode.Incapable)...),
 		Example: examples(
@@ -126,7 +141,7 @@ func newSendCommand(a *app) *cobra.Command {
 			"jetsend send balcony.jpg --to romeo --to juliet@capulet.example",
 			"gpg -d verona.gpg | jetsend send --name verona.txt - romeo",
 			"jetsend send --name verona.sql --from-command nas -- pg_dump verona",
-			"jetsend send --name verona.zst --from-command nas -- bash -o pipefail -c 'pg_dump verona | zstd'",
+			"jetsend send --name verona.zst --from-command nas -- \\\n      bash -o pipefail -c 'pg_dump verona | zstd'",
 			"jetsend send --queue report.pdf romeo",
 			"jetsend --json send report.pdf romeo | jq -r .event",
 			"jetsend send --dry-run report.pdf romeo",
@@ -167,6 +182,7 @@ func newSendCommand(a *app) *cobra.Command {
 	})
 	o.queueFlags.flags(cmd)
 	cmd.Flags().BoolVarP(&o.dry, "dry-run", "n", false, "offer nothing, only show what would be sent to whom and how")
+	brief(cmd, sendBrief, sendUsual, "jetsend help sending, sending-later, sending-flags; jetsend-send(1)")
 	return cmd
 }
 

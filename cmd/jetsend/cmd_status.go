@@ -34,7 +34,7 @@ func newStatusCommand(a *app) *cobra.Command {
 	var follow bool
 	cmd := &cobra.Command{
 		Use:     "status",
-		GroupID: groupFiles,
+		GroupID: groupRepair,
 		Short:   "What the running receive is doing; pause it, limit it",
 		Long:    statusHelp + "\n\n" + exitStatus(codes...),
 		Example: examples("jetsend status", "jetsend status --follow", "jetsend status pause", "jetsend status limit-rate 500KB",

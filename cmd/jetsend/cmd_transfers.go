@@ -22,7 +22,7 @@ func newTransfersCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "transfers",
 		Aliases: []string{"ls"},
-		GroupID: groupFiles,
+		GroupID: groupRepair,
 		Short:   "List sent, received and interrupted transfers",
 		Long: `Show the transfers that this machine remembers. Without a subcommand it lists
 them. It needs no network. An id may be shortened as long as it is unique.

@@ -23,7 +23,7 @@ func newTrustCommand(a *app) *cobra.Command {
 	codes := append(offlineCodes(), exitcode.Config)
 	cmd := &cobra.Command{
 		Use:     "trust",
-		GroupID: groupAccount,
+		GroupID: groupPeople,
 		Short:   "Keys of contacts and of this device",
 		Long: `Show the OMEMO keys that this machine knows, and say which of them are right.
 Without a subcommand it lists them.

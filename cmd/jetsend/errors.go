@@ -51,7 +51,7 @@ func explain(ctx context.Context, err error) *failure {
 		f.reason = fault.ErrTerminated.Error()
 	case exitcode.Unexpected:
 		if len(hints) == 0 && !f.reported {
-			f.hints = []string{"this is not expected: please report it, with what `--log-level debug` says"}
+			f.hints = []string{"this is not expected: please report it; run `" + reportCommand + "` and attach what it writes"}
 		}
 	}
 	return f

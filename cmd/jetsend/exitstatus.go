@@ -18,7 +18,7 @@ type meaning struct {
 func meanings() []meaning {
 	return []meaning{
 		{exitcode.OK, "done: every file is complete at the other end"},
-		{exitcode.Unexpected, "unexpected failure (report it)"},
+		{exitcode.Unexpected, "unexpected failure: report it, and attach what\n`" + reportCommand + "` writes"},
 		{exitcode.Usage, "wrong usage"},
 		{exitcode.Config, "configuration missing or invalid, or another receive\nholds the state directory"},
 		{exitcode.Login, "login refused (password, certificate, mechanism)"},

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"slices"
 	"strconv"
@@ -28,8 +29,11 @@ type globalFlags struct {
 
 // The groups of the command list.
 const (
-	groupFiles   = "files"
+	groupSend    = "send"
+	groupReceive = "receive"
+	groupPeople  = "people"
 	groupAccount = "account"
+	groupRepair  = "repair"
 	groupOther   = "other"
 )
 
@@ -41,10 +45,10 @@ func newRootCommand(a *app) *cobra.Command {
 		Long: `jetsend sends files to XMPP contacts and receives them, end-to-end encrypted
 with OMEMO keys, over the best path that both ends have.
 
-  jetsend login                             once on each machine; no account yet: register
-  jetsend invite                            a link that makes somebody a contact
-  jetsend contacts add                      at the other end, to paste it
-  jetsend receive --dir ~/Downloads         where files shall arrive
+  jetsend login                      once on each machine; or: register
+  jetsend invite                     a link that makes somebody a contact
+  jetsend contacts add               at the other end, to paste it
+  jetsend receive --dir ~/Downloads  where files shall arrive
   jetsend send balcony.jpg romeo@montague.example
 
 ` + exitStatus(offlineCodes()...) + `
@@ -68,8 +72,11 @@ All exit codes: jetsend help exit-codes`,
 	root.SetFlagErrorFunc(flagError)
 	a.addGlobalFlags(root.PersistentFlags())
 	root.AddGroup(
-		&cobra.Group{ID: groupFiles, Title: "Files:"},
-		&cobra.Group{ID: groupAccount, Title: "Account and keys:"},
+		&cobra.Group{ID: groupSend, Title: "Send:"},
+		&cobra.Group{ID: groupReceive, Title: "Receive:"},
+		&cobra.Group{ID: groupPeople, Title: "People, and whose keys to trust:"},
+		&cobra.Group{ID: groupAccount, Title: "The account:"},
+		&cobra.Group{ID: groupRepair, Title: "Look, go on, repair:"},
 		&cobra.Group{ID: groupOther, Title: "Other:"},
 	)
 	root.AddCommand(
@@ -77,7 +84,8 @@ All exit codes: jetsend help exit-codes`,
 		newLoginCommand(a), newRegisterCommand(a), newLogoutCommand(a), newAccountCommand(a), newInviteCommand(a), newContactsCommand(a), newTrustCommand(a), newDevicesCommand(a), newDoctorCommand(a),
 		newVersionCommand(a), newCompletionCommand(a), newGenDocsCommand(),
 	)
-	root.AddCommand(helpTopics()...)
+	root.AddCommand(helpTopics(root)...)
+	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { _, _ = io.WriteString(cmd.OutOrStdout(), helpText(cmd)) }) // there is nowhere else to complain
 	root.SetHelpCommand(newHelpCommand())
 	root.InitDefaultHelpFlag()
 	a.completeFlags(root)

@@ -84,7 +84,7 @@ func candidatesFinding(offered []CandidateInfo, route route.Options, proxied boo
 		f.Text = "no direct connection, as it was asked for"
 	case len(direct) == 0:
 		f.Status, f.Text = StatusWarn, "this machine has no address at which a contact could reach it"
-		f.Hints = []string{"see transports.s5b in `jetsend help config`: listen_ports, advertise, interfaces"}
+		f.Hints = []string{"see transports.s5b in `jetsend help config-example`: listen_ports, advertise, interfaces"}
 	default:
 		f.Text = "contacts could reach this machine at " + strings.Join(direct, ", ")
 	}
