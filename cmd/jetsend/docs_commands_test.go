@@ -48,32 +48,6 @@ var unrun = map[string]string{
 	"systemctl --user enable --now jetsend-receive@home": "it needs a service manager of the user, which must stay as it is: testdata/online/daemon.txtar speaks to one that the test plays",
 }
 
-// command is a command line of a document. The prompt says who types it, if that matters.
-type commandLine struct{ who, line string }
-
-// asTold are the command lines of a text: those of its blocks, and what stands between
-// backticks and is a command with an argument.
-func asTold(text string) (lines []commandLine) {
-	block := regexp.MustCompile("(?ms)^```(?:sh)?\n(.*?)^```$")
-	for _, m := range block.FindAllStringSubmatch(text, -1) {
-		for line := range strings.Lines(m[1]) {
-			line = strings.TrimSpace(regexp.MustCompile(`(^| +)# .*`).ReplaceAllString(line, ""))
-			prompt := regexp.MustCompile(`^([a-z]+)\$ +`).FindStringSubmatch(line)
-			switch {
-			case prompt != nil:
-				lines = append(lines, commandLine{prompt[1], strings.TrimPrefix(line, prompt[0])})
-			case line != "":
-				lines = append(lines, commandLine{"", line})
-			}
-		}
-	}
-	inline := regexp.MustCompile("`((?:(?:jetsend|make|sh|systemctl|sudo|apt|[^`\n]*\\| *jetsend) )[^`\n]*)`")
-	for _, m := range inline.FindAllStringSubmatch(regexp.MustCompile("(?ms)^```.*?^```$").ReplaceAllString(text, ""), -1) {
-		lines = append(lines, commandLine{"", strings.ReplaceAll(m[1], `\|`, "|")}) // of a table
-	}
-	return lines
-}
-
 // book has the commands that scripts have run, and the scripts.
 type book struct {
 	mu      sync.Mutex
@@ -124,9 +98,10 @@ func TestDocsCommands(t *testing.T) {
 func (b *book) compare(t *testing.T) {
 	inDocuments := map[commandLine]bool{}
 	for _, name := range told {
-		lines := asTold(document(t, name))
-		if len(lines) < 10 {
-			t.Errorf("%s has only %d commands", name, len(lines))
+		text := document(t, name)
+		lines := asTold(text)
+		if fence := regexp.MustCompile("(?m)^(?:[ \t]*~~~.*|[ \t]*```.*)$").FindAllString(text, -1); len(lines) < 10 || !onlyShell(fence) {
+			t.Errorf("%s has %d commands, and blocks %q: those of a shell alone are looked at", name, len(lines), fence)
 		}
 		for _, c := range lines {
 			inDocuments[c], inDocuments[commandLine{"", c.line}] = true, true
@@ -155,6 +130,11 @@ func (b *book) compare(t *testing.T) {
 			_ = document(t, words[1]) // which has to be there
 		}
 	}
+}
+
+// onlyShell reports whether the lines that begin and end blocks are those of a shell.
+func onlyShell(fences []string) bool {
+	return !slices.ContainsFunc(fences, func(fence string) bool { return fence != "```" && fence != "```sh" })
 }
 
 // commands are the script commands for what a document says:
@@ -227,7 +207,7 @@ func shell(ts *testscript.TestScript, user string, lines []string, said bool) *p
 	if said {
 		text = placed(ts, text)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), 4*patience) // some live as long as their script
 	ts.Defer(cancel)
 	cmd := exec.CommandContext(ctx, "sh", "-c", text)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
