@@ -54,7 +54,7 @@ func writeManuals(cmd *cobra.Command, dir string) error {
 	return os.WriteFile(filepath.Join(dir, strings.ReplaceAll(cmd.CommandPath(), " ", "-")+".1"), text, 0o644)
 }
 
-// filesHelp is for the manual; the README has the same as a table.
+// filesHelp is for the manual; docs/files.md has the same as a table.
 const filesHelp = `  ~/.config/jetsend/config.yaml  the configuration, see jetsend-config(5)
   ~/.local/state/jetsend/        the OMEMO keys of this machine, the keys of
                                  contacts, the list of transfers: one file for

@@ -114,9 +114,9 @@ func TestKindsAreTold(t *testing.T) {
 	}
 }
 
-// TestCodesAreTold: every exit code is in the table of the README, in that of
-// docs/events.md, in `help exit-codes`, in jetsend(1), and in the EXIT STATUS of a
-// command exactly when the command's help names it.
+// TestCodesAreTold: every exit code is in the table of docs/events.md, in
+// `help exit-codes`, in jetsend(1), and in the EXIT STATUS of a command exactly when the
+// command's help names it.
 func TestCodesAreTold(t *testing.T) {
 	f := newFixture(t)
 	f.wants(0, nil, "help", "exit-codes")
@@ -124,14 +124,10 @@ func TestCodesAreTold(t *testing.T) {
 	row, line := `(?m)^\|[^|]*\b%d\b[^|]*\|`, `(?m)^ *%d  \S`
 	for _, m := range meanings() {
 		for _, place := range []struct{ name, text, pattern string }{
-			{"README.md", document(t, "README.md"), row},
 			{"docs/events.md", document(t, "docs", "events.md"), row},
 			{"help exit-codes", f.out.String(), line},
 			{"jetsend(1)", pages["jetsend.1"], line},
 		} {
-			if place.name == "docs/events.md" && m.code == 0 {
-				continue // an event of a failure never has it
-			}
 			if !regexp.MustCompile(fmt.Sprintf(place.pattern, m.code)).MatchString(place.text) {
 				t.Errorf("%s does not tell exit code %d", place.name, m.code)
 			}

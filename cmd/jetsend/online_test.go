@@ -284,10 +284,14 @@ func follow(ts *testscript.TestScript, name string, p *proc) {
 // cmdStartPTY runs jetsend on a terminal of its own.
 func cmdStartPTY(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg, len(args) >= 3, "startpty NAME USER ARGS...")
+	startOnTerminal(ts, args[0], command(ts, args[1], args[2:]))
+}
+
+// startOnTerminal starts a process on a terminal of its own.
+func startOnTerminal(ts *testscript.TestScript, name string, p *proc) {
 	control, terminal, err := openPTY()
 	ts.Check(err)
 	ts.Defer(func() { _ = control.Close() })
-	p := command(ts, args[1], args[2:])
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = terminal, terminal, terminal
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	p.terminal = control
@@ -297,7 +301,7 @@ func cmdStartPTY(ts *testscript.TestScript, neg bool, args []string) {
 		defer close(p.read)
 		_, _ = io.Copy(p.out, control)
 	}()
-	follow(ts, args[0], p)
+	follow(ts, name, p)
 }
 
 func cmdType(ts *testscript.TestScript, neg bool, args []string) {
