@@ -241,7 +241,7 @@ func (l *login) publish(ctx context.Context) error {
 	defer l.hangUp(ctx, e)
 	id, fingerprint := e.Device()
 	l.print.Note("logged in as %s", l.chosen.Addr)
-	l.print.Note("this device: %d, key %s", id, groups(fingerprint))
+	l.print.Note("this device: %d, with the key\n%s", id, keyLines(fingerprint))
 	if l.global.json {
 		l.print.Rows([]record{ownRecord(l.chosen.Addr, id, fingerprint)})
 	}

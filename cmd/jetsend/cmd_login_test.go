@@ -118,7 +118,7 @@ func TestLoginChoosesTheAccount(t *testing.T) {
 	delete(f.env, "JETSEND_JID")
 	f.tty = &fakeTTY{answers: []string{"juliet@capulet.example"}}
 	f.env["JETSEND_SERVER"], f.env["JETSEND_TLS_CA_FILE"] = "127.0.0.1:5222", ""
-	f.wants(0, []string{"logged in as juliet@capulet.example", "this device: 27183, key 01234567 01234567"}, "login")
+	f.wants(0, []string{"logged in as juliet@capulet.example", "this device: 27183, with the key\n  01234567 01234567"}, "login")
 	if got := f.account("juliet@capulet.example"); got.Server != "127.0.0.1:5222" {
 		t.Errorf("wrote %+v", got)
 	}

@@ -339,7 +339,7 @@ func question(q transfer.Question) string {
 		b.WriteString("  NOT ENCRYPTED: others can read and change it, and only the server says who it is from\n")
 		name = "UNENCRYPTED " + name
 	} else {
-		fmt.Fprintf(&b, "  device %d (%s), key %s\n", q.Device.ID, trust, groups(q.Device.Fingerprint))
+		fmt.Fprintf(&b, "  device %d (%s), with the key\n%s\n", q.Device.ID, trust, keyLines(q.Device.Fingerprint))
 	}
 	if q.Directory {
 		name = "directory " + name
@@ -357,6 +357,6 @@ func question(q transfer.Question) string {
 	case q.Batch != nil && q.Batch.Count > 1: // the yes is for all of them
 		what = fmt.Sprintf("%d files (%s and %d more, %s)", q.Batch.Count, name, q.Batch.Count-1, bytesText(q.Batch.Bytes))
 	}
-	fmt.Fprintf(&b, "Accept %s from %s? [y/N] ", what, clean.Text(q.Peer.String()))
+	fmt.Fprintf(&b, "Accept %s from %s? [y/N] ", what, bare(q.Peer.String()))
 	return b.String()
 }

@@ -152,8 +152,10 @@ func TestAsk(t *testing.T) {
 		}
 		f.wants(0, nil, "receive", "--dir", f.env["HOME"])
 		const shown = "\a" + `  "for` + "\ufffd" + `you"
-  device 7 (blind, new), key 01234567 01234567 01234567 01234567 01234567 01234567 01234567 01234567
-Accept a` + "\ufffd" + `[2J.iso (1.5 kB) from romeo@montague.example/orchard? [y/N] `
+  device 7 (blind, new), with the key
+  01234567 01234567 01234567 01234567
+  01234567 01234567 01234567 01234567
+Accept a` + "\ufffd" + `[2J.iso (1.5 kB) from romeo@montague.example? [y/N] `
 		if len(f.tty.shown) != 1 || f.tty.shown[0] != shown {
 			t.Errorf("asked %q", f.tty.shown)
 		}
@@ -167,8 +169,8 @@ func TestAskBatch(t *testing.T) {
 		Batch: &profile.Batch{ID: "b", Index: 2, Count: 3, Bytes: 3e6},
 	}
 	for directory, want := range map[bool]string{
-		false: "\nAccept 3 files (note.txt and 2 more, 3.0 MB) from romeo@montague.example/orchard? [y/N] ",
-		true:  "\nAccept 3 files (directory note.txt and 2 more, 3.0 MB) from romeo@montague.example/orchard? [y/N] ",
+		false: "\nAccept 3 files (note.txt and 2 more, 3.0 MB) from romeo@montague.example? [y/N] ",
+		true:  "\nAccept 3 files (directory note.txt and 2 more, 3.0 MB) from romeo@montague.example? [y/N] ",
 	} {
 		q.Directory = directory
 		if got := question(q); !strings.HasSuffix(got, want) {

@@ -335,7 +335,7 @@ func (d *decider) askEach(ctx context.Context, list []device) ([]device, error) 
 		if dev.Known != "" {
 			was = "so far " + groups(dev.Known)
 		}
-		answer, err := t.Ask(ctx, fmt.Sprintf("%s, device %d (%s, %s)\n  %s\n%s", clean.Text(r.JID), r.ID, r.Trust, was, groups(r.Fingerprint), d.ask))
+		answer, err := t.Ask(ctx, fmt.Sprintf("%s, device %d (%s, %s)\n%s\n%s", clean.Text(r.JID), r.ID, r.Trust, was, keyLines(r.Fingerprint), d.ask))
 		if err != nil {
 			return nil, err
 		}

@@ -138,7 +138,7 @@ func TestTrustAsks(t *testing.T) {
 	f.device("juliet@capulet.example", 16180, strings.Repeat("ff", 32)) // another device of our own
 	f.tty = &fakeTTY{answers: []string{"", "YES"}}
 	f.wants(0, []string{"verified: device 31415"}, "trust", "verify", "romeo@montague.example")
-	if want := "romeo@montague.example, device 27183 (blind, never used)\n  " + groups(keyOne) + "\nDoes the contact's device show the same key? [y/N] "; f.tty.shown[0] != want {
+	if want := "romeo@montague.example, device 27183 (blind, never used)\n" + keyLines(keyOne) + "\nDoes the contact's device show the same key? [y/N] "; f.tty.shown[0] != want {
 		t.Errorf("asked %q, want %q", f.tty.shown[0], want)
 	}
 	f.tty = &fakeTTY{answers: []string{"no"}} // only what is open
@@ -175,7 +175,7 @@ func TestTrustChanged(t *testing.T) {
 	f.wants(9, []string{"no known device"}, "trust", "distrust", romeo.String(), keyTwo)
 	f.tty = &fakeTTY{answers: []string{"n"}}
 	f.wants(0, []string{"nothing has changed"}, "trust", "verify", romeo.String())
-	if want := "romeo@montague.example, device 27183 (changed, so far " + groups(keyOne) + ")\n  " + groups(keyTwo) + "\n"; !strings.HasPrefix(f.tty.shown[0], want) {
+	if want := "romeo@montague.example, device 27183 (changed, so far " + groups(keyOne) + ")\n" + keyLines(keyTwo) + "\n"; !strings.HasPrefix(f.tty.shown[0], want) {
 		t.Errorf("asked %q, want %q", f.tty.shown[0], want)
 	}
 	if f.trusts(keyOne) != "verified" || f.trusts(keyTwo) != "" {

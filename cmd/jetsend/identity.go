@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -106,3 +107,17 @@ func groups(fingerprint string) string {
 	}
 	return b.String()
 }
+
+// keyLines writes a fingerprint in lines of its own, four groups each, to be compared with
+// that on another screen: two spaces before each, and no line break after the last.
+func keyLines(fingerprint string) string {
+	var lines []string
+	all := strings.Fields(groups(fingerprint))
+	for group := range slices.Chunk(all, groupsInLine) {
+		lines = append(lines, "  "+strings.Join(group, " "))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// groupsInLine fit into the narrowest terminal.
+const groupsInLine = 4

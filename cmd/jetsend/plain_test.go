@@ -48,7 +48,7 @@ func TestAskInsecure(t *testing.T) {
 	}
 	f.wants(0, nil, "receive", "--dir", f.env["HOME"], "--insecure-plaintext")
 	const shown = "\a" + `  NOT ENCRYPTED: others can read and change it, and only the server says who it is from
-Accept UNENCRYPTED a.iso (1.5 kB) from romeo@montague.example/orchard? [y/N] `
+Accept UNENCRYPTED a.iso (1.5 kB) from romeo@montague.example? [y/N] `
 	if len(f.tty.shown) != 1 || f.tty.shown[0] != shown {
 		t.Errorf("asked %q", f.tty.shown)
 	}

@@ -102,10 +102,12 @@ func (p *textPrinter) setEvent(e event.Event) bool {
 		p.entry(e)
 	case event.Sent:
 		last, line := p.endInSet(e.Head, e.Size)
+		e.Peer = p.called(e.Peer)
 		p.Note("%s", sentLine(e, last.how(e.Size, e.Counts, p.now())))
 		p.sum(line)
 	case event.Received:
 		last, line := p.endInSet(e.Head, e.Size)
+		e.Peer = p.called(e.Peer)
 		p.Note("%s", receivedLine(e, last.how(e.Size, e.Counts, p.now())))
 		p.sum(line)
 	case event.Failed:
@@ -218,7 +220,7 @@ func (p *textPrinter) ended(t *ongoing, h event.Head) (line string) {
 	if h.Direction == event.Receive {
 		did = "received %d of %d from"
 	}
-	return fmt.Sprintf(did+" %s: %s%s", g.good, g.items, clean.Text(h.Peer), t.speed(g.bytes, p.now()), travelled(t.standing))
+	return fmt.Sprintf(did+" %s: %s%s", g.good, g.items, p.name(h.Peer), t.speed(g.bytes, p.now()), travelled(t.standing))
 }
 
 // failedInSet tells of a transfer of a set that came to nothing. What ends the session ends

@@ -79,12 +79,15 @@ func (p *textPrinter) Event(e event.Event) {
 	case event.Acquainted:
 		p.Note("%s", acquaintedLine(e))
 	case event.Waiting:
+		e.Peer = p.called(e.Peer)
 		p.Note("%s", waitingLine(e, p.console.terminal))
 	case event.Sent:
 		last := p.end(e.Head)
+		e.Peer = p.called(e.Peer)
 		p.Note("%s", sentLine(e, last.how(e.Size, e.Counts, p.now())))
 	case event.Received:
 		last := p.end(e.Head)
+		e.Peer = p.called(e.Peer)
 		p.Note("%s", receivedLine(e, last.how(e.Size, e.Counts, p.now())))
 	case event.Hook:
 		if line := hookLine(e); line != "" {
@@ -101,11 +104,12 @@ func (p *textPrinter) Event(e event.Event) {
 
 // offered tells on a terminal what is offered, and that an answer is waited for.
 func (p *textPrinter) offered(e event.Offer) {
+	who := p.called(e.Peer)
 	if p.console.terminal || p.verbose {
-		p.Note("%s", offerLine(e))
+		p.Note("%s", offerLine(e, who))
 	}
 	if p.console.terminal && e.Direction == event.Send && e.ResumedFrom == 0 && p.begins() {
-		p.Note("waiting for %s to accept (Ctrl-C stops)", p.called(e.Peer))
+		p.Note("waiting for %s to accept (Ctrl-C stops)", who)
 	}
 }
 
@@ -148,6 +152,11 @@ func (p *textPrinter) Contact(of jid.JID, name string) {
 func (p *textPrinter) called(peer string) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.name(peer)
+}
+
+// name is called for a caller that holds p.mu.
+func (p *textPrinter) name(peer string) string {
 	who := bare(peer)
 	return cmp.Or(p.names[who], who)
 }
@@ -168,10 +177,10 @@ func (p *textPrinter) begins() bool {
 	return first
 }
 
-// negotiated tells on a terminal which path was taken, and everywhere, once, which
-// devices were never met before; --verbose which ones there are.
+// negotiated tells everywhere, once, which devices were never met before, so that their keys
+// can be compared; --verbose which path was taken, and which devices there are.
 func (p *textPrinter) negotiated(e event.Negotiated) {
-	if p.console.terminal || p.verbose {
+	if p.verbose {
 		path := e.Transport
 		if e.Candidate != "" {
 			path += " " + e.Candidate
@@ -187,7 +196,7 @@ func (p *textPrinter) negotiated(e event.Negotiated) {
 			what = "device"
 		}
 		if (d.New || p.verbose) && p.first(d.Fingerprint) {
-			p.Note("%s of %s: %d, key %s (%s)", what, clean.Text(e.Peer), d.ID, groups(d.Fingerprint), clean.Text(d.Trust))
+			p.Note("%s of %s: %d (%s), with the key\n%s", what, p.called(e.Peer), d.ID, clean.Text(d.Trust), keyLines(d.Fingerprint))
 		}
 	}
 }
