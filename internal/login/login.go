@@ -14,6 +14,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/google/uuid"
+
 	"jetsend/internal/contact"
 	"jetsend/internal/session"
 	"jetsend/internal/state"
@@ -86,9 +88,6 @@ func agent(ctx context.Context, db *sql.DB, r role, cfg *session.Config) (err er
 
 // Agents calls f with the configuration of each role, as the server knows it.
 func Agents(ctx context.Context, db *sql.DB, cfg session.Config, f func(session.Config) error) error {
-	if _, err := Prepare(ctx, db, false, &cfg); err != nil {
-		return err
-	}
 	for _, r := range []role{receiving, sending} {
 		if err := agent(ctx, db, r, &cfg); err != nil {
 			return err
@@ -121,35 +120,35 @@ func Remember(ctx context.Context, db *sql.DB, mechanism string, careful bool, b
 // ownResource returns the resource of the receiver of this state, which is
 // drawn the first time.
 func ownResource(ctx context.Context, db *sql.DB) (name string, err error) {
-	const draw = `INSERT INTO resource (id, name) VALUES (1, ?) ON CONFLICT DO NOTHING`
-	if err := state.Exec(ctx, db, draw, newResource()); err != nil {
-		return "", fmt.Errorf("draw resource: %w", err)
-	}
-	if err := db.QueryRowContext(ctx, `SELECT name FROM resource`).Scan(&name); err != nil {
-		return "", fmt.Errorf("read resource: %w", err)
+	if name, err = once(ctx, db, `SELECT name FROM resource`, `INSERT INTO resource (name, id) VALUES (?, 1) ON CONFLICT DO NOTHING`, newResource); err != nil {
+		return "", fmt.Errorf("our resource: %w", err)
 	}
 	return name, nil
 }
 
 // userAgent returns the UUID by which the server may know an agent of this state again
 // (XEP-0388), which is drawn the first time.
-func userAgent(ctx context.Context, db *sql.DB, r role) (uuid string, err error) {
-	const draw = `INSERT INTO agent (role, uuid) VALUES (?, ?) ON CONFLICT DO NOTHING`
-	if err := state.Exec(ctx, db, draw, string(r), newUUID()); err != nil {
-		return "", fmt.Errorf("draw user agent: %w", err)
+func userAgent(ctx context.Context, db *sql.DB, r role) (id string, err error) {
+	const read, keep = `SELECT uuid FROM agent WHERE role = ?1`, `INSERT INTO agent (uuid, role) VALUES (?1, ?2) ON CONFLICT DO NOTHING`
+	if id, err = once(ctx, db, read, keep, uuid.NewString, string(r)); err != nil {
+		return "", fmt.Errorf("our user agent: %w", err)
 	}
-	if err := db.QueryRowContext(ctx, `SELECT uuid FROM agent WHERE role = ?`, string(r)).Scan(&uuid); err != nil {
-		return "", fmt.Errorf("read user agent: %w", err)
-	}
-	return uuid, nil
+	return id, nil
 }
 
-// newUUID draws a UUID of version 4 (RFC 9562 section 5.4).
-func newUUID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+// once returns what read finds or, where there is nothing yet, what keep has kept of what
+// was drawn: of two that draw at the same time both get the one that was kept. key goes
+// to read, and behind what was drawn to keep.
+func once(ctx context.Context, db *sql.DB, read, keep string, draw func() string, key ...any) (value string, err error) {
+	err = db.QueryRowContext(ctx, read, key...).Scan(&value)
+	if !errors.Is(err, sql.ErrNoRows) {
+		return value, err
+	}
+	if err := state.Exec(ctx, db, keep, append([]any{draw()}, key...)...); err != nil {
+		return "", err
+	}
+	err = db.QueryRowContext(ctx, read, key...).Scan(&value)
+	return value, err
 }
 
 // newResource draws a resource that tells nothing about us.

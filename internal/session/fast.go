@@ -92,14 +92,14 @@ func (m tokenMechanism) usable(login string, cs *tls.ConnectionState) (data []by
 // byToken begins an exchange by a token, when there is one that this server may see and
 // that is worth as much as the password's login would be, and asks for the next. The
 // exchange is nil when there is none.
-func (s *Session) byToken(ctx context.Context, o offer, in *admission, cs *tls.ConnectionState) (name string, x exchange, err error) {
+func (s *Session) byToken(ctx context.Context, o offer, in *admission, cs *tls.ConnectionState) (name string, x exchange) {
 	if s.cfg.Tokens == nil || s.cfg.UserAgent == "" || s.tokenless || s.careful || len(o.inline.tokens) == 0 {
-		return "", nil, nil
+		return "", nil
 	}
 	t, err := s.cfg.Tokens.Take(ctx)
 	if err != nil {
 		s.log.Warn("token of the login", "error", err) // the password is as good
-		return "", nil, nil
+		return "", nil
 	}
 	if t != nil && !s.cfg.ByPassword && o.takes(t, in.mech, cs) {
 		if x = t.exchange(s.cfg.JID.Local(), cs); x != nil {
@@ -116,9 +116,9 @@ func (s *Session) byToken(ctx context.Context, o offer, in *admission, cs *tls.C
 		}
 	}
 	if x == nil {
-		return "", nil, nil
+		return "", nil
 	}
-	return t.Mechanism, x, nil
+	return t.Mechanism, x
 }
 
 // takes reports whether a token may be shown to the server that made the offer, in the

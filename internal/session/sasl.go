@@ -171,10 +171,7 @@ func (s *Session) authenticate(ctx context.Context, t *transport, features *xmlt
 		return nil, err
 	}
 	in := &admission{mech: mech, space: o.space, manage: s.cfg.Reconnect && o.inline.manage}
-	name, x, err := s.byToken(ctx, o, in, &cs)
-	if err != nil {
-		return nil, err
-	}
+	name, x := s.byToken(ctx, o, in, &cs)
 	if x == nil {
 		name = mech
 		if x, err = s.byPassword(ctx, mech, cb, o.plus()); err != nil {

@@ -157,7 +157,7 @@ func (s *Session) admitted(ctx context.Context, t *transport, in *admission, pre
 		if el := in.success.Child(nsSM, "resumed"); el != nil {
 			return resumedAs(t, el, prev) // what was missed comes now, perhaps before the features
 		}
-		prev.sm.refusedBy(in.success.Child(nsSM, "failed"))
+		prev.sm.refused(in.success.Child(nsSM, "failed"))
 	}
 	bound := in.success.Child(nsBind2, "bound")
 	switch {

@@ -199,7 +199,7 @@ func (m *management) giveUp() {
 }
 
 // refused notes that a resumption was; h, if the server gives it, still tells
-// what has arrived (section 5).
+// what has arrived (section 5). el may be nil, where nothing was answered.
 func (m *management) refused(el *xmltree.Element) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -207,14 +207,6 @@ func (m *management) refused(el *xmltree.Element) {
 		_ = m.ack(el) // a wrong one tells nothing
 	}
 	m.giveUp()
-}
-
-// refusedBy is refused for an answer that may be missing.
-func (m *management) refusedBy(el *xmltree.Element) {
-	if el == nil {
-		el = xmltree.New(nsSM, "failed")
-	}
-	m.refused(el)
 }
 
 // resumed takes the server's <resumed/> and returns what to send again, in
