@@ -15,8 +15,8 @@ import (
 
 // These are the lines that people read about a transfer, and the parts of them.
 
-func offerLine(e event.Offer, peer string) string {
-	name, size := clean.Text(e.Name), bytesText(e.Size)
+func offerLine(e event.Offer) string {
+	name, peer, size := clean.Text(e.Name), clean.Text(e.Peer), bytesText(e.Size)
 	if e.Directory {
 		name = "directory " + name
 	}

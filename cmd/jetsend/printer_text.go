@@ -104,12 +104,12 @@ func (p *textPrinter) Event(e event.Event) {
 
 // offered tells on a terminal what is offered, and that an answer is waited for.
 func (p *textPrinter) offered(e event.Offer) {
-	who := p.called(e.Peer)
+	e.Peer = p.called(e.Peer)
 	if p.console.terminal || p.verbose {
-		p.Note("%s", offerLine(e, who))
+		p.Note("%s", offerLine(e))
 	}
 	if p.console.terminal && e.Direction == event.Send && e.ResumedFrom == 0 && p.begins() {
-		p.Note("waiting for %s to accept (Ctrl-C stops)", who)
+		p.Note("waiting for %s to accept (Ctrl-C stops)", e.Peer)
 	}
 }
 
