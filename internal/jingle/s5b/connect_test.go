@@ -337,7 +337,7 @@ func TestEnough(t *testing.T) {
 	defer d.stop()
 	stopped := false
 	d.queue = []target{{Candidate: Candidate{CID: "a", Priority: math.MaxUint32}}}
-	d.running["b"] = running{Candidate{CID: "b", Priority: math.MaxUint32}, false, func() { stopped = true }}
+	d.running["b"] = running{Candidate: Candidate{CID: "b", Priority: math.MaxUint32}, cancel: func() { stopped = true }}
 	begun := time.Now()
 	r := &run{n: n, d: d, begun: begun}
 	if wait := r.enough(begun.Add(time.Hour)); wait != 0 || len(d.queue) != 1 || stopped {
@@ -349,5 +349,23 @@ func TestEnough(t *testing.T) {
 	}
 	if wait := r.enough(begun.Add(n.timing.enough)); wait != 0 || len(d.queue) != 0 || !stopped {
 		t.Error("not given up")
+	}
+}
+
+// TestForgottenFails: an attempt that is given up, and had failed by itself a moment before it
+// was told so, is not made again: what cannot win would be waited for. Else it is.
+func TestForgottenFails(t *testing.T) {
+	for _, forgotten := range []bool{true, false} {
+		d := newDialler(newSide(t, local(t), romeo, juliet, true).n, "")
+		defer d.stop()
+		c := target{Candidate: Candidate{CID: "a", Priority: 7}, tries: 1}
+		d.running[c.CID] = running{Candidate: c.Candidate, cancel: func() {}}
+		if forgotten {
+			d.forget(7, true)
+		}
+		d.done(result{target: c, err: syscall.ECONNREFUSED})
+		if d.idle() != forgotten {
+			t.Errorf("forgotten %t: idle %t", forgotten, d.idle())
+		}
 	}
 }

@@ -59,6 +59,8 @@ type running struct {
 	Candidate
 	punch  bool
 	cancel context.CancelFunc
+	// forgotten: see dialler.forget. It may have failed by itself a moment before.
+	forgotten bool
 }
 
 // result is the end of one attempt.
@@ -173,9 +175,11 @@ func (d *dialler) wanted(c Candidate) (target, bool) {
 func (d *dialler) forget(priority uint32, equal bool) {
 	below := func(p uint32) bool { return p < priority || equal && p == priority }
 	d.queue = slices.DeleteFunc(d.queue, func(t target) bool { return below(t.Priority) })
-	for _, r := range d.running {
+	for cid, r := range d.running {
 		if below(r.Priority) {
 			r.cancel()
+			r.forgotten = true
+			d.running[cid] = r
 		}
 	}
 }
@@ -233,7 +237,7 @@ func (d *dialler) due(t target) time.Time {
 func (d *dialler) launch(t target) {
 	t.tries++
 	ctx, cancel := context.WithCancel(d.ctx)
-	d.running[t.CID] = running{t.Candidate, t.punch, cancel}
+	d.running[t.CID] = running{Candidate: t.Candidate, punch: t.punch, cancel: cancel}
 	dsts := d.n.destinations(t.Candidate, d.dstaddr)
 	d.n.wg.Go(func() {
 		defer cancel()
@@ -265,6 +269,7 @@ func (d *dialler) deliver(r result) {
 // done takes note of a result: a candidate that failed at once gets a second
 // try, and the next one does not wait for its turn.
 func (d *dialler) done(r result) {
+	forgotten := d.running[r.CID].forgotten
 	delete(d.running, r.CID)
 	if r.err == nil {
 		return
@@ -273,7 +278,7 @@ func (d *dialler) done(r result) {
 	if !r.punch {
 		d.next = time.Time{}
 	}
-	final := errors.Is(r.err, context.DeadlineExceeded) || errors.Is(r.err, context.Canceled) ||
+	final := forgotten || errors.Is(r.err, context.DeadlineExceeded) || errors.Is(r.err, context.Canceled) ||
 		errors.Is(r.err, os.ErrDeadlineExceeded) || errors.Is(r.err, errRefused) || errors.Is(r.err, errForbidden)
 	if !final && !r.punch && r.tries < maxTries {
 		r.notBefore = time.Now().Add(d.n.timing.retry)
